@@ -1,0 +1,6 @@
+"""Public data sets by name. Each loader takes any folder of the same layout, whoever its subjects are."""
+
+from sharpwave.recordings.datasets.load import data_root, find_dataset, find_folder, list_subjects, load_dataset
+from sharpwave.recordings.datasets.registry import DATASETS, Dataset
+
+__all__ = ["DATASETS", "Dataset", "data_root", "find_dataset", "find_folder", "list_subjects", "load_dataset"]
