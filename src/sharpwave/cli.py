@@ -1,0 +1,330 @@
+"""The command line: argument parsing only. Each command calls a function you can call from Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sharpwave import __version__
+from sharpwave.errors import SharpwaveError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reads sleep and memory in brains: a recording in; stages, what comes next, events and one page out.",
+    epilog="Start with `sharpwave demo`, then `sharpwave decode night.edf`. Exit codes: 0 all done, 1 some nights failed, "
+    "2 usage.",
+)
+datasets_app = typer.Typer(no_args_is_help=True, help="Public data sets by name: what they are, and how to get them.")
+app.add_typer(datasets_app, name="datasets")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"sharpwave {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+def _config(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Options from a TOML file become defaults, so that flags beat them."""
+    if path is None:
+        return None
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise typer.BadParameter(f"{path} is not a readable TOML file: {error}") from error
+    known = {parameter.name for parameter in ctx.command.params}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise typer.BadParameter(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(sorted(known - {None}))}")
+    ctx.default_map = {**(ctx.default_map or {}), **table}
+    return path
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", callback=_config, is_eager=True, help="TOML file of options; flags beat it.", rich_help_panel="Run"),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "--n-jobs", "-j", min=1, help="Nights decoded at once.", rich_help_panel="Run")]
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Resume: skip nights already decoded from the same input.", rich_help_panel="Run"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Decode again and replace earlier results.", rich_help_panel="Run")]
+StopOnFirstCrash = Annotated[
+    bool, typer.Option("--stop-on-first-crash", help="Stop at the first night that fails.", rich_help_panel="Run")
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="One JSON line per night on stdout.", rich_help_panel="Run")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and library messages.", rich_help_panel="Run")]
+Age = Annotated[int | None, typer.Option(min=0, max=120, help="Age in years; adults get reference slopes.", rich_help_panel="Person")]
+Night = Annotated[int | None, typer.Option(min=1, help="Which night in the laboratory this is.", rich_help_panel="Person")]
+Sex = Annotated[str | None, typer.Option(help="female or male; YASA's stager uses it with the age.", rich_help_panel="Person")]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channels", help="Channels to decode, best first, by their name in the file.", rich_help_panel="Recording"),
+]
+Alias = Annotated[
+    list[str] | None,
+    typer.Option("--channel-alias", metavar="LABEL=NAME:MODALITY", help="Say what a channel is.", rich_help_panel="Recording"),
+]
+LightsOff = Annotated[
+    str | None, typer.Option(help="Clock time (23:10) or seconds from the start.", rich_help_panel="Recording")
+]
+LightsOn = Annotated[str | None, typer.Option(help="Clock time (07:02) or seconds from the start.", rich_help_panel="Recording")]
+Stages = Annotated[
+    Path | None, typer.Option("--stages", help="Expert hypnogram, any common format, to compare with.", rich_help_panel="Recording")
+]
+Cues = Annotated[Path | None, typer.Option("--cues", help="TSV of cues: onset, duration, label.", rich_help_panel="Recording")]
+Species = Annotated[
+    str | None, typer.Option(help="human, rat or mouse, where the file does not say.", rich_help_panel="Recording")
+]
+Unit = Annotated[
+    str | None, typer.Option(help="Unit of the samples (uV, mV, V), where the file does not say.", rich_help_panel="Recording")
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Sampling rate in Hz, for formats without one.", rich_help_panel="Recording")
+]
+
+
+def _options(**given: Any) -> Any:
+    from sharpwave.decode import DecodeOptions
+
+    aliases = {}
+    for alias in given.pop("aliases") or []:
+        label, separator, identity = alias.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"--channel-alias wants LABEL=NAME:MODALITY, got {alias!r}")
+        aliases[label] = identity
+    sex = given.pop("sex")
+    if sex not in (None, "female", "male"):
+        raise typer.BadParameter(f"--sex wants female or male, got {sex!r}")
+    return DecodeOptions(
+        aliases=aliases,
+        male=None if sex is None else sex == "male",
+        channels=tuple(given.pop("channels") or ()),
+        **given,
+    )
+
+
+@app.command()
+def decode(
+    files: Annotated[list[str], typer.Argument(help="Recordings, or data sets by name (`ucddb/022`).", metavar="FILE...")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME].")
+    ] = None,
+    lights_off: LightsOff = None,
+    lights_on: LightsOn = None,
+    age: Age = None,
+    sex: Sex = None,
+    night: Night = None,
+    channels: Channels = None,
+    channel_alias: Alias = None,
+    stages: Stages = None,
+    cues: Cues = None,
+    species: Species = None,
+    unit: Unit = None,
+    rate: Rate = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled intervals.", rich_help_panel="Run")] = 0,
+    jobs: Jobs = 1,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    stop_on_first_crash: StopOnFirstCrash = False,
+    json_lines: JsonLines = False,
+    verbose: Verbose = False,
+    config: Config = None,
+) -> None:
+    """Decode nights: stages, what comes next, events, and a page that says how far to trust them.
+
+    Writes `hypnogram.tsv`, `forecast.parquet`, `events.tsv`, `summary.json` and `report.html`; several files go to one
+    folder each.
+
+    - `sharpwave decode night.edf --lights-off 23:10 --lights-on 07:02`
+    - `sharpwave decode night.edf --stages scored.tsv` compares with an expert
+    - `sharpwave decode *.edf -o results --jobs 2 --skip-existing` resumes where it stopped
+    """
+    options = _options(
+        lights_off=lights_off,
+        lights_on=lights_on,
+        age=age,
+        sex=sex,
+        night=night,
+        channels=channels,
+        aliases=channel_alias,
+        stages=stages,
+        cues=cues,
+        species=species,
+        unit=unit,
+        rate=rate,
+        seed=seed,
+    )
+    from sharpwave.batch import decode_nights, expand_sources
+
+    sources = expand_sources(files)
+    outcomes = decode_nights(
+        sources,
+        output,
+        options,
+        jobs=jobs,
+        existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+        stop_on_first_crash=stop_on_first_crash,
+        verbose=verbose,
+    )
+    _finish(outcomes, json_lines=json_lines)
+
+
+@app.command()
+def bids(
+    bids_dir: Annotated[Path, typer.Argument(help="The BIDS data set; never written to.")],
+    output_dir: Annotated[Path, typer.Argument(help="Where the derivatives go.")],
+    level: Annotated[str, typer.Argument(help="`participant` decodes; `group` writes the page over all nights.")],
+    participant_label: Annotated[list[str] | None, typer.Option(help="Only these, without `sub-`.")] = None,
+    session_label: Annotated[list[str] | None, typer.Option(help="Only these, without `ses-`.")] = None,
+    channels: Channels = None,
+    channel_alias: Alias = None,
+    jobs: Jobs = 1,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    stop_on_first_crash: StopOnFirstCrash = False,
+    reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
+    json_lines: JsonLines = False,
+    verbose: Verbose = False,
+    config: Config = None,
+) -> None:
+    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`."""
+    if level not in ("participant", "group"):
+        raise typer.BadParameter(f"the level is participant or group, got {level!r}")
+    from sharpwave.bids_app import run_group, run_participants
+
+    if level == "group" or reports_only:
+        typer.echo(f"Group page: {run_group(output_dir)}")
+        return
+    options = _options(aliases=channel_alias, sex=None, channels=channels)
+    outcomes = run_participants(
+        bids_dir,
+        output_dir,
+        options,
+        participants=participant_label,
+        sessions=session_label,
+        jobs=jobs,
+        existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+        stop_on_first_crash=stop_on_first_crash,
+        verbose=verbose,
+    )
+    _finish(outcomes, json_lines=json_lines)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
+    seed: Annotated[int | None, typer.Option(help="Another simulated night.")] = None,
+) -> None:
+    """Decode a simulated night with all modalities, and name the page to open."""
+    from sharpwave.batch import decode_demo
+
+    _finish([decode_demo(output, seed=seed)])
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Argument(help="Store to write, ending in .zarr.")],
+    species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",
+    hours: Annotated[float, typer.Option(min=0.1, max=168)] = 8.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same night.")] = 0,
+    effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Plant reactivation → sleep effects.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate a night whose truth is known; the truth goes beside it, in `OUTPUT.truth/`."""
+    from sharpwave.batch import simulate_to_store
+
+    typer.echo(f"Simulated night: {simulate_to_store(output, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)}")
+
+
+@app.command()
+def convert(
+    sources: Annotated[list[str], typer.Argument(help="Recordings to convert.", metavar="FILE...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Store to write (.zarr), or a folder for several.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write recordings as chunked Zarr stores: they open at once, read lazily, and hold days to years."""
+    from sharpwave.batch import convert_to_stores
+
+    for path in convert_to_stores(sources, output, overwrite=overwrite):
+        typer.echo(f"Store: {path}")
+
+
+@datasets_app.command("list")
+def datasets_list() -> None:
+    """Name, contents, licence, source and whether it is on this machine."""
+    from sharpwave.doctor import print_datasets
+
+    print_datasets()
+
+
+@datasets_app.command("fetch")
+def datasets_fetch(
+    name: Annotated[str, typer.Argument(help="A name from `sharpwave datasets list`.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that holds data sets.")] = None,
+) -> None:
+    """Get a data set: from the mirror in SHARPWAVE_DATA, or from its source where there is internet."""
+    from sharpwave.recordings.datasets import fetch_dataset
+
+    typer.echo(f"Data set: {fetch_dataset(name, output)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Versions, what is missing, and a self-test that recomputes the human agreement on `dod-hypnograms`."""
+    from sharpwave.doctor import run_doctor
+
+    raise typer.Exit(0 if run_doctor() else 1)
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="forecast, staging, spindles, decode-speed or decode-memory.")],
+    data: Annotated[Path | None, typer.Option(help="Folder laid out like SHARPWAVE_DATA [default: that one].")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of whatever is random.")] = 5,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the results.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train the shipped weights again first.")] = False,
+) -> None:
+    """Run a benchmark: ours, the baselines and their intervals, as a table and as JSON."""
+    from sharpwave.evaluation.benchmarks import run_benchmark
+
+    run_benchmark(name, data=data, seeds=seeds, output=output, train=train)
+
+
+def _finish(outcomes: list[Any], *, json_lines: bool = False) -> None:
+    """Print what happened and exit: the code and the last line come from the same record."""
+    from sharpwave.batch import compute_exit_code, describe_outcomes
+
+    if json_lines:
+        for outcome in outcomes:
+            typer.echo(json.dumps(outcome.to_dict()))
+    typer.echo(describe_outcomes(outcomes), err=json_lines)
+    raise typer.Exit(compute_exit_code(outcomes))
+
+
+def main() -> None:
+    """Run the command line; an expected error is one paragraph, not a traceback."""
+    try:
+        app()
+    except SharpwaveError as error:
+        typer.echo(f"sharpwave: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("sharpwave: interrupted; run the same command with --skip-existing to go on", err=True)
+        sys.exit(130)
