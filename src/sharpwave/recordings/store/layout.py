@@ -1,0 +1,179 @@
+"""How a recording lies in a Zarr v3 group, and how its arrays are cut and checked.
+
+    <name>.zarr/            attributes: format, subject, start, metadata, repairs ... and what each array is
+      signals/0, 1, …       stored values, time first; attributes: name, rate, modality, scale, offset, start, channels
+      times/0, …            seconds, only for irregularly sampled signals
+      hypnogram/…  events/…  spikes/…
+
+Signals are read in chunks of about a minute, each with its own checksum, and written in shards of at most 32 MiB, so
+that a year of one channel is about a thousand files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+
+FORMAT = 1
+CHUNK_SECONDS = 60.0
+CHUNK_BYTES = (64 * 2**10, 8 * 2**20)
+SHARD_BYTES = 32 * 2**20
+CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip"}
+MOST_MEMORY = 2**31
+
+
+def compute_chunk_rows(row_bytes: int, rows_per_chunk: float) -> tuple[int, int]:
+    """Rows per chunk and per shard.
+
+    Args:
+        row_bytes: Bytes of one row (all channels of one sample).
+        rows_per_chunk: Wished rows per chunk; kept where that gives 64 KiB to 8 MiB.
+
+    Returns:
+        (rows per chunk, rows per shard); a shard is a whole number of chunks.
+    """
+    low, high = (max(1, limit // max(1, row_bytes)) for limit in CHUNK_BYTES)
+    chunk = int(min(max(round(rows_per_chunk), low), high))
+    return chunk, chunk * max(1, SHARD_BYTES // (chunk * max(1, row_bytes)))
+
+
+def create_array(group: Any, name: str, *, shape: tuple[int, ...], dtype: np.dtype, rows_per_chunk: float) -> Any:
+    """An empty array in a Zarr group, cut along its first axis."""
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    chunk, shard = compute_chunk_rows(row_bytes, rows_per_chunk)
+    if shape[0] < shard:
+        shard = chunk * max(1, math.ceil(shape[0] / chunk))
+    rest = tuple(max(1, length) for length in shape[1:])
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=(chunk, *rest),
+        shards=(shard, *rest),
+        compressors=(BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()),
+        config={"write_empty_chunks": True},
+    )
+
+
+def count_shards(folder: Path) -> int:
+    """Shards of an array that are on disk."""
+    chunks = folder / "c"
+    return sum(name.isdigit() for name in os.listdir(chunks)) if chunks.is_dir() else 0
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array on disk that slices like NumPy's and says in one sentence when its file is damaged."""
+
+    array: Any
+    where: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.array.shape)
+
+    def __len__(self) -> int:
+        return int(self.array.shape[0])
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        try:
+            return np.asarray(self.array[key])
+        except IndexError:
+            raise
+        except Exception as error:  # zarr, blosc and the checksum codec each raise their own
+            raise SharpwaveError(
+                f"an undamaged store in {self.where}",
+                got=f"{type(error).__name__}: {error}"[:200],
+                fix="write the store again from the original recording",
+            ) from error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+
+def open_array(group: Any, root: Path, name: str) -> StoredArray:
+    """An array of a store, checked without reading it: codecs, sizes, and that no shard is missing.
+
+    Raises:
+        SharpwaveError: If the array is absent, incomplete, or declared in a way that `write_store` never would.
+    """
+    where = f"{root.name}/{name}"
+    _check_declared(root / name / "zarr.json", where)
+    try:
+        array = group[name]
+        shape, shard = array.shape, array.shards or array.chunks
+    except Exception as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
+    expected = math.ceil(shape[0] / shard[0]) if all(shape) else 0
+    found = count_shards(root / name)
+    if found < expected:
+        raise _damaged(where, f"{found} of {expected} pieces of the array")
+    if math.prod(shard) * array.dtype.itemsize > MOST_MEMORY:
+        raise _damaged(where, f"pieces of {math.prod(shard) * array.dtype.itemsize} bytes")
+    return StoredArray(array, where)
+
+
+def read_whole(array: StoredArray) -> np.ndarray:
+    """A small array in memory.
+
+    Raises:
+        SharpwaveError: If it is declared larger than any table of a recording.
+    """
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > MOST_MEMORY:
+        raise _damaged(array.where, f"a table of {size} bytes")
+    return np.array(array[:])
+
+
+def _check_declared(path: Path, where: str) -> None:
+    """Refuse codecs and element types that `write_store` does not write, before zarr acts on them."""
+    try:
+        declared = json.loads(path.read_text(encoding="utf-8"))
+        names = set(_codec_names(declared["codecs"]))
+        kind, version = declared["data_type"], declared["zarr_format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
+    if version != 3 or not names <= CODECS or not isinstance(kind, str) or not np_name(kind):
+        raise _damaged(where, f"codecs {', '.join(sorted(names))} and type {kind!r}")
+
+
+def _codec_names(codecs: list) -> list[str]:
+    names = []
+    for codec in codecs:
+        names.append(str(codec["name"]))
+        configuration = codec.get("configuration") or {}
+        for key in ("codecs", "index_codecs"):
+            names += _codec_names(configuration.get(key, []))
+    return names
+
+
+def np_name(kind: str) -> bool:
+    """Whether a Zarr type is one of numbers or truth values."""
+    try:
+        return np.dtype(kind).kind in "biufc"
+    except TypeError:
+        return False
+
+
+def _damaged(where: str, got: str) -> SharpwaveError:
+    return SharpwaveError(
+        f"an undamaged store in {where}", got=got[:200], fix="write the store again from the original recording"
+    )

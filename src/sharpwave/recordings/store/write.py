@@ -1,0 +1,200 @@
+"""Write a recording as a store, piece by piece: memory stays that of one shard, however long the recording."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.store.encoding import encode_column, encode_json, encode_modality
+from sharpwave.recordings.store.layout import CHUNK_SECONDS, FORMAT, count_shards, create_array
+
+Progress = Callable[[str, float], None]
+"""Called with the name of the signal being written and the share of the recording that is written, 0 to 1."""
+
+
+def write_store(
+    recording: Recording,
+    path: str | Path,
+    *,
+    chunk_seconds: float = CHUNK_SECONDS,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a recording as a chunked Zarr v3 store that opens at once and is read lazily.
+
+    Stored values keep their type (int16 stays int16). Until all is written the store lies beside `path` as
+    `<name>.partial`, so `path` is either whole or not there.
+
+    Args:
+        recording: What to write; signals may themselves be on disk.
+        path: Folder of the store, by custom `<name>.zarr`.
+        chunk_seconds: Seconds read at a time; adapted where that gives very small or very large chunks.
+        overwrite: Replace a store that is there.
+        resume: Go on with an interrupted writing of the same recording.
+        progress: Called after each piece.
+
+    Returns:
+        `path`.
+
+    Raises:
+        SharpwaveError: If the store exists, or a signal holds no numbers.
+        MissingExtraError: If zarr is not installed.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise SharpwaveError("a new path", got=f"{path} exists", fix="choose another path, or pass overwrite=True")
+    try:
+        import zarr
+    except ImportError as error:
+        raise MissingExtraError("zarr", extra="brain") from error
+    header = _describe(recording)
+    partial = path.with_name(path.name + ".partial")
+    if partial.exists() and not (resume and _read_header(partial) == header):
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    group = zarr.open_group(str(partial), mode="a", zarr_format=3)
+    if "sharpwave" not in group.attrs:
+        group.attrs["sharpwave"] = header
+    _write_signals(group, partial, recording, chunk_seconds, progress)
+    if recording.hypnogram is not None:
+        _write_array(group, "hypnogram/stages", recording.hypnogram.stages)
+        if recording.hypnogram.probabilities is not None:
+            _write_array(group, "hypnogram/probabilities", recording.hypnogram.probabilities)
+    _write_table(group, "events", recording.events)
+    if recording.spikes is not None:
+        _write_spikes(group, recording.spikes)
+    _replace(partial, path)
+    return path
+
+
+def _describe(recording: Recording) -> dict:
+    """Everything of a recording that is not an array."""
+    hypnogram = recording.hypnogram
+    scored = None
+    if hypnogram is not None:
+        names = ("epoch_length", "n_stages", "start", "scorer", "unit")
+        scored = {name: getattr(hypnogram, name) for name in names}
+    header = {
+        "format": FORMAT,
+        "signals": [_describe_signal(signal) | {"key": key} for key, signal in recording.signals.items()],
+        "hypnogram": scored,
+        "events": list(map(str, recording.events.columns)),
+        "subject": recording.subject,
+        "species": recording.species,
+        "start": recording.start,
+        "source": recording.source,
+        "absent": recording.absent,
+        "repairs": recording.repairs,
+        "metadata": recording.metadata,
+    }
+    return json.loads(json.dumps(encode_json(header)))
+
+
+def _describe_signal(signal: Signal) -> dict:
+    return {
+        "name": signal.name,
+        "rate": signal.rate,
+        "start": signal.start,
+        "scale": signal.scale,
+        "offset": signal.offset,
+        "channels": signal.channels,
+        "shape": signal.samples.shape,
+        "dtype": _dtype_of(signal).name,
+        "modality": encode_modality(signal.modality),
+    }
+
+
+def _read_header(partial: Path) -> dict | None:
+    try:
+        return json.loads((partial / "zarr.json").read_text(encoding="utf-8"))["attributes"]["sharpwave"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _dtype_of(signal: Signal) -> np.dtype:
+    dtype = np.dtype(getattr(signal.samples, "dtype", None) or np.asarray(signal.samples[:1]).dtype)
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise SharpwaveError(
+            f"numbers of at most 64 bits in {signal.name!r}", got=f"type {dtype}", fix="convert the samples to float32"
+        )
+    return dtype.newbyteorder("=")
+
+
+def _write_signals(
+    group: Any, root: Path, recording: Recording, chunk_seconds: float, progress: Progress | None
+) -> None:
+    total = sum(len(signal) for signal in recording.signals.values())
+    done = 0
+    for index, signal in enumerate(recording.signals.values()):
+        name = f"signals/{index}"
+        shape = tuple(int(length) for length in signal.samples.shape)
+        if (root / name / "zarr.json").is_file():
+            array = group[name]
+        else:
+            array = create_array(
+                group, name, shape=shape, dtype=_dtype_of(signal), rows_per_chunk=chunk_seconds * signal.rate
+            )
+        step = array.shards[0]
+        # The last shard of an interrupted run may be incomplete, so it is written again.
+        first = step * max(0, count_shards(root / name) - 1)
+        for low in range(first, shape[0], step):
+            high = min(low + step, shape[0])
+            array[low:high] = np.asarray(signal.samples[low:high])
+            if progress is not None:
+                progress(signal.name, (done + high) / total)
+        done += shape[0]
+        if signal.times is not None:
+            _write_array(group, f"times/{index}", np.asarray(signal.times, dtype=np.float64))
+
+
+def _write_array(group: Any, name: str, values: np.ndarray) -> None:
+    values = np.ascontiguousarray(values)
+    if name in group:
+        del group[name]
+    array = create_array(group, name, shape=values.shape, dtype=values.dtype, rows_per_chunk=2**16)
+    if values.size:
+        array[:] = values
+
+
+def _write_table(group: Any, name: str, table: pd.DataFrame) -> None:
+    categories: list[list | None] = []
+    for index, column in enumerate(table.columns):
+        values, choices = encode_column(table[column])
+        _write_array(group, f"{name}/{index}", values)
+        categories.append(choices)
+    folder = group.require_group(name)
+    folder.attrs["columns"] = [str(column) for column in table.columns]
+    folder.attrs["categories"] = encode_json(categories)
+
+
+def _write_spikes(group: Any, spikes: Any) -> None:
+    units = list(spikes.keys())
+    times = [np.asarray(spikes[unit].times()) for unit in units]
+    _write_array(group, "spikes/units", np.asarray(units, dtype=np.int64))
+    _write_array(group, "spikes/counts", np.array([len(unit) for unit in times], dtype=np.int64))
+    _write_array(group, "spikes/times", np.concatenate([np.zeros(0), *times]))
+    support = np.stack([spikes.time_support.start, spikes.time_support.end], axis=1)
+    _write_array(group, "spikes/support", support)
+    metadata = pd.DataFrame({name: list(spikes[name]) for name in spikes.metadata_columns if name != "rate"})
+    _write_table(group, "spikes/metadata", metadata)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Put the finished store in its place; what was there goes last, so that a crash loses nothing."""
+    if not path.exists():
+        partial.rename(path)
+        return
+    old = path.with_name(f"{path.name}.old-{os.getpid()}")
+    path.rename(old)
+    partial.rename(path)
+    shutil.rmtree(old) if old.is_dir() else old.unlink()
