@@ -1,0 +1,207 @@
+"""Sleep stages of adult human EEG: YASA's published classifier, called on our own pass over the night.
+
+The classifier (LightGBM, trained on about 3,000 nights of the National Sleep Research Resource) and the definition of its
+features are YASA's (Vallat & Walker 2021, doi:10.7554/eLife.70092). The pass over the signal is ours: piece by piece,
+so that a week needs no more memory than a night.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.recordings import Hypnogram, Recording, Signal
+from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED
+from sharpwave.signals.amplitude import rescale_signal
+from sharpwave.signals.epoch_features import BROAD, RATE, compute_epoch_features
+from sharpwave.signals.filters import design_bandpass, iter_resampled
+from sharpwave.signals.pieces import MICROVOLTS, split_channels
+
+EPOCH = 30
+LEAST_RATE = 80.0
+MOST_MISSING = 0.5
+"""An epoch with a larger share of missing EEG stays unscored."""
+
+DAY = 24 * 3600.0
+"""Longer recordings are staged in equal parts of at most this length: the classifier was trained on single nights."""
+
+BATCH = 16
+"""Epochs whose features are computed at once: few enough to stay in the processor's cache."""
+
+
+def stage_night(
+    recording: Recording,
+    *,
+    eeg: str,
+    eog: str | None = None,
+    emg: str | None = None,
+    age: float | None = None,
+    male: bool | None = None,
+) -> Hypnogram:
+    """Sleep stages (W, N1, N2, N3, R) of each 30 s with their probabilities, by YASA's classifier.
+
+    Features look 3.5 min ahead, so this stages recorded nights, not live ones. Epochs with more than half of the EEG
+    missing are unscored, with NaN probabilities, and stay out of the smoothing and normalisation of their neighbours.
+    Where `recording.metadata["amplitude_unit"]` is "unknown" the EEG is rescaled first (`rescale_signal`).
+
+    Args:
+        recording: One night, or days of them.
+        eeg: Name of an EEG signal, best a central one against the mastoid.
+        eog: Name of an EOG signal, or None.
+        emg: Name of a chin EMG signal, or None.
+        age: Age in years, with `male`; or None.
+        male: Sex, with `age`; or None.
+
+    Returns:
+        The hypnogram, from the first sample of the EEG.
+
+    Raises:
+        SharpwaveError: If a rate is not above 80 Hz, or there is not one whole epoch.
+    """
+    channels = {"eeg": eeg, "eog": eog, "emg": emg}
+    signals = {kind: _find_signal(recording, name) for kind, name in channels.items() if name is not None}
+    for signal in signals.values():
+        _check_signal(signal)
+    if recording.metadata.get("amplitude_unit") == "unknown":
+        signals["eeg"], _ = rescale_signal(signals["eeg"])
+    demography = _check_demography(age=age, male=male)
+    features, missing = compute_staging_features(signals)
+    parts = np.array_split(np.arange(len(features)), max(1, int(np.ceil(len(features) * EPOCH / DAY))))
+    probabilities = np.concatenate(
+        [_classify(features.iloc[part], tuple(signals), missing[part], demography) for part in parts]
+    )
+    stages = np.where(missing, UNSCORED, np.nan_to_num(probabilities).argmax(axis=1)).astype(np.int8)
+    return Hypnogram(stages, EPOCH, 5, signals["eeg"].start, probabilities, scorer="YASA 0.5.0 classifier")
+
+
+def compute_staging_features(signals: dict[str, Signal]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The stager's features of each 30 s epoch before smoothing.
+
+    Args:
+        signals: One channel each by kind: "eeg", and "eog" and "emg" where present, on one clock.
+
+    Returns:
+        Features, one row an epoch, columns `<kind>_<feature>`; and whether too much of the epoch is missing, shape (epoch,).
+    """
+    seconds = min(signal.duration for signal in signals.values())
+    n_epochs = int(seconds * RATE + 1e-6) // (EPOCH * RATE)
+    if n_epochs == 0:
+        raise SharpwaveError(
+            "at least one whole epoch of 30 s", got=f"{seconds:.1f} s", fix="give a longer recording; YASA advises 5 min or more"
+        )
+    taps = design_bandpass(RATE, *BROAD)
+    columns: dict[str, np.ndarray] = {}
+    missing = np.zeros(n_epochs, dtype=bool)
+    for kind, signal in signals.items():
+        rows: dict[str, list[np.ndarray]] = {}
+        gaps = []
+        for piece in iter_resampled(signal, rate=RATE, taps=taps, seconds=20 * EPOCH, last=n_epochs * EPOCH):
+            epochs = (piece.samples * MICROVOLTS).reshape(-1, EPOCH * RATE)
+            gaps.append(piece.missing.reshape(epochs.shape).mean(axis=1) > MOST_MISSING)
+            for first in range(0, len(epochs), BATCH):
+                for name, values in compute_epoch_features(epochs[first : first + BATCH], kind=kind).items():
+                    rows.setdefault(name, []).append(values)
+        columns |= {f"{kind}_{name}": np.concatenate(values) for name, values in rows.items()}
+        missing |= np.concatenate(gaps)
+    return pd.DataFrame(columns), missing
+
+
+def smooth_features(features: pd.DataFrame, *, missing: np.ndarray, demography: dict[str, float]) -> pd.DataFrame:
+    """Features with their 7.5 min centred and 2 min past averages (robustly scaled), and the time of night.
+
+    Args:
+        features: One row an epoch.
+        missing: Epochs to leave out, shape (epoch,).
+        demography: `age` and `male`, or empty.
+
+    Returns:
+        The classifier's table, float32, columns in alphabetical order.
+    """
+    known = features.mask(np.repeat(missing[:, None], features.shape[1], axis=1)) if missing.any() else features
+    centred = known.rolling(window=15, center=True, min_periods=1, win_type="triang").mean()
+    past = known.rolling(window=4, min_periods=1).mean()
+    onset = EPOCH * np.arange(len(features), dtype=float)
+    clock = {"time_hour": onset / 3600, "time_norm": onset / max(onset[-1], EPOCH)}
+    table = pd.concat(
+        [
+            known,
+            _robust_scale(centred.mask(known.isna())).add_suffix("_c7min_norm"),
+            _robust_scale(past.mask(known.isna())).add_suffix("_p2min_norm"),
+            pd.DataFrame(clock | demography, index=features.index),
+        ],
+        axis=1,
+    )
+    return table.astype(np.float32).sort_index(axis=1)
+
+
+def _robust_scale(table: pd.DataFrame) -> pd.DataFrame:
+    """Centred on the median, in units of the 5–95 % range."""
+    values = table.to_numpy()
+    if np.isnan(values).all():
+        return table
+    low, median, high = np.nanpercentile(values, (5, 50, 95), axis=0)
+    spread = high - low
+    spread[spread < 10 * np.finfo(float).eps] = 1.0
+    return (table - median) / spread
+
+
+def _classify(
+    features: pd.DataFrame, kinds: tuple[str, ...], missing: np.ndarray, demography: dict[str, float]
+) -> Float[np.ndarray, "epoch stage"]:
+    """Probability of each stage in the order of `STAGE_SETS[5]`; NaN where the epoch is missing."""
+    probabilities = np.full((len(features), 5), np.nan)
+    if missing.all():
+        return probabilities
+    classifier = _load_classifier(kinds, bool(demography))
+    table = smooth_features(features.reset_index(drop=True), missing=missing, demography=demography)
+    table = table[classifier.feature_name_]
+    predicted = classifier.booster_.predict(table.to_numpy()[~missing], num_threads=1)
+    order = [list(classifier.classes_).index(name) for name in STAGE_SETS[5]]
+    probabilities[~missing] = predicted[:, order]
+    return probabilities
+
+
+@lru_cache(maxsize=8)
+def _load_classifier(kinds: tuple[str, ...], with_demography: bool) -> Any:
+    """The classifier for these channels from YASA's own installation (joblib files of that package and no other)."""
+    package = find_spec("yasa")
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("yasa", extra="brain")
+    import joblib
+
+    name = "clf_" + "+".join([*kinds, *(["demo"] if with_demography else [])])
+    folder = Path(package.submodule_search_locations[0]) / "classifiers"
+    return joblib.load(folder / f"{name}_lgb_0.5.0.joblib")
+
+
+def _find_signal(recording: Recording, name: str) -> Signal:
+    for signal in recording.signals.values():
+        if name in signal.channels:
+            return split_channels(signal)[name]
+    return recording[name]
+
+
+def _check_signal(signal: Signal) -> None:
+    if signal.rate <= LEAST_RATE:
+        raise SharpwaveError(
+            f"a sampling rate above {LEAST_RATE:g} Hz for staging",
+            got=f"{signal.rate:g} Hz in {signal.name!r}",
+            fix="use another stager: YASA's classifier needs frequencies up to 30 Hz and their roll-off",
+        )
+
+
+def _check_demography(*, age: float | None, male: bool | None) -> dict[str, float]:
+    if age is None and male is None:
+        return {}
+    if age is None or male is None:
+        raise SharpwaveError("age and sex together", got=f"age={age}, male={male}", fix="give both or neither")
+    if not 0 < age < 120:
+        raise SharpwaveError("an age between 0 and 120 years", got=f"{age}", fix="give years, or leave age and sex out")
+    return {"age": int(age), "male": int(male)}
