@@ -1,0 +1,143 @@
+"""One reader per format, chosen by the file's name; each loads its library only when it is used."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.readers.guard import check_file, guarded
+from sharpwave.recordings.readers.hypnogram_files import (
+    fit_hypnogram,
+    hypnogram_from_events,
+    read_hypnogram,
+    read_scoring,
+)
+from sharpwave.recordings.recording import Recording
+
+__all__ = ["READERS", "Reader", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Where the function that reads a format lives, and what to call the format in an error."""
+
+    module: str
+    function: str
+    kind: str
+
+    def load(self) -> Callable[..., Recording]:
+        return getattr(import_module(f"sharpwave.recordings.{self.module}"), self.function)
+
+
+_EDF = Reader("readers.edf", "read_edf", "an EDF or BDF recording")
+_MNE = Reader("readers.mne_reader", "read_mne", "a recording that MNE reads")
+_BIDS = Reader("readers.bids", "read_bids", "a BIDS recording")
+_BOLD = Reader("readers.nifti", "read_bold", "a NIfTI series")
+_WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
+
+READERS: dict[str, Reader] = {
+    **{f"sub-*_{kind}.{ending}": _BIDS for kind in ("eeg", "ieeg") for ending in ("edf", "bdf", "vhdr", "set")},
+    **dict.fromkeys(("*.edf", "*.bdf", "*.rec", "*.edf+", "*.bdf+"), _EDF),
+    **dict.fromkeys(("*.fif", "*.fif.gz", "*.vhdr", "*.set", "*.gdf", "*.cnt", "*.mff", "*.nxe"), _MNE),
+    "*.nwb": Reader("readers.nwb", "read_nwb", "an NWB session"),
+    **dict.fromkeys(("*.nii", "*.nii.gz"), _BOLD),
+    **dict.fromkeys(("*.csv", "*.tsv"), _WEARABLE),
+    "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
+    "*.zarr": Reader("store", "open_store", "a store"),
+}
+"""Pattern of the file name (lower case) → its reader; the first that fits is taken."""
+
+_FOLDERS = ("*.zarr", "*.mff")
+
+
+def read_recording(
+    path: str | Path,
+    *,
+    hypnogram: str | Path | Hypnogram | None = None,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+    rate: float | None = None,
+    **options: Any,
+) -> Recording:
+    """Read a recording of any format in `READERS`.
+
+    Args:
+        path: The file (for `.zarr` and `.mff`, the folder).
+        hypnogram: A scoring of it, or the file of one; stages among its own annotations are used if None.
+        channels: Keep only these (labels of the file, or recognised names).
+        overrides: Label → "name:modality", where the alias table is wrong (see `channel_aliases`).
+        unit: Unit of the electrical channels, where the header is wrong.
+        rate: Sampling rate in Hz, for text files, which have none.
+        options: Passed on to the reader (an atlas for NIfTI, ...).
+
+    Returns:
+        The recording, samples on disk where the format allows; what was repaired is in `recording.repairs`.
+
+    Raises:
+        SharpwaveError: If the format is not known, the file cannot be read, or the option is not one of its reader's.
+    """
+    path = Path(path)
+    reader = _reader_of(path)
+    given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
+    with guarded(path, reader.kind):
+        recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
+    return _with_hypnogram(recording, hypnogram)
+
+
+def _reader_of(path: Path) -> Reader:
+    name = path.name.lower()
+    pattern = next((pattern for pattern in READERS if fnmatch(name, pattern)), None)
+    if pattern is None:
+        raise SharpwaveError(
+            f"a file named {', '.join(READERS)}", got=path.name, fix="rename it by its format, or convert it to EDF"
+        )
+    reader = READERS[pattern]
+    if not (path.is_dir() and pattern in _FOLDERS):
+        check_file(path, reader.kind)
+    return reader
+
+
+def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
+    function = reader.load()
+    known = inspect.signature(function).parameters
+    strange = [name for name in options if name not in known]
+    if strange:
+        raise SharpwaveError(
+            f"options that {reader.kind} has ({', '.join(name for name in known if name != 'path') or 'none'})",
+            got=", ".join(strange),
+            fix="leave them out for this format",
+        )
+    return function(path, **options)
+
+
+def _with_hypnogram(recording: Recording, hypnogram: str | Path | Hypnogram | None) -> Recording:
+    duration = max((signal.end for signal in recording.signals.values()), default=0.0)
+    if hypnogram is None:
+        if recording.hypnogram is not None or not len(recording.events):
+            return recording
+        found = hypnogram_from_events(recording.events)
+        if found is None:
+            return recording
+        (stages, repairs), placed = found, True
+    elif isinstance(hypnogram, Hypnogram):
+        stages, repairs, placed = hypnogram, [], False
+    else:
+        scoring = read_scoring(hypnogram, start=_naive(recording.start), duration=duration or None)
+        stages, repairs, placed = scoring.hypnogram, list(scoring.repairs), scoring.placed
+    if duration:
+        stages, fitted = fit_hypnogram(stages, duration, placed=placed)
+        repairs = [*repairs, *fitted]
+    return replace(recording, hypnogram=stages, repairs=(*recording.repairs, *repairs))
+
+
+def _naive(start: datetime | None) -> datetime | None:
+    return None if start is None else start.replace(tzinfo=None)

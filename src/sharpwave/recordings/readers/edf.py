@@ -1,0 +1,141 @@
+"""EDF, EDF+, BDF and BDF+: any mix of rates, read lazily, with annotations as events (Kemp & Olivan 2003).
+
+The header and the samples are read here rather than through edfio (which the tests hold this reader against): edfio
+loads a BDF whole and refuses a file with one broken annotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
+from sharpwave.recordings.readers.edf_annotations import EdfAnnotations, read_edf_annotations
+from sharpwave.recordings.readers.edf_header import EdfChannel, EdfHeader, parse_patient, read_edf_header
+from sharpwave.recordings.readers.edf_samples import EdfSamples
+from sharpwave.recordings.recording import Recording, empty_events
+
+
+def read_edf(
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Recording:
+    """Read an EDF or BDF file; samples stay on disk until they are asked for.
+
+    Args:
+        path: The file.
+        channels: Keep only these (labels or recognised names).
+        overrides: Label → "name:modality".
+        unit: Unit of the electrical channels, in place of the header's.
+
+    Raises:
+        SharpwaveError: If the file is not EDF or BDF, is damaged beyond a declared repair, or is in the wrong unit.
+    """
+    path = Path(path)
+    header = read_edf_header(path)
+    sources = [(channel, _samples(path, header, channel)) for channel in header.channels]
+    marks = [samples for channel, samples in sources if channel.is_annotation and channel.n_samples]
+    annotations = read_edf_annotations(marks) if marks else None
+    repairs = [*header.repairs, *_annotation_repairs(annotations)]
+    onsets, gaps = _record_onsets(header, annotations)
+    repairs += gaps
+    raw: list[RawChannel] = []
+    absent: list[str] = []
+    times: dict[int, np.ndarray] = {}
+    for channel, samples in sources:
+        if channel.is_annotation:
+            continue
+        if not len(samples) or not _has_range(channel):
+            absent.append(channel.label)
+            fault = "no usable value range in the header" if len(samples) else "no samples"
+            repairs.append(f"{channel.label}: {fault}; left out")
+            continue
+        gain = (channel.physical_max - channel.physical_min) / (channel.digital_max - channel.digital_min)
+        if onsets is not None and channel.n_samples not in times:
+            steps = np.arange(channel.n_samples) * (header.record_duration / channel.n_samples)
+            times[channel.n_samples] = (onsets[:, None] + steps).ravel()
+        raw.append(
+            RawChannel(
+                channel.label,
+                samples,
+                rate=channel.n_samples / header.record_duration,
+                unit=channel.unit,
+                gain=gain,
+                offset=channel.physical_min - channel.digital_min * gain,
+                times=times.get(channel.n_samples),
+            )
+        )
+    if not raw and annotations is None:
+        raise SharpwaveError(
+            f"at least one signal in {path.name}", got="none that can be read", fix="check the header's value ranges"
+        )
+    assembled = assemble_signals(raw, channels=channels, overrides=overrides, unit=unit)
+    subject, details = parse_patient(header)
+    start = header.start
+    if start is not None and annotations is not None and np.isfinite(annotations.record_onsets[0]):
+        start = _shifted(start, annotations.record_onsets[0])
+    return Recording(
+        signals=assembled.signals,
+        events=empty_events() if annotations is None else annotations.events,
+        subject=subject,
+        species="human" if details else assembled.species,
+        start=start,
+        source=path.name,
+        absent=tuple(absent),
+        repairs=(*repairs, *assembled.repairs),
+        metadata={**details, "doubtful": assembled.doubtful, "labels": assembled.labels, "device": header.recording},
+    )
+
+
+def _samples(path: Path, header: EdfHeader, channel: EdfChannel) -> EdfSamples:
+    return EdfSamples(
+        path,
+        header.header_bytes + channel.first_byte,
+        header.record_bytes,
+        header.n_records,
+        channel.n_samples,
+        header.width,
+    )
+
+
+def _has_range(channel: EdfChannel) -> bool:
+    spans = (channel.physical_max - channel.physical_min, channel.digital_max - channel.digital_min)
+    return all(np.isfinite(span) and span != 0 for span in spans)
+
+
+def _annotation_repairs(annotations: EdfAnnotations | None) -> list[str]:
+    if annotations is None or not annotations.n_broken:
+        return []
+    return [f"{annotations.n_broken} annotation lists could not be read and were left out"]
+
+
+def _record_onsets(header: EdfHeader, annotations: EdfAnnotations | None) -> tuple[np.ndarray | None, list[str]]:
+    """Start of each data record in seconds from the first, where the recording has gaps; else None."""
+    if not header.discontinuous:
+        return None, []
+    if annotations is None or not np.isfinite(annotations.record_onsets).all():
+        return None, ["the file is declared discontinuous without the time of each data record; read as continuous"]
+    onsets = annotations.record_onsets - annotations.record_onsets[0]
+    gaps = np.diff(onsets) - header.record_duration
+    if (gaps < -1e-3).any():
+        return None, ["the data records of the discontinuous file are out of order or overlap; read as continuous"]
+    if (gaps <= 1e-3).all():
+        return None, []
+    missing = gaps[gaps > 1e-3]
+    return onsets, [
+        f"the recording has {len(missing)} gaps of {missing.sum():.6g} s in all; the samples keep their times"
+    ]
+
+
+def _shifted(start: datetime, seconds: float) -> datetime:
+    try:
+        return start + timedelta(seconds=float(seconds))
+    except OverflowError:
+        return start

@@ -1,0 +1,173 @@
+"""Hypnograms in every common shape, and how they fit the recording they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
+from sharpwave.recordings.readers.clock import compute_offset
+from sharpwave.recordings.readers.epochs import fill_epochs
+from sharpwave.recordings.readers.guard import check_file, guarded
+from sharpwave.recordings.readers.hypnogram_lines import read_json, read_lines
+from sharpwave.recordings.readers.hypnogram_tables import is_table, read_table, stage_column
+from sharpwave.recordings.readers.scoring import Scoring
+from sharpwave.recordings.readers.text import read_text
+from sharpwave.recordings.stage_labels import name_stage
+
+
+def read_hypnogram(
+    path: str | Path,
+    *,
+    epoch_length: float | None = None,
+    convention: str | Mapping[int, str] | None = None,
+    start: datetime | None = None,
+    duration: float | None = None,
+) -> Hypnogram:
+    """Read a hypnogram: one label a line, a table, JSON, or EDF+ annotations.
+
+    Args:
+        path: `.txt`, `.csv`, `.tsv`, `.json`, `.edf`, `.bdf`, `.rec`.
+        epoch_length: Seconds, where the file does not say.
+        convention: Meaning of integer codes: "aasm", "rk", "dreams", "ucddb", or code → stage.
+        start: Clock time of the recording's first sample; places a scoring with clock times.
+        duration: Length of the recording in seconds; finds the epoch length of a bare list.
+
+    Returns:
+        The stages, from the start of the recording where that is known.
+
+    Raises:
+        SharpwaveError: If it is no hypnogram, or its integers or epoch length are ambiguous.
+    """
+    scoring = read_scoring(path, epoch_length=epoch_length, convention=convention, start=start, duration=duration)
+    return scoring.hypnogram
+
+
+def read_scoring(
+    path: str | Path,
+    *,
+    epoch_length: float | None = None,
+    convention: str | Mapping[int, str] | None = None,
+    start: datetime | None = None,
+    duration: float | None = None,
+) -> Scoring:
+    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it."""
+    if epoch_length is not None and not (np.isfinite(epoch_length) and epoch_length > 0):
+        raise SharpwaveError("a positive epoch length", got=f"{epoch_length} s", fix="pass epoch_length= in seconds")
+    path = check_file(path, "a hypnogram")
+    with guarded(path, "a hypnogram"):
+        if path.suffix.lower() in (".edf", ".bdf", ".rec"):
+            scoring = _from_edf(path, epoch_length)
+        else:
+            text = read_text(path)
+            if path.suffix.lower() == ".json":
+                scoring = read_json(text, path, epoch_length=epoch_length, convention=convention, duration=duration)
+            elif is_table(text):
+                scoring = read_table(text, path, epoch_length=epoch_length, convention=convention)
+            else:
+                scoring = read_lines(
+                    stage_column(text) or text,
+                    path,
+                    epoch_length=epoch_length,
+                    convention=convention,
+                    duration=duration,
+                )
+    if scoring.clock is None or start is None:
+        return scoring
+    offset = compute_offset(scoring.clock, start, dated=scoring.dated)
+    placed = replace(scoring.hypnogram, start=scoring.hypnogram.start + offset)
+    return replace(scoring, hypnogram=placed, placed=True)
+
+
+def hypnogram_from_events(
+    events: pd.DataFrame, *, epoch_length: float | None = None
+) -> tuple[Hypnogram, list[str]] | None:
+    """The hypnogram among annotations ("Sleep stage W" and so on), with repairs; None where there is none.
+
+    Args:
+        events: Columns onset, duration (s), label.
+        epoch_length: Seconds; found from the annotations if None.
+    """
+    names = [name_stage(label) for label in events["label"]]
+    prefixed = [str(label).lower().startswith(("sleep stage", "stage")) for label in events["label"]]
+    if any(prefixed):
+        names = [name if stage else None for name, stage in zip(names, prefixed, strict=True)]
+    rows = [index for index, name in enumerate(names) if name is not None]
+    if sum(names[index] != "?" for index in rows) < 2:
+        return None
+    onset = events["onset"].to_numpy(dtype=float)[rows]
+    duration = events["duration"].to_numpy(dtype=float)[rows]
+    return fill_epochs(onset, duration, [str(names[index]) for index in rows], epoch_length=epoch_length)
+
+
+def fit_hypnogram(
+    hypnogram: Hypnogram, duration: float, *, tolerance: float | None = None, placed: bool = False
+) -> tuple[Hypnogram, list[str]]:
+    """Make a hypnogram cover a recording: whole epochs within it, unscored where the scoring ends early.
+
+    Args:
+        hypnogram: As read.
+        duration: Length of the recording, s.
+        tolerance: Seconds by which the two lengths may differ; by default two epochs or 1 %, whichever is more.
+        placed: Whether the scoring has times of its own, so that it may rightly cover a part only.
+
+    Returns:
+        The fitted hypnogram, and sentences on what was repaired.
+
+    Raises:
+        SharpwaveError: If the lengths differ by more: the files do not belong together, or the sampling rate is wrong.
+    """
+    epoch = hypnogram.epoch_length
+    tolerance = max(2 * epoch, 0.01 * duration) if tolerance is None else tolerance
+    repairs: list[str] = []
+    scored_end = hypnogram.start + epoch * (
+        int(np.flatnonzero(hypnogram.scored)[-1]) + 1 if hypnogram.scored.any() else 0
+    )
+    too_long, too_short = scored_end - duration, duration - hypnogram.end
+    if too_long > tolerance or (too_short > tolerance and not placed) or (placed and hypnogram.start >= duration):
+        raise SharpwaveError(
+            f"a scoring of {duration:g} s, as the recording lasts (within {tolerance:g} s)",
+            got=f"one from {hypnogram.start:g} to {hypnogram.end:g} s ({len(hypnogram)} epochs of {epoch:g} s)",
+            fix="check that the files belong together, the epoch length and the sampling rate; or pass tolerance=",
+        )
+    fitted = hypnogram.restrict(0.0, duration + min(0.5, 0.02 * epoch))
+    n_cut = len(hypnogram) - len(fitted)
+    if n_cut:
+        repairs.append(f"the scoring reaches beyond the recording: {n_cut} epochs were cut")
+    n_missing = int((duration - fitted.end) / epoch + 1e-6)
+    if n_missing > 0:
+        fitted = _extended(fitted, n_missing)
+        repairs.append(
+            f"the scoring ends {n_missing * epoch:g} s before the recording: {n_missing} epochs are unscored"
+        )
+    return fitted, repairs
+
+
+def _extended(hypnogram: Hypnogram, n_epochs: int) -> Hypnogram:
+    stages = np.r_[hypnogram.stages, np.full(n_epochs, UNSCORED, dtype=np.int8)]
+    soft = hypnogram.probabilities
+    if soft is not None:
+        soft = np.vstack([soft, np.full((n_epochs, hypnogram.n_stages), np.nan)])
+    return replace(hypnogram, stages=stages, probabilities=soft)
+
+
+def _from_edf(path: Path, epoch_length: float | None) -> Scoring:
+    from sharpwave.recordings.readers.edf import read_edf
+
+    recording = read_edf(path)
+    events, start = recording.events, recording.start
+    found = hypnogram_from_events(events, epoch_length=epoch_length)
+    if found is None:
+        raise SharpwaveError(
+            f"sleep stages among the annotations of {path.name}",
+            got=f"{len(events)} annotations without",
+            fix="name stages as EDF+ does ('Sleep stage W'), or give the scoring as text",
+        )
+    hypnogram, repairs = found
+    return Scoring(hypnogram, start, dated=True, placed=start is None, repairs=tuple(repairs))

@@ -1,0 +1,171 @@
+"""Scorings as tables: BIDS `_hypnogram.tsv` and `_events.tsv`, Noxturnal-like exports with translated headers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import STAGE_SETS
+from sharpwave.recordings.readers.clock import parse_times
+from sharpwave.recordings.readers.epochs import fill_epochs
+from sharpwave.recordings.readers.scoring import Scoring
+from sharpwave.recordings.stage_labels import name_stage, names_of_codes
+
+_HEADERS: dict[str, str] = {
+    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut|startzeit"
+    "|beginn|inicio|inizio",
+    "end": "end|end time|stop|stop time|heure de fin|fin|endzeit|ende|fine",
+    "duration": "duration|length|duree|dauer|duracion|durata",
+    "label": "stage|sleep stage|stages|hypnogram|stade|schlafstadium|label|event|evenement|ereignis|evento|description"
+    "|annotation|trial type|name|type|score|value",
+}
+"""Role → headers, without accents, units and underscores; the first one present is taken."""
+
+_PROBABILITY = re.compile(r"p[ _](.+)", re.IGNORECASE)
+
+
+def is_table(text: str) -> bool:
+    """Whether the first line of a text is a header that names a column of stages and one of times."""
+    lines = [line for line in text.split("\n", 20)[:20] if line.strip() and not line.startswith("#")]
+    if not lines:
+        return False
+    columns = _columns(next(csv.reader([lines[0]], delimiter=_delimiter(lines[0]))))
+    return "label" in columns and "onset" in columns
+
+
+def stage_column(text: str) -> str | None:
+    """The stages of a two-column list (epoch number, stage), one a line, with its comments; None if it is not one."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    comments = [line for line in lines if line.startswith("#")]
+    rows = [
+        [cell.strip() for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
+        for line in lines
+        if not line.startswith("#")
+    ]
+    if rows and len(rows[0]) == 2 and _plain(rows[0][0]) in ("epoch", "epochs", "number", "index", "n"):
+        rows = rows[1:]
+    if not rows or any(len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[0]) for row in rows):
+        return None
+    if any(int(later[0]) - int(earlier[0]) != 1 for earlier, later in pairwise(rows)):
+        return None
+    return "\n".join([*comments, *(row[1] for row in rows)])
+
+
+def read_table(
+    text: str, path: Path, *, epoch_length: float | None = None, convention: str | Mapping[int, str] | None = None
+) -> Scoring:
+    """Read a table of scored intervals; rows that name no stage (arousals, respiratory events) are passed over.
+
+    Args:
+        text: The file's text.
+        path: For messages.
+        epoch_length: Seconds; found from the rows if None.
+        convention: Meaning of integer stages.
+
+    Raises:
+        SharpwaveError: If no row names a stage, or times cannot be read.
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=_delimiter(lines[0])))
+    header, rows = rows[0], [row for row in rows[1:] if not _is_units(row)]
+    columns = _columns(header)
+    names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
+    times, clock, dated = parse_times([_cell(rows[index], columns["onset"]) for index in kept])
+    readable = np.isfinite(times)
+    if not readable.any():
+        raise SharpwaveError(
+            f"times in the column {header[columns['onset']]!r} of {path.name}",
+            got="none that can be read",
+            fix="use seconds, hh:mm:ss, or dates",
+        )
+    repairs = (
+        [] if readable.all() else [f"{int((~readable).sum())} scored rows have no readable time and were left out"]
+    )
+    rows = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
+    names = [name for name, good in zip(names, readable, strict=True) if good]
+    times = times[readable]
+    hypnogram, filled = fill_epochs(
+        times,
+        _durations(rows, columns, times),
+        names,
+        epoch_length=epoch_length,
+        probabilities=_probabilities(header, rows),
+    )
+    return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*repairs, *filled))
+
+
+def _columns(header: Sequence[str]) -> dict[str, int]:
+    keys = [_plain(name) for name in header]
+    found = {}
+    for role, aliases in _HEADERS.items():
+        positions = [keys.index(alias) for alias in aliases.split("|") if alias in keys]
+        if positions:
+            found[role] = positions[0]
+    return found
+
+
+def _plain(name: str) -> str:
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"\s+", " ", re.sub(r"[\[(].*?[\])]", "", text).replace("_", " ")).strip()
+
+
+def _delimiter(line: str) -> str:
+    return max("\t,;", key=line.count)
+
+
+def _is_units(row: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"(\[.*\])?", cell.strip()) for cell in row)
+
+
+def _cell(row: Sequence[str], column: int) -> str:
+    return row[column].strip() if column < len(row) else ""
+
+
+def _stage_names(
+    labels: Sequence[str], convention: str | Mapping[int, str] | None, path: Path
+) -> tuple[list[str], list[int]]:
+    if labels and all(re.fullmatch(r"-?\d{1,3}(\.0*)?|n/a|", label) for label in labels) and any(labels):
+        codes = [-1 if label in ("n/a", "") else int(float(label)) for label in labels]
+        if any(code >= 0 for code in codes):
+            return names_of_codes(codes, convention=convention), list(range(len(codes)))
+    named = [(index, name_stage(label)) for index, label in enumerate(labels)]
+    kept = [(index, name) for index, name in named if name is not None]
+    if not any(name != "?" for _, name in kept) and not (kept and len(kept) == len(labels)):
+        raise SharpwaveError(
+            f"rows that name a sleep stage in {path.name}",
+            got=f"labels such as {', '.join(sorted(set(labels))[:5])!r}"[:200],
+            fix="name stages W, N1, N2, N3, R (or as Rechtschaffen & Kales), or pass a convention for integers",
+        )
+    if len(kept) < len(labels):  # among other events, an artefact is an event and not an unscored epoch
+        kept = [(index, name) for index, name in kept if name != "?"]
+    return [name for _, name in kept], [index for index, _ in kept]
+
+
+def _durations(rows: Sequence[Sequence[str]], columns: Mapping[str, int], times: np.ndarray) -> np.ndarray:
+    if "duration" in columns:
+        seconds, _, _ = parse_times([_cell(row, columns["duration"]) or "nan" for row in rows])
+        return seconds
+    if "end" in columns:
+        both = [_cell(row, columns[role]) for row in rows for role in ("onset", "end")]
+        seconds, _, _ = parse_times(both)
+        return seconds[1::2] - seconds[::2]
+    return np.full(len(times), np.nan)
+
+
+def _probabilities(header: Sequence[str], rows: Sequence[Sequence[str]]) -> np.ndarray | None:
+    found = {
+        match.group(1): column for column, name in enumerate(header) if (match := _PROBABILITY.fullmatch(name.strip()))
+    }
+    stage_set = next((stages for stages in STAGE_SETS.values() if set(stages) == set(found)), None)
+    if stage_set is None:
+        return None
+    values = [[_cell(row, found[name]) for name in stage_set] for row in rows]
+    return np.array([[float("nan") if cell in ("n/a", "") else float(cell) for cell in row] for row in values])

@@ -1,0 +1,147 @@
+"""What MNE reads (FIF, BrainVision, EEGLAB, GDF, CNT, EGI and others), left on disk until it is sliced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
+from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.recording import Recording
+
+if TYPE_CHECKING:
+    import mne
+
+_TYPES = {"eeg": "eeg", "eog": "eog", "emg": "emg", "ecg": "ecg", "seeg": "lfp", "ecog": "lfp", "dbs": "lfp"}
+_FUNCTIONS = {
+    ".fif": "read_raw_fif",
+    ".fif.gz": "read_raw_fif",
+    ".vhdr": "read_raw_brainvision",
+    ".set": "read_raw_eeglab",
+    ".gdf": "read_raw_gdf",
+    ".cnt": "read_raw_cnt",
+    ".mff": "read_raw_egi",
+    ".nxe": "read_raw_eximia",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MneSamples:
+    """One channel of an MNE `Raw`, as an array-like in V that reads what is sliced."""
+
+    raw: mne.io.BaseRaw
+    channel: int
+    name: str
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (int(self.raw.n_times),)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float64)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        low, high, step = key.indices(len(self))
+        if high <= low:
+            return np.empty(0)
+        with guarded(self.name, "samples"):
+            return self.raw.get_data(picks=[self.channel], start=low, stop=high, verbose="error")[0, ::step]
+
+
+def read_mne(
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Recording:
+    """Read a file that MNE reads.
+
+    Args:
+        path: The file; companions (`.eeg`, `.vmrk`, `.fdt`) must lie beside it.
+        channels: Keep only these (labels or recognised names).
+        overrides: Label → "name:modality".
+        unit: Unit of the electrical channels, where the file is wrong about it.
+
+    Raises:
+        SharpwaveError: If MNE cannot read it or no channel is left.
+    """
+    path = Path(path)
+    suffix = next((known for known in _FUNCTIONS if path.name.lower().endswith(known)), None)
+    if suffix is None:
+        raise SharpwaveError(f"a file ending in {', '.join(_FUNCTIONS)}", got=path.name, fix="convert it to EDF or FIF")
+    with guarded(path, "a recording that MNE reads") as caught:
+        import mne
+
+        raw = getattr(mne.io, _FUNCTIONS[suffix])(path, preload=False, verbose="error")
+        return _recording(raw, path, caught, channels=channels, overrides=overrides, unit=unit)
+
+
+def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: Any) -> Recording:
+    if raw.n_times < 1 or not raw.ch_names:
+        raise SharpwaveError(
+            f"samples in {path.name}", got=f"{raw.n_times} of {len(raw.ch_names)} channels", fix="export it again"
+        )
+    rate = float(raw.info["sfreq"])
+    factor = 1.0 if options["unit"] is None else 1e6  # MNE took unlabelled numbers for µV; hand them back as numbers
+    kinds = raw.get_channel_types()
+    overrides = _with_types(raw.ch_names, kinds, options["overrides"] or {})
+    channels = [
+        RawChannel(
+            label,
+            MneSamples(raw, index, path.name),
+            rate,
+            "V" if kind in _TYPES or kind in ("bio", "misc") else "",
+            gain=factor,
+        )
+        for index, (label, kind) in enumerate(zip(raw.ch_names, kinds, strict=True))
+        if kind != "stim"
+    ]
+    assembled = assemble_signals(channels, channels=options["channels"], overrides=overrides, unit=options["unit"])
+    measured = raw.info["meas_date"]
+    person = raw.info["subject_info"] or {}
+    sex = {1: "M", 2: "F"}.get(person.get("sex", 0))
+    return Recording(
+        signals=assembled.signals,
+        events=_events(raw),
+        subject=str(person.get("his_id") or "unknown"),
+        species=assembled.species,
+        start=None if measured is None else measured.replace(tzinfo=None),
+        source=path.name,
+        repairs=(*sorted({" ".join(str(warning.message).split())[:200] for warning in caught}), *assembled.repairs),
+        metadata={**({"sex": sex} if sex else {}), "doubtful": assembled.doubtful, "labels": assembled.labels},
+    )
+
+
+def _with_types(labels: Sequence[str], kinds: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """MNE's channel types decide where the label alone does not."""
+    from sharpwave.recordings.channels import recognise_channel
+
+    typed = {
+        label: f"{label}:{_TYPES[kind]}"
+        for label, kind in zip(labels, kinds, strict=True)
+        if kind in _TYPES and kind != "eeg" and recognise_channel(label).modality == "other"
+    }
+    return {**typed, **overrides}
+
+
+def _events(raw: mne.io.BaseRaw) -> pd.DataFrame:
+    annotations = raw.annotations
+    return pd.DataFrame(
+        {
+            "onset": np.asarray(annotations.onset, dtype=float)
+            - (raw.first_time if annotations.orig_time is not None else 0.0),
+            "duration": np.asarray(annotations.duration, dtype=float),
+            "label": [str(text) for text in annotations.description],
+        }
+    )

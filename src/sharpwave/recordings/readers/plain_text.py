@@ -1,0 +1,79 @@
+"""One channel as numbers in a text file, one a line, as in the DREAMS data base: no rate, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
+from sharpwave.recordings.readers.text import read_text
+from sharpwave.recordings.recording import Recording
+
+_HEADER = re.compile(r"\[\s*([^\[\]]{1,40}?)\s*\]")
+
+
+def read_plain_text(
+    path: str | Path,
+    *,
+    rate: float | None = None,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Recording:
+    """Read one channel of numbers; a first line `[C3-A1]` names it.
+
+    Args:
+        path: The file.
+        rate: Sampling rate, Hz: the file has none.
+        channels: As in `read_recording`.
+        overrides: As in `read_recording`; a file without a name is labelled "EEG".
+        unit: Of the numbers; without it the unit that makes the amplitude plausible is taken, and declared.
+
+    Raises:
+        SharpwaveError: If no rate is given, or a line is not a number.
+    """
+    path = Path(path)
+    lines = read_text(path).split("\n")
+    header = _HEADER.fullmatch(lines[0].strip()) if lines else None
+    label = header.group(1) if header else "EEG"
+    numbers = [line.strip() for line in (lines[1:] if header else lines) if line.strip() and not line.startswith("#")]
+    samples = _numbers(numbers, path)
+    if rate is None:
+        raise SharpwaveError(
+            f"the sampling rate of {path.name}, a text file of numbers",
+            got="none",
+            fix="pass rate=, for example rate=200 (Hz)",
+        )
+    if not (np.isfinite(rate) and rate > 0):
+        raise SharpwaveError("a positive sampling rate", got=f"{rate}", fix="pass rate= in Hz")
+    raw = RawChannel(label, samples, float(rate), unit="")
+    assembled = assemble_signals([raw], channels=channels, overrides=overrides, unit=unit)
+    return Recording(
+        signals=assembled.signals,
+        species=assembled.species,
+        source=path.name,
+        repairs=assembled.repairs,
+        metadata={"doubtful": assembled.doubtful, "labels": assembled.labels},
+    )
+
+
+def _numbers(lines: Sequence[str], path: Path) -> np.ndarray:
+    values = np.empty(len(lines), dtype=np.float32)
+    for index, line in enumerate(lines):
+        try:
+            values[index] = float(line)
+        except ValueError:
+            raise SharpwaveError(
+                f"one number a line in {path.name}",
+                got=f"{line[:40]!r}",
+                fix="see `sharpwave.read_recording` for the formats that are read",
+            ) from None
+    if not len(values):
+        raise SharpwaveError(f"numbers in {path.name}", got="none", fix="check that it is a recording")
+    if not np.isfinite(values).any():
+        raise SharpwaveError(f"finite numbers in {path.name}", got="none", fix="check how it was exported")
+    return values
