@@ -19,8 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reads sleep and memory in brains: a recording in; stages, what comes next, events and one page out.",
-    epilog="Start with `sharpwave demo`, then `sharpwave decode night.edf`. Exit codes: 0 all done, 1 some nights failed, "
-    "2 usage.",
+    epilog="Start with `sharpwave demo`, then `sharpwave decode night.edf`. Exit codes: 0 all done, "
+    "1 some nights failed, 2 usage.",
 )
 datasets_app = typer.Typer(no_args_is_help=True, help="Public data sets by name: what they are, and how to get them.")
 app.add_typer(datasets_app, name="datasets")
@@ -34,7 +34,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -50,50 +52,79 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     known = {parameter.name for parameter in ctx.command.params}
     unknown = sorted(set(table) - known)
     if unknown:
-        raise typer.BadParameter(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(sorted(known - {None}))}")
+        raise typer.BadParameter(
+            f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(sorted(known - {None}))}"
+        )
     ctx.default_map = {**(ctx.default_map or {}), **table}
     return path
 
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", callback=_config, is_eager=True, help="TOML file of options; flags beat it.", rich_help_panel="Run"),
+    typer.Option(
+        "--config", callback=_config, is_eager=True, help="TOML file of options; flags beat it.", rich_help_panel="Run"
+    ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "--n-jobs", "-j", min=1, help="Nights decoded at once.", rich_help_panel="Run")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "--n-jobs", "-j", min=1, help="Nights decoded at once.", rich_help_panel="Run")
+]
 SkipExisting = Annotated[
     bool,
-    typer.Option("--skip-existing", help="Resume: skip nights already decoded from the same input.", rich_help_panel="Run"),
+    typer.Option(
+        "--skip-existing", help="Resume: skip nights already decoded from the same input.", rich_help_panel="Run"
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Decode again and replace earlier results.", rich_help_panel="Run")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Decode again and replace earlier results.", rich_help_panel="Run")
+]
 StopOnFirstCrash = Annotated[
     bool, typer.Option("--stop-on-first-crash", help="Stop at the first night that fails.", rich_help_panel="Run")
 ]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON line per night on stdout.", rich_help_panel="Run")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and library messages.", rich_help_panel="Run")]
-Age = Annotated[int | None, typer.Option(min=0, max=120, help="Age in years; adults get reference slopes.", rich_help_panel="Person")]
-Night = Annotated[int | None, typer.Option(min=1, help="Which night in the laboratory this is.", rich_help_panel="Person")]
-Sex = Annotated[str | None, typer.Option(help="female or male; YASA's stager uses it with the age.", rich_help_panel="Person")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show tracebacks and library messages.", rich_help_panel="Run")
+]
+Age = Annotated[
+    int | None,
+    typer.Option(min=0, max=120, help="Age in years; adults get reference slopes.", rich_help_panel="Person"),
+]
+Night = Annotated[
+    int | None, typer.Option(min=1, help="Which night in the laboratory this is.", rich_help_panel="Person")
+]
+Sex = Annotated[
+    str | None, typer.Option(help="female or male; YASA's stager uses it with the age.", rich_help_panel="Person")
+]
 Channels = Annotated[
     list[str] | None,
-    typer.Option("--channels", help="Channels to decode, best first, by their name in the file.", rich_help_panel="Recording"),
+    typer.Option(
+        "--channels", help="Channels to decode, best first, by their name in the file.", rich_help_panel="Recording"
+    ),
 ]
 Alias = Annotated[
     list[str] | None,
-    typer.Option("--channel-alias", metavar="LABEL=NAME:MODALITY", help="Say what a channel is.", rich_help_panel="Recording"),
+    typer.Option(
+        "--channel-alias", metavar="LABEL=NAME:MODALITY", help="Say what a channel is.", rich_help_panel="Recording"
+    ),
 ]
 LightsOff = Annotated[
     str | None, typer.Option(help="Clock time (23:10) or seconds from the start.", rich_help_panel="Recording")
 ]
-LightsOn = Annotated[str | None, typer.Option(help="Clock time (07:02) or seconds from the start.", rich_help_panel="Recording")]
-Stages = Annotated[
-    Path | None, typer.Option("--stages", help="Expert hypnogram, any common format, to compare with.", rich_help_panel="Recording")
+LightsOn = Annotated[
+    str | None, typer.Option(help="Clock time (07:02) or seconds from the start.", rich_help_panel="Recording")
 ]
-Cues = Annotated[Path | None, typer.Option("--cues", help="TSV of cues: onset, duration, label.", rich_help_panel="Recording")]
+Stages = Annotated[
+    Path | None,
+    typer.Option("--stages", help="Expert hypnogram, any common format, to compare with.", rich_help_panel="Recording"),
+]
+Cues = Annotated[
+    Path | None, typer.Option("--cues", help="TSV of cues: onset, duration, label.", rich_help_panel="Recording")
+]
 Species = Annotated[
     str | None, typer.Option(help="human, rat or mouse, where the file does not say.", rich_help_panel="Recording")
 ]
 Unit = Annotated[
-    str | None, typer.Option(help="Unit of the samples (uV, mV, V), where the file does not say.", rich_help_panel="Recording")
+    str | None,
+    typer.Option(help="Unit of the samples (uV, mV, V), where the file does not say.", rich_help_panel="Recording"),
 ]
 Rate = Annotated[
     float | None, typer.Option(help="Sampling rate in Hz, for formats without one.", rich_help_panel="Recording")
@@ -122,7 +153,9 @@ def _options(**given: Any) -> Any:
 
 @app.command()
 def decode(
-    files: Annotated[list[str], typer.Argument(help="Recordings, or data sets by name (`ucddb/022`).", metavar="FILE...")],
+    files: Annotated[
+        list[str], typer.Argument(help="Recordings, or data sets by name (`ucddb/022`).", metavar="FILE...")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME].")
     ] = None,
@@ -171,18 +204,19 @@ def decode(
         rate=rate,
         seed=seed,
     )
-    from sharpwave.batch import decode_nights, expand_sources
+    from sharpwave.batch import decode_nights, expand_sources, plan_nights, write_group_page
 
-    sources = expand_sources(files)
+    tasks = plan_nights(expand_sources(files), output)
     outcomes = decode_nights(
-        sources,
-        output,
+        tasks,
         options,
         jobs=jobs,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
         stop_on_first_crash=stop_on_first_crash,
         verbose=verbose,
     )
+    if len(tasks) > 1:
+        write_group_page(tasks, (output or Path()) / "index.html")
     _finish(outcomes, json_lines=json_lines)
 
 
@@ -200,6 +234,9 @@ def bids(
     overwrite: Overwrite = False,
     stop_on_first_crash: StopOnFirstCrash = False,
     reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
+    hypnogram: Annotated[
+        bool, typer.Option("--hypnogram", help="Also write BIDS's proposed `_hypnogram.tsv`.")
+    ] = False,
     json_lines: JsonLines = False,
     verbose: Verbose = False,
     config: Config = None,
@@ -207,23 +244,25 @@ def bids(
     """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`."""
     if level not in ("participant", "group"):
         raise typer.BadParameter(f"the level is participant or group, got {level!r}")
-    from sharpwave.bids_app import run_group, run_participants
+    from sharpwave.batch import decode_nights, write_group_page
+    from sharpwave.bids_app import plan_bids_nights, rewrite_pages
 
-    if level == "group" or reports_only:
-        typer.echo(f"Group page: {run_group(output_dir)}")
-        return
-    options = _options(aliases=channel_alias, sex=None, channels=channels)
-    outcomes = run_participants(
-        bids_dir,
-        output_dir,
-        options,
-        participants=participant_label,
-        sessions=session_label,
-        jobs=jobs,
-        existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
-        stop_on_first_crash=stop_on_first_crash,
-        verbose=verbose,
+    tasks = plan_bids_nights(
+        bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
     )
+    outcomes = []
+    if reports_only:
+        outcomes = rewrite_pages(tasks)
+    elif level == "participant":
+        outcomes = decode_nights(
+            tasks,
+            _options(aliases=channel_alias, sex=None, channels=channels),
+            jobs=jobs,
+            existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+            stop_on_first_crash=stop_on_first_crash,
+            verbose=verbose,
+        )
+    write_group_page(tasks, output_dir / "index.html")
     _finish(outcomes, json_lines=json_lines)
 
 
@@ -244,13 +283,16 @@ def simulate(
     species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",
     hours: Annotated[float, typer.Option(min=0.1, max=168)] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same night.")] = 0,
-    effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Plant reactivation → sleep effects.")] = False,
+    effects: Annotated[
+        bool, typer.Option("--effects/--no-effects", help="Plant reactivation → sleep effects.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a night whose truth is known; the truth goes beside it, in `OUTPUT.truth/`."""
     from sharpwave.batch import simulate_to_store
 
-    typer.echo(f"Simulated night: {simulate_to_store(output, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)}")
+    path = simulate_to_store(output, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)
+    typer.echo(f"Simulated night: {path}")
 
 
 @app.command()

@@ -1,0 +1,391 @@
+"""Several nights: resume, parallel jobs, and one record from which exit code and last line both come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from sharpwave import __version__
+from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from sharpwave.decode import DecodeOptions
+    from sharpwave.reports.night import DecodedNight
+
+Existing = Literal["skip", "overwrite", "refuse"]
+
+
+@dataclass(frozen=True)
+class NightOutcome:
+    """What became of one night.
+
+    Attributes:
+        identifier: Short name of the night.
+        status: "done", "skipped" (already decoded), "refused" (a report that says why) or "failed".
+        message: One sentence.
+        report: The page, where there is one.
+        seconds: Time it took.
+    """
+
+    identifier: str
+    status: Literal["done", "skipped", "refused", "failed"]
+    message: str = ""
+    report: Path | None = None
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "report": None if self.report is None else str(self.report)}
+
+
+def compute_exit_code(outcomes: Sequence[NightOutcome]) -> int:
+    """0 if all nights are done, 1 if one failed or could not be used."""
+    return int(any(outcome.status in ("failed", "refused") for outcome in outcomes))
+
+
+def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
+    """Lines that say what became of each night; the last one sums up what the exit code says."""
+    lines = []
+    for outcome in outcomes:
+        where = f" → {outcome.report}" if outcome.report else ""
+        lines.append(
+            f"{outcome.identifier}: {outcome.status}{where}" + (f" ({outcome.message})" if outcome.message else "")
+        )
+    counts = {status: sum(o.status == status for o in outcomes) for status in ("done", "skipped", "refused", "failed")}
+    bad = counts["failed"] + counts["refused"]
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing to do"
+    if len(outcomes) == 1 and not bad and outcomes[0].report:
+        lines.append(f"Open {outcomes[0].report}")
+    else:
+        lines.append(f"{'Some nights failed' if bad else 'All nights decoded'}: {summary}.")
+    return "\n".join(lines)
+
+
+def expand_sources(sources: Sequence[str]) -> list[str]:
+    """Paths stay; a data-set name without a subject becomes all its subjects."""
+    from sharpwave.recordings.datasets import DATASETS, list_subjects
+
+    expanded: list[str] = []
+    for source in sources:
+        if source in DATASETS and not Path(source).exists():
+            expanded += [f"{source}/{subject}" for subject in list_subjects(source)]
+        else:
+            expanded.append(source)
+    return expanded
+
+
+def name_source(source: str) -> str:
+    """Short name of a night: the file's name without its endings, or `dataset-subject`."""
+    path = Path(source)
+    if path.exists():
+        name = path.name
+        for ending in (".gz", *path.suffixes[::-1]):
+            name = name.removesuffix(ending)
+        return name or path.name
+    return source.replace("/", "-")
+
+
+@dataclass(frozen=True)
+class NightTask:
+    """One night to decode, and where its results go.
+
+    Attributes:
+        source: Path or data-set name.
+        name: Short name of the night.
+        folder: Folder of its results; for BIDS derivatives, their root.
+        entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.
+        hypnogram: Also write BIDS's proposed `_hypnogram.tsv`.
+    """
+
+    source: str
+    name: str
+    folder: Path
+    entities: str | None = None
+    hypnogram: bool = False
+
+    @property
+    def summary(self) -> Path:
+        if self.entities is None:
+            return self.folder / "summary.json"
+        from sharpwave.reports.bids_files import locate_summary
+
+        return locate_summary(self.folder, self.entities)
+
+    @property
+    def page(self) -> Path:
+        if self.entities is None:
+            return self.folder / "report.html"
+        from sharpwave.reports.bids_files import locate_page
+
+        return locate_page(self.folder, self.entities)
+
+    def write(self, night: DecodedNight, options: DecodeOptions) -> Path:
+        """Write all files; returns the path of the page."""
+        from sharpwave.reports.bids_files import write_bids_files
+        from sharpwave.reports.files import write_files
+
+        if self.entities is None:
+            return write_files(night, self.folder, config=options.to_dict())
+        return write_bids_files(night, self.folder, self.entities, config=options.to_dict(), hypnogram=self.hypnogram)
+
+
+def plan_nights(sources: Sequence[str], output: Path | None) -> list[NightTask]:
+    """One task per source: one night goes to `output` itself, several to one folder each; default `sharpwave-NAME`."""
+    names = _unique([name_source(source) for source in sources])
+    if output is None:
+        folders = [Path(f"sharpwave-{name}") for name in names]
+    else:
+        folders = [output if len(sources) == 1 else output / name for name in names]
+    return [NightTask(*parts) for parts in zip(sources, names, folders, strict=True)]
+
+
+def decode_nights(
+    tasks: Sequence[NightTask],
+    options: DecodeOptions,
+    *,
+    jobs: int = 1,
+    existing: Existing = "refuse",
+    stop_on_first_crash: bool = False,
+    verbose: bool = False,
+) -> list[NightOutcome]:
+    """Decode nights, with a progress bar on stderr.
+
+    Args:
+        tasks: What to decode and where to (see `plan_nights`).
+        options: How to decode.
+        jobs: Nights decoded at once, each in a process of its own.
+        existing: What to do where there are results already: "skip" those of the same input, version and options and
+            replace others, "overwrite" all, or "refuse" to replace others.
+        stop_on_first_crash: Leave the remaining nights alone after a failure.
+        verbose: Show tracebacks and library messages.
+
+    Returns:
+        One outcome per night, in the order given.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        run = _run_in_turn if jobs == 1 or len(tasks) == 1 else _run_in_parallel
+        outcomes = run(tasks, options, existing, verbose, stop_on_first_crash, jobs, progress)
+    return [
+        outcomes.get(index, NightOutcome(task.name, "failed", "not tried: an earlier night failed"))
+        for index, task in enumerate(tasks)
+    ]
+
+
+def _run_in_turn(
+    tasks: Sequence[NightTask],
+    options: DecodeOptions,
+    existing: Existing,
+    verbose: bool,
+    stop: bool,
+    jobs: int,
+    progress: Progress,
+) -> dict[int, NightOutcome]:
+    outcomes: dict[int, NightOutcome] = {}
+    for index, task in enumerate(tasks):
+        bar = progress.add_task(task.name, total=None)
+
+        def show(step: str, done: int, total: int, bar: TaskID = bar, name: str = task.name) -> None:
+            progress.update(bar, description=f"{name}: {step}", completed=done, total=total)
+
+        outcomes[index] = _decode_task(task, options, existing, verbose, show)
+        progress.remove_task(bar)
+        if stop and outcomes[index].status == "failed":
+            break
+    return outcomes
+
+
+def _run_in_parallel(
+    tasks: Sequence[NightTask],
+    options: DecodeOptions,
+    existing: Existing,
+    verbose: bool,
+    stop: bool,
+    jobs: int,
+    progress: Progress,
+) -> dict[int, NightOutcome]:
+    outcomes: dict[int, NightOutcome] = {}
+    bar = progress.add_task("nights", total=len(tasks))
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        futures = {
+            pool.submit(_decode_task, task, options, existing, verbose): index for index, task in enumerate(tasks)
+        }
+        for future in as_completed(futures):
+            index = futures[future]
+            try:
+                outcomes[index] = future.result()
+            except CancelledError:
+                continue
+            except Exception as error:  # a killed worker must not take the other nights with it
+                outcomes[index] = NightOutcome(tasks[index].name, "failed", f"the process died: {error}")
+            progress.advance(bar)
+            if stop and outcomes[index].status == "failed":
+                pool.shutdown(wait=False, cancel_futures=True)
+    return outcomes
+
+
+def _unique(names: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    unique = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return unique
+
+
+def _decode_task(
+    task: NightTask,
+    options: DecodeOptions,
+    existing: Existing,
+    verbose: bool,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> NightOutcome:
+    begin = time.perf_counter()
+    if not verbose:
+        _quieten()
+    from sharpwave.decode import decode_recording, open_source
+
+    options = replace(options, identifier=task.name, source=task.source)
+    try:
+        key = compute_key(task.source, options)
+        earlier = read_key(task.summary)
+        if earlier == key and existing != "overwrite":
+            return NightOutcome(task.name, "skipped", "already decoded from the same input", task.page)
+        if earlier is not None and existing == "refuse":
+            raise SharpwaveError(
+                f"an empty folder for the results of {task.source}",
+                got=f"{task.folder} with results of another input, version or setting",
+                fix="give another --output, or --overwrite",
+            )
+        night = decode_recording(open_source(task.source, options), options=options, key=key, progress=progress)
+        return _finish(night, task, options, begin)
+    except SharpwaveError as error:
+        return NightOutcome(task.name, "failed", str(error), None, time.perf_counter() - begin)
+    except Exception as error:  # one night's crash must not take the others with it
+        if verbose:
+            traceback.print_exc()
+        message = f"{type(error).__name__}: {error} (--verbose shows where)"
+        return NightOutcome(task.name, "failed", message, None, time.perf_counter() - begin)
+
+
+def _finish(night: DecodedNight, task: NightTask, options: DecodeOptions, begin: float) -> NightOutcome:
+    page = task.write(night, options)
+    refused = night.verdict == "not usable"
+    message = night.reasons[0] if refused else night.verdict
+    return NightOutcome(task.name, "refused" if refused else "done", message, page, time.perf_counter() - begin)
+
+
+def _quieten() -> None:
+    warnings.simplefilter("ignore")
+    for name in ("mne", "yasa", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def compute_key(source: str, options: DecodeOptions) -> str:
+    """SHA-256 over the input's bytes, the version and the options: the same key means the same results.
+
+    A data set by name is known by its files' names and sizes; a store by its metadata and its chunks' sizes.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps([__version__, options.to_dict()], sort_keys=True).encode())
+    for path in (Path(source), options.stages, options.cues):
+        if path is None:
+            continue
+        if path.is_file():
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        elif path.is_dir():
+            for part in sorted(path.rglob("*")):
+                if part.is_file():
+                    digest.update(f"{part.relative_to(path)} {part.stat().st_size}".encode())
+                    if part.name == "zarr.json":
+                        digest.update(part.read_bytes())
+    return digest.hexdigest()
+
+
+def read_key(summary: Path) -> str | None:
+    """The key under which results were made, or None where there are none."""
+    try:
+        return str(json.loads(summary.read_text(encoding="utf-8"))["hashes"]["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_group_page(tasks: Sequence[NightTask], path: Path) -> Path | None:
+    """The page that lists all nights with results; None where there are none."""
+    from sharpwave.reports.index import write_index_of_summaries
+
+    summaries = {task.page: task.summary for task in tasks if task.summary.is_file()}
+    return write_index_of_summaries(summaries, path) if summaries else None
+
+
+def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
+    """Decode the shipped simulated night."""
+    from rich.console import Console
+
+    from sharpwave.decode import DecodeOptions, decode_recording
+    from sharpwave.simulation import simulate_demo
+
+    begin = time.perf_counter()
+    _quieten()
+    options = DecodeOptions(identifier="demo", source="simulated night (sharpwave demo)")
+    with Console(stderr=True).status("Simulating a night with every modality ...") as status:
+        recording, truth = simulate_demo(seed=seed)
+
+        def report(step: str, done: int, total: int) -> None:
+            status.update(f"Decoding: {step} ({done + 1} of {total}) ...")
+
+        night = decode_recording(recording, options=options, truth=truth, progress=report)
+        return _finish(night, NightTask(options.source, "demo", output), options, begin)
+
+
+def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
+    """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
+    from sharpwave.recordings.store import write_store
+    from sharpwave.simulation import Effects, simulate_night, write_truth
+
+    planted = Effects.example() if effects else Effects()
+    recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
+    path = write_store(recording, output, overwrite=overwrite)
+    folder = output.with_name(f"{output.name}.truth")
+    if overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    write_truth(truth, folder)
+    return path
+
+
+def convert_to_stores(sources: Sequence[str], output: Path, *, overwrite: bool) -> list[Path]:
+    """Convert recordings, one store each, with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from sharpwave.decode import DecodeOptions, open_source
+    from sharpwave.recordings.store import write_store
+
+    names = _unique([name_source(source) for source in sources])
+    alone = len(sources) == 1 and output.suffix == ".zarr"
+    paths = []
+    tasks = list(zip(sources, names, strict=True))
+    for source, name in track(tasks, "Converting", console=Console(stderr=True), transient=True):
+        target = output if alone else output / f"{name}.zarr"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        paths.append(write_store(open_source(source, DecodeOptions()), target, overwrite=overwrite))
+    return paths

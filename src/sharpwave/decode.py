@@ -1,0 +1,357 @@
+"""The main job: read → stage → forecast → detect → relate → report.
+
+`sharpwave decode` calls this once per night; so can you:
+
+    recording = open_source("night.edf")
+    night = decode_recording(recording)
+    night.hypnogram, night.forecast, night.events
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.forecaster import forecast_night
+from sharpwave.evaluation.night import compute_agreement, describe_forecast, score_forecast, summarise_events
+from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+from sharpwave.evaluation.stagers import choose_stager
+from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
+from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.recordings.channels import pick_channels
+from sharpwave.recordings.datasets import DATASETS, load_dataset
+from sharpwave.recordings.readers import fit_hypnogram, read_hypnogram, read_recording
+from sharpwave.recordings.recording import empty_events
+from sharpwave.reports.methods import LIMITS, describe_methods, list_citations, read_versions
+from sharpwave.reports.night import DecodedNight
+from sharpwave.signals import (
+    compute_depth,
+    compute_quality,
+    compute_spectrogram,
+    detect_artefacts,
+    detect_eye_movements,
+    detect_ripples,
+    detect_slow_waves,
+    detect_spindles,
+)
+
+Progress = Callable[[str, int, int], None]
+
+STEPS = ("quality", "stages", "forecast", "events", "spectrum", "statistics")
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What the user said about the night.
+
+    Attributes:
+        lights_off: Clock time "23:10" or seconds from the start; None where unknown.
+        lights_on: The same, for the end.
+        age: In years.
+        male: True, False, or None where unknown.
+        night: Which laboratory night.
+        channels: Names of the channels to decode, best first; empty lets the package choose.
+        aliases: Channel label in the file → "name:modality".
+        stages: Expert hypnogram to compare with.
+        cues: Table of cues (onset, duration, label).
+        species: Overrides what the file says.
+        unit: Unit of the samples, where the file does not say.
+        rate: Sampling rate in Hz, where the file does not say.
+        seed: Of the sampled intervals.
+        identifier: Short name of the night.
+        source: How the user named the input.
+    """
+
+    lights_off: str | float | None = None
+    lights_on: str | float | None = None
+    age: float | None = None
+    male: bool | None = None
+    night: int | None = None
+    channels: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    stages: Path | None = None
+    cues: Path | None = None
+    species: str | None = None
+    unit: str | None = None
+    rate: float | None = None
+    seed: int = 0
+    identifier: str = ""
+    source: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for `summary.json` and for the key under which results are found again."""
+        plain = asdict(self)
+        return plain | {name: None if plain[name] is None else str(plain[name]) for name in ("stages", "cues")}
+
+
+def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
+    """Open a recording from a path, or from a data set by name (`ucddb/022`)."""
+    options = options or DecodeOptions()
+    path = Path(source)
+    name = str(source).partition("/")[0]
+    if not path.exists() and name in DATASETS:
+        return load_dataset(str(source))
+    if not path.exists():
+        raise SharpwaveError(
+            "a recording, or a data set by name",
+            got=f"{source}, which is neither a file here nor one of {', '.join(DATASETS)}",
+            fix="check the path, or see `sharpwave datasets list`",
+        )
+    return read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
+
+
+def decode_recording(
+    recording: Recording,
+    *,
+    options: DecodeOptions | None = None,
+    truth: Any = None,
+    key: str = "",
+    progress: Progress | None = None,
+) -> DecodedNight:
+    """Decode one night.
+
+    Args:
+        recording: What was recorded; signals may lie on disk and are read piece by piece.
+        options: What is known of the night beside the recording.
+        truth: `Truth` of a simulated night, to count what was planted and found.
+        key: Under which the results are found again.
+        progress: Called with (step, number done, number of steps).
+
+    Returns:
+        The decoded night. A recording that cannot be used gives a night whose verdict says so, not an error.
+
+    Raises:
+        SharpwaveError: If there is nothing to decode, or a given channel or time does not exist.
+    """
+    options = options or DecodeOptions()
+    step = _Stepper(progress)
+    rng = np.random.default_rng(options.seed)
+    recording = _apply(options, recording)
+    picks = pick_channels(recording, channels=options.channels)
+
+    step("quality")
+    quality = compute_quality(recording, picks)
+    artefacts = detect_spans(recording, picks)
+
+    step("stages")
+    stager, refusals = choose_stager(recording, picks)
+    hypnogram = stager.stage(recording, picks)
+    evidence = pd.DataFrame(stager.validation())
+    expert, repairs = find_expert(recording, options)
+
+    step("forecast")
+    forecast = forecast_night(hypnogram)
+    skill, reliability = score_forecast(forecast, expert or hypnogram, rng=rng)
+    judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
+
+    step("events")
+    events, missing = detect_events(recording, picks, hypnogram)
+    events = pd.concat([events, read_cues(options.cues)], ignore_index=True)
+    detectors = sorted(set(events["label"]))
+
+    step("spectrum")
+    overview = recording[picks["eeg"]] if "eeg" in picks else None
+    spectrogram = None if overview is None else compute_spectrogram(overview, window=hypnogram.epoch_length)
+    depth = pd.DataFrame() if overview is None else compute_depth(overview, epoch_length=hypnogram.epoch_length)
+
+    step("statistics")
+    lights_off, lights_on = find_lights(recording, options)
+    statistics = compute_sleep_statistics(
+        hypnogram, lights_off=lights_off, lights_on=lights_on, rng=rng, age=options.age, night=options.night
+    )
+    simulated = recording.source.startswith("simulated")
+    judgement = judge_night(
+        hypnogram,
+        duration=recording.duration,
+        quality=quality,
+        evidence=evidence,
+        stager=stager.name,
+        species=recording.species,
+        age=recording.metadata.get("age"),
+        simulated=simulated,
+    )
+    step("done")
+    return DecodedNight(
+        identifier=options.identifier or recording.subject,
+        source=options.source or recording.source,
+        species=recording.species,
+        simulated=simulated,
+        subject=recording.subject,
+        start=recording.start,
+        duration=recording.duration,
+        night_start=lights_off,
+        night_end=lights_on,
+        hypnogram=hypnogram,
+        expert=expert,
+        unclear_below=UNCLEAR_BELOW,
+        stager=stager.name,
+        stager_evidence=evidence,
+        agreement=compute_agreement(hypnogram, expert, rng=rng),
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        trust=judgement.trust,
+        picks={role.upper(): name for role, name in picks.items()},
+        spectrogram=spectrogram,
+        depth=depth,
+        depth_unit="log10 µV²",
+        events=events,
+        event_summary=summarise_events(events, hypnogram),
+        quality=quality,
+        quality_spans=artefacts,
+        statistics=statistics,
+        forecast=forecast,
+        forecast_skill=skill,
+        forecast_note=describe_forecast(skill, judged_by=judged_by),
+        reliability=reliability,
+        refusals=[*refusals, *missing],
+        limits=list(LIMITS),
+        methods=describe_methods(
+            stager.name, picks, detectors, epoch_length=hypnogram.epoch_length, unclear_below=UNCLEAR_BELOW
+        ),
+        citations=list_citations(stager.name, detectors),
+        versions=read_versions(),
+        hashes={"key": key},
+        repairs=[*recording.repairs, *repairs],
+        truth=None if truth is None else count_truth(truth, events),
+    )
+
+
+class _Stepper:
+    """Says which of `STEPS` is under way."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def __call__(self, step: str) -> None:
+        if self._progress is not None:
+            done = STEPS.index(step) if step in STEPS else len(STEPS)
+            self._progress(step, done, len(STEPS))
+
+
+def _apply(options: DecodeOptions, recording: Recording) -> Recording:
+    known = {"age": options.age, "male": options.male}
+    metadata = {**recording.metadata, **{name: value for name, value in known.items() if value is not None}}
+    return replace(recording, species=options.species or recording.species, metadata=metadata)
+
+
+def find_expert(recording: Recording, options: DecodeOptions) -> tuple[Hypnogram | None, list[str]]:
+    """The expert's hypnogram, from the user or from the recording, fitted to its length; and what was repaired."""
+    if options.stages is None:
+        return recording.hypnogram, []
+    hypnogram, repairs = fit_hypnogram(read_hypnogram(options.stages), recording.duration)
+    return hypnogram, list(repairs)
+
+
+def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | None, float | None]:
+    """Lights off and on, in seconds from the start; None where neither the user nor the recording says.
+
+    Raises:
+        SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
+    """
+    off = _place(options.lights_off, recording.start)
+    on = _place(options.lights_on, recording.start)
+    off = recording.metadata.get("lights_off") if off is None else off
+    on = recording.metadata.get("lights_on") if on is None else on
+    if off is not None and on is not None and on <= off:
+        raise SharpwaveError(
+            "lights on after lights off", got=f"off at {off:g} s, on at {on:g} s", fix="check both times"
+        )
+    return off, on
+
+
+def _place(time: str | float | None, start: datetime | None) -> float | None:
+    """Seconds from the start, of "23:10", "23:10:30" or a number of seconds."""
+    if time is None:
+        return None
+    try:
+        return float(time)
+    except ValueError:
+        pass
+    for pattern in ("%H:%M", "%H:%M:%S"):
+        try:
+            clock = datetime.strptime(str(time), pattern).time()
+            break
+        except ValueError:
+            continue
+    else:
+        raise SharpwaveError("a clock time like 23:10, or seconds", got=repr(time), fix="write hours and minutes")
+    if start is None:
+        raise SharpwaveError(
+            "seconds from the start, because this recording does not say when it began",
+            got=f"the clock time {time}",
+            fix="give --lights-off and --lights-on in seconds",
+        )
+    moment = datetime.combine(start.date(), clock, tzinfo=start.tzinfo)
+    if moment < start - timedelta(hours=12):
+        moment += timedelta(days=1)
+    elif moment > start + timedelta(hours=12):
+        moment -= timedelta(days=1)
+    return (moment - start).total_seconds()
+
+
+def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
+    """Artefact spans of every picked channel."""
+    tables = [detect_artefacts(recording[name]) for name in picks.values()]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def detect_events(
+    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram
+) -> tuple[pd.DataFrame, list[str]]:
+    """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing."""
+    jobs: list[tuple[str, Callable[[], pd.DataFrame]]] = []
+    if "eeg" in picks:
+        eeg = recording[picks["eeg"]]
+        jobs.append(("spindles", lambda: detect_spindles(eeg, hypnogram=hypnogram)))
+        jobs.append(("slow waves", lambda: detect_slow_waves(eeg, hypnogram=hypnogram)))
+    eyes = list(recording.of("eog").values())
+    if len(eyes) >= 2:
+        jobs.append(("rapid eye movements", lambda: detect_eye_movements(eyes[0], eyes[1], hypnogram=hypnogram)))
+    for signal in recording.of("lfp").values():
+        jobs.append((f"ripples in {signal.name}", lambda s=signal: detect_ripples(s, species=recording.species)))
+    tables, refusals = [empty_events()], []
+    for what, job in jobs:
+        try:
+            tables.append(job())
+        except SharpwaveError as error:
+            refusals.append(f"{what[0].upper()}{what[1:]} were not detected: {error}")
+    found = [table for table in tables if len(table)]
+    events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
+    return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+
+
+def read_cues(path: Path | None) -> pd.DataFrame:
+    """Cues as events, from a table with onset and duration in seconds and a label."""
+    if path is None:
+        return empty_events()
+    try:
+        table = pd.read_csv(path, sep=None, engine="python")
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise SharpwaveError(
+            "a table of cues", got=f"{path}: {error}", fix="write onset, duration, label; one row a cue"
+        ) from error
+    missing = {"onset", "duration"} - set(table.columns)
+    if missing:
+        raise SharpwaveError(
+            "columns onset and duration in the table of cues",
+            got=", ".join(map(str, table.columns)),
+            fix="name them so",
+        )
+    label = table["label"].astype(str) if "label" in table else pd.Series("cue", index=table.index)
+    return table.assign(label="cue: " + label, channel="")
+
+
+def count_truth(truth: Any, events: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Events planted in a simulated night beside those found, by kind."""
+    planted = truth.events["label"].value_counts()
+    found = events["label"].value_counts()
+    kinds = sorted(set(planted.index) | set(found.index))
+    return {kind: {"planted": int(planted.get(kind, 0)), "found": int(found.get(kind, 0))} for kind in kinds}

@@ -1,0 +1,168 @@
+"""Scores of one night: agreement with an expert, skill of its forecast, and what was detected per minute of which stage.
+
+Intervals resample blocks of 10 minutes, because neighbouring epochs are not independent (Künsch 1989); one night says
+nothing about other people, so a benchmark's interval over subjects stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.evaluation.metrics import (
+    compute_accuracy,
+    compute_auprc,
+    compute_brier,
+    compute_confusion,
+    compute_kappa,
+    compute_log_loss,
+    compute_macro_f1,
+    compute_reliability,
+)
+from sharpwave.recordings.hypnogram import Hypnogram
+
+BLOCK = 600.0
+"""Seconds of a resampled block."""
+
+N_RESAMPLES = 500
+
+
+def compute_agreement(hypnogram: Hypnogram, expert: Hypnogram | None, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Agreement with an expert over the epochs both scored: metric, value, low, high (95 %), n (epochs).
+
+    Where the two differ in the number of stages, the finer one is merged; where they differ in epoch length, the
+    expert is resampled to ours.
+    """
+    if expert is None:
+        return pd.DataFrame()
+    n_stages = min(hypnogram.n_stages, expert.n_stages)
+    found = hypnogram.merge(n_stages)
+    truth = align(expert.merge(n_stages), found)
+    metrics: dict[str, Callable[[np.ndarray], float]] = {
+        "kappa": compute_kappa,
+        "accuracy": compute_accuracy,
+        "macro_f1": compute_macro_f1,
+    }
+    n = int(((truth >= 0) & found.scored).sum())
+    rows = []
+    for name, metric in metrics.items():
+        value = metric(compute_confusion(truth, found.stages, n_stages=n_stages))
+        draws = [
+            metric(compute_confusion(truth[index], found.stages[index], n_stages=n_stages))
+            for index in _resample(len(found), found.epoch_length, rng)
+        ]
+        low, high = np.nanpercentile(draws, (2.5, 97.5)) if n else (np.nan, np.nan)
+        rows.append({"metric": name, "value": value, "low": low, "high": high, "n": n})
+    return pd.DataFrame(rows)
+
+
+def align(expert: Hypnogram, hypnogram: Hypnogram) -> np.ndarray:
+    """The expert's stage in each of our epochs, shape (epoch,): the stage at its middle, after resampling."""
+    if expert.epoch_length < hypnogram.epoch_length:
+        expert = expert.resample(hypnogram.epoch_length)
+    return expert.at(hypnogram.onsets + hypnogram.epoch_length / 2)
+
+
+def score_forecast(
+    forecast: pd.DataFrame, reference: Hypnogram, *, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How good the probability of a change in the next epoch was, beside persistence and Markov.
+
+    Args:
+        forecast: `onset`, `p_change`, `persistence_p_change`, `markov_p_change`; made at the end of the epoch at `onset`.
+        reference: Stages that decide whether a change came.
+        rng: For the bootstrap.
+
+    Returns:
+        Skill (method, auprc, low, high, log_loss, brier, n, prevalence, and log_loss_gain, gain_low, gain_high: the
+        log-loss saved against persistence), and reliability of ours (predicted, observed, n).
+    """
+    epoch_length = reference.epoch_length
+    times = forecast["onset"].to_numpy() + epoch_length / 2
+    now, following = reference.at(times), reference.at(times + epoch_length)
+    known = (now >= 0) & (following >= 0) & np.isfinite(forecast["p_change"].to_numpy())
+    changed = (now != following)[known]
+    columns = {"sharpwave": "p_change", "markov": "markov_p_change", "persistence": "persistence_p_change"}
+    columns = {method: column for method, column in columns.items() if column in forecast}
+    scores = {method: forecast[column].to_numpy()[known] for method, column in columns.items()}
+    if not changed.any() or changed.all():
+        return pd.DataFrame(), pd.DataFrame()
+    draws = list(_resample(len(changed), epoch_length, rng))
+    baseline = scores.get("persistence")
+    rows = []
+    for method, score in scores.items():
+        low, high = np.nanpercentile([compute_auprc(changed[i], score[i]) for i in draws], (2.5, 97.5))
+        row = {
+            "method": method,
+            "auprc": compute_auprc(changed, score),
+            "low": low,
+            "high": high,
+            "log_loss": compute_log_loss(changed, score),
+            "brier": compute_brier(changed, score),
+            "n": len(changed),
+            "prevalence": changed.mean(),
+        }
+        if baseline is not None:
+            gains = [compute_log_loss(changed[i], baseline[i]) - compute_log_loss(changed[i], score[i]) for i in draws]
+            row["log_loss_gain"] = compute_log_loss(changed, baseline) - compute_log_loss(changed, score)
+            row["gain_low"], row["gain_high"] = np.nanpercentile(gains, (2.5, 97.5))
+        rows.append(row)
+    predicted, observed, n = compute_reliability(changed, scores["sharpwave"])
+    reliability = pd.DataFrame({"predicted": predicted, "observed": observed, "n": n})
+    return pd.DataFrame(rows), reliability[reliability["n"] > 0].reset_index(drop=True)
+
+
+def describe_forecast(skill: pd.DataFrame, *, judged_by: str) -> str:
+    """What the forecast was worth in this night, in one sentence; "no better than persistence" is allowed."""
+    if not len(skill):
+        return "The night has no changes of stage to judge the forecast by."
+    ours = skill[skill["method"] == "sharpwave"].iloc[0]
+    against = (
+        f"AUPRC of a change {ours['auprc']:.2f} (95 % interval {ours['low']:.2f} to {ours['high']:.2f}; chance is "
+        f"{ours['prevalence']:.2f}), judged by {judged_by}"
+    )
+    if "gain_low" in ours and ours["gain_low"] > 0:
+        return f"Better than persistence in this night: {against}."
+    return f"No better than persistence in this night, within the uncertainty: {against}."
+
+
+def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame:
+    """Counts by kind of event and stage: label, stage, count, minutes, per_minute, and medians of what was measured.
+
+    An event belongs to the stage at its middle. Stages in which a kind never occurs are left out.
+    """
+    if not len(events):
+        return pd.DataFrame()
+    middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
+    names = np.array([*hypnogram.names, "?"])
+    table = events.assign(stage=names[hypnogram.at(middle)])
+    minutes = {
+        name: float((hypnogram.stages == code).sum() * hypnogram.epoch_length / 60)
+        for code, name in [*enumerate(hypnogram.names), (-1, "?")]
+    }
+    measured = [name for name in ("duration", "frequency", "amplitude_uv") if name in table]
+    rows = []
+    for (label, channel, stage), group in table.groupby(["label", "channel", "stage"], sort=True, dropna=False):
+        rows.append(
+            {
+                "label": label,
+                "channel": channel,
+                "stage": stage,
+                "count": len(group),
+                "minutes": minutes[stage],
+                "per_minute": len(group) / minutes[stage] if minutes[stage] else np.nan,
+                **{name: pd.to_numeric(group[name], errors="coerce").median() for name in measured},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _resample(n: int, epoch_length: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Indices of circular block bootstrap samples of n epochs."""
+    length = max(1, min(n, round(BLOCK / epoch_length)))
+    n_blocks = int(np.ceil(n / length))
+    for _ in range(N_RESAMPLES):
+        starts = rng.integers(0, n, n_blocks)
+        yield (starts[:, None] + np.arange(length)).ravel()[:n] % n

@@ -1,0 +1,155 @@
+"""How much to trust a decoded night: a verdict with its reasons, and five sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.recordings.hypnogram import Hypnogram
+
+UNCLEAR_BELOW = 0.6
+"""An epoch is unclear where its most probable stage has less than this probability."""
+
+HUMAN_KAPPA = 0.76
+"""Agreement between human scorers over all stages (meta-analysis of Lee et al. 2022, 10.5664/jcsm.9538)."""
+
+MINIMUM_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdict, why, and what a reader needs to know before the numbers.
+
+    Attributes:
+        verdict: "usable", "usable with care" or "not usable".
+        reasons: Why, one sentence each.
+        trust: Sentences for "How much to trust this".
+    """
+
+    verdict: Literal["usable", "usable with care", "not usable"]
+    reasons: list[str]
+    trust: list[str]
+
+
+def compute_unclear_share(hypnogram: Hypnogram, *, below: float = UNCLEAR_BELOW) -> float:
+    """Share of scored epochs whose most probable stage is under `below`; NaN without probabilities."""
+    if hypnogram.probabilities is None or not hypnogram.scored.any():
+        return float("nan")
+    return float((hypnogram.probabilities[hypnogram.scored].max(axis=1) < below).mean())
+
+
+def judge_night(
+    hypnogram: Hypnogram,
+    *,
+    duration: float,
+    quality: pd.DataFrame,
+    evidence: pd.DataFrame,
+    stager: str,
+    species: str,
+    age: float | None = None,
+    simulated: bool = False,
+    concerns: list[str] | None = None,
+) -> Judgement:
+    """Weigh signal quality, clarity of the stages, and what is known of the stager.
+
+    Args:
+        hypnogram: Decoded stages.
+        duration: Length of the recording, in seconds.
+        quality: One row per channel used: `channel`, `usable_fraction`.
+        evidence: What is known of the stager: `data`, `metric`, `value`, `low`, `high`, `n`.
+        stager: Its name.
+        species: Of the subject.
+        age: In years, where known.
+        simulated: True for simulated signals.
+        concerns: Further reasons for care, found while decoding.
+    """
+    blocking: list[str] = []
+    care: list[str] = list(concerns or [])
+    minutes = duration / 60
+    staged_minutes = float(hypnogram.scored.sum() * hypnogram.epoch_length / 60)
+    usable = float(quality["usable_fraction"].max()) if len(quality) else 0.0
+    usable_minutes = min(staged_minutes, usable * minutes)
+    if usable_minutes < MINIMUM_MINUTES:
+        blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")
+    if usable < 0.8:
+        care.append(f"The best channel was usable in {usable:.0%} of the recording.")
+    unclear = compute_unclear_share(hypnogram)
+    if unclear > 0.35:
+        care.append(f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability.")
+    kappa = _pick_evidence(evidence)
+    if kappa is None:
+        care.append(f"The stager {stager} has not been validated on recordings like this one.")
+    elif float(kappa["value"]) < 0.6:
+        care.append(f"On {kappa['data']}, {stager} agreed with experts only at κ {float(kappa['value']):.2f}.")
+    if staged_minutes < 120 and not blocking:
+        care.append(f"{staged_minutes:.0f} minutes are not a night: the sleep statistics describe this piece only.")
+
+    verdict: Literal["usable", "usable with care", "not usable"]
+    verdict = "not usable" if blocking else "usable with care" if care else "usable"
+    reasons = blocking + care or ["Signals, stages and what is known of the method give no reason for doubt."]
+    return Judgement(
+        verdict,
+        reasons,
+        [
+            f"{staged_minutes:.0f} of {minutes:.0f} minutes could be staged; the best channel was usable in "
+            f"{usable:.0%} of the recording.",
+            _clarity_sentence(unclear, hypnogram),
+            _evidence_sentence(kappa, stager),
+            _range_sentence(species, age, simulated),
+            "This is not a diagnosis.",
+        ],
+    )
+
+
+def _pick_evidence(evidence: pd.DataFrame) -> pd.Series | None:
+    """The κ that speaks for this night: real data before simulated ones, then the most subjects."""
+    if not len(evidence):
+        return None
+    rows = evidence[evidence["metric"] == "kappa"]
+    if not len(rows):
+        return None
+    simulated = rows["data"].str.contains("simulat", case=False)
+    rows = rows[~simulated] if (~simulated).any() else rows
+    n = pd.to_numeric(rows["n"], errors="coerce").fillna(0) if "n" in rows else pd.Series(0, index=rows.index)
+    return rows.loc[n.idxmax()]
+
+
+def _clarity_sentence(unclear: float, hypnogram: Hypnogram) -> str:
+    if np.isnan(unclear):
+        return "The stager gives no probabilities, so unclear epochs cannot be shown."
+    return (
+        f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability; they are hatched, and the "
+        "intervals below carry that uncertainty."
+    )
+
+
+def _evidence_sentence(kappa: pd.Series | None, stager: str) -> str:
+    if kappa is None:
+        return f"How well {stager} does on recordings like this one is not known."
+    interval = ""
+    if {"low", "high"} <= set(kappa.index) and np.isfinite([kappa["low"], kappa["high"]]).all():
+        interval = f" (95 % interval {float(kappa['low']):.2f} to {float(kappa['high']):.2f})"
+    subjects = (
+        f", {int(kappa['n'])} subject{'s' if int(kappa['n']) != 1 else ''}"
+        if "n" in kappa and kappa["n"] == kappa["n"]
+        else ""
+    )
+    return (
+        f"On {kappa['data']}{subjects}, not used to train it, {stager} agreed with experts at κ "
+        f"{float(kappa['value']):.2f}{interval}; experts agree with each other at about {HUMAN_KAPPA}."
+    )
+
+
+def _range_sentence(species: str, age: float | None, simulated: bool) -> str:
+    if simulated:
+        return "The signals are simulated: what holds here need not hold in a real night."
+    if species != "human":
+        return f"The subject is a {species}: most of what is known of automatic staging is about adult humans."
+    if age is None:
+        return "The age is not known; automatic staging is less certain in children and in old age (give --age)."
+    if age < 18 or age > 80:
+        return f"The age, {age:.0f}, is outside the 18 to 80 years in which automatic staging is best known."
+    return f"The age, {age:.0f}, is within the range in which automatic staging is best known."

@@ -1,0 +1,88 @@
+"""A decoded night as one file, so that its page can be written again without decoding: JSON, never pickle."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reports.files import to_json
+from sharpwave.reports.night import DecodedNight
+
+FORMAT = 1
+
+
+def write_archive(night: DecodedNight, path: str | Path) -> Path:
+    """Write every field of a night as gzipped JSON; power is kept to 0.1 dB."""
+    values = {field.name: _encode(getattr(night, field.name)) for field in fields(night)}
+    path = Path(path)
+    with gzip.GzipFile(path, "wb", mtime=0) as file:
+        file.write(to_json({"format": FORMAT, "night": values}).encode())
+    return path
+
+
+def read_archive(path: str | Path) -> DecodedNight:
+    """Read a night written by `write_archive`.
+
+    Raises:
+        SharpwaveError: If the file is damaged or of another format.
+    """
+    try:
+        content = json.loads(gzip.decompress(Path(path).read_bytes()))
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}")
+        return DecodedNight(**{name: _decode(value) for name, value in content["night"].items()})
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise SharpwaveError(
+            f"a decoded night in {path}", got=f"{type(error).__name__}: {error}", fix="decode the night again"
+        ) from error
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return {"table": {str(name): column.tolist() for name, column in value.items()}}
+    if isinstance(value, Hypnogram):
+        return {
+            "hypnogram": {
+                "stages": value.stages,
+                "epoch_length": value.epoch_length,
+                "n_stages": value.n_stages,
+                "start": value.start,
+                "probabilities": None if value.probabilities is None else np.round(value.probabilities, 6),
+                "scorer": value.scorer,
+                "unit": value.unit,
+            }
+        }
+    if isinstance(value, datetime):
+        return {"datetime": value.isoformat()}
+    if isinstance(value, tuple) and len(value) == 3:
+        times, frequencies, power = value
+        return {"spectrogram": [times, frequencies, np.round(np.asarray(power, dtype=float), 1)]}
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"table"}:
+        return pd.DataFrame(value["table"])
+    if set(value) == {"hypnogram"}:
+        parts = dict(value["hypnogram"])
+        parts["stages"] = np.array(parts["stages"], dtype=np.int8)
+        if parts["probabilities"] is not None:
+            rows = np.array(parts["probabilities"], dtype=float)
+            parts["probabilities"] = rows / rows.sum(axis=1, keepdims=True)
+        return Hypnogram(**parts)
+    if set(value) == {"datetime"}:
+        return datetime.fromisoformat(value["datetime"])
+    if set(value) == {"spectrogram"}:
+        return tuple(np.array(part, dtype=float) for part in value["spectrogram"])
+    return value

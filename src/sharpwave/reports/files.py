@@ -1,0 +1,114 @@
+"""The files of one decoded night: hypnogram, forecast, events, summary, and the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.reports.night import DecodedNight
+
+ARCHIVE = "night.json.gz"
+FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
+
+
+def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str, Any]) -> Path:
+    """Write all files of a night; the folder appears whole or not at all.
+
+    Args:
+        night: The decoded night.
+        folder: Target; earlier results in it are replaced.
+        config: The resolved options, written into `summary.json` and `config.json`.
+
+    Returns:
+        Path of `report.html`.
+    """
+    from sharpwave.reports.archive import write_archive
+    from sharpwave.reports.page import write_report
+
+    folder = Path(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    night.hypnogram.write(partial / "hypnogram.tsv")
+    night.forecast.to_parquet(partial / "forecast.parquet", index=False)
+    write_table(night.events, partial / "events.tsv")
+    (partial / "config.json").write_text(to_json(config), encoding="utf-8")
+    (partial / "summary.json").write_text(to_json(summarise(night) | {"config": dict(config)}), encoding="utf-8")
+    write_archive(night, partial / ARCHIVE)
+    write_report(night, partial / "report.html")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(partial.iterdir()):
+        os.replace(path, folder / path.name)
+    partial.rmdir()
+    return folder / "report.html"
+
+
+def write_table(table: pd.DataFrame, path: Path) -> Path:
+    """A BIDS-style TSV: tab-separated, `n/a` where undefined."""
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.6g")
+    return path
+
+
+def summarise(night: DecodedNight) -> dict[str, Any]:
+    """What `summary.json` says of a night: every number of the page, without the time series."""
+    return {
+        "identifier": night.identifier,
+        "source": night.source,
+        "subject": night.subject,
+        "species": night.species,
+        "simulated": night.simulated,
+        "start": night.start,
+        "duration_s": night.duration,
+        "verdict": night.verdict,
+        "reasons": night.reasons,
+        "trust": night.trust,
+        "stager": night.stager,
+        "stager_evidence": records(night.stager_evidence),
+        "channels": dict(night.picks),
+        "statistics": records(night.statistics),
+        "agreement": records(night.agreement),
+        "forecast_skill": records(night.forecast_skill),
+        "forecast_note": night.forecast_note,
+        "event_summary": records(night.event_summary),
+        "quality": records(night.quality),
+        "refusals": night.refusals,
+        "repairs": night.repairs,
+        "truth": night.truth,
+        "versions": dict(night.versions),
+        "hashes": dict(night.hashes),
+    }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(row) for row in table.to_dict(orient="records")]
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON: NaN and infinity become null, dates ISO 8601."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    if value is None or value is pd.NaT or isinstance(value, str):
+        return None if value is pd.NaT else value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
