@@ -1,0 +1,306 @@
+"""BIDS nights: an EEG file with what its sidecars say about channels, events, stages and the participant.
+
+Sidecars are found by the inheritance principle (BIDS 1.10): the nearest file upwards whose entities all match.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import recognise_channel
+from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.units import check_length, convert_unit
+
+EEG_FORMATS = (".edf", ".bdf", ".vhdr", ".set", ".fif")
+TYPES = {
+    "EEG": "eeg",
+    "EOG": "eog",
+    "HEOG": "eog",
+    "VEOG": "eog",
+    "EMG": "emg",
+    "ECG": "ecg",
+    "SEEG": "lfp",
+    "ECOG": "lfp",
+    "DBS": "lfp",
+    "RESP": "respiration",
+    "TEMP": "temperature",
+    "PPG": "other",
+    "TRIG": "other",
+    "MISC": "other",
+}
+"""BIDS channel types (`_channels.tsv`) as modalities."""
+
+
+def read_bids(path: str | Path) -> Recording:
+    """Read one night of a BIDS data set.
+
+    Args:
+        path: Its EEG file (`…_eeg.edf`, `.bdf`, `.vhdr`, `.set`, `.fif`), or a folder that holds one night.
+
+    Returns:
+        The recording, with modalities and bad channels from `_channels.tsv`, events, the hypnogram (from
+        `_hypnogram.tsv`, a derivative of it, or stages among the events), age and sex.
+
+    Raises:
+        SharpwaveError: If the folder holds no night or several, or a sidecar contradicts the file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        nights = list_bids_nights(path)
+        if len(nights) != 1:
+            raise SharpwaveError(
+                f"one night in {path}",
+                got=f"{len(nights)}: {', '.join(night.name for night in nights[:4])}",
+                fix="name the EEG file, or choose participants: sharpwave bids",
+            )
+        path = nights[0]
+    recording = _read_file(path)
+    repairs = list(recording.repairs)
+    metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path)}
+    signals = _apply_channels(dict(recording.signals), path, metadata, repairs)
+    _check_sidecar(recording, path, metadata)
+    events = _read_events(path)
+    if events is None:
+        events = recording.events
+    hypnogram = _read_stages(path, recording, events, repairs)
+    entities = _entities(path)
+    return replace(
+        recording,
+        signals=signals,
+        hypnogram=hypnogram if hypnogram is not None else recording.hypnogram,
+        events=events,
+        subject=entities.get("sub", recording.subject),
+        species=str(metadata.pop("species", recording.species if recording.species != "unknown" else "human")),
+        source=path.name,
+        repairs=tuple(repairs),
+        metadata=metadata,
+    )
+
+
+def list_bids_nights(
+    root: str | Path, participants: Sequence[str] | None = None, sessions: Sequence[str] | None = None
+) -> list[Path]:
+    """EEG files of a BIDS data set, in order.
+
+    Args:
+        root: The data set's folder, or one inside it.
+        participants: Keep only these, as "01" or "sub-01".
+        sessions: Keep only these, as "1" or "ses-1".
+
+    Raises:
+        SharpwaveError: If the folder does not exist, or a named participant or session has no EEG.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise SharpwaveError("a folder of a BIDS data set", got=str(root), fix="check the path")
+    files = [path for path in root.rglob("*_eeg.*") if path.suffix.lower() in EEG_FORMATS]
+    files = sorted(path for path in files if "derivatives" not in path.relative_to(root).parts)
+    for entity, wanted in (("sub", participants), ("ses", sessions)):
+        if wanted:
+            names = {str(name).removeprefix(f"{entity}-") for name in wanted}
+            there = {_entities(path).get(entity, "") for path in files}
+            if names - there:
+                raise SharpwaveError(
+                    f"EEG of {entity}-{sorted(names - there)[0]} in {root.name}",
+                    got=f"{entity} {', '.join(sorted(there)[:10]) or '(none)'}",
+                    fix="check the name, and that the files end in _eeg.edf, .bdf, .vhdr, .set or .fif",
+                )
+            files = [path for path in files if _entities(path).get(entity, "") in names]
+    return files
+
+
+def find_sidecar(path: Path, suffix: str) -> Path | None:
+    """The sidecar that applies to a file: `suffix` is such as "channels.tsv".
+
+    Searched from the file's folder up to the data set's, for a file whose entities are all the file's own.
+    """
+    own = _entities(path)
+    for folder in [path.parent, *path.parents[1:]]:
+        fitting = [
+            candidate
+            for candidate in folder.glob(f"*{suffix}")
+            if candidate.name.rpartition("_")[2] == suffix and _entities(candidate).items() <= own.items()
+        ]
+        if fitting:
+            return max(fitting, key=lambda candidate: (len(_entities(candidate)), candidate.name))
+        if (folder / "dataset_description.json").exists():
+            break
+    return None
+
+
+def _find_root(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if (folder / "dataset_description.json").is_file()), None)
+
+
+def _entities(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"(?:^|_)([a-z]+)-([^_]+)(?=_)", path.name))
+
+
+def _read_file(path: Path) -> Recording:
+    if path.suffix.lower() in (".edf", ".bdf"):
+        from sharpwave.recordings.readers.edf import read_edf
+
+        return read_edf(path)
+    from sharpwave.recordings.readers.mne_reader import read_mne
+
+    return read_mne(path)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    with guarded(path, "a BIDS table"):
+        return pd.read_csv(path, sep="\t", na_values=["n/a"], dtype={"participant_id": str}, encoding="utf-8-sig")
+
+
+def _apply_channels(
+    signals: dict[str, Signal], path: Path, metadata: dict[str, Any], repairs: list[str]
+) -> dict[str, Signal]:
+    """Types, units and status of `_channels.tsv`; the file's own names win where both are known."""
+    sidecar = find_sidecar(path, "channels.tsv")
+    if sidecar is None:
+        return signals
+    table = _read_table(sidecar)
+    if "name" not in table:
+        raise SharpwaveError(
+            f"a column 'name' in {sidecar.name}", got=", ".join(map(str, table)), fix="add it, as BIDS requires"
+        )
+    labels = metadata.get("labels", {})
+    by_label = {str(labels.get(name, name)).strip(): name for name in signals}
+    bad, missing = [], []
+    for row in table.to_dict("records"):
+        label = str(row["name"]).strip()
+        name = by_label.get(label) or (label if label in signals else None) or recognise_channel(label).name
+        if name not in signals:
+            missing.append(label)
+            continue
+        if str(row.get("status", "")).lower() == "bad":
+            bad.append(name)
+        modality = TYPES.get(str(row.get("type", "")).upper())
+        signal = signals[name]
+        if modality is not None and modality != signal.modality.name and modality != "other":
+            signals[name] = _retyped(signal, modality, str(row.get("units", "")), repairs)
+    if bad:
+        metadata["bad_channels"] = bad
+    if missing:
+        repairs.append(f"{sidecar.name} names channels that the file does not hold: {', '.join(missing[:8])}")
+    return signals
+
+
+def _retyped(signal: Signal, name: str, unit: str, repairs: list[str]) -> Signal:
+    """The signal as another modality; one that was read as plain numbers takes the unit of the table."""
+    modality = MODALITIES[name]
+    if signal.modality.unit == modality.unit:
+        return replace(signal, modality=modality)
+    factors = convert_unit(unit, modality)
+    if factors is None or signal.modality.unit:
+        repairs.append(f"{signal.name}: the channel table says {name} in {unit!r}; kept as {signal.modality.name}")
+        return signal
+    return replace(
+        signal, modality=modality, scale=signal.scale * factors[0], offset=signal.offset * factors[0] + factors[1]
+    )
+
+
+def _check_sidecar(recording: Recording, path: Path, metadata: dict[str, Any]) -> None:
+    sidecar = find_sidecar(path, "eeg.json")
+    if sidecar is None:
+        return
+    with guarded(sidecar, "a BIDS sidecar"):
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, dict):
+        raise SharpwaveError(f"an object in {sidecar.name}", got=type(content).__name__, fix="correct the sidecar")
+    names = {
+        "PowerLineFrequency": "power_line_hz",
+        "EEGReference": "reference",
+        "TaskName": "task",
+        "Manufacturer": "device",
+    }
+    metadata |= {ours: content[theirs] for theirs, ours in names.items() if content.get(theirs) not in (None, "n/a")}
+    stated = content.get("RecordingDuration")
+    longest = max(recording.signals.values(), key=lambda signal: signal.duration, default=None)
+    if longest is not None and isinstance(stated, int | float) and math.isfinite(stated) and stated > 0:
+        check_length(n_samples=len(longest), rate=longest.rate, duration=float(stated), name=longest.name)
+    rate = content.get("SamplingFrequency")
+    if isinstance(rate, int | float) and recording.signals:
+        rates = [signal.rate for signal in recording.signals.values()]
+        if not any(abs(rate - other) <= 0.01 * other for other in rates):
+            raise SharpwaveError(
+                f"the rate of the file, {max(rates):g} Hz, in {sidecar.name}",
+                got=f"SamplingFrequency {rate:g}",
+                fix="correct the sidecar, or check that both belong together",
+            )
+
+
+def _read_events(path: Path) -> pd.DataFrame | None:
+    sidecar = find_sidecar(path, "events.tsv")
+    if sidecar is None:
+        return None
+    table = _read_table(sidecar)
+    if "onset" not in table:
+        raise SharpwaveError(
+            f"a column 'onset' in {sidecar.name}", got=", ".join(map(str, table)), fix="add it, as BIDS requires"
+        )
+    labelled = next((name for name in ("trial_type", "label", "description", "value") if name in table), None)
+    labels = table[labelled].map(lambda value: "" if pd.isna(value) else str(value)) if labelled else "event"
+    durations = pd.to_numeric(table["duration"], errors="coerce") if "duration" in table else 0.0
+    rest = table.drop(columns=[name for name in ("onset", "duration", "label", labelled) if name in table])
+    onsets = pd.to_numeric(table["onset"], errors="coerce")
+    events = pd.DataFrame(
+        {"onset": onsets, "duration": durations, "label": labels, **{name: rest[name] for name in rest}}
+    )
+    return events[events["onset"].notna()].reset_index(drop=True)
+
+
+def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs: list[str]) -> Any:
+    from sharpwave.recordings.readers.hypnogram_files import fit_hypnogram, hypnogram_from_events, read_scoring
+
+    sidecar = find_sidecar(path, "hypnogram.tsv") or _find_derivative(path)
+    if sidecar is not None:
+        scoring = read_scoring(sidecar, start=recording.start, duration=recording.duration)
+        hypnogram, notes = fit_hypnogram(scoring.hypnogram, recording.duration, placed=scoring.placed)
+        repairs += [*scoring.repairs, *notes]
+        return hypnogram
+    found = hypnogram_from_events(events)
+    if found is None:
+        return None
+    hypnogram, notes = found
+    repairs += notes
+    return hypnogram
+
+
+def _find_derivative(path: Path) -> Path | None:
+    root = _find_root(path)
+    if root is None or not (root / "derivatives").is_dir():
+        return None
+    own = _entities(path)
+    fitting = [
+        candidate
+        for candidate in sorted((root / "derivatives").rglob("*_hypnogram.tsv"))
+        if all(own.get(key) == value for key, value in _entities(candidate).items() if key != "desc")
+    ]
+    return fitting[0] if fitting else None
+
+
+def _read_participant(path: Path) -> dict[str, Any]:
+    """Age, sex and the other columns of this participant's row."""
+    root, subject = _find_root(path), _entities(path).get("sub")
+    table_path = root / "participants.tsv" if root is not None else None
+    if table_path is None or not table_path.is_file():
+        return {}
+    table = _read_table(table_path)
+    if "participant_id" not in table:
+        return {}
+    rows = table[table["participant_id"].astype(str).str.removeprefix("sub-") == subject]
+    if rows.empty:
+        return {}
+    row = rows.iloc[0].drop("participant_id").dropna().to_dict()
+    return {str(name).lower(): value.item() if hasattr(value, "item") else value for name, value in row.items()}
