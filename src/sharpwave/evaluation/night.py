@@ -1,4 +1,4 @@
-"""Scores of one night: agreement with an expert, skill of its forecast, and what was detected per minute of which stage.
+"""Scores of one night: agreement with an expert, skill of its forecast, and events per minute of each stage.
 
 Intervals resample blocks of 10 minutes, because neighbouring epochs are not independent (Künsch 1989); one night says
 nothing about other people, so a benchmark's interval over subjects stands beside them.
@@ -71,12 +71,12 @@ def score_forecast(
     """How good the probability of a change in the next epoch was, beside persistence and Markov.
 
     Args:
-        forecast: `onset`, `p_change`, `persistence_p_change`, `markov_p_change`; made at the end of the epoch at `onset`.
+        forecast: `onset`, `p_change`, `persistence_p_change`, `markov_p_change`; made at the end of that epoch.
         reference: Stages that decide whether a change came.
         rng: For the bootstrap.
 
     Returns:
-        Skill (method, auprc, low, high, log_loss, brier, n, prevalence, and log_loss_gain, gain_low, gain_high: the
+        Skill (method, auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high: the
         log-loss saved against persistence), and reliability of ours (predicted, observed, n).
     """
     epoch_length = reference.epoch_length
