@@ -1,0 +1,33 @@
+"""What a stager promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
+
+Picks = Mapping[str, str]
+
+
+class Stager(Protocol):
+    """Stages a recorded night and says how well it is known to do so.
+
+    Attributes:
+        name: Key in `STAGERS`.
+    """
+
+    name: str
+
+    def accepts(self, recording: Recording, picks: Picks) -> str | None:
+        """None if it can stage this recording with these signals, else the reason why not."""
+        ...
+
+    def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
+        """The hypnogram with the probability of each stage; NaN and unscored where the signal is missing."""
+        ...
+
+    def validation(self) -> list[dict[str, Any]]:
+        """How it did on people it was not trained on: rows of data, metric, value, low, high, n."""
+        ...

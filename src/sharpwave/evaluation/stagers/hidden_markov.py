@@ -1,0 +1,98 @@
+"""The last resort: wake and sleep from an unsupervised Gaussian hidden Markov model, and labelled as such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.evaluation.stagers.boosted import to_hypnogram
+from sharpwave.evaluation.stagers.contract import Picks
+from sharpwave.evaluation.stagers.eeg_features import EPOCH, FEATURES, MINIMUM_RATE, compute_eeg_features
+from sharpwave.evaluation.stagers.wearable_features import compute_wearable_features
+from sharpwave.evaluation.stagers.weights import load_validation
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording, Signal
+
+MINIMUM_EPOCHS = 20
+_DEPTH = tuple(FEATURES.index(name) for name in ("slope", "entropy", "delta_theta", "delta_beta", "share_beta"))
+
+
+class HiddenMarkovStager:
+    """Two states, wake and sleep; the one with slower EEG, or less movement and heart-rate variation, is called sleep."""
+
+    name = "hmm"
+
+    def accepts(self, recording: Recording, picks: Picks) -> str | None:
+        if recording.duration < MINIMUM_EPOCHS * EPOCH:
+            return f"less than {MINIMUM_EPOCHS * EPOCH / 60:.0f} min"
+        if find_field_potential(recording, picks) is None and not (
+            recording.of("activity") or recording.of("heart_rate")
+        ):
+            return f"no EEG or LFP at {MINIMUM_RATE:g} Hz or more, no activity and no heart rate"
+        return None
+
+    def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
+        signal = find_field_potential(recording, picks)
+        if signal is not None:
+            features = compute_eeg_features(signal, n_epochs=int(signal.end / EPOCH), start=0.0)[:, _DEPTH]
+            wakefulness = features[:, -1]
+        else:
+            features = compute_wearable_features(recording)
+            features = features[:, np.isfinite(features).any(axis=0)]
+            wakefulness = features[:, -1]
+        smooth = pd.DataFrame(features).rolling(5, center=True, min_periods=1).mean().to_numpy()
+        smooth[~np.isfinite(features).all(axis=1)] = np.nan
+        awake = wakefulness > np.nanmedian(wakefulness)
+        return to_hypnogram(
+            fit_states(smooth, np.where(awake, 0, 1), n_states=2), scorer="unsupervised hidden Markov model"
+        )
+
+    def validation(self) -> list[dict[str, Any]]:
+        return load_validation(self.name)
+
+
+def find_field_potential(recording: Recording, picks: Picks) -> Signal | None:
+    """The EEG or LFP channel to stage from: the picked one, else the first that is fast enough and has one channel."""
+    named = [recording[picks["eeg"]]] if "eeg" in picks else []
+    candidates = [*named, *recording.of("eeg").values(), *recording.of("lfp").values()]
+    return next((s for s in candidates if s.rate >= MINIMUM_RATE and len(s.samples.shape) == 1), None)
+
+
+def fit_states(
+    features: Float[np.ndarray, "epoch feature"], guess: np.ndarray, *, n_states: int, persistence: float = 0.95
+) -> Float[np.ndarray, "epoch state"]:
+    """Posterior of each state of a Gaussian hidden Markov model started from a guess, so that states keep its meaning.
+
+    Args:
+        features: One row per epoch; NaN where absent.
+        guess: State of each epoch to start from, shape (epoch,).
+        n_states: Number of states.
+        persistence: First guess of the probability of staying.
+
+    Returns:
+        Posterior given the whole recording; NaN where features are absent.
+    """
+    from hmmlearn.hmm import GaussianHMM
+
+    known = np.isfinite(features).all(axis=1)
+    posterior = np.full((len(features), n_states), np.nan)
+    rows = features[known]
+    if len(rows) <= n_states:
+        return posterior
+    rows = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-9)
+    groups = [rows[guess[known] == state] for state in range(n_states)]
+    model = GaussianHMM(
+        n_states, covariance_type="diag", n_iter=20, tol=1e-3, init_params="", params="mct", min_covar=1e-2
+    )
+    model.startprob_ = np.full(n_states, 1 / n_states)
+    stay = np.eye(n_states)
+    model.transmat_ = persistence * stay + (1 - persistence) / max(n_states - 1, 1) * (1 - stay)
+    model.means_ = np.stack([group.mean(axis=0) if len(group) else rows.mean(axis=0) for group in groups])
+    model.covars_ = np.stack(
+        [np.maximum(group.var(axis=0), 0.05) if len(group) else np.ones(rows.shape[1]) for group in groups]
+    )
+    posterior[known] = model.fit(rows).predict_proba(rows)
+    return posterior

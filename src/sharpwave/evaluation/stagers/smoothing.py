@@ -1,0 +1,45 @@
+"""Stage probabilities made consistent with how nights run: a Markov chain over them, forward and backward.
+
+The chain's transitions are counted on the expert hypnograms of the Dreem Open Datasets (shipped in `weights/`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+
+def smooth_probabilities(
+    probabilities: Float[np.ndarray, "epoch stage"],
+    *,
+    transitions: Float[np.ndarray, "stage stage"],
+    prior: Float[np.ndarray, " stage"],
+    weight: float,
+) -> Float[np.ndarray, "epoch stage"]:
+    """Posterior of each stage given the whole night, each epoch's evidence being (probability / prior) ** weight.
+
+    Neighbouring epochs share features, so their evidence is not independent: `weight` below 1 counts it less.
+
+    Args:
+        probabilities: A classifier's output; NaN rows carry no evidence.
+        transitions: Probability of the next stage (column) given this one (row).
+        prior: Share of each stage in the classifier's training.
+        weight: 1 trusts each epoch fully.
+
+    Returns:
+        Rows summing to 1, also where the input was NaN.
+    """
+    known = np.isfinite(probabilities).all(axis=1)
+    evidence = np.ones_like(probabilities)
+    evidence[known] = (np.maximum(probabilities[known], 1e-4) / np.maximum(prior, 1e-4)) ** weight
+    forward, backward = np.empty_like(evidence), np.ones_like(evidence)
+    state = np.asarray(prior, dtype=float)
+    for index, likelihood in enumerate(evidence):
+        state = (state if index == 0 else state @ transitions) * likelihood
+        state = state / state.sum()
+        forward[index] = state
+    for index in range(len(evidence) - 2, -1, -1):
+        message = transitions @ (evidence[index + 1] * backward[index + 1])
+        backward[index] = message / message.sum()
+    posterior = forward * backward
+    return posterior / posterior.sum(axis=1, keepdims=True)
