@@ -1,0 +1,82 @@
+"""Make long nights short enough to draw: no figure needs more columns than a wide screen has pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
+
+MOST_COLUMNS = 2880
+
+
+def downsample_hypnogram(hypnogram: Hypnogram, *, most: int = MOST_COLUMNS) -> Hypnogram:
+    """The same night in at most `most` epochs: the most frequent stage and the mean probabilities of each block.
+
+    Args:
+        hypnogram: Any night.
+        most: Highest number of epochs to return.
+
+    Returns:
+        The hypnogram itself where it is short enough; otherwise one with whole multiples of its epoch length.
+    """
+    factor = -(-len(hypnogram) // most)
+    if factor <= 1:
+        return hypnogram
+    blocks = -(-len(hypnogram) // factor)
+    padding = blocks * factor - len(hypnogram)
+    codes = np.pad(hypnogram.stages, (0, padding), constant_values=UNSCORED).reshape(blocks, factor)
+    votes = np.stack([(codes == code).sum(axis=1) for code in range(hypnogram.n_stages)], axis=1)
+    stages = np.where(votes.max(axis=1) > 0, votes.argmax(axis=1), UNSCORED)
+    probabilities = None
+    if hypnogram.probabilities is not None:
+        padded = np.pad(hypnogram.probabilities, ((0, padding), (0, 0)), constant_values=np.nan)
+        probabilities = _nanmean(padded.reshape(blocks, factor, -1))
+    return replace(hypnogram, stages=stages, epoch_length=hypnogram.epoch_length * factor, probabilities=probabilities)
+
+
+def downsample_line(
+    times: Float[np.ndarray, " time"], values: Float[np.ndarray, " time"], *, most: int = MOST_COLUMNS // 2
+) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, " block"]]:
+    """Means of consecutive samples, at most `most` of them; the times are means as well."""
+    times, values = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
+    factor = -(-times.size // most)
+    if factor <= 1:
+        return times, values
+    padding = -times.size % factor
+    blocks = np.pad(np.stack([times, values]), ((0, 0), (0, padding)), constant_values=np.nan)
+    means = _nanmean(blocks.reshape(2, -1, factor).transpose(0, 2, 1))
+    return means[0], means[1]
+
+
+def downsample_image(
+    times: Float[np.ndarray, " time"], image: Float[np.ndarray, "row time"], *, most: int = 1200
+) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, "row block"]]:
+    """Means of consecutive columns, at most `most` of them."""
+    factor = -(-times.size // most)
+    if factor <= 1:
+        return times, image
+    padding = -times.size % factor
+    padded = np.pad(np.asarray(image, dtype=np.float32), ((0, 0), (0, padding)), constant_values=np.nan)
+    means = _nanmean(padded.reshape(image.shape[0], -1, factor).transpose(0, 2, 1))
+    padded_times = np.pad(np.asarray(times, dtype=float), (0, padding), constant_values=np.nan)
+    return _nanmean(padded_times.reshape(-1, factor)[:, :, None])[:, 0], means
+
+
+def count_per_bin(onsets: pd.Series, *, start: float, end: float, width: float) -> Float[np.ndarray, " bin"]:
+    """Number of onsets in each bin of `width` seconds from `start` to `end`."""
+    bins = max(int(np.ceil((end - start) / width)), 1)
+    index = np.floor((onsets.to_numpy(dtype=float) - start) / width)
+    index = index[(index >= 0) & (index < bins)].astype(int)
+    return np.bincount(index, minlength=bins).astype(float)
+
+
+def _nanmean(blocks: np.ndarray) -> np.ndarray:
+    """Mean over the last axis but one, NaN only where all are NaN, without numpy's warning."""
+    finite = np.isfinite(blocks)
+    total = np.where(finite, blocks, 0).sum(axis=-2)
+    count = finite.sum(axis=-2)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
