@@ -16,13 +16,18 @@ ELECTRODES = (
 )
 """Sites of the 10-20 and 10-10 systems, with the older names T3, T4, T5, T6."""
 
-REFERENCES = ("M1", "M2", "A1", "A2", "M1M2", "A1A2", "TP9", "TP10", "LM", "LE", "LER", "AA", "Ax", "AVG", "CAR", "CLE", "REF")
+REFERENCES = (
+    "M1", "M2", "A1", "A2", "M1M2", "A1A2", "TP9", "TP10", "LM", "LE", "LER", "AA", "Ax", "AVG", "CAR", "CLE", "REF",
+)
 """What an electrode may be measured against, besides another electrode."""
 
 _LEFT_LEG = r"L(EFT)?[ -]?(LEG|TIB.*|AT)|LAT\d?|TIB ?L|(LEG|JAMBE|TIB)[ -/(]*(L|LEFT|GAUCHE)\)?"
 _RIGHT_LEG = r"R(IGHT)?[ -]?(LEG|TIB.*|AT)|RAT\d?|TIB ?R|(LEG|JAMBE|TIB)[ -/(]*(R|RIGHT|DROITE)\)?"
 _CHIN = r"\(?SUB-?MENT(AL|ALIS)?\)?|\(?CHIN\)?|MENT(ON|ALIS|AL)|\(?CENTER CHIN\)?"
-_AIRFLOW = r"NAF ?\d*|AIR ?FLOW|NEW AIR|FLOW|NASAL( PRESSURE| FLOW)?|NPV?|CANNULA|(ORO-?NASAL )?THERM.*|RESP ?ORO-?NASAL|(FLUX|DEBIT).*"
+_AIRFLOW = (
+    r"NAF ?\d*|AIR ?FLOW|NEW AIR|FLOW|NASAL( PRESSURE| FLOW)?|NPV?|CANNULA"
+    r"|(ORO-?NASAL )?THERM.*|RESP ?ORO-?NASAL|(FLUX|DEBIT).*"
+)
 
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r".*\bIMP(E|É)?(DANCE)?\b.*", "", "other"),

@@ -97,7 +97,7 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
 
 def _clean(label: str) -> str:
     text = unicodedata.normalize("NFKC", str(label)).replace("\x00", " ")
-    text = re.sub(r"\s*[:/–—]\s*|\s*_(?=[AM][12]\b)|\s+-\s*|-\s+", "-", text)
+    text = re.sub(r"\s*[:/–—]\s*|\s*_(?=[AMam][12]\b)|\s+-\s*|-\s+", "-", text)
     return re.sub(r"\s+", " ", text).strip(" .")
 
 

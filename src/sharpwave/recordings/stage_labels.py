@@ -83,7 +83,7 @@ def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] 
         raise SharpwaveError(
             "stage names, or integers with a known meaning",
             got=f"integers {', '.join(map(str, sorted(set(codes))[:10]))}, which several conventions read differently",
-            fix="pass convention='aasm' (4 is REM), 'rk' (5 is REM), 'dreams' (5 is wake), 'ucddb' (1 is REM), or a dict",
+            fix="pass convention='aasm' (4 is REM), 'rk' (5 is REM), 'dreams' (5 is wake), 'ucddb' (1 is REM)",
         )
     if isinstance(convention, str):
         if convention not in CONVENTIONS:

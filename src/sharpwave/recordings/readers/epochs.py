@@ -91,7 +91,8 @@ def _closed(onset: np.ndarray, duration: np.ndarray, epoch_length: float | None)
     if not open_ended.any():
         return duration, 0
     gaps = np.diff(onset, append=np.nan)
-    usual = epoch_length or (float(np.nanmedian(gaps)) if len(gaps) > 1 else 30.0)
+    positive = gaps[gaps > 0]
+    usual = epoch_length or (float(positive.min()) if len(positive) else 30.0)
     until_next = np.where(np.isfinite(gaps) & (gaps > 0), gaps, usual)
     return np.where(open_ended, until_next, duration), int(open_ended.sum())
 

@@ -32,8 +32,11 @@ def guarded(path: str | Path, kind: str) -> Iterator[list[warnings.WarningMessag
             yield caught
     except SharpwaveError:
         raise
-    except ImportError as error:
-        raise MissingExtraError((error.name or "unknown").partition(".")[0], extra="brain") from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "sharpwave"):
+            raise
+        raise MissingExtraError(package, extra="brain") from error
     except FileNotFoundError as error:
         missing = Path(error.filename).name if error.filename else path.name
         raise SharpwaveError(

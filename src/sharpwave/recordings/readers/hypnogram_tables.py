@@ -20,8 +20,8 @@ from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.stage_labels import name_stage, names_of_codes
 
 _HEADERS: dict[str, str] = {
-    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut|startzeit"
-    "|beginn|inicio|inizio",
+    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
+    "|startzeit|beginn|inicio|inizio",
     "end": "end|end time|stop|stop time|heure de fin|fin|endzeit|ende|fine",
     "duration": "duration|length|duree|dauer|duracion|durata",
     "label": "stage|sleep stage|stages|hypnogram|stade|schlafstadium|label|event|evenement|ereignis|evento|description"

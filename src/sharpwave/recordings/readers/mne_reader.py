@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
         events=_events(raw),
         subject=str(person.get("his_id") or "unknown"),
         species=assembled.species,
-        start=None if measured is None else measured.replace(tzinfo=None),
+        start=None if measured is None else measured.replace(tzinfo=None) + timedelta(seconds=raw.first_time),
         source=path.name,
         repairs=(*sorted({" ".join(str(warning.message).split())[:200] for warning in caught}), *assembled.repairs),
         metadata={**({"sex": sex} if sex else {}), "doubtful": assembled.doubtful, "labels": assembled.labels},
@@ -139,8 +140,7 @@ def _events(raw: mne.io.BaseRaw) -> pd.DataFrame:
     annotations = raw.annotations
     return pd.DataFrame(
         {
-            "onset": np.asarray(annotations.onset, dtype=float)
-            - (raw.first_time if annotations.orig_time is not None else 0.0),
+            "onset": np.asarray(annotations.onset, dtype=float) - raw.first_time,
             "duration": np.asarray(annotations.duration, dtype=float),
             "label": [str(text) for text in annotations.description],
         }

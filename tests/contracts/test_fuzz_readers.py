@@ -1,0 +1,144 @@
+"""A damaged file either reads or is refused in three parts; nothing hangs, crashes, runs or fills the memory.
+
+A seeded share runs always; `SHARPWAVE_FUZZ=2000` reads that many damaged files.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import electrophysiology_files as lab
+from tests import files
+from tests.fuzz import mutate, time_limit, watch
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.readers import READERS, read_hypnogram, read_recording
+from sharpwave.recordings.recording import Recording
+
+SECONDS_PER_FILE = 20.0
+MEMORY_GROWTH = 1.5e9
+N_FAST = 160
+
+Write = Callable[[Path], Path]
+Read = Callable[[Path], Recording | Hypnogram]
+
+FORMATS: dict[str, tuple[Write, Read]] = {
+    "edf": (lambda folder: lab.write_edf(folder / "night.edf"), read_recording),
+    "edf+": (lambda folder: lab.write_edf(folder / "night.edf", stages=lab.STAGES), read_recording),
+    "edf+d": (lambda folder: lab.write_discontinuous_edf(folder / "night.edf"), read_recording),
+    "bdf": (lambda folder: lab.write_bdf(folder / "night.bdf"), read_recording),
+    "fif": (lambda folder: lab.write_fif(folder / "night_raw.fif"), read_recording),
+    "brainvision": (lambda folder: lab.write_brainvision(folder / "night.vhdr"), read_recording),
+    "eeglab": (lambda folder: lab.write_eeglab(folder / "night.set"), read_recording),
+    "text": (lambda folder: lab.write_text_channel(folder / "c3.txt"), lambda path: read_recording(path, rate=128.0)),
+    "hypnogram lines": (lambda folder: lab.write_label_lines(folder / "stages.txt"), read_hypnogram),
+    "hypnogram json": (lambda folder: lab.write_dreem_json(folder / "stages.json"), read_hypnogram),
+    "hypnogram export": (lambda folder: lab.write_export(folder / "export.csv"), read_hypnogram),
+    "hypnogram edf": (lambda folder: lab.write_edf(folder / "h.edf", stages=lab.STAGES), read_hypnogram),
+    "hypnogram tsv": (
+        lambda folder: Hypnogram.from_labels(lab.STAGES).write(folder / "n_hypnogram.tsv"),
+        read_hypnogram,
+    ),
+    "nwb": (lambda folder: files.write_small_nwb(folder / "session.nwb"), read_recording),
+    "nifti": (lambda folder: files.write_small_nifti(folder / "bold.nii"), read_recording),
+    "nifti gz": (lambda folder: files.write_small_nifti(folder / "bold.nii.gz"), read_recording),
+    "bids": (lambda folder: files.write_small_bids(folder), read_recording),
+    "wearable csv": (lambda folder: files.write_small_wearable(folder / "watch.csv"), read_recording),
+    "wearable tsv": (lambda folder: files.write_small_wearable(folder / "watch.tsv"), read_recording),
+    "zarr": (lambda folder: files.write_small_store(folder / "night.zarr"), read_recording),
+}
+
+
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One valid file of each format, in a folder of its own."""
+    paths = {}
+    for name, (write, _) in FORMATS.items():
+        folder = tmp_path_factory.mktemp("valid") / "source"
+        folder.mkdir()
+        paths[name] = write(folder)
+    return paths
+
+
+def test_every_reader_has_a_file_to_damage(valid: dict[str, Path]) -> None:
+    from fnmatch import fnmatch
+
+    reached = {
+        next(reader.function for pattern, reader in READERS.items() if fnmatch(path.name, pattern))
+        for name, path in valid.items()
+        if not name.startswith("hypnogram")
+    }
+    assert reached == {reader.function for reader in READERS.values()}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_undamaged_file_reads(valid: dict[str, Path], name: str) -> None:
+    _use(FORMATS[name][1](valid[name]))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files(valid: dict[str, Path], name: str, tmp_path: Path) -> None:
+    wanted = int(os.environ.get("SHARPWAVE_FUZZ", N_FAST))
+    outcomes, slowest, failures = fuzz(name, valid[name], tmp_path, n_files=-(-wanted // len(FORMATS)), seed=20)
+    print(f"\n{name}: {dict(outcomes)}, slowest {slowest:.2f} s")
+    assert not failures, "\n".join(failures)
+
+
+def fuzz(name: str, source: Path, folder: Path, *, n_files: int, seed: int) -> tuple[Counter[str], float, list[str]]:
+    """Read `n_files` damaged copies; returns what came out, the slowest, and what should not have happened."""
+    rng = np.random.default_rng([seed, list(FORMATS).index(name)])
+    read = FORMATS[name][1]
+    read(source)
+    outcomes: Counter[str] = Counter()
+    failures: list[str] = []
+    slowest = 0.0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(n_files):
+        path, what = mutate(source, folder / "damaged", rng)
+        began = time.perf_counter()
+        with watch() as deeds:
+            outcome = _outcome(read, path)
+        slowest = max(slowest, time.perf_counter() - began)
+        outcomes[outcome.partition(":")[0]] += 1
+        if outcome.startswith("failed") or deeds:
+            failures.append(f"{name} file {number} ({what}): {outcome} {deeds[:3]}")
+    growth = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    if growth > MEMORY_GROWTH:
+        failures.append(f"{name}: memory grew by {growth / 1e9:.2f} GB")
+    return outcomes, slowest, failures
+
+
+def _outcome(read: Read, path: Path) -> str:
+    try:
+        with time_limit(SECONDS_PER_FILE):
+            _use(read(path))
+    except SharpwaveError as error:
+        complete = error.expected and error.got and error.fix
+        return "refused" if complete else f"failed: an incomplete message {error}"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return f"failed: {type(error).__name__}: {error}"
+    return "read"
+
+
+def _use(result: Recording | Hypnogram) -> None:
+    """Touch what a caller would touch."""
+    if isinstance(result, Hypnogram):
+        result.bouts()
+        return
+    assert result.duration >= 0
+    for signal in list(result.signals.values())[:6]:
+        signal.read(signal.start, signal.start + min(signal.duration, 1000 / signal.rate))
+        signal.read(max(signal.start, signal.end - 1000 / signal.rate), None)
+    len(result.events)
+    if result.hypnogram is not None:
+        result.hypnogram.bouts()

@@ -1,0 +1,150 @@
+"""Small valid recordings and scorings in the formats of the sleep laboratory, for readers and for fuzzers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, time
+from pathlib import Path
+
+import numpy as np
+from edfio import Bdf, BdfSignal, Edf, EdfAnnotation, EdfSignal, Patient, Recording
+
+LABELS = ("C4-M1", "E1-M2", "EMG chin")
+RATES = (128.0, 64.0, 128.0)
+SECONDS = 60
+STAGES = ("W", "N1", "N2", "N2", "N3", "R")
+
+
+def make_samples(*, seed: int = 0, seconds: int = SECONDS) -> list[np.ndarray]:
+    """EEG-like noise in µV, one array per label."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0, 20, size=int(rate * seconds)) for rate in RATES]
+
+
+def write_edf(path: Path, *, seed: int = 0, stages: Sequence[str] = (), unit: str = "uV", factor: float = 1.0) -> Path:
+    """An EDF (EDF+ with stages among its annotations, if given) with two rates."""
+    signals = [
+        EdfSignal(
+            samples * factor, rate, label=label, physical_dimension=unit, physical_range=(-200 * factor, 200 * factor)
+        )
+        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed), strict=True)
+    ]
+    marks = [EdfAnnotation(10 * i, 10, f"Sleep stage {stage}") for i, stage in enumerate(stages)]
+    patient = Patient(code="S7", sex="F", birthdate=date(1980, 5, 1))
+    edf = Edf(
+        signals,
+        patient=patient,
+        recording=Recording(startdate=date(2020, 3, 1)),
+        starttime=time(22, 30, 15),
+        annotations=[*marks, EdfAnnotation(3.5, None, "Lights off")] if stages else [],
+        data_record_duration=1,
+    )
+    edf.write(path)
+    return path
+
+
+def write_bdf(path: Path, *, seed: int = 0) -> Path:
+    """A 24-bit BDF+ with one annotation."""
+    signals = [
+        BdfSignal(samples, rate, label=label, physical_dimension="uV", physical_range=(-200, 200))
+        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed), strict=True)
+    ]
+    Bdf(signals, annotations=[EdfAnnotation(2, None, "Lights off")], data_record_duration=1).write(path)
+    return path
+
+
+def write_discontinuous_edf(path: Path, *, gap: float = 30.0) -> Path:
+    """An EDF+D whose second half starts `gap` seconds late."""
+    write_edf(path, stages=STAGES)
+    raw = bytearray(path.read_bytes())
+    raw[192:197] = b"EDF+D"
+    n_signals = int(raw[252:256])
+    counts = [int(raw[256 + 216 * n_signals + 8 * i :][:8]) for i in range(n_signals)]
+    labels = [bytes(raw[256 + 16 * i :][:16]).strip() for i in range(n_signals)]
+    at = 2 * sum(counts[: labels.index(b"EDF Annotations")])
+    for record in range(SECONDS // 2, SECONDS):
+        begin = 256 * (n_signals + 1) + record * 2 * sum(counts) + at
+        old = bytes(raw[begin : begin + 2 * counts[labels.index(b"EDF Annotations")]])
+        new = old.replace(b"+%d\x14\x14" % record, b"+%d\x14\x14" % (record + gap), 1)
+        raw[begin : begin + len(old)] = new[: len(old)].ljust(len(old), b"\x00")
+    path.write_bytes(raw)
+    return path
+
+
+def write_fif(path: Path, *, seed: int = 0) -> Path:
+    """A raw FIF of an EEG, an EOG and an EMG channel, with an annotation."""
+    import mne
+
+    info = mne.create_info(["C4-M1", "E1", "chin"], 128.0, ["eeg", "eog", "emg"])
+    data = np.random.default_rng(seed).normal(0, 2e-5, size=(3, 128 * SECONDS))
+    raw = mne.io.RawArray(data, info, verbose="error")
+    raw.set_annotations(mne.Annotations([5.0], [0.5], ["spindle"]))
+    raw.save(path, verbose="error")
+    return path
+
+
+def write_brainvision(path: Path, *, seed: int = 0) -> Path:
+    """A BrainVision header with its int16 data and markers beside it."""
+    counts = np.random.default_rng(seed).integers(-400, 400, size=(128 * SECONDS, 2)).astype("<i2")
+    path.with_suffix(".eeg").write_bytes(counts.tobytes())
+    path.with_suffix(".vmrk").write_text(
+        "Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={path.stem}.eeg\n[Marker Infos]\nMk1=Stimulus,S  1,256,1,0\n"
+    )
+    path.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={path.stem}.eeg\nMarkerFile={path.stem}.vmrk\nDataFormat=BINARY\nDataOrientation=MULTIPLEXED\n"
+        "NumberOfChannels=2\nSamplingInterval=7812.5\n[Binary Infos]\nBinaryFormat=INT_16\n"
+        "[Channel Infos]\nCh1=C4,,0.1,µV\nCh2=Cz,,0.1,µV\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def write_eeglab(path: Path, *, seed: int = 0) -> Path:
+    """An EEGLAB `.set` with its samples inside (MATLAB 5)."""
+    from scipy.io import savemat
+
+    data = np.random.default_rng(seed).normal(0, 20, size=(2, 128 * SECONDS)).astype(np.float32)
+    chanlocs = np.array([("C4",), ("Cz",)], dtype=[("labels", object)])
+    eeg = {
+        "setname": "small", "nbchan": 2, "trials": 1, "pnts": data.shape[1], "srate": 128.0, "xmin": 0.0,
+        "xmax": (data.shape[1] - 1) / 128, "data": data, "chanlocs": chanlocs, "event": [], "epoch": [],
+        "ref": "common",
+    }  # fmt: skip
+    savemat(path, {"EEG": eeg}, appendmat=False)
+    return path
+
+
+def write_text_channel(path: Path, *, seed: int = 0) -> Path:
+    """One channel as numbers, named as DREAMS does."""
+    values = make_samples(seed=seed, seconds=20)[0]
+    path.write_text("[C3-A1]\n" + "\n".join(f"{value:10.4f}" for value in values) + "\n")
+    return path
+
+
+def write_export(path: Path) -> Path:
+    """A Noxturnal-like export: UTF-16, French headers, clock times across midnight, other events between stages."""
+    words = {"W": "Éveil", "R": "REM"}
+    rows = ["Heure de début,Heure de fin,Événement,Durée,", "[],[],[],[s],"]
+    clock = ["15/01/2016 23:58:30", "15/01/2016 23:59:00", "15/01/2016 23:59:30"]
+    clock += [f"16/01/2016 00:0{i // 2}:{30 * (i % 2):02d}" for i in range(4)]
+    for begin, end, stage in zip(clock, clock[1:], STAGES, strict=False):
+        rows += [f"{begin},{end},{words.get(stage, stage)},30,", f"{begin},{begin},Micro-éveil,3,"]
+    path.write_text("\r\n".join(rows) + "\r\n", encoding="utf-16")
+    return path
+
+
+def write_dreem_json(path: Path) -> Path:
+    """A list of integers, as Dreem publishes scorings."""
+    path.write_text(json.dumps([-1, 0, 0, 1, 2, 2, 3, 4], indent=2))
+    return path
+
+
+def write_label_lines(path: Path) -> Path:
+    """One stage a line, with a legend, as YASA's examples have it."""
+    path.write_text(
+        "# 1 value per 30 seconds\n# 0: Wake, 1: N1, 2: N2, 3: N3, 4: REM\n" + "\n".join("00112233442") + "\n"
+    )
+    return path
