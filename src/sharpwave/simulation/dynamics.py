@@ -187,7 +187,7 @@ def simulate_dynamics(
                     last[content] = t
                     kick += effects.depth_gain.get(content, 0.0)
 
-        age += 1
+        age = 0 if t + 1 == task[1] and stage == 0 else age + 1  # lights out
         if chosen is not None:
             if stage == species.rem:
                 last_rem = t + 1

@@ -13,17 +13,17 @@ _CONFUSION = {
     5: np.array(
         [
             [0.0, -1.6, -3.6, -6.5, -3.8],
-            [-1.1, 0.0, -0.8, -6.5, -1.9],
+            [-1.3, 0.0, -1.1, -6.5, -2.2],
             [-3.6, -1.9, 0.0, -2.1, -3.3],
             [-5.5, -6.5, -1.4, 0.0, -6.5],
-            [-3.6, -2.3, -2.7, -6.5, 0.0],
+            [-3.4, -2.2, -2.4, -6.5, 0.0],
         ]
     ),
     3: np.array([[0.0, -2.2, -3.4], [-2.2, 0.0, -2.6], [-2.8, -2.4, 0.0]]),
 }
 """Log odds of each label (column) in an undisturbed epoch of each stage (row)."""
 
-_SHARED, _OWN, _HABIT = 0.75, 0.85, 0.25
+_SHARED, _OWN, _HABIT = 0.45, 0.66, 0.27
 """Standard deviations of the doubt that all experts share, of each expert's own, and of each one's lasting habits."""
 
 

@@ -1,0 +1,139 @@
+"""CA1 units: place cells on the tracks, log-normal rates in all states, and sequences replayed inside ripples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpwave.simulation.events import TRACK_LENGTH
+from sharpwave.simulation.scene import Scene
+from sharpwave.simulation.track import POSITION_RATE, Run
+
+N_BINS = 100
+"""Position bins of each place map."""
+
+REPLAY_GAIN = 7.0
+"""Factor on the rate of a place cell when its field is replayed (a default: it makes some ten cells fire per event)."""
+
+RATE_DECAY = 0.11
+"""Fall of the background rates per hour of sleep (Mizuseki & Buzsáki 2013)."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceCells:
+    """What each unit would fire.
+
+    Attributes:
+        maps: Rate (Hz) by content, running direction (outbound, inbound) and position bin, shape (unit, track, 2, bin).
+        base_rate: Background rate in NREM outside ripples, in Hz, shape (unit,).
+        participation: Chance to fire in a ripple that carries no sequence, shape (unit,).
+        shuffle: For each unit, the unit whose place it takes in a shuffled sequence, shape (unit,).
+    """
+
+    maps: Float[np.ndarray, "unit track direction bin"]
+    base_rate: Float[np.ndarray, " unit"]
+    participation: Float[np.ndarray, " unit"]
+    shuffle: np.ndarray
+
+
+def draw_place_cells(n_units: int, *, n_tracks: int, track_length: float = TRACK_LENGTH, rng: np.random.Generator) -> PlaceCells:
+    """Units with log-normal rates and participation (Mizuseki & Buzsáki 2013); most are place cells on each track.
+
+    Args:
+        n_units: How many.
+        n_tracks: How many tracks; each has its own map.
+        track_length: In metres.
+        rng: Random generator.
+
+    Returns:
+        The place cells: one field per map, 3 in 4 cells active in it, 20–40 cm wide, directional.
+    """
+    bins = (np.arange(N_BINS) + 0.5) * track_length / N_BINS
+    shape = (n_units, n_tracks, 2, 1)
+    centre = rng.uniform(-0.05, 1.05, shape) * track_length
+    width = rng.uniform(0.07, 0.14, shape)
+    peak = np.clip(rng.lognormal(np.log(10.0), 0.4, shape), 4, 30) * (rng.random(shape) < 0.75)
+    base = rng.lognormal(np.log(0.4), 0.8, n_units)
+    maps = 0.1 + peak * np.exp(-0.5 * ((bins - centre) / width) ** 2)
+    participation = np.clip(rng.lognormal(np.log(0.12), 0.5, n_units), 0.02, 0.6)
+    return PlaceCells(maps, base, participation, rng.permutation(n_units))
+
+
+def simulate_spikes(
+    scene: Scene, run: Run, cells: PlaceCells, *, track_length: float = TRACK_LENGTH, rng: np.random.Generator
+) -> list[Float[np.ndarray, " spike"]]:
+    """Spike times of every unit, Poisson throughout.
+
+    Args:
+        scene: The hidden side of the night.
+        run: Laps on the tracks.
+        cells: What each unit would fire.
+        track_length: In metres.
+        rng: Random generator.
+
+    Returns:
+        Sorted times in seconds, one array per unit.
+    """
+    background, running, bursts = rng.spawn(3)
+    times = _fire_background(scene, cells, rng=background)
+    for extra in (_fire_on_track(run, cells, track_length, rng=running), _fire_in_ripples(scene, cells, track_length, rng=bursts)):
+        times = [np.concatenate(pair) for pair in zip(times, extra, strict=True)]
+    end = float(scene.n_seconds)
+    return [np.sort(unit[(unit >= 0) & (unit < end)]) for unit in times]
+
+
+def _fire_background(scene: Scene, cells: PlaceCells, *, rng: np.random.Generator) -> list[np.ndarray]:
+    species, n = scene.species, scene.n_seconds
+    factor = scene.compute_level((1.2, 1.0, 0.8, 0.7, 1.1) if species.n_stages == 5 else (1.2, 0.75, 1.1), arousal=1.3)
+    asleep = np.cumsum(scene.dynamics.stage > 0) / 3600
+    factor = factor * (1 - RATE_DECAY) ** asleep * (1 + 0.5 * scene.precursors["hippocampus"])
+    on_task = np.zeros(n, bool)
+    on_task[int(scene.task[0]) : int(scene.task[1])] = True
+    factor = np.where(on_task, 0.0, np.maximum(factor, 0.05))
+    times = []
+    for rate in cells.base_rate:
+        second = np.repeat(np.arange(n), rng.poisson(rate * factor))
+        times.append(second + rng.random(len(second)))
+    return times
+
+
+def _fire_on_track(run: Run, cells: PlaceCells, track_length: float, *, rng: np.random.Generator) -> list[np.ndarray]:
+    where = np.clip((run.position / track_length * N_BINS).astype(int), 0, N_BINS - 1)
+    direction = np.where(run.velocity >= 0, 0, 1)
+    moving = np.abs(run.velocity) > 0.03
+    times = []
+    for unit, rate in enumerate(cells.maps):
+        expected = np.where(moving, rate[run.track, direction, where], 0.5 * cells.base_rate[unit]) / POSITION_RATE
+        sample = np.repeat(np.arange(len(where)), rng.poisson(expected))
+        times.append(run.start + (sample + rng.random(len(sample))) / POSITION_RATE)
+    return times
+
+
+def _fire_in_ripples(scene: Scene, cells: PlaceCells, track_length: float, *, rng: np.random.Generator) -> list[np.ndarray]:
+    """Ten time bins a ripple: the path of a replay through the maps, or the same with the cells exchanged, or a burst."""
+    n_bins = 10
+    table, n_units = scene.ripples, len(cells.base_rate)
+    track = np.array([scene.contents.index(c) if c else 0 for c in table["content"]], dtype=int)
+    sequence = (table["kind"] != "ripple").to_numpy()
+    shuffled = (table["kind"] == "shuffled").to_numpy()
+    start, end = table["position_start"].to_numpy(), table["position_end"].to_numpy()
+    direction = (table["run_direction"] == "inbound").to_numpy().astype(int)
+    onset, duration = table["onset"].to_numpy(), table["duration"].to_numpy()
+    share = (np.arange(n_bins) + 0.5) / n_bins
+    path = np.where(sequence[:, None], start[:, None] + (end - start)[:, None] * share, 0.0)
+    where = np.clip(np.nan_to_num(path) / track_length * N_BINS, 0, N_BINS - 1).astype(int)
+    times = []
+    for unit in range(n_units):
+        own = cells.maps[unit][track[:, None], direction[:, None], where]
+        other = cells.maps[cells.shuffle[unit]][track[:, None], direction[:, None], where]
+        replayed = REPLAY_GAIN * np.where(shuffled[:, None], other, own) * duration[:, None] / n_bins
+        takes_part = rng.random(len(table)) < cells.participation[unit]
+        burst = np.where(takes_part[:, None], 1.6 / n_bins, 0.0) * np.ones(n_bins)
+        expected = np.where(sequence[:, None], replayed + 0.1 * burst, burst)
+        event, part = np.nonzero(counts := rng.poisson(expected))
+        repeat = counts[event, part]
+        event, part = np.repeat(event, repeat), np.repeat(part, repeat)
+        times.append(onset[event] + duration[event] * (part + rng.random(len(part))) / n_bins)
+    return times
