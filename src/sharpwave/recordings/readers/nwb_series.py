@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.modality import MODALITIES, Modality
+from sharpwave.recordings.readers.nwb_clock import check_size, read_clock, read_number
 from sharpwave.recordings.readers.nwb_tables import read_text_value, read_text_values
-from sharpwave.recordings.readers.on_disk import OnDisk, check_declared
+from sharpwave.recordings.readers.on_disk import OnDisk
 from sharpwave.recordings.recording import Signal
 from sharpwave.recordings.units import convert_unit
 
@@ -33,9 +32,6 @@ NAMES: tuple[tuple[str, str], ...] = (
     (r"resp|breath|sniff", "respiration"),
 )
 """What a series is called, and its modality; tried in order."""
-
-BLOCK = 2**20
-MOST_TIMES = 5 * 10**7
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
         return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
     if not data.size or data.id.get_storage_size() == 0:
         return Series(absent=True)
-    _check_size(data, where)
+    check_size(data, where)
     repairs: list[str] = []
     labels, locations = _read_electrodes(group)
     transposed = data.ndim == 2 and len(labels) == data.shape[0] != data.shape[1]
@@ -85,13 +81,13 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
         repairs.append(f"{name}: channels come first in the file; time was put first")
     n_samples = data.shape[1] if transposed else data.shape[0]
     n_channels = 1 if data.ndim == 1 else data.size // n_samples
-    rate, start, times, notes = _read_clock(group, n_samples, where)
+    rate, start, times, notes = read_clock(group, n_samples, where)
     repairs += [f"{name}: {note}" for note in notes]
     modality = _find_modality(kind, place, [*labels, *locations])
     written = read_text_value(data.attrs.get("unit", ""))
     if modality.unit == "V" and unit is not None:
         written = unit
-    factor, offset = _number(data.attrs.get("conversion"), 1.0), _number(data.attrs.get("offset"), 0.0)
+    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
     converted = convert_unit(written, modality) if written else (1.0, 0.0)
     metadata = {}
     if converted is None:
@@ -99,54 +95,39 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
         metadata[f"{name}_unit"] = written
         repairs.append(f"{name}: its unit is {written!r}, not {modality.unit}; values are kept in {written!r}")
     factors = _read_channel_factors(group, n_channels, repairs, name)
-    clock = {
-        "rate": rate,
-        "start": start,
-        "times": times,
-        "scale": factor * converted[0],
-        "offset": offset * converted[0] + converted[1],
-    }
     if len(labels) != n_channels:
         axes = ["x", "y", "z"] if kind == "SpatialSeries" and n_channels <= 3 else []
         labels = axes[:n_channels] or [str(index) for index in range(n_channels)]
-    if data.ndim == 1:
-        signals = (Signal(name, OnDisk(data, where, factors=factors), modality=modality, **clock),)
-    elif modality.name in SCALP and n_channels <= 64:
-        signals = tuple(
-            Signal(
-                label if n_channels > 1 and not label.isdigit() else f"{name}-{label}" if n_channels > 1 else name,
-                OnDisk(
-                    data,
-                    where,
-                    column=index,
-                    transposed=transposed,
-                    factors=None if factors is None else factors[index : index + 1],
-                ),
-                modality=_refine(modality, label),
-                **clock,
-            )
-            for index, label in enumerate(labels)
-        )
-    else:
-        frame = OnDisk(data, where, factors=factors, transposed=transposed)
-        signals = (Signal(name, frame, modality=modality, channels=tuple(labels), **clock),)
+    whole = Signal(
+        name,
+        OnDisk(data, where, factors=factors, transposed=transposed),
+        rate,
+        modality,
+        start=start,
+        scale=factor * converted[0],
+        offset=offset * converted[0] + converted[1],
+        channels=tuple(labels) if data.ndim == 2 else (),
+        times=times,
+    )
+    signals = (whole,) if modality.name not in SCALP or n_channels > 64 or data.ndim == 1 else _split(whole)
     return Series(signals, written, repairs=tuple(repairs), metadata=metadata)
 
 
-def _check_size(data: h5py.Dataset, where: str) -> None:
-    compressed = data.chunks is not None and data.id.get_create_plist().get_nfilters() > 0
-    stored = data.id.get_storage_size()
-    check_declared(
-        declared=math.prod(data.shape) * data.dtype.itemsize, stored=stored, where=where, compressed=compressed
-    )
-
-
-def _number(value: Any, default: float) -> float:
-    try:
-        number = float(np.asarray(value).reshape(()))
-    except (TypeError, ValueError):
-        return default
-    return number if math.isfinite(number) and number != 0 else default
+def _split(frame: Signal) -> tuple[Signal, ...]:
+    """One signal per channel of a frame."""
+    signals = []
+    for index, label in enumerate(frame.channels):
+        factors = None if frame.samples.factors is None else frame.samples.factors[index]
+        signals.append(
+            replace(
+                frame,
+                name=f"{frame.name}-{label}" if label.isdigit() else label,
+                samples=replace(frame.samples, column=index, factors=factors),
+                modality=_refine(frame.modality, label),
+                channels=(),
+            )
+        )
+    return tuple(signals)
 
 
 def _find_modality(kind: str, place: str, words: list[str]) -> Modality:
@@ -205,58 +186,3 @@ def _read_channel_factors(group: h5py.Group, n_channels: int, repairs: list[str]
         repairs.append(f"{name}: {len(factors)} channel factors for {n_channels} channels were left out")
         return None
     return None if np.all(factors == 1.0) else factors
-
-
-def _read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, float, np.ndarray | None, list[str]]:
-    """Rate (Hz), first time (s), and the times where sampling is irregular."""
-    if "starting_time" in group:
-        dataset = group["starting_time"]
-        rate = _number(dataset.attrs.get("rate"), math.nan)
-        start = float(np.asarray(dataset[()]).reshape(()))
-        if not (rate > 0 and math.isfinite(start)):
-            raise SharpwaveError(f"a positive rate in {where}", got=f"{rate} Hz from {start} s", fix="correct the file")
-        return rate, start, None, []
-    if "timestamps" not in group:
-        raise SharpwaveError(f"a rate or timestamps in {where}", got="neither", fix="write starting_time or timestamps")
-    stamps = group["timestamps"]
-    if stamps.ndim != 1 or stamps.shape[0] < 1 or n_samples < 1:
-        raise SharpwaveError(
-            f"one timestamp per sample in {where}", got=f"shape {stamps.shape}", fix="correct the file"
-        )
-    _check_size(stamps, f"{where}/timestamps")
-    notes = []
-    if stamps.shape[0] != n_samples:
-        raise SharpwaveError(
-            f"one timestamp per sample in {where}",
-            got=f"{stamps.shape[0]} for {n_samples} samples",
-            fix="correct the file",
-        )
-    first, last = float(stamps[0]), float(stamps[-1])
-    if not (math.isfinite(first) and math.isfinite(last) and (last > first or n_samples == 1)):
-        raise SharpwaveError(f"times that go forward in {where}", got=f"{first} to {last} s", fix="correct the file")
-    rate = (n_samples - 1) / (last - first) if n_samples > 1 else 1.0
-    if _is_regular(stamps, first, rate):
-        return rate, first, None, notes
-    if n_samples > MOST_TIMES:
-        raise SharpwaveError(
-            f"regular timestamps in {where}, which has {n_samples} samples", got="irregular ones", fix="split the file"
-        )
-    times = np.asarray(stamps[:], dtype=np.float64)
-    steps = np.diff(times)
-    if not np.isfinite(times).all() or (steps < 0).any():
-        raise SharpwaveError(f"times that go forward in {where}", got="times that run backwards", fix="sort the series")
-    usual = float(np.median(steps))
-    rate = 1 / usual if usual > 0 else rate
-    gaps = int((steps > 5 * usual).sum()) if usual > 0 else 0
-    if gaps:
-        notes.append(f"{gaps} gaps between its samples, {float(steps[steps > 5 * usual].sum()):.6g} s in all")
-    return rate, first, times, notes
-
-
-def _is_regular(stamps: h5py.Dataset, first: float, rate: float) -> bool:
-    for low in range(0, stamps.shape[0], BLOCK):
-        block = np.asarray(stamps[low : low + BLOCK], dtype=np.float64)
-        expected = first + np.arange(low, low + len(block)) / rate
-        if not np.abs(block - expected).max() < 0.5 / rate:
-            return False
-    return True

@@ -169,7 +169,7 @@ def _is_day_first(column: pd.Series) -> bool:
     return not bool((second > 12).any()) or bool((first > 12).any())
 
 
-def _find_offset(text: str):  # type: ignore[no-untyped-def]
+def _find_offset(text: str) -> tzinfo | None:
     try:
         return datetime.fromisoformat(text).tzinfo
     except ValueError:
@@ -196,13 +196,21 @@ def _to_signal(column: Column, seconds: np.ndarray) -> Signal:
     grid = seconds[0] + step * np.arange(len(seconds))
     regular = bool(np.abs(seconds - grid).max() <= REGULAR_WITHIN * step)
     values = column.values
-    common = {"modality": modality, "scale": column.scale, "offset": column.offset}
-    if regular:
-        return Signal(column.name, values, 1 / step, start=float(seconds[0]), **common)
-    there = np.isfinite(values)
-    times = seconds[there]
-    step = float(np.median(np.diff(times))) if len(times) > 1 else step
-    return Signal(column.name, values[there], 1 / step, start=float(times[0]), times=times, **common)
+    times = None
+    if not regular:
+        there = np.isfinite(values)
+        values, times = values[there], seconds[there]
+        step = float(np.median(np.diff(times))) if len(times) > 1 else step
+    return Signal(
+        column.name,
+        values,
+        1 / step,
+        modality,
+        start=float(seconds[0] if times is None else times[0]),
+        scale=column.scale,
+        offset=column.offset,
+        times=times,
+    )
 
 
 def _find_gaps(seconds: np.ndarray) -> list[tuple[float, float]]:
