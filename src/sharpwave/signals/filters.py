@@ -6,7 +6,9 @@ The filters are MNE's default design (windowed sinc, Hamming), so detectors agre
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 
 import numpy as np
@@ -24,7 +26,12 @@ RESAMPLE_MARGIN = 30.0
 
 
 def design_bandpass(
-    rate: float, low: float | None, high: float | None, *, low_transition: float | None = None, high_transition: float | None = None
+    rate: float,
+    low: float | None,
+    high: float | None,
+    *,
+    low_transition: float | None = None,
+    high_transition: float | None = None,
 ) -> Float[np.ndarray, " tap"]:
     """Taps of MNE's default band-pass (windowed sinc, Hamming, −53 dB).
 
@@ -62,8 +69,43 @@ def design_bandpass(
     return taps
 
 
+@dataclass(frozen=True, eq=False)
+class PieceSpectrum:
+    """The spectrum of a piece, to filter it several times for one forward transform.
+
+    Within half the taps of either end the results are not valid.
+
+    Attributes:
+        values: Real FFT of the zero-padded samples.
+        size: Length of the transform.
+        length: Number of samples.
+    """
+
+    values: Complex[np.ndarray, " frequency"]
+    size: int
+    length: int
+
+    @classmethod
+    def of(cls, samples: Float[np.ndarray, " time"]) -> PieceSpectrum:
+        """Transform samples, shape (time,)."""
+        size = scipy.fft.next_fast_len(samples.size, real=True)
+        return cls(scipy.fft.rfft(samples, size), size, samples.size)
+
+    def filtered(self, taps: Float[np.ndarray, " tap"]) -> Float[np.ndarray, " time"]:
+        """The samples filtered by symmetric taps, without delay."""
+        return scipy.fft.irfft(self.values * _zero_phase_response(taps.tobytes(), self.size), self.size)[: self.length]
+
+    def analytic(self, taps: Float[np.ndarray, " tap"]) -> Complex[np.ndarray, " time"]:
+        """The filtered samples as the real part, their Hilbert transform as the imaginary part."""
+        spectrum = np.zeros(self.size, dtype=complex)
+        half = spectrum[: self.values.size]
+        np.multiply(self.values, _zero_phase_response(taps.tobytes(), self.size), out=half)
+        half[1 : (self.size + 1) // 2] *= 2
+        return scipy.fft.ifft(spectrum, overwrite_x=True)[: self.length]
+
+
 def filter_piece(samples: Float[np.ndarray, " time"], taps: Float[np.ndarray, " tap"]) -> Float[np.ndarray, " time"]:
-    """Samples filtered without delay; within half the taps of either end the result is not valid.
+    """Samples filtered by symmetric taps without delay; within half the taps of either end the result is not valid.
 
     Args:
         samples: Shape (time,), any unit.
@@ -72,19 +114,7 @@ def filter_piece(samples: Float[np.ndarray, " time"], taps: Float[np.ndarray, " 
     Returns:
         Filtered samples, same shape and unit.
     """
-    size = scipy.fft.next_fast_len(samples.size, real=True)
-    spectrum = scipy.fft.rfft(samples, size) * _zero_phase_response(taps, size)
-    return scipy.fft.irfft(spectrum, size)[: samples.size]
-
-
-def filter_analytic(samples: Float[np.ndarray, " time"], taps: Float[np.ndarray, " tap"]) -> Complex[np.ndarray, " time"]:
-    """Filtered samples as the real part, their Hilbert transform as the imaginary part; ends as `filter_piece`."""
-    size = scipy.fft.next_fast_len(samples.size)
-    half = scipy.fft.rfft(samples, size) * _zero_phase_response(taps, size)
-    half[1 : (size + 1) // 2] *= 2
-    spectrum = np.zeros(size, dtype=complex)
-    spectrum[: half.size] = half
-    return scipy.fft.ifft(spectrum, overwrite_x=True)[: samples.size]
+    return PieceSpectrum.of(samples).filtered(taps)
 
 
 def iter_resampled(
@@ -109,7 +139,7 @@ def iter_resampled(
     n_in, pad_in = int(unit * old), int(margin * old)
     n_out, pad_out = unit * rate, margin * rate
     size_out = n_out + 2 * pad_out
-    response = _zero_phase_response(taps, size_out)
+    response = _zero_phase_response(taps.tobytes(), size_out)
     window = _fade_ends(n_in + 2 * pad_in, pad_in // 3)
     end = round(len(signal) * float(rate / old))
     total = int(min(last * rate + 1e-6, end))
@@ -141,16 +171,16 @@ def _reflect_after(values: np.ndarray, end: int) -> np.ndarray:
     return out
 
 
-def _zero_phase_response(taps: np.ndarray, size: int) -> np.ndarray:
-    """Real frequency response of symmetric taps at the `size // 2 + 1` frequencies of a real FFT."""
-    half = taps.size // 2
-    if taps.size > size:
-        taps = taps[half - (size - 1) // 2 : half + (size - 1) // 2 + 1]
-        half = taps.size // 2
+@lru_cache(maxsize=16)
+def _zero_phase_response(taps: bytes, size: int) -> np.ndarray:
+    """Real frequency response of symmetric taps (float64) at the `size // 2 + 1` frequencies of a real FFT."""
+    impulse = np.frombuffer(taps)
+    half = min(impulse.size, size - 1 + size % 2) // 2
+    middle = impulse.size // 2
     rolled = np.zeros(size)
-    rolled[: half + 1] = taps[half:]
+    rolled[: half + 1] = impulse[middle : middle + half + 1]
     if half:
-        rolled[-half:] = taps[:half]
+        rolled[-half:] = impulse[middle - half : middle]
     return scipy.fft.rfft(rolled).real
 
 

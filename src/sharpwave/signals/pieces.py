@@ -32,7 +32,7 @@ class Piece:
         length: Number of core samples.
         pad: Samples of margin on either side.
         samples: Values in the signal's unit, shape (pad + length + pad,), without NaN.
-        missing: True where the signal has no value, same shape; outside the recording too.
+        missing: True in gaps of the recording, same shape.
     """
 
     first: int
@@ -57,7 +57,9 @@ def check_one_channel(signal: Signal) -> None:
         )
     if signal.times is not None:
         raise SharpwaveError(
-            "regular sampling", got=f"{signal.name!r} with a time per sample", fix="resample it to a constant rate first"
+            "regular sampling",
+            got=f"{signal.name!r} with a time per sample",
+            fix="resample it to a constant rate first",
         )
 
 
@@ -129,6 +131,24 @@ def runs(mask: Bool[np.ndarray, " time"]) -> np.ndarray:
     return np.column_stack((np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)))
 
 
+def join_close(bouts: np.ndarray, distance: float) -> np.ndarray:
+    """Half-open ranges, shape (run, 2), with those less than `distance` samples apart made one."""
+    if len(bouts) < 2:
+        return bouts
+    apart = bouts[1:, 0] - (bouts[:-1, 1] - 1) >= distance
+    return np.column_stack((bouts[np.r_[True, apart], 0], bouts[np.r_[apart, True], 1]))
+
+
+def widen(mask: Bool[np.ndarray, " time"], samples: int) -> Bool[np.ndarray, " time"]:
+    """True also within `samples` of where `mask` is true."""
+    if not mask.any():
+        return mask
+    wide = mask.copy()
+    for low, high in runs(mask):
+        wide[max(low - samples, 0) : high + samples] = True
+    return wide
+
+
 def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
     """The samples [first, first + length) with `pad` more on either side.
 
@@ -149,7 +169,7 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
     before, after = low - (first - pad), first + length + pad - high
     if before or after:
         values = np.concatenate((_reflect(values, before)[::-1], values, _reflect(values[::-1], after)))
-        gaps = np.concatenate((np.ones(before, bool), gaps, np.ones(after, bool)))
+        gaps = np.concatenate((np.zeros(before, bool), gaps, np.zeros(after, bool)))
     return Piece(first, length, pad, values, gaps)
 
 
@@ -161,12 +181,34 @@ def iter_pieces(signal: Signal, *, pad: int, seconds: float = PIECE_SECONDS) -> 
         yield read_piece(signal, first, min(step, len(signal) - first), pad=pad)
 
 
-def stage_mask(hypnogram: Hypnogram | None, stages: tuple[str, ...], signal: Signal, indices: np.ndarray) -> np.ndarray:
-    """True where the sample lies in one of the stages (everywhere without a hypnogram)."""
+def mark_searchable(
+    piece: Piece, signal: Signal, *, hypnogram: Hypnogram | None, stages: tuple[str, ...], guard: float
+) -> Bool[np.ndarray, " time"]:
+    """True where events may be looked for: within the recording, in one of the stages, `guard` seconds from any gap.
+
+    Args:
+        piece: Part of `signal`, with margins.
+        signal: Where it comes from.
+        hypnogram: Stages; None allows every sample.
+        stages: Names of the stages wanted.
+        guard: Seconds kept clear round gaps.
+
+    Returns:
+        Shape as `piece.samples`.
+    """
+    origin = piece.first - piece.pad
+    searchable = np.zeros(piece.samples.size, dtype=bool)
     if hypnogram is None:
-        return np.ones(indices.shape, dtype=bool)
-    wanted = [code for code, name in enumerate(hypnogram.names) if name in stages]
-    return np.isin(hypnogram.at(signal.start + indices / signal.rate), wanted)
+        searchable[:] = True
+    else:
+        wanted = np.isin(hypnogram.stages, [code for code, name in enumerate(hypnogram.names) if name in stages])
+        for low, high in runs(wanted):
+            edges = hypnogram.start + hypnogram.epoch_length * np.array([low, high]) - signal.start
+            first, last = np.ceil(edges * signal.rate - 1e-6).astype(int) - origin
+            searchable[max(first, 0) : max(last, 0)] = True
+    searchable[: max(-origin, 0)] = False
+    searchable[max(len(signal) - origin, 0) :] = False
+    return searchable & ~widen(piece.missing, round(guard * signal.rate))
 
 
 def stage_names(hypnogram: Hypnogram | None, times: np.ndarray) -> list[str]:

@@ -94,7 +94,9 @@ def compute_staging_features(signals: dict[str, Signal]) -> tuple[pd.DataFrame, 
     n_epochs = int(seconds * RATE + 1e-6) // (EPOCH * RATE)
     if n_epochs == 0:
         raise SharpwaveError(
-            "at least one whole epoch of 30 s", got=f"{seconds:.1f} s", fix="give a longer recording; YASA advises 5 min or more"
+            "at least one whole epoch of 30 s",
+            got=f"{seconds:.1f} s",
+            fix="give a longer recording; YASA advises 5 min or more",
         )
     taps = design_bandpass(RATE, *BROAD)
     columns: dict[str, np.ndarray] = {}
