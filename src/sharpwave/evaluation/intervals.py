@@ -1,0 +1,90 @@
+"""Intervals by bootstrap over subjects: epochs of one night are not independent, people are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpwave.errors import SharpwaveError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval.
+
+    Attributes:
+        value: The estimate on all subjects.
+        low: Lower end of the interval.
+        high: Upper end.
+        n: Number of subjects.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def draw_weights(n_subjects: int, *, rng: np.random.Generator, n_resamples: int = 200) -> np.ndarray:
+    """How often each subject is drawn in each resample, shape (resample, subject)."""
+    return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=n_resamples).astype(float)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Float[np.ndarray, " subject"]], float],
+    weights: Float[np.ndarray, "resample subject"],
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """Percentile interval of a statistic that takes a weight per subject.
+
+    Args:
+        statistic: Called with all weights 1 for the value, then once per resample.
+        weights: From `draw_weights`; pass the same array to two statistics to compare them on the same resamples.
+        level: Share of resamples inside the interval.
+
+    Returns:
+        The estimate; its interval is NaN with fewer than two subjects.
+    """
+    n_subjects = weights.shape[1]
+    value = statistic(np.ones(n_subjects))
+    if n_subjects < 2:
+        return Estimate(value, float("nan"), float("nan"), n_subjects)
+    draws = np.array([statistic(row) for row in weights])
+    draws = draws[np.isfinite(draws)]
+    if not draws.size:
+        return Estimate(value, float("nan"), float("nan"), n_subjects)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(value), float(low), float(high), n_subjects)
+
+
+def bootstrap_mean(values: Sequence[float], *, rng: np.random.Generator, n_resamples: int = 2000) -> Estimate:
+    """Mean over subjects with its interval; subjects without a value (NaN) are left out."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    weights = draw_weights(finite.size, rng=rng, n_resamples=n_resamples)
+    return bootstrap_statistic(lambda weight: float(weight @ finite / weight.sum()), weights)
+
+
+def bootstrap_difference(
+    ours: Sequence[float], theirs: Sequence[float], *, rng: np.random.Generator, n_resamples: int = 2000
+) -> Estimate:
+    """Mean paired difference (ours minus theirs) over the same subjects.
+
+    Raises:
+        SharpwaveError: If the two do not have one value for each subject.
+    """
+    if len(ours) != len(theirs):
+        raise SharpwaveError(
+            "one value per subject on both sides",
+            got=f"{len(ours)} and {len(theirs)}",
+            fix="pair the values by subject first",
+        )
+    return bootstrap_mean(
+        np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float), rng=rng, n_resamples=n_resamples
+    )
