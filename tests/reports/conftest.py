@@ -35,7 +35,8 @@ def _simulate_stages(epochs: int, rng: np.random.Generator) -> np.ndarray:
 
 def _soften(stages: np.ndarray, n_stages: int, rng: np.random.Generator) -> np.ndarray:
     near = np.stack([np.convolve(stages == code, np.ones(5) / 5, mode="same") for code in range(n_stages)], axis=1)
-    weights = 0.75 * np.eye(n_stages)[stages] + 0.5 * near + 0.12 * rng.random((len(stages), n_stages)) ** 2
+    doubt = rng.beta(1, 4, (len(stages), 1)) * rng.gamma(0.6, 1.0, (len(stages), n_stages))
+    weights = 0.4 * np.eye(n_stages)[stages] + 0.6 * near + doubt
     return weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -46,9 +47,8 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
     stages = _simulate_stages(epochs, rng)
     probabilities = _soften(stages, 5, rng)
     ours = Hypnogram(probabilities.argmax(axis=1).astype(np.int8), epoch_length, probabilities=probabilities)
-    theirs = stages.copy()
-    flips = rng.random(epochs) < 0.12
-    theirs[flips] = np.roll(stages, 3)[flips]
+    theirs = np.where(rng.random(epochs) < 0.7, np.roll(stages, 1), stages)
+    theirs = np.where(rng.random(epochs) < 0.05, np.array([1, 2, 3, 2, 1])[theirs], theirs).astype(np.int8)
     expert = Hypnogram(theirs, epoch_length, scorer="expert")
     labels = np.array(ours.labels)
     onsets = ours.onsets
@@ -88,8 +88,8 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
     table = pd.concat(events, ignore_index=True).sort_values("onset", ignore_index=True)
     p_change = np.clip(0.06 + 0.5 * (1 - probabilities.max(axis=1)) + rng.normal(0, 0.02, epochs), 0.01, 0.95)
     return DecodedNight(
-        identifier="ucddb-022",
-        source="ucddb/022",
+        identifier="night-022",
+        source="night-022.edf",
         duration=hours * 3600 + 12,
         hypnogram=ours,
         stager="YASA 0.8.1",
@@ -98,11 +98,11 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
         trust=[
             "472 of 480 minutes are usable.",
             "11 % of epochs are unclear: the highest probability is below 0.60.",
-            "On 25 held-out people with suspected apnoea (UCDDB), this stager agreed with the expert at κ 0.64 (0.59 to 0.69).",
+            "On 25 held-out people like this one, this stager agreed with the expert at κ 0.64 (0.59 to 0.69).",
             "Out of range for the stager: recordings referenced to the ear lobe were not in its training data.",
             "This is research software and not a diagnosis.",
         ],
-        subject="ucddb022",
+        subject="P022",
         start=datetime(2002, 9, 18, 23, 4, 10),
         night_start=600.0,
         night_end=hours * 3600 - 300,
@@ -110,7 +110,7 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
         picks={"EEG": "C4-M1", "EOG": "LOC-M2", "EMG": "chin"},
         stager_evidence=pd.DataFrame(
             {
-                "data": ["UCDDB, 25 adults, suspected apnoea", "DOD-H, 25 healthy adults"],
+                "data": ["cohort A, adults, suspected apnoea", "cohort B, healthy adults"],
                 "metric": ["κ", "κ"],
                 "value": [0.64, 0.76],
                 "low": [0.59, 0.73],
@@ -217,7 +217,7 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
                 "reference": [0.50, np.nan, np.nan, np.nan],
             }
         ),
-        forecast_note="The forecast is better than a Markov chain on held-out people, and no better than persistence in deep sleep.",
+        forecast_note="Better than a Markov chain on held-out people; no better than it in deep sleep.",
         reliability=pd.DataFrame(
             {
                 "predicted": [0.05, 0.15, 0.25, 0.35, 0.46, 0.55],
@@ -232,10 +232,10 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
             "One night says little about a person.",
             "Stages in the 41 minutes without EOG are less certain than shown.",
         ],
-        methods="Sleep stages were estimated with YASA 0.8.1 from C4-M1, LOC-M2 and chin EMG.\n\nThe forecast used LightGBM on the stages so far.",
+        methods="Stages were estimated with YASA 0.8.1.\n\nThe forecast used LightGBM on the stages so far.",
         citations=[
             "Vallat R, Walker MP. eLife 2021;10:e70092.",
-            "Heneghan C. St. Vincent's University Hospital / UCD Sleep Apnea Database. PhysioNet 2011.",
+            "A second reference.",
         ],
         versions={"sharpwave": "0.1.0", "yasa": "0.8.1", "numpy": "2.4.6"},
         hashes={"input (SHA-256)": "9f2c" * 16, "configuration": "01ab" * 16},
@@ -295,7 +295,7 @@ def _hostile() -> DecodedNight:
             "stager_evidence",
         )
     }
-    words = dict.fromkeys(("trust", "reasons", "limits", "refusals", "citations", "repairs"), [HOSTILE])
+    words = {name: [HOSTILE] for name in ("trust", "reasons", "limits", "refusals", "citations", "repairs")}
     return replace(
         night,
         identifier=HOSTILE,

@@ -8,8 +8,8 @@ from markupsafe import Markup, escape
 
 from sharpwave.reports.svg import number
 
-_SIZE = 230.0
-_LEFT, _BOTTOM = 34.0, 34.0
+_SIZE = 244.0
+_LEFT, _BOTTOM = 46.0, 34.0
 
 
 def _figure(content: list[str], *, width: float, height: float, label: str) -> Markup:
@@ -60,16 +60,19 @@ def draw_reliability(reliability: pd.DataFrame, *, summary: str) -> Markup:
 def draw_skill(skill: pd.DataFrame, *, metric: str, summary: str) -> Markup:
     """One row a method: its value, its interval, and the published reference as a hollow diamond."""
     table = skill.dropna(subset=[metric])
-    width, left, step = 430.0, 150.0, 26.0
+    width, left, step = 450.0, 172.0, 26.0
     ends = np.array([*table[metric], *_column(table, "high"), *_column(table, "reference")], dtype=float)
-    top = float(np.ceil(max(np.nanmax(ends), 1e-3) * 1.05 * 20) / 20)
+    highest = max(float(np.nanmax(ends)), 1e-3) * 1.02
+    tick_step = next((size for size in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0) if highest / size <= 4), highest / 4)
+    ticks = np.arange(0, highest, tick_step)
+    top = max(highest, float(ticks[-1]))
 
     def place(value: float) -> float:
         return left + (width - left - 16) * min(max(value / top, 0), 1)
 
     content = []
     bottom = step * len(table) + 4
-    for tick in np.linspace(0, top, 3):
+    for tick in ticks:
         content += [_line(place(tick), 0, place(tick), bottom, "rule"), _text(place(tick), bottom + 14, f"{tick:.2g}")]
     for index, row in enumerate(table.to_dict("records")):
         y = step * index + step / 2 + 2
@@ -77,11 +80,11 @@ def draw_skill(skill: pd.DataFrame, *, metric: str, summary: str) -> Markup:
         content.append(_text(left - 8, y + 4, words if len(words) < 23 else words[:22] + "…", anchor="end"))
         if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):
             content.append(_line(place(row["low"]), y, place(row["high"]), y, "whisker"))
-        content.append(f'<circle cx="{number(place(row[metric]))}" cy="{number(y)}" r="4.5" class="dot"/>')
         reference = row.get("reference", np.nan)
         if isinstance(reference, (int, float)) and np.isfinite(reference):
             x = place(reference)
             content.append(f'<path d="M{number(x)} {number(y - 6)}l5 6l-5 6l-5 -6Z" class="hollow"/>')
+        content.append(f'<circle cx="{number(place(row[metric]))}" cy="{number(y)}" r="4.5" class="dot"/>')
     content.append(_text((left + width) / 2, bottom + 29, metric.upper().replace("_", " "), css="strong"))
     return _figure(content, width=width, height=bottom + 34, label=summary)
 

@@ -66,12 +66,22 @@ def downsample_image(
     return _nanmean(padded_times.reshape(-1, factor)[:, :, None])[:, 0], means
 
 
-def count_per_bin(onsets: pd.Series, *, start: float, end: float, width: float) -> Float[np.ndarray, " bin"]:
-    """Number of onsets in each bin of `width` seconds from `start` to `end`."""
+def compute_rates(onsets: pd.Series, *, start: float, end: float) -> tuple[Float[np.ndarray, " bin"], float]:
+    """Events per minute in even bins of at least a minute.
+
+    Args:
+        onsets: In seconds; those outside the span are left out.
+        start: Start of the first bin in seconds.
+        end: End of the span in seconds.
+
+    Returns:
+        Rate per minute in each bin, and the length of a bin in seconds.
+    """
+    width = max(60.0, (end - start) / 720)
     bins = max(int(np.ceil((end - start) / width)), 1)
     index = np.floor((onsets.to_numpy(dtype=float) - start) / width)
     index = index[(index >= 0) & (index < bins)].astype(int)
-    return np.bincount(index, minlength=bins).astype(float)
+    return np.bincount(index, minlength=bins) * 60 / width, width
 
 
 def _nanmean(blocks: np.ndarray) -> np.ndarray:

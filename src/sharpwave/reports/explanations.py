@@ -9,9 +9,11 @@ import pandas as pd
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.colours import STAGE_WORDS, order_stages
+from sharpwave.reports.downsample import compute_rates
+from sharpwave.reports.formats import show, show_duration
 from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits
-from sharpwave.reports.tables import compute_share_agreed, show, show_duration
+from sharpwave.reports.tables import compute_share_agreed
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import find_unclear
 
@@ -27,8 +29,7 @@ class Explanation(NamedTuple):
 
 EXPLANATIONS: dict[str, Explanation] = {
     "night": Explanation(
-        "Everything on one time axis: the stage in each epoch, how probable each stage was, power, depth, events, and "
-        "where the signal was bad.",
+        "On one time axis: the stage in each epoch and how probable each was, power, depth, events, bad signal.",
         "Long bars of one colour, one stage filling the probability band, power that changes where the stage does.",
         "Many unclear epochs, bands of several colours, stages that change with a bad signal.",
         "Look at the signal itself in unclear and bad spans before you count anything in them.",
@@ -77,7 +78,9 @@ def describe_stages(night: DecodedNight) -> str:
     parts = [f"Decoded stages over {show_duration(len(hypnogram) * hypnogram.epoch_length)}: {', '.join(minutes)}."]
     if hypnogram.probabilities is not None:
         share = 100 * find_unclear(hypnogram, night.unclear_below).mean()
-        parts.append(f"{show(float(share))} % of epochs are unclear (highest probability below {night.unclear_below:g}).")
+        parts.append(
+            f"{show(float(share))} % of epochs are unclear (highest probability below {night.unclear_below:g})."
+        )
     unscored = int((~hypnogram.scored).sum())
     if unscored:
         parts.append(f"{show_duration(unscored * hypnogram.epoch_length)} are not scored.")
@@ -116,12 +119,15 @@ def describe_depth(depth: pd.DataFrame, unit: str) -> str:
     return f"Sleep depth ({unit}): median {middle}, 90 % between {low} and {high}."
 
 
-def describe_events(events: pd.DataFrame) -> str:
-    """Counts by kind."""
+def describe_events(events: pd.DataFrame, line: Timeline) -> str:
+    """Counts by kind, and the highest rates, to which the bars of each row are scaled."""
     if not len(events):
         return "No events."
-    counts = events["label"].value_counts()
-    return "Events: " + ", ".join(f"{label} {count}" for label, count in counts.head(8).items()) + "."
+    parts = []
+    for label, count in events["label"].value_counts().head(8).items():
+        rates, _ = compute_rates(events.loc[events["label"] == label, "onset"], start=line.start, end=line.end)
+        parts.append(f"{label} {count} (up to {show(float(rates.max()))} per minute)")
+    return f"Events, each row scaled to its own highest rate: {', '.join(parts)}."
 
 
 def describe_quality(spans: pd.DataFrame) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from sharpwave.reports.downsample import downsample_hypnogram
+from sharpwave.reports.formats import MISSING, show, show_duration
 from sharpwave.reports.night import DecodedNight
-from sharpwave.reports.tables import MISSING, show, show_duration
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import draw_thumbnail

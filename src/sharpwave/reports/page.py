@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,16 @@ from markupsafe import Markup
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
-from sharpwave.reports.colours import STAGE_WORDS
 from sharpwave.reports.downsample import downsample_hypnogram
-from sharpwave.reports.night import DecodedNight
+from sharpwave.reports.embedded import encode_downloads, encode_live
+from sharpwave.reports.formats import show
+from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
 
 WARN_ABOVE = 10_000_000
 """Bytes of a page above which a warning says so."""
-
-_LARGEST_DOWNLOAD = 500_000
 
 _HEADS = {"scorer_spread": "spread of experts", "interval": "80 % interval", "age_band": "age band", "n": "n"}
 
@@ -41,7 +39,9 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
     path = Path(path)
     content = render("night.html", **compose(night)).encode()
     if len(content) > WARN_ABOVE:
-        warnings.warn(f"{path.name} is {len(content) / 1e6:.0f} MB; browsers open pages above 10 MB slowly", stacklevel=2)
+        warnings.warn(
+            f"{path.name} is {len(content) / 1e6:.0f} MB; browsers open pages above 10 MB slowly", stacklevel=2
+        )
     path.write_bytes(content)
     return path
 
@@ -50,8 +50,9 @@ def compose(night: DecodedNight) -> dict[str, Any]:
     """Everything the template prints, as text, tables and pictures."""
     line = Timeline.of(night)
     drawn = downsample_hypnogram(night.hypnogram)
-    marks = {"lights off": night.night_start, "lights on": night.night_end}
-    marks = {name: time for name, time in marks.items() if time is not None}
+    moments = {"lights off": night.night_start, "lights on": night.night_end}
+    marks = {name: time for name, time in moments.items() if time is not None}
+    spectrogram = None if night.spectrogram is None else Spectrogram(*night.spectrogram)
     rows = _draw_rows(night, drawn, line)
     return {
         "night": night,
@@ -61,8 +62,8 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "axis": tracks.draw_axis(line, marks=marks),
         "grid": tracks.draw_grid(line, marks=marks, height=sum(row.height for row in rows)),
         "drawn_epoch": drawn.epoch_length if drawn is not night.hypnogram else None,
-        "scale": encode_scale() if night.spectrogram is not None else None,
-        "limits_db": [tables.show(round(x, 1)) for x in compute_limits(night.spectrogram)] if night.spectrogram else None,
+        "scale": encode_scale() if spectrogram else None,
+        "limits_db": [show(round(level, 1)) for level in compute_limits(spectrogram)] if spectrogram else None,
         "explanations": explanations.EXPLANATIONS,
         "statistics": _tabulate_statistics(night),
         "by_hour": tables.tabulate_stages(night, line) if len(night.hypnogram) else None,
@@ -75,8 +76,8 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "truth": _tabulate_truth(night),
         "reactivations": tables.arrange(night.reactivations),
         "quality": tables.arrange(night.quality, {"usable_fraction": "usable share", "rate": "rate, Hz"}),
-        "downloads": _encode_downloads(night),
-        "live": _encode_live(night, drawn, line),
+        "downloads": encode_downloads(night),
+        "live": encode_live(night, drawn, line),
     }
 
 
@@ -97,14 +98,12 @@ def _draw_rows(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> list[tr
         tracks.draw_hypnodensity(drawn, line, summary=explanations.describe_probabilities(night.hypnogram)),
     ]
     if night.spectrogram is not None and np.size(night.spectrogram[2]):
-        spectrogram = tracks.Spectrogram(*night.spectrogram)
-        rows.append(
-            tracks.draw_spectrogram(spectrogram, line, summary=explanations.describe_spectrogram(spectrogram))
-        )
+        spectrogram = Spectrogram(*night.spectrogram)
+        rows.append(tracks.draw_spectrogram(spectrogram, line, summary=explanations.describe_spectrogram(spectrogram)))
     if len(night.depth):
         summary = explanations.describe_depth(night.depth, night.depth_unit)
         rows.append(tracks.draw_depth(night.depth, line, unit=night.depth_unit, summary=summary))
-    rows.append(tracks.draw_events(night.events, line, summary=explanations.describe_events(night.events)))
+    rows.append(tracks.draw_events(night.events, line, summary=explanations.describe_events(night.events, line)))
     rows.append(
         tracks.draw_quality(night.quality_spans, line, summary=explanations.describe_quality(night.quality_spans))
     )
@@ -129,19 +128,23 @@ def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> 
     exact = max(len(night.hypnogram.bouts()) - 1, 0)
     summary = explanations.describe_forecast(night.forecast, exact)
     skill, reliability = night.forecast_skill, night.reliability
-    metric = next((name for name in ("auprc", "brier", "log_loss") if name in skill and skill[name].notna().any()), None)
+    known = [name for name in ("auprc", "brier", "log_loss") if name in skill and skill[name].notna().any()]
+    metric = known[0] if known else None
+    said = "as in the table below"
+    skill_chart = charts.draw_skill(skill, metric=metric, summary=f"Skill by method, {said}") if metric else None
+    reliability_chart = (
+        charts.draw_reliability(reliability, summary=f"Reliability, {said}") if len(reliability.dropna()) else None
+    )
     return {
         "row": tracks.draw_p_change(night.forecast, changes, line, summary=summary) if len(night.forecast) else None,
         "axis": tracks.draw_axis(line, marks={}),
         "summary": summary,
         "markov": "markov_p_change" in night.forecast,
         "skill": tables.arrange(skill, {"auprc": "AUPRC", "brier": "Brier", "log_loss": "log loss"}),
-        "skill_chart": charts.draw_skill(skill, metric=metric, summary="Skill by method; see the table") if metric else None,
+        "skill_chart": skill_chart,
         "reference": metric is not None and "reference" in skill and skill["reference"].notna().any(),
         "reliability": tables.arrange(reliability),
-        "reliability_chart": charts.draw_reliability(reliability, summary="Reliability; see the table")
-        if len(reliability.dropna())
-        else None,
+        "reliability_chart": reliability_chart,
     }
 
 
@@ -149,11 +152,11 @@ def _draw_distributions(night: DecodedNight, *, fewest: int = 20, most: int = 4)
     events = night.events
     if "frequency" not in events:
         return []
-    drawn = []
+    drawn: list[Markup] = []
     for label in events["label"].value_counts().index:
         values = pd.to_numeric(events.loc[events["label"] == label, "frequency"], errors="coerce").dropna()
         if len(values) >= fewest and len(drawn) < most:
-            summary = f"Frequency of {label}: median {tables.show(float(values.median()))} Hz, n = {len(values)}"
+            summary = f"Frequency of {label}: median {show(float(values.median()))} Hz, n = {len(values)}"
             drawn.append(charts.draw_distribution(values, name=str(label), unit="Hz", summary=summary))
     return drawn
 
@@ -162,49 +165,7 @@ def _tabulate_truth(night: DecodedNight) -> tables.Table | None:
     if not night.truth:
         return None
     columns = list(dict.fromkeys(key for row in night.truth.values() for key in row))
-    rows = [[str(label), *[tables.show(row.get(column)) for column in columns]] for label, row in night.truth.items()]
-    return tables.Table(["planted", *[column.replace("_", " ") for column in columns]], rows, [False] + [True] * len(columns))
-
-
-def _encode_downloads(night: DecodedNight) -> list[dict[str, Any]]:
-    """Tables as files inside the page; only their size where they are too long for that."""
-    contents = {
-        "hypnogram.tsv": night.hypnogram.to_frame(),
-        "events.tsv": night.events,
-        "forecast.tsv": night.forecast,
-        "statistics.tsv": night.statistics,
-        "quality.tsv": night.quality,
-    }
-    links = []
-    for name, table in contents.items():
-        if not len(table):
-            continue
-        text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g").encode()
-        address = None
-        if len(text) <= _LARGEST_DOWNLOAD:
-            address = "data:text/tab-separated-values;base64," + base64.b64encode(text).decode()
-        links.append({"name": name, "rows": len(table), "size": f"{max(len(text) / 1e3, 0.1):.1f} kB", "address": address})
-    return links
-
-
-def _encode_live(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:
-    """What the script needs to answer a moving cursor: a few characters per epoch drawn."""
-    confidence: list[int] = []
-    if drawn.probabilities is not None:
-        confidence = np.nan_to_num(100 * drawn.probabilities.max(axis=1), nan=-1).round().astype(int).tolist()
-    expert: list[int] = []
-    if night.expert is not None and night.expert.n_stages >= drawn.n_stages:
-        expert = night.expert.merge(drawn.n_stages).at(drawn.onsets + drawn.epoch_length / 2).tolist()
-    return {
-        "key": night.identifier,
-        "start": line.start,
-        "end": line.end,
-        "clock": None if night.start is None else night.start.replace(tzinfo=None).isoformat() + "Z",
-        "epochStart": drawn.start,
-        "epoch": drawn.epoch_length,
-        "names": [STAGE_WORDS.get(name, name) for name in drawn.names],
-        "stages": drawn.stages.tolist(),
-        "confidence": confidence,
-        "expert": expert,
-        "threshold": night.unclear_below,
-    }
+    rows = [[str(label), *[show(row.get(column)) for column in columns]] for label, row in night.truth.items()]
+    return tables.Table(
+        ["planted", *[column.replace("_", " ") for column in columns]], rows, [False] + [True] * len(columns)
+    )

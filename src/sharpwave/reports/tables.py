@@ -1,19 +1,18 @@
-"""Numbers as words and tables as rows, the same way everywhere on the page."""
+"""Data frames as tables to print, and the tables that stand for figures."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.colours import STAGE_WORDS, order_stages
+from sharpwave.reports.formats import MISSING, is_number, show, show_interval
 from sharpwave.reports.night import DecodedNight
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import find_unclear
-
-MISSING = "–"
 
 
 class Table(NamedTuple):
@@ -22,56 +21,6 @@ class Table(NamedTuple):
     heads: list[str]
     rows: list[list[str]]
     numeric: list[bool]
-
-
-def show(value: Any) -> str:
-    """A value in few digits; an en dash where it is undefined.
-
-    >>> show(412.5), show(0.7634), show(3.0), show(float("nan")), show(True)
-    ('412.5', '0.76', '3', '–', 'yes')
-    """
-    if value is None or value is pd.NA or value is pd.NaT:
-        return MISSING
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    if isinstance(value, (int, np.integer)):
-        return str(int(value))
-    if isinstance(value, (float, np.floating)):
-        return _show_float(float(value))
-    return str(value) or MISSING
-
-
-def _show_float(value: float) -> str:
-    if not np.isfinite(value):
-        return MISSING
-    if value == round(value) and abs(value) < 1e6:
-        return str(round(value)).replace("-", "−")
-    size = abs(value)
-    if size >= 1000:
-        text = f"{value:.0f}"
-    elif size >= 10:
-        text = f"{value:.1f}"
-    else:
-        text = f"{value:.2f}" if size >= 0.1 else f"{value:.2g}"
-    return text.replace("-", "−")
-
-
-def show_interval(low: Any, high: Any) -> str:
-    """Both ends of an interval, or an en dash where there is none."""
-    low, high = show(low), show(high)
-    return MISSING if MISSING in (low, high) else f"{low} to {high}"
-
-
-def show_duration(seconds: float) -> str:
-    """A length of time in hours and minutes.
-
-    >>> show_duration(27000), show_duration(600), show_duration(7 * 86400)
-    ('7 h 30 min', '10 min', '7 d 0 h')
-    """
-    minutes = round(seconds / 60)
-    if minutes >= 48 * 60:
-        return f"{minutes // 1440} d {minutes % 1440 // 60} h"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: int = 60) -> Table:
@@ -83,23 +32,43 @@ def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: i
         most: Highest number of rows.
     """
     heads = heads or {}
-    columns = [column for column in frame.columns if column not in ("low", "high") and not frame[column].isna().all()]
+    frame = frame.head(most)
+    columns = [
+        str(column) for column in frame.columns if column not in ("low", "high") and not frame[column].isna().all()
+    ]
     interval = "low" in frame and "high" in frame and not frame["low"].isna().all()
+    estimate = next((column for column in _ESTIMATES if column in columns), None) if interval else None
     titles, cells, numeric = [], [], []
     for column in columns:
-        titles.append(heads.get(str(column), str(column).replace("_", " ")))
-        cells.append([show(value) for value in frame[column].head(most)])
+        titles.append(heads.get(column, column.replace("_", " ")))
         numeric.append(bool(pd.api.types.is_numeric_dtype(frame[column])))
-        if interval and column == _before_interval(columns):
+        cells.append(_show_column(frame, column, beside=["low", "high"] if column == estimate else []))
+        if interval and column == _place_interval(columns, estimate):
             titles.append(heads.get("interval", "interval"))
-            ends = zip(frame["low"].head(most), frame["high"].head(most), strict=True)
-            cells.append([show_interval(low, high) for low, high in ends])
             numeric.append(True)
+            beside = frame[estimate] if estimate else frame["low"]
+            ends = zip(frame["low"], frame["high"], beside, strict=True)
+            cells.append([show_interval(low, high, like=[value]) for low, high, value in ends])
     return Table(titles, [list(row) for row in zip(*cells, strict=True)], numeric)
 
 
-def _before_interval(columns: list[Any]) -> Any:
-    return next((c for c in ("value", "effect", "auprc", "observed", "usable_fraction") if c in columns), columns[-1])
+_ESTIMATES = ("value", "effect", "auprc", "observed", "usable_fraction")
+"""Columns that an interval may belong to, the first one present."""
+
+
+def _show_column(frame: pd.DataFrame, column: str, *, beside: list[str]) -> list[str]:
+    values = frame[column].tolist()
+    neighbours = zip(*[frame[other] for other in beside], strict=True) if beside else [()] * len(values)
+    whole = all(isinstance(value, (int, np.integer)) or value == round(value) for value in values if is_number(value))
+    padding = [] if whole else [0.5]
+    return [show(value, like=[*near, *padding * (value != 0)]) for value, near in zip(values, neighbours, strict=True)]
+
+
+def _place_interval(columns: list[str], estimate: str | None) -> str:
+    if estimate is None:
+        return columns[-1]
+    following = columns[columns.index(estimate) + 1 :]
+    return "unit" if following[:1] == ["unit"] else estimate
 
 
 def tabulate_stages(night: DecodedNight, line: Timeline) -> Table:
@@ -117,6 +86,8 @@ def tabulate_stages(night: DecodedNight, line: Timeline) -> Table:
     rows = []
     for begin in np.arange(line.start, line.end - 1e-6, step):
         inside = (hypnogram.onsets >= begin) & (hypnogram.onsets < begin + step)
+        if not inside.any():
+            continue
         minutes = [_minutes(hypnogram, inside & (hypnogram.stages == hypnogram.names.index(name))) for name in names]
         row = [line.write(begin), *minutes]
         if hypnogram.probabilities is not None:
@@ -132,7 +103,7 @@ def tabulate_stages(night: DecodedNight, line: Timeline) -> Table:
 
 
 def _minutes(hypnogram: Hypnogram, mask: np.ndarray) -> str:
-    return show(float(mask.sum() * hypnogram.epoch_length / 60))
+    return f"{mask.sum() * hypnogram.epoch_length / 60:.1f}"
 
 
 def tabulate_confusion(hypnogram: Hypnogram, expert: Hypnogram) -> Table:
@@ -148,8 +119,8 @@ def tabulate_confusion(hypnogram: Hypnogram, expert: Hypnogram) -> Table:
             float((mine & (ours.stages == ours.names.index(other))).sum() * ours.epoch_length / 60) for other in names
         ]
         total = sum(minutes)
-        agree = MISSING if total == 0 else show(100 * minutes[names.index(name)] / total)
-        rows.append([STAGE_WORDS.get(name, name), *[show(m) for m in minutes], agree])
+        agree = MISSING if total == 0 else f"{100 * minutes[names.index(name)] / total:.1f}"
+        rows.append([STAGE_WORDS.get(name, name), *[f"{m:.1f}" for m in minutes], agree])
     return Table(heads, rows, [False] + [True] * (len(heads) - 1))
 
 

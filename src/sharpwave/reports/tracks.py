@@ -12,13 +12,16 @@ from markupsafe import Markup
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import svg
 from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS, order_stages
-from sharpwave.reports.downsample import count_per_bin, downsample_line
+from sharpwave.reports.downsample import compute_rates, downsample_line
+from sharpwave.reports.formats import show
 from sharpwave.reports.night import Spectrogram
 from sharpwave.reports.raster import encode_spectrogram
 from sharpwave.reports.timeline import Timeline
 
 ROW = 21.0
 """Height of one stage's row in pixels."""
+
+_BAR, _BAR_TOP = 9.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -66,20 +69,15 @@ def draw_hypnogram(
     labels = [_label(ROW * row + 14, STAGE_WORDS.get(name, name), css="strong") for name, row in rows.items()]
     content = [svg.horizontal(ROW * (row + 1) - 0.5, css="rule") for row in range(len(rows))]
     content.append(_step_line(hypnogram, line, rows))
-    content += _bars(hypnogram, line, rows, top=3, height=9 if expert else 13)
+    content += _bars(hypnogram, line, rows, top=_BAR_TOP, height=_BAR)
     if expert is not None:
-        content += _bars(expert, line, rows, top=14, height=3.5, fill="#1b1f24")
+        content += _bars(expert, line, rows, top=_BAR_TOP + _BAR + 2, height=3.5, fill="#1b1f24")
     height = bottom
     if hypnogram.probabilities is not None:
         height += 16
         labels.append(_label(bottom + 13, "unclear"))
-        content.append(f'<g class="unclear" data-bottom="{bottom:g}">')
-        for onset, end in _spans(find_unclear(hypnogram, unclear_below), hypnogram):
-            x, width = line.percent(onset), line.percent(end) - line.percent(onset)
-            content.append(svg.rect(x, bottom + 4, width, 10, fill="url(#doubt)"))
-            content.append(svg.rect(x, 0, width, bottom, fill="url(#veil)"))
-        content.append("</g>")
-    return _track("Hypnogram", labels, content, height=height, summary=summary)
+        content.append(_draw_unclear(hypnogram, line, rows, below=unclear_below))
+    return _track("Hypnogram", labels, content, height=height + 6, summary=summary)
 
 
 def _bars(
@@ -113,10 +111,24 @@ def _step_line(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int]) -> st
     return svg.stretch(drawn, y=0, width=1000, height=ROW * len(rows))
 
 
-def _spans(mask: Bool[np.ndarray, " epoch"], hypnogram: Hypnogram) -> list[tuple[float, float]]:
-    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(int)))
-    at = hypnogram.start + hypnogram.epoch_length * edges
-    return list(zip(at[::2].tolist(), at[1::2].tolist(), strict=True))
+def _draw_unclear(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *, below: float) -> str:
+    """A strip below the rows and a veil over the bars; the page's script redraws it for another threshold."""
+    unclear = find_unclear(hypnogram, below)
+    bottom = ROW * len(rows)
+    tops = [ROW * rows[name] + _BAR_TOP for name in hypnogram.names]
+    state = np.where(unclear, hypnogram.stages, -2)
+    edges = np.flatnonzero(np.r_[True, np.diff(state) != 0, True]) if len(hypnogram) else np.zeros(0, dtype=int)
+    drawn = []
+    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if not unclear[first]:
+            continue
+        x = line.percent(hypnogram.start + first * hypnogram.epoch_length)
+        width = line.percent(hypnogram.start + last * hypnogram.epoch_length) - x
+        drawn.append(svg.rect(x, bottom + 4, width, 10, fill="url(#doubt)"))
+        if state[first] >= 0:
+            drawn.append(svg.rect(x, tops[state[first]], width, _BAR, fill="url(#veil)"))
+    places = " ".join(svg.number(top) for top in tops)
+    return f'<g class="unclear" data-bottom="{bottom:g}" data-bar="{_BAR:g}" data-tops="{places}">{"".join(drawn)}</g>'
 
 
 def draw_hypnodensity(hypnogram: Hypnogram, line: Timeline, *, summary: str) -> Track | None:
@@ -144,11 +156,7 @@ def draw_hypnodensity(hypnogram: Hypnogram, line: Timeline, *, summary: str) -> 
     stack = svg.stretch("".join(areas), y=0, width=1000, height=1000).replace(
         'height="1000"', f'height="{height:g}"', 1
     )
-    labels = [
-        _label(14, "100 %"),
-        _label(height / 2 + 4, "Stage", css="strong"),
-        _label(height / 2 + 17, "probability"),
-    ]
+    labels = [_label(height / 2 - 2, "Probability", css="strong"), _label(height / 2 + 12, "of each stage")]
     return _track("Hypnodensity", labels, [stack, hatch], height=height + 8, summary=summary)
 
 
@@ -187,9 +195,9 @@ def draw_depth(depth: pd.DataFrame, line: Timeline, *, unit: str, summary: str) 
         f'<path d="{svg.line_path(xs, ys)}" class="depth-line"/>'
     )
     labels = [
-        _label(10, f"{high:.3g}"),
+        _label(10, show(float(high))),
         _label(height / 2 + 4, f"Depth, {unit}", css="strong"),
-        _label(height, f"{low:.3g}"),
+        _label(height, show(float(low))),
     ]
     content = [svg.horizontal(height - 0.5, css="rule"), svg.stretch(curve, y=0, width=1000, height=height)]
     return _track("Depth", labels, content, height=height + 8, summary=summary)
@@ -210,11 +218,9 @@ def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows
         if count <= 150:
             content += [svg.vertical(line.percent(onset), top + 3, bottom, css="mark") for onset in mine["onset"]]
             continue
-        width = max(60.0, line.span / 720)
-        rates = count_per_bin(mine["onset"], start=line.start, end=line.end, width=width) * 60 / width
-        most = max(float(np.percentile(rates, 99.5)), 1e-9)
+        rates, width = compute_rates(mine["onset"], start=line.start, end=line.end)
+        most = max(float(rates.max()), 1e-9)
         content.append(_rate_bars(rates, width / line.span, most, top=top + 2, height=bottom - top - 2))
-        content.append(svg.text("100%", top + 9, f"up to {most:.3g}/min", css="halo", anchor="end"))
     hidden = len(counts) - most_rows
     if hidden > 0:
         labels.append(_label(20 * most_rows + 12, f"+ {hidden} more"))
@@ -244,11 +250,12 @@ def draw_quality(spans: pd.DataFrame, line: Timeline, *, summary: str) -> Track:
 def draw_axis(line: Timeline, *, marks: dict[str, float]) -> Markup:
     """The times below the rows, and named moments such as lights off."""
     content = [svg.horizontal(0.5, css="axis")]
-    for tick in line.ticks():
+    for index, tick in enumerate(line.ticks()):
         x = line.percent(tick)
         anchor = "start" if x < 2 else "end" if x > 97 else "middle"
         content.append(svg.vertical(x, 0, 5, css="axis"))
-        content.append(svg.text(f"{svg.number(x)}%", 17, line.write(tick), anchor=anchor))
+        css = "odd" if index % 2 else ""
+        content.append(svg.text(f"{svg.number(x)}%", 17, line.write(tick), css=css, anchor=anchor))
     for name, time in marks.items():
         x = line.percent(time)
         anchor = "start" if x < 50 else "end"
@@ -270,17 +277,18 @@ def draw_p_change(
 ) -> Track:
     """Forecast probability of a change over the night, with marks where the stage did change."""
     height = 70.0
+    top = min(1.0, max(0.2, np.ceil(10 * float(np.nanmax([*forecast["p_change"], 0]))) / 10))
     content = [svg.horizontal(height * share, css="rule") for share in (0.0, 0.5)]
     for column, css in (("markov_p_change", "markov"), ("p_change", "forecast")):
         if column not in forecast:
             continue
         times, values = downsample_line(forecast["onset"].to_numpy(dtype=float), forecast[column].to_numpy(dtype=float))
         xs = np.array([10 * line.percent(time) for time in times])
-        path = svg.line_path(xs, height * (1 - np.clip(values, 0, 1)))
+        path = svg.line_path(xs, height * (1 - np.clip(values / top, 0, 1)))
         content.append(svg.stretch(f'<path d="{path}" class="{css}"/>', y=0, width=1000, height=height))
     content.append(svg.horizontal(height, css="axis"))
     content += [svg.vertical(line.percent(time), height + 4, height + 13, css="mark") for time in changes]
-    labels = [_label(9, "1"), _label(height / 2 + 4, "P(change)", css="strong"), _label(height, "0")]
+    labels = [_label(9, f"{top:.1f}"), _label(height / 2 + 4, "P(change)", css="strong"), _label(height, "0")]
     labels.append(_label(height + 13, "did change"))
     return _track("Forecast", labels, content, height=height + 18, summary=summary)
 

@@ -110,15 +110,21 @@
   threshold.addEventListener("input", () => {
     element("threshold-shown").textContent = Number(threshold.value).toFixed(2);
     if (!group) return;
-    const bottom = Number(group.dataset.bottom);
+    const { bottom, bar, tops } = group.dataset;
+    const rows = tops.split(" ");
+    const unclear = (index) => live.confidence[index] >= 0 && live.confidence[index] < 100 * threshold.value;
     let drawn = "";
-    for (let index = 0; index < live.confidence.length; index += 1) {
+    let index = 0;
+    while (index < live.confidence.length) {
       const first = index;
-      while (index < live.confidence.length && live.confidence[index] >= 0 && live.confidence[index] < 100 * threshold.value) index += 1;
-      if (index === first) continue;
+      const stage = live.stages[first];
+      index += 1;
+      if (!unclear(first)) continue;
+      while (index < live.confidence.length && live.stages[index] === stage && unclear(index)) index += 1;
       const x = place(live.epochStart + first * live.epoch);
       const width = 100 * (index - first) * live.epoch / span;
-      drawn += rect(x, bottom + 4, width, 10, "doubt") + rect(x, 0, width, bottom, "veil");
+      drawn += rect(x, Number(bottom) + 4, width, 10, "doubt");
+      if (stage >= 0) drawn += rect(x, rows[stage], width, bar, "veil");
     }
     group.innerHTML = drawn;
   });

@@ -1,0 +1,62 @@
+"""Data that the page carries inside itself: small tables to save, and what its script reads."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reports.colours import STAGE_WORDS
+from sharpwave.reports.night import DecodedNight
+from sharpwave.reports.timeline import Timeline
+
+_MOST_CELLS = 70_000
+"""Cells of a table, about half a megabyte, above which the page names it without carrying it."""
+
+
+def encode_downloads(night: DecodedNight) -> list[dict[str, Any]]:
+    """Tables as files inside the page; only their names where they are too long for that."""
+    contents = {
+        "hypnogram.tsv": night.hypnogram.to_frame(),
+        "events.tsv": night.events,
+        "forecast.tsv": night.forecast,
+        "statistics.tsv": night.statistics,
+        "quality.tsv": night.quality,
+    }
+    links = []
+    for name, table in contents.items():
+        if not len(table):
+            continue
+        if table.size > _MOST_CELLS:
+            links.append({"name": name, "rows": len(table), "size": None, "address": None})
+            continue
+        text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g").encode()
+        address = "data:text/tab-separated-values;base64," + base64.b64encode(text).decode()
+        size = f"{max(len(text) / 1e3, 0.1):.1f} kB"
+        links.append({"name": name, "rows": len(table), "size": size, "address": address})
+    return links
+
+
+def encode_live(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:
+    """What the script needs to answer a moving cursor: a few characters per epoch drawn."""
+    confidence: list[int] = []
+    if drawn.probabilities is not None:
+        confidence = np.nan_to_num(100 * drawn.probabilities.max(axis=1), nan=-1).round().astype(int).tolist()
+    expert: list[int] = []
+    if night.expert is not None and night.expert.n_stages >= drawn.n_stages:
+        expert = night.expert.merge(drawn.n_stages).at(drawn.onsets + drawn.epoch_length / 2).tolist()
+    return {
+        "key": night.identifier,
+        "start": line.start,
+        "end": line.end,
+        "clock": None if night.start is None else night.start.replace(tzinfo=None).isoformat() + "Z",
+        "epochStart": drawn.start,
+        "epoch": drawn.epoch_length,
+        "names": [STAGE_WORDS.get(name, name) for name in drawn.names],
+        "stages": drawn.stages.tolist(),
+        "confidence": confidence,
+        "expert": expert,
+        "threshold": night.unclear_below,
+    }

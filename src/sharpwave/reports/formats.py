@@ -1,0 +1,66 @@
+"""Numbers as text, the same way everywhere on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MISSING = "–"
+
+
+def show(value: Any, *, like: Iterable[Any] = ()) -> str:
+    """A value in few digits; an en dash where it is undefined.
+
+    Args:
+        value: Anything; numbers are shortened, all else becomes text.
+        like: Numbers that stand beside it and get as many decimals.
+
+    >>> show(412.5), show(0.7634), show(3), show(float("nan")), show(9.0, like=[11.5])
+    ('412.5', '0.76', '3', '–', '9.0')
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return MISSING
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        if not np.isfinite(value):
+            return MISSING
+        return f"{value:.{_count_decimals([value, *like])}f}".replace("-", "−")
+    return str(value) or MISSING
+
+
+def _count_decimals(values: Iterable[Any]) -> int:
+    finite = np.array([value for value in values if is_number(value)], dtype=float)
+    size = float(np.abs(finite).max(initial=0.0))
+    if np.array_equal(finite, np.round(finite)) or size >= 1000:
+        return 0
+    if size >= 10:
+        return 1
+    return 2 if size >= 0.1 else 1 - int(np.floor(np.log10(size)))
+
+
+def show_interval(low: Any, high: Any, *, like: Iterable[Any] = ()) -> str:
+    """Both ends of an interval, or an en dash where there is none."""
+    beside = [low, high, *like]
+    low, high = show(low, like=beside), show(high, like=beside)
+    return MISSING if MISSING in (low, high) else f"{low} to {high}"
+
+
+def show_duration(seconds: float) -> str:
+    """A length of time in hours and minutes.
+
+    >>> show_duration(27000), show_duration(600), show_duration(7 * 86400)
+    ('7 h 30 min', '10 min', '7 d 0 h')
+    """
+    minutes = round(seconds / 60)
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def is_number(value: Any) -> bool:
+    """True for a finite number."""
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
