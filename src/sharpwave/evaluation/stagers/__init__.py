@@ -48,7 +48,7 @@ def choose_stager(recording: Recording, picks: Mapping[str, str]) -> tuple[Stage
     Raises:
         SharpwaveError: If none accepts.
     """
-    refusals = []
+    refusals: list[str] = []
     for name in STAGERS:
         stager = load_stager(name)
         reason = stager.accepts(recording, picks)

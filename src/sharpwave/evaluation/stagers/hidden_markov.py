@@ -21,7 +21,7 @@ _DEPTH = tuple(FEATURES.index(name) for name in ("slope", "entropy", "delta_thet
 
 
 class HiddenMarkovStager:
-    """Two states, wake and sleep; the one with slower EEG, or less movement and heart-rate variation, is called sleep."""
+    """Two states; the one with slower EEG, or less movement and heart-rate variation, is called sleep."""
 
     name = "hmm"
 

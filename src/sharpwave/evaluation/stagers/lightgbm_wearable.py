@@ -9,8 +9,8 @@ import pandas as pd
 from sharpwave.evaluation.stagers.boosted import RECIPES, stage_with_weights
 from sharpwave.evaluation.stagers.context import add_context
 from sharpwave.evaluation.stagers.contract import Picks
-from sharpwave.evaluation.stagers.weights import load_validation
 from sharpwave.evaluation.stagers.wearable_features import FEATURES, compute_wearable_features
+from sharpwave.evaluation.stagers.weights import load_validation
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sharpwave.evaluation.interval_calibration import measure_experts
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.evaluation.stagers import lightgbm_lfp, lightgbm_wearable
 from sharpwave.evaluation.stagers.boosted import (
@@ -33,7 +34,7 @@ _TEMPERATURES = np.linspace(0.8, 4.0, 33)
 
 
 def train_stagers(data_root: Path | None, rng: np.random.Generator, *, folder: Path = FOLDER) -> None:
-    """Count the transitions and fit every learned stager; writes LightGBM text and JSON cards.
+    """Count the experts' transitions, measure their spread and fit every learned stager; writes text and JSON.
 
     Args:
         data_root: Folder of data sets.
@@ -41,6 +42,7 @@ def train_stagers(data_root: Path | None, rng: np.random.Generator, *, folder: P
         folder: Where to write.
     """
     save_json("dod_transitions", count_transitions(data_root), folder=folder)
+    save_json("scorer_spread", measure_experts(data_root, rng), folder=folder)
     for name in RECIPES:
         booster, card = train_stager(name, data_root, rng)
         save_weights(name, booster, card, folder=folder)

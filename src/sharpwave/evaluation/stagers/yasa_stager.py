@@ -29,10 +29,10 @@ class YasaStager:
     def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
         from sharpwave.signals.staging import stage_night
 
-        usable = {
+        extra: dict[str, Any] = {
             role: picks[role] for role in ("eog", "emg") if role in picks and recording[picks[role]].rate > LEAST_RATE
         }
-        return stage_night(recording, eeg=picks["eeg"], **usable, **_demography(recording))
+        return stage_night(recording, eeg=picks["eeg"], **extra, **_demography(recording))
 
     def validation(self) -> list[dict[str, Any]]:
         return load_validation(self.name)
