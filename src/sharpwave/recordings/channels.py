@@ -73,7 +73,8 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
     """The signals that stage a night: role ("eeg", "eog", "emg") → signal name.
 
     A central derivation against the opposite mastoid or ear is preferred (AASM: C4-M1, then C3-M2), then the same
-    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs do not count.
+    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs do not count. A channel of
+    implausible amplitude, or marked bad, is taken only where there is no other.
 
     Args:
         recording: What was read.
@@ -83,7 +84,7 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
         SharpwaveError: If a chosen channel is not in the recording.
     """
     roles: dict[str, str] = {}
-    doubtful = set(recording.metadata.get("doubtful", ()))
+    doubtful = {*recording.metadata.get("doubtful", ()), *recording.metadata.get("bad_channels", ())}
     for role, rank in (("eeg", _eeg_rank), ("eog", _eog_rank), ("emg", _emg_rank)):
         names = [name for name in recording.of(role) if rank(name) is not None]
         if names:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests import electrophysiology_files as lab
+from tests.files import write_small_bids
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -39,6 +40,11 @@ def test_missing_empty_and_folder(tmp_path: Path) -> None:
 def test_option_of_another_format(tmp_path: Path) -> None:
     with pytest.raises(SharpwaveError, match="got rate"):
         read_recording(lab.write_edf(tmp_path / "a.edf"), rate=100)
+
+
+def test_bids_takes_the_same_options(tmp_path: Path) -> None:
+    recording = read_recording(write_small_bids(tmp_path), overrides={"E1": "E2"}, channels=["C4-M1", "E2"])
+    assert list(recording.signals) == ["C4-M1", "E2"]
 
 
 def test_hypnogram_given_as_object_is_fitted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sharpwave.recordings.readers.hypnogram_files import (
 )
 from sharpwave.recordings.recording import Recording
 
-__all__ = ["READERS", "Reader", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
+__all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def read_recording(
     given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
     with guarded(path, reader.kind):
         recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
-    return _with_hypnogram(recording, hypnogram)
+    return attach_hypnogram(recording, hypnogram)
 
 
 def _reader_of(path: Path) -> Reader:
@@ -119,19 +119,40 @@ def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
     return function(path, **options)
 
 
-def _with_hypnogram(recording: Recording, hypnogram: str | Path | Hypnogram | None) -> Recording:
+def attach_hypnogram(
+    recording: Recording,
+    hypnogram: str | Path | Hypnogram | None = None,
+    *,
+    epoch_length: float | None = None,
+    convention: str | Mapping[int, str] | None = None,
+) -> Recording:
+    """The recording with its scoring, placed on its clock, fitted to its length, and every repair declared.
+
+    Args:
+        recording: Whose signals give the length and the clock.
+        hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
+        epoch_length: Seconds, where the file does not say.
+        convention: Meaning of integer codes, see `read_hypnogram`.
+
+    Raises:
+        SharpwaveError: If the scoring cannot be read, or is not of this recording's length.
+    """
     duration = max((signal.end for signal in recording.signals.values()), default=0.0)
     if hypnogram is None:
-        if recording.hypnogram is not None or not len(recording.events):
-            return recording
-        found = hypnogram_from_events(recording.events)
-        if found is None:
+        found = hypnogram_from_events(recording.events, epoch_length=epoch_length) if len(recording.events) else None
+        if recording.hypnogram is not None or found is None:
             return recording
         (stages, repairs), placed = found, True
     elif isinstance(hypnogram, Hypnogram):
         stages, repairs, placed = hypnogram, [], False
     else:
-        scoring = read_scoring(hypnogram, start=_naive(recording.start), duration=duration or None)
+        scoring = read_scoring(
+            hypnogram,
+            epoch_length=epoch_length,
+            convention=convention,
+            start=_naive(recording.start),
+            duration=duration or None,
+        )
         stages, repairs, placed = scoring.hypnogram, list(scoring.repairs), scoring.placed
     if duration:
         stages, fitted = fit_hypnogram(stages, duration, placed=placed)

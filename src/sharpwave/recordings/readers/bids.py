@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,20 @@ TYPES = {
 """BIDS channel types (`_channels.tsv`) as modalities."""
 
 
-def read_bids(path: str | Path) -> Recording:
+def read_bids(
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Recording:
     """Read one night of a BIDS data set.
 
     Args:
         path: Its EEG file (`…_eeg.edf`, `.bdf`, `.vhdr`, `.set`, `.fif`), or a folder that holds one night.
+        channels: Keep only these (labels or recognised names).
+        overrides: Label → "name:modality".
+        unit: Unit of the electrical channels, where the file is wrong about it.
 
     Returns:
         The recording, with modalities and bad channels from `_channels.tsv`, events, the hypnogram (from
@@ -65,7 +74,7 @@ def read_bids(path: str | Path) -> Recording:
                 fix="name the EEG file, or choose participants: sharpwave bids",
             )
         path = nights[0]
-    recording = _read_file(path)
+    recording = _read_file(path, channels=channels, overrides=overrides, unit=unit)
     repairs = list(recording.repairs)
     metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path)}
     signals = _apply_channels(dict(recording.signals), path, metadata, repairs)
@@ -147,14 +156,14 @@ def _entities(path: Path) -> dict[str, str]:
     return dict(re.findall(r"(?:^|_)([a-z]+)-([^_]+)(?=_)", path.name))
 
 
-def _read_file(path: Path) -> Recording:
+def _read_file(path: Path, **options: Any) -> Recording:
     if path.suffix.lower() in (".edf", ".bdf"):
         from sharpwave.recordings.readers.edf import read_edf
 
-        return read_edf(path)
+        return read_edf(path, **options)
     from sharpwave.recordings.readers.mne_reader import read_mne
 
-    return read_mne(path)
+    return read_mne(path, **options)
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -71,26 +72,39 @@ class EdfSamples:
         """The signal's bytes in data records first..last, shape (record, byte)."""
         length = self.n_samples * self.width
         out = np.empty((last - first, length), dtype=np.uint8)
-        whole = self.record_bytes < _SMALL_RECORD or 4 * length >= self.record_bytes
-        step = max(1, _BLOCK_BYTES // self.record_bytes) if whole else 1
         with self.path.open("rb", buffering=0) as file:
-            for record in range(first, last, step):
-                count = min(step, last - record)
-                span = (count - 1) * self.record_bytes + length
-                file.seek(self.first_byte + record * self.record_bytes)
-                data = file.read(span)
-                if len(data) < span:
-                    raise SharpwaveError(
-                        f"{self.path.name} to stay as it was when its header was read",
-                        got=f"{len(data)} of {span} bytes at data record {record}",
-                        fix="read it again when it is no longer written to",
-                    )
-                block = np.frombuffer(data, dtype=np.uint8)
-                row = record - first
-                out[row : row + count] = np.lib.stride_tricks.as_strided(
-                    block, shape=(count, length), strides=(self.record_bytes, 1), writeable=False
-                )
+            if self.record_bytes < _SMALL_RECORD or 4 * length >= self.record_bytes:
+                self._read_in_blocks(file, out, first)
+            else:
+                self._read_one_by_one(file, out, first)
         return out
+
+    def _read_one_by_one(self, file: RawIOBase, out: np.ndarray, first: int) -> None:
+        length = out.shape[1]
+        flat = out.data.cast("B")
+        for row in range(len(out)):
+            file.seek(self.first_byte + (first + row) * self.record_bytes)
+            if file.readinto(flat[row * length : (row + 1) * length]) != length:
+                raise self._shrunk()
+
+    def _read_in_blocks(self, file: RawIOBase, out: np.ndarray, first: int) -> None:
+        length = out.shape[1]
+        step = max(1, _BLOCK_BYTES // self.record_bytes)
+        for row in range(0, len(out), step):
+            count = min(step, len(out) - row)
+            span = (count - 1) * self.record_bytes + length
+            file.seek(self.first_byte + (first + row) * self.record_bytes)
+            block = np.empty(count * self.record_bytes, dtype=np.uint8)
+            if file.readinto(block.data[:span]) != span:
+                raise self._shrunk()
+            out[row : row + count] = block.reshape(count, self.record_bytes)[:, :length]
+
+    def _shrunk(self) -> SharpwaveError:
+        return SharpwaveError(
+            f"{self.path.name} to stay as it was when its header was read",
+            got="a shorter file",
+            fix="read it again when it is no longer written to",
+        )
 
     def _decoded(self, data: np.ndarray) -> np.ndarray:
         if self.width == 2:
