@@ -54,7 +54,7 @@ def load(folder: Path, subject: str) -> Recording:
     )
     trains, tetrodes, ranges = [], [], []
     for place, unit in iterate_structs(read_matlab(folder / f"{stem}.mat", "spikes")):
-        if "time" in unit.dtype.names and unit["time"].size:
+        if "time" in (unit.dtype.names or ()) and unit["time"].size:
             trains.append(np.asarray(unit["time"], dtype=np.float64).ravel())
             tetrodes.append(place[-2])
             ranges.append(np.asarray(unit["timerange"], dtype=np.float64).ravel())

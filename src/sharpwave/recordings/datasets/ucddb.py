@@ -5,6 +5,7 @@ Heneghan C (2011), St. Vincent's University Hospital / University College Dublin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,6 @@ def _load_compact(path: Path, subject: str) -> Recording:
 
 
 def _load_physionet(folder: Path, subject: str) -> Recording:
-    from dataclasses import replace
-
     from sharpwave.recordings.readers.edf import read_edf
 
     recording = read_edf(folder / f"ucddb{subject}.rec")
