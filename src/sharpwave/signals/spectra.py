@@ -1,0 +1,139 @@
+"""Spectra and spectrograms: power spectral density in V²/Hz, by Welch's method, one window after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Bool, Float
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Signal
+from sharpwave.signals.pieces import check_one_channel, read_piece
+
+SEGMENT = 4.0
+"""Seconds of a Welch segment: 0.25 Hz resolution."""
+
+MOST_MISSING = 0.5
+
+WINDOWS_SECONDS = 120.0
+"""Windows are transformed this many seconds at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrogram:
+    """Power over time and frequency.
+
+    Attributes:
+        times: Middle of each window in s from the start of the recording.
+        frequencies: In Hz.
+        power: One-sided density in the signal's unit squared per Hz (V²/Hz), shape (time, frequency); NaN where more
+            than half of a window is missing.
+    """
+
+    times: Float[np.ndarray, " time"]
+    frequencies: Float[np.ndarray, " frequency"]
+    power: Float[np.ndarray, "time frequency"]
+
+
+def compute_spectrogram(
+    signal: Signal, *, window: float = 30.0, max_frequency: float = 30.0, segment: float = SEGMENT
+) -> Spectrogram:
+    """Spectrogram of one channel: in each window the mean over half-overlapping Hann segments (Welch 1967).
+
+    Segments that touch a gap are left out.
+
+    Args:
+        signal: One channel.
+        window: Length of a window in s; windows do not overlap, and a last one that is not whole is left out.
+        max_frequency: Highest frequency kept, in Hz.
+        segment: Length of a Welch segment in s.
+
+    Returns:
+        The spectrogram, float32.
+
+    Raises:
+        SharpwaveError: If a window is shorter than a segment.
+    """
+    if window < segment:
+        raise SharpwaveError(
+            f"windows of at least one segment ({segment:g} s)", got=f"{window:g} s", fix="lengthen the window"
+        )
+    size = round(segment * signal.rate)
+    frequencies = np.fft.rfftfreq(size, 1 / signal.rate)
+    kept = frequencies <= max_frequency + 1e-9
+    times, rows = [np.empty(0)], [np.empty((0, int(kept.sum())), dtype=np.float32)]
+    for middle, samples, missing in iter_windows(signal, window=window):
+        power = np.full((len(samples), frequencies.size), np.nan, dtype=np.float32)
+        whole = ~missing.any(axis=1)
+        power[whole] = _compute_density(_segments(samples[whole], size), rate=signal.rate).mean(axis=1)
+        for index in np.flatnonzero(~whole & (missing.mean(axis=1) <= MOST_MISSING)):
+            present = ~_segments(missing[index], size).any(axis=-1)
+            if present.any():
+                segments = _segments(samples[index], size)[present]
+                power[index] = _compute_density(segments, rate=signal.rate).mean(axis=0)
+        rows.append(power[:, kept])
+        times.append(middle)
+    return Spectrogram(np.concatenate(times), frequencies[kept], np.concatenate(rows))
+
+
+def compute_spectrum(
+    signal: Signal, *, max_frequency: float = 100.0, segment: float = SEGMENT
+) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, " frequency"]]:
+    """Median over the recording of 30 s spectra: robust against artefacts, whatever the length.
+
+    Args:
+        signal: One channel.
+        max_frequency: Highest frequency kept, in Hz.
+        segment: Length of a Welch segment in s.
+
+    Returns:
+        Frequencies in Hz, density in the signal's unit squared per Hz (NaN where there is no signal).
+    """
+    window = min(30.0, max(segment, signal.duration))
+    spectrogram = compute_spectrogram(signal, window=window, max_frequency=max_frequency, segment=segment)
+    present = np.isfinite(spectrogram.power).all(axis=1)
+    if not present.any():
+        return spectrogram.frequencies, np.full(spectrogram.frequencies.shape, np.nan)
+    return spectrogram.frequencies, np.median(spectrogram.power[present], axis=0).astype(float)
+
+
+def iter_windows(
+    signal: Signal, *, window: float
+) -> Iterator[tuple[Float[np.ndarray, " window"], Float[np.ndarray, "window time"], Bool[np.ndarray, "window time"]]]:
+    """Consecutive whole windows, some minutes at a time.
+
+    Args:
+        signal: One channel.
+        window: Length in s; each window has the same number of samples and starts at the sample nearest to its time.
+
+    Yields:
+        Middles of the windows in s, samples in the signal's unit (gaps filled), and where samples are missing.
+    """
+    check_one_channel(signal)
+    size = round(window * signal.rate)
+    n_windows = int((len(signal) + 0.5) // (window * signal.rate))
+    together = max(1, int(WINDOWS_SECONDS // window))
+    for first in range(0, n_windows, together):
+        index = np.arange(first, min(first + together, n_windows))
+        starts = np.round(index * window * signal.rate).astype(int)
+        piece = read_piece(signal, int(starts[0]), int(starts[-1] - starts[0]) + size, pad=0)
+        rows = (starts - starts[0])[:, None] + np.arange(size)
+        yield signal.start + (index + 0.5) * window, piece.samples[rows], piece.missing[rows]
+
+
+def _segments(values: np.ndarray, size: int) -> np.ndarray:
+    """Half-overlapping segments along the last axis, shape (..., segment, time)."""
+    return np.lib.stride_tricks.sliding_window_view(values, size, axis=-1)[..., :: max(1, size // 2), :]
+
+
+def _compute_density(segments: np.ndarray, *, rate: float) -> np.ndarray:
+    """One-sided power density of segments along the last axis: mean removed, Hann taper."""
+    size = segments.shape[-1]
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    spectrum = scipy.fft.rfft((segments - segments.mean(axis=-1, keepdims=True)) * taper, axis=-1)
+    density = (spectrum.real**2 + spectrum.imag**2) / (rate * (taper @ taper))
+    density[..., 1 : (size + 1) // 2] *= 2
+    return density
