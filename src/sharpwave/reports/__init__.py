@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "DecodedNight": "night",
     "Spectrogram": "night",
+    "plot_night": "figures",
     "write_index": "index",
     "write_report": "page",
 }

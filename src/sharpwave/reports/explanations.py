@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits
 from sharpwave.reports.tables import compute_share_agreed
 from sharpwave.reports.timeline import Timeline
-from sharpwave.reports.tracks import find_unclear
+from sharpwave.reports.tracks import MOST_MARKS, find_unclear
 
 
 class Explanation(NamedTuple):
@@ -116,7 +117,7 @@ def describe_depth(depth: pd.DataFrame, unit: str) -> str:
     if values.empty:
         return "No depth."
     low, middle, high = (show(float(value)) for value in values.quantile([0.05, 0.5, 0.95]))
-    return f"Sleep depth ({unit}): median {middle}, 90 % between {low} and {high}."
+    return f"Sleep depth has a median of {middle} {unit}; 90 % lies between {low} and {high}."
 
 
 def describe_events(events: pd.DataFrame, line: Timeline) -> str:
@@ -125,9 +126,14 @@ def describe_events(events: pd.DataFrame, line: Timeline) -> str:
         return "No events."
     parts = []
     for label, count in events["label"].value_counts().head(8).items():
-        rates, _ = compute_rates(events.loc[events["label"] == label, "onset"], start=line.start, end=line.end)
-        parts.append(f"{label} {count} (up to {show(float(rates.max()))} per minute)")
-    return f"Events, each row scaled to its own highest rate: {', '.join(parts)}."
+        words = f"{label} {count}"
+        if count > MOST_MARKS:
+            rates, _ = compute_rates(events.loc[events["label"] == label, "onset"], start=line.start, end=line.end)
+            words += f" (up to {show(float(rates.max()))} per minute)"
+        parts.append(words)
+    return (
+        f"{', '.join(parts)}. Bars are rates, each row scaled to its own highest one; single marks are single events."
+    )
 
 
 def describe_quality(spans: pd.DataFrame) -> str:
@@ -146,9 +152,11 @@ def describe_forecast(forecast: pd.DataFrame, changes: int) -> str:
     return f"{len(forecast)} epochs forecast; mean probability of a change {mean}; the stage changed {changes} times."
 
 
-def describe_span(night: DecodedNight, line: Timeline) -> str:
+def describe_span(night: DecodedNight) -> str:
     """Clock span and length of the recording."""
     length = show_duration(night.duration)
     if night.start is None:
         return f"{length}, clock time unknown"
-    return f"{night.start:%-d %B %Y}, {line.write(0)} to {line.write(night.duration)} ({length})"
+    end = night.start + timedelta(seconds=night.duration)
+    day = f"{end.day} {end:%B %Y}, " if night.duration > 86400 else ""
+    return f"{night.start.day} {night.start:%B %Y}, {night.start:%H:%M} to {day}{end:%H:%M} ({length})"

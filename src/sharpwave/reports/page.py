@@ -56,7 +56,7 @@ def compose(night: DecodedNight) -> dict[str, Any]:
     rows = _draw_rows(night, drawn, line)
     return {
         "night": night,
-        "span": explanations.describe_span(night, line),
+        "span": explanations.describe_span(night),
         "rows": rows,
         "row_names": _join([row.name.lower() for row in rows]),
         "axis": tracks.draw_axis(line, marks=marks),

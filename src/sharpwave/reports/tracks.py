@@ -21,6 +21,9 @@ from sharpwave.reports.timeline import Timeline
 ROW = 21.0
 """Height of one stage's row in pixels."""
 
+MOST_MARKS = 150
+"""Events of one kind up to this number are drawn one by one, more as a rate."""
+
 _BAR, _BAR_TOP = 9.0, 3.0
 
 
@@ -45,7 +48,7 @@ class Track:
 
 def _track(name: str, labels: list[str], content: list[str], *, height: float, summary: str) -> Track:
     left = svg.plot(labels, height=height, label=name, css="labels")
-    return Track(name, left, svg.plot(content, height=height, label=summary), height, summary)
+    return Track(name, left, svg.plot(content, height=height, label=f"{name}. {summary}"), height, summary)
 
 
 def _label(y: float, words: str, *, css: str = "") -> str:
@@ -215,7 +218,7 @@ def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows
         words = str(label)
         labels.append(_label(bottom - 3, words if len(words) < 14 else words[:13] + "…", css="strong"))
         content.append(svg.horizontal(bottom + 0.5, css="rule"))
-        if count <= 150:
+        if count <= MOST_MARKS:
             content += [svg.vertical(line.percent(onset), top + 3, bottom, css="mark") for onset in mine["onset"]]
             continue
         rates, width = compute_rates(mine["onset"], start=line.start, end=line.end)
