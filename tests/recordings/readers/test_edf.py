@@ -55,6 +55,12 @@ def test_header(tmp_path: Path) -> None:
     assert "Lights off" in set(recording.events["label"])
 
 
+@pytest.mark.parametrize(("field", "subject"), [("Jane Doe 1.4.1980", "unknown"), ("P07", "P07"), ("Doe", "unknown")])
+def test_names_in_a_plain_header_stay_out(field: str, subject: str, tmp_path: Path) -> None:
+    path = _with_bytes(lab.write_edf(tmp_path / "a.edf"), 192, 236, "")
+    assert read_edf(_with_bytes(path, 8, 88, field)).subject == subject
+
+
 def test_stages_among_the_annotations(tmp_path: Path) -> None:
     recording = read_recording(lab.write_edf(tmp_path / "night.edf", stages=lab.STAGES))
     assert recording.hypnogram is not None
@@ -77,9 +83,9 @@ def test_records_read_one_by_one_and_in_blocks_agree(tmp_path: Path, monkeypatch
     samples = read_edf(lab.write_edf(tmp_path / "a.edf"))["E1-M2"].samples
     whole = samples[:]
     monkeypatch.setattr("sharpwave.recordings.readers.edf_samples._BLOCK_BYTES", 1500)
-    np.testing.assert_array_equal(samples[:], whole)
+    np.testing.assert_array_equal(samples[1000:3000], whole[1000:3000])
     monkeypatch.setattr("sharpwave.recordings.readers.edf_samples._SMALL_RECORD", 0)
-    np.testing.assert_array_equal(samples[:], whole)
+    np.testing.assert_array_equal(samples[1000:3000], whole[1000:3000])
 
 
 def test_truncated_last_record_is_declared(tmp_path: Path) -> None:

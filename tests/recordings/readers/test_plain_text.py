@@ -32,7 +32,8 @@ def test_unit_of_the_caller(tmp_path: Path) -> None:
         ("1\n2\n", None, "the sampling rate"),
         ("1\n2\n", -5.0, "a positive sampling rate"),
         ("1\nx\n", 100.0, "one number a line"),
-        ("[C3]\n", 100.0, "numbers in a.txt"),
+        ("[C3]\n", 100.0, "finite numbers in"),
+        ("1 2\n3 4\n", 100.0, "2 columns"),
         ("nan\nnan\n", 100.0, "finite numbers"),
     ],
 )

@@ -111,9 +111,12 @@ def read_edf_header(path: Path) -> EdfHeader:
 
 
 def parse_patient(header: EdfHeader) -> tuple[str, dict[str, object]]:
-    """Subject code, and sex and age (years) where the header gives them (EDF+: code, sex, birth date, name)."""
+    """Subject code, and sex and age (years) where the header gives them (EDF+: code, sex, birth date, name).
+
+    Names stay out: a plain EDF's field counts as a code only if it is one word with a digit in it.
+    """
     if not header.plus:
-        return header.patient or "unknown", {}
+        return (header.patient if re.fullmatch(r"\S*\d\S*", header.patient) else "unknown"), {}
     code, sex, birth = [*header.patient.split(), "X", "X", "X"][:3]
     if code in ("M", "F") and sex == "X":
         code, sex = "X", code

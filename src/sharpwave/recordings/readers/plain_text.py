@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,11 +39,10 @@ def read_plain_text(
         SharpwaveError: If no rate is given, or a line is not a number.
     """
     path = Path(path)
-    lines = read_text(path).split("\n")
-    header = _HEADER.fullmatch(lines[0].strip()) if lines else None
+    first, _, rest = (text := read_text(path)).partition("\n")
+    header = _HEADER.fullmatch(first.strip())
     label = header.group(1) if header else "EEG"
-    numbers = [line.strip() for line in (lines[1:] if header else lines) if line.strip() and not line.startswith("#")]
-    samples = _numbers(numbers, path)
+    samples = _numbers(rest if header else text, path)
     if rate is None:
         raise SharpwaveError(
             f"the sampling rate of {path.name}, a text file of numbers",
@@ -61,19 +62,22 @@ def read_plain_text(
     )
 
 
-def _numbers(lines: Sequence[str], path: Path) -> np.ndarray:
-    values = np.empty(len(lines), dtype=np.float32)
-    for index, line in enumerate(lines):
-        try:
-            values[index] = float(line)
-        except ValueError:
-            raise SharpwaveError(
-                f"one number a line in {path.name}",
-                got=f"{line[:40]!r}",
-                fix="see `sharpwave.read_recording` for the formats that are read",
-            ) from None
-    if not len(values):
-        raise SharpwaveError(f"numbers in {path.name}", got="none", fix="check that it is a recording")
+def _numbers(text: str, path: Path) -> np.ndarray:
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            values = np.loadtxt(io.StringIO(text), dtype=np.float32, ndmin=1)
+    except ValueError as error:
+        raise SharpwaveError(
+            f"one number a line in {path.name}",
+            got=str(error)[:120],
+            fix="read another format by its name (.edf, .fif, .csv …), or write one channel as numbers",
+        ) from error
+    if values.ndim != 1:
+        raise SharpwaveError(
+            f"one number a line in {path.name}", got=f"{values.shape[1]} columns", fix="write one channel as numbers"
+        )
     if not np.isfinite(values).any():
-        raise SharpwaveError(f"finite numbers in {path.name}", got="none", fix="check how it was exported")
+        raise SharpwaveError(
+            f"finite numbers in {path.name}", got="none", fix="check that it is a recording, and how it was exported"
+        )
     return values
