@@ -41,7 +41,13 @@ def draw_artefacts(scene: Scene, *, channels: tuple[str, ...], rng: np.random.Ge
 
 
 def add_artefacts(
-    signal: Float[np.ndarray, " time"], artefacts: pd.DataFrame, *, channel: str, rate: float, rng: np.random.Generator
+    signal: Float[np.ndarray, " time"],
+    artefacts: pd.DataFrame,
+    *,
+    channel: str,
+    rate: float,
+    size: float = 6.0,
+    rng: np.random.Generator,
 ) -> None:
     """Put the artefacts of one channel into it, in place.
 
@@ -50,9 +56,10 @@ def add_artefacts(
         artefacts: From `draw_artefacts`.
         channel: Name of this channel.
         rate: In Hz.
+        size: Relative to the robust amplitude of the signal.
         rng: Random generator.
     """
-    size = 6 * float(np.median(np.abs(signal[:: max(len(signal) // 10_000, 1)])) / 0.6745)
+    size = size * float(np.median(np.abs(signal[:: max(len(signal) // 10_000, 1)])) / 0.6745)
     mine = artefacts[artefacts["channel"].isin(["all", channel])]
     for onset, duration, label in mine[["onset", "duration", "label"]].itertuples(index=False):
         length = max(int(duration * rate), 4)

@@ -34,7 +34,7 @@ _RODENT: tuple[dict[str, Any], ...] = (
     {"level": 8.0, "exponent": 0.9, "steep": 1.9, "bumps": ((7.0, 1.2, 25.0),)},  # brief arousal
 )
 _BACKGROUND = {"human": _HUMAN, "mouse": _RODENT, "rat": _RODENT}
-_SLOW_LEVEL = {"human": 75.0, "mouse": 260.0, "rat": 260.0}
+_SLOW_LEVEL = {"human": 40.0, "mouse": 260.0, "rat": 260.0}
 """Power density of slow waves near 1 Hz at a depth of 0 dB, in µV²/Hz."""
 
 _TOPOGRAPHY = {"C4-M1": (1.0, 1.0, 1.0), "F4-M1": (1.2, 0.8, 0.75), "O2-M1": (0.7, 0.5, 1.3), "EEG": (1.0, 1.0, 1.0)}

@@ -56,7 +56,7 @@ def draw_slow_oscillations(
     onset = np.cumsum(rng.lognormal(np.log(1.29), 0.17, int(n_seconds / 1.2)))
     onset = onset[onset < n_seconds - 2]
     second = onset.astype(int)
-    half = 4.0 if species.n_stages == 5 else -1.0
+    half = 5.0 if species.n_stages == 5 else -1.0
     wanted = 0.06 + 0.85 / (1 + np.exp(-(dynamics.depth[second] - half) / 1.8))
     asleep = np.isin(dynamics.stage[second], species.nrem) & ~dynamics.arousing[second]
     trains = compute_wander(len(onset), time_constant=5.0, rng=rng)
@@ -76,7 +76,7 @@ def draw_slow_oscillations(
     table = pd.DataFrame({"onset": np.r_[onset, own], "duration": np.r_[duration, period]}).sort_values("onset", ignore_index=True)
     second = table["onset"].to_numpy().astype(int)
     table["stage"] = dynamics.stage[second]
-    size = 58.0 * 10 ** ((dynamics.depth[second] - (7.0 if species.n_stages == 5 else 0.0)) / 40)
+    size = 58.0 * 10 ** ((dynamics.depth[second] - (8.5 if species.n_stages == 5 else 0.0)) / 40)
     table["amplitude_uv"] = size * rng.lognormal(0, 0.3, len(table))
     return table
 

@@ -17,7 +17,7 @@ _HUMAN: tuple[dict[str, Any], ...] = (
     {"level": 11.0, "exponent": 1.6, "steep": 2.5},
     {"level": 10.0, "exponent": 1.8, "steep": 2.7},
     {"level": 10.0, "exponent": 2.0, "steep": 2.8},
-    {"level": 9.0, "exponent": 1.5, "steep": 2.9, "bumps": ((2.2, 0.5, 120.0), (5.5, 1.0, 15.0))},  # 1.5–3 Hz, Bódizs 2005
+    {"level": 9.0, "exponent": 1.5, "steep": 2.9, "bumps": ((2.2, 0.5, 350.0), (5.5, 1.0, 15.0))},  # 1.5–3 Hz, Bódizs 2005
     {"level": 12.0, "exponent": 1.4, "steep": 2.4},
 )
 _RODENT: tuple[dict[str, Any], ...] = (

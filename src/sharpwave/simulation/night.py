@@ -274,7 +274,8 @@ def _simulate_electrodes(
     out = {}
     for name, (modality, signal) in raw.items():
         rate = species.lfp_rate if modality == "lfp" else species.eeg_rate
-        add_artefacts(signal, truth.artefacts, channel=name, rate=rate, rng=noise[name])
+        size = 1.0 if modality == "lfp" else 6.0  # implanted wires move less
+        add_artefacts(signal, truth.artefacts, channel=name, rate=rate, size=size, rng=noise[name])
         out[name] = Signal(name, signal, rate, MODALITIES[modality], scale=1e-6)
     return out
 
