@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def compute_sleep_statistics(
     bed = hypnogram.restrict(
         hypnogram.start if lights_off is None else lights_off, hypnogram.end if lights_on is None else lights_on
     )
-    clock = {
+    clock: dict[str, Any] = {
         "n_stages": bed.n_stages,
         "epoch_length": bed.epoch_length,
         "lead": None if lights_off is None else max(bed.start - lights_off, 0.0),

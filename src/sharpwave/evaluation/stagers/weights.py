@@ -35,6 +35,7 @@ def save_weights(name: str, booster: Any, card: dict[str, Any], *, folder: Path 
 def save_json(name: str, content: Any, *, folder: Path = FOLDER) -> None:
     """Write one of the shipped tables."""
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _read.cache_clear()
 
 
 def load_validation(stager: str) -> list[dict[str, Any]]:
