@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,10 +112,11 @@ def reencode(data: bytes, rng: np.random.Generator) -> bytes:
 
 def recompress(data: bytes, rng: np.random.Generator) -> bytes:
     """Damage inside a gzip file, so that it still unpacks."""
-    if data[:2] != b"\x1f\x8b":
-        return randomise_bytes(data, rng)
     inner = (change_words, randomise_bytes, truncate, repeat_block)[int(rng.integers(4))]
-    return gzip.compress(inner(gzip.decompress(data), rng))
+    try:
+        return gzip.compress(inner(gzip.decompress(data), rng))
+    except (OSError, EOFError, zlib.error):
+        return randomise_bytes(data, rng)
 
 
 def bury(data: bytes, rng: np.random.Generator) -> bytes:

@@ -85,6 +85,7 @@ def _recording(names: list[str], doubtful: tuple[str, ...] = ()) -> Recording:
         (["O1-M2", "C3-A2", "Fp1-A2"], "C3-A2"),
         (["Fz", "Cz-A1", "O2"], "Cz-A1"),
         (["Pz", "O2"], "Pz"),
+        (["C4-A2", "C3-A2", "C4-A1"], "C4-A1"),
         (["F4", "Cz"], "Cz"),
     ],
 )

@@ -24,6 +24,7 @@ def test_fif(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         recording["E1"].read(10, 12, dtype=np.float64), reference.get_data()[1, 1280:1536], rtol=1e-6
     )
+    np.testing.assert_array_equal(recording["E1"].samples[10:100:7], recording["E1"].samples[10:100][::7])
     assert recording.events.to_dict("records") == [{"onset": 5.0, "duration": 0.5, "label": "spindle"}]
 
 

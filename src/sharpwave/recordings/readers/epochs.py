@@ -10,7 +10,9 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.stage_labels import codes_of_names
 
-MAX_EPOCHS = 10_000_000
+MAX_EPOCHS = 3_000_000
+"""A month of seconds, or nearly three years of 30 s."""
+
 _USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.5, 2.0, 1.0)
 
 
