@@ -375,3 +375,23 @@ def night() -> DecodedNight:
 @pytest.fixture(params=sorted(VARIANTS))
 def variant(request: pytest.FixtureRequest) -> DecodedNight:
     return VARIANTS[request.param]()
+
+
+@pytest.fixture(scope="session")
+def minimal() -> DecodedNight:
+    return make_minimal()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> DecodedNight:
+    return _hostile()
+
+
+@pytest.fixture(scope="session")
+def simulated() -> DecodedNight:
+    return _simulated()
+
+
+@pytest.fixture(scope="session")
+def week() -> DecodedNight:
+    return make_night(hours=168)

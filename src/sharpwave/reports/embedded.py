@@ -43,7 +43,7 @@ def encode_live(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[s
     """What the script needs to answer a moving cursor: a few characters per epoch drawn."""
     confidence: list[int] = []
     if drawn.probabilities is not None:
-        confidence = np.nan_to_num(100 * drawn.probabilities.max(axis=1), nan=-1).round().astype(int).tolist()
+        confidence = np.floor(np.nan_to_num(1000 * drawn.probabilities.max(axis=1), nan=-1) + 1e-9).astype(int).tolist()
     expert: list[int] = []
     if night.expert is not None and night.expert.n_stages >= drawn.n_stages:
         expert = night.expert.merge(drawn.n_stages).at(drawn.onsets + drawn.epoch_length / 2).tolist()

@@ -131,9 +131,7 @@ def describe_events(events: pd.DataFrame, line: Timeline) -> str:
             rates, _ = compute_rates(events.loc[events["label"] == label, "onset"], start=line.start, end=line.end)
             words += f" (up to {show(float(rates.max()))} per minute)"
         parts.append(words)
-    return (
-        f"{', '.join(parts)}. Bars are rates, each row scaled to its own highest one; single marks are single events."
-    )
+    return f"{', '.join(parts)}. Bars are rates, each row scaled to its own highest; marks are single events."
 
 
 def describe_quality(spans: pd.DataFrame) -> str:

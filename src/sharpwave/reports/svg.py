@@ -26,7 +26,7 @@ def rect(x: float, y: float, width: float, height: float, *, fill: str, css: str
     """A rectangle; `x` and `width` in per cent of the plot's width, `y` and `height` in pixels."""
     style = f' class="{css}"' if css else ""
     return (
-        f'<rect x="{number(x)}%" y="{number(y)}" width="{number(width)}%" height="{number(height)}" '
+        f'<rect x="{number(x, 3)}%" y="{number(y)}" width="{number(width, 3)}%" height="{number(height)}" '
         f'fill="{fill}"{style}/>'
     )
 

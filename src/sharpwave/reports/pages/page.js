@@ -24,7 +24,7 @@
     const parts = [write(time)];
     if (index >= 0 && index < live.stages.length) {
       const sure = live.confidence[index];
-      parts.push(name(live.stages[index]) + (sure >= 0 ? `, probability ${(sure / 100).toFixed(2)}` : ""));
+      parts.push(name(live.stages[index]) + (sure >= 0 ? `, probability ${(sure / 1000).toFixed(2)}` : ""));
       if (live.expert.length) parts.push(`expert ${name(live.expert[index])}`);
     }
     return parts.join("  ·  ");
@@ -112,7 +112,7 @@
     if (!group) return;
     const { bottom, bar, tops } = group.dataset;
     const rows = tops.split(" ");
-    const unclear = (index) => live.confidence[index] >= 0 && live.confidence[index] < 100 * threshold.value;
+    const unclear = (index) => live.confidence[index] >= 0 && live.confidence[index] < 1000 * threshold.value;
     let drawn = "";
     let index = 0;
     while (index < live.confidence.length) {
