@@ -1,8 +1,8 @@
-"""Cohorts as tables for forecasting: stages, votes and features per 30 s, every feature known at the end of its epoch."""
+"""Cohorts as tables for forecasting: stages, votes and causal features per 30 s."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,12 @@ from jaxtyping import Float, Int
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.recording import Recording, Signal
+
+EPOCH = 30.0
+BANDS = {"slow": (0.4, 1), "delta": (1, 4), "theta": (4, 8), "alpha": (8, 12), "sigma": (12, 16), "beta": (16, 30)}
+COHORTS = ("dod", "walch", "ucddb", "pd-lfp")
+"""Real cohorts with whole nights in 30 s epochs."""
 
 DELAYS = {"heart_rate": 15, "activity": 10}
 """Epochs by which Walch's published features must be delayed: they were smoothed over up to 7 min to either side."""
@@ -67,8 +72,8 @@ def load_cohort(name: str, root: str | Path | None = None) -> list[Night]:
     Raises:
         SharpwaveError: If the cohort is unknown or not there.
     """
-    if name not in FEATURES:
-        raise SharpwaveError(f"a cohort among {', '.join(FEATURES)}", got=repr(name), fix="see docs/forecasting.md")
+    if name not in COHORTS:
+        raise SharpwaveError(f"a cohort among {', '.join(COHORTS)}", got=repr(name), fix="see docs/forecasting.md")
     return [compute_night(load_dataset(f"{name}/{subject}", root), name) for subject in list_subjects(name, root)]
 
 
@@ -100,6 +105,23 @@ def compute_night(recording: Recording, cohort: str) -> Night:
         votes=hypnogram.probabilities if several else None,
         epoch_length=hypnogram.epoch_length,
     )
+
+
+def simulate_nights(n: int, *, rng: np.random.Generator, hours: float = 8.0, precursor: float = 0.0) -> Iterator[Night]:
+    """Simulated human nights with EEG, heart rate and activity as features.
+
+    Args:
+        n: Number of subjects.
+        rng: Random generator.
+        hours: Length of each night.
+        precursor: Size of the planted signs that precede transitions; with 0 no signal tells of one beforehand.
+    """
+    from sharpwave.simulation import Effects, simulate_cohort
+
+    wanted = ("eeg", "heart_rate", "activity")
+    effects = Effects(precursor=precursor)
+    for recording, _ in simulate_cohort(n, rng=rng, hours=hours, effects=effects, modalities=wanted):
+        yield compute_night(recording, "simulated")
 
 
 def delay(values: Float[np.ndarray, " epoch"], epochs: int) -> Float[np.ndarray, " epoch"]:
@@ -160,6 +182,39 @@ def _pd_lfp(recording: Recording) -> dict[str, np.ndarray]:
     return {f"band{band + 1}": bands[:, band] for band in range(bands.shape[1])}
 
 
+def _any_signals(recording: Recording) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for name in list(recording.of("eeg"))[:1]:
+        columns |= compute_band_powers(recording[name])
+    for modality in ("heart_rate", "activity"):
+        for name, signal in recording.of(modality).items():
+            values = signal.read(dtype=np.float64)
+            per_epoch = round(EPOCH * signal.rate)
+            whole = values[: len(values) // per_epoch * per_epoch].reshape(-1, per_epoch)
+            columns[name] = np.log1p(np.maximum(whole.mean(axis=1), 0))
+    return columns
+
+
+def compute_band_powers(signal: Signal) -> dict[str, Float[np.ndarray, " epoch"]]:
+    """Log power of an EEG signal in each band, from the samples of each epoch alone."""
+    length, segment = round(EPOCH * signal.rate), round(5 * signal.rate)
+    window = np.hanning(segment)
+    frequencies = np.fft.rfftfreq(segment, 1 / signal.rate)
+    spectra = []
+    for _, piece in signal.chunks(EPOCH):
+        if len(piece) < length:
+            break
+        parts = piece[: length // segment * segment].reshape(-1, segment)
+        spectra.append(
+            np.median(np.abs(np.fft.rfft((parts - parts.mean(axis=1, keepdims=True)) * window)) ** 2, axis=0)
+        )
+    power = np.array(spectra)
+    return {
+        band: np.log(power[:, (frequencies >= low) & (frequencies < high)].mean(axis=1) + 1e-30)
+        for band, (low, high) in BANDS.items()
+    }
+
+
 def _nothing(recording: Recording) -> dict[str, np.ndarray]:
     return {}
 
@@ -171,10 +226,6 @@ FEATURES: dict[str, Callable[[Recording], dict[str, np.ndarray]]] = {
     "walch": _walch,
     "ucddb": _ucddb,
     "pd-lfp": _pd_lfp,
+    "simulated": _any_signals,
 }
 """Feature columns (epoch,) by cohort. UCDDB: entropies, never which epochs have EEG. Walch: `circadian` is left out."""
-
-
-def count_subjects(nights: Iterable[Night]) -> int:
-    """Number of different subjects."""
-    return len({(night.cohort, night.subject) for night in nights})

@@ -18,8 +18,8 @@ def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFra
 
     The probabilities were calibrated on experts' hypnograms. An automatic stager errs in its own way, mostly near
     transitions, and may itself have looked ahead: on its hypnogram they are an approximation, and better than live use
-    would be. With probabilities in the hypnogram, the present stage's own uncertainty is added: the chance of each stage
-    at the horizon is averaged over what the present stage may be, while `p_change` stays relative to the staged one.
+    would be. With probabilities in the hypnogram, the present stage's own uncertainty is added: the chance of each
+    stage at the horizon is averaged over what the present stage may be; `p_change` stays relative to the staged one.
 
     Five-stage human hypnograms use the shipped LightGBM; other epoch lengths are brought to 30 s first. With fewer
     stages (rodents) nothing was trained: a Markov chain learns from the night so far, which `attrs` says.

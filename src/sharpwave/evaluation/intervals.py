@@ -88,3 +88,18 @@ def bootstrap_difference(
     return bootstrap_mean(
         np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float), rng=rng, n_resamples=n_resamples
     )
+
+
+def bootstrap_metrics(
+    statistics: Sequence[Callable[[Float[np.ndarray, " subject"]], dict[str, float]]],
+    weights: Float[np.ndarray, "resample subject"],
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """Several metrics at once, averaged over seeds: the value first, then one draw per resample.
+
+    Args:
+        statistics: One per seed; each takes a weight per subject and gives metrics by name.
+        weights: From `draw_weights`.
+    """
+    rows = np.concatenate([np.ones((1, weights.shape[1])), weights])
+    runs = [[statistic(row) for row in rows] for statistic in statistics]
+    return {metric: np.array([[draw[metric] for draw in run] for run in runs]).mean(axis=0) for metric in runs[0][0]}

@@ -1,7 +1,7 @@
 """What the benchmarks count. Every metric takes weights per epoch, so that a bootstrap over subjects only re-weights.
 
-Stages are codes (0 … n-1); epochs with a negative code on either side are left out by `compute_confusion`. A metric that
-the data cannot define (no change at all, one class only) is NaN.
+Stages are codes (0 … n-1); epochs with a negative code on either side are left out by `compute_confusion`. A metric
+that the data cannot define (no change at all, one class only) is NaN.
 """
 
 from __future__ import annotations

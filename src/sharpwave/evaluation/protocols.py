@@ -74,3 +74,14 @@ def leave_one_subject_out(nights: Sequence[Night]) -> Iterator[tuple[list[Night]
     """As `split_by_subject`, with one subject in each test set, in order."""
     n_subjects = len({night.subject for night in nights})
     return split_by_subject(nights, n_folds=n_subjects, rng=np.random.default_rng(0))
+
+
+def compute_base_rate(nights: Sequence[Night], horizon: float) -> float:
+    """Share of epochs whose stage is another one `horizon` seconds later."""
+    changed = total = 0
+    for night in nights:
+        later = compute_targets(night.stages, compute_steps(night, horizon))
+        known = later >= 0
+        changed += int((later != night.stages)[known].sum())
+        total += int(known.sum())
+    return changed / total if total else float("nan")

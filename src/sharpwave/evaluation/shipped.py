@@ -128,7 +128,7 @@ def train_shipped_forecaster(
         model = Boosting().fit(nights, horizon=horizon, rng=rng)
         model.change.save_model(folder / f"forecast_{horizon:g}_change.txt")
         model.destination.save_model(folder / f"forecast_{horizon:g}_destination.txt")
-        tables = {"markov": Markov(), "semi_markov": SemiMarkov()}
+        tables: dict[str, Markov | SemiMarkov] = {"markov": Markov(), "semi_markov": SemiMarkov()}
         card["horizons"][f"{horizon:g}"] = {
             "calibration": [round(value, 5) for value in _cross_calibrate(nights, horizon, rng)],
             "persistence": round(Persistence().fit(nights, horizon=horizon, rng=rng).change, 5),

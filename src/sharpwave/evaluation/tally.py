@@ -98,14 +98,14 @@ class Tally:
             "auroc_change": metrics.compute_auroc_from_counts(events, others),
             "prevalence_change": changes / epochs,
             "log_loss": stage_loss / epochs,
-            "log_loss_change": change_loss / epochs,
             "brier": brier / epochs,
             "ece": float(np.abs(predicted - observed).sum() / weight.sum()),
             "balanced_accuracy_change": metrics.compute_balanced_accuracy(np.tensordot(w, self.alarms, axes=1)),
             "destination_accuracy": named / changes if changes else float("nan"),
+            "macro_f1": metrics.compute_macro_f1(confusion),
             "accuracy": metrics.compute_accuracy(confusion),
             "kappa": metrics.compute_kappa(confusion),
-            "macro_f1": metrics.compute_macro_f1(confusion),
+            "log_loss_change": change_loss / epochs,
         }
 
 

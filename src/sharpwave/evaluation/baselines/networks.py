@@ -19,21 +19,22 @@ BATCH = 16
 
 
 class CausalConvolutions(nn.Module):
-    """Four dilated convolutions over the last 61 epochs."""
+    """Four dilated convolutions of three taps over the last 81 epochs, each as one product with the shifted inputs."""
 
     def __init__(self, n_inputs: int, width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Conv1d(n_inputs if index == 0 else width, width, 5, dilation=2**index) for index in range(4)
-        )
+        widths = (n_inputs, width, width, width)
+        self.layers = nn.ModuleList(nn.Linear(3 * n, width) for n in widths)
         self.head = nn.Linear(width, 1 + N_STAGES)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = inputs.transpose(1, 2)
-        for layer in self.layers:
-            padded = nn.functional.pad(hidden, (4 * layer.dilation[0], 0))
-            hidden = torch.relu(layer(padded))
-        return self.head(hidden.transpose(1, 2))
+        hidden = inputs
+        for layer, dilation in zip(self.layers, (1, 3, 9, 27), strict=True):
+            taps = [
+                nn.functional.pad(hidden, (0, 0, lag, 0))[:, : hidden.shape[1]] for lag in (0, dilation, 2 * dilation)
+            ]
+            hidden = torch.relu(layer(torch.cat(taps, dim=2)))
+        return self.head(hidden)
 
 
 class Recurrent(nn.Module):
@@ -58,7 +59,7 @@ class Network:
         n_steps: Updates, each on `BATCH` pieces drawn from the training nights.
     """
 
-    def __init__(self, *, kind: str, stages: bool = True, width: int = 32, n_steps: int = 250) -> None:
+    def __init__(self, *, kind: str, stages: bool = True, width: int = 32, n_steps: int = 200) -> None:
         self.kind, self.stages, self.width, self.n_steps = kind, stages, width, n_steps
 
     def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
@@ -71,7 +72,9 @@ class Network:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=1e-2, total_steps=self.n_steps)
         for _ in range(self.n_steps):
             batch = [pieces[index] for index in rng.integers(len(pieces), size=BATCH)]
-            inputs, changed, later = (nn.utils.rnn.pad_sequence(part, True, -1.0) for part in zip(*batch, strict=True))
+            inputs, changed, later = (
+                nn.utils.rnn.pad_sequence(list(part), True, -1.0) for part in zip(*batch, strict=True)
+            )
             loss = _loss(self.model(inputs), changed, later)
             optimiser.zero_grad()
             loss.backward()

@@ -21,8 +21,12 @@ BENCHMARKS: dict[str, str] = {
     "decode-speed": "sharpwave.evaluation.benchmarks.decode_speed",
     "decode-memory": "sharpwave.evaluation.benchmarks.decode_memory",
 }
-"""Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`; a row holds `data`, `setting`,
-`method`, `metric`, `value`, `low`, `high` and `n`."""
+"""Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`; a row holds `data`,
+`setting`, `method`, `metric`, `value`, `low`, `high` and `n`."""
+
+
+MOST_COLUMNS = 9
+"""Metrics shown in the printed table; the JSON holds all."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def find_commit() -> str:
 
 
 def print_result(result: BenchmarkResult) -> None:
-    """A table per data set and setting: methods down, metrics across, intervals below the values."""
+    """A table per data set and setting: methods down, the first metrics across, intervals below the values."""
     from rich.console import Console
     from rich.table import Table
 
@@ -113,7 +117,7 @@ def print_result(result: BenchmarkResult) -> None:
     for row in result.rows:
         groups.setdefault((row["data"], row["setting"]), []).append(row)
     for (data, setting), rows in groups.items():
-        metrics = list(dict.fromkeys(row["metric"] for row in rows))
+        metrics = list(dict.fromkeys(row["metric"] for row in rows))[:MOST_COLUMNS]
         counts = sorted({row["n"] for row in rows if row["n"] is not None})
         table = Table(title=f"{result.benchmark}: {data}, {setting} (n = {', '.join(map(str, counts))})")
         table.add_column("method")
