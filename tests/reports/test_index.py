@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from sharpwave.reports import DecodedNight, write_index
+from sharpwave.reports import DecodedNight, write_index, write_index_of_summaries
+from sharpwave.reports.files import summarise, to_json
 
 
 def test_index_lists_every_night(
@@ -22,3 +24,17 @@ def test_index_lists_every_night(
 
 def test_index_of_no_nights(tmp_path: Path) -> None:
     assert "0 nights" in write_index({}, tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_index_of_summaries_says_the_same(night: DecodedNight, minimal: DecodedNight, tmp_path: Path) -> None:
+    summaries = {}
+    for name, each in (("night #1", night), ("b", minimal)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "summary.json").write_text(to_json(summarise(each)), encoding="utf-8")
+        summaries[folder / "report.html"] = folder / "summary.json"
+    assert json.loads((tmp_path / "b" / "summary.json").read_text(encoding="utf-8"))["identifier"] == "minimal"
+    content = write_index_of_summaries(summaries, tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'href="night%20%231/report.html"' in content
+    assert "402.5 min" in content
+    assert "1 usable with care, 1 not usable" in content

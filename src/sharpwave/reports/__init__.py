@@ -10,6 +10,7 @@ _HOMES = {
     "Spectrogram": "night",
     "plot_night": "figures",
     "write_index": "index",
+    "write_index_of_summaries": "index",
     "write_report": "page",
 }
 

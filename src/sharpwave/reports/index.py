@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-import pandas as pd
+from markupsafe import Markup
 
 from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.formats import MISSING, show, show_duration
@@ -14,6 +19,28 @@ from sharpwave.reports.night import DecodedNight
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import draw_thumbnail
+
+
+@dataclass(frozen=True)
+class _Row:
+    address: str
+    identifier: str
+    simulated: bool
+    verdict: str
+    stager: str
+    duration: float
+    statistics: list[dict[str, Any]]
+    picture: Markup | str = ""
+
+    @property
+    def length(self) -> str:
+        return show_duration(self.duration)
+
+    def show_statistic(self, name: str) -> str:
+        """The value and unit of one statistic; an en dash where this night has none."""
+        row = next((row for row in self.statistics if row["name"] == name), None)
+        value = MISSING if row is None else show(row["value"])
+        return value if row is None or value == MISSING else f"{value} {row['unit']}"
 
 
 def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statistics: int = 4) -> Path:
@@ -27,27 +54,60 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
     Returns:
         The path written.
     """
-    names = list(dict.fromkeys(str(name) for night in nights.values() for name in night.statistics.get("name", ())))
-    names = names[:statistics]
     rows = [
-        {
-            "address": address,
-            "night": night,
-            "length": show_duration(night.duration),
-            "picture": draw_thumbnail(downsample_hypnogram(night.hypnogram, most=480), Timeline.of(night)),
-            "cells": [_find_statistic(night.statistics, name) for name in names],
-        }
+        _Row(
+            address=address,
+            identifier=night.identifier,
+            simulated=night.simulated,
+            verdict=night.verdict,
+            stager=night.stager,
+            duration=night.duration,
+            statistics=[dict(row) for row in night.statistics.to_dict("records")],
+            picture=draw_thumbnail(downsample_hypnogram(night.hypnogram, most=480), Timeline.of(night)),
+        )
         for address, night in nights.items()
     ]
-    verdicts = Counter(night.verdict for night in nights.values())
+    return _write(rows, Path(path), statistics=statistics)
+
+
+def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *, statistics: int = 4) -> Path:
+    """Write the group page from results on disk.
+
+    Args:
+        summaries: `summary.json` of each night by its page.
+        path: File to write; its folder must exist.
+        statistics: How many sleep statistics to show: the first ones of the nights' tables.
+
+    Returns:
+        The path written.
+    """
     path = Path(path)
-    path.write_text(render("index.html", rows=rows, heads=names, verdicts=verdicts), encoding="utf-8")
+    rows = []
+    for page, summary in summaries.items():
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        rows.append(
+            _Row(
+                address=quote(Path(os.path.relpath(page, path.parent)).as_posix()),
+                identifier=content["identifier"],
+                simulated=content["simulated"],
+                verdict=content["verdict"],
+                stager=content["stager"],
+                duration=content["duration_s"],
+                statistics=content["statistics"],
+            )
+        )
+    return _write(rows, path, statistics=statistics)
+
+
+def _write(rows: list[_Row], path: Path, *, statistics: int) -> Path:
+    heads = _collect_names(rows)[:statistics]
+    verdicts = Counter(row.verdict for row in rows)
+    pictures = any(row.picture for row in rows)
+    path.write_text(
+        render("index.html", rows=rows, heads=heads, verdicts=verdicts, pictures=pictures), encoding="utf-8"
+    )
     return path
 
 
-def _find_statistic(statistics: pd.DataFrame, name: str) -> str:
-    if not len(statistics) or not (statistics["name"] == name).any():
-        return MISSING
-    row = statistics[statistics["name"] == name].iloc[0]
-    value = show(row["value"])
-    return value if value == MISSING else f"{value} {row['unit']}"
+def _collect_names(rows: Iterable[_Row]) -> list[str]:
+    return list(dict.fromkeys(str(statistic["name"]) for row in rows for statistic in row.statistics))
