@@ -38,8 +38,11 @@ def load(folder: Path, subject: str) -> Recording:
     Raises:
         SharpwaveError: If a file is missing or damaged.
     """
-    require_subject(subject, subjects(folder), dataset="mouse-fmri")
-    return _load_session(folder) if subject == SESSION else _load_transition(folder, subject)
+    if subject == SESSION and (folder / BOLD_FILE).is_file():
+        return _load_session(folder)
+    transitions = dict(_read_transitions(folder)) if (folder / TRANSITION_FILE).is_file() else {}
+    require_subject(subject, list(transitions), dataset="mouse-fmri")
+    return _load_transition(transitions[subject], subject)
 
 
 def _load_session(folder: Path) -> Recording:
@@ -64,8 +67,7 @@ def _load_session(folder: Path) -> Recording:
     )
 
 
-def _load_transition(folder: Path, subject: str) -> Recording:
-    rows = dict(_read_transitions(folder))[subject]
+def _load_transition(rows: list, subject: str) -> Recording:
     regions = tuple(str(row[0]).strip("'") for row in rows[1:])
     systems = [str(row[1]).strip("'") for row in rows[1:]]
     bold = _to_numbers([row[2:] for row in rows[1:]], TRANSITION_FILE).T

@@ -53,7 +53,9 @@ def load(folder: Path, subject: str) -> Recording:
     support = nap.IntervalSet(onsets, onsets + durations)
     joined = {cell: np.concatenate([np.empty(0), *pieces]) for cell, pieces in trains.items()}
     return Recording(
-        spikes=nap.TsGroup({cell: nap.Ts(times) for cell, times in joined.items()}, time_support=support),
+        spikes=nap.TsGroup(
+            {cell: nap.Ts(times, time_support=support) for cell, times in joined.items()}, time_support=support
+        ),
         events=pd.DataFrame({"onset": onsets, "duration": durations, "label": "candidate"}),
         subject=f"rat-ca1-events-{subject}",
         species="rat",

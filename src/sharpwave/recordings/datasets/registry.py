@@ -68,6 +68,7 @@ DATASETS: dict[str, Dataset] = {
                 "raw EEG exists only for wake and S3/S4 (except 022): which epochs are present tells their stage, "
                 "so presence must never be a feature",
                 "in 002 the entropies are missing exactly in S1, S2 and REM: they are left out",
+                "in all others, entropies are missing mostly in wake (up to 44 % of it, in 008): a gap is no feature",
                 "the amplitude unit is unknown: z-score, or scale to a known amplitude",
                 "stage 8 ('other') becomes unscored; S3 and S4 become N3",
             ),

@@ -20,6 +20,7 @@ EPOCH_LENGTH = 30.0
 RK_CODES = {0: 0, 1: 4, 2: 1, 3: 2, 4: 3, 5: 3}
 """UCDDB's codes (0 W, 1 REM, 2 S1, 3 S2, 4 S3, 5 S4) as 5-stage codes; 6, 7 and 8 are unscored."""
 ENTROPIES = ("approximate_entropy", "sample_entropy", "spectral_entropy")
+FEWEST_EPOCHS = 20
 KEYS = ("x", "scale", "epoch", "stage", "entropy", "fs")
 
 
@@ -43,48 +44,19 @@ def load(folder: Path, subject: str) -> Recording:
 
 
 def _load_compact(path: Path, subject: str) -> Recording:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in KEYS if key not in file.files]
-            data = {key: file[key] for key in KEYS if key not in missing}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        Exception,
-    ) as error:  # a damaged zip raises zlib's and zipfile's own
-        raise SharpwaveError(
-            "a readable .npz file", got=f"{path.name}: {error}", fix="copy or download it again"
-        ) from error
-    if missing:
-        raise SharpwaveError(
-            f"arrays {', '.join(KEYS)} in {path.name}",
-            got=f"no {', '.join(missing)}",
-            fix="use the data set's own files",
-        )
-    stages, epochs, rate = data["stage"], data["epoch"], float(data["fs"])
-    length = round(EPOCH_LENGTH * rate)
-    if data["x"].shape != (len(epochs), length) or (
-        len(epochs) and not 0 <= epochs.min() <= epochs.max() < len(stages)
-    ):
-        raise SharpwaveError(
-            f"{len(epochs)} epochs of {length} samples within a night of {len(stages)}",
-            got=f"samples of shape {data['x'].shape}",
-            fix="use the data set's own files",
-        )
-    eeg = np.full((len(stages), length), np.nan, dtype=np.float32)
-    eeg[epochs] = data["x"] * np.float32(data["scale"])
+    data = _read_arrays(path)
+    stages, rate = data["stage"], float(data["fs"])
     present = np.zeros(len(stages), dtype=bool)
-    present[epochs] = True
-    repairs = [f"EEG is missing in {(~present).sum()} of {len(stages)} epochs of 30 s; it is NaN there"] * bool(
-        (~present).any()
-    )
+    present[data["epoch"]] = True
+    eeg = np.full((len(stages), data["x"].shape[1]), np.nan, dtype=np.float32)
+    eeg[data["epoch"]] = data["x"] * np.float32(data["scale"])
     signals = {"EEG": Signal("EEG", eeg.reshape(-1), rate, MODALITIES["eeg"])}
-    absent: tuple[str, ...] = ()
+    repairs, absent = [], []
+    if not present.all():
+        repairs.append(f"EEG is missing in {(~present).sum()} of {len(stages)} epochs of 30 s; it is NaN there")
     entropy = np.asarray(data["entropy"], dtype=np.float32)
     if _missing_tells_stage(entropy, stages):
-        absent = ("entropy",)
+        absent.append("entropy")
         repairs.append("entropies are left out: they are missing in some stages only, so their absence tells the stage")
     else:
         signals["entropy"] = Signal("entropy", entropy, 1 / EPOCH_LENGTH, MODALITIES["features"], channels=ENTROPIES)
@@ -94,7 +66,7 @@ def _load_compact(path: Path, subject: str) -> Recording:
         subject=f"ucddb{subject}",
         species="human",
         source=f"ucddb/{subject}",
-        absent=absent,
+        absent=tuple(absent),
         repairs=tuple(repairs),
         metadata={
             "amplitude_unit": "unknown",
@@ -102,6 +74,33 @@ def _load_compact(path: Path, subject: str) -> Recording:
             "population": "adults referred for sleep apnoea",
         },
     )
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {key: file[key] for key in KEYS if key in file.files}
+    except Exception as error:  # a damaged archive raises zipfile's, zlib's or NumPy's own
+        raise SharpwaveError(
+            "a readable .npz file", got=f"{path.name}: {error}", fix="copy or download it again"
+        ) from error
+    missing = [key for key in KEYS if key not in data]
+    if missing:
+        raise SharpwaveError(
+            f"arrays {', '.join(KEYS)} in {path.name}",
+            got=f"no {', '.join(missing)}",
+            fix="use the data set's own files",
+        )
+    n_epochs, epochs = data["stage"].size, data["epoch"]
+    length = round(EPOCH_LENGTH * float(data["fs"]))
+    inside = epochs.size == 0 or 0 <= epochs.min() <= epochs.max() < n_epochs
+    if data["x"].shape != (epochs.size, length) or len(data["entropy"]) != n_epochs or not inside:
+        raise SharpwaveError(
+            f"{epochs.size} epochs of {length} samples within a night of {n_epochs}",
+            got=f"samples of shape {data['x'].shape}",
+            fix="use the data set's own files",
+        )
+    return data
 
 
 def _load_physionet(folder: Path, subject: str) -> Recording:
@@ -132,10 +131,11 @@ def _to_hypnogram(stages: np.ndarray) -> Hypnogram:
 
 
 def _missing_tells_stage(entropy: np.ndarray, stages: np.ndarray) -> bool:
-    """True where more than half of the epochs lack an entropy, and whole stages lack it (as in subject 002)."""
+    """True where one stage lacks nearly all its entropies and another nearly none (as in subject 002)."""
     missing = ~np.isfinite(entropy).all(axis=1)
-    shares = [missing[stages == stage].mean() for stage in np.unique(stages)]
-    return bool(missing.mean() > 0.5 and max(shares) > 0.95)
+    counts = {stage: int((stages == stage).sum()) for stage in RK_CODES}
+    shares = [missing[stages == stage].mean() for stage, count in counts.items() if count >= FEWEST_EPOCHS]
+    return bool(shares) and max(shares) > 0.95 and min(shares) < 0.5
 
 
 def _find_gaps(present: np.ndarray) -> list[tuple[float, float]]:

@@ -220,7 +220,7 @@ def _retyped(signal: Signal, name: str, unit: str, repairs: list[str]) -> Signal
 
 
 def _check_sidecar(recording: Recording, path: Path, metadata: dict[str, Any]) -> None:
-    sidecar = find_sidecar(path, "eeg.json")
+    sidecar = find_sidecar(path, f"{path.stem.rpartition('_')[2]}.json")
     if sidecar is None:
         return
     with guarded(sidecar, "a BIDS sidecar"):

@@ -34,6 +34,8 @@ LABELS = (
 )
 LONGEST_SESSION = 366 * 86_400.0
 MOST_ROWS = 10**8
+MOSTLY = 0.6
+"""Share of a table's labels that must be sleep stages for it to be a hypnogram."""
 
 
 def read_text_value(value: Any) -> str:
@@ -173,7 +175,7 @@ def choose_hypnogram(tables: dict[str, pd.DataFrame]) -> tuple[Hypnogram | None,
 
 def _name_stages(table: pd.DataFrame) -> list[str | None]:
     stages = [name_stage(label) if isinstance(label, str) else None for label in table["label"]]
-    if len(stages) and sum(stage is not None for stage in stages) < 0.8 * len(stages):
+    if len(stages) and sum(stage is not None for stage in stages) < MOSTLY * len(stages):
         return [None] * len(stages)
     if not {"N1", "N2"} & set(stages):  # in rodents slow-wave sleep is all of NREM sleep
         slow = [isinstance(label, str) and label.strip().upper() == "SWS" for label in table["label"]]

@@ -11,7 +11,7 @@ from sharpwave.errors import SharpwaveError
 
 TIME_NAMES = re.compile(
     r"(unix|epoch|start|end|event|local|utc|iso)?[ _]?(time|timestamp|time[ _]?stamp|datetime|date[ _]?time|date)"
-    r"([ _]?(utc|local|iso|unix|epoch|start|of day))?"
+    r"([ _]?\(?(utc|local|iso|unix|epoch|start|of day)\)?)?"
     r"[ _]?[\[(]?(s|sec|seconds|ms|us|ns|min|minutes|hours?|milliseconds)?[\])]?|t|ts",
     re.IGNORECASE,
 )

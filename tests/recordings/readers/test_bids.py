@@ -1,0 +1,122 @@
+"""BIDS nights: sidecars are found by inheritance and believed, and contradictions are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.files import BIDS_EPOCHS, write_small_bids
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.readers.bids import find_sidecar, list_bids_nights, read_bids
+
+
+def rewrite(path: Path, **columns: list) -> None:
+    pd.read_csv(path, sep="\t").assign(**columns).to_csv(path, sep="\t", index=False, na_rep="n/a")
+
+
+def sidecar(eeg: Path, suffix: str) -> Path:
+    return eeg.with_name(eeg.name.replace("_eeg.edf", f"_{suffix}"))
+
+
+def test_a_night_with_its_sidecars(tmp_path: Path) -> None:
+    recording = read_bids(write_small_bids(tmp_path))
+    assert {name: signal.modality.name for name, signal in recording.signals.items()} == {
+        "C4-M1": "eeg",
+        "E1": "eog",
+        "EMG chin": "emg",
+        "broken": "eeg",
+    }
+    assert recording.metadata["bad_channels"] == ["broken"]
+    assert recording.hypnogram.labels == list(BIDS_EPOCHS)
+    assert recording.events["label"].tolist() == ["lights off", "spindle"]
+    assert recording.events["onset"].tolist() == [1.5, 70.0]
+    assert (recording.subject, recording.metadata["age"], recording.metadata["sex"]) == ("01", 34, "F")
+    assert recording.metadata["power_line_hz"] == 50
+
+
+def test_nights_by_participant_and_session(tmp_path: Path) -> None:
+    first = write_small_bids(tmp_path)
+    second = write_small_bids(tmp_path, subject="02", session=None)
+    (tmp_path / "derivatives" / "sub-09" / "eeg").mkdir(parents=True)
+    (tmp_path / "derivatives" / "sub-09" / "eeg" / "sub-09_task-x_eeg.edf").touch()
+    assert list_bids_nights(tmp_path) == [first, second]
+    assert list_bids_nights(tmp_path, ["sub-02"]) == list_bids_nights(tmp_path, ["02"]) == [second]
+    assert list_bids_nights(tmp_path, sessions=["ses-1"]) == [first]
+    with pytest.raises(SharpwaveError, match=r"EEG of sub-03.*sub 01, 02"):
+        list_bids_nights(tmp_path, ["01", "03"])
+    with pytest.raises(SharpwaveError, match="one night in"):
+        read_bids(tmp_path)
+    assert read_bids(tmp_path / "sub-02").subject == "02"
+    with pytest.raises(SharpwaveError, match="a folder of a BIDS data set"):
+        list_bids_nights(tmp_path / "nowhere")
+
+
+def test_sidecars_are_inherited_from_above_the_nearest_first(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    sidecar(eeg, "channels.tsv").rename(tmp_path / "task-sleep_channels.tsv")
+    assert read_bids(eeg).metadata["bad_channels"] == ["broken"]
+    (tmp_path / "task-other_channels.tsv").write_text("name\ttype\n")
+    (tmp_path / "sub-01" / "sub-01_channels.tsv").write_text("name\ttype\tstatus\nE1\tEOG\tbad\n")
+    assert find_sidecar(eeg, "channels.tsv").name == "sub-01_channels.tsv"
+    assert read_bids(eeg).metadata["bad_channels"] == ["E1"]
+
+
+def test_stages_among_events_or_derivatives_are_found(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    hypnogram = sidecar(eeg, "hypnogram.tsv")
+    folder = tmp_path / "derivatives" / "scoring" / "sub-01" / "eeg"
+    folder.mkdir(parents=True)
+    moved = folder / "sub-01_ses-1_task-sleep_desc-expert_hypnogram.tsv"
+    hypnogram.rename(moved)
+    assert read_bids(eeg).hypnogram.labels == list(BIDS_EPOCHS)
+    moved.unlink()
+    stages = pd.DataFrame(
+        {
+            "onset": [0, 30, 60, 90],
+            "duration": 30,
+            "trial_type": [f"Sleep stage {name}" for name in ("W", "1", "2", "R")],
+        }
+    )
+    stages.to_csv(sidecar(eeg, "events.tsv"), sep="\t", index=False)
+    assert read_bids(eeg).hypnogram.labels == ["W", "N1", "N2", "R"]
+    sidecar(eeg, "events.tsv").unlink()
+    assert read_bids(eeg).hypnogram is None
+
+
+def test_types_of_the_table_win_over_unknown_names(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    rewrite(sidecar(eeg, "channels.tsv"), type=["EEG", "EOG", "EMG", "ECG"])
+    assert read_bids(eeg)["broken"].modality.name == "ecg"
+
+
+def test_channels_that_the_file_lacks_are_said(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    rewrite(sidecar(eeg, "channels.tsv"), name=["C4-M1", "E1", "EMG chin", "O2-M1"])
+    assert any("O2-M1" in repair for repair in read_bids(eeg).repairs)
+
+
+def test_sidecars_that_contradict_the_file_are_refused(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    content = json.loads(sidecar(eeg, "eeg.json").read_text())
+    sidecar(eeg, "eeg.json").write_text(json.dumps({**content, "SamplingFrequency": 256}))
+    with pytest.raises(SharpwaveError, match="SamplingFrequency 256"):
+        read_bids(eeg)
+    sidecar(eeg, "eeg.json").write_text(json.dumps({**content, "RecordingDuration": 60}))
+    with pytest.raises(SharpwaveError, match="to last 60 s"):
+        read_bids(eeg)
+    sidecar(eeg, "eeg.json").write_text("{")
+    with pytest.raises(SharpwaveError, match="a BIDS sidecar"):
+        read_bids(eeg)
+
+
+def test_tables_without_their_columns_are_refused(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    sidecar(eeg, "events.tsv").write_text("when\twhat\n1\tx\n")
+    with pytest.raises(SharpwaveError, match="a column 'onset'"):
+        read_bids(eeg)
+    sidecar(eeg, "channels.tsv").write_text("label\ttype\nC4\tEEG\n")
+    with pytest.raises(SharpwaveError, match="a column 'name'"):
+        read_bids(eeg)
