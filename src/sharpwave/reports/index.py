@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class _Row:
     verdict: str
     stager: str
     duration: float
-    statistics: list[dict[str, Any]]
+    statistics: Sequence[Mapping[Any, Any]]
     picture: Markup | str = ""
 
     @property
@@ -62,7 +62,7 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
             verdict=night.verdict,
             stager=night.stager,
             duration=night.duration,
-            statistics=[dict(row) for row in night.statistics.to_dict("records")],
+            statistics=night.statistics.to_dict("records"),
             picture=draw_thumbnail(downsample_hypnogram(night.hypnogram, most=480), Timeline.of(night)),
         )
         for address, night in nights.items()
