@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import sharpwave
 from tests.contracts.test_fuzz_readers import FORMATS, MEMORY_GROWTH, SECONDS_PER_FILE, fuzz
+
+import sharpwave
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_readers.json"
 

@@ -43,7 +43,7 @@ def name_stage(label: str, *, digits: bool = False) -> str | None:
         digits: Whether bare digits are Rechtschaffen & Kales stages; after "Stage" they always are.
     """
     text = unicodedata.normalize("NFKD", str(label)).encode("ascii", "ignore").decode().upper().strip()
-    bare = re.sub(r"^(SLEEP[ _-]*STAGE|STAGE|STADE|STADIUM|SLEEP[ _-](?=S\d))[ _:-]*", "", text)
+    bare = re.sub(r"^(SLEEP[ _-]*STAGE|STAGE|STADE|STADIUM|SLEEP[ _-](?=S\d|N\d|REM|MT|W))[ _:-]*", "", text)
     if bare in _DIGITS and (digits or bare != text):
         return _DIGITS[bare]
     if text in ("", "N/A"):

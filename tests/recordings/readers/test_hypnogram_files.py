@@ -6,7 +6,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import edfio
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from tests import electrophysiology_files as lab
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, Hypnogram
 from sharpwave.recordings.readers import fit_hypnogram, read_hypnogram, read_recording, read_scoring
+from sharpwave.recordings.readers.hypnogram_files import hypnogram_from_events
 
 
 def _write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -93,6 +96,21 @@ def test_two_scorers_in_one_file_are_refused(tmp_path: Path) -> None:
         read_hypnogram(_write(tmp_path / "a.tsv", "onset\tduration\tstage\n" + rows))
 
 
+def test_remlogic_preamble_and_its_events(tmp_path: Path) -> None:
+    text = (
+        "RemLogic Event Export\nPatient:\tX\n\nSleep Stage\tPosition\tTime [hh:mm:ss]\tEvent\tDuration[s]\tLocation\n"
+        "W\tUp\t23:59:30\tSLEEP-S0\t30\tC3\nS2\tUp\t00:00:00\tSLEEP-S2\t30\tC3\nS2\tUp\t00:00:05\tMCAP-A1\t4\tC3\n"
+        "R\tUp\t00:00:30\tSLEEP-REM\t30\tC3\n"
+    )
+    assert read_hypnogram(_write(tmp_path / "n1.txt", text)).labels == ["W", "N2", "R"]
+
+
+def test_domino_lines_of_time_and_stage(tmp_path: Path) -> None:
+    text = "Signal ID: SchlafProfil\nRate: 30 s\n\n23:59:30,000; Wach\n00:00:00,000; N1\n00:00:30,000; Rem\n"
+    scoring = read_scoring(_write(tmp_path / "p.txt", text), start=datetime(2020, 1, 1, 23, 59, 0))
+    assert (scoring.hypnogram.labels, scoring.hypnogram.start) == (["W", "N1", "R"], 30)
+
+
 def test_numbered_epochs(tmp_path: Path) -> None:
     assert read_hypnogram(_write(tmp_path / "a.csv", "epoch,stage\n1,W\n2,N1\n3,N1\n")).labels == ["W", "N1", "N1"]
     assert read_hypnogram(_write(tmp_path / "b.txt", "0 W\n1 R\n")).labels == ["W", "R"]
@@ -103,6 +121,21 @@ def test_edf_annotations(tmp_path: Path) -> None:
     assert read_hypnogram(path).labels == list(lab.STAGES)
     with pytest.raises(SharpwaveError, match="sleep stages among the annotations"):
         read_hypnogram(lab.write_edf(tmp_path / "n.edf"))
+
+
+def test_file_of_annotations_alone(tmp_path: Path) -> None:
+    marks = [edfio.EdfAnnotation(30 * i, 30, f"Sleep stage {stage}") for i, stage in enumerate("W123R")]
+    edfio.Edf([], annotations=marks).write(tmp_path / "h.edf")
+    assert read_hypnogram(tmp_path / "h.edf").labels == ["W", "N1", "N2", "N3", "R"]
+
+
+def test_heart_beats_are_no_hypnogram() -> None:
+    beats = pd.DataFrame({"onset": np.arange(50.0), "duration": 0.0, "label": "R"})
+    assert hypnogram_from_events(beats) is None
+    stages = pd.DataFrame({"onset": [0.0, 30.0], "duration": 30.0, "label": ["W", "R"]})
+    found = hypnogram_from_events(stages)
+    assert found is not None
+    assert found[0].labels == ["W", "R"]
 
 
 def test_per_second_labels(tmp_path: Path) -> None:
@@ -165,9 +198,10 @@ def test_fit_refuses_what_does_not_belong_together() -> None:
 
 
 def test_fit_of_a_scoring_with_its_own_clock() -> None:
-    fitted, _ = fit_hypnogram(_night(4, start=60), 300.0, placed=True)
-    assert fitted.start == 60
-    assert fitted.stages.tolist() == [2] * 4 + [-1] * 4
+    fitted, repairs = fit_hypnogram(_night(4, start=75), 300.0, placed=True)
+    assert fitted.start == 15
+    assert fitted.stages.tolist() == [-1] * 2 + [2] * 4 + [-1] * 3
+    assert "begins 60 s into the recording" in repairs[0]
     with pytest.raises(SharpwaveError, match="check that the files belong together"):
         fit_hypnogram(_night(4, start=600), 300.0, placed=True)
 

@@ -44,6 +44,15 @@ def test_brainvision_and_eeglab(write, name: str, tmp_path: Path) -> None:
     assert 1e-5 < recording["C4"].read().std() < 3e-5
 
 
+@pytest.mark.parametrize(("write", "name"), [(lab.write_eeglab, "a.set"), (lab.write_fif, "a_raw.fif")])
+def test_unit_is_that_of_the_stored_numbers(write, name: str, tmp_path: Path) -> None:
+    stored = {"a.set": "uV", "a_raw.fif": "V"}[name]
+    path = write(tmp_path / name)
+    plain = next(iter(read_recording(path).signals.values())).read()
+    stated = next(iter(read_recording(path, unit=stored).signals.values())).read()
+    np.testing.assert_allclose(stated, plain, rtol=1e-5)
+
+
 def test_missing_companion_is_named(tmp_path: Path) -> None:
     path = lab.write_brainvision(tmp_path / "a.vhdr")
     (tmp_path / "a.eeg").unlink()

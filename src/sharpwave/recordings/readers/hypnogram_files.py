@@ -16,7 +16,8 @@ from sharpwave.recordings.readers.clock import compute_offset
 from sharpwave.recordings.readers.epochs import fill_epochs
 from sharpwave.recordings.readers.guard import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_lines import read_json, read_lines
-from sharpwave.recordings.readers.hypnogram_tables import is_table, read_table, stage_column
+from sharpwave.recordings.readers.hypnogram_shapes import find_table, stage_column
+from sharpwave.recordings.readers.hypnogram_tables import read_table
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.readers.text import read_text
 from sharpwave.recordings.stage_labels import name_stage
@@ -68,8 +69,8 @@ def read_scoring(
             text = read_text(path)
             if path.suffix.lower() == ".json":
                 scoring = read_json(text, path, epoch_length=epoch_length, convention=convention, duration=duration)
-            elif is_table(text):
-                scoring = read_table(text, path, epoch_length=epoch_length, convention=convention)
+            elif (table := find_table(text)) is not None:
+                scoring = read_table(table, path, epoch_length=epoch_length, convention=convention)
             else:
                 scoring = read_lines(
                     stage_column(text) or text,
@@ -90,6 +91,8 @@ def hypnogram_from_events(
 ) -> tuple[Hypnogram, list[str]] | None:
     """The hypnogram among annotations ("Sleep stage W" and so on), with repairs; None where there is none.
 
+    Bare names ("W", "N2") count only where there are several of them and they last: "R" alone may be the heart's R.
+
     Args:
         events: Columns onset, duration (s), label.
         epoch_length: Seconds; found from the annotations if None.
@@ -103,13 +106,15 @@ def hypnogram_from_events(
         return None
     onset = events["onset"].to_numpy(dtype=float)[rows]
     duration = events["duration"].to_numpy(dtype=float)[rows]
+    if not any(prefixed) and (len({names[index] for index in rows}) < 2 or not np.nanmedian(duration) >= 1):
+        return None
     return fill_epochs(onset, duration, [str(names[index]) for index in rows], epoch_length=epoch_length)
 
 
 def fit_hypnogram(
     hypnogram: Hypnogram, duration: float, *, tolerance: float | None = None, placed: bool = False
 ) -> tuple[Hypnogram, list[str]]:
-    """Make a hypnogram cover a recording: whole epochs within it, unscored where the scoring ends early.
+    """Make a hypnogram cover a recording: whole epochs within it, unscored where the scoring begins late or ends early.
 
     Args:
         hypnogram: As read.
@@ -140,6 +145,10 @@ def fit_hypnogram(
     n_cut = len(hypnogram) - len(fitted)
     if n_cut:
         repairs.append(f"the scoring reaches beyond the recording: {n_cut} epochs were cut")
+    n_before = int(fitted.start / epoch + 1e-6)
+    if n_before > 0:
+        fitted = _extended(fitted, n_before, before=True)
+        repairs.append(f"the scoring begins {n_before * epoch:g} s into the recording: {n_before} epochs are unscored")
     n_missing = int((duration - fitted.end) / epoch + 1e-6)
     if n_missing > 0:
         fitted = _extended(fitted, n_missing)
@@ -149,12 +158,16 @@ def fit_hypnogram(
     return fitted, repairs
 
 
-def _extended(hypnogram: Hypnogram, n_epochs: int) -> Hypnogram:
-    stages = np.r_[hypnogram.stages, np.full(n_epochs, UNSCORED, dtype=np.int8)]
+def _extended(hypnogram: Hypnogram, n_epochs: int, *, before: bool = False) -> Hypnogram:
+    """With unscored epochs after its end, or before its start."""
+    width = (n_epochs, 0) if before else (0, n_epochs)
     soft = hypnogram.probabilities
-    if soft is not None:
-        soft = np.vstack([soft, np.full((n_epochs, hypnogram.n_stages), np.nan)])
-    return replace(hypnogram, stages=stages, probabilities=soft)
+    return replace(
+        hypnogram,
+        stages=np.pad(hypnogram.stages, width, constant_values=UNSCORED),
+        start=hypnogram.start - n_epochs * hypnogram.epoch_length if before else hypnogram.start,
+        probabilities=None if soft is None else np.pad(soft, (width, (0, 0)), constant_values=np.nan),
+    )
 
 
 def _from_edf(path: Path, epoch_length: float | None) -> Scoring:

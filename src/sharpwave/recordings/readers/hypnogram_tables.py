@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,47 +14,11 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS
 from sharpwave.recordings.readers.clock import parse_times
 from sharpwave.recordings.readers.epochs import fill_epochs
+from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.stage_labels import name_stage, names_of_codes
 
-_HEADERS: dict[str, str] = {
-    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
-    "|startzeit|beginn|inicio|inizio",
-    "end": "end|end time|stop|stop time|heure de fin|fin|endzeit|ende|fine",
-    "duration": "duration|length|duree|dauer|duracion|durata",
-    "label": "stage|sleep stage|stages|hypnogram|stade|schlafstadium|label|event|evenement|ereignis|evento|description"
-    "|annotation|trial type|name|type|score|value",
-}
-"""Role → headers, without accents, units and underscores; the first one present is taken."""
-
 _PROBABILITY = re.compile(r"p[ _](.+)", re.IGNORECASE)
-
-
-def is_table(text: str) -> bool:
-    """Whether the first line of a text is a header that names a column of stages and one of times."""
-    lines = [line for line in text.split("\n", 20)[:20] if line.strip() and not line.startswith("#")]
-    if not lines:
-        return False
-    columns = _columns(next(csv.reader([lines[0]], delimiter=_delimiter(lines[0]))))
-    return "label" in columns and "onset" in columns
-
-
-def stage_column(text: str) -> str | None:
-    """The stages of a two-column list (epoch number, stage), one a line, with its comments; None if it is not one."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    comments = [line for line in lines if line.startswith("#")]
-    rows = [
-        [cell.strip() for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
-        for line in lines
-        if not line.startswith("#")
-    ]
-    if rows and len(rows[0]) == 2 and _plain(rows[0][0]) in ("epoch", "epochs", "number", "index", "n"):
-        rows = rows[1:]
-    if not rows or any(len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[0]) for row in rows):
-        return None
-    if any(int(later[0]) - int(earlier[0]) != 1 for earlier, later in pairwise(rows)):
-        return None
-    return "\n".join([*comments, *(row[1] for row in rows)])
 
 
 def read_table(
@@ -65,7 +27,7 @@ def read_table(
     """Read a table of scored intervals; rows that name no stage (arousals, respiratory events) are passed over.
 
     Args:
-        text: The file's text.
+        text: From its header row on, see `find_table`.
         path: For messages.
         epoch_length: Seconds; found from the rows if None.
         convention: Meaning of integer stages.
@@ -73,10 +35,11 @@ def read_table(
     Raises:
         SharpwaveError: If no row names a stage, or times cannot be read.
     """
-    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
-    rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=_delimiter(lines[0])))
+    rows = list(csv.reader(io.StringIO(text), delimiter=find_delimiter(text.partition("\n")[0])))
     header, rows = rows[0], [row for row in rows[1:] if not _is_units(row)]
-    columns = _columns(header)
+    columns = find_columns(header)
+    if "event" in columns and any(_cell(row, columns["event"]).upper().startswith("SLEEP-") for row in rows):
+        columns["label"] = columns["event"]  # RemLogic repeats the current stage beside every event
     names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
     times, clock, dated = parse_times([_cell(rows[index], columns["onset"]) for index in kept])
     readable = np.isfinite(times)
@@ -100,25 +63,6 @@ def read_table(
         probabilities=_probabilities(header, rows),
     )
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*repairs, *filled))
-
-
-def _columns(header: Sequence[str]) -> dict[str, int]:
-    keys = [_plain(name) for name in header]
-    found = {}
-    for role, aliases in _HEADERS.items():
-        positions = [keys.index(alias) for alias in aliases.split("|") if alias in keys]
-        if positions:
-            found[role] = positions[0]
-    return found
-
-
-def _plain(name: str) -> str:
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"\s+", " ", re.sub(r"[\[(].*?[\])]", "", text).replace("_", " ")).strip()
-
-
-def _delimiter(line: str) -> str:
-    return max("\t,;", key=line.count)
 
 
 def _is_units(row: Sequence[str]) -> bool:

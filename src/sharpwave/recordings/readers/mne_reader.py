@@ -94,7 +94,8 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
             f"samples in {path.name}", got=f"{raw.n_times} of {len(raw.ch_names)} channels", fix="export it again"
         )
     rate = float(raw.info["sfreq"])
-    factor = 1.0 if options["unit"] is None else 1e6  # MNE took unlabelled numbers for µV; hand them back as numbers
+    assumed = options["unit"] is not None and path.suffix.lower() == ".set"
+    factor = 1e6 if assumed else 1.0  # MNE takes EEGLAB's numbers for µV; where a unit is stated they are numbers again
     kinds = raw.get_channel_types()
     overrides = _with_types(raw.ch_names, kinds, options["overrides"] or {})
     channels = [
