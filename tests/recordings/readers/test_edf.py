@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 import edfio
@@ -112,6 +112,22 @@ def test_gap_of_a_discontinuous_file_is_declared_and_keeps_its_times(tmp_path: P
     assert any("1 gaps of 30 s" in repair for repair in recording.repairs)
     assert signal.read(29, 61).size == 2 * 128
     assert signal.end == pytest.approx(90)
+
+
+def test_start_within_a_second(tmp_path: Path) -> None:
+    signal = edfio.EdfSignal(
+        lab.make_samples()[0], 128, label="Cz", physical_dimension="uV", physical_range=(-200, 200)
+    )
+    edfio.Edf(
+        [signal],
+        recording=edfio.Recording(startdate=date(2020, 3, 1)),
+        starttime=time(22, 30, 15, 500_000),
+        annotations=[edfio.EdfAnnotation(4, 1, "spindle")],
+        data_record_duration=1,
+    ).write(tmp_path / "a.edf")
+    recording = read_edf(tmp_path / "a.edf")
+    assert recording.start == datetime(2020, 3, 1, 22, 30, 15, 500_000)
+    assert recording.events["onset"].tolist() == [4.0]
 
 
 def test_duplicate_labels_keep_their_own_names(tmp_path: Path) -> None:

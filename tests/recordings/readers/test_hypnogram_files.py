@@ -130,8 +130,9 @@ def test_file_of_annotations_alone(tmp_path: Path) -> None:
 
 
 def test_heart_beats_are_no_hypnogram() -> None:
-    beats = pd.DataFrame({"onset": np.arange(50.0), "duration": 0.0, "label": "R"})
-    assert hypnogram_from_events(beats) is None
+    for duration in (0.0, 1.0):
+        beats = pd.DataFrame({"onset": np.arange(50.0), "duration": duration, "label": "R"})
+        assert hypnogram_from_events(beats) is None
     stages = pd.DataFrame({"onset": [0.0, 30.0], "duration": 30.0, "label": ["W", "R"]})
     found = hypnogram_from_events(stages)
     assert found is not None
