@@ -82,8 +82,10 @@ class SpindleSettings:
 
 PRESETS = {
     "default": SpindleSettings(),
+    "tuned": SpindleSettings(relative_power=0.1, correlation=0.5, rms=3.0, duration=(0.3, 2.5)),
 }
-"""`default` is YASA's."""
+"""`default` is YASA's. `tuned` are thresholds chosen on the DREAMS excerpts (Devuyst et al. 2011) against the union of two
+experts: they find weaker and shorter spindles too; what to expect on other people is in docs/signals.md."""
 
 
 def detect_spindles(

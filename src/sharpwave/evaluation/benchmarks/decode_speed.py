@@ -1,0 +1,102 @@
+"""`sharpwave benchmark decode-speed`: stages, spindles and slow waves of one night, beside YASA on the same machine.
+
+Each run is a fresh process that opens the same file (a NumPy array on disk: EEG, EOG, EMG) and gives the same outputs;
+YASA and sharpwave take turns. "cold" counts imports and compilation, "warm" is the same work once more in that process.
+Peak memory is the process's own maximum resident size.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpwave.evaluation.benchmarks.night_files import CHANNELS, write_night
+
+HOURS = 8.0
+RATE = 256.0
+
+Row = dict[str, Any]
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """Time both on `seeds` simulated nights of 8 h at 256 Hz.
+
+    Args:
+        data: Not used: the night is simulated.
+        seeds: Number of nights; each is run once by either, in turn.
+        train: Not used.
+
+    Returns:
+        Configuration and rows.
+    """
+    results: dict[str, list[dict[str, Any]]] = {"yasa": [], "sharpwave": []}
+    agreements = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(seeds):
+            path = write_night(
+                Path(folder) / f"night-{seed}.npy", hours=HOURS, rate=RATE, rng=np.random.default_rng(seed)
+            )
+            pair = {method: run_once(method, path) for method in results}
+            path.unlink()
+            agreements.append(compare(pair["yasa"], pair["sharpwave"]))
+            for method, result in pair.items():
+                results[method].append(result)
+    rows = [
+        _to_row(method, metric, [run[metric] for run in runs])
+        for method, runs in results.items()
+        for metric in ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s", "peak_mb")
+    ]
+    for metric in ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s", "peak_mb"):
+        ratios = [
+            ours[metric] / theirs[metric] for ours, theirs in zip(results["sharpwave"], results["yasa"], strict=True)
+        ]
+        rows.append(_to_row("sharpwave / yasa", f"{metric}_ratio", ratios))
+    rows += [_to_row("sharpwave / yasa", name, [each[name] for each in agreements]) for name in agreements[0]]
+    config = {
+        "hours": HOURS,
+        "rate_hz": RATE,
+        "channels": list(CHANNELS),
+        "nights": seeds,
+        "outputs": ["stages", "spindles", "slow waves"],
+        "yasa": version("yasa"),
+        "interval": "smallest and largest of the nights",
+    }
+    return config, rows
+
+
+def run_once(method: str, path: Path) -> dict[str, Any]:
+    """One method in a fresh process: seconds, memory and outputs."""
+    command = [sys.executable, "-W", "ignore", "-m", "sharpwave.evaluation.benchmarks.decode_once", method, str(path)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def compare(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+    """How far the outputs agree."""
+    agreement = {"stages_equal": float(np.mean(np.array(theirs["stages"]) == np.array(ours["stages"])))}
+    for kind in ("spindles", "slow_waves"):
+        a, b = np.array(theirs[kind]), np.array(ours[kind])
+        agreement[f"{kind}_yasa"], agreement[f"{kind}_sharpwave"] = float(a.size), float(b.size)
+        nearest = np.abs(a[:, None] - b).min(axis=1) if a.size and b.size else np.full(a.size, np.inf)
+        agreement[f"{kind}_within_10_ms"] = float(np.mean(nearest < 0.01)) if a.size else float("nan")
+    return agreement
+
+
+def _to_row(method: str, metric: str, values: list[float]) -> Row:
+    return {
+        "data": "simulated",
+        "setting": f"{HOURS:g} h, {RATE:g} Hz, EEG+EOG+EMG",
+        "method": method,
+        "metric": metric,
+        "value": float(np.mean(values)),
+        "low": float(np.min(values)),
+        "high": float(np.max(values)),
+        "n": len(values),
+    }
