@@ -120,7 +120,7 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
         ),
         agreement=pd.DataFrame(
             {
-                "metric": ["accuracy", "κ", "macro-F1"],
+                "metric": ["accuracy", "kappa", "macro_f1"],
                 "value": [0.871, 0.82, 0.79],
                 "low": [0.85, 0.79, 0.76],
                 "high": [0.89, 0.85, 0.82],
@@ -162,7 +162,7 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
         statistics=pd.DataFrame(
             [
                 (
-                    "Total sleep time",
+                    "total_sleep_time",
                     402.5,
                     "min",
                     391.0,
@@ -170,11 +170,11 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
                     49.0,
                     "Minutes in N1, N2, N3 or REM, lights off to lights on.",
                 ),
-                ("Sleep-onset latency", 11.5, "min", 9.0, 14.5, 4.0, "Lights off to the first epoch of any sleep."),
-                ("REM latency", 78.0, "min", 74.5, 101.0, 33.0, "Sleep onset to the first REM epoch."),
-                ("Wake after sleep onset", 38.0, "min", 31.5, 46.0, 17.0, "Wake between sleep onset and lights on."),
+                ("sleep_latency", 11.5, "min", 9.0, 14.5, 4.0, "Lights off to the first epoch of any sleep."),
+                ("rem_latency", 78.0, "min", 74.5, 101.0, 33.0, "Sleep onset to the first REM epoch."),
+                ("wake_after_sleep_onset", 38.0, "min", 31.5, 46.0, 17.0, "Wake between sleep onset and lights on."),
                 (
-                    "Sleep efficiency",
+                    "sleep_efficiency",
                     86.2,
                     "%",
                     83.9,
@@ -185,9 +185,9 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
                 ("N1", 24.5, "min", 18.0, 33.0, 29.0, "Minutes in N1."),
                 ("N2", 196.0, "min", 184.5, 207.0, 52.0, "Minutes in N2."),
                 ("N3", 91.5, "min", 84.0, 101.0, 42.0, "Minutes in N3."),
-                ("REM", 90.5, "min", 83.5, 97.0, 18.0, "Minutes in REM."),
+                ("R", 90.5, "min", 83.5, 97.0, 18.0, "Minutes in REM."),
                 (
-                    "Arousal index",
+                    "arousal_index",
                     np.nan,
                     "per hour",
                     np.nan,

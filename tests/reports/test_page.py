@@ -18,6 +18,7 @@ import pytest
 
 from sharpwave.recordings import Hypnogram
 from sharpwave.reports import DecodedNight, page, write_report
+from sharpwave.reports.formats import show_name
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 SVG_LEAVES = {"rect", "line", "path", "circle", "image"}
@@ -140,7 +141,7 @@ def test_numbers_are_the_inputs(night: DecodedNight, tmp_path: Path) -> None:
     for row in page_read.rows:
         rows.setdefault(row[0], row[1:])
     for row in night.statistics.to_dict("records"):
-        value, unit, interval, spread, definition = rows[row["name"]]
+        value, unit, interval, spread, definition = rows[show_name(row["name"])]
         if np.isnan(row["value"]):
             assert (value, interval, spread) == ("–", "–", "–")
             continue
@@ -181,7 +182,9 @@ def test_figures_have_words_for_who_cannot_see_them(night: DecodedNight, tmp_pat
 
 def test_four_questions_are_answered_for_each_figure(night: DecodedNight, tmp_path: Path) -> None:
     _, page_read = read(night, tmp_path)
-    assert page_read.text.count("What is shown") == page_read.text.count("What to do") == 5
+    assert (
+        page_read.text.count("What is shown") == page_read.text.count("What to do") == 6
+    )  # the night's twice: screen, paper
 
 
 def test_absent_things_are_named(tmp_path: Path, minimal: DecodedNight) -> None:
@@ -218,3 +221,12 @@ def test_hypnogram_without_clock_counts_from_the_start(tmp_path: Path, minimal: 
     said = read(late, tmp_path)[1].text
     assert "2 h 0 min, clock time unknown" in said
     assert "1:30 h" in said
+
+
+def test_loss_saved_stands_with_its_interval(night: DecodedNight, tmp_path: Path) -> None:
+    gains = {"log_loss_gain": [0.031, 0.02, 0.01, 0.0], "gain_low": [0.02, 0.01, -0.01, 0.0], "gain_high": 0.04}
+    richer = replace(night, forecast_skill=night.forecast_skill.assign(**gains))
+    rows = {row[0]: row for row in read(richer, tmp_path)[1].rows}
+    assert rows["LightGBM, stage history"][-1] == "0.031 (0.020 to 0.040)"
+    assert rows["Persistence"][-1] == "–"
+    assert "gain low" not in rows["method"]

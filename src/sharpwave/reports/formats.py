@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS
+
 MISSING = "–"
 
 
@@ -47,6 +49,25 @@ def show_interval(low: Any, high: Any, *, like: Iterable[Any] = ()) -> str:
     beside = [low, high, *like]
     low, high = show(low, like=beside), show(high, like=beside)
     return MISSING if MISSING in (low, high) else f"{low} to {high}"
+
+
+_WORDS = {"kappa": "κ", "macro_f1": "macro-F1", "auprc": "AUPRC", "auroc": "AUROC"}
+
+
+def show_name(name: str) -> str:
+    """A name from a table as a reader would write it.
+
+    >>> show_name("rem_latency"), show_name("R_share"), show_name("N2"), show_name("kappa")
+    ('REM latency', 'REM, share', 'N2', 'κ')
+    """
+    if name in _WORDS:
+        return _WORDS[name]
+    stem = name.removesuffix("_share")
+    if stem in STAGE_COLOURS:
+        return STAGE_WORDS.get(stem, stem) + (", share" if stem != name else "")
+    words = name.replace("_", " ")
+    words = "REM" + words[3:] if words.startswith("rem ") else words
+    return words[:1].upper() + words[1:]
 
 
 def show_duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from sharpwave.reports.downsample import downsample_hypnogram
-from sharpwave.reports.formats import MISSING, show, show_duration
+from sharpwave.reports.formats import MISSING, show, show_duration, show_name
 from sharpwave.reports.night import DecodedNight
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
@@ -103,9 +103,8 @@ def _write(rows: list[_Row], path: Path, *, statistics: int) -> Path:
     heads = _collect_names(rows)[:statistics]
     verdicts = Counter(row.verdict for row in rows)
     pictures = any(row.picture for row in rows)
-    path.write_text(
-        render("index.html", rows=rows, heads=heads, verdicts=verdicts, pictures=pictures), encoding="utf-8"
-    )
+    content = render("index.html", rows=rows, heads=heads, show_name=show_name, verdicts=verdicts, pictures=pictures)
+    path.write_text(content, encoding="utf-8")
     return path
 
 

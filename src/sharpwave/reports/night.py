@@ -56,7 +56,8 @@ def _empty() -> pd.DataFrame:
 class DecodedNight:
     """One decoded night. Times are seconds from the start of the recording; shares and probabilities are 0 to 1.
 
-    Tables may be empty; then their section says so. Columns in brackets are optional.
+    Tables may be empty; then their section says so. Columns in brackets are optional. `low` and `high` are a 95 %
+    interval, but 80 % in `statistics`.
 
     Attributes:
         identifier: Short name of the night; also the page's title.
@@ -89,7 +90,7 @@ class DecodedNight:
             NaN where undefined.
         forecast: onset of the epoch forecast from, p_change of a change in the next epoch,
             [p_<stage>, persistence_p_change, markov_p_change].
-        forecast_skill: method, [auprc, low, high, log_loss, brier, n, reference].
+        forecast_skill: method, [auprc, low, high, log_loss, brier, n, reference, log_loss_gain, gain_low, gain_high].
         forecast_note: One sentence: what the forecast is worth; "no better than persistence" is allowed.
         reliability: predicted, observed (mean per bin), n, [low, high].
         reactivations: content, count, [shuffle_z, p, effect, low, high, n, claim].

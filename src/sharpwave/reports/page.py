@@ -14,7 +14,7 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.embedded import encode_downloads, encode_live
-from sharpwave.reports.formats import show
+from sharpwave.reports.formats import MISSING, show, show_interval, show_name
 from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
@@ -67,8 +67,8 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "explanations": explanations.EXPLANATIONS,
         "statistics": _tabulate_statistics(night),
         "by_hour": tables.tabulate_stages(night, line) if len(night.hypnogram) else None,
-        "evidence": tables.arrange(night.stager_evidence),
-        "agreement": tables.arrange(night.agreement),
+        "evidence": tables.arrange(_name_metrics(night.stager_evidence)),
+        "agreement": tables.arrange(_name_metrics(night.agreement)),
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "forecast": _compose_forecast(night, drawn, line),
         "event_summary": tables.arrange(night.event_summary, _HEADS | {"per_minute": "per minute"}),
@@ -119,7 +119,14 @@ def _tabulate_statistics(night: DecodedNight) -> tables.Table:
     order = ["name", "value", "unit", "low", "high", "scorer_spread", "age_band"]
     known = [column for column in order if column in night.statistics]
     others = [column for column in night.statistics if column not in (*order, "definition")]
-    return tables.arrange(night.statistics[[*known, *others, "definition"]] if known else night.statistics, _HEADS)
+    if not known:
+        return tables.arrange(night.statistics)
+    frame = night.statistics[[*known, *others, "definition"]]
+    return tables.arrange(frame.assign(name=[show_name(str(name)) for name in frame["name"]]), _HEADS)
+
+
+def _name_metrics(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(metric=[show_name(str(name)) for name in table["metric"]]) if len(table) else table
 
 
 def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:
@@ -140,12 +147,24 @@ def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> 
         "axis": tracks.draw_axis(line, marks={}),
         "summary": summary,
         "markov": "markov_p_change" in night.forecast,
-        "skill": tables.arrange(skill, {"auprc": "AUPRC", "brier": "Brier", "log_loss": "log loss"}),
+        "skill": tables.arrange(_join_gain(skill), {"auprc": "AUPRC", "brier": "Brier"}),
         "skill_chart": skill_chart,
         "reference": metric is not None and "reference" in skill and skill["reference"].notna().any(),
         "reliability": tables.arrange(reliability),
         "reliability_chart": reliability_chart,
     }
+
+
+def _join_gain(skill: pd.DataFrame) -> pd.DataFrame:
+    """The log-loss saved against persistence and its interval, in one column."""
+    if not {"log_loss_gain", "gain_low", "gain_high"} <= set(skill.columns):
+        return skill
+    rows = skill[["log_loss_gain", "gain_low", "gain_high"]].itertuples(index=False)
+    saved = [
+        f"{show(gain, like=[low, high])} ({show_interval(low, high, like=[gain])})" if gain else MISSING
+        for gain, low, high in rows
+    ]
+    return skill.drop(columns=["log_loss_gain", "gain_low", "gain_high"]).assign(log_loss_saved=saved)
 
 
 def _draw_distributions(night: DecodedNight, *, fewest: int = 20, most: int = 4) -> list[Markup]:

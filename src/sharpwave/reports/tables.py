@@ -40,11 +40,11 @@ def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: i
     estimate = next((column for column in _ESTIMATES if column in columns), None) if interval else None
     titles, cells, numeric = [], [], []
     for column in columns:
-        titles.append(heads.get(column, column.replace("_", " ")))
+        titles.append(heads.get(column) or _title(column))
         numeric.append(bool(pd.api.types.is_numeric_dtype(frame[column])))
         cells.append(_show_column(frame, column, beside=["low", "high"] if column == estimate else []))
         if interval and column == _place_interval(columns, estimate):
-            titles.append(heads.get("interval", "interval"))
+            titles.append(heads.get("interval", "95 % interval"))
             numeric.append(True)
             beside = frame[estimate] if estimate else frame["low"]
             ends = zip(frame["low"], frame["high"], beside, strict=True)
@@ -54,6 +54,15 @@ def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: i
 
 _ESTIMATES = ("value", "effect", "auprc", "observed", "usable_fraction")
 """Columns that an interval may belong to, the first one present."""
+
+
+def _is_blank(column: pd.Series) -> pd.Series:
+    return column.isna() | (column.astype(object) == "")
+
+
+def _title(column: str) -> str:
+    unit = ", µV" if column.endswith("_uv") else ""
+    return column.removesuffix("_uv").replace("_", " ") + unit
 
 
 def _show_column(frame: pd.DataFrame, column: str, *, beside: list[str]) -> list[str]:
