@@ -10,7 +10,8 @@ import pytest
 from tests.files import BIDS_EPOCHS, write_small_bids
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.readers.bids import find_sidecar, list_bids_nights, read_bids
+from sharpwave.recordings.readers.bids import list_bids_nights, read_bids
+from sharpwave.recordings.readers.bids_layout import find_sidecar
 
 
 def rewrite(path: Path, **columns: list) -> None:

@@ -1,13 +1,9 @@
-"""BIDS nights: an EEG file with what its sidecars say about channels, events, stages and the participant.
-
-Sidecars are found by the inheritance principle (BIDS 1.10): the nearest file upwards whose entities all match.
-"""
+"""BIDS nights: an EEG file with what its sidecars say about channels, events, stages and the participant."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +14,17 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.readers.bids_layout import (
+    find_derivative,
+    find_root,
+    find_sidecar,
+    list_bids_nights,
+    parse_entities,
+)
 from sharpwave.recordings.readers.guard import guarded
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_length, convert_unit
 
-EEG_FORMATS = (".edf", ".bdf", ".vhdr", ".set", ".fif")
 TYPES = {
     "EEG": "eeg",
     "EOG": "eog",
@@ -83,7 +85,7 @@ def read_bids(
     if events is None:
         events = recording.events
     hypnogram = _read_stages(path, recording, events, repairs)
-    entities = _entities(path)
+    entities = parse_entities(path)
     return replace(
         recording,
         signals=signals,
@@ -95,65 +97,6 @@ def read_bids(
         repairs=tuple(repairs),
         metadata=metadata,
     )
-
-
-def list_bids_nights(
-    root: str | Path, participants: Sequence[str] | None = None, sessions: Sequence[str] | None = None
-) -> list[Path]:
-    """EEG files of a BIDS data set, in order.
-
-    Args:
-        root: The data set's folder, or one inside it.
-        participants: Keep only these, as "01" or "sub-01".
-        sessions: Keep only these, as "1" or "ses-1".
-
-    Raises:
-        SharpwaveError: If the folder does not exist, or a named participant or session has no EEG.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise SharpwaveError("a folder of a BIDS data set", got=str(root), fix="check the path")
-    files = [path for path in root.rglob("*_eeg.*") if path.suffix.lower() in EEG_FORMATS]
-    files = sorted(path for path in files if "derivatives" not in path.relative_to(root).parts)
-    for entity, wanted in (("sub", participants), ("ses", sessions)):
-        if wanted:
-            names = {str(name).removeprefix(f"{entity}-") for name in wanted}
-            there = {_entities(path).get(entity, "") for path in files}
-            if names - there:
-                raise SharpwaveError(
-                    f"EEG of {entity}-{sorted(names - there)[0]} in {root.name}",
-                    got=f"{entity} {', '.join(sorted(there)[:10]) or '(none)'}",
-                    fix="check the name, and that the files end in _eeg.edf, .bdf, .vhdr, .set or .fif",
-                )
-            files = [path for path in files if _entities(path).get(entity, "") in names]
-    return files
-
-
-def find_sidecar(path: Path, suffix: str) -> Path | None:
-    """The sidecar that applies to a file: `suffix` is such as "channels.tsv".
-
-    Searched from the file's folder up to the data set's, for a file whose entities are all the file's own.
-    """
-    own = _entities(path)
-    for folder in [path.parent, *path.parents[1:]]:
-        fitting = [
-            candidate
-            for candidate in folder.glob(f"*{suffix}")
-            if candidate.name.rpartition("_")[2] == suffix and _entities(candidate).items() <= own.items()
-        ]
-        if fitting:
-            return max(fitting, key=lambda candidate: (len(_entities(candidate)), candidate.name))
-        if (folder / "dataset_description.json").exists():
-            break
-    return None
-
-
-def _find_root(path: Path) -> Path | None:
-    return next((folder for folder in path.parents if (folder / "dataset_description.json").is_file()), None)
-
-
-def _entities(path: Path) -> dict[str, str]:
-    return dict(re.findall(r"(?:^|_)([a-z]+)-([^_]+)(?=_)", path.name))
 
 
 def _read_file(path: Path, **options: Any) -> Recording:
@@ -272,7 +215,7 @@ def _read_events(path: Path) -> pd.DataFrame | None:
 def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs: list[str]) -> Any:
     from sharpwave.recordings.readers.hypnogram_files import fit_hypnogram, hypnogram_from_events, read_scoring
 
-    sidecar = find_sidecar(path, "hypnogram.tsv") or _find_derivative(path)
+    sidecar = find_sidecar(path, "hypnogram.tsv") or find_derivative(path)
     if sidecar is not None:
         scoring = read_scoring(sidecar, start=recording.start, duration=recording.duration)
         hypnogram, notes = fit_hypnogram(scoring.hypnogram, recording.duration, placed=scoring.placed)
@@ -286,22 +229,9 @@ def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs
     return hypnogram
 
 
-def _find_derivative(path: Path) -> Path | None:
-    root = _find_root(path)
-    if root is None or not (root / "derivatives").is_dir():
-        return None
-    own = _entities(path)
-    fitting = [
-        candidate
-        for candidate in sorted((root / "derivatives").rglob("*_hypnogram.tsv"))
-        if all(own.get(key) == value for key, value in _entities(candidate).items() if key != "desc")
-    ]
-    return fitting[0] if fitting else None
-
-
 def _read_participant(path: Path) -> dict[str, Any]:
     """Age, sex and the other columns of this participant's row."""
-    root, subject = _find_root(path), _entities(path).get("sub")
+    root, subject = find_root(path), parse_entities(path).get("sub")
     table_path = root / "participants.tsv" if root is not None else None
     if table_path is None or not table_path.is_file():
         return {}

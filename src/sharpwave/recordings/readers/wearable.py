@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def _read_dates(column: pd.Series) -> _Clock:
         return _Clock(np.full(len(column), np.nan), None)
     first = moments.min()
     seconds = (moments - first).dt.total_seconds().to_numpy(dtype=np.float64)
-    offset = _find_offset(str(column[moments.idxmin()]))
+    offset = _find_offset(str(column.iloc[int(np.nanargmin(seconds))]))
     start = first.to_pydatetime()
     return _Clock(seconds, start.astimezone(offset) if offset is not None else start.replace(tzinfo=None))
 
