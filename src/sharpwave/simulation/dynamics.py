@@ -8,7 +8,7 @@ ripples carry are drawn. So a planted effect truly acts, and nothing else does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log10
+from math import exp, log, log10
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,10 @@ from sharpwave.simulation.species import Species
 
 REFRESH = 5
 """Seconds between updates of the architecture's hazards within a bout (they move slowly)."""
+
+SLEEP_KEEPS, WAKE_KEEPS = exp(-1 / (2.5 * 3600)), exp(-1 / (18 * 3600))
+"""What a second leaves of sleep pressure, and of its distance from the top: decay 2.5 h, rise 18 h (within the ranges of
+Rusterholz et al. 2010, PMC2849788)."""
 
 REPLAY_SHARE = 0.2
 REPLAY_HALF_LIFE = 6 * 3600.0
@@ -98,17 +102,17 @@ def simulate_dynamics(
     """
     phase = compute_infraslow_phase(n_seconds, spread=species.infraslow_spread, rng=rng)
     drift = nuisance.drift * compute_wander(n_seconds, time_constant=2400.0, rng=rng)
-    wobble = 1.2 * compute_wander(n_seconds, time_constant=20.0, rng=rng)
+    wobble = (1.2 * compute_wander(n_seconds, time_constant=20.0, rng=rng)).tolist()
     shared = drift - nuisance.trend * np.arange(n_seconds) / 3600
 
     def modulate(size: float, lag: float = 0.0) -> list[float]:
-        return list(compute_rate_modulation(phase, size=size * nuisance.infraslow, lag=lag))
+        return compute_rate_modulation(phase, size=size * nuisance.infraslow, lag=lag).tolist()
 
     by_ripple, by_spindle = modulate(RIPPLES_BY_INFRASLOW), modulate(SPINDLES_BY_INFRASLOW)
     by_arousal = modulate(AROUSALS_BY_INFRASLOW, np.pi / 2)
-    up, down = list(np.exp(shared)), list(np.exp(-shared))
+    up, down = np.exp(shared).tolist(), np.exp(-shared).tolist()
     draw = rng.random((7, n_seconds)).tolist()
-    log_ratio = {c: np.log(effects.hazard_ratio.get(c, 1.0)) for c in contents}
+    log_ratio = {c: log(effects.hazard_ratio.get(c, 1.0)) for c in contents}
 
     stage_of = np.zeros(n_seconds, dtype=np.int8)
     depth_of, departure_of = np.zeros(n_seconds, np.float32), np.zeros(n_seconds, np.float32)
@@ -127,8 +131,7 @@ def simulate_dynamics(
     for t in range(n_seconds):
         asleep_now = stage > 0
         on_task = task[0] <= t < task[1]
-        if asleep_now:
-            pressure *= exp(-1 / 9000.0)
+        pressure = pressure * SLEEP_KEEPS if asleep_now else 1 - (1 - pressure) * WAKE_KEEPS
         target = species.depth[stage] + (10 * log10(0.35 + 0.65 * pressure) + 1.5 if stage in species.nrem else 0.0)
         base = target + (base - target) * keep_base
         departure = wobble[t] + kick

@@ -32,7 +32,7 @@ FEATURES = (
     "hour_over_4",
     "dark",
 )
-"""log age of the bout (epochs; hinges at 4 and 32 epochs), not asleep yet (0/1), time since REM or sleep onset (h, at
+"""log age of the bout (epochs; hinges at 4 and 32 epochs; 0 before sleep), not asleep yet (0/1), time since REM or sleep onset (h, at
 most 2; hinge at 50 min), no REM yet (0/1), hour of the recording (hinge at 4), dark phase of the light cycle (0/1)."""
 
 
@@ -84,7 +84,7 @@ class Architecture:
 
 
 def _features(age_epochs: float, since_rem: float, no_rem_yet: bool, before_sleep: bool, hour: float) -> tuple[float, ...]:
-    log_age = log(age_epochs)
+    log_age = 0.0 if before_sleep else log(age_epochs)
     gap = min(since_rem, 2.0)
     return (
         1.0,
@@ -146,7 +146,7 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def fit_architecture(hypnograms: Sequence[Hypnogram], *, species: str = "human", source: str = "", ridge: float = 1.0) -> Architecture:
+def fit_architecture(hypnograms: Sequence[Hypnogram], *, species: str = "human", source: str = "", ridge: float = 0.1) -> Architecture:
     """Fit the odds of stage changes to scored nights by ridge multinomial regression.
 
     Args:

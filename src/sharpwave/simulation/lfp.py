@@ -23,7 +23,7 @@ _HUMAN: tuple[dict[str, Any], ...] = (
 _RODENT: tuple[dict[str, Any], ...] = (
     {"level": 60.0, "exponent": 1.1, "steep": 2.3, "bumps": ((7.0, 1.2, 250.0),)},
     {"level": 70.0, "exponent": 1.6, "steep": 2.6},
-    {"level": 40.0, "exponent": 1.2, "steep": 2.8, "bumps": ((7.5, 0.6, 2200.0), (15.0, 1.0, 60.0))},
+    {"level": 40.0, "exponent": 1.2, "steep": 2.8, "bumps": ((7.5, 0.4, 4500.0), (15.0, 0.8, 80.0))},
     {"level": 60.0, "exponent": 1.1, "steep": 2.3, "bumps": ((7.0, 1.2, 250.0),)},
 )
 _BACKGROUND = {"human": _HUMAN, "mouse": _RODENT, "rat": _RODENT}

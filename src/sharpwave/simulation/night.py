@@ -136,9 +136,9 @@ DEMO = MappingProxyType(
 DEMO_SEED = 20
 
 
-def simulate_demo(**options: Any) -> tuple[Recording, Truth]:
-    """The demonstration night, always the same; options override `DEMO`."""
-    return simulate_night(rng=np.random.default_rng(DEMO_SEED), **{**DEMO, **options})
+def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
+    """The demonstration night, the same each time unless another seed is given; options override `DEMO`."""
+    return simulate_night(rng=np.random.default_rng(DEMO_SEED if seed is None else seed), **{**DEMO, **options})
 
 
 def _check(hours: float, wanted: tuple[str, ...], task: tuple[float, float], species: Species) -> None:

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
+from sharpwave.simulation import fit_architecture, load_architecture
+from sharpwave.simulation.dynamics import simulate_dynamics
+from sharpwave.simulation.effects import Effects
+from sharpwave.simulation.hypnograms import _from_dict, to_dict
+from sharpwave.simulation.nuisance import Nuisance
+from sharpwave.simulation.species import get_species
+
+
+def _scored(n_nights, species, hours, *, seed=0, architecture=None):
+    preset = get_species(species)
+    nights = [
+        simulate_dynamics(
+            int(hours * 3600),
+            species=preset,
+            architecture=architecture or load_architecture(species),
+            effects=Effects(),
+            nuisance=Nuisance.none(),
+            task=(0.0, 60.0),
+            rng=np.random.default_rng([seed, index]),
+        )
+        for index in range(n_nights)
+    ]
+    return [Hypnogram(night.stage, 1.0, preset.n_stages).resample(preset.scoring_epoch) for night in nights]
+
+
+def _shares(hypnograms, n_stages):
+    return np.mean([[(h.stages == s).mean() for s in range(n_stages)] for h in hypnograms], axis=0)
+
+
+def test_refitting_simulated_nights_recovers_their_shares():
+    nights = _scored(12, "human", 8.0)
+    refitted = fit_architecture(nights)
+    again = _scored(12, "human", 8.0, seed=1, architecture=refitted)
+    np.testing.assert_allclose(_shares(again, 5), _shares(nights, 5), atol=0.06)
+
+
+def test_the_fit_puts_n3_early_and_rem_late(human_cohort):
+    stages = np.array([truth.hypnogram.stages for _, truth in human_cohort])
+    early, late = stages[:, : 3 * 3600], stages[:, -3 * 3600 :]
+    assert (early == 3).mean() > 1.5 * (late == 3).mean()
+    assert (late == 4).mean() > 1.5 * (early == 4).mean()
+
+
+def test_rem_returns_in_cycles_of_about_ninety_minutes(human_cohort):
+    cycles = []
+    for _, truth in human_cohort:
+        rem = np.flatnonzero(truth.hypnogram.stages == 4)
+        starts = rem[np.r_[True, np.diff(rem) > 15 * 60]]
+        cycles.extend(np.diff(starts) / 60)
+    assert 70 < np.median(cycles) < 110
+
+
+def test_architecture_round_trips_through_json():
+    shipped = load_architecture("mouse")
+    assert _from_dict(json.loads(json.dumps(to_dict(shipped)))) == shipped
+
+
+def test_no_bout_is_shorter_than_the_shortest():
+    architecture = load_architecture("human")
+    clock = {"since_rem": 0.0, "no_rem_yet": True, "before_sleep": False, "hour": 1.0}
+    assert architecture.compute_hazards(2, age=14.0, **clock) == []
+    assert sum(h for _, h in architecture.compute_hazards(2, age=20.0, **clock)) > 0
+
+
+def test_mouse_by_day_has_published_shares_and_bouts():
+    nights = _scored(8, "mouse", 12.0)
+    wake, nrem, rem = _shares(nights, 3)
+    assert 0.25 < wake < 0.45  # 32–33 %
+    assert 0.48 < nrem < 0.65  # 54 %
+    assert 0.05 < rem < 0.13  # 8–12 %
+    bouts = [h.bouts() for h in nights]
+    mean = {s: np.mean(np.concatenate([b.loc[b["stage"] == s, "duration"] for b in bouts])) for s in ("NREM", "R")}
+    assert 110 < mean["NREM"] < 200  # 162 s
+    assert 45 < mean["R"] < 85  # 64 s
+
+
+def test_rat_by_day_has_published_shares():
+    wake, nrem, rem = _shares(_scored(6, "rat", 12.0), 3)
+    assert 0.17 < wake < 0.35  # 24–27 %
+    assert 0.56 < nrem < 0.72  # 58–67 %
+    assert 0.06 < rem < 0.16  # 9–16 %
+
+
+def test_mouse_wake_bouts_have_a_heavier_tail_than_an_exponential():
+    bouts = np.concatenate(
+        [h.bouts().query("stage == 'W'")["duration"].to_numpy()[1:] for h in _scored(6, "mouse", 12.0)]
+    )
+    tail = bouts[bouts >= 48]
+    slope = 1 / np.mean(np.log(tail / 48))
+    power_law = np.sum(np.log(slope / 48) - (slope + 1) * np.log(tail / 48))
+    exponential = -len(tail) * (np.log(np.mean(tail - 48)) + 1)
+    assert power_law > exponential + 10
+    assert 1.9 < slope + 1 < 2.5  # 2.2, Lo et al. 2004
+
+
+def test_unknown_species_is_refused():
+    with pytest.raises(SharpwaveError, match="species human, mouse or rat; got 'cat'"):
+        load_architecture("cat")
+
+
+def test_other_features_are_refused():
+    content = to_dict(load_architecture("rat"))
+    content["features"] = ["constant"]
+    with pytest.raises(SharpwaveError, match="the features constant.*refit"):
+        _from_dict(content)
+
+
+def test_mixed_epoch_lengths_are_refused():
+    nights = [Hypnogram(np.array([0, 1, 2]), 30.0), Hypnogram(np.array([0, 1, 2]), 20.0)]
+    with pytest.raises(SharpwaveError, match="one epoch length and stage set"):
+        fit_architecture(nights)
+
+
+@pytest.fixture(scope="session")
+def healthy_nights(data_root):
+    """Consensus of the 19 healthy nights in the span that all five experts scored."""
+    folder = data_root / "dod-hypnograms" / "scorers" / "dodh"
+    if not folder.is_dir():
+        pytest.skip("no dod-hypnograms among the real recordings")
+    nights = []
+    for path in sorted((folder / "scorer_1").glob("*.json")):
+        codes = np.array([json.loads((folder / f"scorer_{i}" / path.name).read_text()) for i in range(1, 6)])
+        scored = np.flatnonzero((codes >= 0).all(axis=0))
+        nights.append(compute_consensus([Hypnogram(row) for row in codes[:, scored[0] : scored[-1] + 1]]))
+    return nights
+
+
+def test_shipped_numbers_are_the_fit_to_the_healthy_nights(healthy_nights):
+    fitted, shipped = fit_architecture(healthy_nights), load_architecture("human")
+    for stage, destinations in fitted.weights.items():
+        for destination, weights in destinations.items():
+            np.testing.assert_allclose(shipped.weights[stage][destination], weights, atol=0.02)
+            
+
+
+def test_simulated_nights_resemble_the_healthy_nights(healthy_nights, human_cohort):
+    real, simulated = _shares(healthy_nights, 5), _shares([r.hypnogram for r, _ in human_cohort], 5)
+    np.testing.assert_allclose(simulated, real, atol=0.06)
+    bouts = {
+        name: [np.mean([d for h in group for d in h.bouts().query("stage == @s")["duration"]]) for s in ("N1", "N2", "N3", "R")]
+        for name, group in (("real", healthy_nights), ("simulated", [r.hypnogram for r, _ in human_cohort]))
+    }
+    np.testing.assert_allclose(np.log(bouts["simulated"]), np.log(bouts["real"]), atol=0.45)
