@@ -33,6 +33,7 @@ class HiddenMarkov:
     def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
         from hmmlearn.hmm import GaussianHMM
 
+        join_targets(nights, horizon)
         inputs = [self.encode(night) for night in nights]
         model = GaussianHMM(
             n_components=self.n_states,

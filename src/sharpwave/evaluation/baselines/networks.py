@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.evaluation.baselines.contract import N_STAGES, Forecast, carry_stages, compose_forecast
+from sharpwave.evaluation.baselines.contract import N_STAGES, Forecast, carry_stages, compose_forecast, join_targets
 from sharpwave.evaluation.baselines.inputs import encode_sequence
 from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.protocols import compute_steps, compute_targets
@@ -63,6 +63,7 @@ class Network:
         self.kind, self.stages, self.width, self.n_steps = kind, stages, width, n_steps
 
     def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+        join_targets(nights, horizon)
         pieces = [piece for night in nights for piece in self._cut(night, horizon)]
         build = {"cnn": CausalConvolutions, "lstm": Recurrent}[self.kind]
         with torch.random.fork_rng(devices=[]):
