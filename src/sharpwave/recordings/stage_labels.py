@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int8
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED
@@ -51,7 +52,7 @@ def name_stage(label: str, *, digits: bool = False) -> str | None:
     return _WORDS.get(re.sub(r"[ _.-]", "", bare))
 
 
-def codes_of_names(names: Sequence[str | None]) -> tuple[np.ndarray, int]:
+def codes_of_names(names: Sequence[str | None]) -> tuple[Int8[np.ndarray, " epoch"], int]:
     """Stage codes and number of stages for stage names ("?" and None are unscored).
 
     Raises:

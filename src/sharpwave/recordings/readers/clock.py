@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
+from jaxtyping import Float
 
 _CLOCK = re.compile(
     r"(?:(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})[T ,]+)?"  # date
@@ -16,7 +17,7 @@ _CLOCK = re.compile(
 _NO_DATE = datetime(1900, 1, 1)
 
 
-def parse_times(texts: Sequence[str]) -> tuple[np.ndarray, datetime | None, bool]:
+def parse_times(texts: Sequence[str]) -> tuple[Float[np.ndarray, " row"], datetime | None, bool]:
     """Seconds from the first time, and the clock time of the first.
 
     Args:

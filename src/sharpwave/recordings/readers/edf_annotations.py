@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from sharpwave.recordings.readers.edf_samples import EdfSamples
 
@@ -27,7 +28,7 @@ class EdfAnnotations:
     """
 
     events: pd.DataFrame
-    record_onsets: np.ndarray
+    record_onsets: Float[np.ndarray, " record"]
     n_broken: int
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from sharpwave.errors import SharpwaveError
 
@@ -68,7 +69,7 @@ class EdfSamples:
         values = self._decoded(self.read_bytes(first, last)).ravel()
         return values[low - first * self.n_samples : high - first * self.n_samples : step]
 
-    def read_bytes(self, first: int, last: int) -> np.ndarray:
+    def read_bytes(self, first: int, last: int) -> UInt8[np.ndarray, "record byte"]:
         """The signal's bytes in data records first..last, shape (record, byte)."""
         length = self.n_samples * self.width
         out = np.empty((last - first, length), dtype=np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
@@ -17,12 +18,12 @@ _USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.5, 2.0, 1.0)
 
 
 def fill_epochs(
-    onset: np.ndarray,
-    duration: np.ndarray,
+    onset: Float[np.ndarray, " interval"],
+    duration: Float[np.ndarray, " interval"],
     names: Sequence[str],
     *,
     epoch_length: float | None = None,
-    probabilities: np.ndarray | None = None,
+    probabilities: Float[np.ndarray, "interval stage"] | None = None,
 ) -> tuple[Hypnogram, list[str]]:
     """Cut scored intervals into epochs; gaps become unscored, and are declared.
 
