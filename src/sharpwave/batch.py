@@ -360,15 +360,15 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
 def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
     """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
     from sharpwave.recordings.store import write_store
-    from sharpwave.simulation import Effects, simulate_night, write_truth
+    from sharpwave.simulation import Effects, simulate_night
 
-    planted = Effects.example() if effects else Effects()
+    planted = Effects.planted() if effects else Effects()
     recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
     path = write_store(recording, output, overwrite=overwrite)
     folder = output.with_name(f"{output.name}.truth")
     if overwrite:
         shutil.rmtree(folder, ignore_errors=True)
-    write_truth(truth, folder)
+    truth.write(folder)
     return path
 
 

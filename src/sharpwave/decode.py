@@ -12,25 +12,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.forecaster import forecast_night
 from sharpwave.evaluation.night import compute_agreement, describe_forecast, score_forecast, summarise_events
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
-from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.datasets import DATASETS, load_dataset
-from sharpwave.recordings.readers import fit_hypnogram, read_hypnogram, read_recording
+from sharpwave.recordings.readers import attach_hypnogram, read_recording
 from sharpwave.recordings.recording import empty_events
 from sharpwave.reports.methods import LIMITS, describe_methods, list_citations, read_versions
-from sharpwave.reports.night import DecodedNight
+from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.signals import (
     compute_depth,
     compute_quality,
@@ -40,10 +42,16 @@ from sharpwave.signals import (
     detect_ripples,
     detect_slow_waves,
     detect_spindles,
+    rescale_signal,
 )
+
+if TYPE_CHECKING:
+    from sharpwave.simulation.truth import Truth
 
 Progress = Callable[[str, int, int], None]
 
+MICROVOLTS = 1e6
+TRUTH_IOU = 0.2
 STEPS = ("quality", "stages", "forecast", "events", "spectrum", "statistics")
 
 
@@ -111,7 +119,7 @@ def decode_recording(
     recording: Recording,
     *,
     options: DecodeOptions | None = None,
-    truth: Any = None,
+    truth: Truth | None = None,
     key: str = "",
     progress: Progress | None = None,
 ) -> DecodedNight:
@@ -135,16 +143,17 @@ def decode_recording(
     rng = np.random.default_rng(options.seed)
     recording = _apply(options, recording)
     picks = pick_channels(recording, channels=options.channels)
+    recording = calibrate(recording, picks)
+    expert = recording.hypnogram
 
     step("quality")
-    quality = compute_quality(recording, picks)
+    quality = compute_quality(recording, electrical(recording, picks))
     artefacts = detect_spans(recording, picks)
 
     step("stages")
     stager, refusals = choose_stager(recording, picks)
     hypnogram = stager.stage(recording, picks)
     evidence = pd.DataFrame(stager.validation())
-    expert, repairs = find_expert(recording, options)
 
     step("forecast")
     forecast = forecast_night(hypnogram)
@@ -157,9 +166,7 @@ def decode_recording(
     detectors = sorted(set(events["label"]))
 
     step("spectrum")
-    overview = recording[picks["eeg"]] if "eeg" in picks else None
-    spectrogram = None if overview is None else compute_spectrogram(overview, window=hypnogram.epoch_length)
-    depth = pd.DataFrame() if overview is None else compute_depth(overview, epoch_length=hypnogram.epoch_length)
+    spectrogram, depth = compute_overview(recording, picks, hypnogram)
 
     step("statistics")
     lights_off, lights_on = find_lights(recording, options)
@@ -218,8 +225,8 @@ def decode_recording(
         citations=list_citations(stager.name, detectors),
         versions=read_versions(),
         hashes={"key": key},
-        repairs=[*recording.repairs, *repairs],
-        truth=None if truth is None else count_truth(truth, events),
+        repairs=list(recording.repairs),
+        truth=None if truth is None else count_truth(truth, events, duration=recording.duration),
     )
 
 
@@ -236,17 +243,18 @@ class _Stepper:
 
 
 def _apply(options: DecodeOptions, recording: Recording) -> Recording:
+    """The recording with what the user said of it: age, sex, species, the expert's stages, and an amplitude."""
     known = {"age": options.age, "male": options.male}
     metadata = {**recording.metadata, **{name: value for name, value in known.items() if value is not None}}
-    return replace(recording, species=options.species or recording.species, metadata=metadata)
+    recording = replace(recording, species=options.species or recording.species, metadata=metadata)
+    if options.stages is not None:
+        recording = attach_hypnogram(recording, options.stages)
+    return recording
 
 
-def find_expert(recording: Recording, options: DecodeOptions) -> tuple[Hypnogram | None, list[str]]:
-    """The expert's hypnogram, from the user or from the recording, fitted to its length; and what was repaired."""
-    if options.stages is None:
-        return recording.hypnogram, []
-    hypnogram, repairs = fit_hypnogram(read_hypnogram(options.stages), recording.duration)
-    return hypnogram, list(repairs)
+def electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
+    """Names of the signals whose quality matters: those picked, and those searched for events."""
+    return list(dict.fromkeys([*picks.values(), *recording.of("eog"), *recording.of("lfp")]))
 
 
 def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | None, float | None]:
@@ -298,7 +306,7 @@ def _place(time: str | float | None, start: datetime | None) -> float | None:
 
 def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
     """Artefact spans of every picked channel."""
-    tables = [detect_artefacts(recording[name]) for name in picks.values()]
+    tables = [detect_artefacts(recording[name]) for name in electrical(recording, picks)]
     tables = [table for table in tables if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -310,13 +318,14 @@ def detect_events(
     jobs: list[tuple[str, Callable[[], pd.DataFrame]]] = []
     if "eeg" in picks:
         eeg = recording[picks["eeg"]]
-        jobs.append(("spindles", lambda: detect_spindles(eeg, hypnogram=hypnogram)))
-        jobs.append(("slow waves", lambda: detect_slow_waves(eeg, hypnogram=hypnogram)))
+        jobs.append(("spindles", partial(detect_spindles, eeg, hypnogram=hypnogram)))
+        jobs.append(("slow waves", partial(detect_slow_waves, eeg, hypnogram=hypnogram)))
     eyes = list(recording.of("eog").values())
     if len(eyes) >= 2:
-        jobs.append(("rapid eye movements", lambda: detect_eye_movements(eyes[0], eyes[1], hypnogram=hypnogram)))
+        jobs.append(("rapid eye movements", partial(detect_eye_movements, eyes[0], eyes[1], hypnogram=hypnogram)))
     for signal in recording.of("lfp").values():
-        jobs.append((f"ripples in {signal.name}", lambda s=signal: detect_ripples(s, species=recording.species)))
+        ripples = partial(detect_ripples, signal, species=recording.species, hypnogram=hypnogram)
+        jobs.append((f"ripples in {signal.name}", ripples))
     tables, refusals = [empty_events()], []
     for what, job in jobs:
         try:
@@ -326,6 +335,34 @@ def detect_events(
     found = [table for table in tables if len(table)]
     events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
     return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+
+
+def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
+    """The recording with its EEG as large as a usual night's, where its unit is unknown; declared as a repair."""
+    if recording.metadata.get("amplitude_unit") != "unknown" or "eeg" not in picks:
+        return recording
+    signal, _ = rescale_signal(recording[picks["eeg"]])
+    repair = f"{signal.name}: its unit is unknown, so it was scaled to the amplitude of a usual night"
+    return replace(
+        recording,
+        signals={**recording.signals, signal.name: signal},
+        repairs=(*recording.repairs, repair),
+        metadata={**recording.metadata, "amplitude_unit": "rescaled"},
+    )
+
+
+def compute_overview(
+    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram
+) -> tuple[Spectrogram | None, pd.DataFrame]:
+    """Spectrogram (dB) and depth of the EEG, or of the LFP where there is no EEG; nothing where there is neither."""
+    name = picks.get("eeg") or next(iter(recording.of("lfp")), None)
+    if name is None:
+        return None, pd.DataFrame()
+    signal = recording[name]
+    window = max(hypnogram.epoch_length, 4.0)
+    spectrogram = compute_spectrogram(signal, window=window, max_frequency=30.0)
+    power = 10 * np.log10(np.maximum(spectrogram.power * MICROVOLTS**2, 1e-12)).T
+    return Spectrogram(spectrogram.times, spectrogram.frequencies, power), compute_depth(signal, epoch_length=window)
 
 
 def read_cues(path: Path | None) -> pd.DataFrame:
@@ -349,9 +386,22 @@ def read_cues(path: Path | None) -> pd.DataFrame:
     return table.assign(label="cue: " + label, channel="")
 
 
-def count_truth(truth: Any, events: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Events planted in a simulated night beside those found, by kind."""
-    planted = truth.events["label"].value_counts()
-    found = events["label"].value_counts()
-    kinds = sorted(set(planted.index) | set(found.index))
-    return {kind: {"planted": int(planted.get(kind, 0)), "found": int(found.get(kind, 0))} for kind in kinds}
+def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:
+    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind."""
+    planted = {
+        "spindle": truth.spindles,
+        "slow_wave": truth.slow_oscillations,
+        "ripple": truth.ripples,
+        "rapid_eye_movement": truth.eye_movements[truth.eye_movements["label"] == "rem"],
+    }
+    counts = {}
+    for label, table in planted.items():
+        found = events[events["label"] == label]
+        scores = score_events(table, found, iou=TRUTH_IOU, duration=duration)
+        counts[label] = {
+            "planted": len(table),
+            "found": len(found),
+            "precision": scores.precision,
+            "recall": scores.recall,
+        }
+    return counts

@@ -82,3 +82,12 @@ def test_events_are_counted_per_minute_of_their_stage():
     assert table.loc["N3", "per_minute"] == 4
     assert table.loc["N2", "frequency"] == 12.5
     assert "W" not in table.index
+
+
+def test_an_expert_with_finer_epochs_judges_changes_between_ours(rng):
+    night = make_night(rng)
+    forecast = make_forecast(night, rng.uniform(0.01, 0.5, len(night)))
+    fine = Hypnogram(np.repeat(night.stages, 6), 5.0)
+    by_fine, _ = score_forecast(forecast, fine, rng=np.random.default_rng(1))
+    by_same, _ = score_forecast(forecast, night, rng=np.random.default_rng(1))
+    pd.testing.assert_frame_equal(by_fine, by_same)

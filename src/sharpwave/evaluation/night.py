@@ -79,9 +79,12 @@ def score_forecast(
         Skill (method, auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high: the
         log-loss saved against persistence), and reliability of ours (predicted, observed, n).
     """
-    epoch_length = reference.epoch_length
-    times = forecast["onset"].to_numpy() + epoch_length / 2
-    now, following = reference.at(times), reference.at(times + epoch_length)
+    onsets = forecast["onset"].to_numpy(dtype=float)
+    epoch_length = float(onsets[1] - onsets[0]) if len(onsets) > 1 else reference.epoch_length
+    if reference.epoch_length < epoch_length:
+        reference = reference.resample(epoch_length)
+    middles = onsets + epoch_length / 2
+    now, following = reference.at(middles), reference.at(middles + epoch_length)
     known = (now >= 0) & (following >= 0) & np.isfinite(forecast["p_change"].to_numpy())
     changed = (now != following)[known]
     columns = {"sharpwave": "p_change", "markov": "markov_p_change", "persistence": "persistence_p_change"}
