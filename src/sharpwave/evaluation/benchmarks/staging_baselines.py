@@ -14,8 +14,8 @@ from sharpwave.evaluation.stagers.boosted import Recipe, compute_prior, fit_boos
 from sharpwave.evaluation.stagers.smoothing import smooth_probabilities
 
 N_STAGES = 5
-_RECIPE = Recipe("", (), balance=0.5, rounds=80, smoothing=None)
-_CHUNK, _WIDTH, _PASSES = 128, 32, 25
+_RECIPE = Recipe("", (), balance=0.5, rounds=60, smoothing=None)
+_CHUNK, _WIDTH, _PASSES = 128, 24, 15
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from sharpwave.recordings.recording import Recording
 LOW_RATE = 50.0
 WHOLE = 0.8
 """Share of scored epochs with EEG from which a night counts as whole."""
-_WINDOWS = (3, 9, 21)
+_WINDOWS = (5, 21)
 
 
 def load_recordings(cohort: str, data: Path | None) -> list[Recording]:

@@ -65,8 +65,9 @@ def _compute_piece(signal: Signal, start: float, n_epochs: int) -> np.ndarray:
         if not np.isfinite(samples).all():
             samples = signal.read(low, low + EPOCH)
             before = 0.0
+        inside = samples[round(before * signal.rate) :][: round(EPOCH * signal.rate)]
         epoch = _resample(samples, signal.rate)[round(before * RATE) :][:length]
-        if len(epoch) == length and np.isfinite(epoch).all() and np.ptp(epoch) > 0:
+        if len(epoch) == length and np.isfinite(epoch).all() and np.ptp(inside) > 0:
             features[index] = _compute_epoch(epoch)
     return features
 

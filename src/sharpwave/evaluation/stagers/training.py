@@ -29,7 +29,7 @@ TABLES: dict[str, Callable[[Recording], pd.DataFrame]] = {
     "lightgbm-wearable": lightgbm_wearable.compute_table,
     "lightgbm-lfp": lightgbm_lfp.compute_table,
 }
-N_FOLDS = 8
+N_FOLDS = 5
 _TEMPERATURES = np.linspace(0.8, 4.0, 33)
 
 
