@@ -92,6 +92,36 @@ def test_damaged_files(valid: dict[str, Path], name: str, tmp_path: Path) -> Non
     assert not failures, "\n".join(failures)
 
 
+def _launch(path: Path) -> Recording:
+    os.system("true")
+    raise SharpwaveError("one", got="two", fix="three")
+
+
+def _hang(path: Path) -> Recording:
+    while True:
+        try:
+            time.sleep(1)
+        except Exception:  # as a reader might, which must not defeat the time limit
+            continue
+
+
+def _leak(path: Path) -> Recording:
+    raise ValueError(path.name)
+
+
+@pytest.mark.parametrize(("read", "noticed"), [(_launch, "os.system"), (_hang, "TimedOutError"), (_leak, "ValueError")])
+def test_the_fuzzer_notices(
+    read: Read, noticed: str, valid: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_damaged(path: Path) -> Recording:
+        return read(path) if "damaged" in path.parts else read_recording(path, rate=128.0)
+
+    monkeypatch.setitem(globals(), "SECONDS_PER_FILE", 0.05)
+    monkeypatch.setitem(FORMATS, "text", (FORMATS["text"][0], only_damaged))
+    _, _, failures = fuzz("text", valid["text"], tmp_path, n_files=1, seed=0)
+    assert noticed in failures[0]
+
+
 def fuzz(name: str, source: Path, folder: Path, *, n_files: int, seed: int) -> tuple[Counter[str], float, list[str]]:
     """Read `n_files` damaged copies; returns what came out, the slowest, and what should not have happened."""
     rng = np.random.default_rng([seed, list(FORMATS).index(name)])
