@@ -78,7 +78,7 @@ def describe_stages(night: DecodedNight) -> str:
     ]
     parts = [f"Decoded stages over {show_duration(len(hypnogram) * hypnogram.epoch_length)}: {', '.join(minutes)}."]
     if hypnogram.probabilities is not None:
-        share = 100 * find_unclear(hypnogram, night.unclear_below).mean()
+        share = 100 * find_unclear(hypnogram, night.unclear_below)[hypnogram.scored].mean()
         parts.append(
             f"{show(float(share))} % of epochs are unclear (highest probability below {night.unclear_below:g})."
         )
@@ -126,7 +126,7 @@ def describe_events(events: pd.DataFrame, line: Timeline) -> str:
         return "No events."
     parts = []
     for label, count in events["label"].value_counts().head(8).items():
-        words = f"{label} {count}"
+        words = f"{str(label).replace('_', ' ')} {count}"
         if count > MOST_MARKS:
             rates, _ = compute_rates(events.loc[events["label"] == label, "onset"], start=line.start, end=line.end)
             words += f" (up to {show(float(rates.max()))} per minute)"
@@ -147,7 +147,7 @@ def describe_forecast(forecast: pd.DataFrame, changes: int) -> str:
     if not len(forecast):
         return "No forecast."
     mean = show(float(forecast["p_change"].mean()))
-    return f"{len(forecast)} epochs forecast; mean probability of a change {mean}; the stage changed {changes} times."
+    return f"{len(forecast)} epochs forecast; mean P(change) {mean}; the decoded stage changed {changes} times."
 
 
 def describe_span(night: DecodedNight) -> str:

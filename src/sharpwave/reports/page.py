@@ -23,6 +23,7 @@ from sharpwave.reports.timeline import Timeline
 WARN_ABOVE = 10_000_000
 """Bytes of a page above which a warning says so."""
 
+_EVENT_HEADS = {"frequency": "frequency, Hz", "duration": "duration, s"}
 _HEADS = {"scorer_spread": "spread of experts", "interval": "80 % interval", "age_band": "age band", "n": "n"}
 
 
@@ -71,7 +72,9 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "agreement": tables.arrange(_name_metrics(night.agreement)),
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "forecast": _compose_forecast(night, drawn, line),
-        "event_summary": tables.arrange(night.event_summary, _HEADS | {"per_minute": "per minute"}),
+        "event_summary": tables.arrange(
+            _name_labels(night.event_summary), {"frequency": "frequency, Hz", "duration": "duration, s"}
+        ),
         "distributions": _draw_distributions(night),
         "truth": _tabulate_truth(night),
         "reactivations": tables.arrange(night.reactivations),
@@ -129,10 +132,13 @@ def _name_metrics(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(metric=[show_name(str(name)) for name in table["metric"]]) if len(table) else table
 
 
+def _name_labels(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(label=[str(label).replace("_", " ") for label in table["label"]]) if len(table) else table
+
+
 def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:
-    bouts = drawn.bouts()
-    changes = bouts["onset"].to_numpy(dtype=float)[1:]
-    exact = max(len(night.hypnogram.bouts()) - 1, 0)
+    changes = drawn.onsets[1:][_find_changes(drawn)]
+    exact = int(_find_changes(night.hypnogram).sum())
     summary = explanations.describe_forecast(night.forecast, exact)
     skill, reliability = night.forecast_skill, night.reliability
     known = [name for name in ("auprc", "brier", "log_loss") if name in skill and skill[name].notna().any()]
@@ -155,6 +161,12 @@ def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> 
     }
 
 
+def _find_changes(hypnogram: Hypnogram) -> np.ndarray:
+    """True where an epoch, from the second one, has another stage than the one before; both must be scored."""
+    now, following = hypnogram.stages[:-1], hypnogram.stages[1:]
+    return np.asarray((now != following) & (now >= 0) & (following >= 0))
+
+
 def _join_gain(skill: pd.DataFrame) -> pd.DataFrame:
     """The log-loss saved against persistence and its interval, in one column."""
     if not {"log_loss_gain", "gain_low", "gain_high"} <= set(skill.columns):
@@ -175,8 +187,9 @@ def _draw_distributions(night: DecodedNight, *, fewest: int = 20, most: int = 4)
     for label in events["label"].value_counts().index:
         values = pd.to_numeric(events.loc[events["label"] == label, "frequency"], errors="coerce").dropna()
         if len(values) >= fewest and len(drawn) < most:
-            summary = f"Frequency of {label}: median {show(float(values.median()))} Hz, n = {len(values)}"
-            drawn.append(charts.draw_distribution(values, name=str(label), unit="Hz", summary=summary))
+            name = str(label).replace("_", " ")
+            summary = f"Frequency of {name}: median {show(float(values.median()))} Hz, n = {len(values)}"
+            drawn.append(charts.draw_distribution(values, name=name, unit="Hz", summary=summary))
     return drawn
 
 

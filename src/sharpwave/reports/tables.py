@@ -42,18 +42,22 @@ def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: i
     for column in columns:
         titles.append(heads.get(column) or _title(column))
         numeric.append(bool(pd.api.types.is_numeric_dtype(frame[column])))
-        cells.append(_show_column(frame, column, beside=["low", "high"] if column == estimate else []))
+        beside = ["low", "high", estimate] if interval and estimate and column in (estimate, *_SAME_UNIT) else []
+        cells.append(_show_column(frame, column, beside=beside))
         if interval and column == _place_interval(columns, estimate):
             titles.append(heads.get("interval", "95 % interval"))
             numeric.append(True)
-            beside = frame[estimate] if estimate else frame["low"]
-            ends = zip(frame["low"], frame["high"], beside, strict=True)
+            values = frame[estimate] if estimate else frame["low"]
+            ends = zip(frame["low"], frame["high"], values, strict=True)
             cells.append([show_interval(low, high, like=[value]) for low, high, value in ends])
     return Table(titles, [list(row) for row in zip(*cells, strict=True)], numeric)
 
 
 _ESTIMATES = ("value", "effect", "auprc", "observed", "usable_fraction")
 """Columns that an interval may belong to, the first one present."""
+
+_SAME_UNIT = ("scorer_spread",)
+"""Columns in the unit of the estimate, printed with its decimals."""
 
 
 def _is_blank(column: pd.Series) -> pd.Series:
@@ -91,7 +95,7 @@ def tabulate_stages(night: DecodedNight, line: Timeline) -> Table:
     labels = [str(label) for label in night.events["label"].value_counts().head(4).index] if len(night.events) else []
     heads = ["from", *[f"{STAGE_WORDS.get(name, name)}, min" for name in names]]
     heads += ["unclear, min"] * (hypnogram.probabilities is not None) + ["depth, median"] * bool(len(night.depth))
-    heads += [f"{label}, n" for label in labels]
+    heads += [f"{label.replace('_', ' ')}, n" for label in labels]
     rows = []
     for begin in np.arange(line.start, line.end - 1e-6, step):
         inside = (hypnogram.onsets >= begin) & (hypnogram.onsets < begin + step)

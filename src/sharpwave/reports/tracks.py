@@ -199,8 +199,8 @@ def draw_depth(depth: pd.DataFrame, line: Timeline, *, unit: str, summary: str) 
     )
     labels = [
         _label(10, show(float(high))),
-        _label(height / 2 + 4, f"Depth, {unit}", css="strong"),
-        _label(height, show(float(low))),
+        _label(height / 2 + 4, "Depth", css="strong"),
+        _label(height, f"{show(float(low))} {unit}"),
     ]
     content = [svg.horizontal(height - 0.5, css="rule"), svg.stretch(curve, y=0, width=1000, height=height)]
     return _track("Depth", labels, content, height=height + 8, summary=summary)
@@ -215,7 +215,7 @@ def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows
     for row, (label, count) in enumerate(counts.head(most_rows).items()):
         top, bottom = 20.0 * row, 20.0 * row + 17
         mine = events[events["label"] == label]
-        words = str(label)
+        words = str(label).replace("_", " ")
         labels.append(_label(bottom - 3, words if len(words) < 14 else words[:13] + "…", css="strong"))
         content.append(svg.horizontal(bottom + 0.5, css="rule"))
         if count <= MOST_MARKS:
