@@ -83,7 +83,7 @@ def test_noise_after_t_in_real_recordings(cohort: str, data_root: Path, rng: np.
 
 def test_walch_is_delayed_and_leaves_circadian_out(rng: np.random.Generator) -> None:
     night = compute_night(make_recording("walch", rng), "walch")
-    assert night.names == ("heart_rate", "activity")
+    assert night.names == ("heart_rate", "activity", "activity_level")
     assert (night.features[:15, 0] == 0).all()
     assert (night.features[12:, 1] != 0).any()
 

@@ -23,6 +23,11 @@ DELAYS = {"heart_rate": 15, "activity": 10}
 """Epochs by which Walch's published features must be delayed: they were smoothed over up to 7 min to either side."""
 
 
+LEVEL = "_level"
+"""Columns whose name ends so keep their own scale; all others are compared with the night so far. Walch's heart rate was
+scaled by the whole night before it was published, so its level would look ahead."""
+
+
 @dataclass(frozen=True, eq=False)
 class Night:
     """One night of one subject, epoch by epoch.
@@ -94,7 +99,12 @@ def compute_night(recording: Recording, cohort: str) -> Night:
         )
     columns = FEATURES[cohort](recording)
     rows = len(hypnogram)
-    table = [standardise_so_far(fill_forward(fit_length(column, rows))) for column in columns.values()]
+    table = [
+        np.nan_to_num(fill_forward(fit_length(column, rows)))
+        if name.endswith(LEVEL)
+        else standardise_so_far(fill_forward(fit_length(column, rows)))
+        for name, column in columns.items()
+    ]
     several = recording.metadata.get("scorers") is not None
     return Night(
         subject=recording.subject,
@@ -166,6 +176,8 @@ def _walch(recording: Recording) -> dict[str, np.ndarray]:
         values = _read(recording, name)
         if values is not None:
             columns[name] = delay(np.log1p(np.maximum(values, 0)), epochs)
+    if "activity" in columns:
+        columns[f"activity{LEVEL}"] = columns["activity"]
     return columns
 
 

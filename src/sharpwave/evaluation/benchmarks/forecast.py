@@ -18,6 +18,7 @@ from sharpwave.evaluation.protocols import (
     HORIZONS,
     compute_base_rate,
     hide_stages,
+    leave_one_subject_out,
     split_by_subject,
 )
 from sharpwave.evaluation.shipped import (
@@ -30,6 +31,8 @@ from sharpwave.evaluation.tally import Tally
 from sharpwave.recordings.datasets import data_root
 
 N_FOLDS = 3
+FEW = 8
+"""Cohorts of no more subjects than this are tested leaving one out."""
 SLOW = ("hmm", "cnn", "lstm")
 SIMULATED = {"simulated, precursor off": 0.0, "simulated, precursor on": 1.0}
 N_SIMULATED = 8
@@ -99,7 +102,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     config = {
         "protocols": list(FORECASTERS),
         "horizons_s": list(HORIZONS),
-        "folds": N_FOLDS,
+        "folds": f"{N_FOLDS}; each subject in turn where there are {FEW} or fewer",
         "seeds": {"+30 s": seeds, "+60 s": 1, "+300 s": 1, **{name: "1, +30 s only" for name in SLOW}},
         "interval": "95 %, bootstrap over subjects, 200 resamples",
         "pooling": "metrics over all epochs of the tested subjects; means over seeds",
@@ -184,7 +187,8 @@ def _run_pooled(cohorts: dict[str, list[Night]], seeds: int) -> list[dict[str, A
 
 
 def _cross_validation(nights: list[Night]) -> Callable[[np.random.Generator], Iterator[Fold]]:
-    return lambda rng: split_by_subject(nights, n_folds=N_FOLDS, rng=rng)
+    few = len({night.subject for night in nights}) <= FEW
+    return lambda rng: leave_one_subject_out(nights) if few else split_by_subject(nights, n_folds=N_FOLDS, rng=rng)
 
 
 def _choose_methods(task: Task) -> dict[str, Callable[[], Forecaster]]:
