@@ -26,7 +26,7 @@ from sharpwave.evaluation.night import compute_agreement, describe_forecast, sco
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
-from sharpwave.recordings import Hypnogram, Recording, Signal
+from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.datasets import DATASETS, load_dataset
 from sharpwave.recordings.readers import attach_hypnogram, read_recording

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sharpwave import __version__
+from sharpwave.errors import SharpwaveError
 from sharpwave.reports.methods import read_versions
 
 _EXTRAS = {
@@ -65,10 +66,7 @@ def run_doctor() -> bool:
 
 
 def _check_human_agreement(console: Console) -> bool:
-    from sharpwave.recordings.datasets import data_root, list_subjects
-
-    root = data_root()
-    if root is None or not list_subjects("dod"):
+    if not count_subjects("dod"):
         console.print(
             "Self-test skipped: dod-hypnograms is not here (set SHARPWAVE_DATA, or `sharpwave datasets fetch dod`)."
         )
@@ -82,12 +80,26 @@ def _check_human_agreement(console: Console) -> bool:
     return passed
 
 
+def count_subjects(name: str) -> int:
+    """Subjects of a data set on this machine; 0 where it is not here or holds no recordings."""
+    from sharpwave.recordings.datasets import list_subjects
+
+    try:
+        return len(list_subjects(name))
+    except SharpwaveError:
+        return 0
+
+
 def print_datasets() -> None:
     """Print every data set that sharpwave knows by name."""
-    from sharpwave.recordings.datasets import DATASETS, list_subjects
+    from sharpwave.recordings.datasets import DATASETS, find_folder
 
     table = Table("name", "what", "here", "licence", "source", box=None)
     for name, dataset in DATASETS.items():
-        subjects = list_subjects(name)
-        table.add_row(name, dataset.what, str(len(subjects)) if subjects else "–", dataset.licence, dataset.source)
+        try:
+            find_folder(name)
+            here = f"{count_subjects(name)} subjects" if dataset.loader else "yes"
+        except SharpwaveError:
+            here = "–"
+        table.add_row(name, dataset.what, here, dataset.licence, dataset.source)
     Console().print(table)

@@ -61,6 +61,14 @@ def test_irregular_signals_go_by_their_times():
     assert signal.end == pytest.approx(16)
 
 
+def test_chunks_of_an_irregular_signal_are_the_whole():
+    times = np.array([0.0, 4, 11, 12, 30])
+    signal = Signal("hr", np.arange(5.0), 0.5, MODALITIES["heart_rate"], times=times)
+    onsets, pieces = zip(*signal.chunks(4.0), strict=True)
+    assert np.array_equal(np.concatenate(pieces), signal.read())
+    assert list(onsets) == [0, 11, 30]
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

@@ -57,7 +57,9 @@ class Signal:
             )
         if not hasattr(self.samples, "shape") or len(self.samples.shape) < 1:
             raise SharpwaveError(
-                f"an array of samples for {self.name!r}", got=type(self.samples).__name__, fix="pass an array, time first"
+                f"an array of samples for {self.name!r}",
+                got=type(self.samples).__name__,
+                fix="pass an array, time first",
             )
         if self.channels and (len(self.samples.shape) != 2 or self.samples.shape[1] != len(self.channels)):
             raise SharpwaveError(
@@ -102,7 +104,9 @@ class Signal:
 
         Only what exists is returned: nothing is padded where the window reaches past the recording.
         """
-        low, high = self._bounds(start, end)
+        return self._scaled(*self._bounds(start, end), dtype)
+
+    def _scaled(self, low: int, high: int, dtype: type) -> np.ndarray:
         values = np.asarray(self.samples[low:high], dtype=dtype)
         if self.scale != 1.0:
             values = values * dtype(self.scale)
@@ -111,13 +115,18 @@ class Signal:
         return values
 
     def chunks(self, seconds: float) -> Iterator[tuple[float, np.ndarray]]:
-        """Consecutive pieces of `seconds`, each as (time of its first sample, samples): reads a night piece by piece."""
+        """Consecutive pieces, each as (time of its first sample, samples): reads a night piece by piece.
+
+        A piece has as many samples as fit `seconds` at the signal's rate, also where sampling is irregular.
+        """
         step = max(1, round(seconds * self.rate))
         for low in range(0, len(self), step):
-            begin = self.start + low / self.rate
-            yield begin, self.read(begin, self.start + min(low + step, len(self)) / self.rate)
+            begin = self.start + low / self.rate if self.times is None else float(self.times[low])
+            yield begin, self._scaled(low, min(low + step, len(self)), np.float32)
 
-    def to_pynapple(self, start: float | None = None, end: float | None = None) -> nap.Tsd | nap.TsdFrame | nap.TsdTensor:
+    def to_pynapple(
+        self, start: float | None = None, end: float | None = None
+    ) -> nap.Tsd | nap.TsdFrame | nap.TsdTensor:
         """The window [start, end) as a pynapple object, in the modality's unit and in seconds."""
         import pynapple as nap
 
@@ -134,7 +143,9 @@ class Signal:
         """The samples in [start, end), still unread where they are on disk (as a view by bounds)."""
         low, high = self._bounds(start, end)
         times = None if self.times is None else self.times[low:high]
-        return replace(self, samples=_Slice.of(self.samples, low, high), start=self.start + low / self.rate, times=times)
+        return replace(
+            self, samples=_Slice.of(self.samples, low, high), start=self.start + low / self.rate, times=times
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,9 @@ class _Slice:
 
 def empty_events() -> pd.DataFrame:
     """An events table without rows: columns onset (s), duration (s), label."""
-    return pd.DataFrame({"onset": pd.Series(dtype=float), "duration": pd.Series(dtype=float), "label": pd.Series(dtype=str)})
+    return pd.DataFrame(
+        {"onset": pd.Series(dtype=float), "duration": pd.Series(dtype=float), "label": pd.Series(dtype=str)}
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +218,9 @@ class Recording:
         missing = [column for column in EVENT_COLUMNS if column not in self.events.columns]
         if missing:
             raise SharpwaveError(
-                f"events with columns {', '.join(EVENT_COLUMNS)}", got=f"no {', '.join(missing)}", fix="rename the columns"
+                f"events with columns {', '.join(EVENT_COLUMNS)}",
+                got=f"no {', '.join(missing)}",
+                fix="rename the columns",
             )
         object.__setattr__(self, "signals", MappingProxyType(dict(self.signals)))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
