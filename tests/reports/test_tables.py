@@ -11,7 +11,9 @@ from sharpwave.reports.timeline import Timeline
 
 
 def test_interval_stands_beside_its_estimate() -> None:
-    frame = pd.DataFrame({"metric": ["κ"], "value": [0.7], "low": [0.65], "high": [0.75], "n": [9], "empty": [np.nan]})
+    frame = pd.DataFrame(
+        {"metric": ["κ"], "value": [0.7], "low": [0.65], "high": [0.75], "n": [9], "empty": [np.nan], "blank": [""]}
+    )
     table = arrange(frame)
     assert table.heads == ["metric", "value", "95 % interval", "n"]
     assert table.rows == [["κ", "0.70", "0.65 to 0.75", "9"]]

@@ -33,9 +33,8 @@ def arrange(frame: pd.DataFrame, heads: dict[str, str] | None = None, *, most: i
     """
     heads = heads or {}
     frame = frame.head(most)
-    columns = [
-        str(column) for column in frame.columns if column not in ("low", "high") and not frame[column].isna().all()
-    ]
+    filled = [str(column) for column in frame.columns if not _is_blank(frame[column]).all()]
+    columns = [column for column in filled if column not in ("low", "high")]
     interval = "low" in frame and "high" in frame and not frame["low"].isna().all()
     estimate = next((column for column in _ESTIMATES if column in columns), None) if interval else None
     titles, cells, numeric = [], [], []
