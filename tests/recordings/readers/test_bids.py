@@ -59,7 +59,8 @@ def test_sidecars_are_inherited_from_above_the_nearest_first(tmp_path: Path) -> 
     eeg = write_small_bids(tmp_path)
     sidecar(eeg, "channels.tsv").rename(tmp_path / "task-sleep_channels.tsv")
     assert read_bids(eeg).metadata["bad_channels"] == ["broken"]
-    (tmp_path / "task-other_channels.tsv").write_text("name\ttype\n")
+    (tmp_path / "task-waking_channels.tsv").write_text("name\ttype\n")
+    assert find_sidecar(eeg, "channels.tsv").name == "task-sleep_channels.tsv"
     (tmp_path / "sub-01" / "sub-01_channels.tsv").write_text("name\ttype\tstatus\nE1\tEOG\tbad\n")
     assert find_sidecar(eeg, "channels.tsv").name == "sub-01_channels.tsv"
     assert read_bids(eeg).metadata["bad_channels"] == ["E1"]
