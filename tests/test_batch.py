@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.nights import write_short_store
 
 from sharpwave.batch import (
     NightOutcome,
@@ -18,7 +19,6 @@ from sharpwave.batch import (
 from sharpwave.decode import DecodeOptions
 from sharpwave.recordings import read_hypnogram
 from sharpwave.reports.archive import read_archive
-from tests.nights import write_short_store
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.files import write_small_bids
+from tests.nights import write_short_store
 from typer.testing import CliRunner
 
 from sharpwave import __version__
 from sharpwave.cli import app, main
-from tests.files import write_small_bids
-from tests.nights import write_short_store
 
 runner = CliRunner()
 

@@ -6,11 +6,11 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from tests.nights import simulate_short_night
 
 from sharpwave.decode import DecodeOptions, calibrate, decode_recording, find_lights, open_source, read_cues
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Recording, Signal
-from tests.nights import simulate_short_night
 
 
 @pytest.fixture(scope="module")
