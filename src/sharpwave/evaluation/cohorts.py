@@ -24,8 +24,8 @@ DELAYS = {"heart_rate": 15, "activity": 10}
 
 
 LEVEL = "_level"
-"""Columns whose name ends so keep their own scale; all others are compared with the night so far. Walch's heart rate was
-scaled by the whole night before it was published, so its level would look ahead."""
+"""Columns whose name ends so keep their own scale; all others are compared with the night so far. Walch's heart rate
+was scaled by the whole night before it was published, so its level would look ahead."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.errors import SharpwaveError
+from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.evaluation.baselines.boosting import Boosting
 from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.evaluation.baselines.inputs import compute_history
@@ -174,8 +174,6 @@ def load_shipped_forecaster(horizon: float = 30.0, *, folder: Path = WEIGHTS) ->
 
 
 def _load_booster(path: Path) -> Any:
-    from sharpwave.errors import MissingExtraError
-
     try:
         import lightgbm
     except ImportError as error:
