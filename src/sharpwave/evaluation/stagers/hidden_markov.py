@@ -21,7 +21,7 @@ _DEPTH = tuple(FEATURES.index(name) for name in ("slope", "entropy", "delta_thet
 
 
 class HiddenMarkovStager:
-    """Two states; the one with slower EEG, or less movement and heart-rate variation, is called sleep."""
+    """Three states by how fast the EEG is, or how much the wrist moves: the most awake one is wake, the rest sleep."""
 
     name = "hmm"
 
@@ -38,17 +38,15 @@ class HiddenMarkovStager:
         signal = find_field_potential(recording, picks)
         if signal is not None:
             features = compute_eeg_features(signal, n_epochs=int(signal.end / EPOCH), start=0.0)[:, _DEPTH]
-            wakefulness = features[:, -1]
         else:
             features = compute_wearable_features(recording)
             features = features[:, np.isfinite(features).any(axis=0)]
-            wakefulness = features[:, -1]
         smooth = pd.DataFrame(features).rolling(5, center=True, min_periods=1).mean().to_numpy()
         smooth[~np.isfinite(features).all(axis=1)] = np.nan
-        awake = wakefulness > np.nanmedian(wakefulness)
-        return to_hypnogram(
-            fit_states(smooth, np.where(awake, 0, 1), n_states=2), scorer="unsupervised hidden Markov model"
-        )
+        rank = pd.Series(smooth[:, -1]).rank(pct=True).to_numpy()
+        posterior = fit_states(smooth, np.where(rank > 2 / 3, 0, np.where(rank > 1 / 3, 1, 2)), n_states=3)
+        wake = posterior[:, 0]
+        return to_hypnogram(np.stack([wake, 1 - wake], axis=1), scorer="unsupervised hidden Markov model")
 
     def validation(self) -> list[dict[str, Any]]:
         return load_validation(self.name)

@@ -1,0 +1,50 @@
+"""The staging benchmark's own decisions: what speaks for a stager, and who is held out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharpwave.evaluation.benchmarks import staging
+from sharpwave.evaluation.benchmarks.staging import collect_validation, run_learned
+from sharpwave.evaluation.stagers.weights import FOLDER
+
+ROW = {"metric": "kappa", "value": 0.5, "low": 0.4, "high": 0.6, "n": 5}
+
+
+def test_validation_keeps_shipped_stagers_and_names_the_setting() -> None:
+    rows = [
+        {"data": "DREAMS", "setting": "30 min excerpts", "method": "yasa", **ROW},
+        {"data": "DREAMS", "setting": "30 min excerpts; trained on UCDDB", "method": "cnn", **ROW},
+        {"data": "UCDDB", "setting": "wake and slow-wave sleep only", "method": "yasa", **ROW},
+        {"data": "Walch", "setting": "cross-validated by subject, 3 stages", "method": "lightgbm-wearable", **ROW},
+    ]
+    found = collect_validation(rows)
+    assert list(found) == ["yasa"]
+    assert [row["data"] for row in found["yasa"]] == ["DREAMS (30 min excerpts)"]
+
+
+def test_a_cohort_that_is_not_there_gives_no_rows(tmp_path: Path) -> None:
+    assert run_learned("lightgbm-wearable", tmp_path, seeds=1, rng=np.random.default_rng(0)) == []
+
+
+def test_new_subjects_meet_the_weights_as_shipped(tmp_path: Path, data_root: Path) -> None:
+    card = json.loads((FOLDER / "lightgbm-lfp.json").read_text(encoding="utf-8"))
+    known = data_root / "pd-lfp-sleep" / f"summaryLFP_{card['training_subjects'][0]}.mat"
+    if not known.is_file():
+        pytest.skip("no PD-LFP here")
+    folder = tmp_path / "pd-lfp-sleep"
+    folder.mkdir()
+    (folder / "summaryLFP_New_99.mat").write_bytes(known.read_bytes())
+    rows = run_learned("lightgbm-lfp", tmp_path, seeds=1, rng=np.random.default_rng(0))
+    assert {row["setting"] for row in rows} == {"held-out subjects", "held-out subjects, 3 stages"}
+    (folder / known.name).write_bytes(known.read_bytes())
+    (folder / "summaryLFP_New_99.mat").unlink()
+    assert run_learned("lightgbm-lfp", tmp_path, seeds=1, rng=np.random.default_rng(0)) == []
+
+
+def test_every_learned_stager_is_in_the_benchmark() -> None:
+    assert set(staging.LEARNED) == set(staging.RECIPES)
