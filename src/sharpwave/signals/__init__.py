@@ -1,4 +1,4 @@
-"""What a signal says: spectra, depth, waves, spindles, ripples, artefacts, stages. Read piece by piece, so length is free.
+"""What a signal says: spectra, depth, waves, spindles, ripples, artefacts, stages; read piece by piece.
 
 Names load when first used, so importing costs nothing.
 """

@@ -26,7 +26,7 @@ def compute_band_power(
     Args:
         signal: One channel.
         epoch_length: In s, at least 4.
-        bands: Edges in Hz by name, lower edge within; None takes `BANDS`. A band beyond half the sampling rate is left out.
+        bands: Edges in Hz by name, lower edge within; None takes `BANDS`. A band beyond half the rate is left out.
 
     Returns:
         Columns `onset` (s) and one a band, in the signal's unit squared (V²); NaN where more than half is missing.

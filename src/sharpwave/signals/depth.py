@@ -15,9 +15,9 @@ SLOW = (0.5, 4.0)
 def compute_depth(signal: Signal, *, epoch_length: float = 4.0) -> pd.DataFrame:
     """Depth of sleep as slow-wave activity: log10 of the EEG's power between 0.5 and 4 Hz, in µV².
 
-    Slow-wave activity follows sleep pressure and its decay through the night (Borbély 1982; Achermann et al. 1993), and the
-    threshold to be woken rises with it. It is a depth within one person, one derivation and sleep: eye movements and sweat
-    also raise it, in wake it means nothing, and its level falls with age.
+    Slow-wave activity follows sleep pressure and its decay through the night (Borbély 1982; Achermann et al. 1993),
+    and the threshold to be woken rises with it. It is a depth within one person, one derivation and sleep: eye
+    movements and sweat also raise it, in wake it means nothing, and its level falls with age.
 
     Args:
         signal: One EEG (or LFP) channel, in V.

@@ -92,7 +92,7 @@ def _count_sign_changes(values: np.ndarray) -> np.ndarray:
 
 
 def _compute_powers(epochs: np.ndarray, *, kind: str) -> dict[str, np.ndarray]:
-    """Share of each band (Simpson's rule on the median Welch spectrum), their ratios, and the broad power (trapezium)."""
+    """Share of each band (Simpson's rule, median Welch spectrum), their ratios, and the broad power (trapezium)."""
     from scipy.integrate import simpson, trapezoid
 
     frequencies, density = compute_median_spectrum(epochs)
@@ -198,10 +198,9 @@ def compute_higuchi_dimension(epochs: Float[np.ndarray, "epoch time"]) -> Float[
         np.abs(np.subtract(epochs[:, lag:], epochs[:, :-lag], out=steps), out=steps)
         lengths[lag - 1] = steps @ _step_weights(n_times, lag)
     x = -np.log(np.arange(1, HIGUCHI_LAG + 1))
-    with np.errstate(divide="ignore"):
-        y = np.log(lengths)
     centred = x - x.mean()
-    return centred @ y / (centred @ centred)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a flat epoch has no dimension
+        return centred @ np.log(lengths) / (centred @ centred)
 
 
 @lru_cache(maxsize=32)

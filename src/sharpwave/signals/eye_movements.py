@@ -50,8 +50,8 @@ def detect_eye_movements(loc: Signal, roc: Signal, *, hypnogram: Hypnogram | Non
         hypnogram: Stages on the same clock, or None.
 
     Returns:
-        Events: onset and duration in s, label "rapid_eye_movement", channel (both names), stage, `peak` (s) and the size
-        of either eye's signal there (`left_uv`, `right_uv`; 0.5–5 Hz).
+        Events: onset and duration in s, label "rapid_eye_movement", channel (both names), stage, `peak` (s) and the
+        size of either eye's signal there (`left_uv`, `right_uv`; 0.5–5 Hz).
 
     Raises:
         SharpwaveError: If the two signals do not share their clock.

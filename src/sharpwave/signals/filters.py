@@ -163,7 +163,7 @@ def iter_resampled(
 
 
 def _reflect_after(values: np.ndarray, end: int) -> np.ndarray:
-    """Values with everything from `end` on replaced by the odd reflection of what comes before, as far as it reaches."""
+    """Values with everything from `end` on replaced by the odd reflection of what comes before."""
     out = np.zeros(values.size)
     out[:end] = values[:end]
     mirrored = 2 * values[end - 1] - values[: end - 1][::-1][: values.size - end]

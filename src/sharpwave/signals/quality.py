@@ -38,8 +38,8 @@ def compute_quality(recording: Recording, picks: Sequence[str] | None = None) ->
     Returns:
         One row a channel: `channel`, `modality`, `usable_fraction` (of the time, outside every kind of artefact), the
         fraction of time `missing`, `flat`, `clipped`, `extreme` and `muscle`, `amplitude_uv` (half the 5–95 % spread of
-        the raw signal, median over 10 min pieces) and a `verdict`: "good", "partly usable", "poor", or "wrong amplitude"
-        where that lies outside what the modality allows and the unit is known.
+        the raw signal, median over 10 min pieces) and a `verdict`: "good", "partly usable", "poor", or "wrong
+        amplitude" where that lies outside what the modality allows and the unit is known.
     """
     names = [name for name, signal in recording.signals.items() if signal.modality.name in ELECTRIC]
     rows = []

@@ -1,7 +1,7 @@
 """Ripples: the consensus detector of Kay et al. 2016 (`ripple_detection`), over recordings of any length.
 
-The envelope is compared with its mean and spread over the whole recording (sleep, and not movement, where these are known),
-which a first pass finds; the second pass hands each piece to the library with that normalisation.
+The envelope is compared with its mean and spread over the whole recording (sleep, and not movement, where these are
+known), which a first pass finds; the second pass hands each piece to the library with that normalisation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sharpwave.signals.pieces import (
 
 BANDS: dict[str, tuple[float, float]] = {"human": (70.0, 110.0), "mouse": (130.0, 250.0), "rat": (150.0, 250.0)}
 """Ripple bands in Hz. Human ripples are slower (about 85 Hz; Jiang et al. 2020, doi:10.1002/hipo.23183); in rodents
-150–250 Hz is usual (Kay et al. 2016), with peaks from 110 to 200 Hz (Liu et al. 2022, doi:10.1038/s41467-022-33536-x)."""
+150–250 Hz is usual (Kay et al. 2016), with peaks from 110 to 200 Hz (Liu et al. 2022,
+doi:10.1038/s41467-022-33536-x)."""
 
 NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
 MARGIN = 2.0
@@ -56,8 +57,8 @@ def detect_ripples(
     """Sharp-wave ripples in one hippocampal channel.
 
     A ripple is where the smoothed envelope of the ripple band stays above mean + `threshold` standard deviations for
-    `minimum_duration`; it reaches from where the envelope leaves its mean to where it returns there. With a hypnogram only
-    NREM sleep is searched and sets mean and deviation. Gaps are left out.
+    `minimum_duration`; it reaches from where the envelope leaves its mean to where it returns there. With a
+    hypnogram only NREM sleep is searched and sets mean and deviation. Gaps are left out.
 
     Args:
         signal: One channel, in V.

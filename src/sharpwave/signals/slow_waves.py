@@ -70,8 +70,9 @@ def detect_slow_waves(
         settings: Criteria; None takes YASA's.
 
     Returns:
-        Events: onset and duration in s, label "slow_wave", channel, stage (at the trough), times of trough, crossing and
-        crest in s, `frequency` (Hz), `amplitude_uv` (peak to peak), depth and height in µV, `slope_uv_s` (trough to crossing).
+        Events: onset and duration in s, label "slow_wave", channel, stage (at the trough), times of trough, crossing
+        and crest in s, `frequency` (Hz), `amplitude_uv` (peak to peak), depth and height in µV, `slope_uv_s` (from
+        trough to crossing).
     """
     settings = settings or SlowWaveSettings()
     taps = design_bandpass(signal.rate, *settings.band, low_transition=0.2, high_transition=0.2)
@@ -96,8 +97,8 @@ def detect_slow_waves(
 
 
 def _find_waves(filtered: np.ndarray, searched: np.ndarray, *, rate: float, settings: SlowWaveSettings) -> pd.DataFrame:
-    """Waves in filtered samples (µV): `onset` in s from the first sample, the peaks in s from the onset, `trough` its index."""
-    from scipy.signal import find_peaks
+    """Waves in filtered samples (µV): `onset` in s from the first sample, peaks in s from the onset, `trough` an
+    index.""" from scipy.signal import find_peaks
 
     troughs, _ = find_peaks(-filtered, height=settings.trough_uv)
     crests, _ = find_peaks(filtered, height=settings.crest_uv)

@@ -1,7 +1,8 @@
 """Sleep spindles: the algorithm of Lacourse et al. 2018 as YASA runs it, over a night of any length.
 
 Three measures must agree: the share of sigma power, the correlation of the sigma band with the broad band, and the
-moving RMS of the sigma band against a threshold from the whole night. A first pass finds that threshold, a second the events.
+moving RMS of the sigma band against a threshold from the whole night. A first pass finds that threshold, a second the
+events.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ PRESETS = {
     "default": SpindleSettings(),
     "tuned": SpindleSettings(relative_power=0.1, correlation=0.5, rms=3.0, duration=(0.3, 2.5)),
 }
-"""`default` is YASA's. `tuned` are thresholds chosen on the DREAMS excerpts (Devuyst et al. 2011) against the union of two
-experts: they find weaker and shorter spindles too; what to expect on other people is in docs/signals.md."""
+"""`default` is YASA's. `tuned` are thresholds chosen on the DREAMS excerpts (Devuyst et al. 2011) against the union of
+two experts: they find weaker and shorter spindles too; what to expect on other people is in docs/signals.md."""
 
 
 def detect_spindles(
@@ -108,7 +109,8 @@ def detect_spindles(
 
     Returns:
         Events: onset and duration in s, label "spindle", channel, stage, `peak` (s), `frequency` (Hz), `amplitude_uv`
-        (peak to peak, 1–30 Hz), `sigma_amplitude_uv`, `rms_uv`, `relative_power`, `log_power_uv2`, `oscillations`, `symmetry`.
+        (peak to peak, 1–30 Hz), `sigma_amplitude_uv`, `rms_uv`, `relative_power`, `log_power_uv2`, `oscillations`,
+        `symmetry`.
 
     Raises:
         SharpwaveError: If the preset is not known or the rate is below twice the broad band.
@@ -224,7 +226,7 @@ def _detect_in_piece(
         return join_events([], COLUMNS)
 
     # The share of sigma matters only near samples that meet the other two criteria.
-    near = join_close(candidates, settings.join * rate + 4 * width) + (-2 * width, 2 * width)
+    near = join_close(candidates, settings.join * rate + 4 * width) + np.array([-2 * width, 2 * width])
     indices = np.concatenate([np.arange(low, high) for low, high in np.clip(near, 0, agreeing.size)])
     inside = slice(max(-offset, 0), len(signal) - offset)
     broad[: inside.start] = broad[inside.stop :] = 0.0

@@ -1,12 +1,13 @@
 """Sleep stages of adult human EEG: YASA's published classifier, called on our own pass over the night.
 
-The classifier (LightGBM, trained on about 3,000 nights of the National Sleep Research Resource) and the definition of its
-features are YASA's (Vallat & Walker 2021, doi:10.7554/eLife.70092). The pass over the signal is ours: piece by piece,
-so that a week needs no more memory than a night.
+The classifier (LightGBM, trained on about 3,000 nights of the National Sleep Research Resource) and the definition of
+its features are YASA's (Vallat & Walker 2021, doi:10.7554/eLife.70092). The pass over the signal is ours: piece by
+piece, so that a week needs no more memory than a night.
 """
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,7 +89,7 @@ def compute_staging_features(signals: dict[str, Signal]) -> tuple[pd.DataFrame, 
         signals: One channel each by kind: "eeg", and "eog" and "emg" where present, on one clock.
 
     Returns:
-        Features, one row an epoch, columns `<kind>_<feature>`; and whether too much of the epoch is missing, shape (epoch,).
+        Features, one row an epoch, columns `<kind>_<feature>`; and whether too much is missing, shape (epoch,).
     """
     seconds = min(signal.duration for signal in signals.values())
     n_epochs = int(seconds * RATE + 1e-6) // (EPOCH * RATE)
@@ -180,7 +181,10 @@ def _load_classifier(kinds: tuple[str, ...], with_demography: bool) -> Any:
 
     name = "clf_" + "+".join([*kinds, *(["demo"] if with_demography else [])])
     folder = Path(package.submodule_search_locations[0]) / "classifiers"
-    return joblib.load(folder / f"{name}_lgb_0.5.0.joblib")
+    with warnings.catch_warnings():
+        # Its label encoder is from an older scikit-learn; only the LightGBM booster is used.
+        warnings.simplefilter("ignore")
+        return joblib.load(folder / f"{name}_lgb_0.5.0.joblib")
 
 
 def _find_signal(recording: Recording, name: str) -> Signal:

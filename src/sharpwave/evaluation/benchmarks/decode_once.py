@@ -43,7 +43,7 @@ def decode_with_yasa(path: Path) -> dict[str, list[float]]:
     data = np.load(path, allow_pickle=False).astype(float) * 1e-6
     raw = mne.io.RawArray(data, mne.create_info(list(CHANNELS), RATE, list(CHANNELS)), verbose="error")
     hypnogram = yasa.SleepStaging(raw, "eeg", eog_name="eog", emg_name="emg").predict()
-    eeg = raw.copy().pick(["eeg"])
+    eeg = raw.copy().pick([0])
     spindles = yasa.spindles_detect(eeg, hypno=hypnogram, include=["N1", "N2", "N3"])
     slow_waves = yasa.sw_detect(eeg, hypno=hypnogram, include=["N2", "N3"])
     return {
