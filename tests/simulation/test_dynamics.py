@@ -102,7 +102,9 @@ def test_reverse_direction_changes_the_ripple_rate_with_depth():
         ratio = []
         for night in nights:
             nrem = (night.stage == 1) & ~night.arousing
-            ripple = np.bincount(night.ripples["onset"].astype(int), minlength=len(night.stage) + 1)[: len(night.stage)] > 0
+            ripple = (
+                np.bincount(night.ripples["onset"].astype(int), minlength=len(night.stage) + 1)[: len(night.stage)] > 0
+            )
             deep = night.departure > 0
             ratio.append(ripple[nrem & deep].mean() / ripple[nrem & ~deep].mean())
         return np.mean(ratio)

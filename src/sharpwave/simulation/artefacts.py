@@ -61,15 +61,20 @@ def add_artefacts(
     """
     size = size * float(np.median(np.abs(signal[:: max(len(signal) // 10_000, 1)])) / 0.6745)
     mine = artefacts[artefacts["channel"].isin(["all", channel])]
+    mine = mine.sort_values("label", key=lambda label: label == "lost", kind="stable")  # a lost lead shows nothing else
     for onset, duration, label in mine[["onset", "duration", "label"]].itertuples(index=False):
         length = max(int(duration * rate), 4)
         first = round(onset * rate)
         if label == "lost":
-            signal[first : first + length] = 0.3 * rng.standard_normal(len(signal[first : first + length]), dtype=np.float32)
+            signal[first : first + length] = 0.3 * rng.standard_normal(
+                len(signal[first : first + length]), dtype=np.float32
+            )
             continue
         if label == "pop":
             wave = np.exp(-np.arange(length) / (0.15 * rate)) * rng.choice([-1.0, 1.0])
         else:
             walk = np.cumsum(rng.standard_normal(length))
-            wave = np.hanning(length) * (walk - walk.mean()) / (walk.std() + 1e-9) + 0.5 * np.hanning(length) * rng.standard_normal(length)
+            wave = np.hanning(length) * (walk - walk.mean()) / (walk.std() + 1e-9) + 0.5 * np.hanning(
+                length
+            ) * rng.standard_normal(length)
         add_at(signal, (size * rng.lognormal(0, 0.4) * wave).astype(np.float32), first)

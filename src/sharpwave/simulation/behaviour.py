@@ -12,7 +12,7 @@ from sharpwave.simulation.scene import Scene
 def simulate_heart_rate(scene: Scene, *, rng: np.random.Generator) -> Float[np.ndarray, " second"]:
     """Heart rate in beats a minute, one value a second: lower in NREM than in REM, falling across the night.
 
-    It is low at the peak of the infraslow rhythm and rises with arousals and before lightening (see `Effects.precursor`).
+    It is low at the peak of the infraslow rhythm and rises with arousals, and before lightening with a precursor.
 
     Args:
         scene: The hidden side of the night.
@@ -43,7 +43,9 @@ def simulate_activity(scene: Scene, *, rng: np.random.Generator) -> Float[np.nda
     chance = (0.30, 0.03, 0.010, 0.004, 0.015) if scene.species.n_stages == 5 else (0.45, 0.01, 0.02)
     rate = scene.compute_level(chance, arousal=0.35)
     changed = np.r_[False, np.diff(dynamics.stage) != 0]
-    rate = rate + np.convolve(changed, np.full(4, 0.1), mode="same") + 0.05 * np.maximum(scene.precursors["behaviour"], 0)
+    rate = (
+        rate + np.convolve(changed, np.full(4, 0.1), mode="same") + 0.05 * np.maximum(scene.precursors["behaviour"], 0)
+    )
     moving = rng.random(n) < rate
     still = np.repeat(rng.random(n // 120 + 1) < 0.4, 120)[:n] & (dynamics.stage == 0)
     moving &= ~(still & (rng.random(n) < 0.8))

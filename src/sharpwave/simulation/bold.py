@@ -9,8 +9,8 @@ from sharpwave.simulation.nuisance import compute_wander
 from sharpwave.simulation.scene import Scene
 
 PARCELS = (
-    "thalamus", "hippocampus", "amygdala", "brainstem", "visual", "auditory", "motor", "somatosensory", "insula", "prefrontal",
-    "cingulate", "precuneus", "parietal", "temporal", "orbitofrontal", "striatum",
+    "thalamus", "hippocampus", "amygdala", "brainstem", "visual", "auditory", "motor", "somatosensory", "insula",
+    "prefrontal", "cingulate", "precuneus", "parietal", "temporal", "orbitofrontal", "striatum",
 )  # fmt: skip
 VOLUME_SHAPE = (8, 8, 6)
 BASELINE = 1000.0
@@ -58,13 +58,17 @@ def simulate_parcels(scene: Scene, *, rng: np.random.Generator) -> Float[np.ndar
     shared = 0.3 * compute_wander(len(grid), time_constant=8.0 / step, rng=rng)
     out = np.empty((len(grid), len(PARCELS)), dtype=np.float32)
     for parcel in range(len(PARCELS)):
-        own = 0.45 * compute_wander(len(grid), time_constant=2.5 / step, rng=rng) + 0.25 * rng.standard_normal(len(grid))
+        own = 0.45 * compute_wander(len(grid), time_constant=2.5 / step, rng=rng) + 0.25 * rng.standard_normal(
+            len(grid)
+        )
         slow = 0.5 * compute_wander(len(grid), time_constant=1800.0 / step, rng=rng)
         out[:, parcel] = BASELINE * (1 + (percent[:, parcel] + shared + own + slow) / 100)
     return out
 
 
-def simulate_volumes(parcels: Float[np.ndarray, "volume parcel"], *, rng: np.random.Generator) -> Float[np.ndarray, "volume x y z"]:
+def simulate_volumes(
+    parcels: Float[np.ndarray, "volume parcel"], *, rng: np.random.Generator
+) -> Float[np.ndarray, "volume x y z"]:
     """Small volumes in which each parcel is a blob.
 
     Args:

@@ -1,4 +1,4 @@
-"""The night second by second: stage, depth, ripples and spindles, each acting on the next second and on nothing earlier.
+"""The night second by second: stage, depth, ripples, spindles, each acting on the next second and on nothing before.
 
 Every second, in this order: depth moves; the hazards of leaving the stage and of a brief arousal are formed from the
 architecture, the common causes and the reactivations so far; a change is drawn; then spindles, ripples and what the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, log10
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ REFRESH = 5
 """Seconds between updates of the architecture's hazards within a bout (they move slowly)."""
 
 SLEEP_KEEPS, WAKE_KEEPS = exp(-1 / (2.5 * 3600)), exp(-1 / (18 * 3600))
-"""What a second leaves of sleep pressure, and of its distance from the top: decay 2.5 h, rise 18 h (within the ranges of
+"""What a second leaves of sleep pressure, and of its distance from the top: decay 2.5 h, rise 18 h (in the ranges of
 Rusterholz et al. 2010, PMC2849788)."""
 
 REPLAY_SHARE = 0.2
@@ -215,7 +216,7 @@ def simulate_dynamics(
     )
 
 
-def _clock(t: int, age: int, onset: int | None, last_rem: int | None) -> dict[str, float]:
+def _clock(t: int, age: int, onset: int | None, last_rem: int | None) -> dict[str, Any]:
     return {
         "age": float(age),
         "since_rem": 0.0 if onset is None else float(t - (onset if last_rem is None else last_rem)),
@@ -238,16 +239,16 @@ def _carry(
     rng: np.random.Generator,
 ) -> tuple[str, str, str]:
     """What a ripple carries: (kind, content, direction)."""
-    if t < task_end:
-        share = effects.preplay
-    else:
-        share = REPLAY_SHARE * 0.5 ** ((t - task_end) / REPLAY_HALF_LIFE)
+    share = effects.preplay if t < task_end else REPLAY_SHARE * 0.5 ** ((t - task_end) / REPLAY_HALF_LIFE)
     if stage not in species.nrem:
         share = 0.0
     if share and effects.share_per_db:
         odds = share / (1 - share) * exp(effects.share_per_db * departure)
         share = odds / (1 + odds)
-    content, direction = contents[int(rng.integers(len(contents)))], "forward" if rng.random() < FORWARD_SHARE else "reverse"
+    content, direction = (
+        contents[int(rng.integers(len(contents)))],
+        "forward" if rng.random() < FORWARD_SHARE else "reverse",
+    )
     if draw < share:
         return "replay", content, direction
     if draw < share + nuisance.decoys and stage in species.nrem and t >= task_end:

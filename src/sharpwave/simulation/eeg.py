@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, shape_noise
-from sharpwave.simulation.scene import Scene, compute_weights
+from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, make_noise
+from sharpwave.simulation.scene import Scene
 from sharpwave.simulation.waveforms import make_slow_oscillation, make_spindle
 
 _FLOOR = 1e-4
@@ -68,16 +68,13 @@ def simulate_eeg(
             return np.asarray(np.float32(0.8) * shared(n) + np.float32(0.6) * private(n))
 
         amplitudes = _compute_amplitudes(scene, slow=slow, gain=gain)
-        signal = np.empty(n_samples, dtype=np.float32)
-        blocks = shape_noise(
+        signal = make_noise(
             n_samples,
             rate=rate,
             spectra=spectra,
-            compute_weights=lambda times, rows=amplitudes: compute_weights(rows, times),
+            amplitudes=amplitudes,
             white=mix,
         )
-        for first, block in blocks:
-            signal[first : first + len(block)] = block
         _add_slow_oscillations(signal, scene, gain=slow, rate=rate)
         _add_spindles(signal, scene, gain=sigma, rate=rate, rng=np.random.default_rng(common_seed + 1))
         out[channel] = signal

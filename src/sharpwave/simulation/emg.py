@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import compute_frequencies, draw_white, shape_noise
+from sharpwave.simulation.noise import compute_frequencies, draw_white, make_noise
 from sharpwave.simulation.nuisance import compute_wander
-from sharpwave.simulation.scene import Scene, compute_weights
+from sharpwave.simulation.scene import Scene
 
 _TONE = {5: (16.0, 7.5, 5.0, 4.0, 1.8), 3: (45.0, 9.0, 3.5)}
 _AROUSAL = {5: 18.0, 3: 30.0}
@@ -30,18 +30,16 @@ def simulate_emg(scene: Scene, *, rng: np.random.Generator) -> Float[np.ndarray,
     stage = scene.dynamics.stage
     restless = (stage == 0) & (rng.random(n) < 0.12)
     twitch = (stage == species.rem) & (rng.random(n) < 0.04)
-    tone = tone * np.where(restless, rng.lognormal(1.0, 0.5, n), 1.0) + np.where(twitch, rng.lognormal(1.8, 0.5, n), 0.0)
+    tone = tone * np.where(restless, rng.lognormal(1.0, 0.5, n), 1.0) + np.where(
+        twitch, rng.lognormal(1.8, 0.5, n), 0.0
+    )
     f = compute_frequencies(rate)
     band = (f / 25) ** 2 / (1 + (f / 25) ** 2) / (1 + (f / 70) ** 4)
     spectrum = band / (band.sum() * (f[1] - f[0]))
-    signal = np.empty(round(n * rate), dtype=np.float32)
-    blocks = shape_noise(
-        len(signal),
+    return make_noise(
+        round(n * rate),
         rate=rate,
         spectra=[spectrum],
-        compute_weights=lambda times: compute_weights(tone[None].astype(np.float32), times),
+        amplitudes=tone[None].astype(np.float32),
         white=draw_white(rng),
     )
-    for first, block in blocks:
-        signal[first : first + len(block)] = block
-    return signal

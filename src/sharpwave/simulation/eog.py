@@ -34,7 +34,12 @@ def draw_eye_movements(scene: Scene, *, rng: np.random.Generator) -> pd.DataFram
         length = {"slow": 2.5, "blink": 0.35}.get(label, 0.06) * rng.lognormal(0, 0.2, len(second))
         parts.append(
             pd.DataFrame(
-                {"onset": second + rng.random(len(second)), "duration": length, "label": label, "amplitude_uv": size * sign}
+                {
+                    "onset": second + rng.random(len(second)),
+                    "duration": length,
+                    "label": label,
+                    "amplitude_uv": size * sign,
+                }
             )
         )
     return pd.concat(parts, ignore_index=True).sort_values("onset", ignore_index=True)

@@ -73,7 +73,9 @@ def draw_slow_oscillations(
         nearest = np.abs(onset - ordered[_nearest(ordered, onset)])
         onset = onset[nearest > 1.0]
     duration = np.clip(rng.lognormal(np.log(1.08), 0.14, len(onset)), 0.7, 1.6)
-    table = pd.DataFrame({"onset": np.r_[onset, own], "duration": np.r_[duration, period]}).sort_values("onset", ignore_index=True)
+    table = pd.DataFrame({"onset": np.r_[onset, own], "duration": np.r_[duration, period]}).sort_values(
+        "onset", ignore_index=True
+    )
     second = table["onset"].to_numpy().astype(int)
     table["stage"] = dynamics.stage[second]
     size = 58.0 * 10 ** ((dynamics.depth[second] - (8.5 if species.n_stages == 5 else 0.0)) / 40)

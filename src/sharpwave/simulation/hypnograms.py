@@ -32,8 +32,9 @@ FEATURES = (
     "hour_over_4",
     "dark",
 )
-"""log age of the bout (epochs; hinges at 4 and 32 epochs; 0 before sleep), not asleep yet (0/1), time since REM or sleep onset (h, at
-most 2; hinge at 50 min), no REM yet (0/1), hour of the recording (hinge at 4), dark phase of the light cycle (0/1)."""
+"""log age of the bout (epochs, at most 64; hinges at 4 and 32 epochs; 0 before sleep), not asleep yet (0/1), time since
+REM or sleep onset (h, at most 2; hinge at 50 min), no REM yet (0/1), hour of the recording (at most 12; hinge at 4),
+dark phase of the light cycle (0/1)."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,10 @@ class Architecture:
         return [(k, hazard * value / total) for k, value in odds]
 
 
-def _features(age_epochs: float, since_rem: float, no_rem_yet: bool, before_sleep: bool, hour: float) -> tuple[float, ...]:
-    log_age = 0.0 if before_sleep else log(age_epochs)
+def _features(
+    age_epochs: float, since_rem: float, no_rem_yet: bool, before_sleep: bool, hour: float
+) -> tuple[float, ...]:
+    log_age = 0.0 if before_sleep else min(log(age_epochs), log(64))
     gap = min(since_rem, 2.0)
     return (
         1.0,
@@ -119,7 +122,9 @@ def load_architecture(species: str) -> Architecture:
 def _from_dict(content: dict[str, Any]) -> Architecture:
     names = tuple(content["names"])
     if tuple(content["features"]) != FEATURES:
-        raise SharpwaveError("the features " + ", ".join(FEATURES), got=str(content["features"]), fix="refit the architecture")
+        raise SharpwaveError(
+            "the features " + ", ".join(FEATURES), got=str(content["features"]), fix="refit the architecture"
+        )
     weights = {
         names.index(stage): {names.index(k): tuple(map(float, w)) for k, w in destinations.items()}
         for stage, destinations in content["weights"].items()
@@ -146,7 +151,9 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def fit_architecture(hypnograms: Sequence[Hypnogram], *, species: str = "human", source: str = "", ridge: float = 0.1) -> Architecture:
+def fit_architecture(
+    hypnograms: Sequence[Hypnogram], *, species: str = "human", source: str = "", ridge: float = 0.1
+) -> Architecture:
     """Fit the odds of stage changes to scored nights by ridge multinomial regression.
 
     Args:
@@ -165,7 +172,9 @@ def fit_architecture(hypnograms: Sequence[Hypnogram], *, species: str = "human",
 
     first = hypnograms[0]
     if any((h.epoch_length, h.n_stages) != (first.epoch_length, first.n_stages) for h in hypnograms):
-        raise SharpwaveError("hypnograms with one epoch length and stage set", got="several", fix="resample or merge them first")
+        raise SharpwaveError(
+            "hypnograms with one epoch length and stage set", got="several", fix="resample or merge them first"
+        )
     rows: dict[int, list[tuple[float, ...]]] = {s: [] for s in range(first.n_stages)}
     targets: dict[int, list[int]] = {s: [] for s in range(first.n_stages)}
     for hypnogram in hypnograms:
@@ -173,8 +182,8 @@ def fit_architecture(hypnograms: Sequence[Hypnogram], *, species: str = "human",
             rows[stage].append(x)
             targets[stage].append(after)
     weights: dict[int, dict[int, tuple[float, ...]]] = {}
-    for stage, x in rows.items():
-        design, after_all = np.array(x)[:, 1:], np.array(targets[stage])
+    for stage, samples in rows.items():
+        design, after_all = np.array(samples)[:, 1:], np.array(targets[stage])
         model = LogisticRegression(C=1 / ridge, max_iter=5000).fit(design, after_all)
         table = np.column_stack([model.intercept_, model.coef_])
         stay = table[list(model.classes_).index(stage)]

@@ -1,4 +1,4 @@
-"""Hippocampal LFP: 1/f, theta in REM and running, sharp-wave ripples, and fast-gamma bursts that only look like them."""
+"""Hippocampal LFP: 1/f, theta in REM, sharp-wave ripples, and fast-gamma bursts that only look like them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, shape_noise
-from sharpwave.simulation.scene import Scene, compute_weights
+from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, make_noise
+from sharpwave.simulation.scene import Scene
 from sharpwave.simulation.waveforms import make_sharp_wave, make_slow_oscillation, make_spindle
 
 _HUMAN: tuple[dict[str, Any], ...] = (
@@ -17,7 +17,12 @@ _HUMAN: tuple[dict[str, Any], ...] = (
     {"level": 11.0, "exponent": 1.6, "steep": 2.5},
     {"level": 10.0, "exponent": 1.8, "steep": 2.7},
     {"level": 10.0, "exponent": 2.0, "steep": 2.8},
-    {"level": 9.0, "exponent": 1.5, "steep": 2.9, "bumps": ((2.2, 0.5, 350.0), (5.5, 1.0, 15.0))},  # 1.5–3 Hz, Bódizs 2005
+    {
+        "level": 9.0,
+        "exponent": 1.5,
+        "steep": 2.9,
+        "bumps": ((2.2, 0.5, 350.0), (5.5, 1.0, 15.0)),
+    },  # 1.5–3 Hz, Bódizs 2005
     {"level": 12.0, "exponent": 1.4, "steep": 2.4},
 )
 _RODENT: tuple[dict[str, Any], ...] = (
@@ -69,16 +74,13 @@ def simulate_lfp(scene: Scene, bursts: pd.DataFrame, *, rng: np.random.Generator
     slow = (150.0 if species.name == "human" else 700.0) / (1 + (f / 1.6) ** 4) * f**2 / (f**2 + 0.4**2)
     waves = 10 ** (scene.dynamics.depth / 20) * np.where(scene.dynamics.arousing, 0.5, 1.0)
     amplitudes = np.vstack([np.sqrt(scene.compute_shares()), waves]).astype(np.float32)
-    signal = np.empty(round(scene.n_seconds * rate), dtype=np.float32)
-    blocks = shape_noise(
-        len(signal),
+    signal = make_noise(
+        round(scene.n_seconds * rate),
         rate=rate,
         spectra=[*spectra, slow],
-        compute_weights=lambda times: compute_weights(amplitudes, times),
+        amplitudes=amplitudes,
         white=draw_white(rng),
     )
-    for first, block in blocks:
-        signal[first : first + len(block)] = block
     _add_slow_oscillations(signal, scene, rate=rate)
     _add_ripples(signal, scene, rate=rate, rng=rng)
     shape = bursts[["onset", "duration", "frequency", "amplitude_uv"]]

@@ -45,8 +45,8 @@ _CHANNELS = {
 }
 
 _STREAMS = (
-    "dynamics", "events", "precursor", "scorers", "artefacts", "eyes", "gamma", "memory", "run", "cells", "noise", "volumes",
-    *SIGNALS,
+    "dynamics", "events", "precursor", "scorers", "artefacts", "eyes", "gamma", "memory", "run", "cells", "noise",
+    "volumes", *SIGNALS,
 )  # fmt: skip
 """Random streams, in the order in which they are spawned: append only, or every seed gives another night."""
 
@@ -68,8 +68,7 @@ def simulate_night(
 ) -> tuple[Recording, Truth]:
     """Simulate a night with everything that was planted in it.
 
-    The course of the night depends on the generator, the species, the effects, the nuisance and the task, never on
-    `modalities`.
+    The course of the night never depends on `modalities`.
 
     Args:
         species: "human" (five stages), "mouse" or "rat" (three).
@@ -98,8 +97,8 @@ def simulate_night(
     _check(hours, wanted, task, preset)
     streams = dict(zip(_STREAMS, rng.spawn(len(_STREAMS)), strict=True))
     scene = _simulate_scene(
-        round(hours * 3600), preset, architecture or load_architecture(species), effects or Effects(), nuisance or Nuisance(),
-        contents, task, streams,
+        round(hours * 3600), preset, architecture or load_architecture(species), effects or Effects(),
+        nuisance or Nuisance(), contents, task, streams,
     )  # fmt: skip
     run = simulate_run(task, contents=contents, rng=streams["run"])
     truth = _make_truth(scene, run, n_units if "spikes" in wanted else 0, n_scorers, streams)
@@ -126,7 +125,18 @@ DEMO = MappingProxyType(
     {
         "species": "human",
         "hours": 5.0,
-        "modalities": ("eeg", "eog", "emg", "lfp", "spikes", "position", "bold", "heart_rate", "activity", "temperature"),
+        "modalities": (
+            "eeg",
+            "eog",
+            "emg",
+            "lfp",
+            "spikes",
+            "position",
+            "bold",
+            "heart_rate",
+            "activity",
+            "temperature",
+        ),
         "n_units": 40,
         "subject": "demo",
     }
@@ -146,7 +156,9 @@ def _check(hours: float, wanted: tuple[str, ...], task: tuple[float, float], spe
     if unknown:
         raise SharpwaveError(f"modalities among {', '.join(SIGNALS)}", got=", ".join(unknown), fix="leave it out")
     if "eog" in wanted and not _CHANNELS[species.name]["eog"]:
-        raise SharpwaveError("modalities that a rodent recording has", got="eog", fix="leave eog out, or simulate a human")
+        raise SharpwaveError(
+            "modalities that a rodent recording has", got="eog", fix="leave eog out, or simulate a human"
+        )
     if not np.isfinite(hours) or hours * 3600 < task[1] + 60 or task[0] < 0:
         raise SharpwaveError(
             f"a night that holds the task ({task[0]:g} to {task[1]:g} s) and a minute more",
@@ -190,9 +202,7 @@ def _simulate_scene(
     )
 
 
-def _make_truth(
-    scene: Scene, run: Run, n_units: int, n_scorers: int, streams: dict[str, np.random.Generator]
-) -> Truth:
+def _make_truth(scene: Scene, run: Run, n_units: int, n_scorers: int, streams: dict[str, np.random.Generator]) -> Truth:
     species, channels = scene.species, _CHANNELS[scene.species.name]
     electrodes = tuple(name for group in channels.values() for name in group)
     cells = draw_place_cells(n_units, n_tracks=len(scene.contents), rng=streams["cells"]) if n_units else None

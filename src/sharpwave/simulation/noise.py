@@ -84,6 +84,36 @@ def shape_noise(
         yield first, block
 
 
+def make_noise(
+    n_samples: int,
+    *,
+    rate: float,
+    spectra: Sequence[Float[np.ndarray, " frequency"]],
+    amplitudes: Float[np.ndarray, "state second"],
+    white: Callable[[int], Float[np.ndarray, " time"]],
+) -> Float[np.ndarray, " time"]:
+    """The whole of `shape_noise`, single precision.
+
+    Args:
+        n_samples: Length.
+        rate: In Hz.
+        spectra: As for `shape_noise`.
+        amplitudes: Amplitude of each state, one value a second.
+        white: As for `shape_noise`.
+
+    Returns:
+        Noise, in the unit of the spectra.
+    """
+    signal = np.empty(n_samples, dtype=np.float32)
+
+    def weigh(times: np.ndarray) -> np.ndarray:
+        return interpolate_states(amplitudes, times)
+
+    for first, block in shape_noise(n_samples, rate=rate, spectra=spectra, compute_weights=weigh, white=white):
+        signal[first : first + len(block)] = block
+    return signal
+
+
 def compute_frequencies(rate: float) -> Float[np.ndarray, " frequency"]:
     """Frequencies (Hz) at which `shape_noise` wants its spectra."""
     return np.fft.rfftfreq(BLOCK + 2 * MARGIN, 1 / rate)
@@ -101,8 +131,20 @@ def add_at(signal: Float[np.ndarray, " time"], wave: Float[np.ndarray, " sample"
         signal[low:high] += wave[low - first : high - first]
 
 
-def interpolate_seconds(values: Float[np.ndarray, " second"], times: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+def interpolate_seconds(
+    values: Float[np.ndarray, " second"], times: Float[np.ndarray, " time"]
+) -> Float[np.ndarray, " time"]:
     """Values given once a second (at its middle), at finer times."""
     low = max(int(times[0]) - 1, 0)
     high = min(int(times[-1]) + 3, len(values))
     return np.interp(times, np.arange(low, high) + 0.5, values[low:high]).astype(np.float32)
+
+
+def interpolate_states(
+    values: Float[np.ndarray, "state second"], times: Float[np.ndarray, " time"]
+) -> Float[np.ndarray, "state time"]:
+    """Rows given once a second, at finer times; rows that are zero there stay exactly zero."""
+    low, high = max(int(times[0]) - 1, 0), int(times[-1]) + 3
+    return np.stack(
+        [interpolate_seconds(row, times) if row[low:high].any() else np.zeros(len(times), np.float32) for row in values]
+    )

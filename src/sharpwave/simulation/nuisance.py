@@ -82,6 +82,8 @@ def compute_wander(n_seconds: int, *, time_constant: float, rng: np.random.Gener
     return np.asarray(lfilter([1.0], [1.0, -keep], noise))
 
 
-def compute_rate_modulation(phase: Float[np.ndarray, " second"], *, size: float, lag: float = 0.0) -> Float[np.ndarray, " second"]:
+def compute_rate_modulation(
+    phase: Float[np.ndarray, " second"], *, size: float, lag: float = 0.0
+) -> Float[np.ndarray, " second"]:
     """exp(size·cos(phase − lag)) with mean 1 over a cycle (so that the rhythm moves events without adding any)."""
     return np.exp(size * np.cos(phase - lag)) / np.i0(size)

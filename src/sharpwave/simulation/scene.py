@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from sharpwave.simulation.dynamics import Dynamics
 from sharpwave.simulation.effects import Effects
-from sharpwave.simulation.noise import interpolate_seconds
 from sharpwave.simulation.nuisance import Nuisance
 from sharpwave.simulation.species import Species
 
@@ -61,17 +60,6 @@ class Scene:
         return np.array([*by_stage, arousal]) @ self.compute_shares()
 
 
-def compute_weights(values: Float[np.ndarray, "state second"], times: Float[np.ndarray, " time"]) -> Float[np.ndarray, "state time"]:
-    """Rows given once a second, at finer times; rows that are zero there stay exactly zero."""
-    low, high = max(int(times[0]) - 1, 0), int(times[-1]) + 3
-    return np.stack(
-        [
-            interpolate_seconds(row, times) if row[low:high].any() else np.zeros(len(times), np.float32)
-            for row in values
-        ]
-    )
-
-
 def compute_precursor(
     dynamics: Dynamics, *, species: Species, effects: Effects, rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, " second"]]:
@@ -94,10 +82,10 @@ def compute_precursor(
     changes = np.flatnonzero(np.diff(dynamics.stage)) + 1
     lead = round(effects.precursor_lead)
     common = np.zeros(n_seconds, np.float32)
-    for previous, change in zip(np.r_[0, changes[:-1]], changes, strict=True):
+    for previous, change in zip([0, *changes[:-1].tolist()], changes.tolist(), strict=True):
         before, after = int(dynamics.stage[change - 1]), int(dynamics.stage[change])
         sign = 1.0 if after in species.lighter[before] else -1.0
-        _add_ramp(common, change, min(lead, int(change - previous)), lead, sign)
+        _add_ramp(common, change, min(lead, change - previous), lead, sign)
     out = {}
     for name in names:
         own = common.copy()

@@ -14,8 +14,8 @@ _CONFUSION = {
         [
             [0.0, -1.6, -3.6, -6.5, -3.8],
             [-1.3, 0.0, -1.1, -6.5, -2.2],
-            [-3.6, -1.9, 0.0, -2.1, -3.3],
-            [-5.5, -6.5, -1.4, 0.0, -6.5],
+            [-3.6, -1.9, 0.0, -2.4, -3.3],
+            [-5.5, -6.5, -1.9, 0.0, -6.5],
             [-3.4, -2.2, -2.4, -6.5, 0.0],
         ]
     ),
@@ -23,7 +23,7 @@ _CONFUSION = {
 }
 """Log odds of each label (column) in an undisturbed epoch of each stage (row)."""
 
-_SHARED, _OWN, _HABIT = 0.45, 0.66, 0.27
+_SHARED, _OWN, _HABIT = 0.42, 0.73, 0.27
 """Standard deviations of the doubt that all experts share, of each expert's own, and of each one's lasting habits."""
 
 
@@ -48,9 +48,7 @@ def simulate_scorers(
     n_epochs = len(logits)
 
     def doubt() -> np.ndarray:
-        return np.column_stack(
-            [compute_wander(n_epochs, time_constant=2.5, rng=rng) for _ in range(species.n_stages)]
-        )
+        return np.column_stack([compute_wander(n_epochs, time_constant=2.5, rng=rng) for _ in range(species.n_stages)])
 
     shared = _SHARED * doubt()
     out = {}

@@ -1,4 +1,4 @@
-"""What differs between human, mouse and rat in the events of sleep; numbers marked * are defaults without a checked source."""
+"""What differs between human, mouse and rat in the events of sleep; * marks a default without a checked source."""
 
 from __future__ import annotations
 
@@ -74,7 +74,13 @@ _HUMAN = Species(
     lfp_rate=512.0,
     task_length=360.0,
     depth=(-7.0, -4.0, 0.0, 8.5, -5.0),  # *
-    ripple_rate=(1.0, 1.5, 10.1, 16.8, 0.8),  # leaves 9 in N2, 15 in N3, below 2 elsewhere: Jiang 2020, 10.1002/hipo.23183
+    ripple_rate=(
+        1.0,
+        1.5,
+        10.1,
+        16.8,
+        0.8,
+    ),  # leaves 9 in N2, 15 in N3, below 2 elsewhere: Jiang 2020, 10.1002/hipo.23183
     ripple_frequency=(85.0, 4.0),  # Jiang 2020
     ripple_duration=(0.070, 0.35),  # * 50–120 ms, right-skewed, as in rodents
     spindle_rate=(0.0, 0.3, 4.5, 2.2, 0.0),  # *

@@ -38,7 +38,9 @@ class PlaceCells:
     shuffle: np.ndarray
 
 
-def draw_place_cells(n_units: int, *, n_tracks: int, track_length: float = TRACK_LENGTH, rng: np.random.Generator) -> PlaceCells:
+def draw_place_cells(
+    n_units: int, *, n_tracks: int, track_length: float = TRACK_LENGTH, rng: np.random.Generator
+) -> PlaceCells:
     """Units with log-normal rates and participation (Mizuseki & Buzsáki 2013); most are place cells on each track.
 
     Args:
@@ -78,7 +80,10 @@ def simulate_spikes(
     """
     background, running, bursts = rng.spawn(3)
     times = _fire_background(scene, cells, rng=background)
-    for extra in (_fire_on_track(run, cells, track_length, rng=running), _fire_in_ripples(scene, cells, track_length, rng=bursts)):
+    for extra in (
+        _fire_on_track(run, cells, track_length, rng=running),
+        _fire_in_ripples(scene, cells, track_length, rng=bursts),
+    ):
         times = [np.concatenate(pair) for pair in zip(times, extra, strict=True)]
     end = float(scene.n_seconds)
     return [np.sort(unit[(unit >= 0) & (unit < end)]) for unit in times]
@@ -111,8 +116,10 @@ def _fire_on_track(run: Run, cells: PlaceCells, track_length: float, *, rng: np.
     return times
 
 
-def _fire_in_ripples(scene: Scene, cells: PlaceCells, track_length: float, *, rng: np.random.Generator) -> list[np.ndarray]:
-    """Ten time bins a ripple: the path of a replay through the maps, or the same with the cells exchanged, or a burst."""
+def _fire_in_ripples(
+    scene: Scene, cells: PlaceCells, track_length: float, *, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Ten time bins a ripple: a path through the maps, or the same with the cells exchanged, or a burst."""
     n_bins = 10
     table, n_units = scene.ripples, len(cells.base_rate)
     track = np.array([scene.contents.index(c) if c else 0 for c in table["content"]], dtype=int)

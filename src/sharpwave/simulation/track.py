@@ -34,7 +34,11 @@ class Run:
 
 
 def simulate_run(
-    task: tuple[float, float], *, contents: tuple[str, ...], track_length: float = TRACK_LENGTH, rng: np.random.Generator
+    task: tuple[float, float],
+    *,
+    contents: tuple[str, ...],
+    track_length: float = TRACK_LENGTH,
+    rng: np.random.Generator,
 ) -> Run:
     """Run to and fro on one track after the other, with a rest at each end.
 
@@ -77,4 +81,6 @@ def simulate_run(
         )
         index, outbound = last, not outbound
     columns = ["onset", "duration", "label", "content", "run_direction"]
-    return Run(task[0], position.astype(np.float32), velocity.astype(np.float32), track, pd.DataFrame(laps, columns=columns))
+    return Run(
+        task[0], position.astype(np.float32), velocity.astype(np.float32), track, pd.DataFrame(laps, columns=columns)
+    )

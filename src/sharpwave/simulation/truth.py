@@ -72,7 +72,9 @@ class Truth:
         ripples = self.ripples.assign(label=self.ripples["kind"])
         tables = [self.slow_oscillations, self.spindles, ripples, self.arousals, self.eye_movements, self.artefacts]
         columns = ["onset", "duration", "label", "channel"]
-        return pd.concat([t[columns] for t in tables if len(t)], ignore_index=True).sort_values("onset", ignore_index=True)
+        return pd.concat([t[columns] for t in tables if len(t)], ignore_index=True).sort_values(
+            "onset", ignore_index=True
+        )
 
     def write(self, folder: str | Path) -> Path:
         """Write the truth as tables (TSV, Parquet for the course) and the knobs as JSON.
@@ -89,7 +91,16 @@ class Truth:
         for name, hypnogram in self.scorers.items():
             hypnogram.write(folder / f"hypnogram_{name}.tsv")
         self.course.to_parquet(folder / "course.parquet", index=False)
-        names = ("slow_oscillations", "spindles", "ripples", "arousals", "eye_movements", "gamma_bursts", "artefacts", "laps")
+        names = (
+            "slow_oscillations",
+            "spindles",
+            "ripples",
+            "arousals",
+            "eye_movements",
+            "gamma_bursts",
+            "artefacts",
+            "laps",
+        )
         for name in names:
             getattr(self, name).to_csv(folder / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
         knobs = {"species": self.species, "memory": dict(self.memory), "effects": _plain(self.effects)}
