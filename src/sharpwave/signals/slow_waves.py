@@ -98,7 +98,8 @@ def detect_slow_waves(
 
 def _find_waves(filtered: np.ndarray, searched: np.ndarray, *, rate: float, settings: SlowWaveSettings) -> pd.DataFrame:
     """Waves in filtered samples (µV): `onset` in s from the first sample, peaks in s from the onset, `trough` an
-    index.""" from scipy.signal import find_peaks
+    index."""
+    from scipy.signal import find_peaks
 
     troughs, _ = find_peaks(-filtered, height=settings.trough_uv)
     crests, _ = find_peaks(filtered, height=settings.crest_uv)
