@@ -113,7 +113,7 @@ def run_eeg(data: Path | None, simulated: Sequence[Recording], *, seeds: int, rn
     ):
         fold: Fold = ([features[id(r)] for r in training], [(features[id(r)], r) for r in test])
         if test and training:
-            rows += run_baselines(lambda seed, fold=fold: [fold], data=name, setting=setting, seeds=seeds, rng=rng)
+            rows += run_baselines(partial(_use_one_fold, fold=fold), data=name, setting=setting, seeds=seeds, rng=rng)
     return rows
 
 
@@ -148,6 +148,10 @@ def run_learned(name: str, data: Path | None, *, seeds: int, rng: np.random.Gene
     methods = tuple(method for method in BASELINES if method != "lightgbm")  # the stager itself is that
     rows += run_baselines(split, data=cohort, setting=setting, seeds=seeds, rng=rng, methods=methods)
     return rows + run_stager("hmm", recordings, data=cohort, setting="wake or sleep", n_stages=2, rng=rng)
+
+
+def _use_one_fold(seed: int, *, fold: Fold) -> list[Fold]:
+    return [fold]
 
 
 def _to_night(recording: Recording, name: str, n_own: int) -> StagedNight:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,5 +95,18 @@ def fit_states(
     model.covars_ = np.stack(
         [np.maximum(group.var(axis=0), 0.05) if len(group) else np.ones(rows.shape[1]) for group in groups]
     )
-    posterior[known] = model.fit(rows).predict_proba(rows)
+    with _without_convergence_notes():
+        posterior[known] = model.fit(rows).predict_proba(rows)
     return posterior
+
+
+@contextmanager
+def _without_convergence_notes() -> Iterator[None]:
+    """hmmlearn logs each step that the floor on the variances makes slightly worse; it is expected here."""
+    logger = logging.getLogger("hmmlearn.base")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
