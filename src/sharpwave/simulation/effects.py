@@ -25,7 +25,7 @@ class Effects:
         rate_per_db: Reverse direction: change in the log rate of ripples per dB that depth departs from what its stage
             and time expect. 0 is null.
         share_per_db: Reverse direction: change in the log odds that a ripple carries a replay, per dB. 0 is null.
-        hazard_per_db: Change in the log hazard of lightening per dB of that departure; mediates `depth_gain`. 0 is null.
+        hazard_per_db: Change in the log hazard of lightening per dB of that departure (depth mediates). 0 is null.
         precursor: Size (0 to about 1) of the signs that precede each transition in EEG, hippocampus and behaviour,
             positive before lightening and negative before deepening. Each modality also shows false ones. 0 is null.
         precursor_lead: Length of those signs, in seconds.
