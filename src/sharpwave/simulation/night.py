@@ -143,7 +143,7 @@ DEMO = MappingProxyType(
 )
 """The night that `sharpwave demo` decodes."""
 
-DEMO_SEED = 20
+DEMO_SEED = 24
 
 
 def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
