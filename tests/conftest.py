@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
+from tests.typecheck import typecheck
+
+install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
 
 
 @pytest.fixture

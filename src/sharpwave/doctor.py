@@ -25,12 +25,12 @@ _EXTRAS = {
 }  # fmt: skip
 
 UNANIMOUS = (0.52, 0.66)
-"""Where the share of epochs that all five scorers of DOD stage alike must lie: it is 0.57 (sleep apnoea, 42 nights) to
-0.59 (healthy, 19 nights); six scorers elsewhere reach 0.46 (Bakker et al. 2022)."""
+"""Where the share of epochs that all five scorers of DOD stage alike must lie: it is 0.57 in 42 nights with sleep
+apnoea and 0.59 in 19 healthy ones; six scorers elsewhere reach 0.46 (Bakker et al. 2022)."""
 
 
 def compute_human_agreement() -> tuple[float, float, int]:
-    """Agreement of the experts of DOD: share of epochs staged alike by all, mean Cohen's κ of pairs, number of nights."""
+    """Agreement of the experts of DOD: share of epochs staged alike by all, mean κ of pairs, number of nights."""
     from itertools import combinations
 
     from sharpwave.evaluation.metrics import compute_confusion, compute_kappa

@@ -148,14 +148,15 @@ def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame
     measured = [name for name in ("duration", "frequency", "amplitude_uv") if name in table]
     rows = []
     for (label, channel, stage), group in table.groupby(["label", "channel", "stage"], sort=True, dropna=False):
+        spent = minutes[str(stage)]
         rows.append(
             {
                 "label": label,
                 "channel": channel,
                 "stage": stage,
                 "count": len(group),
-                "minutes": minutes[stage],
-                "per_minute": len(group) / minutes[stage] if minutes[stage] else np.nan,
+                "minutes": spent,
+                "per_minute": len(group) / spent if spent else np.nan,
                 **{name: pd.to_numeric(group[name], errors="coerce").median() for name in measured},
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float, Int
 
 from sharpwave.recordings.hypnogram import STAGE_SETS
@@ -70,5 +71,5 @@ def measure_stages(
     return {name: np.asarray(value, dtype=float) for name, value in values.items()}
 
 
-def _where(defined: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _where(defined: npt.ArrayLike, values: npt.ArrayLike) -> np.ndarray:
     return np.where(defined, values, np.nan)

@@ -114,7 +114,7 @@ def _pick_evidence(evidence: pd.DataFrame) -> pd.Series | None:
     simulated = rows["data"].str.contains("simulat", case=False)
     rows = rows[~simulated] if (~simulated).any() else rows
     n = pd.to_numeric(rows["n"], errors="coerce").fillna(0) if "n" in rows else pd.Series(0, index=rows.index)
-    return rows.loc[n.idxmax()]
+    return rows.iloc[int(n.to_numpy().argmax())]
 
 
 def _clarity_sentence(unclear: float, hypnogram: Hypnogram) -> str:

@@ -117,7 +117,13 @@ class Hypnogram:
 
     @classmethod
     def from_labels(
-        cls, labels: Iterable[str], *, epoch_length: float = 30.0, n_stages: int = 5, start: float = 0.0, scorer: str | None = None
+        cls,
+        labels: Iterable[str],
+        *,
+        epoch_length: float = 30.0,
+        n_stages: int = 5,
+        start: float = 0.0,
+        scorer: str | None = None,
     ) -> Self:
         """A hypnogram from stage names as in `STAGE_SETS`; "?" and "" are unscored.
 
@@ -230,7 +236,9 @@ class Hypnogram:
                     soft[new] += share * self.probabilities[index]
         best = overlap.argmax(axis=1)
         stages = np.where(best == self.n_stages, UNSCORED, best).astype(np.int8)
-        return replace(self, stages=stages, epoch_length=epoch_length, probabilities=None if soft is None else soft / epoch_length)
+        return replace(
+            self, stages=stages, epoch_length=epoch_length, probabilities=None if soft is None else soft / epoch_length
+        )
 
     def bouts(self) -> pd.DataFrame:
         """Runs of one stage: columns `onset`, `duration` (in `unit`), `stage` (name)."""
@@ -285,7 +293,12 @@ def compute_consensus(hypnograms: Sequence[Hypnogram]) -> Hypnogram:
     """
     first = hypnograms[0]
     for other in hypnograms[1:]:
-        if (len(other), other.start, other.epoch_length, other.n_stages) != (len(first), first.start, first.epoch_length, first.n_stages):
+        if (len(other), other.start, other.epoch_length, other.n_stages) != (
+            len(first),
+            first.start,
+            first.epoch_length,
+            first.n_stages,
+        ):
             raise SharpwaveError(
                 f"scorings of the same {len(first)} epochs",
                 got=f"one of {len(other)} epochs of {other.epoch_length:g} s from {other.start:g} s",

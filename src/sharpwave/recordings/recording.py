@@ -107,7 +107,7 @@ class Signal:
         return self._scaled(*self._bounds(start, end), dtype)
 
     def _scaled(self, low: int, high: int, dtype: type) -> np.ndarray:
-        values = np.asarray(self.samples[low:high], dtype=dtype)
+        values: np.ndarray = np.asarray(self.samples[low:high], dtype=dtype)
         if self.scale != 1.0:
             values = values * dtype(self.scale)
         if self.offset != 0.0:
@@ -258,13 +258,14 @@ class Recording:
 
     def restrict(self, start: float | nap.IntervalSet, end: float | None = None) -> Self:
         """The part in [start, end), on the same clock; also takes one pynapple interval."""
-        if not isinstance(start, int | float | np.floating | np.integer):
+        import pynapple as nap
+
+        if isinstance(start, nap.IntervalSet):
             if len(start) != 1:
                 raise SharpwaveError("one interval", got=f"{len(start)}", fix="restrict to each interval in turn")
-            start, end = float(start.start[0]), float(start.end[0])
+            return self.restrict(*map(float, start.values[0]))
         if end is None or end <= start:
             raise SharpwaveError("an end after the start", got=f"start={start}, end={end}", fix="give both in seconds")
-        import pynapple as nap
 
         onset = self.events["onset"].to_numpy(dtype=float)
         return replace(

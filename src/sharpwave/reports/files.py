@@ -88,7 +88,7 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(row) for row in table.to_dict(orient="records")]
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict(orient="records")]
 
 
 def to_json(value: Any) -> str:
