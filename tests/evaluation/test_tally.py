@@ -47,6 +47,10 @@ def test_a_known_destination_is_counted(make_nights: Callable) -> None:
     assert scores["auprc_change"] == pytest.approx(1)
     assert scores["balanced_accuracy_change"] == 1
     assert scores["log_loss"] == pytest.approx(0, abs=1e-6)
+    timid = Forecast(perfect.change * 0.4, 0.6 * np.eye(5)[night.stages] + 0.4 * destination)
+    assert (
+        Tally.of([night], [timid], horizon=30.0, thresholds=[0.5], observed=True).score()["destination_accuracy"] == 1
+    )
 
 
 def test_many_scores_are_binned_without_harm(make_nights: Callable, rng: np.random.Generator) -> None:
