@@ -148,3 +148,33 @@ def write_label_lines(path: Path) -> Path:
         "# 1 value per 30 seconds\n# 0: Wake, 1: N1, 2: N2, 3: N3, 4: REM\n" + "\n".join("00112233442") + "\n"
     )
     return path
+
+
+def write_profusion_xml(path: Path) -> Path:
+    """One integer an epoch, as Compumedics Profusion exports scorings."""
+    codes = {"W": 0, "N1": 1, "N2": 2, "N3": 4, "R": 5}
+    stages = "".join(f"<SleepStage>{codes[stage]}</SleepStage>\n" for stage in STAGES)
+    events = "<ScoredEvent><Name>SpO2 desaturation</Name><Start>3.5</Start><Duration>9</Duration></ScoredEvent>"
+    path.write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<CMPStudyConfig><EpochLength>30</EpochLength>\n'
+        f"<ScoredEvents>{events}</ScoredEvents>\n<SleepStages>\n{stages}</SleepStages></CMPStudyConfig>\n"
+    )
+    return path
+
+
+def write_nsrr_xml(path: Path) -> Path:
+    """Stretches of a stage among other events, as NSRR publishes scorings."""
+    stretches = [("Wake|0", 0, 30), ("Stage 1 sleep|1", 30, 30), ("Stage 2 sleep|2", 60, 60)]
+    stretches += [("Stage 4 sleep|4", 120, 30), ("REM sleep|5", 150, 30)]
+    rows = [("", "Recording Start Time", 0, 180), ("Respiratory|Respiratory", "Hypopnea|Hypopnea", 61.4, 12.5)]
+    rows += [("Stages|Stages", concept, onset, lasting) for concept, onset, lasting in stretches]
+    events = "\n".join(
+        f"<ScoredEvent><EventType>{kind}</EventType><EventConcept>{concept}</EventConcept>"
+        f"<Start>{onset}</Start><Duration>{lasting}</Duration></ScoredEvent>"
+        for kind, concept, onset, lasting in rows
+    )
+    path.write_text(
+        '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n<PSGAnnotation><EpochLength>30</EpochLength>\n'
+        f"<ScoredEvents>\n{events}\n</ScoredEvents></PSGAnnotation>\n"
+    )
+    return path

@@ -54,6 +54,8 @@ FORMATS: dict[str, tuple[Write, Read]] = {
     "wearable csv": (lambda folder: files.write_small_wearable(folder / "watch.csv"), read_recording),
     "wearable tsv": (lambda folder: files.write_small_wearable(folder / "watch.tsv"), read_recording),
     "zarr": (lambda folder: files.write_small_store(folder / "night.zarr"), read_recording),
+    "hypnogram profusion xml": (lambda folder: lab.write_profusion_xml(folder / "profusion.xml"), read_hypnogram),
+    "hypnogram nsrr xml": (lambda folder: lab.write_nsrr_xml(folder / "nsrr.xml"), read_hypnogram),
 }
 
 

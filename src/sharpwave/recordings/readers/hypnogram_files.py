@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from sharpwave.recordings.readers.guard import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_lines import read_json, read_lines
 from sharpwave.recordings.readers.hypnogram_shapes import find_table, stage_column
 from sharpwave.recordings.readers.hypnogram_tables import read_table
+from sharpwave.recordings.readers.hypnogram_xml import read_xml
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.readers.text import read_text
 from sharpwave.recordings.stage_labels import name_stage
@@ -31,10 +33,10 @@ def read_hypnogram(
     start: datetime | None = None,
     duration: float | None = None,
 ) -> Hypnogram:
-    """Read a hypnogram: one label a line, a table, JSON, or EDF+ annotations.
+    """Read a hypnogram: one label a line, a table, JSON, NSRR's XML, or EDF+ annotations.
 
     Args:
-        path: `.txt`, `.csv`, `.tsv`, `.json`, `.edf`, `.bdf`, `.rec`.
+        path: `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
         epoch_length: Seconds, where the file does not say.
         convention: Meaning of integer codes: "aasm", "rk", "dreams", "ucddb", or code → stage.
         start: Clock time of the recording's first sample; places a scoring with clock times.
@@ -67,18 +69,15 @@ def read_scoring(
             scoring = _from_edf(path, epoch_length)
         else:
             text = read_text(path)
+            options: dict[str, Any] = {"epoch_length": epoch_length, "convention": convention, "duration": duration}
             if path.suffix.lower() == ".json":
-                scoring = read_json(text, path, epoch_length=epoch_length, convention=convention, duration=duration)
+                scoring = read_json(text, path, **options)
+            elif path.suffix.lower() == ".xml":
+                scoring = read_xml(text, path, **options)
             elif (table := find_table(text)) is not None:
                 scoring = read_table(table, path, epoch_length=epoch_length, convention=convention)
             else:
-                scoring = read_lines(
-                    stage_column(text) or text,
-                    path,
-                    epoch_length=epoch_length,
-                    convention=convention,
-                    duration=duration,
-                )
+                scoring = read_lines(stage_column(text) or text, path, **options)
     if scoring.clock is None or start is None:
         return scoring
     offset = compute_offset(scoring.clock, start, dated=scoring.dated)

@@ -47,7 +47,7 @@ def read_lines(
         labels = labels[1:]
     legend = {int(code): name for code, name in _LEGEND.findall(comments) if name_stage(name) is not None}
     stated = _EPOCH.search(comments)
-    return _scoring(
+    return read_labels(
         labels,
         path,
         epoch_length=epoch_length or (float(stated.group(1)) if stated else None),
@@ -73,10 +73,12 @@ def read_json(
             f"a list of stages in {path.name}", got="other JSON", fix="write [0, 0, 1, 2, ...] or a list of names"
         )
     labels = [f"{value:g}" if isinstance(value, int | float) else value for value in values]
-    return _scoring(labels, path, epoch_length=epoch_length or 30.0, convention=convention or "aasm", duration=duration)
+    return read_labels(
+        labels, path, epoch_length=epoch_length or 30.0, convention=convention or "aasm", duration=duration
+    )
 
 
-def _scoring(
+def read_labels(
     labels: Sequence[str],
     path: Path,
     *,
@@ -84,6 +86,18 @@ def _scoring(
     convention: str | Mapping[int, str] | None,
     duration: float | None,
 ) -> Scoring:
+    """The scoring that a list of labels, one an epoch, means.
+
+    Args:
+        labels: Names or integers.
+        path: For messages.
+        epoch_length: Seconds; guessed from `duration` if None.
+        convention: Meaning of integers.
+        duration: Length of the recording, s, where known.
+
+    Raises:
+        SharpwaveError: If there are none, too many, one is no stage, or the epoch length cannot be told.
+    """
     if not labels:
         raise SharpwaveError(f"stages in {path.name}", got="none", fix="check that it is a hypnogram")
     if len(labels) > MAX_EPOCHS:
