@@ -23,6 +23,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.forecaster import forecast_night
 from sharpwave.evaluation.night import compute_agreement, describe_forecast, score_forecast, summarise_events
+from sharpwave.evaluation.seen import was_forecaster_trained_on, was_stager_trained_on
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
@@ -52,6 +53,9 @@ Progress = Callable[[str, int, int], None]
 
 MICROVOLTS = 1e6
 TRUTH_IOU = 0.2
+GIVEN = "given with the recording"
+SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
+SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
 STEPS = ("quality", "stages", "forecast", "events", "spectrum", "statistics")
 
 
@@ -147,13 +151,11 @@ def decode_recording(
     expert = recording.hypnogram
 
     step("quality")
-    quality = compute_quality(recording, electrical(recording, picks))
     artefacts = detect_spans(recording, picks)
+    quality = compute_quality(recording, electrical(recording, picks), artefacts=artefacts)
 
     step("stages")
-    stager, refusals = choose_stager(recording, picks)
-    hypnogram = stager.stage(recording, picks)
-    evidence = pd.DataFrame(stager.validation())
+    hypnogram, stager, evidence, refusals = stage(recording, picks)
 
     step("forecast")
     forecast = forecast_night(hypnogram)
@@ -179,10 +181,11 @@ def decode_recording(
         duration=recording.duration,
         quality=quality,
         evidence=evidence,
-        stager=stager.name,
+        stager=stager,
         species=recording.species,
         age=recording.metadata.get("age"),
         simulated=simulated,
+        concerns=[SEEN_BY_STAGER] if was_stager_trained_on(recording, stager) else [],
     )
     step("done")
     return DecodedNight(
@@ -196,11 +199,11 @@ def decode_recording(
         night_start=lights_off,
         night_end=lights_on,
         hypnogram=hypnogram,
-        expert=expert,
+        expert=None if stager == GIVEN else expert,
         unclear_below=UNCLEAR_BELOW,
-        stager=stager.name,
+        stager=stager,
         stager_evidence=evidence,
-        agreement=compute_agreement(hypnogram, expert, rng=rng),
+        agreement=compute_agreement(hypnogram, None if stager == GIVEN else expert, rng=rng),
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         trust=judgement.trust,
@@ -215,14 +218,15 @@ def decode_recording(
         statistics=statistics,
         forecast=forecast,
         forecast_skill=skill,
-        forecast_note=describe_forecast(skill, judged_by=judged_by),
+        forecast_note=describe_forecast(skill, judged_by=judged_by)
+        + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording) else ""),
         reliability=reliability,
         refusals=[*refusals, *missing],
         limits=list(LIMITS),
         methods=describe_methods(
-            stager.name, picks, detectors, epoch_length=hypnogram.epoch_length, unclear_below=UNCLEAR_BELOW
+            stager, picks, detectors, epoch_length=hypnogram.epoch_length, unclear_below=UNCLEAR_BELOW
         ),
-        citations=list_citations(stager.name, detectors),
+        citations=list_citations(stager, detectors),
         versions=read_versions(),
         hashes={"key": key},
         repairs=list(recording.repairs),
@@ -308,7 +312,7 @@ def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame
     """Artefact spans of every picked channel."""
     tables = [detect_artefacts(recording[name]) for name in electrical(recording, picks)]
     tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return pd.concat(tables, ignore_index=True) if tables else empty_events().assign(channel="")
 
 
 def detect_events(
@@ -335,6 +339,23 @@ def detect_events(
     found = [table for table in tables if len(table)]
     events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
     return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+
+
+def stage(recording: Recording, picks: Mapping[str, str]) -> tuple[Hypnogram, str, pd.DataFrame, list[str]]:
+    """Stages, who staged, what is known of the stager, and why better ones refused.
+
+    A recording that no stager can use keeps the stages it came with.
+
+    Raises:
+        SharpwaveError: If no stager can use it and it came without stages.
+    """
+    try:
+        stager, refusals = choose_stager(recording, picks)
+    except SharpwaveError as error:
+        if recording.hypnogram is None:
+            raise
+        return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: {error.got}"]
+    return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
 
 
 def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:

@@ -51,7 +51,12 @@ def test_each_doubt_asks_for_care(change, reason):
 def test_too_little_signal_is_refused():
     assert judge(make_night(hours=0.1)).verdict == "not usable"
     assert judge(quality=CLEAN.assign(usable_fraction=0.01)).verdict == "not usable"
-    assert judge(quality=CLEAN.iloc[:0]).verdict == "not usable"
+    unscored = Hypnogram(np.full(960, -1), probabilities=np.full((960, 5), np.nan))
+    assert judge(unscored, quality=CLEAN.iloc[:0]).verdict == "not usable"
+
+
+def test_a_wearable_without_electrical_channels_can_be_used():
+    assert judge(quality=CLEAN.iloc[:0]).verdict == "usable"
 
 
 def test_real_evidence_speaks_before_simulated_evidence():

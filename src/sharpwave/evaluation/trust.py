@@ -58,7 +58,8 @@ def judge_night(
     Args:
         hypnogram: Decoded stages.
         duration: Length of the recording, in seconds.
-        quality: One row per channel used: `channel`, `usable_fraction`.
+        quality: One row per electrical channel used: `channel`, `usable_fraction`; where there is none (wearables), the
+            share of epochs that could be staged stands for it.
         evidence: What is known of the stager: `data`, `metric`, `value`, `low`, `high`, `n`.
         stager: Its name.
         species: Of the subject.
@@ -70,7 +71,8 @@ def judge_night(
     care: list[str] = list(concerns or [])
     minutes = duration / 60
     staged_minutes = float(hypnogram.scored.sum() * hypnogram.epoch_length / 60)
-    usable = float(quality["usable_fraction"].max()) if len(quality) else 0.0
+    scored = float(hypnogram.scored.mean()) if len(hypnogram) else 0.0
+    usable = float(quality["usable_fraction"].max()) if len(quality) else scored
     usable_minutes = min(staged_minutes, usable * minutes)
     if usable_minutes < MINIMUM_MINUTES:
         blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")

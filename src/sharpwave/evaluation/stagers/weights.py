@@ -38,10 +38,20 @@ def save_json(name: str, content: Any, *, folder: Path = FOLDER) -> None:
     _read.cache_clear()
 
 
-def load_validation(stager: str) -> list[dict[str, Any]]:
-    """Validation rows of a stager (data, setting, metric, value, low, high, n), from the staging benchmark."""
+def load_card(name: str) -> dict[str, Any]:
+    """The card of a shipped stager (features, training subjects, ...); empty where it has none."""
+    return _read(name)
+
+
+def load_validation(stager: str, *, signals: str) -> list[dict[str, Any]]:
+    """Validation rows of a stager (data, signals, setting, metric, value, low, high, n), from the staging benchmark.
+
+    Args:
+        stager: Key in `STAGERS`.
+        signals: What it staged from: "eeg", "lfp" or "wearable".
+    """
     rows: list[dict[str, Any]] = _read("stager_validation").get(stager, [])
-    return [dict(row) for row in rows]
+    return [dict(row) for row in rows if row["signals"] == signals]
 
 
 def load_transitions() -> dict[str, Any]:
