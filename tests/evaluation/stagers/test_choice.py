@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sharpwave
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.stagers import STAGERS, choose_stager, load_stager
 from sharpwave.recordings.modality import MODALITIES
@@ -66,10 +67,46 @@ def test_each_stager_is_chosen_for_its_recording_and_stages_it(name: str) -> Non
 
 @pytest.mark.parametrize("name", STAGERS)
 def test_each_stager_says_how_well_it_is_known_to_do(name: str) -> None:
-    rows = load_stager(name).validation()
+    rows = load_stager(name).validation(*CASES[name])
     assert any(row["metric"] == "kappa" for row in rows)
     for row in rows:
-        assert {"data", "metric", "value", "low", "high", "n"} <= set(row)
+        assert {"data", "signals", "metric", "value", "low", "high", "n"} <= set(row)
+
+
+LFP = signal("CA1", "lfp", 200.0, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "picks", "signals", "data"),
+    [
+        ("yasa", *CASES["yasa"], "eeg", {"UCDDB", "DREAMS"}),
+        ("lightgbm-wearable", *CASES["lightgbm-wearable"], "wearable", {"Walch"}),
+        ("lightgbm-lfp", *CASES["lightgbm-lfp"], "lfp", {"PD-LFP"}),
+        ("hmm", recording(EEG), {"eeg": "C4-M1"}, "eeg", {"UCDDB", "DREAMS"}),
+        ("hmm", recording(*WRIST), {}, "wearable", {"Walch"}),
+        ("hmm", recording(LFP), {}, "lfp", set()),
+        ("rodent", *CASES["rodent"], "eeg", {"simulated"}),
+    ],
+)
+def test_it_quotes_what_is_known_of_such_signals(
+    name: str, case: Recording, picks: dict[str, str], signals: str, data: set[str]
+) -> None:
+    rows = load_stager(name).validation(case, picks)
+    assert {row["signals"] for row in rows} <= {signals}
+    assert data <= {row["data"].split()[0] for row in rows}
+    assert bool(rows) == bool(data)
+
+
+@pytest.mark.parametrize(("name", "said"), [("yasa", "YASA "), ("yasa-resampled", "to 100 Hz"), ("rodent", "rodent")])
+def test_the_hypnogram_names_its_method(name: str, said: str) -> None:
+    case, picks = CASES[name]
+    assert said in load_stager(name).stage(case, picks).scorer
+
+
+@pytest.mark.parametrize("name", ["lightgbm-lfp", "lightgbm-wearable"])
+def test_learned_stagers_name_their_version(name: str) -> None:
+    case, picks = CASES[name]
+    assert load_stager(name).stage(case, picks).scorer == f"{name} (sharpwave {sharpwave.__version__})"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ from sharpwave.recordings.recording import Recording
 N_FOLDS = 5
 SIMULATED = {"human": (4, 4.0), "mouse": (4, 2.0), "rat": (4, 2.0)}
 """Simulated nights per species, and their hours."""
+SIGNALS = {"Walch": "wearable", "PD-LFP": "lfp"}
+"""What each data set is staged from; others from EEG, or LFP where the setting says so."""
 LEARNED = {"lightgbm-wearable": ("Walch", 2), "lightgbm-lfp": ("PD-LFP", 18)}
 """Learned stagers: what to call their cohort, and how many of their columns are an epoch's own features."""
 
@@ -82,8 +84,13 @@ def collect_validation(rows: Rows) -> dict[str, Rows]:
     for row in rows:
         if row["method"] in STAGERS and not any(word in row["setting"] for word in ("slow-wave", "3 stages")):
             spoken = {key: value for key, value in row.items() if key != "method"}
-            chosen.setdefault(row["method"], []).append(spoken | {"data": f"{row['data']} ({row['setting']})"})
+            spoken |= {"data": f"{row['data']} ({row['setting']})", "signals": _name_signals(row)}
+            chosen.setdefault(row["method"], []).append(spoken)
     return chosen
+
+
+def _name_signals(row: dict[str, Any]) -> str:
+    return SIGNALS.get(row["data"], "lfp" if "LFP" in row["setting"] else "eeg")
 
 
 def run_eeg(data: Path | None, simulated: Sequence[Recording], *, seeds: int, rng: np.random.Generator) -> Rows:

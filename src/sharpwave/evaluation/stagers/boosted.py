@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from sharpwave import __version__
 from sharpwave.evaluation.stagers.smoothing import smooth_probabilities
 from sharpwave.evaluation.stagers.weights import load_transitions, load_weights
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -128,7 +129,7 @@ def stage_with_weights(name: str, table: pd.DataFrame) -> Hypnogram:
     probabilities = predict_probabilities(
         booster, table, recipe=RECIPES[name], prior=np.asarray(card["prior"]), temperature=card["temperature"]
     )
-    return to_hypnogram(probabilities, scorer=name)
+    return to_hypnogram(probabilities, scorer=f"{name} (sharpwave {__version__})")
 
 
 def to_hypnogram(

@@ -25,9 +25,15 @@ class Stager(Protocol):
         ...
 
     def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
-        """The hypnogram with the probability of each stage; NaN and unscored where the signal is missing."""
+        """The hypnogram with the probability of each stage; NaN and unscored where the signal is missing.
+
+        Its `scorer` names the method precisely ("YASA 0.5.0 classifier").
+        """
         ...
 
-    def validation(self) -> list[dict[str, Any]]:
-        """How it did on people it was not trained on: rows of data, metric, value, low, high, n."""
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        """How it did on subjects it was not trained on, from signals such as it stages this recording from.
+
+        Rows of data, signals ("eeg", "lfp" or "wearable"), metric, value, low, high, n; none where nobody knows.
+        """
         ...

@@ -51,8 +51,8 @@ class HiddenMarkovStager:
         wake = posterior[:, 0]
         return to_hypnogram(np.stack([wake, 1 - wake], axis=1), scorer="unsupervised hidden Markov model")
 
-    def validation(self) -> list[dict[str, Any]]:
-        return load_validation(self.name)
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals=name_signals(recording, picks))
 
 
 def find_field_potential(recording: Recording, picks: Picks) -> Signal | None:
@@ -60,6 +60,12 @@ def find_field_potential(recording: Recording, picks: Picks) -> Signal | None:
     named = [recording[picks["eeg"]]] if "eeg" in picks else []
     candidates = [*named, *recording.of("eeg").values(), *recording.of("lfp").values()]
     return next((s for s in candidates if s.rate >= MINIMUM_RATE and len(s.samples.shape) == 1), None)
+
+
+def name_signals(recording: Recording, picks: Picks) -> str:
+    """What the stager reads, as validation rows name it: "eeg", "lfp", or "wearable" where it finds neither."""
+    signal = find_field_potential(recording, picks)
+    return "wearable" if signal is None else signal.modality.name
 
 
 def fit_states(

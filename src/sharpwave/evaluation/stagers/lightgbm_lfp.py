@@ -35,8 +35,8 @@ class LfpStager:
     def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
         return stage_with_weights(self.name, compute_table(recording))
 
-    def validation(self) -> list[dict[str, Any]]:
-        return load_validation(self.name)
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="lfp")
 
 
 def compute_table(recording: Recording) -> pd.DataFrame:

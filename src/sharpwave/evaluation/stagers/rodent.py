@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from sharpwave.evaluation.stagers.boosted import to_hypnogram
 from sharpwave.evaluation.stagers.contract import Picks
-from sharpwave.evaluation.stagers.hidden_markov import find_field_potential, fit_states
+from sharpwave.evaluation.stagers.hidden_markov import find_field_potential, fit_states, name_signals
 from sharpwave.evaluation.stagers.weights import load_validation
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
@@ -53,8 +53,8 @@ class RodentStager:
         posterior = fit_states(features, guess, n_states=3)
         return to_hypnogram(posterior, scorer="unsupervised hidden Markov model (rodent)", epoch_length=EPOCH)
 
-    def validation(self) -> list[dict[str, Any]]:
-        return load_validation(self.name)
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals=name_signals(recording, picks))
 
 
 def compute_rodent_features(signal: Signal, *, emg: Signal | None) -> Float[np.ndarray, "epoch 3"]:

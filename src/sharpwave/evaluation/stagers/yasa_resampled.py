@@ -43,10 +43,11 @@ class YasaResampledStager:
 
         name = picks["eeg"]
         resampled = replace(recording, signals={name: resample_signal(recording[name], rate=TARGET_RATE)})
-        return replace(stage_night(resampled, eeg=name), scorer="YASA on EEG resampled to 100 Hz")
+        staged = stage_night(resampled, eeg=name)
+        return replace(staged, scorer=f"{staged.scorer} on EEG resampled to {TARGET_RATE:g} Hz")
 
-    def validation(self) -> list[dict[str, Any]]:
-        return load_validation(self.name)
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="eeg")
 
 
 def resample_signal(signal: Signal, *, rate: float) -> Signal:

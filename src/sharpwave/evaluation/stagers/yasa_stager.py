@@ -34,8 +34,8 @@ class YasaStager:
         }
         return stage_night(recording, eeg=picks["eeg"], **extra, **_demography(recording))
 
-    def validation(self) -> list[dict[str, Any]]:
-        return load_validation(self.name)
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="eeg")
 
 
 def refuse_unless_human_eeg(recording: Recording, picks: Picks) -> str | None:
