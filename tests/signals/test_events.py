@@ -25,7 +25,7 @@ def test_eye_movements_are_yasas(eyes_uv, monkeypatch):
 
     loc, roc = make_eeg(eyes_uv, modality="eog"), make_eeg(-eyes_uv, modality="eog")
     theirs = yasa.rem_detect(loc.read(dtype=float) * 1e6, roc.read(dtype=float) * 1e6, RATE).summary()
-    monkeypatch.setitem(pieces.iter_pieces.__kwdefaults__, "seconds", 50.0)
+    monkeypatch.setattr(pieces, "PIECE_SECONDS", 50.0)
     ours = detect_eye_movements(loc, roc)
     np.testing.assert_allclose(ours["onset"], theirs["Start"])
     np.testing.assert_allclose(ours["duration"], theirs["Duration"])
@@ -64,7 +64,7 @@ def test_planted_ripples_are_found(lfp_uv, monkeypatch):
     assert (near < 0.02).all()
     assert len(events) <= 11
     assert events["frequency"].median() == pytest.approx(180, abs=5)
-    monkeypatch.setitem(pieces.iter_pieces.__kwdefaults__, "seconds", 7.3)
+    monkeypatch.setattr(pieces, "PIECE_SECONDS", 7.3)
     np.testing.assert_allclose(detect_ripples(signal)["onset"], events["onset"])
 
 

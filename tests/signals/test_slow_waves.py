@@ -36,7 +36,7 @@ def test_events_are_yasas(sleep_uv, labels):
 def test_pieces_find_what_the_whole_finds(sleep_uv, monkeypatch):
     signal = make_eeg(sleep_uv)
     whole = detect_slow_waves(signal)
-    monkeypatch.setitem(pieces.iter_pieces.__kwdefaults__, "seconds", 61.0)
+    monkeypatch.setattr(pieces, "PIECE_SECONDS", 61.0)
     np.testing.assert_allclose(detect_slow_waves(signal)["onset"], whole["onset"])
 
 

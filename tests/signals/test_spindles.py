@@ -46,7 +46,7 @@ def test_events_are_yasas(sleep_uv, labels):
 def test_pieces_find_what_the_whole_finds(sleep_uv, monkeypatch):
     signal = make_eeg(sleep_uv)
     whole = detect_spindles(signal)
-    monkeypatch.setitem(pieces.iter_pieces.__kwdefaults__, "seconds", 37.0)
+    monkeypatch.setattr(pieces, "PIECE_SECONDS", 37.0)
     short = detect_spindles(signal)
     np.testing.assert_array_equal(whole["onset"], short["onset"])
     np.testing.assert_array_equal(whole["duration"], short["duration"])

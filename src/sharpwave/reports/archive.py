@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,13 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.files import to_json
+from sharpwave.reports.files import to_plain
 from sharpwave.reports.night import DecodedNight
 
 FORMAT = 1
+
+BLOCK = 4096
+"""Items of a sequence that are turned into text at once: a week's tables are never held as text."""
 
 
 def write_archive(night: DecodedNight, path: str | Path) -> Path:
@@ -25,7 +29,8 @@ def write_archive(night: DecodedNight, path: str | Path) -> Path:
     values = {field.name: _encode(getattr(night, field.name)) for field in fields(night)}
     path = Path(path)
     with gzip.GzipFile(path, "wb", mtime=0) as file:
-        file.write(to_json({"format": FORMAT, "night": values}).encode())
+        for part in _iter_json({"format": FORMAT, "night": values}):
+            file.write(part.encode())
     return path
 
 
@@ -46,9 +51,36 @@ def read_archive(path: str | Path) -> DecodedNight:
         ) from error
 
 
+def _iter_json(value: Any) -> Iterator[str]:
+    """Strict JSON in parts: mappings by their keys, sequences by blocks of items."""
+    if isinstance(value, Mapping):
+        yield "{"
+        for index, (key, item) in enumerate(value.items()):
+            yield f"{',' if index else ''}{json.dumps(str(key))}:"
+            yield from _iter_json(item)
+        yield "}"
+    elif (isinstance(value, np.ndarray) and value.ndim == 1) or isinstance(value, pd.Series):
+        yield "["
+        for first in range(0, len(value), BLOCK):
+            yield ("," if first else "") + _dump(value[first : first + BLOCK].tolist())[1:-1]
+        yield "]"
+    elif isinstance(value, list | tuple | np.ndarray):
+        yield "["
+        for index, item in enumerate(value):
+            yield "," if index else ""
+            yield from _iter_json(item)
+        yield "]"
+    else:
+        yield _dump(value)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
-        return {"table": {str(name): column.tolist() for name, column in value.items()}}
+        return {"table": {str(name): column for name, column in value.items()}}
     if isinstance(value, Hypnogram):
         return {
             "hypnogram": {

@@ -135,9 +135,9 @@ def _find_muscle(signal: Signal) -> np.ndarray:
     """Sample ranges of the epochs with a burst of muscle activity."""
     if signal.modality.name not in ("eeg", "eog") or signal.rate / 2 < MUSCLE_BAND[1] + 2:
         return np.empty((0, 2), dtype=np.int64)
-    spectrogram = compute_spectrogram(signal, window=MUSCLE_EPOCH, max_frequency=MUSCLE_BAND[1], segment=2.0)
-    inside = spectrogram.frequencies >= MUSCLE_BAND[0]
-    power = pd.Series(spectrogram.power[:, inside].sum(axis=1, dtype=np.float64))
+    low, high = MUSCLE_BAND
+    spectrogram = compute_spectrogram(signal, window=MUSCLE_EPOCH, min_frequency=low, max_frequency=high, segment=2.0)
+    power = pd.Series(spectrogram.power.sum(axis=1, dtype=np.float64))
     around = power.rolling(MUSCLE_WINDOW, center=True, min_periods=5).median()
     bursts = np.flatnonzero((power > MUSCLE_FACTOR * around).to_numpy())
     edges = np.round(np.column_stack((bursts, bursts + 1)) * MUSCLE_EPOCH * signal.rate)

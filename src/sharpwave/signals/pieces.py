@@ -173,10 +173,10 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
     return Piece(first, length, pad, values, gaps)
 
 
-def iter_pieces(signal: Signal, *, pad: int, seconds: float = PIECE_SECONDS) -> Iterator[Piece]:
-    """Consecutive pieces of `seconds` that overlap by `pad` samples on either side."""
+def iter_pieces(signal: Signal, *, pad: int, seconds: float | None = None) -> Iterator[Piece]:
+    """Consecutive pieces of `seconds` (`PIECE_SECONDS` where None) that overlap by `pad` samples on either side."""
     check_one_channel(signal)
-    step = max(1, round(seconds * signal.rate))
+    step = max(1, round((seconds or PIECE_SECONDS) * signal.rate))
     for first in range(0, len(signal), step):
         yield read_piece(signal, first, min(step, len(signal) - first), pad=pad)
 

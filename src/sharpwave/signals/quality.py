@@ -28,12 +28,15 @@ COLUMNS = (
 )
 
 
-def compute_quality(recording: Recording, picks: Sequence[str] | None = None) -> pd.DataFrame:
+def compute_quality(
+    recording: Recording, picks: Sequence[str] | None = None, *, artefacts: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """How much of each electrical channel is free of artefacts.
 
     Args:
         recording: Read piece by piece.
         picks: Names of signals; None takes all of EEG, EOG, EMG, ECG and LFP.
+        artefacts: What `detect_artefacts` found in these signals; None looks for them.
 
     Returns:
         One row a channel: `channel`, `modality`, `usable_fraction` (of the time, outside every kind of artefact), the
@@ -46,12 +49,12 @@ def compute_quality(recording: Recording, picks: Sequence[str] | None = None) ->
     for name in names if picks is None else picks:
         for channel in split_channels(recording[name]).values():
             unit_known = recording.metadata.get("amplitude_unit") != "unknown"
-            rows.append(_describe_channel(channel, unit_known=unit_known))
+            found = detect_artefacts(channel) if artefacts is None else artefacts[artefacts["channel"] == channel.name]
+            rows.append(_describe_channel(channel, found, unit_known=unit_known))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _describe_channel(signal: Signal, *, unit_known: bool) -> dict[str, object]:
-    artefacts = detect_artefacts(signal)
+def _describe_channel(signal: Signal, artefacts: pd.DataFrame, *, unit_known: bool) -> dict[str, object]:
     if not unit_known:
         artefacts = artefacts[~artefacts["label"].isin(("flat", "extreme"))]
     seconds = max(signal.duration, 1e-9)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Signal
-from sharpwave.signals.pieces import check_one_channel, read_piece
+from sharpwave.signals.pieces import PIECE_SECONDS, check_one_channel, read_piece
 
 SEGMENT = 4.0
 """Seconds of a Welch segment: 0.25 Hz resolution."""
@@ -19,7 +19,7 @@ SEGMENT = 4.0
 MOST_MISSING = 0.5
 
 WINDOWS_SECONDS = 120.0
-"""Windows are transformed this many seconds at a time."""
+"""Windows are read `PIECE_SECONDS` and transformed this many seconds at a time: few enough to stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,12 @@ class Spectrogram:
 
 
 def compute_spectrogram(
-    signal: Signal, *, window: float = 30.0, max_frequency: float = 30.0, segment: float = SEGMENT
+    signal: Signal,
+    *,
+    window: float = 30.0,
+    min_frequency: float = 0.0,
+    max_frequency: float = 30.0,
+    segment: float = SEGMENT,
 ) -> Spectrogram:
     """Spectrogram of one channel: in each window the mean over half-overlapping Hann segments (Welch 1967).
 
@@ -48,6 +53,7 @@ def compute_spectrogram(
     Args:
         signal: One channel.
         window: Length of a window in s; windows do not overlap, and a last one that is not whole is left out.
+        min_frequency: Lowest frequency kept, in Hz.
         max_frequency: Highest frequency kept, in Hz.
         segment: Length of a Welch segment in s.
 
@@ -63,7 +69,7 @@ def compute_spectrogram(
         )
     size = round(segment * signal.rate)
     frequencies = np.fft.rfftfreq(size, 1 / signal.rate)
-    kept = frequencies <= max_frequency + 1e-9
+    kept = (frequencies >= min_frequency - 1e-9) & (frequencies <= max_frequency + 1e-9)
     times, rows = [np.empty(0)], [np.empty((0, int(kept.sum())), dtype=np.float32)]
     for middle, samples, missing in iter_windows(signal, window=window):
         power = np.full((len(samples), frequencies.size), np.nan, dtype=np.float32)
@@ -115,13 +121,15 @@ def iter_windows(
     check_one_channel(signal)
     size = round(window * signal.rate)
     n_windows = int((len(signal) + 0.5) // (window * signal.rate))
-    together = max(1, int(WINDOWS_SECONDS // window))
-    for first in range(0, n_windows, together):
-        index = np.arange(first, min(first + together, n_windows))
-        starts = np.round(index * window * signal.rate).astype(int)
+    read, together = (max(1, int(seconds // window)) for seconds in (PIECE_SECONDS, WINDOWS_SECONDS))
+    for first in range(0, n_windows, read):
+        last = min(first + read, n_windows)
+        starts = np.round(np.arange(first, last) * window * signal.rate).astype(int)
         piece = read_piece(signal, int(starts[0]), int(starts[-1] - starts[0]) + size, pad=0)
-        rows = (starts - starts[0])[:, None] + np.arange(size)
-        yield signal.start + (index + 0.5) * window, piece.samples[rows], piece.missing[rows]
+        for low in range(first, last, together):
+            index = np.arange(low, min(low + together, last))
+            rows = (starts[index - first] - starts[0])[:, None] + np.arange(size)
+            yield signal.start + (index + 0.5) * window, piece.samples[rows], piece.missing[rows]
 
 
 def _segments(values: np.ndarray, size: int) -> np.ndarray:
