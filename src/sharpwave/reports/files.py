@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -98,18 +99,20 @@ def to_json(value: Any) -> str:
 
 def to_plain(value: Any) -> Any:
     """Dictionaries, lists and plain values; NaN and infinity become None, dates ISO 8601."""
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [to_plain(item) for item in value]
+    if value is None or value is pd.NaT:
+        return None
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if value is None or value is pd.NaT or isinstance(value, str):
-        return None if value is pd.NaT else value
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, list | tuple | np.ndarray):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)
