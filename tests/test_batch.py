@@ -45,6 +45,9 @@ def test_the_files_say_the_same_as_each_other(results):
     assert sum(row["count"] for row in summary["event_summary"]) == len(events)
     assert len(pd.read_parquet(results / "forecast.parquet")) == 180
     assert "<html" in (results / "report.html").read_text()
+    log = (results / "log.txt").read_text()
+    assert "statistics" in log
+    assert f"done: {summary['verdict']}" in log
 
 
 def test_the_archive_is_the_night(results):
@@ -77,6 +80,7 @@ def test_one_bad_night_does_not_take_the_others_with_it(store, tmp_path):
     bad.write_bytes(b"not an EDF")
     outcomes = decode_nights(plan_nights([str(bad), str(store)], tmp_path / "out"), DecodeOptions())
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "failed: expected" in (tmp_path / "out" / "bad" / "log.txt").read_text()
     assert compute_exit_code(outcomes) == 1
     assert describe_outcomes(outcomes).splitlines()[-1] == "Some nights failed: 1 done, 1 failed."
 

@@ -104,6 +104,9 @@ def test_a_bids_data_set_gets_derivatives(tmp_path):
     assert "done" in runner.invoke(app, [*arguments, "--reports-only"]).output
     assert page.exists()
     assert "skipped" in runner.invoke(app, [*arguments, "--skip-existing"]).output
+    group = runner.invoke(app, ["bids", str(tmp_path / "bids"), str(tmp_path / "out"), "group"])
+    assert group.exit_code == 0
+    assert (tmp_path / "out" / "index.html").exists()
 
 
 def test_datasets_are_listed():

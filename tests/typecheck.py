@@ -7,9 +7,12 @@ so in their own words, so they are left alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_origin, get_type_hints
 
 from beartype import BeartypeConf, beartype
+
+_PLAIN = (None, Union, UnionType)
 
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
@@ -22,8 +25,13 @@ def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError):  # names that are imported for type checkers only
         return function
-    arrays = {name: hint if "jaxtyping" in repr(hint) else Any for name, hint in hints.items()}
+    arrays = {name: hint if _is_array(hint) else Any for name, hint in hints.items()}
     if all(hint is Any for hint in arrays.values()):
         return function
     function.__annotations__ = arrays
     return _check(function)
+
+
+def _is_array(hint: Any) -> bool:
+    """An array, or an optional one; several arrays in a list may differ in length, so their axes are not compared."""
+    return "jaxtyping" in repr(hint) and get_origin(hint) in _PLAIN

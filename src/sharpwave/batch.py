@@ -133,6 +133,12 @@ class NightTask:
 
         return locate_page(self.folder, self.entities)
 
+    @property
+    def log(self) -> Path:
+        if self.entities is None:
+            return self.folder / "log.txt"
+        return self.summary.with_name(self.summary.name.replace("_summary.json", "_log.txt"))
+
     def write(self, night: DecodedNight, options: DecodeOptions) -> Path:
         """Write all files; returns the path of the page."""
         from sharpwave.reports.bids_files import write_bids_files
@@ -141,6 +147,25 @@ class NightTask:
         if self.entities is None:
             return write_files(night, self.folder, config=options.to_dict())
         return write_bids_files(night, self.folder, self.entities, config=options.to_dict(), hypnogram=self.hypnogram)
+
+
+class NightLog:
+    """What happened to a night, step by step: passed on as progress, and written beside the results."""
+
+    def __init__(self, path: Path, progress: Callable[[str, int, int], None] | None) -> None:
+        self._path = path
+        self._progress = progress
+        self._begin = time.perf_counter()
+        self._lines = [f"sharpwave {__version__}"]
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        self._lines.append(f"{time.perf_counter() - self._begin:8.1f} s  {step}")
+        if self._progress is not None:
+            self._progress(step, done, total)
+
+    def write(self, lines: Sequence[str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text("\n".join([*self._lines, *lines]) + "\n", encoding="utf-8")
 
 
 def plan_nights(sources: Sequence[str], output: Path | None) -> list[NightTask]:
@@ -263,6 +288,7 @@ def _decode_task(
     from sharpwave.decode import decode_recording, open_source
 
     options = replace(options, identifier=task.name, source=task.source)
+    log = NightLog(task.log, progress)
     try:
         key = compute_key(task.source, options)
         earlier = read_key(task.summary)
@@ -274,14 +300,18 @@ def _decode_task(
                 got=f"{task.folder} with results of another input, version or setting",
                 fix="give another --output, or --overwrite",
             )
-        night = decode_recording(open_source(task.source, options), options=options, key=key, progress=progress)
-        return _finish(night, task, options, begin)
+        night = decode_recording(open_source(task.source, options), options=options, key=key, progress=log)
+        outcome = _finish(night, task, options, begin)
+        log.write([f"{outcome.status}: {outcome.message}", *night.repairs, *night.refusals])
+        return outcome
     except SharpwaveError as error:
+        log.write([f"failed: {error}"])
         return NightOutcome(task.name, "failed", str(error), None, time.perf_counter() - begin)
     except Exception as error:  # one night's crash must not take the others with it
+        log.write([traceback.format_exc()])
         if verbose:
             traceback.print_exc()
-        message = f"{type(error).__name__}: {error} (--verbose shows where)"
+        message = f"{type(error).__name__}: {error} ({task.log} says where)"
         return NightOutcome(task.name, "failed", message, None, time.perf_counter() - begin)
 
 

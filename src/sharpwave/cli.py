@@ -262,7 +262,10 @@ def bids(
             stop_on_first_crash=stop_on_first_crash,
             verbose=verbose,
         )
-    write_group_page(tasks, output_dir / "index.html")
+    page = write_group_page(tasks, output_dir / "index.html")
+    if level == "group" and not reports_only:
+        typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
+        raise typer.Exit(0 if page else 1)
     _finish(outcomes, json_lines=json_lines)
 
 
