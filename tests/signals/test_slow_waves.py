@@ -40,6 +40,16 @@ def test_pieces_find_what_the_whole_finds(sleep_uv, monkeypatch):
     np.testing.assert_allclose(detect_slow_waves(signal)["onset"], whole["onset"])
 
 
+def test_a_wave_that_the_end_cuts_does_not_depend_on_the_length_of_pieces(monkeypatch):
+    clock = np.arange(int(600.5 * RATE)) / RATE
+    signal = make_eeg(60 * np.sin(2 * np.pi * 0.8 * clock))
+    counts = []
+    for seconds in range(60, 660, 20):
+        monkeypatch.setattr(pieces, "PIECE_SECONDS", float(seconds))
+        counts.append(len(detect_slow_waves(signal)))
+    assert set(counts) == {480}
+
+
 def test_planted_waves_are_found_and_noise_holds_none(sleep_uv, rng):
     events = detect_slow_waves(make_eeg(sleep_uv))
     assert (events["onset"] > 995).all()

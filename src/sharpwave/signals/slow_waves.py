@@ -19,6 +19,10 @@ MARGIN = 10.0
 GUARD = 2.0
 """Seconds round a gap in which nothing is detected: what the filter makes of its edges."""
 
+ROUNDING_UV = 1e-9
+"""What counts as 0: the first and last filtered sample of a recording are 0 but for rounding (odd reflection), and
+whether a wave ends there must not depend on how long the pieces are."""
+
 COLUMNS: dict[str, type] = {
     "onset": float,
     "duration": float,
@@ -111,7 +115,7 @@ def _find_waves(filtered: np.ndarray, searched: np.ndarray, *, rate: float, sett
     large = (amplitude > settings.amplitude_uv[0]) & (amplitude < settings.amplitude_uv[1])
     troughs, crests, amplitude = troughs[large], crests[large], amplitude[large]
 
-    above = filtered > 0
+    above = filtered > ROUNDING_UV
     crossings = np.flatnonzero(above[1:] != above[:-1])
     before_trough, after_trough = _neighbours(crossings, troughs)
     before_crest, after_crest = _neighbours(crossings, crests)
