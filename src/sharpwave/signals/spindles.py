@@ -248,7 +248,7 @@ def _detect_in_piece(
                 "onset": onset,
                 "duration": (high - 1 - low) / rate,
                 "sigma_amplitude_uv": float(np.ptp(sigma[low:high])),
-                "relative_power": float(np.median(covered)) if covered.size else float("nan"),
+                "relative_power": _median(covered),
                 **_describe_oscillation(analytic[low : high + 1], rate=rate),
                 **_describe_waveform(broad[low:high], rate=rate, onset=onset),
             }
@@ -323,11 +323,15 @@ def _describe_oscillation(analytic: np.ndarray, *, rate: float) -> dict[str, flo
     """Median frequency and log power of one spindle, from its analytic signal in the sigma band (one sample longer)."""
     speed = np.diff(np.angle(analytic)) * rate / (2 * np.pi)
     power = analytic[:-1].real ** 2 + analytic[:-1].imag ** 2
-    forward = speed[speed > 0]
-    return {
-        "frequency": float(np.median(forward)) if forward.size else float("nan"),
-        "log_power_uv2": float(np.median(np.log10(power[power > 0]))) if power.any() else float("nan"),
-    }
+    return {"frequency": _median(speed[speed > 0]), "log_power_uv2": _median(np.log10(power[power > 0]))}
+
+
+def _median(values: np.ndarray) -> float:
+    """NumPy's median of few values, without what its checks cost."""
+    if not values.size or np.isnan(values).any():
+        return float("nan")
+    ordered = np.sort(values)
+    return float((ordered[(values.size - 1) // 2] + ordered[values.size // 2]) / 2)
 
 
 def _describe_waveform(broad: np.ndarray, *, rate: float, onset: float) -> dict[str, float]:
