@@ -11,6 +11,7 @@ from tests.nights import simulate_short_night
 from sharpwave.decode import DecodeOptions, calibrate, decode_recording, find_lights, open_source, read_cues
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Recording, Signal
+from sharpwave.recordings.datasets import list_subjects
 
 
 @pytest.fixture(scope="module")
@@ -127,4 +128,20 @@ def test_a_50_hz_night_goes_to_another_stager_and_says_so(data_root):
     assert night.stager != "yasa"
     assert any("50 Hz" in refusal for refusal in night.refusals)
     assert night.verdict == "usable with care"
+    assert "In this very recording" in night.reasons[0]
     assert len(night.agreement)
+
+
+def test_a_recording_that_nobody_can_stage_keeps_the_stages_it_came_with():
+    hypnogram = simulate_short_night()[0].hypnogram
+    night = decode_recording(Recording(hypnogram=hypnogram))
+    assert night.stager == "given with the recording"
+    assert night.hypnogram == hypnogram
+    assert night.expert is None
+    assert "came with the recording" in night.reasons[0]
+
+
+def test_a_night_that_the_weights_have_seen_proves_nothing(data_root):
+    night = decode_recording(open_source("pd-lfp/" + list_subjects("pd-lfp")[0]))
+    assert "trained on this very person" in night.reasons[0]
+    assert "proves nothing" in night.forecast_note

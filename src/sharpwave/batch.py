@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import time
 import traceback
 import warnings
@@ -15,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from sharpwave import __version__
 from sharpwave.errors import SharpwaveError
@@ -170,7 +167,7 @@ class NightLog:
 
 def plan_nights(sources: Sequence[str], output: Path | None) -> list[NightTask]:
     """One task per source: one night goes to `output` itself, several to one folder each; default `sharpwave-NAME`."""
-    names = _unique([name_source(source) for source in sources])
+    names = unique_names([name_source(source) for source in sources])
     if output is None:
         folders = [Path(f"sharpwave-{name}") for name in names]
     else:
@@ -266,7 +263,7 @@ def _run_in_parallel(
     return outcomes
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique_names(names: list[str]) -> list[str]:
     seen: dict[str, int] = {}
     unique = []
     for name in names:
@@ -284,7 +281,7 @@ def _decode_task(
 ) -> NightOutcome:
     begin = time.perf_counter()
     if not verbose:
-        _quieten()
+        quieten()
     from sharpwave.decode import decode_recording, open_source
 
     options = replace(options, identifier=task.name, source=task.source)
@@ -301,7 +298,7 @@ def _decode_task(
                 fix="give another --output, or --overwrite",
             )
         night = decode_recording(open_source(task.source, options), options=options, key=key, progress=log)
-        outcome = _finish(night, task, options, begin)
+        outcome = finish_night(night, task, options, begin)
         log.write([f"{outcome.status}: {outcome.message}", *night.repairs, *night.refusals])
         return outcome
     except SharpwaveError as error:
@@ -315,14 +312,14 @@ def _decode_task(
         return NightOutcome(task.name, "failed", message, None, time.perf_counter() - begin)
 
 
-def _finish(night: DecodedNight, task: NightTask, options: DecodeOptions, begin: float) -> NightOutcome:
+def finish_night(night: DecodedNight, task: NightTask, options: DecodeOptions, begin: float) -> NightOutcome:
     page = task.write(night, options)
     refused = night.verdict == "not usable"
     message = night.reasons[0] if refused else night.verdict
     return NightOutcome(task.name, "refused" if refused else "done", message, page, time.perf_counter() - begin)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     warnings.simplefilter("ignore")
     for name in ("mne", "yasa", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -365,57 +362,3 @@ def write_group_page(tasks: Sequence[NightTask], path: Path) -> Path | None:
 
     summaries = {task.page: task.summary for task in tasks if task.summary.is_file()}
     return write_index_of_summaries(summaries, path) if summaries else None
-
-
-def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
-    """Decode the shipped simulated night."""
-    from rich.console import Console
-
-    from sharpwave.decode import DecodeOptions, decode_recording
-    from sharpwave.simulation import simulate_demo
-
-    begin = time.perf_counter()
-    _quieten()
-    options = DecodeOptions(identifier="demo", source="simulated night (sharpwave demo)")
-    with Console(stderr=True).status("Simulating a night with every modality ...") as status:
-        recording, truth = simulate_demo(seed=seed)
-
-        def report(step: str, done: int, total: int) -> None:
-            status.update(f"Decoding: {step} ({done + 1} of {total}) ...")
-
-        night = decode_recording(recording, options=options, truth=truth, progress=report)
-        return _finish(night, NightTask(options.source, "demo", output), options, begin)
-
-
-def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
-    """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
-    from sharpwave.recordings.store import write_store
-    from sharpwave.simulation import Effects, simulate_night
-
-    planted = Effects.planted() if effects else Effects()
-    recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
-    path = write_store(recording, output, overwrite=overwrite)
-    folder = output.with_name(f"{output.name}.truth")
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    truth.write(folder)
-    return path
-
-
-def convert_to_stores(sources: Sequence[str], output: Path, *, overwrite: bool) -> list[Path]:
-    """Convert recordings, one store each, with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from sharpwave.decode import DecodeOptions, open_source
-    from sharpwave.recordings.store import write_store
-
-    names = _unique([name_source(source) for source in sources])
-    alone = len(sources) == 1 and output.suffix == ".zarr"
-    paths = []
-    tasks = list(zip(sources, names, strict=True))
-    for source, name in track(tasks, "Converting", console=Console(stderr=True), transient=True):
-        target = output if alone else output / f"{name}.zarr"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        paths.append(write_store(open_source(source, DecodeOptions()), target, overwrite=overwrite))
-    return paths

@@ -275,7 +275,7 @@ def demo(
     seed: Annotated[int | None, typer.Option(help="Another simulated night.")] = None,
 ) -> None:
     """Decode a simulated night with all modalities, and name the page to open."""
-    from sharpwave.batch import decode_demo
+    from sharpwave.demo import decode_demo
 
     _finish([decode_demo(output, seed=seed)])
 
@@ -292,7 +292,7 @@ def simulate(
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate a night whose truth is known; the truth goes beside it, in `OUTPUT.truth/`."""
-    from sharpwave.batch import simulate_to_store
+    from sharpwave.stores import simulate_to_store
 
     path = simulate_to_store(output, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)
     typer.echo(f"Simulated night: {path}")
@@ -305,7 +305,7 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Write recordings as chunked Zarr stores: they open at once, read lazily, and hold days to years."""
-    from sharpwave.batch import convert_to_stores
+    from sharpwave.stores import convert_to_stores
 
     for path in convert_to_stores(sources, output, overwrite=overwrite):
         typer.echo(f"Store: {path}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
+from sharpwave.recordings.clock import place_time
 from sharpwave.recordings.datasets import DATASETS, load_dataset
 from sharpwave.recordings.readers import attach_hypnogram, read_recording
 from sharpwave.recordings.recording import empty_events
@@ -53,6 +53,7 @@ Progress = Callable[[str, int, int], None]
 
 MICROVOLTS = 1e6
 TRUTH_IOU = 0.2
+POOR_KAPPA = 0.4
 GIVEN = "given with the recording"
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
@@ -176,6 +177,7 @@ def decode_recording(
         hypnogram, lights_off=lights_off, lights_on=lights_on, rng=rng, age=options.age, night=options.night
     )
     simulated = recording.source.startswith("simulated")
+    agreement = compute_agreement(hypnogram, None if stager == GIVEN else expert, rng=rng)
     judgement = judge_night(
         hypnogram,
         duration=recording.duration,
@@ -185,7 +187,8 @@ def decode_recording(
         species=recording.species,
         age=recording.metadata.get("age"),
         simulated=simulated,
-        concerns=[SEEN_BY_STAGER] if was_stager_trained_on(recording, stager) else [],
+        given=stager == GIVEN,
+        concerns=find_concerns(recording, stager, agreement),
     )
     step("done")
     return DecodedNight(
@@ -203,7 +206,7 @@ def decode_recording(
         unclear_below=UNCLEAR_BELOW,
         stager=stager,
         stager_evidence=evidence,
-        agreement=compute_agreement(hypnogram, None if stager == GIVEN else expert, rng=rng),
+        agreement=agreement,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         trust=judgement.trust,
@@ -267,8 +270,8 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
     Raises:
         SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
     """
-    off = _place(options.lights_off, recording.start)
-    on = _place(options.lights_on, recording.start)
+    off = place_time(options.lights_off, recording.start)
+    on = place_time(options.lights_on, recording.start)
     off = recording.metadata.get("lights_off") if off is None else off
     on = recording.metadata.get("lights_on") if on is None else on
     if off is not None and on is not None and on <= off:
@@ -276,36 +279,6 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
             "lights on after lights off", got=f"off at {off:g} s, on at {on:g} s", fix="check both times"
         )
     return off, on
-
-
-def _place(time: str | float | None, start: datetime | None) -> float | None:
-    """Seconds from the start, of "23:10", "23:10:30" or a number of seconds."""
-    if time is None:
-        return None
-    try:
-        return float(time)
-    except ValueError:
-        pass
-    for pattern in ("%H:%M", "%H:%M:%S"):
-        try:
-            clock = datetime.strptime(str(time), pattern).time()
-            break
-        except ValueError:
-            continue
-    else:
-        raise SharpwaveError("a clock time like 23:10, or seconds", got=repr(time), fix="write hours and minutes")
-    if start is None:
-        raise SharpwaveError(
-            "seconds from the start, because this recording does not say when it began",
-            got=f"the clock time {time}",
-            fix="give --lights-off and --lights-on in seconds",
-        )
-    moment = datetime.combine(start.date(), clock, tzinfo=start.tzinfo)
-    if moment < start - timedelta(hours=12):
-        moment += timedelta(days=1)
-    elif moment > start + timedelta(hours=12):
-        moment -= timedelta(days=1)
-    return (moment - start).total_seconds()
 
 
 def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
@@ -354,8 +327,17 @@ def stage(recording: Recording, picks: Mapping[str, str]) -> tuple[Hypnogram, st
     except SharpwaveError as error:
         if recording.hypnogram is None:
             raise
-        return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: {error.got}"]
+        return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: no stager can use {error.got}."]
     return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
+
+
+def find_concerns(recording: Recording, stager: str, agreement: pd.DataFrame) -> list[str]:
+    """Reasons for care that only this night shows: stages it was trained on, or an expert who disagrees."""
+    concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager) else []
+    kappas = agreement.loc[agreement["metric"] == "kappa", "value"] if len(agreement) else agreement
+    if len(kappas) and kappas.iloc[0] < POOR_KAPPA:
+        concerns.append(f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}.")
+    return concerns
 
 
 def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:

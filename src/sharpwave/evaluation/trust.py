@@ -51,6 +51,7 @@ def judge_night(
     species: str,
     age: float | None = None,
     simulated: bool = False,
+    given: bool = False,
     concerns: list[str] | None = None,
 ) -> Judgement:
     """Weigh signal quality, clarity of the stages, and what is known of the stager.
@@ -65,6 +66,7 @@ def judge_night(
         species: Of the subject.
         age: In years, where known.
         simulated: True for simulated signals.
+        given: True where the stages came with the recording and nothing was staged.
         concerns: Further reasons for care, found while decoding.
     """
     blocking: list[str] = []
@@ -82,7 +84,9 @@ def judge_night(
     if unclear > 0.35:
         care.append(f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability.")
     kappa = _pick_evidence(evidence)
-    if kappa is None:
+    if given:
+        care.append("The stages came with the recording; nothing in it could be staged here.")
+    elif kappa is None:
         care.append(f"The stager {stager} has not been validated on recordings like this one.")
     elif float(kappa["value"]) < 0.6:
         care.append(f"On {kappa['data']}, {stager} agreed with experts only at κ {float(kappa['value']):.2f}.")
@@ -99,7 +103,7 @@ def judge_night(
             f"{staged_minutes:.0f} of {minutes:.0f} minutes could be staged; the best channel was usable in "
             f"{usable:.0%} of the recording.",
             _clarity_sentence(unclear, hypnogram),
-            _evidence_sentence(kappa, stager),
+            "Who scored the stages, and how well, is not known here." if given else _evidence_sentence(kappa, stager),
             _range_sentence(species, age, simulated),
             "This is not a diagnosis.",
         ],

@@ -57,6 +57,6 @@ def choose_stager(recording: Recording, picks: Mapping[str, str]) -> tuple[Stage
         refusals.append(f"{name}: {reason}")
     raise SharpwaveError(
         "signals that some stager can use",
-        got="; ".join(refusals),
-        fix="give an EEG, LFP, heart-rate or activity signal, or your own stages with --stages",
+        got=", ".join(recording.modalities) or "no signal at all",
+        fix="give ten minutes or more of EEG, LFP, heart rate or activity, or your own stages with --stages",
     )
