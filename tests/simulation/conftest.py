@@ -17,11 +17,11 @@ def human_cohort() -> list[tuple[Recording, Truth]]:
 
 @pytest.fixture(scope="session")
 def human_night() -> tuple[Recording, Truth]:
-    """Five human hours with every signal, and no electrode lost."""
+    """Three and a half human hours with every stage and signal, and no electrode lost."""
     return simulate_night(
         "human",
-        5.0,
-        rng=np.random.default_rng(8),
+        3.5,
+        rng=np.random.default_rng(29),
         nuisance=Nuisance(electrode_loss=0.0),
         modalities=("eeg", "eog", "emg", "lfp", "spikes", "bold", "heart_rate", "activity", "temperature"),
     )

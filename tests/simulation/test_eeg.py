@@ -96,6 +96,28 @@ def test_rapid_eye_movements_come_in_rem(human_night):
     assert (truth.hypnogram.at(rapid["onset"].to_numpy()) == 4).all()
 
 
+def test_rapid_eye_movements_are_found_in_the_two_channels(human_night):
+    from sharpwave.signals import detect_eye_movements
+
+    recording, truth = human_night
+    found = detect_eye_movements(recording["LOC-M2"], recording["ROC-M2"], hypnogram=truth.hypnogram)["peak"].to_numpy()
+    planted = np.sort(truth.eye_movements.query("label == 'rem' and abs(amplitude_uv) > 60")["onset"].to_numpy())
+    every = np.sort(truth.eye_movements.query("label == 'rem'")["onset"].to_numpy())
+    assert np.mean([np.abs(every - peak).min() < 0.6 for peak in found]) > 0.85
+    assert np.mean([np.abs(found - onset).min() < 0.6 for onset in planted]) > 0.5
+
+
+@pytest.mark.parametrize(("label", "sign"), [("rem", -1), ("slow", -1), ("blink", 1)])
+def test_eyes_move_against_each_other_but_blink_together(human_night, label, sign):
+    recording, truth = human_night
+    moves = truth.eye_movements.query("label == @label and abs(amplitude_uv) > 60")
+    pairs = []
+    for onset, duration in moves[["onset", "duration"]].to_numpy()[:150]:
+        eyes = [recording[name].read(onset - 0.2, onset + max(duration, 0.4)) for name in ("LOC-M2", "ROC-M2")]
+        pairs.append(np.corrcoef(*eyes)[0, 1])
+    assert sign * np.median(pairs) > 0.3
+
+
 def test_slow_oscillations_fall_faster_than_they_rise():
     from sharpwave.simulation.waveforms import make_slow_oscillation
 

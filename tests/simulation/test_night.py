@@ -5,7 +5,7 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
-from sharpwave.simulation import DEMO, Effects, Nuisance, simulate_cohort, simulate_night
+from sharpwave.simulation import DEMO, Effects, Nuisance, simulate_cohort, simulate_demo, simulate_night
 
 
 def _minutes(truth, code):
@@ -39,7 +39,7 @@ def test_a_recording_looks_as_a_reader_would_give_it(human_night):
     assert set(recording.modalities) == {
         "eeg", "eog", "emg", "lfp", "spikes", "bold", "heart_rate", "activity", "temperature", "position",
     }  # fmt: skip
-    assert recording.duration == pytest.approx(5 * 3600, abs=60)
+    assert recording.duration == pytest.approx(3.5 * 3600, abs=60)
     for signal in recording.signals.values():
         low, high = signal.modality.amplitude
         if signal.modality.unit == "V":
@@ -140,7 +140,33 @@ def test_precursor_changes_signals_and_not_the_course():
 def test_demo_names_only_what_can_be_simulated():
     assert DEMO["species"] == "human"
     assert {"eeg", "eog", "emg", "lfp", "spikes", "bold", "heart_rate", "activity"} <= set(DEMO["modalities"])
-    assert 4 <= DEMO["hours"] <= 8
+    assert 5 <= DEMO["hours"] <= 6
+
+
+def test_demo_is_a_representative_night():
+    recording, truth = simulate_demo(modalities=())
+    off, on = recording.metadata["lights_off"], recording.metadata["lights_on"]
+    night = recording.hypnogram.restrict(off, on).stages
+    shares = np.bincount(night, minlength=5) / len(night)
+    assert shares[0] < 0.2
+    assert shares[1] > 0.02
+    assert 0.15 < shares[3] < 0.25
+    assert 0.15 < shares[4] < 0.25
+    rem = np.flatnonzero(truth.hypnogram.stages == 4)
+    assert np.count_nonzero(np.diff(rem) > 15 * 60) >= 2
+    assert not (truth.artefacts["label"] == "lost").any()
+
+
+def test_human_nights_have_a_clock_and_lights():
+    recording, _ = simulate_night(hours=0.3, rng=np.random.default_rng(0), modalities=())
+    assert recording.start is not None
+    assert recording.metadata["lights_off"] == recording.metadata["task"][1]
+    assert recording.metadata["lights_on"] == pytest.approx(0.3 * 3600)
+    late, _ = simulate_night(hours=0.5, rng=np.random.default_rng(0), modalities=(), task_start=600.0)
+    assert late.metadata["lights_off"] == 0
+    mouse, _ = simulate_night("mouse", 0.4, rng=np.random.default_rng(0), modalities=())
+    assert mouse.start is None
+    assert "lights_off" not in mouse.metadata
 
 
 @pytest.mark.parametrize(

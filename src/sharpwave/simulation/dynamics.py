@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, log10
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from sharpwave.simulation.clock import SleepClock
 from sharpwave.simulation.effects import CONTENTS, Effects
 from sharpwave.simulation.hypnograms import Architecture
 from sharpwave.simulation.nuisance import (
@@ -104,14 +104,15 @@ def simulate_dynamics(
     phase = compute_infraslow_phase(n_seconds, spread=species.infraslow_spread, rng=rng)
     drift = nuisance.drift * compute_wander(n_seconds, time_constant=2400.0, rng=rng)
     wobble = (1.2 * compute_wander(n_seconds, time_constant=20.0, rng=rng)).tolist()
-    shared = drift - nuisance.trend * np.arange(n_seconds) / 3600
+    shared = drift - nuisance.trend * (np.arange(n_seconds) - n_seconds / 2) / 3600
 
     def modulate(size: float, lag: float = 0.0) -> list[float]:
         return compute_rate_modulation(phase, size=size * nuisance.infraslow, lag=lag).tolist()
 
     by_ripple, by_spindle = modulate(RIPPLES_BY_INFRASLOW), modulate(SPINDLES_BY_INFRASLOW)
     by_arousal = modulate(AROUSALS_BY_INFRASLOW, np.pi / 2)
-    up, down = np.exp(shared).tolist(), np.exp(-shared).tolist()
+    bias = nuisance.drift**2 / 2  # so that both factors have mean 1
+    up, down = np.exp(shared - bias).tolist(), np.exp(-shared - bias).tolist()
     draw = rng.random((7, n_seconds)).tolist()
     log_ratio = {c: log(effects.hazard_ratio.get(c, 1.0)) for c in contents}
 
@@ -123,8 +124,9 @@ def simulate_dynamics(
     spindles: list[tuple[float, int]] = []
     arousals: list[tuple[float, float, int]] = []
 
-    stage, age, hazards = 0, 0, architecture.compute_hazards(0, **_clock(0, 0, None, None))
-    onset, last_rem, pressure = None, None, 1.0
+    stage, pressure, clock = 0, 1.0, SleepClock(species.rem)
+    hazards: list[tuple[int, float]] = []
+    total = lightening = 0.0
     base, kick, last_spindle, arousal_end = species.depth[0], 0.0, -1e9, -1.0
     last = {c: -1e9 for c in contents}
     keep_kick, keep_base = exp(-1 / effects.depth_decay), exp(-1 / 40.0)
@@ -139,12 +141,14 @@ def simulate_dynamics(
         kick *= keep_kick
         depth_of[t], departure_of[t] = base + departure, departure
 
-        if age % REFRESH == 0 or age < REFRESH * 3:
-            hazards = architecture.compute_hazards(stage, **_clock(t, age, onset, last_rem))
+        if clock.age % REFRESH == 0 or clock.age < REFRESH * 3:
+            hazards = architecture.compute_hazards(stage, clock)
+            total = sum(h for _, h in hazards)
+            lightening = sum(h for k, h in hazards if k in species.lighter[stage])
         gate = species.infraslow_gate[stage]
         common = (1 + gate * (by_arousal[t] - 1)) * down[t] if asleep_now else 1.0
         lighter = species.lighter[stage]
-        free = common * sum(h for k, h in hazards if k in lighter)
+        free = common * lightening
         arousal = common * species.arousal_rate[stage] / 3600 if t >= arousal_end else 0.0
         hazard_of[t] = free + arousal
         push = effects.hazard_per_db * departure
@@ -155,16 +159,17 @@ def simulate_dynamics(
         stage_of[t] = stage
 
         chosen, draw_left = None, draw[0][t]
-        for k, h in hazards:
-            draw_left -= 1 - exp(-(h * factor if k in lighter else h))
-            if draw_left < 0:
-                chosen = k
-                break
+        if draw_left < total + lightening * factor:  # else no change can come
+            for k, h in hazards:
+                draw_left -= 1 - exp(-(h * factor if k in lighter else h))
+                if draw_left < 0:
+                    chosen = k
+                    break
         if chosen is not None:
             lightened[t] = chosen in lighter
         if task[0] <= t + 1 < task[1]:  # kept awake for the task
             chosen = 0 if stage else None
-        if draw[1][t] < 1 - exp(-arousal * exp(push)) and chosen is None and asleep_now:
+        if arousal and draw[1][t] < 1 - exp(-arousal * exp(push)) and chosen is None and asleep_now:
             lasting = 3 + 12 * draw[2][t]
             arousals.append((t + draw[3][t], lasting, stage))
             arousal_end, lightened[t] = t + lasting, True
@@ -191,15 +196,11 @@ def simulate_dynamics(
                     last[content] = t
                     kick += effects.depth_gain.get(content, 0.0)
 
-        age = 0 if t + 1 == task[1] and stage == 0 else age + 1  # lights out
+        clock.advance(stage)
+        if t + 1 == task[1] and stage == 0:
+            clock.age = 0.0  # lights out
         if chosen is not None:
-            if stage == species.rem:
-                last_rem = t + 1
-            stage, age = chosen, 0
-            if stage > 0 and onset is None:
-                onset = t + 1
-        if stage == species.rem:
-            last_rem = t + 1
+            stage, clock.age = chosen, 0.0
 
     return Dynamics(
         stage=stage_of,
@@ -214,16 +215,6 @@ def simulate_dynamics(
         spindles=pd.DataFrame(spindles, columns=["onset", "stage"]),
         arousals=pd.DataFrame(arousals, columns=["onset", "duration", "stage"]),
     )
-
-
-def _clock(t: int, age: int, onset: int | None, last_rem: int | None) -> dict[str, Any]:
-    return {
-        "age": float(age),
-        "since_rem": 0.0 if onset is None else float(t - (onset if last_rem is None else last_rem)),
-        "no_rem_yet": last_rem is None,
-        "before_sleep": onset is None,
-        "hour": t / 3600,
-    }
 
 
 def _carry(

@@ -47,30 +47,33 @@ def draw_eye_movements(scene: Scene, *, rng: np.random.Generator) -> pd.DataFram
 
 def simulate_eog(
     scene: Scene, movements: pd.DataFrame, frontal: Float[np.ndarray, " time"], *, rng: np.random.Generator
-) -> Float[np.ndarray, " time"]:
-    """One EOG channel (LOC-M2).
+) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
+    """Both EOG channels: eye movements are of opposite polarity in them, blinks and leaking EEG of the same.
 
     Args:
         scene: The hidden side of the night.
-        movements: From `draw_eye_movements`.
+        movements: From `draw_eye_movements`; amplitudes are those of the left eye.
         frontal: Frontal EEG in µV, which leaks in.
-        rng: Random generator.
+        rng: Random generator; the right eye moves nearly as far as the left.
 
     Returns:
-        Signal in µV.
+        Left (LOC-M2) and right (ROC-M2) signal in µV.
     """
     rate = scene.species.eeg_rate
-    signal = np.float32(0.55) * frontal + rng.standard_normal(len(frontal), dtype=np.float32)
+    left, right = (np.float32(0.55) * frontal + rng.standard_normal(len(frontal), dtype=np.float32) for _ in range(2))
+    gains = rng.lognormal(-0.05, 0.12, len(movements))
     columns = (movements[name].to_numpy() for name in ("onset", "duration", "label", "amplitude_uv"))
-    for onset, duration, label, amplitude in zip(*columns, strict=True):
+    for onset, duration, label, amplitude, gain in zip(*columns, gains, strict=True):
         if label == "blink":
             wave = make_blink(duration, rate=rate)
         elif label == "slow":
             wave = np.sin(2 * np.pi * np.linspace(0, 1, int(duration * rate))).astype(np.float32)
         else:
             wave = make_saccade(duration, decay=0.6, rate=rate)
-        add_at(signal, np.float32(amplitude) * wave, round(onset * rate))
-    return signal
+        wave = np.float32(amplitude) * wave
+        add_at(left, wave, round(onset * rate))
+        add_at(right, np.float32(gain if label == "blink" else -gain) * wave, round(onset * rate))
+    return left, right
 
 
 def leak_blinks(frontal: Float[np.ndarray, " time"], movements: pd.DataFrame, *, gain: float, rate: float) -> None:

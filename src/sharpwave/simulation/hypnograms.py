@@ -1,7 +1,7 @@
 """When a sleeper changes stage: a semi-Markov model fitted to expert hypnograms, with the time of night in it.
 
-The odds of leaving stage s for stage k in the next epoch are exp(w_sk · x), where x holds the age of the bout, the time
-since REM, the time since sleep onset and the hour (`FEATURES`). At finer steps the hazard is ln(1 + Σ_k odds) / epoch
+The odds of leaving stage s for stage k in the next epoch are exp(w_sk · x), where x holds the age of the bout, the place
+in the REM cycle and the hour (`FEATURES`). At finer steps the hazard is ln(1 + Σ_k odds) / epoch
 length, shared among the destinations in proportion to the odds.
 """
 
@@ -11,30 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from math import exp, log, log1p
+from math import exp, log1p
+from operator import mul
 from typing import Any
 
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
+from sharpwave.simulation.clock import FEATURES, SleepClock
 
-FEATURES = (
-    "constant",
-    "log_age",
-    "log_age_over_4",
-    "log_age_over_32",
-    "before_sleep",
-    "since_rem",
-    "since_rem_over_50",
-    "no_rem_yet",
-    "hour",
-    "hour_over_4",
-    "dark",
-)
-"""log age of the bout (epochs, at most 64; hinges at 4 and 32 epochs; 0 before sleep), not asleep yet (0/1), time since
-REM or sleep onset (h, at most 2; hinge at 50 min), no REM yet (0/1), hour of the recording (at most 12; hinge at 4),
-dark phase of the light cycle (0/1)."""
+OLDEST = 64.0
+"""Age in epochs beyond which a fit sees too few bouts to tell."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +34,7 @@ class Architecture:
         names: Stage names, in the order of their codes.
         epoch_length: Epoch of the odds, in seconds.
         shortest_bout: No bout is shorter, in seconds.
+        oldest: Age in epochs beyond which a bout ages no more.
         weights: For each stage, for each destination, one weight per feature.
         source: Where the numbers come from.
     """
@@ -54,54 +43,29 @@ class Architecture:
     names: tuple[str, ...]
     epoch_length: float
     shortest_bout: float
+    oldest: float
     weights: Mapping[int, Mapping[int, tuple[float, ...]]]
     source: str
 
-    def compute_hazards(
-        self, stage: int, *, age: float, since_rem: float, no_rem_yet: bool, before_sleep: bool, hour: float
-    ) -> list[tuple[int, float]]:
+    def compute_hazards(self, stage: int, clock: SleepClock) -> list[tuple[int, float]]:
         """Destination codes with their hazards per second.
 
         Args:
             stage: Present stage.
-            age: Seconds since it began.
-            since_rem: Seconds since the last REM epoch, or since sleep onset.
-            no_rem_yet: Whether REM has not come yet.
-            before_sleep: Whether sleep has not come yet.
-            hour: Hours since the start.
+            clock: What the sleeper has behind.
 
         Returns:
             One (destination, hazard) pair for each destination; none below the shortest bout.
         """
-        if age < self.shortest_bout:
+        if clock.age < self.shortest_bout:
             return []
-        x = _features(max(age / self.epoch_length, 1.0), since_rem / 3600, no_rem_yet, before_sleep, hour)
-        odds = [(k, exp(sum(a * b for a, b in zip(w, x, strict=True)))) for k, w in self.weights[stage].items()]
+        x = clock.compute_features(self.epoch_length, oldest=self.oldest)
+        odds = [(k, exp(sum(map(mul, w, x)))) for k, w in self.weights[stage].items()]
         total = sum(value for _, value in odds)
         if total == 0:
             return []
         hazard = log1p(total) / self.epoch_length
         return [(k, hazard * value / total) for k, value in odds]
-
-
-def _features(
-    age_epochs: float, since_rem: float, no_rem_yet: bool, before_sleep: bool, hour: float
-) -> tuple[float, ...]:
-    log_age = 0.0 if before_sleep else min(log(age_epochs), log(64))
-    gap = min(since_rem, 2.0)
-    return (
-        1.0,
-        log_age,
-        max(0.0, log_age - log(4)),
-        max(0.0, log_age - log(32)),
-        float(before_sleep),
-        gap,
-        max(0.0, gap - 50 / 60),
-        float(no_rem_yet),
-        min(hour, 12.0),
-        max(0.0, min(hour, 12.0) - 4.0),
-        float(hour % 24 >= 12),
-    )
 
 
 def load_architecture(species: str) -> Architecture:
@@ -130,7 +94,13 @@ def _from_dict(content: dict[str, Any]) -> Architecture:
         for stage, destinations in content["weights"].items()
     }
     return Architecture(
-        content["species"], names, content["epoch_length"], content["shortest_bout"], weights, content["source"]
+        content["species"],
+        names,
+        content["epoch_length"],
+        content["shortest_bout"],
+        content["oldest"],
+        weights,
+        content["source"],
     )
 
 
@@ -143,6 +113,7 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
         "names": list(names),
         "epoch_length": architecture.epoch_length,
         "shortest_bout": architecture.shortest_bout,
+        "oldest": architecture.oldest,
         "features": list(FEATURES),
         "weights": {
             names[s]: {names[k]: [round(x, 4) for x in w] for k, w in destinations.items()}
@@ -192,23 +163,19 @@ def fit_architecture(
             for k, row in zip(model.classes_, table, strict=True)
             if k != stage
         }
-    return Architecture(species, first.names, first.epoch_length, first.epoch_length / 2, weights, source)
+    return Architecture(species, first.names, first.epoch_length, first.epoch_length / 2, OLDEST, weights, source)
 
 
 def _walk(hypnogram: Hypnogram) -> list[tuple[int, int, tuple[float, ...]]]:
     """(stage, next stage, features) of every pair of scored epochs."""
-    stages, rem, step = hypnogram.stages, hypnogram.n_stages - 1, hypnogram.epoch_length
-    age, last_rem, onset, rem_seen = 0, 0.0, None, False
+    stages, step = hypnogram.stages, hypnogram.epoch_length
+    clock = SleepClock(hypnogram.n_stages - 1)
     out = []
     for index in range(len(stages) - 1):
         stage, after = int(stages[index]), int(stages[index + 1])
-        now = (index + 1) * step
-        age = age + 1 if index and stages[index - 1] == stage else 1
-        if stage > 0 and onset is None:
-            onset = last_rem = now - step
-        if stage == rem:
-            last_rem, rem_seen = now, True
+        if index and stages[index - 1] != stage:
+            clock.age = 0.0
+        clock.advance(stage, step)
         if UNSCORED not in (stage, after):
-            gap = 0.0 if onset is None else (now - last_rem) / 3600
-            out.append((stage, after, _features(age, gap, not rem_seen, onset is None, now / 3600)))
+            out.append((stage, after, clock.compute_features(step, oldest=OLDEST)))
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -39,10 +40,13 @@ SIGNALS = (
 DEFAULT_SIGNALS = {"human": ("eeg", "eog", "emg"), "mouse": ("eeg", "emg", "lfp"), "rat": ("eeg", "emg", "lfp")}
 
 _CHANNELS = {
-    "human": {"eeg": ("C4-M1", "F4-M1"), "eog": ("LOC-M2",), "emg": ("EMG chin",), "lfp": ("HIP",)},
+    "human": {"eeg": ("C4-M1", "F4-M1"), "eog": ("LOC-M2", "ROC-M2"), "emg": ("EMG chin",), "lfp": ("HIP",)},
     "mouse": {"eeg": ("EEG",), "eog": (), "emg": ("EMG",), "lfp": ("HIP",)},
     "rat": {"eeg": ("EEG",), "eog": (), "emg": ("EMG",), "lfp": ("HIP",)},
 }
+
+EVENING = datetime(2024, 3, 4, 22, 54)
+"""When human nights start: lights go off at 23:00, after the task."""
 
 _STREAMS = (
     "dynamics", "events", "precursor", "scorers", "artefacts", "eyes", "gamma", "memory", "run", "cells", "noise",
@@ -124,26 +128,15 @@ def simulate_cohort(n: int, *, rng: np.random.Generator, **options: Any) -> Iter
 DEMO = MappingProxyType(
     {
         "species": "human",
-        "hours": 5.0,
-        "modalities": (
-            "eeg",
-            "eog",
-            "emg",
-            "lfp",
-            "spikes",
-            "position",
-            "bold",
-            "heart_rate",
-            "activity",
-            "temperature",
-        ),
+        "hours": 5.6,
+        "modalities": tuple(name for name in SIGNALS if name != "bold_volume"),
         "n_units": 40,
         "subject": "demo",
     }
 )
 """The night that `sharpwave demo` decodes."""
 
-DEMO_SEED = 24
+DEMO_SEED = 61
 
 
 def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
@@ -240,6 +233,8 @@ def _record(
         support = nap.IntervalSet(0.0, float(scene.n_seconds))
         spikes = nap.TsGroup({index: nap.Ts(unit) for index, unit in enumerate(times)}, time_support=support)
     signals = _simulate_electrodes(scene, truth, wanted, streams) | _simulate_others(scene, run, wanted, streams)
+    human = scene.species.name == "human"
+    lights_off = scene.task[1] if scene.task[0] == 0 else 0.0
     return Recording(
         signals={signal.name: signal for signal in signals.values()},
         spikes=spikes,
@@ -248,9 +243,10 @@ def _record(
         subject=subject,
         species=scene.species.name,
         source="simulated",
+        start=EVENING if human else None,
         metadata={
             "scorers": dict(truth.scorers),
-            "lights_off": scene.task[1],
+            **({"lights_off": lights_off, "lights_on": float(scene.n_seconds)} if human else {}),
             "task": scene.task,
             "contents": scene.contents,
             "track_length": TRACK_LENGTH,
@@ -268,8 +264,8 @@ def _simulate_electrodes(
     if {"eeg", "eog"} & set(wanted):
         eeg = simulate_eeg(scene, channels=channels["eeg"], rng=streams["eeg"])
         if "eog" in wanted:
-            eog = simulate_eog(scene, truth.eye_movements, eeg["F4-M1"], rng=streams["eog"])
-            raw["LOC-M2"] = ("eog", eog)
+            eyes = simulate_eog(scene, truth.eye_movements, eeg["F4-M1"], rng=streams["eog"])
+            raw = {name: ("eog", eye) for name, eye in zip(channels["eog"], eyes, strict=True)}
         if "eeg" in wanted:
             for name, gain in (("F4-M1", 0.25), ("C4-M1", 0.08)):
                 if name in eeg:

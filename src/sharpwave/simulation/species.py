@@ -77,15 +77,15 @@ _HUMAN = Species(
     ripple_rate=(
         1.0,
         1.5,
-        10.1,
-        16.8,
+        8.6,
+        13.9,
         0.8,
-    ),  # leaves 9 in N2, 15 in N3, below 2 elsewhere: Jiang 2020, 10.1002/hipo.23183
+    ),  # gives 9 in N2, 15 in N3, below 2 elsewhere: Jiang 2020, 10.1002/hipo.23183
     ripple_frequency=(85.0, 4.0),  # Jiang 2020
     ripple_duration=(0.070, 0.35),  # * 50–120 ms, right-skewed, as in rodents
-    spindle_rate=(0.0, 0.3, 4.5, 2.2, 0.0),  # *
+    spindle_rate=(0.0, 0.3, 4.1, 2.0, 0.0),  # *
     spindle_frequency=(13.5, 0.6),  # 12 frontal, 14 centro-parietal (s41467-020-19076-2)
-    arousal_rate=(0.0, 22.0, 15.0, 6.0, 14.0),  # mean near 14.7/h, Boselli 1998
+    arousal_rate=(0.0, 25.0, 17.0, 7.0, 16.0),  # mean near 14.7/h, Boselli 1998
     infraslow_gate=(0.0, 0.0, 1.0, 0.0, 0.0),  # Lecci 2017: human N2 only
     infraslow_spread=0.004,
     theta=5.5,
