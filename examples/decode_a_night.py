@@ -1,7 +1,7 @@
 """Decode a recording from Python and look at what comes back.
 
 Run: python examples/decode_a_night.py [night.edf | ucddb/022]
-Without an argument it simulates two hours of a night.
+Without an argument it simulates an hour of a night.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         recording = open_source(sys.argv[1])
     else:
-        recording, _ = simulate_night("human", 2.0, rng=np.random.default_rng(1), modalities=("eeg", "eog", "emg"))
+        recording, _ = simulate_night("human", 1.0, rng=np.random.default_rng(1), modalities=("eeg", "eog", "emg"))
     night = decode_recording(recording)
     print(night.verdict, night.reasons)
     print(night.hypnogram.bouts().head())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from tests.files import write_small_bids
@@ -75,6 +76,15 @@ def test_an_expected_error_is_one_paragraph(monkeypatch, capsys):
         main()
     assert caught.value.code == 2
     assert "sharpwave: expected" in capsys.readouterr().err
+
+
+def test_a_missing_library_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sharpwave.evaluation.benchmarks", None)
+    monkeypatch.setattr("sys.argv", ["sharpwave", "benchmark", "forecast"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "pip install 'sharpwave[brain]'" in capsys.readouterr().err
 
 
 def test_simulate_convert_and_back(tmp_path):

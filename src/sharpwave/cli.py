@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sharpwave import __version__
-from sharpwave.errors import SharpwaveError
+from sharpwave.errors import MissingExtraError, SharpwaveError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -369,6 +369,9 @@ def main() -> None:
         app()
     except SharpwaveError as error:
         typer.echo(f"sharpwave: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        typer.echo(f"sharpwave: {MissingExtraError(str(error.name), extra='brain')}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("sharpwave: interrupted; run the same command with --skip-existing to go on", err=True)
