@@ -210,7 +210,7 @@ def decode_recording(
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         trust=judgement.trust,
-        picks={role.upper(): name for role, name in picks.items()},
+        picks=name_channels(recording, picks),
         spectrogram=spectrogram,
         depth=depth,
         depth_unit="log10 µV²",
@@ -227,7 +227,11 @@ def decode_recording(
         refusals=[*refusals, *missing],
         limits=list(LIMITS),
         methods=describe_methods(
-            stager, picks, detectors, epoch_length=hypnogram.epoch_length, unclear_below=UNCLEAR_BELOW
+            stager,
+            name_channels(recording, picks),
+            detectors,
+            epoch_length=hypnogram.epoch_length,
+            unclear_below=UNCLEAR_BELOW,
         ),
         citations=list_citations(stager, detectors),
         versions=read_versions(),
@@ -329,6 +333,13 @@ def stage(recording: Recording, picks: Mapping[str, str]) -> tuple[Hypnogram, st
             raise
         return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: no stager can use {error.got}."]
     return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
+
+
+def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, str]:
+    """The channels that were staged from, by role; without electrical ones, every signal by its modality."""
+    if picks:
+        return {role.upper(): name for role, name in picks.items()}
+    return {signal.modality.name.replace("_", " "): name for name, signal in recording.signals.items()}
 
 
 def find_concerns(recording: Recording, stager: str, agreement: pd.DataFrame) -> list[str]:
