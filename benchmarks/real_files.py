@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sharpwave.batch import decode_nights, plan_nights
-from sharpwave.decode import DecodeOptions
 from sharpwave.evaluation.benchmarks.runner import describe_machine, find_commit
+from sharpwave.inputs import DecodeOptions
 from sharpwave.recordings.datasets import data_root
 
 SOURCES = (

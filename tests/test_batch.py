@@ -16,7 +16,7 @@ from sharpwave.batch import (
     name_source,
     plan_nights,
 )
-from sharpwave.decode import DecodeOptions
+from sharpwave.inputs import DecodeOptions
 from sharpwave.recordings import read_hypnogram
 from sharpwave.reports.archive import read_archive
 

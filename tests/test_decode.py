@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from tests.nights import simulate_short_night
 
-from sharpwave.decode import DecodeOptions, calibrate, decode_recording, find_lights, open_source, read_cues
+from sharpwave.decode import calibrate, decode_recording
 from sharpwave.errors import SharpwaveError
+from sharpwave.inputs import DecodeOptions, find_lights, open_source, read_cues
 from sharpwave.recordings import MODALITIES, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
 

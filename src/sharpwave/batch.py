@@ -21,7 +21,7 @@ from sharpwave.errors import SharpwaveError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from sharpwave.decode import DecodeOptions
+    from sharpwave.inputs import DecodeOptions
     from sharpwave.reports.night import DecodedNight
 
 Existing = Literal["skip", "overwrite", "refuse"]
@@ -282,7 +282,8 @@ def _decode_task(
     begin = time.perf_counter()
     if not verbose:
         quieten()
-    from sharpwave.decode import decode_recording, open_source
+    from sharpwave.decode import decode_recording
+    from sharpwave.inputs import open_source
 
     options = replace(options, identifier=task.name, source=task.source)
     log = NightLog(task.log, progress)

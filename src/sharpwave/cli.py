@@ -132,7 +132,7 @@ Rate = Annotated[
 
 
 def _options(**given: Any) -> Any:
-    from sharpwave.decode import DecodeOptions
+    from sharpwave.inputs import DecodeOptions
 
     aliases = {}
     for alias in given.pop("aliases") or []:

@@ -2,6 +2,8 @@
 
 `sharpwave decode` calls this once per night; so can you:
 
+    from sharpwave.inputs import open_source
+
     recording = open_source("night.edf")
     night = decode_recording(recording)
     night.hypnogram, night.forecast, night.events
@@ -10,9 +12,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +27,9 @@ from sharpwave.evaluation.seen import was_forecaster_trained_on, was_stager_trai
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
+from sharpwave.inputs import DecodeOptions, apply_options, find_lights, read_cues
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
-from sharpwave.recordings.clock import place_time
-from sharpwave.recordings.datasets import DATASETS, load_dataset
-from sharpwave.recordings.readers import attach_hypnogram, read_recording
 from sharpwave.recordings.recording import empty_events
 from sharpwave.reports.methods import LIMITS, describe_methods, list_citations, read_versions
 from sharpwave.reports.night import DecodedNight, Spectrogram
@@ -60,66 +59,6 @@ SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so 
 STEPS = ("quality", "stages", "forecast", "events", "spectrum", "statistics")
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
-    """What the user said about the night.
-
-    Attributes:
-        lights_off: Clock time "23:10" or seconds from the start; None where unknown.
-        lights_on: The same, for the end.
-        age: In years.
-        male: True, False, or None where unknown.
-        night: Which laboratory night.
-        channels: Names of the channels to decode, best first; empty lets the package choose.
-        aliases: Channel label in the file → "name:modality".
-        stages: Expert hypnogram to compare with.
-        cues: Table of cues (onset, duration, label).
-        species: Overrides what the file says.
-        unit: Unit of the samples, where the file does not say.
-        rate: Sampling rate in Hz, where the file does not say.
-        seed: Of the sampled intervals.
-        identifier: Short name of the night.
-        source: How the user named the input.
-    """
-
-    lights_off: str | float | None = None
-    lights_on: str | float | None = None
-    age: float | None = None
-    male: bool | None = None
-    night: int | None = None
-    channels: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    stages: Path | None = None
-    cues: Path | None = None
-    species: str | None = None
-    unit: str | None = None
-    rate: float | None = None
-    seed: int = 0
-    identifier: str = ""
-    source: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for `summary.json` and for the key under which results are found again."""
-        plain = asdict(self)
-        return plain | {name: None if plain[name] is None else str(plain[name]) for name in ("stages", "cues")}
-
-
-def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
-    """Open a recording from a path, or from a data set by name (`ucddb/022`)."""
-    options = options or DecodeOptions()
-    path = Path(source)
-    name = str(source).partition("/")[0]
-    if not path.exists() and name in DATASETS:
-        return load_dataset(str(source))
-    if not path.exists():
-        raise SharpwaveError(
-            "a recording, or a data set by name",
-            got=f"{source}, which is neither a file here nor one of {', '.join(DATASETS)}",
-            fix="check the path, or see `sharpwave datasets list`",
-        )
-    return read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
-
-
 def decode_recording(
     recording: Recording,
     *,
@@ -146,7 +85,7 @@ def decode_recording(
     options = options or DecodeOptions()
     step = _Stepper(progress)
     rng = np.random.default_rng(options.seed)
-    recording = _apply(options, recording)
+    recording = apply_options(options, recording)
     picks = pick_channels(recording, channels=options.channels)
     recording = calibrate(recording, picks)
     expert = recording.hypnogram
@@ -253,36 +192,9 @@ class _Stepper:
             self._progress(step, done, len(STEPS))
 
 
-def _apply(options: DecodeOptions, recording: Recording) -> Recording:
-    """The recording with what the user said of it: age, sex, species, the expert's stages, and an amplitude."""
-    known = {"age": options.age, "male": options.male}
-    metadata = {**recording.metadata, **{name: value for name, value in known.items() if value is not None}}
-    recording = replace(recording, species=options.species or recording.species, metadata=metadata)
-    if options.stages is not None:
-        recording = attach_hypnogram(recording, options.stages)
-    return recording
-
-
 def electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
     """Names of the signals whose quality matters: those picked, and those searched for events."""
     return list(dict.fromkeys([*picks.values(), *recording.of("eog"), *recording.of("lfp")]))
-
-
-def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | None, float | None]:
-    """Lights off and on, in seconds from the start; None where neither the user nor the recording says.
-
-    Raises:
-        SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
-    """
-    off = place_time(options.lights_off, recording.start)
-    on = place_time(options.lights_on, recording.start)
-    off = recording.metadata.get("lights_off") if off is None else off
-    on = recording.metadata.get("lights_on") if on is None else on
-    if off is not None and on is not None and on <= off:
-        raise SharpwaveError(
-            "lights on after lights off", got=f"off at {off:g} s, on at {on:g} s", fix="check both times"
-        )
-    return off, on
 
 
 def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
@@ -377,27 +289,6 @@ def compute_overview(
     spectrogram = compute_spectrogram(signal, window=window, max_frequency=30.0)
     power = 10 * np.log10(np.maximum(spectrogram.power * MICROVOLTS**2, 1e-12)).T
     return Spectrogram(spectrogram.times, spectrogram.frequencies, power), compute_depth(signal, epoch_length=window)
-
-
-def read_cues(path: Path | None) -> pd.DataFrame:
-    """Cues as events, from a table with onset and duration in seconds and a label."""
-    if path is None:
-        return empty_events()
-    try:
-        table = pd.read_csv(path, sep=None, engine="python")
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            "a table of cues", got=f"{path}: {error}", fix="write onset, duration, label; one row a cue"
-        ) from error
-    missing = {"onset", "duration"} - set(table.columns)
-    if missing:
-        raise SharpwaveError(
-            "columns onset and duration in the table of cues",
-            got=", ".join(map(str, table.columns)),
-            fix="name them so",
-        )
-    label = table["label"].astype(str) if "label" in table else pd.Series("cue", index=table.index)
-    return table.assign(label="cue: " + label, channel="")
 
 
 def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:

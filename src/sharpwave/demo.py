@@ -12,7 +12,8 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     """Decode the shipped simulated night."""
     from rich.console import Console
 
-    from sharpwave.decode import DecodeOptions, decode_recording
+    from sharpwave.decode import decode_recording
+    from sharpwave.inputs import DecodeOptions
     from sharpwave.simulation import simulate_demo
 
     begin = time.perf_counter()

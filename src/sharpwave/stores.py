@@ -31,7 +31,7 @@ def convert_to_stores(sources: Sequence[str], output: Path, *, overwrite: bool) 
     from rich.console import Console
     from rich.progress import track
 
-    from sharpwave.decode import DecodeOptions, open_source
+    from sharpwave.inputs import DecodeOptions, open_source
     from sharpwave.recordings.store import write_store
 
     names = unique_names([name_source(source) for source in sources])
