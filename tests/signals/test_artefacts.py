@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
@@ -59,6 +60,14 @@ def test_quality_gives_a_verdict_for_each_channel(clean_uv):
     assert table.loc["broken", "flat"] == pytest.approx(900 / 1300, abs=0.01)
     assert table.loc["tiny", "verdict"] != "good"
     assert compute_quality(recording, ["good"])["channel"].tolist() == ["C4-M1"]
+
+
+def test_quality_takes_artefacts_that_are_known_already(clean_uv):
+    broken = clean_uv.copy()
+    broken[int(400 * RATE) :] = 0.0
+    recording = Recording({"C4-M1": make_eeg(clean_uv), "C3-M2": replace(make_eeg(broken), name="C3-M2")})
+    known = pd.concat([detect_artefacts(signal) for signal in recording.signals.values()])
+    pd.testing.assert_frame_equal(compute_quality(recording, artefacts=known), compute_quality(recording))
 
 
 def test_an_unknown_unit_is_not_held_against_a_channel(clean_uv):

@@ -47,8 +47,16 @@ def test_gaps_are_declared():
 
 def test_pieces_equal_the_whole(sleep_uv, monkeypatch):
     whole = compute_spectrogram(make_eeg(sleep_uv)).power
-    monkeypatch.setattr("sharpwave.signals.spectra.WINDOWS_SECONDS", 30.0)
+    monkeypatch.setattr("sharpwave.signals.spectra.WINDOWS_SECONDS", 60.0)
+    monkeypatch.setattr("sharpwave.signals.spectra.PIECE_SECONDS", 150.0)
     np.testing.assert_allclose(compute_spectrogram(make_eeg(sleep_uv)).power, whole, rtol=1e-5)
+
+
+def test_only_the_frequencies_wanted_are_kept(sleep_uv):
+    whole = compute_spectrogram(make_eeg(sleep_uv))
+    part = compute_spectrogram(make_eeg(sleep_uv), min_frequency=10.0, max_frequency=12.0)
+    np.testing.assert_allclose(part.frequencies, np.arange(10, 12.1, 0.25))
+    np.testing.assert_array_equal(part.power, whole.power[:, np.isin(whole.frequencies, part.frequencies)])
 
 
 def test_spectrum_is_the_median_and_forgives_an_artefact():
