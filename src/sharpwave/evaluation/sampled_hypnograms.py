@@ -2,8 +2,9 @@
 
 Stage k of epoch t is the one with the largest log p + Gumbel noise, so each epoch's share of stages is its
 probabilities. The noise is a Gaussian copula: one part is the same all night (a scorer who leans towards N3 does so all
-night), the rest forgets with a time constant. Both were fitted so that 80 % intervals of sleep statistics hold a
-held-out expert's value in 80 % of nights of the Dreem Open Datasets (docs/sleep-statistics.md).
+night), the rest forgets with a time constant. Both were chosen on half of the nights of the Dreem Open Datasets so that
+80 % intervals of sleep statistics hold a held-out expert's value in 80 % of nights; the other half measured that
+(docs/sleep-statistics.md).
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from jaxtyping import Int
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 
-NIGHT_SHARE = 0.4
+NIGHT_SHARE = 0.2
 """Share of the noise's variance that is the same all night."""
 
-MEMORY = 600.0
+MEMORY = 1800.0
 """Time constant of the rest, in seconds."""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sharpwave.evaluation.benchmarks.staging_cohorts import (
     is_whole,
+    leave_out,
     load_recordings,
     simulate_recordings,
     split_folds,
@@ -50,3 +52,16 @@ def test_simulated_nights_become_features_with_their_stages() -> None:
     assert np.array_equal(night.stages, recording.hypnogram.stages)
     low = take_down(recording)
     assert [signal.rate for signal in low.signals.values()] == [50.0]
+
+
+def test_a_subject_is_never_in_its_own_training_even_with_two_nights() -> None:
+    night = to_features(simulate_recordings("human", n=1, hours=0.2)[0])
+    tested = [(replace(night, subject=name), None) for name in ("a", "a", "b", "c")]
+    other = replace(night, subject="o")
+    folds = leave_out(tested, [other], n_folds=5, seed=0)  # type: ignore[arg-type]
+    assert len(folds) == 3
+    assert sorted(pair[0].subject for _, pairs in folds for pair in pairs) == ["a", "a", "b", "c"]
+    for training, pairs in folds:
+        assert other in training
+        assert not {n.subject for n in training} & {n.subject for n, _ in pairs}
+    assert leave_out(tested[:1], [], n_folds=5, seed=0) == []  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class BenchmarkResult:
     def write(self, path: Path) -> Path:
         """As JSON; undefined numbers are null."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {**asdict(self), "rows": [_without_nan(row) for row in self.rows]}
+        content = {**asdict(self), "rows": [without_nan(row) for row in self.rows]}
         head = json.dumps({**content, "rows": []}, indent=1)[: -len('"rows": []\n}')]
         rows = ",\n".join("  " + json.dumps(row) for row in content["rows"])
         path.write_text(f'{head}"rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
@@ -113,6 +113,8 @@ def print_result(result: BenchmarkResult) -> None:
     from rich.table import Table
 
     console = Console()
+    for note in result.config.get("notes", ()):
+        console.print(note)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in result.rows:
         groups.setdefault((row["data"], row["setting"]), []).append(row)
@@ -140,7 +142,8 @@ def _cell(row: dict[str, Any]) -> str:
     return f"{text}\n[{low:.3g}, {high:.3g}]" if known else text
 
 
-def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+def without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as JSON has it: undefined numbers are None, others have five decimals."""
     return {
         key: None
         if isinstance(value, float) and not math.isfinite(value)

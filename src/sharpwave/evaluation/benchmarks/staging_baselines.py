@@ -15,7 +15,7 @@ from sharpwave.evaluation.stagers.smoothing import smooth_probabilities
 
 N_STAGES = 5
 _RECIPE = Recipe("", (), balance=0.5, rounds=60, smoothing=None)
-_CHUNK, _WIDTH, _PASSES = 128, 24, 15
+_CHUNK, _WIDTH, _PASSES = 128, 24, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,10 @@ BASELINES: dict[str, Callable[[Sequence[StagedNight], np.random.Generator], Trai
 }
 
 
+FIXED = ("majority", "gaussian-hmm")
+"""Baselines that draw nothing at random."""
+
+
 def _build_network(n_features: int, *, recurrent: bool) -> Any:
     from torch import Tensor, nn
 
@@ -119,7 +123,7 @@ def _build_network(n_features: int, *, recurrent: bool) -> Any:
             super().__init__()
             layers: list[nn.Module] = []
             for width in (n_features, _WIDTH, _WIDTH):
-                layers += [nn.Conv1d(width, _WIDTH, 5, padding="same"), nn.ReLU(), nn.Dropout(0.2)]
+                layers += [nn.Conv1d(width, _WIDTH, 5, padding="same"), nn.ReLU(), nn.Dropout1d(0.2)]
             self.layers = nn.Sequential(*layers, nn.Conv1d(_WIDTH, N_STAGES, 1))
 
         def forward(self, features: Tensor) -> Tensor:
@@ -163,8 +167,9 @@ def _cut(train: Sequence[StagedNight]) -> tuple:  # type: ignore[type-arg]
     inputs, targets = [], []
     for night in train:
         codes = np.where(night.known, night.stages, -1)
-        for first in range(0, len(codes), _CHUNK // 2):
-            piece, labels = night.own[first : first + _CHUNK], codes[first : first + _CHUNK]
+        own = night.own
+        for first in range(0, len(codes), _CHUNK):
+            piece, labels = own[first : first + _CHUNK], codes[first : first + _CHUNK]
             if (labels >= 0).any():
                 pad = _CHUNK - len(labels)
                 inputs.append(np.pad(piece, ((0, pad), (0, 0))))

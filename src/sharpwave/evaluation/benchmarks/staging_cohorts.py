@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
 
+Fold = tuple[Sequence[StagedNight], Sequence[tuple[StagedNight, Recording]]]
+"""Training nights, and test nights with their recordings."""
+
 LOW_RATE = 50.0
 WHOLE = 0.8
 """Share of scored epochs with EEG from which a night counts as whole."""
@@ -23,7 +27,11 @@ _WINDOWS = (5, 21)
 
 
 def load_recordings(cohort: str, data: Path | None) -> list[Recording]:
-    """Recordings of a cohort that are fit for staging; none where the folder lacks it."""
+    """Recordings of a cohort that are fit for staging; none where the folder lacks it.
+
+    Raises:
+        SharpwaveError: If one of them is damaged.
+    """
     try:
         subjects = list_subjects(cohort, data)
     except SharpwaveError:
@@ -48,6 +56,16 @@ def take_down(recording: Recording, *, rate: float = LOW_RATE) -> Recording:
     signal = recording[name]
     lowered = signal if signal.rate <= rate else resample_signal(signal, rate=rate)
     return replace(recording, signals={name: lowered})
+
+
+def has_eeg(recording: Recording) -> bool:
+    """Whether an EEG channel is recognised in it."""
+    return "eeg" in pick_channels(recording)
+
+
+def only_lfp(recording: Recording) -> Recording:
+    """Without its EEG: LFP and EMG stay."""
+    return replace(recording, signals={**recording.of("lfp"), **recording.of("emg")})
 
 
 def only_eeg(recording: Recording) -> Recording:
@@ -76,6 +94,26 @@ def simulate_recordings(species: str, *, n: int, hours: float, seed: int = 0) ->
     return [
         simulate_night(species, hours, rng=stream, subject=name)[0] for name, stream in zip(names, streams, strict=True)
     ]
+
+
+def leave_out(
+    tested: Sequence[tuple[StagedNight, Recording]], others: Sequence[StagedNight], *, n_folds: int, seed: int
+) -> list[Fold]:
+    """Folds in which every tested night is left out once, and what is left of them trains together with the others.
+
+    Args:
+        tested: Nights with their recordings; one subject's nights are left out together.
+        others: Nights that are never tested.
+        n_folds: How many folds, if there are so many subjects.
+        seed: Of the split.
+    """
+    names = sorted({night.subject for night, _ in tested})
+    folds = []
+    for chosen in split_folds(len(names), n_folds=n_folds, rng=np.random.default_rng(seed)):
+        out = {names[index] for index in chosen}
+        training = [*(night for night, _ in tested if night.subject not in out), *others]
+        folds.append((training, [pair for pair in tested if pair[0].subject in out]))
+    return [fold for fold in folds if fold[0]]
 
 
 def split_folds(n: int, *, n_folds: int, rng: np.random.Generator) -> list[np.ndarray]:

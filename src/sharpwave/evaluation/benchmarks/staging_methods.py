@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sharpwave.evaluation.benchmarks.staging_baselines import BASELINES, StagedNight
+from sharpwave.evaluation.benchmarks.staging_baselines import BASELINES, FIXED
+from sharpwave.evaluation.benchmarks.staging_cohorts import Fold
 from sharpwave.evaluation.benchmarks.staging_scores import Scored, summarise
 from sharpwave.evaluation.stagers import load_stager
 from sharpwave.evaluation.stagers.boosted import to_hypnogram
@@ -16,8 +17,6 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 
 Rows = list[dict[str, Any]]
-Fold = tuple[Sequence[StagedNight], Sequence[tuple[StagedNight, Recording]]]
-"""Training nights, and test nights with their recordings."""
 
 
 def run_stager(
@@ -57,7 +56,8 @@ def run_baselines(
         split: Folds by seed.
         data: What to call the nights.
         setting: What the baselines were trained on.
-        seeds: Number of seeds; each subject's metrics are averaged over them.
+        seeds: Number of seeds; each subject's metrics are averaged over them. Where neither the method nor the folds
+            are random, one is enough and one is run.
         rng: Draws the bootstrap.
         methods: Keys of `BASELINES`.
     """
@@ -67,7 +67,10 @@ def run_baselines(
         nights = []
         for seed in range(seeds):
             stream = np.random.default_rng(seed)
-            for training, tests in split(seed):
+            folds = split(seed)
+            if seed and method in FIXED and len(folds) == 1:
+                break
+            for training, tests in folds:
                 predict = train(training, stream)
                 for night, recording in tests:
                     probabilities = np.where(night.known[:, None], predict(night), np.nan)

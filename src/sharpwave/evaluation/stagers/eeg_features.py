@@ -7,6 +7,7 @@ enters only relative to the night, because many files do not say their unit.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,16 @@ def _resample(samples: np.ndarray, rate: float) -> np.ndarray:
     if abs(rate - RATE) < 1e-6:
         return samples
     ratio = Fraction(RATE / rate).limit_denominator(1000)
-    return resample_poly(samples, ratio.numerator, ratio.denominator)
+    low_pass = _design_low_pass(max(ratio.numerator, ratio.denominator)).astype(samples.dtype)
+    return resample_poly(samples, ratio.numerator, ratio.denominator, window=low_pass)
+
+
+@lru_cache(maxsize=8)
+def _design_low_pass(factor: int) -> Float[np.ndarray, " tap"]:
+    """The filter that `resample_poly` would design for itself in every epoch."""
+    from scipy.signal import firwin
+
+    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)))
 
 
 def _compute_epoch(epoch: np.ndarray) -> np.ndarray:
