@@ -16,7 +16,7 @@ from sharpwave.simulation.species import get_species
 MOUSE = get_species("mouse")
 
 
-def _mice(n, *, effects=None, nuisance=None, hours=5.0, seed=0, task=(0.0, 60.0)):
+def _mice(n, *, effects=None, nuisance=None, hours=6.0, seed=0, task=(0.0, 60.0)):
     return [
         simulate_dynamics(
             int(hours * 3600),
@@ -172,6 +172,6 @@ def test_replay_is_more_often_forward_and_fades(null):
     replays = np.concatenate([n.ripples.query("kind == 'replay'")["direction"] == "forward" for n in null])
     assert 0.58 < replays.mean() < 0.72
     nrem = [n.ripples[n.ripples["stage"] == 1] for n in null]
-    early = np.mean([(r.loc[r["onset"] < 1.5 * 3600, "kind"] == "replay").mean() for r in nrem])
-    late = np.mean([(r.loc[r["onset"] > 3.5 * 3600, "kind"] == "replay").mean() for r in nrem])
+    early = np.mean([(r.loc[r["onset"] < 2 * 3600, "kind"] == "replay").mean() for r in nrem])
+    late = np.mean([(r.loc[r["onset"] > 4 * 3600, "kind"] == "replay").mean() for r in nrem])
     assert late < early

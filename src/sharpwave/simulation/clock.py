@@ -1,4 +1,4 @@
-"""What a sleeper's next move depends on: how long this bout has lasted, and where in the REM cycle and night it falls."""
+"""What a sleeper's next move depends on: age of the bout, place in the REM cycle, time of night."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FEATURES = (
     "hour_over_4",
     "dark",
 )
-"""log age of the bout (epochs, up to the oldest that the data show; hinges at 4 and 32 epochs; 0 before sleep), not asleep yet (0/1), time since
-REM (h, at most 15 min; 0 before the first), 15 min without REM after some (0/1), NREM sleep since REM or sleep onset
-(h, at most 1.5; hinges at 40 and 70 min), no REM yet (0/1), REM in the present episode (h; an episode ends after 15 min
-without REM), hour of the recording (at most 12; hinge at 4), dark phase of the light cycle (0/1). Counting NREM sleep
-instead of time since REM fits the experts' nights better."""
+"""log age of the bout (epochs, up to the oldest that the data show; hinges at 4 and 32 epochs; 0 before sleep), not
+asleep yet (0/1), time since REM (h, at most 15 min; 0 before the first), 15 min without REM after some (0/1), NREM
+sleep since REM or sleep onset (h, at most 1.5; hinges at 40 and 70 min), no REM yet (0/1), REM in the present episode (h;
+an episode ends after 15 min without REM), hour of the recording (at most 12; hinge at 4), dark phase of the light cycle
+(0/1). Counting NREM sleep instead of time since REM fits the experts' nights better."""
 
 EPISODE_GAP = 15 * 60
 """A REM episode is over when REM has not come for so long, in seconds."""

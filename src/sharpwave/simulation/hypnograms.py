@@ -1,8 +1,8 @@
 """When a sleeper changes stage: a semi-Markov model fitted to expert hypnograms, with the time of night in it.
 
-The odds of leaving stage s for stage k in the next epoch are exp(w_sk · x), where x holds the age of the bout, the place
-in the REM cycle and the hour (`FEATURES`). At finer steps the hazard is ln(1 + Σ_k odds) / epoch
-length, shared among the destinations in proportion to the odds.
+The odds of leaving stage s for stage k in the next epoch are exp(w_sk · x), where x holds the age of the bout, the
+place in the REM cycle and the hour (`FEATURES`). At finer steps the hazard is ln(1 + Σ_k odds) / epoch length, shared
+among the destinations in proportion to the odds.
 """
 
 from __future__ import annotations

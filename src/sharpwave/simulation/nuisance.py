@@ -22,7 +22,8 @@ class Nuisance:
         infraslow: Size of the infraslow rhythm; 1 is realistic, 0 is off.
         drift: Standard deviation of a slow random drift (time constant 40 min) in the log rates of ripples, spindles
             and arousals together.
-        trend: Change per hour, shared by the same log rates (ripples and spindles fall by it, arousals rise).
+        trend: Change per hour about mid-night, shared by the same log rates (ripples and spindles fall by it, arousals
+            rise).
         artefacts: Artefact rate relative to a realistic night.
         electrode_loss: Chance that a channel is lost for part of the night.
         decoys: Share of ripples that hold the spikes of a replay with the order of the cells shuffled.

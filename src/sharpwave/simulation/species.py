@@ -80,7 +80,7 @@ _HUMAN = Species(
         8.6,
         13.9,
         0.8,
-    ),  # gives 9 in N2, 15 in N3, below 2 elsewhere: Jiang 2020, 10.1002/hipo.23183
+    ),  # 9 in N2, 15 in N3, else below 2: Jiang 2020, 10.1002/hipo.23183
     ripple_frequency=(85.0, 4.0),  # Jiang 2020
     ripple_duration=(0.070, 0.35),  # * 50–120 ms, right-skewed, as in rodents
     spindle_rate=(0.0, 0.3, 4.1, 2.0, 0.0),  # *
