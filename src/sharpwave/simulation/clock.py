@@ -24,9 +24,9 @@ FEATURES = (
 )
 """log age of the bout (epochs, up to the oldest that the data show; hinges at 4 and 32 epochs; 0 before sleep), not
 asleep yet (0/1), time since REM (h, at most 15 min; 0 before the first), 15 min without REM after some (0/1), NREM
-sleep since REM or sleep onset (h, at most 1.5; hinges at 40 and 70 min), no REM yet (0/1), REM in the present episode (h;
-an episode ends after 15 min without REM), hour of the recording (at most 12; hinge at 4), dark phase of the light cycle
-(0/1). Counting NREM sleep instead of time since REM fits the experts' nights better."""
+sleep since REM or sleep onset (h, at most 1.5; hinges at 40 and 70 min), no REM yet (0/1), REM in the present episode
+(h; over after 15 min without REM), hour of the recording (at most 12; hinge at 4), dark phase of the light cycle (0/1).
+Counting NREM sleep instead of time since REM fits the experts' nights better."""
 
 EPISODE_GAP = 15 * 60
 """A REM episode is over when REM has not come for so long, in seconds."""
