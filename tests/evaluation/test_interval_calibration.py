@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpwave.evaluation.interval_calibration import fit_dissent, measure_coverage, measure_spread
+from sharpwave.evaluation.interval_calibration import choose_persistence, fit_dissent, measure_coverage, measure_spread
+from sharpwave.evaluation.sampled_hypnograms import MEMORY, NIGHT_SHARE
 from sharpwave.evaluation.sleep_statistics import SPREAD_FILE
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -47,6 +48,24 @@ def test_real_intervals_hold_a_held_out_expert_about_as_often_as_they_say(data_r
     coverage = measure_coverage(nights[1::2], fit_dissent(nights[::2]), rng=np.random.default_rng(0), n_samples=40)
     told = [value for name, value in coverage.items() if name not in ("level", "stage_shifts")]
     assert 0.65 < np.mean(told) < 0.95
+
+
+def test_experts_who_lean_all_night_need_errors_that_last() -> None:
+    lean = [0, 5, 30, 60, 95]
+    nights = [experts(lean[k:] + lean[:k]) for k in range(5)] * 2
+    candidates = ((0.0, 0.0), (0.6, 1800.0))
+    assert choose_persistence(nights, rng=np.random.default_rng(0), candidates=candidates, n_samples=30) == (
+        0.6,
+        1800.0,
+    )
+
+
+def test_the_shipped_numbers_are_those_that_were_chosen() -> None:
+    shipped = json.loads(SPREAD_FILE.read_text(encoding="utf-8"))
+    assert (shipped["night_share"], shipped["memory"]) == (NIGHT_SHARE, MEMORY)
+    told = [value for name, value in shipped["coverage"].items() if name not in ("level", "stage_shifts")]
+    assert abs(np.mean(told) - shipped["coverage"]["level"]) < 0.03
+    assert np.mean(list(shipped["coverage_if_epochs_erred_alone"].values())) < 0.5
 
 
 def test_the_shipped_table_names_its_source_and_matches_what_was_reported() -> None:

@@ -63,10 +63,17 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
     Returns:
         Configuration and rows.
+
+    Raises:
+        SharpwaveError: If `data` is given and holds no excerpt.
     """
     rng = np.random.default_rng(0)
     rows: list[Row] = []
     excerpts = load_excerpts(data)
+    if not excerpts and data is not None:
+        raise SharpwaveError(
+            "DREAMS excerpts with experts' spindles", got=f"none under {data}", fix="pass the folder of data sets"
+        )
     if excerpts:
         methods = {
             "YASA's settings (default)": [_score(e, PRESETS["default"]) for e in excerpts],
