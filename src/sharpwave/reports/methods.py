@@ -49,7 +49,7 @@ def describe_methods(
         "probability. The probability that the stage changes in the next epoch was computed from the decoded stages up "
         "to then, and compared with persistence and a first-order Markov chain fitted to expert hypnograms. Events "
         f"detected: {events}. Intervals of sleep statistics are 80 % intervals over hypnograms sampled from the stage "
-        "probabilities; intervals of agreement and forecast skill are 95 % block bootstrap intervals (blocks of 10 min)."
+        "probabilities; those of agreement and forecast skill are 95 % block bootstrap intervals (blocks of 10 min)."
     )
 
 
