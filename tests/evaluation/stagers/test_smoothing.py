@@ -51,3 +51,12 @@ def test_shipped_transitions_are_probabilities_of_staying_mostly() -> None:
     assert (np.diag(table) > 0.4).all()
     assert table[0, 3] < 0.01 > table[4, 3]
     assert shipped["source"]
+
+
+def test_a_smaller_weight_moves_less_from_the_prior() -> None:
+    said, prior = np.array([[0.9, 0.1]]), np.array([0.5, 0.5])
+    full, half = (
+        smooth_probabilities(said, transitions=np.eye(2), prior=prior, weight=weight)[0, 0] for weight in (1.0, 0.5)
+    )
+    assert full > 0.899
+    assert abs(half - 0.75) < 1e-6
