@@ -42,7 +42,9 @@ def test_unscored_epochs_stay_unscored() -> None:
     stages[3] = -1
     probabilities = np.tile(P, (10, 1))
     probabilities[3] = np.nan
-    drawn = sample_hypnograms(Hypnogram(stages, probabilities=probabilities), rng=np.random.default_rng(0), n_samples=50)
+    drawn = sample_hypnograms(
+        Hypnogram(stages, probabilities=probabilities), rng=np.random.default_rng(0), n_samples=50
+    )
     assert (drawn[:, 3] == -1).all()
     assert (np.delete(drawn, 3, axis=1) >= 0).all()
 
