@@ -144,7 +144,7 @@ def decode_recording(
         expert=None if stager == GIVEN else expert,
         unclear_below=UNCLEAR_BELOW,
         stager=stager,
-        stager_evidence=evidence,
+        stager_evidence=shorten_evidence(evidence),
         agreement=agreement,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
@@ -254,6 +254,14 @@ def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, s
     return {signal.modality.name.replace("_", " "): name for name, signal in recording.signals.items()}
 
 
+def shorten_evidence(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The three metrics that the page shows of each validation; the rest is in `benchmarks/results/staging.json`."""
+    if not len(evidence):
+        return evidence
+    kept = evidence[evidence["metric"].isin(("kappa", "accuracy", "macro_f1"))]
+    return kept[[name for name in ("data", "metric", "value", "low", "high", "n") if name in kept]]
+
+
 def find_concerns(recording: Recording, stager: str, agreement: pd.DataFrame) -> list[str]:
     """Reasons for care that only this night shows: stages it was trained on, or an expert who disagrees."""
     concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager) else []
@@ -292,7 +300,10 @@ def compute_overview(
 
 
 def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:
-    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind."""
+    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind.
+
+    An eye movement is a step whose length is a matter of definition, so both sides count as one second around it.
+    """
     planted = {
         "spindle": truth.spindles,
         "slow_wave": truth.slow_oscillations,
@@ -302,6 +313,8 @@ def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[
     counts = {}
     for label, table in planted.items():
         found = events[events["label"] == label]
+        if label == "rapid_eye_movement":
+            table, found = _around_middle(table), _around_middle(found)
         scores = score_events(table, found, iou=TRUTH_IOU, duration=duration)
         counts[label] = {
             "planted": len(table),
@@ -310,3 +323,9 @@ def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[
             "recall": scores.recall,
         }
     return counts
+
+
+def _around_middle(events: pd.DataFrame) -> pd.DataFrame:
+    """Each event as one second around its middle."""
+    middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
+    return pd.DataFrame({"onset": middle - 0.5, "duration": 1.0})
