@@ -138,9 +138,7 @@ def test_refusals_say_why(name: str, case: Recording, picks: dict[str, str], rea
 
 
 def test_a_recording_that_nobody_can_stage_is_refused_with_what_it_holds() -> None:
-    with pytest.raises(
-        SharpwaveError, match=r"some stager can use; got .*Fix: give ten minutes or more of EEG"
-    ):
+    with pytest.raises(SharpwaveError, match=r"some stager can use; got .*Fix: give ten minutes or more of EEG"):
         choose_stager(recording(signal("T", "temperature", 1.0)), {})
 
 
