@@ -33,6 +33,12 @@ GRID = [
 SIMULATED_HOURS = 3.0
 METRICS = ("f1", "precision", "recall", "false_per_minute")
 
+TUNED_ON = ("excerpt1", "excerpt3", "excerpt4", "excerpt5", "excerpt6", "excerpt7")
+"""Whom the tuned preset's thresholds were chosen on; everyone else is held out."""
+
+METHODS = {"default": "yasa", "tuned": "sharpwave"}
+"""Name of each preset in the table: YASA's own thresholds, and ours."""
+
 Row = dict[str, Any]
 
 
@@ -74,23 +80,27 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         raise SharpwaveError(
             "DREAMS excerpts with experts' spindles", got=f"none under {data}", fix="pass the folder of data sets"
         )
-    if excerpts:
-        methods = {
-            "YASA's settings (default)": [_score(e, PRESETS["default"]) for e in excerpts],
-            "tuned preset (in-sample)": [_score(e, PRESETS["tuned"]) for e in excerpts],
-            "tuned, leave one subject out": score_left_out(excerpts),
-        }
+    known = [excerpt for excerpt in excerpts if excerpt.subject in TUNED_ON]
+    unknown = [excerpt for excerpt in excerpts if excerpt.subject not in TUNED_ON]
+    for setting, group in {"the preset's own subjects": known, "held out": unknown}.items():
+        if not group:
+            continue
+        methods = {METHODS[name]: [_score(e, settings) for e in group] for name, settings in PRESETS.items()}
+        if len(known) > 1 and group is known:
+            methods[f"{METHODS['tuned']}, tuned on the others"] = score_left_out(known)
         for method, scores in methods.items():
-            rows += to_rows("dreams", "experts' union", method, scores, excerpts, rng=rng)
+            rows += to_rows("dreams", f"experts' union, {setting}", method, scores, group, rng=rng)
+    if excerpts:
         rows += _compare_experts(excerpts, rng=rng)
     nights = simulate_excerpts(seeds, hours=SIMULATED_HOURS, seed=0)
     for preset, settings in PRESETS.items():
         scores = [_score(night, settings) for night in nights]
-        rows += to_rows("simulated", "planted spindles", f"{preset} preset", scores, nights, rng=rng)
+        rows += to_rows("simulated", "planted spindles", METHODS[preset], scores, nights, rng=rng)
     config = {
         "iou": IOU,
         "presets": {name: str(settings) for name, settings in PRESETS.items()},
         "grid": len(GRID),
+        "tuned_on": list(TUNED_ON),
         "excerpts": [excerpt.subject for excerpt in excerpts],
         "interval": "95 %, bootstrap over subjects",
         "simulated": f"{seeds} human nights of {SIMULATED_HOURS:g} h, seed 0",
