@@ -74,7 +74,13 @@ def run_benchmark(
     """
     if name not in BENCHMARKS:
         raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")
-    config, rows = import_module(BENCHMARKS[name]).run(data, seeds=seeds, train=train)
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
+        config, rows = import_module(BENCHMARKS[name]).run(data, seeds=seeds, train=train)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows)
     print_result(result)
     if output is not None:
