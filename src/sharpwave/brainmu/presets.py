@@ -1,0 +1,101 @@
+"""Sizes of the model: `lite` for a laptop, `small` to learn from, `base` for graphics cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from sharpwave.errors import SharpwaveError
+
+HORIZONS = (30.0, 60.0, 300.0)
+"""Seconds ahead."""
+
+
+@dataclass(frozen=True)
+class BrainMuConfig:
+    """Everything that a model's shape depends on; saved beside its weights.
+
+    Attributes:
+        modalities: Encoders to build, keys of `ENCODERS`.
+        width: Size of the shared latent.
+        n_layers: Blocks of attention.
+        n_heads: Heads per block.
+        window: Seconds that a token looks back in each block.
+        step: Seconds between forecasts.
+        horizons: Seconds ahead.
+        shortest: Shortest period of the rotation of time, in seconds.
+        longest: Longest period.
+        dropout: In training.
+    """
+
+    modalities: tuple[str, ...]
+    width: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    window: float = 7200.0
+    step: float = 30.0
+    horizons: tuple[float, ...] = HORIZONS
+    shortest: float = 60.0
+    longest: float = 43200.0
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.n_heads):
+            raise SharpwaveError(
+                "a width that is a multiple of twice the heads",
+                got=f"width {self.width}, {self.n_heads} heads",
+                fix="change one of them",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """From JSON, where tuples are lists."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A size by name.
+
+    Attributes:
+        settings: Arguments of `BrainMuConfig`.
+        purpose: What it is for.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    purpose: str = ""
+
+
+PRESETS: dict[str, Preset] = {
+    "lite": Preset({"width": 128, "n_layers": 4, "n_heads": 4}, "a laptop; ships with weights"),
+    "small": Preset({"width": 256, "n_layers": 6, "n_heads": 8}, "a workstation; teaches lite"),
+    "base": Preset({"width": 1024, "n_layers": 16, "n_heads": 16}, "graphics cards; the size of the description"),
+}
+
+
+def configure(preset: str = "lite", *, modalities: Sequence[str] | None = None, **changes: Any) -> BrainMuConfig:
+    """The configuration of a preset.
+
+    Args:
+        preset: Key of `PRESETS`.
+        modalities: Encoders to build; all where omitted.
+        changes: Other arguments of `BrainMuConfig`.
+
+    Raises:
+        SharpwaveError: If there is no such preset or modality.
+    """
+    from sharpwave.brainmu.encoders import ENCODERS
+
+    if preset not in PRESETS:
+        raise SharpwaveError(f"a preset among {', '.join(PRESETS)}", got=repr(preset), fix="choose one of these")
+    wanted = tuple(ENCODERS if modalities is None else modalities)
+    unknown = [name for name in wanted if name not in ENCODERS]
+    if unknown:
+        raise SharpwaveError(
+            f"modalities among {', '.join(ENCODERS)}", got=", ".join(unknown), fix="see docs/adding-a-modality.md"
+        )
+    return BrainMuConfig(modalities=wanted, **{**PRESETS[preset].settings, **changes})
