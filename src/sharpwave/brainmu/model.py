@@ -58,6 +58,8 @@ class BrainMu(nn.Module):
         config: Shape of the model.
     """
 
+    periods: Tensor
+
     def __init__(self, config: BrainMuConfig) -> None:
         super().__init__()
         self.config = config

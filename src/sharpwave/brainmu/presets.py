@@ -71,7 +71,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "lite": Preset({"width": 128, "n_layers": 4, "n_heads": 4}, "a laptop; ships with weights"),
+    "lite": Preset({"width": 112, "n_layers": 4, "n_heads": 4}, "a laptop; ships with weights"),
     "small": Preset({"width": 256, "n_layers": 6, "n_heads": 8}, "a workstation; teaches lite"),
     "base": Preset({"width": 1024, "n_layers": 16, "n_heads": 16}, "graphics cards; the size of the description"),
 }
@@ -98,4 +98,5 @@ def configure(preset: str = "lite", *, modalities: Sequence[str] | None = None, 
         raise SharpwaveError(
             f"modalities among {', '.join(ENCODERS)}", got=", ".join(unknown), fix="see docs/adding-a-modality.md"
         )
-    return BrainMuConfig(modalities=wanted, **{**PRESETS[preset].settings, **changes})
+    settings: dict[str, Any] = {**PRESETS[preset].settings, **changes}
+    return BrainMuConfig(modalities=wanted, **settings)

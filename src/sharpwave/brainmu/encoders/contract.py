@@ -19,14 +19,11 @@ N_IDENTITIES = 512
 
 
 class Kind(Protocol):
-    """A modality. `ENCODERS` has one object of this form under each name.
+    """A modality. `ENCODERS` has one object of this form under each name."""
 
-    Attributes:
-        n_targets: Numbers per channel and step that the model learns to predict.
-        rest: Axes of `Windows.values` after (step, channel), at 30 s steps.
-    """
-
-    n_targets: int
+    @property
+    def n_targets(self) -> int:
+        """Numbers per channel and step that the model learns to predict."""
 
     def cut(self, recording: Recording, grid: Grid) -> Windows | None:
         """The modality's windows; None where the recording does not have it. Step k uses no sample after its end."""
