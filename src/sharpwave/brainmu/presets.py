@@ -54,7 +54,8 @@ class BrainMuConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """From JSON, where tuples are lists."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**arguments)
 
 
 @dataclass(frozen=True)
