@@ -19,7 +19,7 @@ class Readout:
         stage: Logits of the five stages now.
         change: Logit that the stage at each horizon differs from the present one.
         destination: Logits of the stage at each horizon.
-        depth: Slow-wave power of the EEG now, in standard deviations of log10 µV².
+        depth: Slow-wave power of the EEG now, log10 µV²/Hz.
     """
 
     stage: Float[Tensor, "batch step stage"]

@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from sharpwave.brainmu.batches import Batch
-from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.encoders import EEG, ENCODERS
 from sharpwave.brainmu.encoders.contract import ModalityBatch
 from sharpwave.brainmu.model import BrainMu, Output
+
+SLOW = 4.0
+"""Hz; power below this is depth."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Objective:
         next_step: Weight of the prediction of the next step.
         stage: Weight of the stage now.
         change: Weight of change and destination at the horizons.
+        depth: Weight of sleep depth, where an EEG was recorded (also when the model is not shown it).
         drop_modality: Chance that a modality is dropped from a piece; one always stays.
         drop_channel: Chance that a channel is dropped.
         masked: Predict the present step of dropped modalities instead of the next one of all (for ablation).
@@ -37,6 +41,7 @@ class Objective:
     next_step: float = 0.3
     stage: float = 1.0
     change: float = 1.0
+    depth: float = 0.1
     drop_modality: float = 0.3
     drop_channel: float = 0.2
     masked: bool = False
@@ -76,6 +81,9 @@ def compute_losses(model: BrainMu, output: Output, batch: Batch, objective: Obje
         log_probability = torch.log_softmax(readout.stage.masked_fill(~batch.scorable[:, None], -1e4), dim=2)
         coarse = torch.log(torch.einsum("bsf,bcf->bsc", log_probability.exp(), batch.coarse) + 1e-9)
         losses["stage"] = objective.stage * -(batch.votes * coarse).sum(dim=2)[labelled].mean()
+    depth, known = compute_depth_target(batch)
+    if objective.depth and bool(known.any()):
+        losses["depth"] = objective.depth * functional.huber_loss(readout.depth[known], depth[known])
     if objective.change:
         for index, horizon in enumerate(model.config.horizons):
             steps = round(horizon / model.config.step)
@@ -83,6 +91,17 @@ def compute_losses(model: BrainMu, output: Output, batch: Batch, objective: Obje
                 readout.change[..., index], readout.destination[:, :, index], batch, steps, objective
             )
     return losses
+
+
+def compute_depth_target(batch: Batch) -> tuple[Float[Tensor, "batch step"], Bool[Tensor, "batch step"]]:
+    """Log10 of the EEG's slow-wave power (up to 4 Hz, µV²/Hz), mean over channels, and where it is known."""
+    if "eeg" not in batch.modalities:
+        return torch.zeros_like(batch.times).float(), torch.zeros_like(batch.valid)
+    part = batch.modalities["eeg"]
+    slow = torch.as_tensor(EEG.frames.centres <= SLOW, device=part.values.device)
+    power = EEG.summarise(part.values)[..., slow].mean(dim=3)
+    count = part.present.sum(dim=2)
+    return (power * part.present).sum(dim=2) / count.clamp(min=1), count > 0
 
 
 def compute_next_step_loss(

@@ -11,9 +11,11 @@ from sharpwave.brainmu.encoders.spectral_frames import Frames
 from sharpwave.brainmu.encoders.spikes import Spikes
 from sharpwave.brainmu.encoders.stage_history import StageHistory
 
+EEG = Electrophysiology("eeg", Frames(0.5, 45.0))
+
 ENCODERS: dict[str, Kind] = {
     "stages": StageHistory(),
-    "eeg": Electrophysiology("eeg", Frames(0.5, 45.0)),
+    "eeg": EEG,
     "eog": Electrophysiology("eog", Frames(0.5, 30.0)),
     "emg": Electrophysiology("emg", Frames(8.0, 100.0)),
     "ecg": Electrophysiology("ecg", Frames(0.5, 45.0)),
@@ -29,4 +31,4 @@ ENCODERS: dict[str, Kind] = {
 }
 """Encoders by modality."""
 
-__all__ = ["ENCODERS", "Kind", "ModalityBatch", "identify_channels"]
+__all__ = ["EEG", "ENCODERS", "Kind", "ModalityBatch", "identify_channels"]
