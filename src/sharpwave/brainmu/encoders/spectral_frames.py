@@ -16,6 +16,7 @@ from sharpwave.brainmu.windows import Grid
 from sharpwave.recordings.recording import Signal
 
 NYQUIST_SHARE = 0.9
+LEAST_WEIGHT = 1e-6
 READ_STEPS = 60
 
 
@@ -50,7 +51,7 @@ class Frames:
 
 @lru_cache(maxsize=64)
 def _make_bands(frames: Frames, length: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of each Fourier bin in each band (bin, band), and which bands the rate can carry."""
+    """Weight of each Fourier bin in each band (bin, band) up to the last bin that counts, and which bands exist."""
     bins = np.fft.rfftfreq(length, 1 / rate)
     centres = frames.centres
     spread = np.maximum(centres * 0.5 * np.log(centres[1] / centres[0]), 0.5 / (length / rate))
@@ -58,22 +59,29 @@ def _make_bands(frames: Frames, length: int, rate: float) -> tuple[np.ndarray, n
     weights[0] = 0
     weights /= np.maximum(weights.sum(axis=0), 1e-9)
     carried = centres < NYQUIST_SHARE * rate / 2
-    return (weights * carried).astype(np.float32), carried
+    n_bins = int(np.flatnonzero(np.r_[True, (weights > LEAST_WEIGHT).any(axis=1)])[-1])
+    return (weights * carried)[:n_bins].astype(np.float32), carried
 
 
 def compute_frames(
     samples: Float[np.ndarray, "step sample"], rate: float, frames: Frames
 ) -> Float[np.ndarray, "step frame band"]:
     """Log10 power density per frame and band (unit²/Hz), about centred; 0 in bands that the rate cannot carry."""
+    from scipy.fft import rfft
+
     length = min(round(frames.window * rate), samples.shape[1])
     hop = max(1, round(frames.hop * rate))
-    cut = np.lib.stride_tricks.sliding_window_view(samples, length, axis=1)[:, ::hop]
     window = np.hanning(length).astype(np.float32)
-    cut = (cut - cut.mean(axis=2, keepdims=True)) * window
-    power = np.abs(np.fft.rfft(cut, axis=2)).astype(np.float32) ** 2
     weights, carried = _make_bands(frames, length, rate)
-    density = (power * np.float32(2 / (rate * (window**2).sum()))) @ weights
-    return np.log10(density + np.float32(1e-8)) * carried.astype(np.float32)
+    cut = np.lib.stride_tricks.sliding_window_view(samples, length, axis=1)[:, ::hop]
+    cut = cut - cut.mean(axis=2, keepdims=True)
+    cut *= window
+    spectrum = rfft(cut, axis=2, overwrite_x=True)[..., : len(weights)]
+    power = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    density = power @ (weights * np.float32(2 / (rate * (window**2).sum())))
+    density += np.float32(1e-8)
+    return np.log10(density, out=density) * carried.astype(np.float32)
 
 
 def cut_signal(signal: Signal, grid: Grid, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
