@@ -101,7 +101,7 @@ class CrossModalTemporalAttention(nn.Module):
         )
         query, key = rotate(query, rotation), rotate(key, rotation)
         new = LayerCache(key, value, times, present)
-        seen = new if cache is None else _join(cache, new)
+        seen = new if cache is None else join_caches(cache, new)
         mask = make_mask(times, seen.times, seen.present, window=self.window)
         alone = ~mask.any(dim=2, keepdim=True)
         read = nn.functional.scaled_dot_product_attention(
@@ -111,7 +111,8 @@ class CrossModalTemporalAttention(nn.Module):
         return self.out(read.transpose(1, 2).flatten(2)), seen.trim(self.window)
 
 
-def _join(first: LayerCache, second: LayerCache) -> LayerCache:
+def join_caches(first: LayerCache, second: LayerCache) -> LayerCache:
+    """Tokens of both, the earlier ones first."""
     return LayerCache(
         torch.cat([first.keys, second.keys], dim=2),
         torch.cat([first.values, second.values], dim=2),
