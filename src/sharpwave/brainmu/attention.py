@@ -38,7 +38,8 @@ class LayerCache:
         """Without the tokens that no later one can see."""
         if self.times.shape[1] == 0:
             return self
-        kept = (self.times > self.times.max() - window - MARGIN).any(dim=0) & self.present.any(dim=0)
+        latest = self.times.max(dim=1, keepdim=True).values
+        kept = ((self.times > latest - window - MARGIN) & self.present).any(dim=0)
         return LayerCache(self.keys[:, :, kept], self.values[:, :, kept], self.times[:, kept], self.present[:, kept])
 
 

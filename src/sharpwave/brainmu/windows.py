@@ -176,10 +176,11 @@ def window_recording(
     )
 
 
-def align_stages(hypnogram: Hypnogram | None, grid: Grid) -> tuple[np.ndarray, np.ndarray, int]:
+def align_stages(hypnogram: Hypnogram | None, grid: Grid, *, ended: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
     """Stage codes (step,), votes (step, 5) and number of stages on a grid; -1 and 0 where unknown.
 
-    A step has the stage at its middle.
+    A step has the stage at its middle; with `ended`, that of the last epoch which has ended with the step, if the epoch
+    at its middle has not.
     """
     stages = np.full(len(grid), UNSCORED, dtype=np.int8)
     votes = np.zeros((len(grid), N_STAGES), dtype=np.float32)
@@ -187,6 +188,9 @@ def align_stages(hypnogram: Hypnogram | None, grid: Grid) -> tuple[np.ndarray, n
         return stages, votes, N_STAGES
     middles = grid.ends - grid.step / 2
     index = np.floor((middles - hypnogram.start) / hypnogram.epoch_length + 1e-9).astype(int)
+    if ended:
+        finished = np.floor((grid.ends - hypnogram.start) / hypnogram.epoch_length + 1e-6).astype(int) - 1
+        index = np.minimum(index, finished)
     inside = (index >= 0) & (index < len(hypnogram))
     stages[inside] = np.asarray(hypnogram.stages)[index[inside]]
     known = stages >= 0

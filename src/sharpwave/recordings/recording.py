@@ -172,9 +172,10 @@ class _Slice:
     def dtype(self) -> Any:
         return self.array.dtype
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        low, high, step = key.indices(self.high - self.low)
-        return np.asarray(self.array[self.low + low : self.low + high : step])
+    def __getitem__(self, key: slice | tuple[Any, ...]) -> np.ndarray:
+        time, *rest = key if isinstance(key, tuple) else (key,)
+        low, high, step = time.indices(self.high - self.low)
+        return np.asarray(self.array[(slice(self.low + low, self.low + high, step), *rest)])
 
 
 def empty_events() -> pd.DataFrame:

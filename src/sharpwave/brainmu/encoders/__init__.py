@@ -10,6 +10,7 @@ from sharpwave.brainmu.encoders.electrophysiology import Electrophysiology
 from sharpwave.brainmu.encoders.spectral_frames import Frames
 from sharpwave.brainmu.encoders.spikes import Spikes
 from sharpwave.brainmu.encoders.stage_history import StageHistory
+from sharpwave.brainmu.encoders.wearable import Wearable
 
 EEG = Electrophysiology("eeg", Frames(0.5, 45.0))
 
@@ -25,8 +26,12 @@ ENCODERS: dict[str, Kind] = {
     "calcium": Calcium(),
     "heart_rate": Behaviour("heart_rate"),
     "activity": Behaviour("activity", logarithmic=True),
+    "acceleration": Wearable(),
+    "respiration": Behaviour("respiration"),
+    "oxygen": Behaviour("oxygen"),
     "temperature": Behaviour("temperature"),
     "position": Behaviour("position"),
+    "performance": Behaviour("performance"),
     "features": Behaviour("features"),
 }
 """Encoders by modality."""

@@ -1,6 +1,6 @@
 """Encoder of behaviour and of slow or named measures: a small MLP per channel.
 
-Movement, heart rate, temperature, position, wearables, and cohorts that exist only as features per epoch.
+Movement, heart rate, temperature, position, task performance, and cohorts that exist only as features per epoch.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.contract import ChannelPool
+from sharpwave.brainmu.encoders.channels import name_channels
+from sharpwave.brainmu.encoders.contract import ChannelPool, Kind
+from sharpwave.brainmu.encoders.summaries import LAST, MEAN, MEASURES, Sums, relate_to_past, summarise_steps
 from sharpwave.brainmu.windows import Grid, Windows
-from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.recording import Recording
 
-LIMIT = 8.0
 LEVEL = "_level"
 """Channels whose name ends so keep their own scale; all others are compared with the night so far."""
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """Slow signals, each summarised in a step by its mean, its spread and its last value.
+class Behaviour(Kind):
+    """Slow signals, each summarised in a step by `MEASURES`.
 
     Attributes:
         modality: Key of `MODALITIES`.
@@ -34,65 +35,26 @@ class Behaviour:
     logarithmic: bool = False
     n_targets: int = 2
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """Mean, spread and last value against the recording so far, shape (step, channel, 3)."""
-        columns: dict[str, np.ndarray] = {}
-        for name, signal in recording.of(self.modality).items():
-            if len(signal.samples.shape) > 2:
-                continue
-            summary = summarise_steps(signal, grid, logarithmic=self.logarithmic)
-            for index, channel in enumerate(signal.channels or (name,)):
-                columns[channel] = summary[:, index]
-        if not columns:
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """`MEASURES`, shape (step, channel, measure)."""
+        signals = {name: s for name, s in recording.of(self.modality).items() if len(s.samples.shape) <= 2}
+        if not signals:
             return None
-        raw = np.stack(list(columns.values()), axis=1)
-        present = np.isfinite(raw).all(axis=2)
-        own = np.array([name.endswith(LEVEL) for name in columns])
-        values = np.where(own[None, :, None], np.clip(raw, -LIMIT, LIMIT), standardise_so_far(raw))
-        values = np.where(present[..., None], values, 0.0)
-        return Windows(values.astype(np.float32), present, tuple(columns))
+        parts = [summarise_steps(signal, grid, logarithmic=self.logarithmic) for signal in signals.values()]
+        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Windows(values, present, sum(name_channels(signals).values(), ()))
+
+    def relate(self, windows: Windows, past: Sums | None = None) -> tuple[Windows, Sums]:
+        """Against the recording so far."""
+        absolute = np.array([name.endswith(LEVEL) for name in windows.channels], dtype=bool)
+        return relate_to_past(windows, past, absolute=absolute)
 
     def build(self, width: int) -> nn.Module:
-        return PerceptronEncoder(3, width)
+        return PerceptronEncoder(len(MEASURES), width)
 
     def summarise(self, values: Tensor) -> Tensor:
         """Mean and last value."""
-        return values[..., [0, 2]]
-
-
-def summarise_steps(signal: Signal, grid: Grid, *, logarithmic: bool) -> Float[np.ndarray, "step channel measure"]:
-    """Mean, standard deviation and last finite value per step; NaN where a step has none."""
-    samples = signal.read(dtype=np.float64).reshape(len(signal), -1)
-    if logarithmic:
-        samples = np.log1p(np.maximum(samples, 0))
-    times = signal.start + np.arange(len(samples)) / signal.rate if signal.times is None else signal.times
-    index = np.floor((times - grid.start) / grid.step + 1e-6).astype(int)
-    out = np.full((len(grid), samples.shape[1], 3), np.nan)
-    inside = (index >= 0) & (index < len(grid))
-    for column in range(samples.shape[1]):
-        known = inside & np.isfinite(samples[:, column])
-        steps, values = index[known], samples[known, column]
-        count = np.bincount(steps, minlength=len(grid))
-        total = np.bincount(steps, values, len(grid))
-        square = np.bincount(steps, values**2, len(grid))
-        some = count > 0
-        mean = total[some] / count[some]
-        out[some, column, 0] = mean
-        out[some, column, 1] = np.sqrt(np.maximum(square[some] / count[some] - mean**2, 0))
-        out[steps, column, 2] = values
-    return out
-
-
-def standardise_so_far(values: Float[np.ndarray, "step channel measure"]) -> Float[np.ndarray, "step channel measure"]:
-    """z-scores against mean and deviation of each channel's step means up to and including each step."""
-    known = np.isfinite(values[..., 0])
-    filled = np.where(known, values[..., 0], 0.0)
-    count = np.maximum(np.cumsum(known, axis=0), 1)
-    mean = np.cumsum(filled, axis=0) / count
-    deviation = np.sqrt(np.maximum(np.cumsum(filled**2, axis=0) / count - mean**2, 0))
-    scale = np.where(deviation > 1e-9, deviation, np.inf)[..., None]
-    centred = values - np.stack([mean, np.zeros_like(mean), mean], axis=2)
-    return np.clip(np.nan_to_num(centred / scale), -LIMIT, LIMIT)
+        return values[..., [MEAN, LAST]]
 
 
 class PerceptronEncoder(nn.Module):

@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.behaviour import standardise_so_far, summarise_steps
+from sharpwave.brainmu.encoders.channels import name_channels
+from sharpwave.brainmu.encoders.contract import Kind
+from sharpwave.brainmu.encoders.summaries import LAST, MEAN, MEASURES, Sums, relate_to_past, summarise_steps
 from sharpwave.brainmu.windows import Grid, Windows
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
 
 PATCH = 4
-"""Edge of a patch, in voxels."""
+"""Shortest edge of a patch, in voxels."""
+MOST_PATCHES = 8
+"""Along each axis: patches of finer volumes are larger."""
+READ_VOLUMES = 32
 
 
 @dataclass(frozen=True)
-class Bold:
-    """Parcel series or volumes: each parcel or patch is a channel, summarised in a step by mean, spread, last value."""
+class Bold(Kind):
+    """Parcel series or volumes: each parcel or patch is a channel, summarised in a step by `MEASURES`."""
 
     n_targets: int = 2
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """Values against the recording so far, shape (step, patch, 3)."""
-        parts = [_to_patches(name, signal) for name, signal in recording.of("bold").items()]
-        if not parts:
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """`MEASURES`, shape (step, patch, measure)."""
+        signals = {name: as_patches(name, signal) for name, signal in recording.of("bold").items()}
+        if not signals:
             return None
-        raw = np.concatenate([summarise_steps(signal, grid, logarithmic=False) for signal in parts], axis=1)
-        present = np.isfinite(raw).all(axis=2)
-        values = np.where(present[..., None], standardise_so_far(raw), 0.0).astype(np.float32)
-        return Windows(values, present, tuple(name for signal in parts for name in signal.channels))
+        parts = [summarise_steps(signal, grid) for signal in signals.values()]
+        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Windows(values, present, sum(name_channels(signals).values(), ()))
+
+    def relate(self, windows: Windows, past: Sums | None = None) -> tuple[Windows, Sums]:
+        """Against the recording so far: scanner units mean nothing."""
+        return relate_to_past(windows, past)
 
     def build(self, width: int) -> nn.Module:
-        return VisionTransformer(3, width)
+        return VisionTransformer(len(MEASURES), width)
 
     def summarise(self, values: Tensor) -> Tensor:
         """Mean and last value."""
-        return values[..., [0, 2]]
+        return values[..., [MEAN, LAST]]
 
 
-def _to_patches(name: str, signal: Signal) -> Signal:
-    """A signal whose channels are the parcels, or the means of cubes of voxels, named by where they are."""
-    from dataclasses import replace
+def as_patches(name: str, signal: Signal) -> Signal:
+    """A signal of parcels as it is; volumes as means of cubes of voxels, named by where they are; NaN is no voxel.
 
+    Raises:
+        SharpwaveError: If it is neither.
+    """
     shape = signal.samples.shape
     if len(shape) <= 2:
-        return replace(signal, channels=signal.channels or (name,), samples=_as_columns(signal))
-    series, names = [], []
-    for x in range(0, shape[1], PATCH):
-        for y in range(0, shape[2], PATCH):
-            for z in range(0, shape[3], PATCH):
-                cube = np.asarray(signal.samples[:, x : x + PATCH, y : y + PATCH, z : z + PATCH], dtype=np.float32)
-                series.append(cube.reshape(len(cube), -1).mean(axis=1))
-                names.append(f"patch {x // PATCH} {y // PATCH} {z // PATCH}")
-    return replace(signal, samples=np.stack(series, axis=1), channels=tuple(names))
-
-
-def _as_columns(signal: Signal) -> np.ndarray:
-    return np.asarray(signal.samples[:]).reshape(len(signal), -1)
+        return signal
+    if len(shape) != 4:
+        raise SharpwaveError(
+            f"parcels (time, parcel) or volumes (time, x, y, z) in {name!r}",
+            got=f"shape {tuple(shape)}",
+            fix="put time first",
+        )
+    edges = [max(PATCH, -(-size // MOST_PATCHES)) for size in shape[1:]]
+    counts = [-(-size // edge) for size, edge in zip(shape[1:], edges, strict=True)]
+    pad = [(0, 0), *((0, n * edge - size) for n, edge, size in zip(counts, edges, shape[1:], strict=True))]
+    series = np.empty((shape[0], int(np.prod(counts))), dtype=np.float32)
+    split = [extent for pair in zip(counts, edges, strict=True) for extent in pair]
+    for first in range(0, shape[0], READ_VOLUMES):
+        volumes = np.asarray(signal.samples[first : first + READ_VOLUMES], dtype=np.float32)
+        cubes = np.pad(volumes, pad, constant_values=np.nan).reshape(len(volumes), *split)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            means = np.nanmean(cubes, axis=(2, 4, 6))
+        series[first : first + len(volumes)] = means.reshape(len(volumes), -1)
+    names = tuple(f"patch {x} {y} {z}" for x, y, z in np.ndindex(*counts))
+    return replace(signal, samples=series, channels=names)
 
 
 class VisionTransformer(nn.Module):

@@ -1,4 +1,4 @@
-"""Encoder of calcium imaging (ΔF/F by cell): a plug-in that shows how a modality is added."""
+"""Encoder of calcium imaging (ΔF/F by cell): a plug-in, one file and one line in `ENCODERS`."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.behaviour import standardise_so_far, summarise_steps
 from sharpwave.brainmu.encoders.bold import VisionTransformer
+from sharpwave.brainmu.encoders.channels import name_channels
+from sharpwave.brainmu.encoders.contract import Kind
+from sharpwave.brainmu.encoders.summaries import MEAN, MEASURES, SPREAD, Sums, relate_to_past, summarise_steps
 from sharpwave.brainmu.windows import Grid, Windows
 from sharpwave.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class Calcium:
-    """Cells as channels, each summarised in a step by the mean, spread and last value of its ΔF/F."""
+class Calcium(Kind):
+    """Cells as channels, each summarised in a step by `MEASURES` of its ΔF/F."""
 
     n_targets: int = 2
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """Values against the recording so far, shape (step, cell, 3)."""
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """`MEASURES`, shape (step, cell, measure)."""
         signals = recording.of("calcium")
         if not signals:
             return None
-        raw = np.concatenate([summarise_steps(s, grid, logarithmic=False) for s in signals.values()], axis=1)
-        names = tuple(channel for name, s in signals.items() for channel in (s.channels or (name,)))
-        present = np.isfinite(raw).all(axis=2)
-        values = np.where(present[..., None], standardise_so_far(raw), 0.0).astype(np.float32)
-        return Windows(values, present, names)
+        parts = [summarise_steps(signal, grid) for signal in signals.values()]
+        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        return Windows(values, present, sum(name_channels(signals).values(), ()))
+
+    def relate(self, windows: Windows, past: Sums | None = None) -> tuple[Windows, Sums]:
+        """Against the recording so far: how bright a cell is depends on its dye."""
+        return relate_to_past(windows, past)
 
     def build(self, width: int) -> nn.Module:
-        return VisionTransformer(3, width)
+        return VisionTransformer(len(MEASURES), width)
 
     def summarise(self, values: Tensor) -> Tensor:
         """Mean and spread."""
-        return values[..., :2]
+        return values[..., [MEAN, SPREAD]]

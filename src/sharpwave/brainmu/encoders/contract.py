@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,14 +25,28 @@ class Kind(Protocol):
     def n_targets(self) -> int:
         """Numbers per channel and step that the model learns to predict."""
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """The modality's windows; None where the recording does not have it. Step k uses no sample after its end."""
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """Each step by itself, from its own samples alone; None where the recording does not have the modality."""
 
     def build(self, width: int) -> nn.Module:
-        """An `Encoder` of this width."""
+        """An encoder of this width: (values, present, identity of the channels) → (batch, token, width)."""
 
     def summarise(self, values: Tensor) -> Tensor:
         """What is predicted: (batch, step, channel, ...) → (batch, step, channel, n_targets), about unit scale."""
+
+    def relate(self, windows: Windows, past: Any = None) -> tuple[Windows, Any]:
+        """Steps against those before them, and what to remember for those after; as they are unless overridden.
+
+        Args:
+            windows: From `measure`.
+            past: Returned for the steps before; None at the start of a recording.
+        """
+        return windows, None
+
+    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
+        """The modality's windows, as its encoder takes them. Step k uses no sample after its end."""
+        windows = self.measure(recording, grid)
+        return None if windows is None else self.relate(windows)[0]
 
 
 @dataclass(frozen=True, eq=False)

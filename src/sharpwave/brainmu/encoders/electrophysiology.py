@@ -9,14 +9,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.contract import ChannelPool
+from sharpwave.brainmu.encoders.channels import split_channels
+from sharpwave.brainmu.encoders.contract import ChannelPool, Kind
 from sharpwave.brainmu.encoders.spectral_frames import Frames, cut_signal
 from sharpwave.brainmu.windows import Grid, Windows
 from sharpwave.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class Electrophysiology:
+class Electrophysiology(Kind):
     """Signals in volts.
 
     Attributes:
@@ -31,9 +32,9 @@ class Electrophysiology:
     def n_targets(self) -> int:
         return self.frames.n_bands
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
         """Log power by frame and band of every channel, shape (step, channel, frame, band)."""
-        signals = {name: signal for name, signal in recording.of(self.modality).items() if not signal.channels}
+        signals = split_channels(recording.of(self.modality))
         if not signals:
             return None
         cuts = [cut_signal(signal, grid, self.frames) for signal in signals.values()]

@@ -86,7 +86,7 @@ def compute_frames(
 
 def cut_signal(signal: Signal, grid: Grid, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     """Frames (step, frame, band) of a one-channel signal and which steps are whole and finite (step,)."""
-    n_samples = round(grid.step * signal.rate)
+    n_samples = int(grid.step * signal.rate + 1e-6)
     n_frames = frames.count(grid.step)
     values = np.zeros((len(grid), n_frames, frames.n_bands), dtype=np.float32)
     present = np.zeros(len(grid), dtype=bool)
@@ -106,6 +106,8 @@ def cut_signal(signal: Signal, grid: Grid, frames: Frames) -> tuple[np.ndarray, 
 
 def _read_steps(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
     """Samples of each step (step, sample); NaN where there are none. A step starts at the first sample at or after."""
+    if signal.times is not None:
+        return _read_irregular(signal, grid, n_samples)
     low = np.ceil((grid.start + grid.step * np.arange(len(grid)) - signal.start) * signal.rate - 1e-6).astype(int)
     first, last = max(int(low[0]), 0), min(int(low[-1]) + n_samples, len(signal))
     steps = np.full((len(grid), n_samples), np.nan, dtype=np.float32)
@@ -115,4 +117,17 @@ def _read_steps(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
     for row, begin in enumerate(low - first):
         if begin >= 0 and begin + n_samples <= len(samples):
             steps[row] = samples[begin : begin + n_samples]
+    return steps
+
+
+def _read_irregular(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
+    """The same from samples at irregular times, interpolated within the step; NaN where two are missing or more."""
+    steps = np.full((len(grid), n_samples), np.nan, dtype=np.float32)
+    for row, begin in enumerate(grid.start + grid.step * np.arange(len(grid))):
+        low, high = np.searchsorted(signal.times, [begin, begin + grid.step])
+        times = signal.times[low:high]
+        edges = np.r_[begin, times, begin + grid.step]
+        if len(times) and np.diff(edges).max() * signal.rate < 3:
+            samples = signal.read(begin, begin + grid.step)
+            steps[row] = np.interp(begin + np.arange(n_samples) / signal.rate, times, samples)
     return steps

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sharpwave.brainmu.encoders.contract import Kind
 from sharpwave.brainmu.encoders.electrophysiology import ConvolutionalEncoder
 from sharpwave.brainmu.windows import Grid, Windows
 from sharpwave.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class Spikes:
+class Spikes(Kind):
     """Units of `Recording.spikes`.
 
     Attributes:
@@ -24,15 +25,15 @@ class Spikes:
     bin_length: float = 1.0
     n_targets: int = 2
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """Square root of the counts (Anscombe 1948) per bin, shape (step, unit, bin, 1)."""
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """Square root of the counts (Anscombe 1948) per bin, shape (step, unit, bin, 1); a bin excludes its end."""
         if recording.spikes is None or len(recording.spikes) == 0:
             return None
         n_bins = max(1, round(grid.step / self.bin_length))
         edges = grid.start + grid.step / n_bins * np.arange(len(grid) * n_bins + 1)
         units = list(recording.spikes.keys())
-        counts = [np.histogram(recording.spikes[unit].t, edges)[0] for unit in units]
-        values = np.sqrt(np.stack(counts, axis=1, dtype=np.float32)).reshape(len(grid), n_bins, len(units), 1)
+        counts = [np.diff(np.searchsorted(recording.spikes[unit].t, edges)) for unit in units]
+        values = np.sqrt(np.stack(counts, axis=1).astype(np.float32)).reshape(len(grid), n_bins, len(units), 1)
         support = recording.spikes.time_support.values
         covered = (
             (grid.ends[:, None] - grid.step >= support[:, 0] - 1e-6) & (grid.ends[:, None] <= support[:, 1] + 1e-6)

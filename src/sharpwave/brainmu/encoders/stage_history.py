@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.brainmu.encoders.behaviour import PerceptronEncoder
+from sharpwave.brainmu.encoders.contract import Kind
 from sharpwave.brainmu.windows import Grid, Windows, align_stages
 from sharpwave.recordings.recording import Recording
 
@@ -16,21 +17,29 @@ TYPES = ("W", "N1", "N2", "N3", "R", "NREM", "S", "LIGHT", "DEEP")
 """Every stage that a hypnogram of 2 to 5 stages can have."""
 SPANS = (3, 5, 10, 20, 40, 120)
 LAGS = (1, 2, 3, 4, 6, 8)
+MEMORY = 2880
+"""Steps of earlier history that are remembered where steps come one by one: a day."""
 
 
 @dataclass(frozen=True)
-class StageHistory:
+class StageHistory(Kind):
     """The hypnogram up to each step, as one channel."""
 
     n_targets: int = len(TYPES)
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """What is known of the stages at each step, shape (step, 1, measure)."""
+    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+        """Votes at each step, as far as epochs have ended by then, shape (step, 1, type)."""
         if recording.hypnogram is None:
             return None
-        stages, votes, n_stages = align_stages(recording.hypnogram, grid)
-        values = compute_stage_history(spread_votes(votes, n_stages))
-        return Windows(values[:, None], (stages >= 0)[:, None], ("stages",))
+        stages, votes, n_stages = align_stages(recording.hypnogram, grid, ended=True)
+        return Windows(spread_votes(votes, n_stages)[:, None], (stages >= 0)[:, None], ("stages",))
+
+    def relate(self, windows: Windows, past: np.ndarray | None = None) -> tuple[Windows, np.ndarray]:
+        """What is known of the stages at each step, shape (step, 1, measure)."""
+        before = np.zeros((0, len(TYPES)), dtype=np.float32) if past is None else past
+        votes = np.concatenate([before, windows.values[:, 0]])
+        values = compute_stage_history(votes)[len(before) :]
+        return replace(windows, values=values[:, None]), votes[-MEMORY:]
 
     def build(self, width: int) -> nn.Module:
         return PerceptronEncoder(count_measures(), width)
