@@ -8,6 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import BrainMuConfig
@@ -16,21 +17,29 @@ from sharpwave.errors import SharpwaveError
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def save_brainmu(model: BrainMu, folder: str | Path, *, card: dict[str, Any] | None = None) -> Path:
+def save_brainmu(
+    model: BrainMu,
+    folder: str | Path,
+    *,
+    card: dict[str, Any] | None = None,
+    weights: dict[str, Tensor] | None = None,
+) -> Path:
     """Write `model.safetensors` and `config.json` (shape and card).
 
     Args:
         model: The model.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
+        weights: Instead of the model's own, where those are sharded over devices.
 
     Returns:
         The folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    weights = model.state_dict() if weights is None else weights
     save_file(
-        {name: value.detach().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
+        {name: value.detach().cpu().contiguous() for name, value in weights.items()}, folder / "model.safetensors"
     )
     content = {"config": model.config.to_dict(), "card": card or {}}
     (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
