@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -54,8 +55,7 @@ def trace_attention(
     tokens = model.encode(batch)
     rotation = compute_rotation(tokens.times, model.periods)
     latents, seen, counts = tokens.latents, [], []
-    for index, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+    for index, block in enumerate(cast("list[Block]", list(model.blocks))):
         attention = block.attention
         query, key, value = (
             part.unflatten(2, (attention.n_heads, -1)).transpose(1, 2)

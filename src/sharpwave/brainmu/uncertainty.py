@@ -95,9 +95,7 @@ def fit_calibration(
         return float((np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(truth)), truth]).mean())
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=BOUNDS, method="bounded").x))
-    pairs = [
-        fit_platt(column, outcome) for column, outcome in zip(np.asarray(change_logits).T, changed.T, strict=True)
-    ]
+    pairs = [fit_platt(column, outcome) for column, outcome in zip(np.asarray(change_logits).T, changed.T, strict=True)]
     return Calibration(temperature, tuple(slope for slope, _ in pairs), tuple(offset for _, offset in pairs))
 
 

@@ -1,0 +1,245 @@
+"""When to abstain: how far a step's signals are from all that the model has seen.
+
+Each channel is described by what its encoder must predict of it (for electrophysiology: mean log power by band), and
+compared with a few typical states of the same modality in training nights: Mahalanobis distance to the nearest one
+(Lee et al. 2018), with a shrunk covariance (Ledoit & Wolf 2004). Inputs, not latents, are compared: a latent is
+normalised, and a signal a thousand times too large then looks like many others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from sharpwave.brainmu.windows import WindowedRecording, Windows
+from sharpwave.errors import SharpwaveError
+
+FILE = "novelty.safetensors"
+UNJUDGED = ("stages",)
+"""Modalities that are judgements, not signals."""
+N_CENTRES = 8
+N_FOLDS = 3
+MOST_ROWS = 20_000
+FEWEST_NIGHTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What one modality usually looks like.
+
+    Attributes:
+        centres: Typical states, whitened, shape (centre, feature).
+        whitening: From features to where distance in every direction is in standard deviations.
+        usual: Mean and deviation of the log distance of channels of nights it was not fitted on.
+    """
+
+    centres: Float[np.ndarray, "centre feature"]
+    whitening: Float[np.ndarray, "feature feature"]
+    usual: Float[np.ndarray, "two"] = np.array([0.0, 1.0])  # noqa: RUF009
+
+    def score(self, features: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, " row"]:
+        """Log distance to the nearest centre, in deviations from its usual value."""
+        placed = features @ self.whitening
+        square = (placed**2).sum(axis=1)[:, None] - 2 * placed @ self.centres.T + (self.centres**2).sum(axis=1)[None, :]
+        distance = 0.5 * np.log(np.maximum(square.min(axis=1), 1e-6))
+        return np.asarray((distance - self.usual[0]) / self.usual[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """What the model has seen, and from where on something is unlike it.
+
+    Attributes:
+        references: By modality.
+        threshold: A step whose score is above is unlike anything seen.
+        quantile: Share of the steps of held-out training nights that are not above.
+        n_nights: Nights that it was fitted on.
+    """
+
+    references: Mapping[str, Reference]
+    threshold: float
+    quantile: float
+    n_nights: int
+
+    def score(self, piece: WindowedRecording) -> pd.DataFrame:
+        """How unlike each step is.
+
+        Returns:
+            One row a step: `onset` (s, start of the step), `novelty` (the most unusual channel's score; NaN where
+            nothing known was recorded), `modality` and `channel` that it is of, and `abstain`: above the threshold,
+            or nothing to go by.
+        """
+        columns: list[tuple[str, str]] = []
+        scores: list[np.ndarray] = []
+        for name, windows in piece.windows.items():
+            if name in self.references:
+                found = _score_channels(self.references[name], windows, name)
+                scores.append(found)
+                columns += [(name, channel) for channel in windows.channels]
+        onsets = piece.grid.ends - piece.grid.step
+        if not columns:
+            empty = np.full(len(piece), "")
+            return pd.DataFrame(
+                {"onset": onsets, "novelty": np.nan, "modality": empty, "channel": empty, "abstain": True}
+            )
+        table = np.concatenate(scores, axis=1)
+        nothing = np.isnan(table).all(axis=1)
+        worst = np.where(np.isnan(table), -np.inf, table).argmax(axis=1)
+        score = np.where(nothing, np.nan, table[np.arange(len(table)), worst])
+        names = np.array(columns, dtype=object)[worst]
+        return pd.DataFrame(
+            {
+                "onset": onsets,
+                "novelty": score,
+                "modality": np.where(nothing, "", names[:, 0]),
+                "channel": np.where(nothing, "", names[:, 1]),
+                "abstain": nothing | (score > self.threshold),
+            }
+        )
+
+    def unknown(self, piece: WindowedRecording) -> tuple[str, ...]:
+        """Modalities of a recording of which nothing was seen in training; they are not judged."""
+        return tuple(name for name in piece.windows if name not in self.references and name not in UNJUDGED)
+
+
+def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator, quantile: float = 0.98) -> Novelty:
+    """Learn what training nights look like, and set the threshold on nights left out of the fit.
+
+    Args:
+        pieces: Nights that the model was trained on; nights of one subject count as one.
+        rng: Random generator.
+        quantile: Share of held-out steps that shall not be flagged, each night with the same weight.
+
+    Raises:
+        SharpwaveError: If there are fewer than three subjects, or the quantile is not between 0 and 1.
+    """
+    if not 0 < quantile < 1:
+        raise SharpwaveError("a quantile between 0 and 1", got=f"{quantile:g}", fix="0.98 flags one step in fifty")
+    subjects = list(dict.fromkeys((piece.cohort, piece.subject) for piece in pieces))
+    if len(subjects) < FEWEST_NIGHTS:
+        raise SharpwaveError(
+            f"nights of at least {FEWEST_NIGHTS} subjects",
+            got=f"{len(subjects)}",
+            fix="the threshold is set on subjects left out; give each piece its subject",
+        )
+    fold = dict(zip(subjects, rng.permutation(len(subjects)) % N_FOLDS, strict=True))
+    folds = np.array([fold[piece.cohort, piece.subject] for piece in pieces])
+    names = [name for name in dict.fromkeys(name for piece in pieces for name in piece.windows) if name not in UNJUDGED]
+    references: dict[str, Reference] = {}
+    highest: list[list[np.ndarray]] = [[] for _ in pieces]
+    for name in names:
+        distances = _score_left_out(pieces, name, folds, rng)
+        finite = np.concatenate([values[np.isfinite(values)] for values in distances.values()] or [np.zeros(0)])
+        whole = _fit_reference([piece for piece in pieces if name in piece.windows], name, rng)
+        if whole is not None and finite.size:
+            usual = np.array([finite.mean(), max(float(finite.std()), 1e-6)])
+            references[name] = replace(whole, usual=usual)
+            for index, values in distances.items():
+                highest[index].append((values - usual[0]) / usual[1])
+    scores = [np.concatenate(parts, axis=1) for parts in highest if parts]
+    steps = [np.nanmax(score[np.isfinite(score).any(axis=1)], axis=1) for score in scores]
+    return Novelty(references, _weigh_quantile([step for step in steps if len(step)], quantile), quantile, len(pieces))
+
+
+def _score_left_out(
+    pieces: Sequence[WindowedRecording], name: str, folds: Int[np.ndarray, " piece"], rng: np.random.Generator
+) -> dict[int, Float[np.ndarray, "step channel"]]:
+    """Log distances of each piece that has a modality, to what was learnt without its fold."""
+    having = np.array([name in piece.windows for piece in pieces])
+    out = {}
+    for held in np.unique(folds[having]):
+        reference = _fit_reference([pieces[int(i)] for i in np.flatnonzero(having & (folds != held))], name, rng)
+        if reference is not None:
+            for i in np.flatnonzero(having & (folds == held)):
+                out[int(i)] = _score_channels(reference, pieces[int(i)].windows[name], name)
+    return out
+
+
+def _fit_reference(pieces: Sequence[WindowedRecording], name: str, rng: np.random.Generator) -> Reference | None:
+    from sklearn.cluster import KMeans
+    from sklearn.covariance import LedoitWolf
+
+    rows = [describe_channels(piece.windows[name], name)[piece.windows[name].present] for piece in pieces]
+    features = np.concatenate(rows) if rows else np.zeros((0, 1))
+    if len(features) < 2 * N_CENTRES:
+        return None
+    if len(features) > MOST_ROWS:
+        features = features[rng.choice(len(features), MOST_ROWS, replace=False)]
+    deviation = np.maximum(features.std(axis=0), 1e-6)
+    clusters = KMeans(N_CENTRES, n_init=1, random_state=int(rng.integers(2**31))).fit(features / deviation)
+    centres = clusters.cluster_centers_ * deviation
+    covariance = LedoitWolf(assume_centered=True).fit((features - centres[clusters.labels_]) / deviation).covariance_
+    floor = 1e-6 * np.eye(len(covariance))
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance + floor)) / deviation[:, None]
+    return Reference(np.asarray(centres @ whitening, dtype=float), np.asarray(whitening, dtype=float))
+
+
+def describe_channels(windows: Windows, name: str) -> Float[np.ndarray, "step channel feature"]:
+    """What an encoder must predict of each channel in each step."""
+    import torch
+
+    from sharpwave.brainmu.encoders import ENCODERS
+
+    return ENCODERS[name].summarise(torch.from_numpy(np.asarray(windows.values, dtype=np.float32))).double().numpy()
+
+
+def _score_channels(reference: Reference, windows: Windows, name: str) -> Float[np.ndarray, "step channel"]:
+    """Scores of present channels, NaN where absent."""
+    features = describe_channels(windows, name)
+    scores = reference.score(features.reshape(-1, features.shape[2])).reshape(features.shape[:2])
+    return np.where(windows.present, scores, np.nan)
+
+
+def _weigh_quantile(groups: Sequence[np.ndarray], quantile: float) -> float:
+    values = np.concatenate(groups)
+    weights = np.concatenate([np.full(len(group), 1 / (len(group) * len(groups))) for group in groups])
+    order = np.argsort(values)
+    return float(np.interp(quantile, np.cumsum(weights[order]), values[order]))
+
+
+def save_novelty(novelty: Novelty, folder: str | Path) -> Path:
+    """Write `novelty.safetensors` beside a model's weights."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        f"{name}/{part}": np.ascontiguousarray(getattr(reference, part), dtype=np.float32)
+        for name, reference in novelty.references.items()
+        for part in ("centres", "whitening", "usual")
+    }
+    about = {"threshold": novelty.threshold, "quantile": novelty.quantile, "n_nights": novelty.n_nights}
+    path = Path(folder) / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, path, metadata={"novelty": json.dumps(about)})
+    return path
+
+
+def load_novelty(folder: str | Path) -> Novelty:
+    """Read `novelty.safetensors` from a model's folder.
+
+    Raises:
+        SharpwaveError: If it is not there or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(folder) / FILE
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads((file.metadata() or {})["novelty"])
+            arrays = {key: file.get_tensor(key).astype(float) for key in file.keys()}  # noqa: SIM118
+        names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
+        references = {
+            name: Reference(*(arrays[f"{name}/{part}"] for part in ("centres", "whitening", "usual"))) for name in names
+        }
+        return Novelty(references, float(about["threshold"]), float(about["quantile"]), int(about["n_nights"]))
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise SharpwaveError(
+            f"what was seen in training, in {FILE}",
+            got=f"{path.parent.name}: {str(error).splitlines()[0][:200]}",
+            fix="fit it with `fit_novelty` on the training nights and `save_novelty` it beside the weights",
+        ) from error
