@@ -107,7 +107,7 @@ def cut_signal(signal: Signal, grid: Grid, frames: Frames) -> tuple[np.ndarray, 
 def _read_steps(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
     """Samples of each step (step, sample); NaN where there are none. A step starts at the first sample at or after."""
     if signal.times is not None:
-        return _read_irregular(signal, grid, n_samples)
+        return _read_irregular(signal, signal.times, grid, n_samples)
     low = np.ceil((grid.start + grid.step * np.arange(len(grid)) - signal.start) * signal.rate - 1e-6).astype(int)
     first, last = max(int(low[0]), 0), min(int(low[-1]) + n_samples, len(signal))
     steps = np.full((len(grid), n_samples), np.nan, dtype=np.float32)
@@ -120,12 +120,12 @@ def _read_steps(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
     return steps
 
 
-def _read_irregular(signal: Signal, grid: Grid, n_samples: int) -> np.ndarray:
+def _read_irregular(signal: Signal, clock: np.ndarray, grid: Grid, n_samples: int) -> np.ndarray:
     """The same from samples at irregular times, interpolated within the step; NaN where two are missing or more."""
     steps = np.full((len(grid), n_samples), np.nan, dtype=np.float32)
     for row, begin in enumerate(grid.start + grid.step * np.arange(len(grid))):
-        low, high = np.searchsorted(signal.times, [begin, begin + grid.step])
-        times = signal.times[low:high]
+        low, high = np.searchsorted(clock, [begin, begin + grid.step])
+        times = clock[low:high]
         edges = np.r_[begin, times, begin + grid.step]
         if len(times) and np.diff(edges).max() * signal.rate < 3:
             samples = signal.read(begin, begin + grid.step)
