@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 @torch.no_grad()
 def gather_tensor(value: Tensor) -> Tensor:
     """The whole of a tensor, on the CPU and of its own; every process must call this."""
-    return (value.full_tensor() if isinstance(value, DTensor) else value).detach().cpu().clone().contiguous()
+    if torch.distributed.is_initialized():
+        from torch.distributed.tensor import DTensor
+
+        value = value.full_tensor() if isinstance(value, DTensor) else value
+    return value.detach().cpu().clone().contiguous()
 
 
 @torch.no_grad()
@@ -23,6 +26,9 @@ def scatter_tensor(whole: Tensor, target: Tensor) -> None:
     if whole.shape != target.shape:
         raise RuntimeError(f"shape {tuple(whole.shape)} where the model has {tuple(target.shape)}")
     whole = whole.to(target.device)
-    target.copy_(
-        distribute_tensor(whole, target.device_mesh, target.placements) if isinstance(target, DTensor) else whole
-    )
+    if torch.distributed.is_initialized():
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if isinstance(target, DTensor):
+            whole = distribute_tensor(whole, target.device_mesh, target.placements)
+    target.copy_(whole)

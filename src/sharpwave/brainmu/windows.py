@@ -146,15 +146,7 @@ def window_recording(
     """
     from sharpwave.brainmu.encoders import ENCODERS
 
-    hypnogram = recording.hypnogram
-    start = hypnogram.start if hypnogram is not None and not recording.signals else 0.0
-    grid = Grid(start, step, int((recording.duration - start + 1e-6) // step))
-    if len(grid) == 0:
-        raise SharpwaveError(
-            f"a recording of at least one step of {step:g} s",
-            got=f"{recording.duration:g} s",
-            fix="choose a shorter step, or a longer recording",
-        )
+    grid = make_grid(recording, step=step)
     wanted = ENCODERS if modalities is None else {name: ENCODERS[name] for name in modalities}
     windows = {name: cut for name, kind in wanted.items() if (cut := kind.cut(recording, grid)) is not None}
     if not windows:
@@ -163,7 +155,7 @@ def window_recording(
             got=f"{', '.join(recording.modalities) or 'no signals'}",
             fix="name the channels so that they are recognised (`sharpwave decode --channels`)",
         )
-    stages, votes, n_stages = align_stages(hypnogram, grid)
+    stages, votes, n_stages = align_stages(recording.hypnogram, grid)
     return WindowedRecording(
         grid=grid,
         windows=windows,
@@ -174,6 +166,24 @@ def window_recording(
         cohort=cohort,
         subject=recording.subject,
     )
+
+
+def make_grid(recording: Recording, *, step: float = STEP) -> Grid:
+    """The whole steps of a recording; those of its stages where it has nothing else.
+
+    Raises:
+        SharpwaveError: If the recording is shorter than a step.
+    """
+    hypnogram = recording.hypnogram
+    start = hypnogram.start if hypnogram is not None and not recording.signals else 0.0
+    grid = Grid(start, step, int((recording.duration - start + 1e-6) // step))
+    if len(grid) == 0:
+        raise SharpwaveError(
+            f"a recording of at least one step of {step:g} s",
+            got=f"{recording.duration:g} s",
+            fix="choose a shorter step, or a longer recording",
+        )
+    return grid
 
 
 def align_stages(hypnogram: Hypnogram | None, grid: Grid, *, ended: bool = False) -> tuple[np.ndarray, np.ndarray, int]:
