@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sharpwave.brainmu.deletion import Context, forecast_without
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.tracing import trace_attention
 from sharpwave.errors import SharpwaveError
+
+REACHES = (1, 2, 3, 5, 10)
+"""Steps back from a forecast at which spans begin; the whole context comes last."""
 
 N_GATES = 5
 """Points of the integral from all tokens nearly gone to all there."""
@@ -55,6 +58,31 @@ def attribute_by_occlusion(model: BrainMu, context: Context, *, horizon: int = 0
     return out
 
 
+def attribute_by_spans(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+    """By how much the logit falls when a modality is deleted from some moment on, for earlier and earlier moments.
+
+    Neighbouring tokens say much the same, so that one alone is hardly missed; a span is. What each longer span adds is
+    shared among the steps that it adds.
+    """
+    reaches, falls = measure_spans(model, context, horizon=horizon)
+    lengths = np.diff(reaches, prepend=0)
+    added = np.diff(falls, axis=1, prepend=0.0) / lengths
+    return np.asarray(np.repeat(added[:, ::-1], lengths[::-1], axis=1) * context.present)
+
+
+def measure_spans(
+    model: BrainMu, context: Context, *, horizon: int = 0
+) -> tuple[Int[np.ndarray, " reach"], Float[np.ndarray, "modality reach"]]:
+    """Steps back from the forecast, and by how much the logit falls when a modality is deleted from there on."""
+    n_modalities, n_steps = context.present.shape
+    reaches = np.array([*(reach for reach in REACHES if reach < n_steps), n_steps])
+    deletions = np.zeros((1 + n_modalities * len(reaches), n_modalities, n_steps), dtype=bool)
+    for row, (modality, index) in enumerate(np.ndindex(n_modalities, len(reaches)), start=1):
+        deletions[row, modality, n_steps - reaches[index] :] = True
+    logits = forecast_without(model, context, deletions, horizon=horizon)
+    return reaches, (logits[0] - logits[1:]).reshape(n_modalities, len(reaches))
+
+
 def attribute_by_recency(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
     """The later, the more, whatever the model: a baseline that any explanation has to beat."""
     return np.broadcast_to(np.arange(context.n_steps) + 1.0, context.present.shape) * context.present
@@ -65,6 +93,7 @@ ATTRIBUTIONS: dict[str, Callable[..., Float[np.ndarray, "modality step"]]] = {
     "gradient x attention": attribute_by_gradient,
     "integrated": attribute_by_integration,
     "occlusion": attribute_by_occlusion,
+    "spans": attribute_by_spans,
     "recency": attribute_by_recency,
 }
 """Methods by name; each gives a number per token, above 0 where the token spoke for a change."""

@@ -6,18 +6,21 @@ declares it absent, as if it had not been recorded; nothing is put in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sharpwave.brainmu.attention import LayerCache
-from sharpwave.brainmu.batches import Batch
+from sharpwave.brainmu.attention import MARGIN, LayerCache, join_caches
+from sharpwave.brainmu.batches import Batch, collate
 from sharpwave.brainmu.encoders.contract import ModalityBatch
-from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.heads import Readout
+from sharpwave.brainmu.model import BrainMu, Tokens
+from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 CONTEXT = 20
@@ -83,40 +86,81 @@ def repeat_batch(batch: Batch, n: int) -> Batch:
     return Batch(modalities, *(getattr(batch, name).expand(n, *getattr(batch, name).shape[1:]) for name in fields))
 
 
-def keep_known(model: BrainMu, batch: Batch) -> Batch:
-    """The batch with those modalities that the model has an encoder for."""
-    return replace(batch, modalities={name: part for name, part in batch.modalities.items() if name in model.encoders})
+@dataclass(frozen=True, eq=False)
+class Night:
+    """One recording, passed over once, with all that is needed to return to any of its forecasts.
+
+    Attributes:
+        batch: One row, with those modalities that the model has an encoder for.
+        readout: What the heads said at every step.
+        latents: Shared latent at every step, shape (step, width).
+        caches: Keys and values of every token of the night.
+        window: Seconds that a token looks back.
+    """
+
+    batch: Batch
+    readout: Readout
+    latents: Float[np.ndarray, "step width"]
+    caches: tuple[LayerCache, ...]
+    window: float
+
+    def open(self, step: int, *, length: int = CONTEXT) -> Context:
+        """The context of the forecast made at the end of a step.
+
+        Raises:
+            SharpwaveError: If the step is not in the recording.
+        """
+        n_steps = self.batch.times.shape[1]
+        if not 0 <= step < n_steps:
+            raise SharpwaveError(
+                f"steps from 0 to {n_steps - 1}", got=f"{step}", fix="choose a time within the recording"
+            )
+        first = max(0, step + 1 - length)
+        if first == 0:
+            return Context(step, restrict_batch(self.batch, 0, step + 1), None)
+        end = float(self.batch.times[0, first - 1])
+        caches = tuple(_slice_cache(cache, end - self.window, end) for cache in self.caches)
+        return Context(step, restrict_batch(self.batch, first, step + 1), caches)
 
 
 @torch.no_grad()
-def open_contexts(model: BrainMu, batch: Batch, steps: Sequence[int], *, length: int = CONTEXT) -> Iterator[Context]:
-    """Contexts of forecasts in order of time, from one pass over the night.
+def pass_over_night(model: BrainMu, piece: WindowedRecording) -> Night:
+    """Pass over a recording once and keep what `Night` needs.
 
     Args:
         model: In evaluation mode.
-        batch: One recording.
-        steps: Of the forecasts.
-        length: Steps in a context.
+        piece: The recording.
 
     Raises:
-        SharpwaveError: If a step is not in the recording.
+        SharpwaveError: If it has no modality that the model knows.
     """
-    n_steps = batch.times.shape[1]
-    wanted = sorted(set(steps))
-    if wanted and not (wanted[0] >= 0 and wanted[-1] < n_steps):
+    known = piece.only(model.config.modalities)
+    if not known.windows:
         raise SharpwaveError(
-            f"steps from 0 to {n_steps - 1}", got=f"{wanted[0]} to {wanted[-1]}", fix="choose a time in the recording"
+            f"a recording with one of {', '.join(model.config.modalities)}",
+            got=", ".join(piece.windows),
+            fix="use a model that was trained with these modalities",
         )
-    batch = keep_known(model, batch)
+    batch = collate([known])
     caches: tuple[LayerCache, ...] | None = None
-    done = 0
-    for step in wanted:
-        first = max(0, step + 1 - length)
-        while done < first:
-            last = min(done + CHUNK, first)
-            caches = model(restrict_batch(batch, done, last), caches).caches
-            done = last
-        yield Context(step, restrict_batch(batch, first, step + 1), caches)
+    outputs, parts, done = [], [], float(batch.times[0, 0]) - piece.grid.step
+    for first in range(0, len(piece), CHUNK):
+        output = model(restrict_batch(batch, first, min(first + CHUNK, len(piece))), caches)
+        caches = output.caches
+        parts.append(tuple(_slice_cache(cache, done, math.inf) for cache in output.caches))
+        outputs.append(output)
+        done = float(output.caches[0].times.max())
+    whole = tuple(reduce(join_caches, layer) for layer in zip(*parts, strict=True))
+    fields = ("stage", "change", "destination", "depth")
+    readout = Readout(*(torch.cat([getattr(output.readout, name) for output in outputs], dim=1) for name in fields))
+    latents = torch.cat([output.latents for output in outputs], dim=1)[0].double().numpy()
+    return Night(batch, readout, latents, whole, model.config.window)
+
+
+def _slice_cache(cache: LayerCache, after: float, until: float) -> LayerCache:
+    """Tokens known later than `after` and not later than `until`."""
+    kept = (cache.times[0] > after + MARGIN) & (cache.times[0] <= until + MARGIN)
+    return LayerCache(cache.keys[:, :, kept], cache.values[:, :, kept], cache.times[:, kept], cache.present[:, kept])
 
 
 def repeat_caches(caches: tuple[LayerCache, ...] | None, n: int) -> tuple[LayerCache, ...] | None:
@@ -142,17 +186,19 @@ def forecast_without(
         deletions: True where a token is taken away; modalities as in `context.names`.
         horizon: Index among the model's horizons.
     """
-    found = []
-    for begin in range(0, len(deletions), AT_ONCE):
-        gone = torch.from_numpy(np.ascontiguousarray(deletions[begin : begin + AT_ONCE]))
-        repeated = repeat_batch(context.batch, len(gone))
-        modalities = {
-            name: replace(part, present=part.present & ~gone[:, index, :, None])
-            for index, (name, part) in enumerate(repeated.modalities.items())
-        }
-        output = model(replace(repeated, modalities=modalities), repeat_caches(context.caches, len(gone)))
-        found.append(output.readout.change[:, -1, horizon])
-    return torch.cat(found).double().numpy() if found else np.zeros(0)
+    tokens = model.encode(context.batch)
+    gone = torch.from_numpy(np.ascontiguousarray(deletions)).flatten(1)
+    gone = torch.cat([gone, torch.zeros(len(gone), context.n_steps, dtype=torch.bool)], dim=1)
+    found = [np.zeros(0)]
+    for begin in range(0, len(gone), AT_ONCE):
+        away = gone[begin : begin + AT_ONCE]
+        n = len(away)
+        variants = Tokens(
+            tokens.latents.expand(n, -1, -1), tokens.times.expand(n, -1), tokens.present.expand(n, -1) & ~away
+        )
+        latents, _ = model.align(variants, repeat_caches(context.caches, n))
+        found.append(model.heads(model.norm(latents[:, -1:])).change[:, 0, horizon].double().numpy())
+    return np.concatenate(found)
 
 
 @torch.no_grad()

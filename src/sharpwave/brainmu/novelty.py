@@ -41,7 +41,7 @@ class Reference:
 
     centres: Float[np.ndarray, "centre feature"]
     whitening: Float[np.ndarray, "feature feature"]
-    usual: Float[np.ndarray, "two"] = np.array([0.0, 1.0])  # noqa: RUF009
+    usual: tuple[float, float] = (0.0, 1.0)
 
     def score(self, features: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, " row"]:
         """Log distance to the nearest centre, in deviations from its usual value."""
@@ -138,7 +138,7 @@ def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator
         finite = np.concatenate([values[np.isfinite(values)] for values in distances.values()] or [np.zeros(0)])
         whole = _fit_reference([piece for piece in pieces if name in piece.windows], name, rng)
         if whole is not None and finite.size:
-            usual = np.array([finite.mean(), max(float(finite.std()), 1e-6)])
+            usual = (float(finite.mean()), max(float(finite.std()), 1e-6))
             references[name] = replace(whole, usual=usual)
             for index, values in distances.items():
                 highest[index].append((values - usual[0]) / usual[1])
@@ -234,7 +234,12 @@ def load_novelty(folder: str | Path) -> Novelty:
             arrays = {key: file.get_tensor(key).astype(float) for key in file.keys()}  # noqa: SIM118
         names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
         references = {
-            name: Reference(*(arrays[f"{name}/{part}"] for part in ("centres", "whitening", "usual"))) for name in names
+            name: Reference(
+                arrays[f"{name}/centres"],
+                arrays[f"{name}/whitening"],
+                (float(arrays[f"{name}/usual"][0]), float(arrays[f"{name}/usual"][1])),
+            )
+            for name in names
         }
         return Novelty(references, float(about["threshold"]), float(about["quantile"]), int(about["n_nights"]))
     except (OSError, KeyError, ValueError, SafetensorError) as error:

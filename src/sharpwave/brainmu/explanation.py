@@ -1,0 +1,232 @@
+"""What moved the forecasts of a night: which modality, which channel, how far back; by deleting and looking again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.brainmu.attribution import measure_spans
+from sharpwave.brainmu.deletion import Context, Night, forecast_without, forecast_without_channels, pass_over_night
+from sharpwave.brainmu.latents import Directions
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.novelty import Novelty
+from sharpwave.brainmu.uncertainty import Calibration
+from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.errors import SharpwaveError
+
+N_PROBES = 12
+"""Moments of the night at which each modality is left out."""
+REACHED = 0.8
+"""Share of a modality's whole effect that the named span must have."""
+SMALL = 0.2
+"""Log-odds below which a deletion has changed nothing worth naming."""
+DOMINANT = 0.5
+"""Share of a modality's effect with which a single channel is named."""
+APART = 600.0
+"""Seconds between explained forecasts."""
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False)
+class NightExplanation:
+    """Tables; times in seconds from the start of the recording, effects in log-odds of a change.
+
+    Attributes:
+        forecasts: One row a forecast explained: onset (when it was made), horizon (s), p_change, p_typical (the
+            night's median), modality, channel, reach (s back from the forecast), effect (by which the log-odds fall
+            without that), share (of the effects of all modalities), p_without. `modality` is "" where no deletion
+            changes the forecast by more than `SMALL`.
+        parts: One row a part of a forecast's context: onset (of the forecast), modality, from and to (s relative to
+            the forecast), weight (what the part adds to the log-odds), effect (fall of the log-odds without the
+            modality since `from`).
+        modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
+            minutes), share, n (moments), present (share of the night).
+        course: Named directions of the latent over the night, in standard deviations, and onset.
+        directions: How well each direction tracks what it is named after; see `Directions.table`.
+        doubts: onset, novelty, modality, channel, abstain; see `Novelty.score`.
+    """
+
+    forecasts: pd.DataFrame
+    parts: pd.DataFrame
+    modalities: pd.DataFrame
+    course: pd.DataFrame = field(default_factory=_empty)
+    directions: pd.DataFrame = field(default_factory=_empty)
+    doubts: pd.DataFrame = field(default_factory=_empty)
+
+
+def explain_night(
+    model: BrainMu,
+    piece: WindowedRecording,
+    *,
+    at: Sequence[float] = (),
+    n_forecasts: int = 5,
+    horizon: float = 30.0,
+    calibration: Calibration | None = None,
+    directions: Directions | None = None,
+    novelty: Novelty | None = None,
+    night: Night | None = None,
+) -> NightExplanation:
+    """Explain the surest forecasts of a change, or those made at given times.
+
+    Args:
+        model: In evaluation mode.
+        piece: The recording.
+        at: Times in seconds from the start; the forecast in force at each is explained.
+        n_forecasts: How many forecasts to explain where no times are given.
+        horizon: Seconds ahead, one of the model's.
+        calibration: Of the probabilities.
+        directions: Of the latent.
+        novelty: What the model has seen.
+        night: The recording already passed over, if it was.
+
+    Raises:
+        SharpwaveError: If the horizon is not one of the model's, or a time is not in the recording.
+    """
+    if horizon not in model.config.horizons:
+        known = ", ".join(f"{value:g}" for value in model.config.horizons)
+        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
+    index = model.config.horizons.index(horizon)
+    calibration = calibration or Calibration()
+    night = night or pass_over_night(model, piece)
+    raw = night.readout.change[0].double().numpy()
+    chances = calibration.changes(raw)[:, index]
+    steps = [_find_step(piece, time) for time in at] or choose_forecasts(chances, n_forecasts, step=piece.grid.step)
+    rows: list[dict[str, object]] = []
+    parts: list[pd.DataFrame] = []
+    for step in steps:
+        row, table = _explain_forecast(model, night.open(step), piece, index, raw, calibration)
+        rows.append(row)
+        parts.append(table)
+    scored = None if novelty is None else novelty.score(piece)
+    course = _empty()
+    if directions is not None:
+        course = directions.read(night.latents)
+        course.insert(0, "onset", piece.grid.ends - piece.grid.step)
+    return NightExplanation(
+        forecasts=pd.DataFrame(rows),
+        parts=pd.concat(parts, ignore_index=True) if parts else _empty(),
+        modalities=weigh_modalities(model, night, horizon=index),
+        course=course,
+        directions=_empty() if directions is None else directions.table,
+        doubts=_empty() if scored is None else scored,
+    )
+
+
+def choose_forecasts(chances: Float[np.ndarray, " step"], n: int, *, step: float) -> list[int]:
+    """Steps of the highest probabilities, at least ten minutes apart, in order of time."""
+    apart = max(1, round(APART / step))
+    chosen: list[int] = []
+    for index in np.argsort(-chances, kind="stable").tolist():
+        if len(chosen) == n:
+            break
+        if all(abs(index - other) >= apart for other in chosen):
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def weigh_modalities(model: BrainMu, night: Night, *, horizon: int = 0, n_probes: int = N_PROBES) -> pd.DataFrame:
+    """How much each modality's last ten minutes matter, on average over moments spread evenly over the night."""
+    names = tuple(night.batch.modalities)
+    n_steps = int(night.batch.times.shape[1])
+    steps = np.unique(np.linspace(min(n_steps - 1, 20), n_steps - 1, n_probes).round().astype(int))
+    effects = []
+    for step in steps.tolist():
+        context = night.open(step)
+        deletions = np.zeros((1 + len(names), len(names), context.n_steps), dtype=bool)
+        deletions[np.arange(len(names)) + 1, np.arange(len(names))] = True
+        logits = forecast_without(model, context, deletions, horizon=horizon)
+        effects.append(np.abs(logits[1:] - logits[0]))
+    effect = np.mean(effects, axis=0)
+    present = [float(part.any_present[0].double().mean()) for part in night.batch.modalities.values()]
+    table = pd.DataFrame({"modality": names, "effect": effect, "share": effect / max(float(effect.sum()), 1e-12)})
+    table = table.assign(n=len(steps), present=present)
+    return table.sort_values("effect", ascending=False, ignore_index=True)
+
+
+def _find_step(piece: WindowedRecording, time: float) -> int:
+    """The step at whose end the forecast in force at a time was made."""
+    step = int(np.searchsorted(piece.grid.ends, time + 1e-6, side="right")) - 1
+    if step < 0 or time > piece.grid.ends[-1] + piece.grid.step:
+        raise SharpwaveError(
+            f"a time between {piece.grid.ends[0]:g} and {piece.grid.ends[-1]:g} s, when there are forecasts",
+            got=f"{time:g} s",
+            fix="choose a time within the recording",
+        )
+    return step
+
+
+def _explain_forecast(
+    model: BrainMu,
+    context: Context,
+    piece: WindowedRecording,
+    horizon: int,
+    raw: Float[np.ndarray, "step horizon"],
+    calibration: Calibration,
+) -> tuple[dict[str, object], pd.DataFrame]:
+    reaches, falls = measure_spans(model, context, horizon=horizon)
+    own = raw[context.step]
+    typical = np.median(raw[:, horizon])
+    sign = 1.0 if own[horizon] >= typical else -1.0
+    effects = sign * falls
+    step, onset = piece.grid.step, float(piece.grid.ends[context.step])
+    best = effects.max(axis=1)
+    modality = int(best.argmax())
+    row: dict[str, object] = {"onset": onset, "horizon": model.config.horizons[horizon]}
+    row |= {"p_change": _chance(calibration, own, horizon, own[horizon])}
+    row |= {"p_typical": _chance(calibration, own, horizon, float(typical))}
+    if best[modality] < SMALL:
+        row |= {"modality": "", "channel": "", "reach": np.nan, "effect": 0.0, "share": np.nan, "p_without": np.nan}
+    else:
+        index = int((effects[modality] >= REACHED * best[modality]).argmax())
+        effect = float(falls[modality, index])
+        name, reach = context.names[modality], int(reaches[index])
+        first = context.n_steps - reach
+        row |= {"modality": name, "channel": _name_channel(model, context, piece, name, first, effect, horizon)}
+        row |= {"reach": reach * step, "effect": effect, "share": float(best[modality] / np.maximum(best, 0).sum())}
+        row |= {"p_without": _chance(calibration, own, horizon, own[horizon] - effect)}
+    shape = falls.shape
+    starts, ends = -step * reaches, -step * np.r_[0, reaches[:-1]]
+    parts = pd.DataFrame(
+        {
+            "onset": onset,
+            "modality": np.repeat(context.names, shape[1]),
+            "from": np.tile(starts, shape[0]),
+            "to": np.tile(ends, shape[0]),
+            "weight": np.diff(falls, axis=1, prepend=0.0).ravel(),
+            "effect": falls.ravel(),
+        }
+    )
+    there = np.array([context.present[i, context.n_steps - r :].any() for i in range(shape[0]) for r in reaches])
+    return row, parts[there].reset_index(drop=True)
+
+
+def _chance(calibration: Calibration, logits: np.ndarray, horizon: int, logit: float) -> float:
+    changed = np.array(logits, dtype=float)
+    changed[horizon] = logit
+    return float(calibration.changes(changed)[horizon])
+
+
+def _name_channel(
+    model: BrainMu,
+    context: Context,
+    piece: WindowedRecording,
+    name: str,
+    first: int,
+    effect: float,
+    horizon: int,
+) -> str:
+    """The channel that alone has most of a modality's effect; "" where none has; the only one where there is one."""
+    channels = piece.windows[name].channels
+    if len(channels) == 1:
+        return channels[0]
+    untouched = forecast_without(model, context, np.zeros((1, *context.present.shape), dtype=bool), horizon=horizon)[0]
+    falls = untouched - forecast_without_channels(model, context, name, first, horizon=horizon)
+    share = falls / effect
+    return channels[int(share.argmax())] if share.max() >= DOMINANT else ""
