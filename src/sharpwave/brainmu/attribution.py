@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from sharpwave.brainmu.deletion import Context, forecast_without
+from sharpwave.brainmu.deletion import CONTEXT, Context, Night, forecast_without, forecast_without_modalities
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.tracing import trace_attention
 from sharpwave.errors import SharpwaveError
@@ -20,35 +20,45 @@ N_GATES = 5
 """Points of the integral from all tokens nearly gone to all there."""
 
 
-def attribute_by_attention(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+def attribute_by_attention(
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+) -> Float[np.ndarray, "modality step"]:
     """Attention rollout (Abnar & Zuidema 2020): shares of attention, multiplied through the blocks.
 
     It says where a forecast looked, not what it made of it: all values are positive, whatever the horizon.
     """
+    context = night.open(step)
     with torch.no_grad():
         trace = trace_attention(model, context.batch, context.caches)
     n_tokens = trace.attention[0].shape[1]
     flow = torch.eye(n_tokens)[-1]
-    for weight, n_cached in zip(reversed(trace.attention), reversed(trace.n_cached), strict=True):
-        flow = 0.5 * flow + 0.5 * (flow @ weight[0])[n_cached:]
+    for weight in reversed(trace.attention):
+        flow = 0.5 * flow + 0.5 * (flow @ weight[0])[-n_tokens:]
     return _to_grid(flow.double().numpy(), context)
 
 
-def attribute_by_gradient(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+def attribute_by_gradient(
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+) -> Float[np.ndarray, "modality step"]:
     """Gradient times attention: the derivative of the logit by a gate on each token's attention, at fully open."""
+    context = night.open(step)
     return _to_grid(_differentiate(model, context, 1.0, horizon), context)
 
 
 def attribute_by_integration(
-    model: BrainMu, context: Context, *, horizon: int = 0
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
     """The same, integrated while all gates open together (after Sundararajan et al. 2017)."""
+    context = night.open(step)
     levels = (np.arange(N_GATES) + 0.5) / N_GATES
     return _to_grid(np.mean([_differentiate(model, context, level, horizon) for level in levels], axis=0), context)
 
 
-def attribute_by_occlusion(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+def attribute_by_occlusion(
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+) -> Float[np.ndarray, "modality step"]:
     """By how much the logit falls when a token alone is deleted."""
+    context = night.open(step)
     there = np.argwhere(context.present)
     deletions = np.zeros((len(there) + 1, *context.present.shape), dtype=bool)
     deletions[np.arange(len(there)) + 1, there[:, 0], there[:, 1]] = True
@@ -58,33 +68,40 @@ def attribute_by_occlusion(model: BrainMu, context: Context, *, horizon: int = 0
     return out
 
 
-def attribute_by_spans(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+def attribute_by_spans(
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+) -> Float[np.ndarray, "modality step"]:
     """By how much the logit falls when a modality is deleted from some moment on, for earlier and earlier moments.
 
     Neighbouring tokens say much the same, so that one alone is hardly missed; a span is. What each longer span adds is
     shared among the steps that it adds.
     """
-    reaches, falls = measure_spans(model, context, horizon=horizon)
+    context = night.open(step)
+    reaches, falls = measure_spans(model, night, step, horizon=horizon)
     lengths = np.diff(reaches, prepend=0)
     added = np.diff(falls, axis=1, prepend=0.0) / lengths
     return np.asarray(np.repeat(added[:, ::-1], lengths[::-1], axis=1) * context.present)
 
 
 def measure_spans(
-    model: BrainMu, context: Context, *, horizon: int = 0
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
 ) -> tuple[Int[np.ndarray, " reach"], Float[np.ndarray, "modality reach"]]:
     """Steps back from the forecast, and by how much the logit falls when a modality is deleted from there on."""
-    n_modalities, n_steps = context.present.shape
+    n_steps = min(step + 1, CONTEXT)
     reaches = np.array([*(reach for reach in REACHES if reach < n_steps), n_steps])
-    deletions = np.zeros((1 + n_modalities * len(reaches), n_modalities, n_steps), dtype=bool)
-    for row, (modality, index) in enumerate(np.ndindex(n_modalities, len(reaches)), start=1):
-        deletions[row, modality, n_steps - reaches[index] :] = True
-    logits = forecast_without(model, context, deletions, horizon=horizon)
-    return reaches, (logits[0] - logits[1:]).reshape(n_modalities, len(reaches))
+    logit = float(night.readout.change[0, step, horizon])
+    without = [
+        forecast_without_modalities(model, night.open(step, length=reach), horizon=horizon)
+        for reach in reaches.tolist()
+    ]
+    return reaches, logit - np.stack(without, axis=1)
 
 
-def attribute_by_recency(model: BrainMu, context: Context, *, horizon: int = 0) -> Float[np.ndarray, "modality step"]:
+def attribute_by_recency(
+    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+) -> Float[np.ndarray, "modality step"]:
     """The later, the more, whatever the model: a baseline that any explanation has to beat."""
+    context = night.open(step)
     return np.broadcast_to(np.arange(context.n_steps) + 1.0, context.present.shape) * context.present
 
 

@@ -13,7 +13,6 @@ from functools import reduce
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from sharpwave.brainmu.attention import MARGIN, LayerCache, join_caches
 from sharpwave.brainmu.batches import Batch, collate
@@ -202,15 +201,23 @@ def forecast_without(
 
 
 @torch.no_grad()
+def forecast_without_modalities(
+    model: BrainMu, context: Context, *, horizon: int = 0
+) -> Float[np.ndarray, " modality"]:
+    """Logit of a change without each modality of a context by itself."""
+    n = len(context.names)
+    deletions = np.broadcast_to(np.eye(n, dtype=bool)[..., None], (n, n, context.n_steps))
+    return forecast_without(model, context, deletions, horizon=horizon)
+
+
+@torch.no_grad()
 def forecast_without_channels(
-    model: BrainMu, context: Context, name: str, first: int, *, horizon: int = 0
+    model: BrainMu, context: Context, name: str, *, horizon: int = 0
 ) -> Float[np.ndarray, " channel"]:
-    """Logit of a change without each channel of a modality by itself, from step `first` of the context on."""
+    """Logit of a change without each channel of one modality of a context by itself."""
     n_channels = context.batch.modalities[name].present.shape[2]
     repeated = repeat_batch(context.batch, n_channels)
-    present: Tensor = repeated.modalities[name].present.clone()
-    rows = torch.arange(n_channels)
-    present[rows, first:, rows] = False
+    present = repeated.modalities[name].present & ~torch.eye(n_channels, dtype=torch.bool)[:, None]
     modalities = {**repeated.modalities, name: replace(repeated.modalities[name], present=present)}
     output = model(replace(repeated, modalities=modalities), repeat_caches(context.caches, n_channels))
     return output.readout.change[:, -1, horizon].double().numpy()

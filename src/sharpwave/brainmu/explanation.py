@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave.brainmu.attribution import measure_spans
-from sharpwave.brainmu.deletion import Context, Night, forecast_without, forecast_without_channels, pass_over_night
+from sharpwave.brainmu.deletion import Night, forecast_without_channels, forecast_without_modalities, pass_over_night
 from sharpwave.brainmu.latents import Directions
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.novelty import Novelty
@@ -101,7 +101,7 @@ def explain_night(
     rows: list[dict[str, object]] = []
     parts: list[pd.DataFrame] = []
     for step in steps:
-        row, table = _explain_forecast(model, night.open(step), piece, index, raw, calibration)
+        row, table = _explain_forecast(model, night, step, piece, index, raw, calibration)
         rows.append(row)
         parts.append(table)
     scored = None if novelty is None else novelty.score(piece)
@@ -138,11 +138,8 @@ def weigh_modalities(model: BrainMu, night: Night, *, horizon: int = 0, n_probes
     steps = np.unique(np.linspace(min(n_steps - 1, 20), n_steps - 1, n_probes).round().astype(int))
     effects = []
     for step in steps.tolist():
-        context = night.open(step)
-        deletions = np.zeros((1 + len(names), len(names), context.n_steps), dtype=bool)
-        deletions[np.arange(len(names)) + 1, np.arange(len(names))] = True
-        logits = forecast_without(model, context, deletions, horizon=horizon)
-        effects.append(np.abs(logits[1:] - logits[0]))
+        logit = float(night.readout.change[0, step, horizon])
+        effects.append(np.abs(forecast_without_modalities(model, night.open(step), horizon=horizon) - logit))
     effect = np.mean(effects, axis=0)
     present = [float(part.any_present[0].double().mean()) for part in night.batch.modalities.values()]
     table = pd.DataFrame({"modality": names, "effect": effect, "share": effect / max(float(effect.sum()), 1e-12)})
@@ -164,18 +161,20 @@ def _find_step(piece: WindowedRecording, time: float) -> int:
 
 def _explain_forecast(
     model: BrainMu,
-    context: Context,
+    night: Night,
+    step: int,
     piece: WindowedRecording,
     horizon: int,
     raw: Float[np.ndarray, "step horizon"],
     calibration: Calibration,
 ) -> tuple[dict[str, object], pd.DataFrame]:
-    reaches, falls = measure_spans(model, context, horizon=horizon)
-    own = raw[context.step]
+    context = night.open(step)
+    reaches, falls = measure_spans(model, night, step, horizon=horizon)
+    own = raw[step]
     typical = np.median(raw[:, horizon])
     sign = 1.0 if own[horizon] >= typical else -1.0
     effects = sign * falls
-    step, onset = piece.grid.step, float(piece.grid.ends[context.step])
+    length, onset = piece.grid.step, float(piece.grid.ends[step])
     best = effects.max(axis=1)
     modality = int(best.argmax())
     row: dict[str, object] = {"onset": onset, "horizon": model.config.horizons[horizon]}
@@ -187,12 +186,13 @@ def _explain_forecast(
         index = int((effects[modality] >= REACHED * best[modality]).argmax())
         effect = float(falls[modality, index])
         name, reach = context.names[modality], int(reaches[index])
-        first = context.n_steps - reach
-        row |= {"modality": name, "channel": _name_channel(model, context, piece, name, first, effect, horizon)}
-        row |= {"reach": reach * step, "effect": effect, "share": float(best[modality] / np.maximum(best, 0).sum())}
+        span = night.open(step, length=reach)
+        falls_alone = own[horizon] - forecast_without_channels(model, span, name, horizon=horizon)
+        row |= {"modality": name, "channel": _name_channel(piece.windows[name].channels, falls_alone / effect)}
+        row |= {"reach": reach * length, "effect": effect, "share": float(best[modality] / np.maximum(best, 0).sum())}
         row |= {"p_without": _chance(calibration, own, horizon, own[horizon] - effect)}
     shape = falls.shape
-    starts, ends = -step * reaches, -step * np.r_[0, reaches[:-1]]
+    starts, ends = -length * reaches, -length * np.r_[0, reaches[:-1]]
     parts = pd.DataFrame(
         {
             "onset": onset,
@@ -213,20 +213,8 @@ def _chance(calibration: Calibration, logits: np.ndarray, horizon: int, logit: f
     return float(calibration.changes(changed)[horizon])
 
 
-def _name_channel(
-    model: BrainMu,
-    context: Context,
-    piece: WindowedRecording,
-    name: str,
-    first: int,
-    effect: float,
-    horizon: int,
-) -> str:
-    """The channel that alone has most of a modality's effect; "" where none has; the only one where there is one."""
-    channels = piece.windows[name].channels
+def _name_channel(channels: Sequence[str], shares: Float[np.ndarray, " channel"]) -> str:
+    """The channel that alone has most of its modality's effect; "" where none has; the only one where there is one."""
     if len(channels) == 1:
         return channels[0]
-    untouched = forecast_without(model, context, np.zeros((1, *context.present.shape), dtype=bool), horizon=horizon)[0]
-    falls = untouched - forecast_without_channels(model, context, name, first, horizon=horizon)
-    share = falls / effect
-    return channels[int(share.argmax())] if share.max() >= DOMINANT else ""
+    return channels[int(shares.argmax())] if shares.max() >= DOMINANT else ""
