@@ -40,6 +40,8 @@ class LayerCache:
             return self
         latest = self.times.max(dim=1, keepdim=True).values
         kept = ((self.times > latest - window - MARGIN) & self.present).any(dim=0)
+        if bool(kept.all()):
+            return self
         return LayerCache(self.keys[:, :, kept], self.values[:, :, kept], self.times[:, kept], self.present[:, kept])
 
 

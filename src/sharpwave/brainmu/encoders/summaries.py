@@ -63,7 +63,7 @@ def _read(signal: Signal, grid: Grid) -> tuple[Float[np.ndarray, "time channel"]
         low = int(np.searchsorted(signal.times, grid.start - length))
         part = np.floor((signal.times[low : low + len(samples)] - grid.start) / length + 1e-6).astype(int)
     inside = (part >= 0) & (part < len(grid) * N_BINS)
-    return samples.reshape(len(samples), -1)[inside], part[inside]
+    return (samples[:, None] if samples.ndim == 1 else samples)[inside], part[inside]
 
 
 def _summarise(
