@@ -281,6 +281,39 @@ def demo(
 
 
 @app.command()
+def explain(
+    file: Annotated[str, typer.Argument(help="A recording, or a data set by name (`ucddb/022`).", metavar="NIGHT")],
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="Clock time or seconds of a forecast [default: the surest].")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME-explained].")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder of a model [default: the shipped one].")] = None,
+    horizon: Annotated[float, typer.Option(help="Seconds ahead: 30, 60 or 300.")] = 30.0,
+    signals_only: Annotated[
+        bool, typer.Option("--signals-only", help="Leave out a stage history that the recording has.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Say which modality, channel and moment moved the forecasts of a night, in words, tables and a page."""
+    from sharpwave.explain import explain_to_folder
+
+    page, words = explain_to_folder(
+        file,
+        at=at or (),
+        output=output,
+        weights=weights,
+        horizon=horizon,
+        signals_only=signals_only,
+        overwrite=overwrite,
+    )
+    for line in words:
+        typer.echo(line)
+    typer.echo(f"Open {page}")
+
+
+@app.command()
 def simulate(
     output: Annotated[Path, typer.Argument(help="Store to write, ending in .zarr.")],
     species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",

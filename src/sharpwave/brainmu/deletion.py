@@ -186,7 +186,7 @@ def forecast_without(
         horizon: Index among the model's horizons.
     """
     tokens = model.encode(context.batch)
-    gone = torch.from_numpy(np.ascontiguousarray(deletions)).flatten(1)
+    gone = torch.tensor(deletions).flatten(1)
     gone = torch.cat([gone, torch.zeros(len(gone), context.n_steps, dtype=torch.bool)], dim=1)
     found = [np.zeros(0)]
     for begin in range(0, len(gone), AT_ONCE):

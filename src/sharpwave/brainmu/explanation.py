@@ -60,6 +60,17 @@ class NightExplanation:
     directions: pd.DataFrame = field(default_factory=_empty)
     doubts: pd.DataFrame = field(default_factory=_empty)
 
+    def to_fields(self) -> dict[str, pd.DataFrame]:
+        """The tables under the names that `DecodedNight` gives them."""
+        return {
+            "explained_forecasts": self.forecasts,
+            "explained_parts": self.parts,
+            "modality_effects": self.modalities,
+            "latent_course": self.course,
+            "latent_directions": self.directions,
+            "novelty": self.doubts,
+        }
+
 
 def explain_night(
     model: BrainMu,

@@ -30,6 +30,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "forecast_skill": ("method",),
     "reliability": ("predicted", "observed", "n"),
     "reactivations": ("content", "count"),
+    "explained_forecasts": ("onset", "horizon", "p_change", "modality"),
+    "explained_parts": ("onset", "modality", "from", "to", "weight"),
+    "modality_effects": ("modality", "effect", "share"),
+    "latent_course": ("onset",),
+    "latent_directions": ("name", "correlation", "named"),
+    "novelty": ("onset", "abstain"),
 }
 """Columns that each table must have when it has rows; further columns are named in `DecodedNight`."""
 
@@ -95,6 +101,12 @@ class DecodedNight:
         reliability: predicted, observed (mean per bin), n, [low, high].
         reactivations: content, count, [shuffle_z, p, effect, low, high, n, claim].
         reactivations_note: Plain sentence that stands for, or above, that table.
+        explained_forecasts: Forecasts and what moved them; see `ExplainedNight` for this and the five that follow.
+        explained_parts: What each stretch of each modality added to them.
+        modality_effects: What each modality moves over the night.
+        latent_course: Named directions of the model's latent over the night.
+        latent_directions: How well each tracks what it is named after.
+        novelty: Where the night is unlike anything that the model has seen.
         refusals: What was asked for or usual and not computed, and why.
         limits: What not to conclude.
         methods: Methods text, CC0.
@@ -138,6 +150,12 @@ class DecodedNight:
     reliability: pd.DataFrame = field(default_factory=_empty)
     reactivations: pd.DataFrame = field(default_factory=_empty)
     reactivations_note: str = "Not computed: this needs spikes and a track that the animal ran on."
+    explained_forecasts: pd.DataFrame = field(default_factory=_empty)
+    explained_parts: pd.DataFrame = field(default_factory=_empty)
+    modality_effects: pd.DataFrame = field(default_factory=_empty)
+    latent_course: pd.DataFrame = field(default_factory=_empty)
+    latent_directions: pd.DataFrame = field(default_factory=_empty)
+    novelty: pd.DataFrame = field(default_factory=_empty)
     refusals: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     methods: str = ""

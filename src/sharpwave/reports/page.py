@@ -14,6 +14,7 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.embedded import encode_downloads, encode_live
+from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
 from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits, encode_scale
@@ -72,6 +73,7 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "agreement": tables.arrange(_name_metrics(night.agreement)),
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "forecast": _compose_forecast(night, drawn, line),
+        "explained": compose_explanation(ExplainedNight.of(night)),
         "event_summary": tables.arrange(
             _name_labels(night.event_summary), {"frequency": "frequency, Hz", "duration": "duration, s"}
         ),

@@ -1,0 +1,96 @@
+"""`sharpwave explain`: which modality, channel and moment moved the forecasts of a night, as tables and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.inputs import DecodeOptions, apply_options, open_source
+from sharpwave.recordings.clock import place_time
+
+
+def explain_to_folder(
+    source: str,
+    *,
+    at: Sequence[str] = (),
+    output: Path | None = None,
+    weights: Path | None = None,
+    horizon: float = 30.0,
+    signals_only: bool = False,
+    overwrite: bool = False,
+    options: DecodeOptions | None = None,
+) -> tuple[Path, list[str]]:
+    """Explain the forecasts of one night.
+
+    Args:
+        source: A recording, or a data set by name.
+        at: Clock times or seconds from the start; the surest forecasts of a change where there are none.
+        output: Folder for the results; `sharpwave-NAME-explained` where omitted.
+        weights: Folder of a model; the shipped one where omitted.
+        horizon: Seconds ahead.
+        signals_only: Leave a stage history out even where the recording has one.
+        overwrite: Replace earlier results.
+        options: What is known of the night.
+
+    Returns:
+        The page's path, and the explanations in words.
+
+    Raises:
+        SharpwaveError: If the folder has results already, or the recording cannot be explained.
+    """
+    from sharpwave.batch import name_source
+    from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu
+    from sharpwave.brainmu.explanation import explain_night
+    from sharpwave.brainmu.latents import FILE as DIRECTIONS
+    from sharpwave.brainmu.latents import load_directions
+    from sharpwave.brainmu.novelty import FILE as NOVELTY
+    from sharpwave.brainmu.novelty import load_novelty
+    from sharpwave.brainmu.uncertainty import Calibration
+    from sharpwave.brainmu.windows import window_recording
+    from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
+    from sharpwave.reports.files import write_table
+
+    name = name_source(source)
+    folder = output or Path(f"sharpwave-{name}-explained")
+    if (folder / "explanation.html").exists() and not overwrite:
+        raise SharpwaveError(
+            "a folder without an explanation", got=str(folder), fix="give another --output, or --overwrite"
+        )
+    options = options or DecodeOptions()
+    recording = apply_options(options, open_source(source, options))
+    beside = WEIGHTS / "lite" if weights is None else weights
+    model, card = load_brainmu(weights)
+    wanted = [kind for kind in model.config.modalities if not (signals_only and kind == "stages")]
+    piece = window_recording(recording, step=model.config.step, modalities=wanted)
+    found = explain_night(
+        model,
+        piece,
+        at=[seconds for time in at if (seconds := place_time(time, recording.start)) is not None],
+        horizon=horizon,
+        calibration=Calibration.from_card(card),
+        directions=load_directions(beside) if (beside / DIRECTIONS).exists() else None,
+        novelty=load_novelty(beside) if (beside / NOVELTY).exists() else None,
+    )
+    night = ExplainedNight(
+        identifier=name,
+        source=source,
+        duration=recording.duration,
+        simulated=recording.source.startswith("simulated"),
+        start=recording.start,
+        model=f"Brainµ, {beside.name}",
+        forecasts=found.forecasts,
+        parts=found.parts,
+        modalities=found.modalities,
+        course=found.course,
+        directions=found.directions,
+        doubts=found.doubts,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for field in ("forecasts", "parts", "modalities", "course", "directions", "doubts"):
+        table = getattr(found, field)
+        if len(table):
+            write_table(table, folder / f"{field}.tsv")
+    content = compose_explanation(night)
+    words = [] if content is None else [content["overall"], *(row["words"] for row in content["forecasts"])]
+    return write_explanation(night, folder / "explanation.html"), words

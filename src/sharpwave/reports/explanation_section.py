@@ -1,0 +1,198 @@
+"""What moved the forecasts: sentences, pictures and tables for the page of a night and for the page of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.reports import tables, tracks
+from sharpwave.reports.explanation_figures import describe_course, draw_course, draw_parts, show_modality
+from sharpwave.reports.formats import show
+from sharpwave.reports.night import DecodedNight
+from sharpwave.reports.templates import render
+from sharpwave.reports.timeline import Timeline
+
+LIMITS = (
+    "This says what the model used, not what the brain did: a part can be used because it goes along with the cause.",
+    "Only the last ten minutes are taken away; what the model remembers of earlier times stays.",
+    "Two parts that say the same can each be missed little. Then no part is named.",
+)
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExplainedNight:
+    """An explanation and the night that it is of. Times are seconds from the start of the recording.
+
+    Attributes:
+        identifier: Short name of the night.
+        source: How the user named it.
+        duration: In seconds.
+        simulated: Whether its signals are.
+        start: Clock time of the start, or None.
+        model: Which model it is of.
+        forecasts: onset, horizon, p_change, p_typical, modality, channel, reach, effect, share, p_without.
+        parts: onset, modality, from, to, weight, effect.
+        modalities: modality, effect, share, [n, present].
+        course: onset and a column per direction.
+        directions: name, correlation, low, high, null_correlation, null_high, n, named.
+        doubts: onset, novelty, modality, channel, abstain.
+    """
+
+    identifier: str
+    source: str
+    duration: float
+    simulated: bool = False
+    start: datetime | None = None
+    model: str = "Brainµ"
+    forecasts: pd.DataFrame = field(default_factory=_empty)
+    parts: pd.DataFrame = field(default_factory=_empty)
+    modalities: pd.DataFrame = field(default_factory=_empty)
+    course: pd.DataFrame = field(default_factory=_empty)
+    directions: pd.DataFrame = field(default_factory=_empty)
+    doubts: pd.DataFrame = field(default_factory=_empty)
+
+    @classmethod
+    def of(cls, night: DecodedNight) -> Self:
+        """The explanation that a decoded night carries."""
+        return cls(
+            identifier=night.identifier,
+            source=night.source,
+            duration=night.duration,
+            simulated=night.simulated,
+            start=night.start,
+            forecasts=night.explained_forecasts,
+            parts=night.explained_parts,
+            modalities=night.modality_effects,
+            course=night.latent_course,
+            directions=night.latent_directions,
+            doubts=night.novelty,
+        )
+
+
+def write_explanation(night: ExplainedNight, path: str | Path) -> Path:
+    """Write an explanation as a self-contained HTML page.
+
+    Args:
+        night: What to show.
+        path: File to write; its folder must exist.
+    """
+    path = Path(path)
+    content = compose_explanation(night)
+    path.write_text(render("explanation.html", night=night, explained=content), encoding="utf-8")
+    return path
+
+
+def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
+    """Everything that the section prints; None where nothing was explained."""
+    if not (len(night.forecasts) or len(night.modalities)):
+        return None
+    line = Timeline(0.0, max(night.duration, 1.0), night.start)
+    forecasts = []
+    for row in night.forecasts.to_dict("records"):
+        mine = night.parts[night.parts["onset"] == row["onset"]] if len(night.parts) else night.parts
+        words = describe_forecast(row, line)
+        forecasts.append({"words": words, "chart": draw_parts(mine, summary=words) if len(mine) else None})
+    course = draw_course(night.course, night.doubts, line)
+    names = [str(name) for name in night.course.columns if name != "onset"]
+    return {
+        "overall": describe_modalities(night.modalities),
+        "modalities": _tabulate_modalities(night.modalities),
+        "forecasts": forecasts,
+        "course": course,
+        "course_words": describe_course(names, night.doubts),
+        "axis": tracks.draw_axis(line, marks={}),
+        "directions": _tabulate_directions(night.directions),
+        "doubts": describe_doubts(night.doubts),
+        "limits": list(LIMITS),
+    }
+
+
+def describe_forecast(row: dict[Any, Any], line: Timeline) -> str:
+    """One forecast in words: how sure, what made it so, and what it would have been without that.
+
+    >>> row = {"onset": 60.0, "horizon": 30.0, "p_change": 0.62, "p_typical": 0.1, "modality": "eeg"}
+    >>> row |= {"channel": "C4-M1", "reach": 90.0, "share": 0.8, "p_without": 0.21}
+    >>> describe_forecast(row, Timeline(0, 3600))
+    'At 0:01 h the model gave 62 % for a change of stage within 30 s (10 % is usual in this night). 80 % of what could \
+be told apart came from the EEG (C4-M1) of the last 90 s: without that it would have given 21 %.'
+    """
+    head = (
+        f"At {line.write(row['onset'])} the model gave {_percent(row['p_change'])} for a change of stage within "
+        f"{_write_span(row['horizon'])} ({_percent(row['p_typical'])} is usual in this night)."
+    )
+    if not row["modality"]:
+        return f"{head} No single modality carried it: without the last ten minutes of any one, it stays much the same."
+    channel = f" ({row['channel']})" if row["channel"] and row["channel"] != row["modality"] else ""
+    return (
+        f"{head} {_percent(row['share'])} of what could be told apart came from the {show_modality(row['modality'])}"
+        f"{channel} of the last {_write_span(row['reach'])}: without that it would have given "
+        f"{_percent(row['p_without'])}."
+    )
+
+
+def describe_modalities(modalities: pd.DataFrame) -> str:
+    """Which modality matters most over the night, in a sentence."""
+    if not len(modalities):
+        return ""
+    first = modalities.sort_values("effect", ascending=False).iloc[0]
+    return (
+        f"Over the night the forecast leans most on the {show_modality(str(first['modality']))}: without its last ten "
+        f"minutes the log-odds of a change move by {show(float(first['effect']))} on average "
+        f"({_percent(first['share'])} of what all modalities move)."
+    )
+
+
+def describe_doubts(doubts: pd.DataFrame) -> str:
+    """Where the model should not be asked, and what made it strange."""
+    if not len(doubts):
+        return ""
+    flagged = doubts[doubts["abstain"].astype(bool)]
+    if not len(flagged):
+        return "No step of this night is unlike what the model was trained on."
+    named = flagged[flagged["channel"].astype(str) != ""]
+    worst = named["channel"].value_counts()
+    tail = f", mostly {worst.index[0]}" if len(worst) else ""
+    return (
+        f"{_percent(len(flagged) / len(doubts))} of the steps are unlike what the model was trained on{tail}: do not "
+        "lean on stages and forecasts there."
+    )
+
+
+def _tabulate_modalities(modalities: pd.DataFrame) -> tables.Table:
+    if not len(modalities):
+        return tables.arrange(modalities)
+    table = modalities.assign(modality=[show_modality(str(name)) for name in modalities["modality"]])
+    percent = {name: (100 * table[name]).round() for name in ("share", "present") if name in table}
+    heads = {"effect": "change of the log-odds without it", "share": "share, %", "present": "recorded, % of the night"}
+    return tables.arrange(table.assign(**percent).drop(columns="n", errors="ignore"), heads)
+
+
+def _tabulate_directions(directions: pd.DataFrame) -> tables.Table:
+    if not len(directions):
+        return tables.arrange(directions)
+    order = ["name", "correlation", "low", "high", "null_correlation", "null_high", "n", "named"]
+    heads = {
+        "name": "tracks",
+        "correlation": "correlation, nights left out",
+        "null_correlation": "with other subjects' nights",
+        "null_high": "95 % of those below",
+        "n": "nights",
+    }
+    return tables.arrange(directions[[name for name in order if name in directions]], heads)
+
+
+def _percent(share: float) -> str:
+    return "–" if share is None or not np.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def _write_span(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 120 and seconds % 60 == 0 else f"{seconds:g} s"
