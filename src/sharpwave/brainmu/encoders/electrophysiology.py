@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sharpwave.brainmu.encoders.channels import split_channels
 from sharpwave.brainmu.encoders.contract import ChannelPool, Kind
+from sharpwave.brainmu.encoders.levels import Levels, relate_to_level
 from sharpwave.brainmu.encoders.spectral_frames import Frames, cut_signal
 from sharpwave.brainmu.windows import Grid, Windows
 from sharpwave.recordings.recording import Recording
@@ -41,12 +42,16 @@ class Electrophysiology(Kind):
         values = np.stack([values for values, _ in cuts], axis=1)
         return Windows(values, np.stack([present for _, present in cuts], axis=1), tuple(signals))
 
+    def relate(self, windows: Windows, past: Levels | None = None) -> tuple[Windows, Levels]:
+        """Log power, then log power against the channel's level so far, shape (step, channel, frame, 2·band)."""
+        return relate_to_level(windows, past)
+
     def build(self, width: int) -> nn.Module:
-        return ConvolutionalEncoder(self.frames.n_bands, width)
+        return ConvolutionalEncoder(2 * self.frames.n_bands, width)
 
     def summarise(self, values: Tensor) -> Tensor:
         """Mean log power per band."""
-        return values.mean(dim=3)
+        return values[..., : self.frames.n_bands].mean(dim=3)
 
 
 class ConvolutionalEncoder(nn.Module):
