@@ -21,7 +21,6 @@ RATES: dict[str, tuple[float, ...]] = {
     "acceleration": (20.0, 51.2),
     "heart_rate": (1.0, 1 / 30, 0.21),
     "activity": (1.0, 30.0),
-    "respiration": (10.0, 25.0),
     "oxygen": (1.0, 8.0),
     "temperature": (1 / 60, 1.0),
     "position": (30.0, 39.06),

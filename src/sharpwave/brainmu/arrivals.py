@@ -1,4 +1,4 @@
-"""Pieces of a recording that arrive one after the other, joined on one clock; what is lost between them stays absent."""
+"""Pieces of a recording as they arrive, joined on one clock; what is lost between them stays absent."""
 
 from __future__ import annotations
 

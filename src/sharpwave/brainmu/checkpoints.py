@@ -62,10 +62,11 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         weights = load_file(folder / "model.safetensors")
         model = BrainMu(config)
         model.load_state_dict({name: value.float() for name, value in weights.items()})
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        card = dict(content["card"])
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise SharpwaveError(
             "a folder with config.json and model.safetensors that belong together",
-            got=f"{folder.name}: {str(error).splitlines()[0][:200]}",
+            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
             fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
         ) from error
-    return model.eval(), content["card"]
+    return model.eval(), card

@@ -62,7 +62,7 @@ def drop_modalities(
     for index, name in enumerate(names):
         part = batch.modalities[name]
         channels = torch.rand(part.present.shape[0], part.present.shape[2], generator=generator) >= channel
-        channels |= ~channels.any(dim=1, keepdim=True)
+        channels |= ~(channels & part.present.any(dim=1)).any(dim=1, keepdim=True)
         out[name] = replace(part, present=part.present & kept[index][:, None, None] & channels[:, None])
     return replace(batch, modalities=out)
 

@@ -27,7 +27,6 @@ ENCODERS: dict[str, Kind] = {
     "heart_rate": Behaviour("heart_rate"),
     "activity": Behaviour("activity", logarithmic=True),
     "acceleration": Wearable(),
-    "respiration": Behaviour("respiration"),
     "oxygen": Behaviour("oxygen"),
     "temperature": Behaviour("temperature"),
     "position": Behaviour("position"),

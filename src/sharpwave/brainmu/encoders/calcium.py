@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.bold import VisionTransformer
+from sharpwave.brainmu.encoders.behaviour import PerceptronEncoder
 from sharpwave.brainmu.encoders.channels import name_channels
 from sharpwave.brainmu.encoders.contract import Kind
 from sharpwave.brainmu.encoders.summaries import MEAN, MEASURES, SPREAD, Sums, relate_to_past, summarise_steps
@@ -35,7 +35,7 @@ class Calcium(Kind):
         return relate_to_past(windows, past)
 
     def build(self, width: int) -> nn.Module:
-        return VisionTransformer(len(MEASURES), width)
+        return PerceptronEncoder(len(MEASURES), width)
 
     def summarise(self, values: Tensor) -> Tensor:
         """Mean and spread."""
