@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from sharpwave.evaluation.stagers.boosted import Recipe, compute_prior, fit_booster
-from sharpwave.evaluation.stagers.smoothing import smooth_probabilities
+from sharpwave.signals.stage_smoothing import smooth_probabilities
 
 N_STAGES = 5
 _RECIPE = Recipe("", (), balance=0.5, rounds=60, smoothing=None)

@@ -11,9 +11,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from sharpwave import __version__
-from sharpwave.evaluation.stagers.smoothing import smooth_probabilities
 from sharpwave.evaluation.stagers.weights import load_transitions, load_weights
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.signals.stage_smoothing import smooth_probabilities
 
 EPOCH = 30.0
 N_STAGES = 5

@@ -1,6 +1,6 @@
 """Stage probabilities made consistent with how nights run: a Markov chain over them, forward and backward.
 
-The chain's transitions are counted on the expert hypnograms of the Dreem Open Datasets (shipped in `weights/`).
+The stagers take the transitions of the experts of the Dreem Open Datasets, which ship with them.
 """
 
 from __future__ import annotations
