@@ -85,3 +85,21 @@ class Mixture:
         """A piece of one of the sources."""
         which = int(np.searchsorted(np.cumsum(self.shares[:-1]), rng.random(), side="right"))
         return self.sources[which].draw(rng, n_steps)
+
+
+class Alternation(Mixture):
+    """A mixture of which every update takes one source, so that a batch holds recordings of one kind.
+
+    Attention and encoders work on every modality of a batch for every piece: mixed batches cost several times as much.
+    """
+
+    def pick(self, rng: np.random.Generator) -> Source:
+        """The source of one update."""
+        which = int(np.searchsorted(np.cumsum(self.shares[:-1]), rng.random(), side="right"))
+        return pick_source(self.sources[which], rng)
+
+
+def pick_source(source: Source, rng: np.random.Generator) -> Source:
+    """What one update draws from: what a source with `pick` picks, else the source itself."""
+    pick = getattr(source, "pick", None)
+    return source if pick is None else pick(rng)

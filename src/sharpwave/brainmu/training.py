@@ -21,7 +21,7 @@ from sharpwave.brainmu.checkpoints import save_brainmu
 from sharpwave.brainmu.devices import make_fabric
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.objective import Objective, compute_losses, drop_modalities
-from sharpwave.brainmu.pieces import Source
+from sharpwave.brainmu.pieces import Source, pick_source
 from sharpwave.brainmu.sharding import gather_tensor
 from sharpwave.brainmu.training_log import TrainingLog
 from sharpwave.brainmu.training_options import TrainingOptions, compute_learning_rate
@@ -171,8 +171,9 @@ def draw_batches(
     """
 
     def draw(step: int) -> Drawn:
+        picked = pick_source(source, np.random.default_rng([options.seed, step]))
         pieces = [
-            source.draw(np.random.default_rng([options.seed, step, index]), options.piece)
+            picked.draw(np.random.default_rng([options.seed, step, index]), options.piece)
             for index in range(rank, options.batch, world)
         ]
         batch = collate(pieces)

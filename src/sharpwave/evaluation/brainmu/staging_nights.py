@@ -45,7 +45,7 @@ def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str]
 
 def hide_unrecorded(night: WindowedRecording) -> WindowedRecording:
     """Without the stages of steps that have no EEG."""
-    there = np.asarray(night.windows["eeg"].present).any(axis=1)
+    there = np.asarray(night.windows["eeg"].present.any(axis=1), dtype=bool)
     return replace(
         night, stages=np.where(there, night.stages, UNSCORED).astype(np.int8), votes=night.votes * there[:, None]
     )

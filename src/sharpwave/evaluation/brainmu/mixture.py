@@ -1,0 +1,192 @@
+"""Everything that the shipped weights learn from, as one source of pieces: real cohorts and simulated nights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.brainmu.pieces import Alternation, Nights, Source, pick_source
+from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.brainmu.nights import load_windowed_cohort
+from sharpwave.evaluation.brainmu.scorers import ScorerSubsets, load_scorers
+from sharpwave.recordings.datasets import list_subjects, load_dataset
+from sharpwave.recordings.recording import Recording
+
+COHORTS: Mapping[str, float] = {"dod": 0.55, "walch": 0.2, "ucddb": 0.15, "pd-lfp": 0.1}
+"""Weight of each cohort with whole nights of stages."""
+
+EEG_MICROVOLTS = 20e-6
+"""Standard deviation that UCDDB's EEG, whose unit is unknown, is brought to."""
+SCORABLE = (0, 3)
+"""Stages for which UCDDB's compact files hold EEG."""
+SHORTEST = 4
+"""Steps that an unbroken stretch of EEG needs."""
+WHOLE = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasting:
+    """Nights of the cohorts, for training: windows, and the scorers where several scored.
+
+    Attributes:
+        nights: By cohort.
+        scorers: Of each of DOD's nights.
+    """
+
+    nights: Mapping[str, Sequence[WindowedRecording]]
+    scorers: Sequence[tuple]
+
+    def without(self, tested: Collection[str]) -> Forecasting:
+        """Without these subjects ("cohort/subject")."""
+        kept = {
+            cohort: [night for night in nights if f"{cohort}/{night.subject}" not in tested]
+            for cohort, nights in self.nights.items()
+        }
+        dod = self.nights.get("dod", ())
+        scorers = [s for s, night in zip(self.scorers, dod, strict=True) if f"dod/{night.subject}" not in tested]
+        return Forecasting({cohort: nights for cohort, nights in kept.items() if nights}, scorers)
+
+    @property
+    def subjects(self) -> list[str]:
+        """Everyone, as "cohort/subject"."""
+        return sorted(f"{cohort}/{night.subject}" for cohort, nights in self.nights.items() for night in nights)
+
+    def make_source(self, *, whole: float = 0.4) -> Alternation:
+        """Pieces of all cohorts, each update from one of them."""
+        parts: list[tuple[Source, float]] = []
+        for cohort, nights in self.nights.items():
+            several = cohort == "dod"
+            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else Nights(nights)
+            parts.append((source, COHORTS[cohort]))
+        return Alternation(parts)
+
+
+def load_forecasting(data: str | Path | None = None) -> Forecasting:
+    """The cohorts under `data`; those that are not there are left out.
+
+    Raises:
+        SharpwaveError: If none is there.
+    """
+    nights: dict[str, list[WindowedRecording]] = {}
+    for cohort in COHORTS:
+        try:
+            nights[cohort] = load_windowed_cohort(cohort, data)
+        except SharpwaveError:
+            continue
+    if not nights:
+        raise SharpwaveError(
+            f"at least one of the cohorts {', '.join(COHORTS)}", got="none", fix="set SHARPWAVE_DATA, or pass --data"
+        )
+    return Forecasting(nights, load_scorers(nights.get("dod", []), data))
+
+
+@dataclass(frozen=True, eq=False)
+class FewModalities:
+    """Of recordings with many modalities, a few in each update, and shorter pieces.
+
+    Attributes:
+        source: Of pieces.
+        names: Modalities to choose among.
+        most: How many at most.
+        longest: Steps of a piece at most.
+        always: Modality that is taken half of the time whatever the others are.
+    """
+
+    source: Source
+    names: tuple[str, ...]
+    most: int = 3
+    longest: int = 90
+    always: str = "stages"
+
+    def pick(self, rng: np.random.Generator) -> Source:
+        """The same modalities for a whole update."""
+        count = int(rng.integers(1, self.most + 1))
+        chosen = set(rng.choice(self.names, count, replace=False).tolist())
+        if rng.random() < 0.5:
+            chosen.add(self.always)
+        return _Only(self.source, frozenset(chosen), self.longest)
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+        """A piece with a few modalities of its own."""
+        return pick_source(self, rng).draw(rng, n_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Only:
+    source: Source
+    names: frozenset[str]
+    longest: int
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+        piece = self.source.draw(rng, min(n_steps, self.longest))
+        few = piece.only(self.names)
+        return few if few.windows else piece
+
+
+def load_eeg_stretches(data: str | Path | None = None) -> Iterator[WindowedRecording]:
+    """UCDDB's EEG: whole nights as they are, of the others every unbroken stretch as a recording of its own.
+
+    Their EEG exists for wake and slow-wave sleep only. So within what the model sees nothing is absent, stages can only
+    be told among those two, and whether the stage changes is not a label.
+    """
+    for subject in list_subjects("ucddb", data):
+        recording = standardise_eeg(load_dataset(f"ucddb/{subject}", data))
+        gaps = sum(end - start for start, end in recording.metadata.get("gaps", ()))
+        if gaps < (1 - WHOLE) * recording.duration:
+            yield window_recording(recording, modalities=("stages", "eeg"), cohort="ucddb")
+            continue
+        night = window_recording(recording, modalities=("eeg",), scorable=SCORABLE, cohort="ucddb")
+        night = replace(night, stages=np.full_like(night.stages, -1))
+        for first, last in find_runs(night.windows["eeg"].present[:, 0]):
+            if last - first >= SHORTEST:
+                yield night.restrict(first, last)
+
+
+def find_runs(present: np.ndarray) -> list[tuple[int, int]]:
+    """First and last (excluded) index of every run of True."""
+    edges = np.flatnonzero(np.diff(np.r_[False, present, False].astype(int)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
+def standardise_eeg(recording: Recording) -> Recording:
+    """EEG of unknown unit brought to a standard deviation of `EEG_MICROVOLTS`."""
+    signals = dict(recording.signals)
+    for name, signal in recording.of("eeg").items():
+        deviation = float(np.nanstd(signal.read()))
+        signals[name] = replace(signal, scale=signal.scale * EEG_MICROVOLTS / max(deviation, 1e-12))
+    return replace(recording, signals=signals)
+
+
+def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecording]:
+    """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
+    for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
+        for subject in list_subjects(cohort, data):
+            yield window_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
+
+
+def make_mixture(
+    forecasting: Forecasting,
+    *,
+    eeg: Iterable[WindowedRecording] = (),
+    unlabelled: Iterable[WindowedRecording] = (),
+    simulated: Iterable[WindowedRecording] = (),
+) -> Alternation:
+    """The recipe's mixture: three quarters stage histories and features of the cohorts."""
+    simulated = list(simulated)
+    parts: list[tuple[Source, float]] = [(forecasting.make_source(), 0.75)]
+    eeg = list(eeg)
+    whole = [night for night in eeg if night.scorable is None]
+    stretches = [night for night in eeg if night.scorable is not None]
+    for nights, weight in ((whole, 0.01), (stretches, 0.03), (list(unlabelled), 0.02)):
+        if nights:
+            parts.append((Nights(nights), weight))
+    for species, weight in (("human", 0.15), ("mouse", 0.02), ("rat", 0.02)):
+        nights = [night for night in simulated if night.cohort == f"simulated-{species}"]
+        if nights:
+            names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
+            parts.append((FewModalities(Nights(nights), names), weight))
+    return Alternation(parts)
