@@ -105,7 +105,7 @@ def describe_training(
     subjects = {*forecasting.subjects, *(f"{night.cohort}/{night.subject}" for night in others)}
     cohorts = sorted({subject.partition("/")[0] for subject in subjects})
     return {
-        "what": "Brainµ lite: stages, changes of stage 30, 60 and 300 s ahead and sleep depth from any subset of signals",
+        "what": "stages, changes of stage 30, 60 and 300 s ahead, and depth of sleep, from any subset of signals",
         "trained_on": sorted(subjects),
         "licences": {cohort: LICENCES[cohort] for cohort in cohorts},
         "training": options.to_dict(),
