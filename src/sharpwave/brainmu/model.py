@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -99,13 +99,17 @@ class BrainMu(nn.Module):
 
     def encode(self, batch: Batch) -> Tokens:
         """One token per step of each modality; the state tokens of the steps come last."""
-        parts = [self._make_states(batch)]
-        for name, part in reversed(list(batch.modalities.items())):
+        parts = []
+        for name, part in batch.modalities.items():
             if name in self.encoders:
                 latents = (
                     self.encoders[name](part.values, part.present, self.identities(part.identity)) + self.kinds[name]
                 )
-                parts.insert(0, Tokens(latents, part.times, part.any_present))
+                parts.append(Tokens(latents, part.times, part.any_present))
+        states = self._make_states(batch)
+        if self.config.direct and parts:
+            states = replace(states, latents=states.latents + _average(parts))
+        parts.append(states)
         return Tokens(
             *(torch.cat([getattr(part, n) for part in parts], dim=1) for n in ("latents", "times", "present"))
         )
@@ -134,3 +138,10 @@ class BrainMu(nn.Module):
         hours = (batch.times / NIGHT).clamp(0, 2).float()
         clock = torch.stack([hours - 0.5, torch.log1p(8 * hours) - 1], dim=2).to(self.state.dtype)
         return Tokens(self.state + self.clock(clock), batch.times, batch.valid)
+
+
+def _average(parts: Sequence[Tokens]) -> Float[Tensor, "batch step width"]:
+    """Mean over the modalities that are present in each step."""
+    present = torch.stack([part.present for part in parts]).unsqueeze(3)
+    latents = torch.stack([part.latents for part in parts])
+    return (latents * present).sum(dim=0) / present.sum(dim=0).clamp(min=1)

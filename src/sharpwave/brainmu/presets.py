@@ -27,6 +27,7 @@ class BrainMuConfig:
         shortest: Shortest period of the rotation of time, in seconds.
         longest: Longest period.
         dropout: In training.
+        direct: Whether the state at a step starts from the mean of that step's tokens: learns faster from few nights.
     """
 
     modalities: tuple[str, ...]
@@ -39,6 +40,7 @@ class BrainMuConfig:
     shortest: float = 60.0
     longest: float = 43200.0
     dropout: float = 0.1
+    direct: bool = False
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.n_heads):
