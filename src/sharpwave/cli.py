@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sharpwave import __version__
+from sharpwave.cli_training import app as training_app
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 datasets_app = typer.Typer(no_args_is_help=True, help="Public data sets by name: what they are, and how to get them.")
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(training_app)
 
 
 def _version(value: bool) -> None:
