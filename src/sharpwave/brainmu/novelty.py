@@ -186,7 +186,8 @@ def describe_channels(windows: Windows, name: str) -> Float[np.ndarray, "step ch
 
     from sharpwave.brainmu.encoders import ENCODERS
 
-    return ENCODERS[name].summarise(torch.from_numpy(np.asarray(windows.values, dtype=np.float32))).double().numpy()
+    values = torch.from_numpy(np.asarray(windows.values, dtype=np.float32))
+    return ENCODERS[name].summarise(values[None])[0].double().numpy()
 
 
 def _score_channels(reference: Reference, windows: Windows, name: str) -> Float[np.ndarray, "step channel"]:
