@@ -71,8 +71,9 @@ def make_mask(
     window: float,
 ) -> Bool[Tensor, "batch query key"]:
     """Which keys a query may see: present, known no later than the query, and within the window."""
-    ahead = keys[:, None] - queries[:, :, None]
-    return (ahead <= MARGIN) & (ahead > -window - MARGIN) & present[:, None]
+    known = keys[:, None] <= (queries + MARGIN)[:, :, None]
+    recent = keys[:, None] > (queries - window - MARGIN)[:, :, None]
+    return known & recent & present[:, None]
 
 
 class CrossModalTemporalAttention(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.windows import N_STAGES, STEP, UNSCORED, Grid, WindowedRecording, Windows, make_grid
+from sharpwave.brainmu.windows import N_STAGES, UNSCORED, Grid, WindowedRecording, Windows, make_grid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -71,7 +72,7 @@ def pass_recording(
     grid = make_grid(recording, step=model.config.step)
     readouts: list[Readout] = []
     caches, seen, known = None, dict.fromkeys(wanted, 0), []
-    for piece in iter_windows(recording, grid, wanted, chunk=chunk):
+    for piece in read_ahead(iter_windows(recording, grid, wanted, chunk=chunk)):
         with torch.inference_mode():
             output = model(collate([piece]), caches)
         caches = output.caches
@@ -86,15 +87,12 @@ def pass_recording(
             got=", ".join(recording.modalities) or "no signals",
             fix="name the channels so that they are recognised (`sharpwave decode --channels`)",
         )
-    return NightPass(
-        grid,
-        *(
-            torch.cat([getattr(readout, name)[0] for readout in readouts]).numpy()
-            for name in ("stage", "change", "destination", "depth")
-        ),
-        present={name: count / len(grid) for name, count in seen.items() if count},
-        known=np.concatenate(known),
+    stage, change, destination, depth = (
+        torch.cat([getattr(readout, name)[0] for readout in readouts]).numpy()
+        for name in ("stage", "change", "destination", "depth")
     )
+    present = {name: count / len(grid) for name, count in seen.items() if count}
+    return NightPass(grid, stage, change, destination, depth, present, np.concatenate(known))
 
 
 def iter_windows(
@@ -111,3 +109,12 @@ def iter_windows(
                 windows[name], past[name] = ENCODERS[name].relate(measured, past.get(name))
         unknown = np.full(len(part), UNSCORED, dtype=np.int8), np.zeros((len(part), N_STAGES), dtype=np.float32)
         yield WindowedRecording(part, windows, *unknown, subject=recording.subject)
+
+
+def read_ahead(pieces: Iterator[WindowedRecording]) -> Iterator[WindowedRecording]:
+    """The same pieces; while one is used, the next is made in another thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
