@@ -1,0 +1,86 @@
+"""One model for any subset of modalities, against a specialist trained on each subset alone with the same budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.objective import Objective
+from sharpwave.evaluation.multimodal.judging import judge_forecasts
+from sharpwave.evaluation.multimodal.learning import Budget, fit, make_model
+from sharpwave.evaluation.multimodal.scores import ChangeScore, tabulate
+from sharpwave.evaluation.multimodal.splits import Split, load_splits
+
+BUDGET = Budget(steps=200)
+TOGETHER = {"behaviour": ("heart_rate", "activity")}
+"""Modalities of simulated nights that come and go together."""
+
+ANY = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.4, drop_channel=0.0)
+SPECIALIST = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.0, drop_channel=0.0)
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Degradation over all subsets of modalities, on simulated nights and on every real cohort with several.
+
+    Models are trained here, on two thirds of the subjects; nothing depends on the shipped weights.
+
+    Args:
+        data: Folder of data sets; `data_root()` where omitted.
+        seeds: Seeds of the learners; at most two are used.
+        train: No meaning here.
+    """
+    rows: list[dict[str, Any]] = []
+    for split in load_splits(data, rng=np.random.default_rng(0)):
+        rows += degrade(split, BUDGET, seeds=min(seeds, 2))
+    config = {
+        "task": "whether, and to which, the stage changes within 30 s; the present stage is known where it is shown",
+        "methods": {"brainmu-lite": "one model, modalities dropped at random", "specialist": "one model per subset"},
+        "updates": BUDGET.steps,
+        "shape": BUDGET.shape,
+        "seeds": min(seeds, 2),
+        "interval": "95 %, bootstrap over tested subjects, 200 resamples",
+    }
+    return config, rows
+
+
+def degrade(split: Split, budget: Budget, *, seeds: int) -> list[dict[str, Any]]:
+    """Rows of both methods on every subset."""
+    general = [_train(split, split.modalities, budget, seed, ANY) for seed in range(seeds)]
+    rows = []
+    for name, modalities in name_subsets(split.modalities).items():
+        runs: dict[str, list[ChangeScore]] = {"brainmu-lite": [], "specialist": []}
+        for seed, model in enumerate(general):
+            alone = _train(split, modalities, budget, seed, SPECIALIST)
+            for method, judged in (("brainmu-lite", model), ("specialist", alone)):
+                score = judge_forecasts(judged, split.training, split.testing, modalities=modalities)
+                runs[method].append(score)
+        rows += tabulate(split.data, name, runs, against=("specialist",))
+    return rows
+
+
+def name_subsets(modalities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Every subset that is not empty, from all to one, named by what it holds."""
+    groups = dict(_group(modalities))
+    return {
+        " + ".join(chosen): tuple(name for part in chosen for name in groups[part])
+        for size in range(len(groups), 0, -1)
+        for chosen in combinations(groups, size)
+    }
+
+
+def _group(modalities: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    together: Mapping[str, tuple[str, ...]] = TOGETHER if len(modalities) > 3 else {}
+    members = {name for names in together.values() for name in names}
+    yield from ((name, (name,)) for name in modalities if name not in members)
+    yield from together.items()
+
+
+def _train(split: Split, modalities: tuple[str, ...], budget: Budget, seed: int, objective: Objective) -> BrainMu:
+    model = make_model(modalities, budget, seed=seed)
+    nights = [paired.windowed.only(modalities) for paired in split.training]
+    return fit(model, nights, budget, seed=seed, objective=objective)

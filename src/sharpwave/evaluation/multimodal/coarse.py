@@ -1,0 +1,42 @@
+"""Fewer numbers per step, so that a model of these benchmarks learns in a minute on one core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpwave.brainmu.windows import WindowedRecording, Windows
+
+N_FRAMES = 10
+N_BUNDLES = 2
+
+
+def coarsen(windowed: WindowedRecording) -> WindowedRecording:
+    """One channel of EEG, ten frames per step of what has frames, and units summed in two bundles."""
+    windows = dict(windowed.windows)
+    for name, part in windowed.windows.items():
+        if name == "spikes":
+            windows[name] = bundle_units(part)
+        elif part.values.ndim == 4:
+            windows[name] = Windows(average_frames(part.values[:, :1]), part.present[:, :1], part.channels[:1])
+    return replace(windowed, windows=windows)
+
+
+def bundle_units(windows: Windows) -> Windows:
+    """Multi-unit activity: root counts of each bundle's units together, in wider bins."""
+    counts = np.rint(windows.values**2)
+    parts = np.array_split(np.arange(counts.shape[1]), N_BUNDLES)
+    summed = np.stack([counts[:, part].sum(axis=1) for part in parts], axis=1)
+    bins = [part.sum(axis=2) for part in np.array_split(summed, N_FRAMES, axis=2)]
+    present = np.stack([windows.present[:, part].all(axis=1) for part in parts], axis=1)
+    values = np.sqrt(np.stack(bins, axis=2)).astype(np.float32)
+    return Windows(values, present, tuple(f"bundle {index + 1}" for index in range(N_BUNDLES)))
+
+
+def average_frames(
+    values: Float[np.ndarray, "step channel frame band"],
+) -> Float[np.ndarray, "step channel short band"]:
+    """Means of neighbouring frames."""
+    return np.stack([part.mean(axis=2) for part in np.array_split(values, N_FRAMES, axis=2)], axis=2)
