@@ -77,10 +77,11 @@ def calibrate(
 def fit_calibration(
     probability: Float[np.ndarray, " epoch"], truth: Float[np.ndarray, " epoch"], *, n_steps: int = 30
 ) -> tuple[float, float]:
-    """Slope and intercept that minimise the log-loss, by Newton's method."""
+    """Slope and intercept that minimise the log-loss, by Newton's method from a constant, from where it converges."""
     p = np.clip(probability, 1e-6, 1 - 1e-6)
     design = np.stack([np.log(p / (1 - p)), np.ones_like(p)], axis=1)
-    weights = np.array([1.0, 0.0])
+    rate = np.clip(truth.mean(), 1e-6, 1 - 1e-6)
+    weights = np.array([0.0, np.log(rate / (1 - rate))])
     for _ in range(n_steps):
         fitted = 1 / (1 + np.exp(-design @ weights))
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None]) + 1e-6 * np.eye(2)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.baselines import FORECASTERS, Forecast, Forecaster
+from sharpwave.evaluation.baselines import FORECASTERS, Forecaster
 from sharpwave.evaluation.baselines.boosting import Boosting
+from sharpwave.evaluation.benchmarks.forecast_brainmu import score_cross_validated
+from sharpwave.evaluation.benchmarks.forecast_scores import (
+    OURS,
+    SLOW,
+    Fold,
+    Task,
+    make_forecasts,
+    score_task,
+    tally_forecasts,
+    to_rows,
+)
+from sharpwave.evaluation.brainmu.forecaster import ShippedBrainMu
 from sharpwave.evaluation.cohorts import COHORTS, Night, load_cohort, simulate_nights
-from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.evaluation.protocols import (
     HORIZONS,
-    compute_base_rate,
-    hide_stages,
     leave_one_subject_out,
     split_by_subject,
 )
@@ -33,37 +41,9 @@ from sharpwave.recordings.datasets import data_root
 N_FOLDS = 3
 FEW = 8
 """Cohorts of no more subjects than this are tested leaving one out."""
-SLOW = ("hmm", "cnn", "lstm")
 SIMULATED = {"simulated, precursor off": 0.0, "simulated, precursor on": 1.0}
 N_SIMULATED = 8
 SIMULATED_HOURS = 6.0
-
-Fold = tuple[list[Night], list[Night]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One cohort, protocol and horizon: who is tested, and who may be trained on for each fold.
-
-    Attributes:
-        data: Name of the cohort.
-        protocol: "observed" or "signal-only".
-        horizon: Seconds ahead.
-        how: "cross-validated", or "held out" where the tested subjects were not used in development.
-        nights: Nights tested.
-        split: Folds for a generator.
-    """
-
-    data: str
-    protocol: str
-    horizon: float
-    how: str
-    nights: list[Night]
-    split: Callable[[np.random.Generator], Iterator[Fold]]
-
-    @property
-    def setting(self) -> str:
-        return f"{self.protocol}, +{self.horizon:g} s, {self.how}"
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -95,6 +75,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         rows += _run_cohort(name, nights, unseen, development.get(name, []), seeds)
     if not any("held out" in row["setting"] for row in rows):
         rows += _run_pooled(cohorts, seeds)
+        rows += score_cross_validated(cohorts, data)
     for name, precursor in SIMULATED.items():
         rng = np.random.default_rng(20)
         nights = list(simulate_nights(N_SIMULATED, rng=rng, hours=SIMULATED_HOURS, precursor=precursor))
@@ -109,6 +90,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             "+300 s": 1,
             "sharpwave": min(seeds, 2),
             "simulated": 1,
+            OURS: "one training: the shipped weights, or one per fold",
             **{name: "1, +30 s only" for name in SLOW},
         },
         "interval": "95 %, bootstrap over subjects, 200 resamples",
@@ -186,10 +168,10 @@ def _run_pooled(cohorts: dict[str, list[Night]], seeds: int) -> list[dict[str, A
     rows = []
     for horizon in HORIZONS:
         task = Task("all", "observed", horizon, "cross-validated", everyone, split)
-        runs = [_forecast(task, Boosting, seed) for seed in range(min(seeds, 2) if horizon == HORIZONS[0] else 1)]
+        runs = [make_forecasts(task, Boosting, seed) for seed in range(min(seeds, 2) if horizon == HORIZONS[0] else 1)]
         for name, nights in cohorts.items():
-            tallies = [_tally(task, nights, forecasts) for forecasts in runs]
-            rows += _to_rows(name, task.setting, {"sharpwave": tallies})
+            tallies = [tally_forecasts(task, nights, forecasts) for forecasts in runs]
+            rows += to_rows(name, task.setting, {"sharpwave": tallies})
     return rows
 
 
@@ -207,36 +189,9 @@ def _choose_methods(task: Task) -> dict[str, Callable[[], Forecaster]]:
         )
         if not impossible and not (name in SLOW and task.horizon != HORIZONS[0]):
             chosen[name] = make
+    if task.how == "held out":
+        chosen[OURS] = ShippedBrainMu
     return chosen
-
-
-def score_task(task: Task, methods: dict[str, Callable[[], Forecaster]], *, seeds: int) -> list[dict[str, Any]]:
-    """Rows of every method on one task, and the gain in AUPRC over persistence and Markov, paired by subject."""
-    tallies = {}
-    for name, make in methods.items():
-        n_seeds = 1 if name in SLOW or task.horizon != HORIZONS[0] else seeds
-        runs = [_forecast(task, make, seed) for seed in range(n_seeds)]
-        tallies[name] = [_tally(task, task.nights, forecasts) for forecasts in runs]
-    return _to_rows(task.data, task.setting, tallies)
-
-
-def _forecast(task: Task, make: Callable[[], Forecaster], seed: int) -> dict[int, tuple[Forecast, float]]:
-    """Forecast and the training nights' base rate by the identity of each tested night."""
-    rng = np.random.default_rng(seed)
-    forecasts = {}
-    for training, testing in task.split(np.random.default_rng(seed)):
-        model = make().fit(training, horizon=task.horizon, rng=rng)
-        base_rate = compute_base_rate(training, task.horizon)
-        for night in testing:
-            seen = hide_stages(night) if task.protocol == "signal-only" else night
-            forecasts[id(night)] = (model.predict(seen), base_rate)
-    return forecasts
-
-
-def _tally(task: Task, nights: Sequence[Night], forecasts: dict[int, tuple[Forecast, float]]) -> Tally:
-    said, rates = zip(*(forecasts[id(night)] for night in nights), strict=True)
-    observed = task.protocol == "observed"
-    return Tally.of(nights, said, horizon=task.horizon, thresholds=rates, observed=observed)
 
 
 def _score_shipped(name: str, nights: list[Night], unseen: list[Night], horizon: float) -> list[dict[str, Any]]:
@@ -248,7 +203,7 @@ def _score_shipped(name: str, nights: list[Night], unseen: list[Night], horizon:
             continue
         tables = {"markov": shipped.markov, "semi-markov": shipped.semi_markov, "sharpwave": shipped}
         tallies = {method: [_tally_shipped(shipped, table, group)] for method, table in tables.items()}
-        rows += _to_rows(name, f"observed, +{horizon:g} s, {how}", tallies)
+        rows += to_rows(name, f"observed, +{horizon:g} s, {how}", tallies)
     return rows
 
 
@@ -256,21 +211,3 @@ def _tally_shipped(shipped: ShippedForecaster, model: Any, nights: list[Night]) 
     said = [model.predict(night) for night in nights]
     rates = [shipped.persistence] * len(nights)
     return Tally.of(nights, said, horizon=shipped.horizon, thresholds=rates, observed=True)
-
-
-def _to_rows(data: str, setting: str, tallies: dict[str, list[Tally]]) -> list[dict[str, Any]]:
-    n_subjects = len(next(iter(tallies.values()))[0].subjects)
-    weights = draw_weights(n_subjects, rng=np.random.default_rng(0))
-    draws = {name: bootstrap_metrics([tally.score for tally in runs], weights) for name, runs in tallies.items()}
-    rows = []
-    for name, table in draws.items():
-        if name == "persistence":
-            table["auprc_change"], table["auroc_change"] = table["prevalence_change"], np.full(len(weights) + 1, 0.5)
-        for reference in ("persistence", "markov"):
-            if reference in draws and name != reference:
-                table[f"auprc_gain_over_{reference}"] = table["auprc_change"] - draws[reference]["auprc_change"]
-        for metric, values in table.items():
-            low, high = np.nanquantile(values[1:], [0.025, 0.975]) if n_subjects > 1 else (np.nan, np.nan)
-            numbers = {"value": float(values[0]), "low": float(low), "high": float(high), "n": n_subjects}
-            rows.append({"data": data, "setting": setting, "method": name, "metric": metric, **numbers})
-    return rows

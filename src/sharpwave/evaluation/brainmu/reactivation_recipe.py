@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 
+from sharpwave.brainmu.checkpoints import WEIGHTS
 from sharpwave.brainmu.reactivation_frames import (
-    FRAME,
     LFP,
     PLACES,
     POPULATION,
     SOURCES,
-    PlaceFields,
     iter_frames,
 )
 from sharpwave.brainmu.reactivation_head import (
@@ -27,82 +25,26 @@ from sharpwave.brainmu.reactivation_head import (
     ShippedHead,
     compute_reactivation_probability,
     find_events,
+    save_reactivation_head,
+)
+from sharpwave.evaluation.brainmu.reactivation_nights import (
+    IOU,
+    ReactivationNight,
+    mark_frames,
+    score_night,
+    simulate_reactivation_night,
 )
 from sharpwave.evaluation.events import EventScores, score_events
-from sharpwave.recordings.recording import Recording
-from sharpwave.simulation import simulate_night
 
-SIGNALS = ("lfp", "spikes", "position")
-HOURS = {"rat": 0.8, "mouse": 0.8, "human": 1.2}
-N_PLACES = 20
 SEGMENT = 400
 BATCH = 48
 ABSENT = (0.2, 0.2, 0.3)
 """How often LFP, spikes and place fields are withheld from a segment."""
-IOU = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class ReactivationNight:
-    """A simulated night.
-
-    Attributes:
-        recording: As a reader would give it.
-        fields: Estimated from the laps.
-        replays: Onset and duration of each planted replay.
-        others: The same of shuffled sequences and of ripples without any.
-    """
-
-    recording: Recording
-    fields: PlaceFields
-    replays: pd.DataFrame
-    others: pd.DataFrame
-
-
-def simulate_reactivation_night(
-    species: str, *, rng: np.random.Generator, n_units: int = 40, hours: float | None = None, replay: bool = True
-) -> ReactivationNight:
-    """A night with planted replays, or one whose sleep comes before the task, in which there is nothing to replay."""
-    hours = HOURS[species] if hours is None else hours
-    length = {"human": 360.0, "mouse": 900.0, "rat": 900.0}[species]
-    start = 0.0 if replay else hours * 3600 - length - 61
-    recording, truth = simulate_night(species, hours, rng=rng, modalities=SIGNALS, n_units=n_units, task_start=start)
-    fields = estimate_place_fields(recording, truth.laps)
-    if not replay:
-        recording = recording.restrict(0.0, start)
-    ripples = truth.ripples[truth.ripples["onset"] < recording.duration]
-    kinds = ripples["kind"] == "replay"
-    return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
-
-
-def estimate_place_fields(recording: Recording, laps: pd.DataFrame) -> PlaceFields:
-    """What each unit fires where, from the laps: a smoothed histogram per track and running direction.
-
-    Args:
-        recording: With `position` and spikes.
-        laps: onset, duration (s), content, run_direction.
-    """
-    signal = recording["position"]
-    position = signal.read(dtype=np.float64)
-    times = signal.start + np.arange(len(position)) / signal.rate
-    edges = np.linspace(0, float(position.max()), N_PLACES + 1)
-    kernel = np.exp(-0.5 * (np.arange(-2, 3) / 0.8) ** 2)
-    trains: Any = recording.spikes
-    units = tuple(trains.keys())
-    rates, track, places = [], [], []
-    for index, (_, group) in enumerate(laps.groupby(["content", "run_direction"])):
-        spans = group[["onset", "duration"]].to_numpy(float)
-        running = _within(times, spans)
-        time = np.convolve(np.histogram(position[running], edges)[0] / signal.rate, kernel, mode="same")
-        rows = []
-        for unit in units:
-            fired = trains[unit].t
-            where = np.interp(fired[_within(fired, spans)], times, position)
-            rows.append(np.convolve(np.histogram(where, edges)[0], kernel, mode="same") / np.maximum(time, 0.1))
-        rates.append(np.array(rows))
-        track.append(np.full(N_PLACES, index))
-        places.append((edges[:-1] + edges[1:]) / 2)
-    return PlaceFields(units, np.concatenate(rates, axis=1), np.concatenate(track), np.concatenate(places))
+TRAINED_ON = (
+    ("rat", 40), ("human", 40), ("mouse", 25), ("rat", 60), ("human", 20), ("human", 60), ("mouse", 50), ("rat", 25),
+)  # fmt: skip
+"""Species and number of units of the nights that the shipped head learnt from."""
+JUDGED_ON = (("rat", 40), ("human", 40), ("mouse", 40))
 
 
 def train_reactivation_head(
@@ -150,13 +92,45 @@ def choose_threshold(head: ReactivationHead, nights: Sequence[ReactivationNight]
     return float(thresholds[int(np.nanargmax(scores))])
 
 
-def score_night(shipped: ShippedHead, night: ReactivationNight, *, fields: bool = True) -> EventScores:
-    """Events found against replays planted, at an intersection over union of `IOU`."""
-    probability = compute_reactivation_probability(
-        shipped.head, night.recording, fields=night.fields if fields else None
-    )
-    found = find_events(probability, threshold=shipped.threshold)
-    return score_events(night.replays, found, iou=IOU, duration=night.recording.duration)
+def ship_reactivation_head(folder: str | Path, *, seed: int = 0) -> ShippedHead:
+    """Train, choose the threshold, judge on other nights, and write weights and card.
+
+    Args:
+        folder: Made if it does not exist.
+        seed: Of nights and training.
+    """
+    streams = iter(np.random.default_rng(seed).spawn(len(TRAINED_ON) + 2 * len(JUDGED_ON)))
+    nights = [simulate_reactivation_night(name, n_units=n, rng=next(streams)) for name, n in TRAINED_ON]
+    head = train_reactivation_head(nights, generator=torch.Generator().manual_seed(seed))
+    shipped = ShippedHead(head, choose_threshold(head, nights[:4]), {})
+    scores = {}
+    for name, n in JUDGED_ON:
+        night = simulate_reactivation_night(name, n_units=n, rng=next(streams))
+        scores[name] = {
+            "with place fields": _tabulate(score_night(shipped, night)),
+            "without": _tabulate(score_night(shipped, night, fields=False)),
+        }
+        empty = simulate_reactivation_night(name, n_units=n, rng=next(streams), replay=False)
+        found = score_night(shipped, empty)
+        scores[name]["before the task, where nothing is replayed"] = {
+            "found": found.n_found,
+            "minutes": round(empty.recording.duration / 60, 1),
+        }
+    card = {
+        "trained on": f"{len(TRAINED_ON)} simulated nights (rat, mouse, human); no recorded data",
+        "command": "python -m sharpwave.evaluation.brainmu.reactivation_recipe",
+        "scores on other simulated nights": scores,
+        "matched at an intersection over union of": IOU,
+        "limits": "never tested on recorded replay; without place fields a replay looks like any large burst",
+    }
+    shipped = replace(shipped, card=card)
+    save_reactivation_head(shipped, folder)
+    return shipped
+
+
+def _tabulate(scores: EventScores) -> dict[str, float]:
+    names = ("precision", "recall", "f1", "n_truth", "n_found", "onset_error", "false_per_minute")
+    return {name: round(float(getattr(scores, name)), 4) for name in names}
 
 
 def _cut_segments(nights: Sequence[ReactivationNight]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -164,8 +138,8 @@ def _cut_segments(nights: Sequence[ReactivationNight]) -> tuple[torch.Tensor, to
     parts, eventful = [], []
     for night in nights:
         inputs = np.concatenate([block.inputs for block in iter_frames(night.recording, fields=night.fields)])
-        target = _mark(night.replays, len(inputs))
-        either = target + _mark(night.others[night.others["kind"] == "shuffled"], len(inputs))
+        target = mark_frames(night.replays, len(inputs))
+        either = target + mark_frames(night.others[night.others["kind"] == "shuffled"], len(inputs))
         n = len(inputs) // SEGMENT
         joined = np.concatenate([inputs, target[:, None]], axis=1)[: n * SEGMENT]
         parts.append(joined.reshape(n, SEGMENT, -1))
@@ -191,16 +165,5 @@ def _withhold(frames: Float[torch.Tensor, "batch frame input"], generator: torch
     return frames.masked_fill(torch.cat([*masks, gone], dim=1)[:, None], 0.0)
 
 
-def _mark(events: pd.DataFrame, n_frames: int) -> Float[np.ndarray, " frame"]:
-    """1 in frames whose middle lies in an event."""
-    middles = (np.arange(n_frames) + 0.5) * FRAME
-    return _within(middles, events[["onset", "duration"]].to_numpy(float)).astype(np.float32)
-
-
-def _within(times: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Which times lie in one of the spans (onset, duration), which do not overlap."""
-    if not len(spans):
-        return np.zeros(len(times), dtype=bool)
-    spans = spans[np.argsort(spans[:, 0])]
-    index = np.searchsorted(spans[:, 0], times, side="right") - 1
-    return (index >= 0) & (times < spans[np.maximum(index, 0)].sum(axis=1))
+if __name__ == "__main__":
+    ship_reactivation_head(WEIGHTS / "reactivation")
