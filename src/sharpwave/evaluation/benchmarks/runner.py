@@ -18,6 +18,10 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.evaluation.benchmarks.forecast",
     "staging": "sharpwave.evaluation.benchmarks.staging",
     "spindles": "sharpwave.evaluation.benchmarks.spindles",
+    "subsets": "sharpwave.evaluation.benchmarks.subsets",
+    "labels": "sharpwave.evaluation.benchmarks.labels",
+    "transfer": "sharpwave.evaluation.benchmarks.transfer",
+    "ablations": "sharpwave.evaluation.benchmarks.ablations",
     "decode-speed": "sharpwave.evaluation.benchmarks.decode_speed",
     "decode-memory": "sharpwave.evaluation.benchmarks.decode_memory",
 }
