@@ -37,7 +37,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	for name in forecast staging spindles subsets labels transfer ablations decode-speed decode-memory; do \
+	for name in forecast staging spindles multimodal subsets labels transfer ablations decode-speed decode-memory; do \
 	  $(BIN)/sharpwave benchmark $$name --output benchmarks/results/$$name.json || exit 1; done
 
 clean:

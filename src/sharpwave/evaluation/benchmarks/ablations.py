@@ -18,7 +18,7 @@ from sharpwave.evaluation.multimodal.nights import PRECURSORS
 from sharpwave.evaluation.multimodal.scores import Score, tabulate
 from sharpwave.evaluation.multimodal.splits import Split, simulate_once, split_subjects
 
-BUDGET = Budget(steps=300)
+BUDGET = Budget(steps=150)
 WHOLE = Objective(next_step=0.3, stage=0.3, depth=0.0, drop_modality=0.3, drop_channel=0.0)
 OBJECTIVES = {
     "brainmu-lite": WHOLE,

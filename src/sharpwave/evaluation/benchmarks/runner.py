@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.evaluation.benchmarks.forecast",
     "staging": "sharpwave.evaluation.benchmarks.staging",
     "spindles": "sharpwave.evaluation.benchmarks.spindles",
+    "multimodal": "sharpwave.evaluation.benchmarks.multimodal",
     "subsets": "sharpwave.evaluation.benchmarks.subsets",
     "labels": "sharpwave.evaluation.benchmarks.labels",
     "transfer": "sharpwave.evaluation.benchmarks.transfer",

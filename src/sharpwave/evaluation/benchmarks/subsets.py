@@ -16,7 +16,7 @@ from sharpwave.evaluation.multimodal.learning import Budget, fit, make_model
 from sharpwave.evaluation.multimodal.scores import ChangeScore, tabulate
 from sharpwave.evaluation.multimodal.splits import Split, load_splits
 
-BUDGET = Budget(steps=200)
+BUDGET = Budget(steps=100)
 TOGETHER = {"behaviour": ("heart_rate", "activity")}
 """Modalities of simulated nights that come and go together."""
 
