@@ -68,6 +68,7 @@ def explain_to_folder(
         piece,
         at=[seconds for time in at if (seconds := place_time(time, recording.start)) is not None],
         horizon=horizon,
+        attribution="integrated",
         calibration=Calibration.from_card(card),
         directions=load_directions(beside) if (beside / DIRECTIONS).exists() else None,
         novelty=load_novelty(beside) if (beside / NOVELTY).exists() else None,

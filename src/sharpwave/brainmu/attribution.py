@@ -76,11 +76,16 @@ def attribute_by_spans(
     Neighbouring tokens say much the same, so that one alone is hardly missed; a span is. What each longer span adds is
     shared among the steps that it adds.
     """
-    context = night.open(step)
-    reaches, falls = measure_spans(model, night, step, horizon=horizon)
+    return spread_spans(*measure_spans(model, night, step, horizon=horizon)) * night.open(step).present
+
+
+def spread_spans(
+    reaches: Int[np.ndarray, " reach"], falls: Float[np.ndarray, "modality reach"]
+) -> Float[np.ndarray, "modality step"]:
+    """What each longer span adds, shared among the steps that it adds, in order of time."""
     lengths = np.diff(reaches, prepend=0)
     added = np.diff(falls, axis=1, prepend=0.0) / lengths
-    return np.asarray(np.repeat(added[:, ::-1], lengths[::-1], axis=1) * context.present)
+    return np.repeat(added[:, ::-1], lengths[::-1], axis=1)
 
 
 def measure_spans(

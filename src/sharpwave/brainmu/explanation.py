@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.brainmu.attribution import measure_spans
+from sharpwave.brainmu.attribution import get_attribution, measure_spans, spread_spans
 from sharpwave.brainmu.deletion import Night, forecast_without_channels, forecast_without_modalities, pass_over_night
 from sharpwave.brainmu.latents import Directions
 from sharpwave.brainmu.model import BrainMu
@@ -18,7 +18,7 @@ from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
-N_PROBES = 12
+N_PROBES = 6
 """Moments of the night at which each modality is left out."""
 REACHED = 0.8
 """Share of a modality's whole effect that the named span must have."""
@@ -41,11 +41,11 @@ class NightExplanation:
     Attributes:
         forecasts: One row a forecast explained: onset (when it was made), horizon (s), p_change, p_typical (the
             night's median), modality, channel, reach (s back from the forecast), effect (by which the log-odds fall
-            without that), share (of the effects of all modalities), p_without. `modality` is "" where no deletion
-            changes the forecast by more than `SMALL`.
+            without that), share (of the way of the log-odds from the night's median; above 1 where other parts speak
+            against), p_without. `modality` is "" where no deletion changes the forecast by more than `SMALL`.
         parts: One row a part of a forecast's context: onset (of the forecast), modality, from and to (s relative to
-            the forecast), weight (what the part adds to the log-odds), effect (fall of the log-odds without the
-            modality since `from`).
+            the forecast), weight (what the part adds to the log-odds, by the attribution), effect (fall of the
+            log-odds without the modality since `from`).
         modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
             minutes), share, n (moments), present (share of the night).
         course: Named directions of the latent over the night, in standard deviations, and onset.
@@ -79,6 +79,7 @@ def explain_night(
     at: Sequence[float] = (),
     n_forecasts: int = 5,
     horizon: float = 30.0,
+    attribution: str = "spans",
     calibration: Calibration | None = None,
     directions: Directions | None = None,
     novelty: Novelty | None = None,
@@ -92,6 +93,7 @@ def explain_night(
         at: Times in seconds from the start; the forecast in force at each is explained.
         n_forecasts: How many forecasts to explain where no times are given.
         horizon: Seconds ahead, one of the model's.
+        attribution: Key of `ATTRIBUTIONS`, for the weights of parts: "spans" is quick, "integrated" the most faithful.
         calibration: Of the probabilities.
         directions: Of the latent.
         novelty: What the model has seen.
@@ -112,7 +114,7 @@ def explain_night(
     rows: list[dict[str, object]] = []
     parts: list[pd.DataFrame] = []
     for step in steps:
-        row, table = _explain_forecast(model, night, step, piece, index, raw, calibration)
+        row, table = _explain_forecast(model, night, step, piece, index, raw, calibration, attribution)
         rows.append(row)
         parts.append(table)
     scored = None if novelty is None else novelty.score(piece)
@@ -178,6 +180,7 @@ def _explain_forecast(
     horizon: int,
     raw: Float[np.ndarray, "step horizon"],
     calibration: Calibration,
+    attribution: str,
 ) -> tuple[dict[str, object], pd.DataFrame]:
     context = night.open(step)
     reaches, falls = measure_spans(model, night, step, horizon=horizon)
@@ -200,9 +203,17 @@ def _explain_forecast(
         span = night.open(step, length=reach)
         falls_alone = own[horizon] - forecast_without_channels(model, span, name, horizon=horizon)
         row |= {"modality": name, "channel": _name_channel(piece.windows[name].channels, falls_alone / effect)}
-        row |= {"reach": reach * length, "effect": effect, "share": float(best[modality] / np.maximum(best, 0).sum())}
+        row |= {
+            "reach": reach * length,
+            "effect": effect,
+            "share": float(sign * effect / max(abs(own[horizon] - typical), SMALL)),
+        }
         row |= {"p_without": _chance(calibration, own, horizon, own[horizon] - effect)}
     shape = falls.shape
+    if attribution == "spans":
+        weights = spread_spans(reaches, falls)
+    else:
+        weights = get_attribution(attribution)(model, night, step, horizon=horizon)
     starts, ends = -length * reaches, -length * np.r_[0, reaches[:-1]]
     parts = pd.DataFrame(
         {
@@ -210,7 +221,7 @@ def _explain_forecast(
             "modality": np.repeat(context.names, shape[1]),
             "from": np.tile(starts, shape[0]),
             "to": np.tile(ends, shape[0]),
-            "weight": np.diff(falls, axis=1, prepend=0.0).ravel(),
+            "weight": np.add.reduceat(weights, context.n_steps - reaches[::-1], axis=1)[:, ::-1].ravel(),
             "effect": falls.ravel(),
         }
     )

@@ -38,7 +38,8 @@ def draw_parts(parts: pd.DataFrame, *, summary: str) -> Markup:
             strength = min(abs(weight) / strongest, 1.0)
             content.append(_rect(x, y, FOR if weight > 0 else AGAINST, 0.06 + 0.94 * strength))
             css = "on-dark" if strength > 0.55 else ""
-            content.append(_text(x + _CELL / 2, y + 15, f"{weight:+.2f}".replace("-", "−"), css=css))
+            words = f"{weight:+.2f}".replace("-", "−") if abs(weight) >= 0.005 else "0"
+            content.append(_text(x + _CELL / 2, y + 15, words, css=css))
     for column, start in enumerate([*starts, 0.0]):
         x = _LEFT + _CELL * column
         words = "forecast" if start == 0 else _write_ago(-start)
@@ -62,7 +63,7 @@ def draw_course(course: pd.DataFrame, doubts: pd.DataFrame, line: Timeline) -> t
         content.append(_draw_curve(times, values, line, top=height))
         height += 44
     if len(doubts):
-        labels.append(svg.text("100%", height + 14, "Unlike anything seen", css="strong", anchor="end"))
+        labels.append(svg.text("100%", height + 14, "Unlike training", css="strong", anchor="end"))
         content.append(svg.rect(0, height + 4, 100, 12, fill="#e8ecf0"))
         length = float(np.median(np.diff(doubts["onset"]))) if len(doubts) > 1 else line.span
         width = 100 * length / line.span

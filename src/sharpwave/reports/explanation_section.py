@@ -24,6 +24,10 @@ LIMITS = (
 )
 
 
+_AMOUNTS = ((0.8, "Nearly all"), (0.5, "Most"), (0.3, "A good part"), (0.0, "A small part"))
+"""Least share of the way from the usual log-odds, in words."""
+
+
 def _empty() -> pd.DataFrame:
     return pd.DataFrame()
 
@@ -120,10 +124,10 @@ def describe_forecast(row: dict[Any, Any], line: Timeline) -> str:
     """One forecast in words: how sure, what made it so, and what it would have been without that.
 
     >>> row = {"onset": 60.0, "horizon": 30.0, "p_change": 0.62, "p_typical": 0.1, "modality": "eeg"}
-    >>> row |= {"channel": "C4-M1", "reach": 90.0, "share": 0.8, "p_without": 0.21}
-    >>> describe_forecast(row, Timeline(0, 3600))
-    'At 0:01 h the model gave 62 % for a change of stage within 30 s (10 % is usual in this night). 80 % of what could \
-be told apart came from the EEG (C4-M1) of the last 90 s: without that it would have given 21 %.'
+    >>> row |= {"channel": "C4-M1", "reach": 90.0, "share": 0.7, "p_without": 0.21}
+    >>> print(describe_forecast(row, Timeline(0, 3600)))
+    At 0:01 h the model gave 62 % for a change of stage within 30 s (10 % is usual in this night). Most of the rise came
+    from the EEG (C4-M1) of the last 90 s: without that it would have given 21 %.
     """
     head = (
         f"At {line.write(row['onset'])} the model gave {_percent(row['p_change'])} for a change of stage within "
@@ -131,11 +135,13 @@ be told apart came from the EEG (C4-M1) of the last 90 s: without that it would 
     )
     if not row["modality"]:
         return f"{head} No single modality carried it: without the last ten minutes of any one, it stays much the same."
-    channel = f" ({row['channel']})" if row["channel"] and row["channel"] != row["modality"] else ""
+    known = {row["modality"], show_modality(row["modality"]), row["modality"].replace("_", " ")}
+    channel = f" ({row['channel']})" if row["channel"] and row["channel"] not in known else ""
+    side = "rise" if row["p_change"] >= row["p_typical"] else "fall"
+    part = next((words for least, words in _AMOUNTS if row["share"] >= least), _AMOUNTS[-1][1])
     return (
-        f"{head} {_percent(row['share'])} of what could be told apart came from the {show_modality(row['modality'])}"
-        f"{channel} of the last {_write_span(row['reach'])}: without that it would have given "
-        f"{_percent(row['p_without'])}."
+        f"{head} {part} of the {side} came from the {show_modality(row['modality'])}{channel} of the last "
+        f"{_write_span(row['reach'])}: without that it would have given {_percent(row['p_without'])}."
     )
 
 
@@ -160,7 +166,7 @@ def describe_doubts(doubts: pd.DataFrame) -> str:
         return "No step of this night is unlike what the model was trained on."
     named = flagged[flagged["channel"].astype(str) != ""]
     worst = named["channel"].value_counts()
-    tail = f", mostly {worst.index[0]}" if len(worst) else ""
+    tail = f", mostly because of {str(worst.index[0]).replace('_', ' ')}" if len(worst) else ""
     return (
         f"{_percent(len(flagged) / len(doubts))} of the steps are unlike what the model was trained on{tail}: do not "
         "lean on stages and forecasts there."
@@ -182,12 +188,13 @@ def _tabulate_directions(directions: pd.DataFrame) -> tables.Table:
     order = ["name", "correlation", "low", "high", "null_correlation", "null_high", "n", "named"]
     heads = {
         "name": "tracks",
-        "correlation": "correlation, nights left out",
+        "value": "correlation, nights left out",
         "null_correlation": "with other subjects' nights",
         "null_high": "95 % of those below",
         "n": "nights",
     }
-    return tables.arrange(directions[[name for name in order if name in directions]], heads)
+    table = directions[[name for name in order if name in directions]].rename(columns={"correlation": "value"})
+    return tables.arrange(table, heads)
 
 
 def _percent(share: float) -> str:
