@@ -58,7 +58,7 @@ def test_replay_is_told_from_the_same_spikes_in_other_cells(night: ReactivationN
 
 @pytest.mark.parametrize("species", ["rat", "human"])
 def test_next_to_nothing_is_found_before_anything_was_learnt(species: str) -> None:
-    empty = simulate_reactivation_night(species, rng=np.random.default_rng(5), hours=0.7, replay=False)
+    empty = simulate_reactivation_night(species, rng=np.random.default_rng(5), hours=0.6, replay=False)
     assert len(empty.replays) == 0
     assert len(empty.others) > 50
     scores = score_night(load_reactivation_head(), empty)
@@ -83,7 +83,7 @@ def test_place_fields_are_where_the_units_fire(night: ReactivationNight) -> None
 
 
 def test_a_little_training_already_helps(night: ReactivationNight) -> None:
-    head = train_reactivation_head([night], steps=40, generator=torch.Generator().manual_seed(0))
+    head = train_reactivation_head([night], steps=20, generator=torch.Generator().manual_seed(0))
     probability = compute_reactivation_probability(head, night.recording, fields=night.fields)
     inside = mark_frames(night.replays, len(probability)).astype(bool)
     assert probability[inside].mean() > 3 * probability[~inside].mean()
