@@ -40,14 +40,7 @@ def explain_to_folder(
         SharpwaveError: If the folder has results already, or the recording cannot be explained.
     """
     from sharpwave.batch import name_source
-    from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu
-    from sharpwave.brainmu.explanation import explain_night
-    from sharpwave.brainmu.latents import FILE as DIRECTIONS
-    from sharpwave.brainmu.latents import load_directions
-    from sharpwave.brainmu.novelty import FILE as NOVELTY
-    from sharpwave.brainmu.novelty import load_novelty
-    from sharpwave.brainmu.uncertainty import Calibration
-    from sharpwave.brainmu.windows import window_recording
+    from sharpwave.evaluation.brainmu.explaining import explain_recording
     from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
     from sharpwave.reports.files import write_table
 
@@ -59,19 +52,13 @@ def explain_to_folder(
         )
     options = options or DecodeOptions()
     recording = apply_options(options, open_source(source, options))
-    beside = WEIGHTS / "lite" if weights is None else weights
-    model, card = load_brainmu(weights)
-    wanted = [kind for kind in model.config.modalities if not (signals_only and kind == "stages")]
-    piece = window_recording(recording, step=model.config.step, modalities=wanted)
-    found = explain_night(
-        model,
-        piece,
+    found = explain_recording(
+        recording,
+        history=None if signals_only else recording.hypnogram,
         at=[seconds for time in at if (seconds := place_time(time, recording.start)) is not None],
         horizon=horizon,
         attribution="integrated",
-        calibration=Calibration.from_card(card),
-        directions=load_directions(beside) if (beside / DIRECTIONS).exists() else None,
-        novelty=load_novelty(beside) if (beside / NOVELTY).exists() else None,
+        weights=weights,
     )
     night = ExplainedNight(
         identifier=name,
@@ -79,7 +66,7 @@ def explain_to_folder(
         duration=recording.duration,
         simulated=recording.source.startswith("simulated"),
         start=recording.start,
-        model=f"Brainµ, {beside.name}",
+        model=f"Brainµ {'lite' if weights is None else weights.name}",
         forecasts=found.forecasts,
         parts=found.parts,
         modalities=found.modalities,

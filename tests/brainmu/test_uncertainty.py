@@ -45,9 +45,11 @@ def test_calibration_keeps_the_order_of_stages(rng: np.random.Generator):
 
 
 def test_card_round_trip():
-    calibration = Calibration(1.4, (0.8, 0.9), (-0.1, 0.2))
-    assert Calibration.from_card({"calibration": calibration.to_dict()}) == calibration
-    assert Calibration.from_card({}) == Calibration()
+    card = {"calibration": {"observed +30": [0.8, -0.1], "signal-only +30": [0.5, 0.0]}}
+    assert Calibration.from_card(card) == Calibration(1.0, (0.8, 1.0, 1.0), (-0.1, 0.0, 0.0))
+    assert Calibration.from_card(card, protocol="signal-only", horizons=(30.0,)) == Calibration(1.0, (0.5,), (0.0,))
+    logits = np.array([[0.3, -1.0, 2.0]])
+    np.testing.assert_allclose(Calibration.from_card({}).change_logits(logits), logits)
     sets = StageSets((0.4, 0.5, 0.6, 0.7, 0.8), 0.9, 20, True)
     assert StageSets.from_card({"stage_sets": sets.to_dict()}) == sets
     assert StageSets.from_card({}) is None

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from sharpwave.brainmu.presets import HORIZONS
 from sharpwave.errors import SharpwaveError
 
 BOUNDS = (-4.0, 4.0)
@@ -51,16 +52,21 @@ class Calibration:
             return np.asarray(logits, dtype=float)
         return np.asarray(logits, dtype=float) * np.array(self.slopes) + np.array(self.offsets)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"temperature": self.temperature, "slopes": list(self.slopes), "offsets": list(self.offsets)}
-
     @classmethod
-    def from_card(cls, card: dict[str, Any]) -> Self:
-        """What a checkpoint's card says under "calibration"; no change to the logits where it says nothing."""
+    def from_card(
+        cls, card: dict[str, Any], *, protocol: str = "observed", horizons: Sequence[float] = HORIZONS
+    ) -> Self:
+        """What a checkpoint's card says under "calibration"; logits as they are where it says nothing.
+
+        Args:
+            card: Its "calibration" holds slope and offset by protocol and horizon ("observed +30").
+            protocol: "observed" where the model sees stages, else "signal-only".
+            horizons: The model's, in seconds.
+        """
         found = card.get("calibration", {})
-        return cls(
-            float(found.get("temperature", 1.0)), tuple(found.get("slopes", ())), tuple(found.get("offsets", ()))
-        )
+        lines = [found.get(f"{protocol} +{horizon:g}", (1.0, 0.0)) for horizon in horizons]
+        slopes, offsets = zip(*lines, strict=True)
+        return cls(float(found.get("temperature", 1.0)), tuple(slopes), tuple(offsets))
 
 
 def fit_calibration(
