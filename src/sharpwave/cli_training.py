@@ -160,6 +160,26 @@ def finetune(
     typer.echo(f"Weights: {output}")
 
 
+@app.command()
+def export(
+    weights: Annotated[Path | None, typer.Argument(help="Folder of weights [default: the shipped ones].")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")] = Path("brainmu.onnx"),
+    kind: Annotated[str, typer.Option("--format", help="onnx, or int8: weights in eight bits.")] = "onnx",
+    modality: Annotated[
+        list[str] | None, typer.Option(help="That the graph takes [default: those of the example].")
+    ] = None,
+    example: Annotated[str | None, typer.Option(help="Night to compare on [default: a simulated one].")] = None,
+) -> None:
+    """Write weights as an ONNX graph whose probabilities are those of the model, within a stated tolerance."""
+    from sharpwave.export import export_weights
+
+    about = export_weights(weights, output, kind=kind, modalities=modality, example=example)
+    typer.echo(
+        f"Graph: {output.with_suffix('.onnx')} for {', '.join(about['modalities'])}; probabilities differ by at most "
+        f"{about['largest difference in a probability']:.1g} (tolerance {about['tolerance']:g})"
+    )
+
+
 def _make_options(steps: int, batch: int, piece: int, rate: float, seed: int, every: int, precision: str) -> Any:
     from sharpwave.brainmu.training_options import TrainingOptions
 

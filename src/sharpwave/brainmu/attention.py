@@ -35,13 +35,16 @@ class LayerCache:
     present: Bool[Tensor, "batch token"]
 
     def trim(self, window: float) -> LayerCache:
-        """Without the tokens that no later one can see."""
-        if self.times.shape[1] == 0:
+        """Without the tokens that no later one can see; all of them in an exported graph, which keeps no cache."""
+        if self.times.shape[1] == 0 or torch.compiler.is_exporting():
             return self
         latest = self.times.max(dim=1, keepdim=True).values
         kept = ((self.times > latest - window - MARGIN) & self.present).any(dim=0)
-        if bool(kept.all()):
-            return self
+        first = int(kept.int().argmax())
+        if bool(kept[first:].all()):
+            return LayerCache(
+                self.keys[:, :, first:], self.values[:, :, first:], self.times[:, first:], self.present[:, first:]
+            )
         return LayerCache(self.keys[:, :, kept], self.values[:, :, kept], self.times[:, kept], self.present[:, kept])
 
 
