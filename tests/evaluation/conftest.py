@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from sharpwave.evaluation.cohorts import Night
+from sharpwave.evaluation.multimodal.learning import Budget
+from sharpwave.evaluation.multimodal.nights import PairedNight
+from sharpwave.evaluation.multimodal.splits import pair_night
 
 STAY = np.array(
     [
@@ -38,3 +41,20 @@ def make_nights(rng: np.random.Generator) -> Callable[..., list[Night]]:
         return [draw_night(rng, subject=f"s{index}", **options) for index in range(n)]  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def pair_nights(make_nights: Callable[..., list[Night]]) -> Callable[..., list[PairedNight]]:
+    """The same nights in both forms: for the baselines and for Brainµ."""
+
+    def pair(n: int, **options: object) -> list[PairedNight]:
+        return [pair_night(night) for night in make_nights(n, **options)]
+
+    return pair
+
+
+@pytest.fixture
+def tiny() -> Budget:
+    """Enough to learn a plain sign."""
+    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "window": 90.0, "dropout": 0.0, "direct": True}
+    return Budget(steps=40, batch=6, piece=30, learning_rate=1e-2, shape=shape)

@@ -123,6 +123,14 @@ def test_truth_can_be_written_and_its_hypnogram_read_back(tmp_path, mouse_night)
     assert (folder / "truth.json").read_text().startswith("{")
 
 
+def test_a_night_without_transitions_has_no_precursor():
+    _, truth = simulate_night(
+        "human", 0.12, rng=np.random.default_rng(0), effects=Effects(precursor=1.0), modalities=("heart_rate",)
+    )
+    assert truth.course["stage"].nunique() == 1
+    assert not truth.course["precursor_eeg"].any()
+
+
 def test_precursor_changes_signals_and_not_the_course():
     options = {"hours": 3.0, "modalities": ("heart_rate",), "nuisance": Nuisance.none()}
     plain, off = simulate_night(rng=np.random.default_rng(2), **options)

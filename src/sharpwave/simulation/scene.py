@@ -82,10 +82,10 @@ def compute_precursor(
     changes = np.flatnonzero(np.diff(dynamics.stage)) + 1
     lead = round(effects.precursor_lead)
     common = np.zeros(n_seconds, np.float32)
-    for previous, change in zip([0, *changes[:-1].tolist()], changes.tolist(), strict=True):
+    for change, bout in zip(changes.tolist(), np.diff(changes, prepend=0).tolist(), strict=True):
         before, after = int(dynamics.stage[change - 1]), int(dynamics.stage[change])
         sign = 1.0 if after in species.lighter[before] else -1.0
-        _add_ramp(common, change, min(lead, change - previous), lead, sign)
+        _add_ramp(common, change, min(lead, bout), lead, sign)
     out = {}
     for name in names:
         own = common.copy()

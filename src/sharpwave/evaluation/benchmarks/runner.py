@@ -23,8 +23,10 @@ BENCHMARKS: dict[str, str] = {
     "labels": "sharpwave.evaluation.benchmarks.labels",
     "transfer": "sharpwave.evaluation.benchmarks.transfer",
     "ablations": "sharpwave.evaluation.benchmarks.ablations",
+    "explanations": "sharpwave.evaluation.benchmarks.explanations",
     "decode-speed": "sharpwave.evaluation.benchmarks.decode_speed",
     "decode-memory": "sharpwave.evaluation.benchmarks.decode_memory",
+    "training-cost": "sharpwave.evaluation.benchmarks.training_cost",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`; a row holds `data`,
 `setting`, `method`, `metric`, `value`, `low`, `high` and `n`."""
