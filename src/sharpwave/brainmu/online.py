@@ -160,8 +160,9 @@ def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tu
 
 def _pass(model: BrainMu, windows: Mapping[str, Windows], grid: Grid, caches: tuple[LayerCache, ...] | None) -> Output:
     unknown = np.full(1, UNSCORED, dtype=np.int8), np.zeros((1, N_STAGES), dtype=np.float32)
+    there = {name: part for name, part in windows.items() if part.present.any()}
     with torch.inference_mode():
-        return model(collate([WindowedRecording(grid, windows, *unknown)]), caches)
+        return model(collate([WindowedRecording(grid, there, *unknown)]), caches)
 
 
 def _read_forecast(output: Output, end: float, modalities: tuple[str, ...]) -> StepForecast:

@@ -17,8 +17,8 @@ TYPES = ("W", "N1", "N2", "N3", "R", "NREM", "S", "LIGHT", "DEEP")
 """Every stage that a hypnogram of 2 to 5 stages can have."""
 SPANS = (3, 5, 10, 20, 40, 120)
 LAGS = (1, 2, 3, 4, 6, 5, 8, 10, 12)
-MEMORY = 2880
-"""Steps of earlier history that are remembered where steps come one by one: a day."""
+MEMORY = 1440
+"""Steps of earlier history that are remembered where steps come one by one: 12 hours."""
 
 
 @dataclass(frozen=True)
