@@ -2,7 +2,8 @@
 
     python -m sharpwave.evaluation.brainmu.companions FOLDER
 
-fits both again on simulated nights of the recipe's kind, and writes them into the folder of the weights.
+fits both again, on simulated nights of the recipe's kind (novelty on UCDDB's EEG as well), and writes them into the
+folder of the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sharpwave.brainmu.measures import compute_measures
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.novelty import Novelty, fit_novelty, save_novelty
 from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.evaluation.brainmu.mixture import load_eeg_stretches
 from sharpwave.recordings.recording import Recording
 
 MODALITIES = ("eeg", "eog", "emg", "heart_rate", "activity", "temperature")
@@ -64,25 +66,33 @@ def simulate_measured(
 
 
 def fit_companions(
-    model: BrainMu, nights: Sequence[MeasuredNight], *, rng: np.random.Generator
+    model: BrainMu,
+    nights: Sequence[MeasuredNight],
+    *,
+    rng: np.random.Generator,
+    others: Sequence[WindowedRecording] = (),
 ) -> tuple[Directions, Novelty]:
-    """Directions and novelty from nights of different subjects."""
+    """Directions from measured nights of different subjects; novelty from these and any others trained on."""
     latents = [pass_over_night(model, night.piece).latents for night in nights]
     directions = fit_directions(latents, [night.measures for night in nights], rng=rng)
-    return directions, fit_novelty([night.piece for night in nights], rng=rng)
+    return directions, fit_novelty([*(night.piece for night in nights), *others], rng=rng)
 
 
-def write_companions(folder: str | Path, *, seed: int = SEED, n_nights: int = N_NIGHTS) -> Path:
+def write_companions(
+    folder: str | Path, *, data: str | Path | None = None, seed: int = SEED, n_nights: int = N_NIGHTS
+) -> Path:
     """Fit directions and novelty for the weights in a folder, and write them beside.
 
     Args:
         folder: With `model.safetensors`.
+        data: Folder of data sets, for the EEG of UCDDB, which the weights saw; `data_root()` where omitted.
         seed: Of the simulated nights.
         n_nights: How many.
     """
     rng = np.random.default_rng(seed)
     model, _ = load_brainmu(folder)
-    directions, novelty = fit_companions(model, list(simulate_measured(n_nights, rng=rng)), rng=rng)
+    others = [piece.only(("eeg",)) for piece in load_eeg_stretches(data)]
+    directions, novelty = fit_companions(model, list(simulate_measured(n_nights, rng=rng)), rng=rng, others=others)
     save_directions(directions, folder)
     save_novelty(novelty, folder)
     return Path(folder)
