@@ -174,7 +174,7 @@ def open_nights(
 
 
 def _holds_stores(path: Path) -> bool:
-    return path.suffix == ".zarr" or (path.is_dir() and any(path.rglob("*.zarr")))
+    return path.suffix == ".zarr" or (path.is_dir() and not path.suffix)
 
 
 def _name_subject(recording: Any, name: str) -> Any:
