@@ -4,10 +4,13 @@ Operations are counted on a real pass over a simulated polysomnogram, not estima
 training step is taken as three forward passes. Speed is that of whole updates on this machine: a graphics card in bf16
 if there is one, else one thread in single precision. Hours on other cards follow from the operations, the peak in their
 data sheets, and an assumed share of that peak (model FLOPs utilisation, MFU); on a card here the share is measured.
+Pieces have to be drawn as fast: how many hours of recording a process draws per second from disk is measured too, and
+the hours that drawing alone would take stand beside the others.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,11 @@ from sharpwave.brainmu.devices import make_fabric
 from sharpwave.brainmu.objective import compute_losses
 from sharpwave.brainmu.pieces import Nights
 from sharpwave.brainmu.presets import PRESETS
+from sharpwave.brainmu.stored_windows import store_windows
 from sharpwave.brainmu.training import Learner, draw_batches, make_optimiser
 from sharpwave.brainmu.training_options import TrainingOptions
 from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.recordings import Recording
 from sharpwave.simulation import simulate_night
 
 PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
@@ -54,7 +59,10 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     recording, _ = simulate_night("human", PIECE * 30 / 3600 + 0.1, rng=np.random.default_rng(0))
     night = window_recording(recording, modalities=MODALITIES)
     cuda = torch.cuda.is_available()
-    rows: list[Row] = []
+    drawing = measure_drawing(recording)
+    rows: list[Row] = [_row("this machine", "drawing", "hours_per_second", drawing)]
+    for hours in HOURS:
+        rows.append(_row(_name(hours), "drawing", "hours_in_one_process", hours * PASSES / drawing / 3600))
     for preset in PRESETS:
         model = BrainMu(configure(preset, modalities=MODALITIES))
         operations = count_operations(model, night.restrict(0, PIECE))
@@ -86,6 +94,18 @@ def count_operations(model: BrainMu, piece: WindowedRecording) -> float:
         output = model.eval()(batch)
         model.predict_next(output.latents, batch)
     return BACKWARD * counter.get_total_flops() / (len(piece) * piece.grid.step / 3600)
+
+
+def measure_drawing(recording: Recording, *, n_batches: int = 20) -> float:
+    """Hours of recording per second that one process draws from windows on disk (in the system's cache) and stacks."""
+    options = TrainingOptions(steps=n_batches, batch=16, piece=PIECE)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Nights([store_windows(recording, Path(folder) / "night", modalities=MODALITIES)])
+        begun = time.perf_counter()
+        for _ in draw_batches(source, options, done=0):
+            pass
+        spent = time.perf_counter() - begun
+    return n_batches * options.batch * PIECE * 30 / 3600 / spent
 
 
 def measure_speed(model: BrainMu, night: WindowedRecording, *, batch: int) -> float:
@@ -120,13 +140,15 @@ def describe_machine_rows(preset: str, model: BrainMu, *, operations: float, spe
     """Size, operations and throughput here; and MFU on a card whose peak is known."""
     size = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     rows = [
-        _row("this machine", preset, "million_parameters", size),
-        _row("this machine", preset, "gflop_per_hour", operations / 1e9),
-        _row("this machine", preset, "hours_per_second", speed),
-        _row("this machine", preset, "gflop_per_second", operations * speed / 1e9),
+        _row("this machine", f"brainmu-{preset}", "million_parameters", size),
+        _row("this machine", f"brainmu-{preset}", "gflop_per_hour", operations / 1e9),
+        _row("this machine", f"brainmu-{preset}", "hours_per_second", speed),
+        _row("this machine", f"brainmu-{preset}", "gflop_per_second", operations * speed / 1e9),
     ]
     peak = find_peak()
-    return rows if peak is None else [*rows, _row("this machine", preset, "mfu", operations * speed / peak)]
+    return (
+        rows if peak is None else [*rows, _row("this machine", f"brainmu-{preset}", "mfu", operations * speed / peak)]
+    )
 
 
 def find_peak() -> float | None:
@@ -141,8 +163,8 @@ def project_hours(preset: str, operations: float) -> list[Row]:
     """Hours on one card for `PASSES` passes over so many hours of recordings."""
     return [
         _row(
-            f"{hours} h of recordings, {PASSES} passes",
-            preset,
+            _name(hours),
+            f"brainmu-{preset}",
             f"{card}_hours_at_{round(100 * share)}%",
             operations * hours * PASSES / (PEAKS[card] * share) / 3600,
         )
@@ -152,11 +174,15 @@ def project_hours(preset: str, operations: float) -> list[Row]:
     ]
 
 
+def _name(hours: int) -> str:
+    return f"{hours} h of recordings, {PASSES} passes"
+
+
 def _row(setting: str, method: str, metric: str, value: float) -> Row:
     return {
         "data": "simulated polysomnogram",
         "setting": setting,
-        "method": f"brainmu-{method}",
+        "method": method,
         "metric": metric,
         "value": float(value),
         "low": None,
