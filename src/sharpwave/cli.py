@@ -131,6 +131,13 @@ Unit = Annotated[
 Rate = Annotated[
     float | None, typer.Option(help="Sampling rate in Hz, for formats without one.", rich_help_panel="Recording")
 ]
+Stager = Annotated[
+    str | None,
+    typer.Option(help="Who stages (yasa, brainmu, ...) [default: the best for the recording].", rich_help_panel="Run"),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Folder of your own Brainµ, from `sharpwave finetune`.", rich_help_panel="Run")
+]
 
 
 def _options(**given: Any) -> Any:
@@ -173,6 +180,8 @@ def decode(
     species: Species = None,
     unit: Unit = None,
     rate: Rate = None,
+    stager: Stager = None,
+    weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of the sampled intervals.", rich_help_panel="Run")] = 0,
     jobs: Jobs = 1,
     skip_existing: SkipExisting = False,
@@ -204,6 +213,8 @@ def decode(
         species=species,
         unit=unit,
         rate=rate,
+        stager=stager,
+        weights=weights,
         seed=seed,
     )
     from sharpwave.batch import decode_nights, expand_sources, plan_nights, write_group_page

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.events import score_events
-from sharpwave.evaluation.forecaster import forecast_night
+from sharpwave.evaluation.forecaster import forecast_with_best
 from sharpwave.evaluation.night import compute_agreement, describe_forecast, score_forecast, summarise_events
 from sharpwave.evaluation.seen import was_forecaster_trained_on, was_stager_trained_on
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
@@ -95,10 +96,10 @@ def decode_recording(
     quality = compute_quality(recording, electrical(recording, picks), artefacts=artefacts)
 
     step("stages")
-    hypnogram, stager, evidence, refusals = stage(recording, picks)
+    hypnogram, stager, evidence, refusals = stage(recording, picks, options)
 
     step("forecast")
-    forecast = forecast_night(hypnogram)
+    forecast, why_not = forecast_with_best(hypnogram, recording=recording, weights=options.weights)
     skill, reliability = score_forecast(forecast, expert or hypnogram, rng=rng)
     judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
 
@@ -127,7 +128,7 @@ def decode_recording(
         age=recording.metadata.get("age"),
         simulated=simulated,
         given=stager == GIVEN,
-        concerns=find_concerns(recording, stager, agreement),
+        concerns=find_concerns(recording, stager, agreement, weights=options.weights),
     )
     step("done")
     return DecodedNight(
@@ -160,10 +161,10 @@ def decode_recording(
         statistics=statistics,
         forecast=forecast,
         forecast_skill=skill,
-        forecast_note=describe_forecast(skill, judged_by=judged_by)
-        + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording) else ""),
+        forecast_note=f"By {forecast.attrs['method']}. {describe_forecast(skill, judged_by=judged_by)}"
+        + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording, weights=options.weights) else ""),
         reliability=reliability,
-        refusals=[*refusals, *missing],
+        refusals=[*refusals, *why_not, *missing],
         limits=list(LIMITS),
         methods=describe_methods(
             stager,
@@ -230,18 +231,20 @@ def detect_events(
     return events.sort_values("onset", kind="stable", ignore_index=True), refusals
 
 
-def stage(recording: Recording, picks: Mapping[str, str]) -> tuple[Hypnogram, str, pd.DataFrame, list[str]]:
+def stage(
+    recording: Recording, picks: Mapping[str, str], options: DecodeOptions
+) -> tuple[Hypnogram, str, pd.DataFrame, list[str]]:
     """Stages, who staged, what is known of the stager, and why better ones refused.
 
     A recording that no stager can use keeps the stages it came with.
 
     Raises:
-        SharpwaveError: If no stager can use it and it came without stages.
+        SharpwaveError: If no stager can use it and it came without stages, or the chosen stager cannot.
     """
     try:
-        stager, refusals = choose_stager(recording, picks)
+        stager, refusals = choose_stager(recording, picks, name=options.stager, weights=options.weights)
     except SharpwaveError as error:
-        if recording.hypnogram is None:
+        if recording.hypnogram is None or options.stager is not None:
             raise
         return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: no stager can use {error.got}."]
     return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
@@ -262,9 +265,11 @@ def shorten_evidence(evidence: pd.DataFrame) -> pd.DataFrame:
     return kept[[name for name in ("data", "metric", "value", "low", "high", "n") if name in kept]]
 
 
-def find_concerns(recording: Recording, stager: str, agreement: pd.DataFrame) -> list[str]:
+def find_concerns(
+    recording: Recording, stager: str, agreement: pd.DataFrame, *, weights: Path | None = None
+) -> list[str]:
     """Reasons for care that only this night shows: stages it was trained on, or an expert who disagrees."""
-    concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager) else []
+    concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager, weights=weights) else []
     kappas = agreement.loc[agreement["metric"] == "kappa", "value"] if len(agreement) else agreement
     if len(kappas) and kappas.iloc[0] < POOR_KAPPA:
         concerns.append(f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}.")

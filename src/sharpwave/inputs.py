@@ -34,6 +34,8 @@ class DecodeOptions:
         species: Overrides what the file says.
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
+        stager: Who stages; the best for the recording where None.
+        weights: Folder of the user's own Brainµ; the shipped one where None.
         seed: Of the sampled intervals.
         identifier: Short name of the night.
         source: How the user named the input.
@@ -51,6 +53,8 @@ class DecodeOptions:
     species: str | None = None
     unit: str | None = None
     rate: float | None = None
+    stager: str | None = None
+    weights: Path | None = None
     seed: int = 0
     identifier: str = ""
     source: str = ""
@@ -58,7 +62,9 @@ class DecodeOptions:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `summary.json` and for the key under which results are found again."""
         plain = asdict(self)
-        return plain | {name: None if plain[name] is None else str(plain[name]) for name in ("stages", "cues")}
+        return plain | {
+            name: None if plain[name] is None else str(plain[name]) for name in ("stages", "cues", "weights")
+        }
 
 
 def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:

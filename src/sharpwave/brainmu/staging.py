@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +84,7 @@ def run_brainmu(
     recording: Recording,
     model: BrainMu,
     *,
-    card: Mapping[str, Any] | None = None,
+    calibration: Calibration | None = None,
     history: Hypnogram | None = None,
     modalities: Collection[str] | None = None,
     transitions: Float[np.ndarray, "stage stage"] | None = None,
@@ -99,7 +98,7 @@ def run_brainmu(
     Args:
         recording: Its own hypnogram is not looked at.
         model: Ready for use.
-        card: Of the model: its calibration.
+        calibration: Of the model's probabilities; none where omitted.
         history: Stages that the model may see, each when its epoch has ended: an expert's, or another stager's.
             Without them it reads the signals alone.
         modalities: Those to use; all that there are where omitted.
@@ -111,7 +110,7 @@ def run_brainmu(
         SharpwaveError: If the recording is shorter than a step, or has nothing that the model knows.
     """
     said = pass_recording(recording, model, history=history, modalities=modalities, chunk=chunk)
-    calibration = Calibration.from_card(dict(card or {}))
+    calibration = calibration or Calibration()
     stages = _where(said.known, calibration.stages(said.stage))
     smoothed = stages if transitions is None else smooth_stages(stages, transitions)
     return BrainMuNight(

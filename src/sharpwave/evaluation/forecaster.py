@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from sharpwave.evaluation.baselines.contract import Forecast
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.shipped import load_shipped_forecaster
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
 
 EPOCH = 30.0
 
@@ -54,6 +58,42 @@ def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFra
         note="calibrated on experts' hypnograms; on an automatic stager's hypnogram this is an approximation",
     )
     return frame
+
+
+def forecast_with_best(
+    hypnogram: Hypnogram, *, recording: Recording | None = None, weights: Path | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Forecast 30 s ahead by Brainµ, by LightGBM where its weights are missing, by a Markov chain for fewer stages.
+
+    Args:
+        hypnogram: Stages, hard or with probabilities.
+        recording: Signals for a user's own weights to see; the shipped ones see stages alone, as in the benchmark.
+        weights: Folder of a user's own weights.
+
+    Returns:
+        As `forecast_night`, and why Brainµ was not used.
+
+    Raises:
+        SharpwaveError: If the user's own weights cannot be used.
+    """
+    frame = forecast_night(hypnogram)
+    if hypnogram.n_stages != 5:
+        return frame, []
+    from sharpwave.evaluation.brainmu.decoding import find_refusal, forecast_with_brainmu
+
+    refusal = find_refusal() if weights is None else None
+    if refusal is not None:
+        return frame, [f"The forecast is not Brainµ's: {refusal}."]
+    staged = hypnogram.resample(EPOCH)
+    said = forecast_with_brainmu(staged, recording=None if weights is None else recording, weights=weights)
+    away = said[[f"p_{name}" for name in staged.names]].to_numpy()
+    forecast = compose_forecast(carry_stages(np.asarray(staged.stages)), said["p_change"].to_numpy(), away)
+    ours = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
+    frame[ours.columns[2:]] = ours[ours.columns[2:]]
+    frame.loc[~staged.scored, frame.columns[2:]] = np.nan
+    seen = "stage history" if weights is None else "stage history and signals"
+    frame.attrs.update(method=f"{said.attrs['method']} on {seen}", calibrated_on="experts' hypnograms")
+    return frame, []
 
 
 def _to_frame(hypnogram: Hypnogram, forecast: Forecast) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sharpwave.evaluation.shipped import load_shipped_forecaster
 from sharpwave.evaluation.stagers.weights import load_card
 from sharpwave.recordings.recording import Recording
@@ -10,15 +12,23 @@ _COHORTS = {"lightgbm-wearable": "walch", "lightgbm-lfp": "pd-lfp"}
 """Data set that each shipped stager was trained on."""
 
 
-def was_stager_trained_on(recording: Recording, stager: str) -> bool:
+def was_stager_trained_on(recording: Recording, stager: str, *, weights: Path | None = None) -> bool:
     """True if the stager's weights saw this subject's stages."""
+    if stager == "brainmu":
+        return _is_in_brainmu(f"{recording.source.partition('/')[0]}/{recording.subject}", weights)
     cohort = _COHORTS.get(stager)
     if cohort is None or not recording.source.startswith(f"{cohort}/"):
         return False
     return recording.subject in load_card(stager)["training_subjects"]
 
 
-def was_forecaster_trained_on(recording: Recording) -> bool:
-    """True if the shipped forecast saw this subject's stages."""
-    cohort = recording.source.partition("/")[0]
-    return f"{cohort}/{recording.subject}" in load_shipped_forecaster(30.0).subjects
+def was_forecaster_trained_on(recording: Recording, *, weights: Path | None = None) -> bool:
+    """True if the forecast's weights, LightGBM's or Brainµ's, saw this subject's stages."""
+    person = f"{recording.source.partition('/')[0]}/{recording.subject}"
+    return person in load_shipped_forecaster(30.0).subjects or _is_in_brainmu(person, weights)
+
+
+def _is_in_brainmu(person: str, weights: Path | None) -> bool:
+    from sharpwave.evaluation.brainmu.decoding import find_refusal, load_weights
+
+    return find_refusal(weights) is None and person in load_weights(weights).card.get("trained_on", ())
