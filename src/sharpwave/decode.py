@@ -54,6 +54,8 @@ Progress = Callable[[str, int, int], None]
 MICROVOLTS = 1e6
 TRUTH_IOU = 0.2
 POOR_KAPPA = 0.4
+N_EXPLAINED = 3
+"""Forecasts explained on a night's page; `sharpwave explain` gives more."""
 GIVEN = "given with the recording"
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
@@ -101,6 +103,7 @@ def decode_recording(
     step("forecast")
     forecast, why_not = forecast_with_best(hypnogram, recording=recording, weights=options.weights)
     skill, reliability = score_forecast(forecast, expert or hypnogram, rng=rng)
+    moved, unexplained = explain_forecast(recording, picks, hypnogram, options)
     judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
 
     step("events")
@@ -164,7 +167,8 @@ def decode_recording(
         forecast_note=f"By {forecast.attrs['method']}. {describe_forecast(skill, judged_by=judged_by)}"
         + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording, weights=options.weights) else ""),
         reliability=reliability,
-        refusals=[*refusals, *why_not, *missing],
+        **moved,
+        refusals=[*refusals, *why_not, *unexplained, *missing],
         limits=list(LIMITS),
         methods=describe_methods(
             stager,
@@ -248,6 +252,23 @@ def stage(
             raise
         return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: no stager can use {error.got}."]
     return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
+
+
+def explain_forecast(
+    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram, options: DecodeOptions
+) -> tuple[dict[str, Any], list[str]]:
+    """What moves Brainµ's forecasts from the stages and all that was recorded; or why that cannot be said."""
+    from sharpwave.evaluation.brainmu.decoding import find_refusal, keep_picked
+    from sharpwave.evaluation.brainmu.explaining import explain_recording
+
+    if hypnogram.n_stages != 5 or find_refusal(options.weights) is not None:
+        return {}, []
+    seen = keep_picked(recording, picks)
+    try:
+        found = explain_recording(seen, history=hypnogram, n_forecasts=N_EXPLAINED, weights=options.weights)
+    except SharpwaveError as error:
+        return {}, [f"What moved the forecasts is not known: {error}"]
+    return found.to_fields(), []
 
 
 def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, str]:
