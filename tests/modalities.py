@@ -73,12 +73,13 @@ def make_recording(
 
 
 def spoil_after(recording: Recording, moment: float, rng: np.random.Generator) -> Recording:
-    """The recording with everything from a moment on replaced by other noise."""
+    """The recording with everything from a moment on replaced by other noise, and slow samples that last beyond it."""
     signals = {}
     for name, signal in recording.signals.items():
         times = signal.start + np.arange(len(signal)) / signal.rate if signal.times is None else signal.times
         samples = np.array(signal.samples[:])
-        later = times >= moment - 1e-9
+        lasts = 1 / signal.rate if signal.rate <= 1 and signal.times is None else 0.0
+        later = (times >= moment - 1e-9) | (times + lasts > moment + 1e-6)
         samples[later] = SPOILT * rng.standard_normal(samples[later].shape) * np.std(samples)
         signals[name] = replace(signal, samples=samples)
     hypnogram = recording.hypnogram
