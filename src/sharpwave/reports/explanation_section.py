@@ -112,7 +112,7 @@ def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
         "modalities": _tabulate_modalities(night.modalities),
         "forecasts": forecasts,
         "course": course,
-        "course_words": describe_course(names, night.doubts),
+        "course_words": describe_course(names, _empty()),
         "axis": tracks.draw_axis(line, marks={}),
         "directions": _tabulate_directions(night.directions),
         "doubts": describe_doubts(night.doubts),
