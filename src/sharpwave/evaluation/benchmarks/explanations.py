@@ -27,6 +27,8 @@ SEED = 4_100
 PRECURSOR = 1.0
 NIGHTS_PER_SEED = 2
 FEWEST_NIGHTS = 6
+N_FORECASTS = 6
+"""Explained per night."""
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -74,7 +76,7 @@ def judge_deletion(
     """How far the log-odds move when what is named is deleted, beyond deleting as much at random."""
     methods: tuple[str, ...] = ("spans",) if name else (*ATTRIBUTIONS, SHUFFLED)
     rows = []
-    for found in compare_deletion(model, pieces, rng=rng, methods=methods).to_dict("records"):
+    for found in compare_deletion(model, pieces, rng=rng, methods=methods, n_forecasts=N_FORECASTS).to_dict("records"):
         row = {"data": "simulated", "setting": f"deletion of {100 * found['share']:g} %", "n": found["n"]}
         row |= {"method": ", ".join(part for part in (name, found["method"]) if part)}
         edges = {"low": found["low"], "high": found["high"]}
