@@ -23,13 +23,14 @@ LAYERS = ("heads", "last", "all")
 """What may change: the heads; these and the last block; everything."""
 
 FINETUNING = TrainingOptions(
-    steps=200,
+    steps=120,
     batch=8,
+    piece=120,
     learning_rate=3e-4,
     warm_up=0.1,
     weight_decay=0.0,
     average=0.1,
-    checkpoint_every=100,
+    checkpoint_every=60,
     objective=Objective(drop_modality=0.2, drop_channel=0.1),
 )
 """Few updates at a low rate, from which the average is kept."""
