@@ -93,10 +93,8 @@ def cut_signal(signal: Signal, grid: Grid, frames: Frames) -> tuple[np.ndarray, 
     for first in range(0, len(grid), READ_STEPS):
         last = min(first + READ_STEPS, len(grid))
         steps = _read_steps(signal, grid.restrict(first, last), n_samples)
-        whole = np.isfinite(steps).all(axis=1)
-        whole &= steps.max(axis=1, initial=-np.inf, where=whole[:, None]) > steps.min(
-            axis=1, initial=np.inf, where=whole[:, None]
-        )
+        least, most = steps.min(axis=1), steps.max(axis=1)  # NaN where any sample is
+        whole = np.isfinite(least) & np.isfinite(most) & (most > least)
         if whole.any():
             cut = compute_frames(steps[whole] * np.float32(frames.unit), signal.rate, frames)
             values[first:last][whole, : cut.shape[1]] = cut[:, :n_frames]

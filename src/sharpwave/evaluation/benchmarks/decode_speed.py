@@ -1,5 +1,7 @@
 """`sharpwave benchmark decode-speed`: stages, spindles and slow waves of one night, beside YASA on the same machine.
 
+Brainµ's stages and forecasts stand beside YASA's stages alone, and its online steps by themselves.
+
 Each run is a fresh process that opens the same file (a NumPy array on disk: EEG, EOG, EMG) and gives the same outputs;
 YASA and sharpwave take turns. "cold" counts imports and compilation, "warm" is the same work once more in that process.
 Peak memory is the process's own maximum resident size.
@@ -19,9 +21,13 @@ from typing import Any
 import numpy as np
 
 from sharpwave.evaluation.benchmarks.night_files import CHANNELS, write_night
+from sharpwave.evaluation.brainmu.decoding import find_refusal
 
 HOURS = 8.0
 RATE = 256.0
+
+BRAINMU = ("yasa-stages", "brainmu-stages", "yasa-stages-eeg", "brainmu-stages-eeg", "brainmu-online")
+"""Runs of `decode_once` that need the shipped Brainµ, each beside YASA's."""
 
 METRICS = ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s", "peak_mb")
 RATIOS = {
@@ -48,7 +54,9 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         Configuration and rows.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    results: dict[str, list[dict[str, Any]]] = {"yasa": [], "sharpwave": []}
+    refusal = find_refusal()
+    methods = ("yasa", "sharpwave", *(BRAINMU if refusal is None else ()))
+    results: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
     agreements = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(seeds):
@@ -60,15 +68,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             agreements.append(compare(pair["yasa"], pair["sharpwave"]))
             for method, result in pair.items():
                 results[method].append(result)
-    rows = [
-        _to_row(method, metric, [run[metric] for run in runs]) for method, runs in results.items() for metric in METRICS
-    ]
-    for name, metric in RATIOS.items():
-        ratios = [
-            ours[metric] / theirs[metric] for ours, theirs in zip(results["sharpwave"], results["yasa"], strict=True)
-        ]
-        rows.append(_to_row("sharpwave / yasa", name, ratios))
-    rows += [_to_row("sharpwave / yasa", name, [each[name] for each in agreements]) for name in agreements[0]]
+    setting = f"{HOURS:g} h, {RATE:g} Hz, EEG+EOG+EMG"
+    rows = _compare_times(results["sharpwave"], results["yasa"], names=("sharpwave", "yasa"), setting=setting)
+    if refusal is None:
+        rows += _report_brainmu(results)
+    rows += [_to_row("sharpwave / yasa", name, [each[name] for each in agreements], setting) for name in agreements[0]]
     config = {
         "hours": HOURS,
         "rate_hz": RATE,
@@ -78,6 +82,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "yasa": version("yasa"),
         "ratios": RATIOS,
         "load_average_before": load,
+        "notes": [] if refusal is None else [f"Brainµ left out: {refusal}"],
         "interval": "smallest and largest of the nights",
     }
     return config, rows
@@ -101,10 +106,41 @@ def compare(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
     return agreement
 
 
-def _to_row(method: str, metric: str, values: list[float]) -> Row:
+def _report_brainmu(results: dict[str, list[dict[str, Any]]]) -> list[Row]:
+    """Stages and forecasts by Brainµ beside YASA's stages of the same channels, and how long an online step takes."""
+    rows: list[Row] = []
+    for suffix, channels in (("", "EEG+EOG+EMG"), ("-eeg", "EEG")):
+        rows += _compare_times(
+            results[f"brainmu-stages{suffix}"],
+            results[f"yasa-stages{suffix}"],
+            names=("brainmu-lite", "yasa"),
+            setting=f"{HOURS:g} h, {RATE:g} Hz, {channels}; stages and forecasts against stages alone",
+        )
+    for name, share in (("step_p50_ms", 50), ("step_p99_ms", 99)):
+        values = [float(np.percentile(run["step_ms"], share)) for run in results["brainmu-online"]]
+        rows.append(_to_row("brainmu-lite", name, values, f"online, steps of 30 s, {RATE:g} Hz, EEG+EOG+EMG"))
+    return rows
+
+
+def _compare_times(
+    ours: list[dict[str, Any]], theirs: list[dict[str, Any]], *, names: tuple[str, str], setting: str
+) -> list[Row]:
+    """Times and memory of two methods, and their ratios night by night."""
+    rows = [
+        _to_row(name, metric, [run[metric] for run in runs], setting)
+        for name, runs in zip(names, (ours, theirs), strict=True)
+        for metric in METRICS
+    ]
+    for ratio, metric in RATIOS.items():
+        values = [one[metric] / other[metric] for one, other in zip(ours, theirs, strict=True)]
+        rows.append(_to_row(" / ".join(names), ratio, values, setting))
+    return rows
+
+
+def _to_row(method: str, metric: str, values: list[float], setting: str) -> Row:
     return {
         "data": "simulated",
-        "setting": f"{HOURS:g} h, {RATE:g} Hz, EEG+EOG+EMG",
+        "setting": setting,
         "method": method,
         "metric": metric,
         "value": float(np.mean(values)),

@@ -7,7 +7,7 @@ its experts: their 30 s stage is the one that holds most.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,11 @@ import numpy as np
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.benchmarks.runner import without_nan
 from sharpwave.evaluation.benchmarks.staging_baselines import BASELINES, StagedNight
+from sharpwave.evaluation.benchmarks.staging_brainmu import (
+    run_shipped,
+    run_trained_on_eeg,
+    run_trained_on_wearables,
+)
 from sharpwave.evaluation.benchmarks.staging_cohorts import (
     Fold,
     has_eeg,
@@ -76,6 +81,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     n_human, hours = SIMULATED["human"]
     simulated = simulate_recordings("human", n=n_human, hours=hours)
     rows = run_eeg(nights["ucddb"], nights["dreams"], simulated, seeds=seeds, rng=rng)
+    rows += run_brainmu_rows(nights, simulated, data=data, rng=rng)
     for name, (cohort, _) in LEARNED.items():
         rows += run_learned(name, nights[cohort], seeds=seeds, rng=rng)
     for species in ("mouse", "rat"):
@@ -96,14 +102,37 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     return config, rows
 
 
+def run_brainmu_rows(
+    nights: Mapping[str, Sequence[Recording]],
+    simulated: Sequence[Recording],
+    *,
+    data: Path | None,
+    rng: np.random.Generator,
+) -> Rows:
+    """Brainµ: the shipped weights on people new to them, and small ones trained without those they are tested on."""
+    whole = [r for r in nights["ucddb"] if has_eeg(r) and is_whole(r)]
+    dreams = [r for r in nights["dreams"] if has_eeg(r)]
+    shipped = partial(run_shipped, rng=rng)
+    return [
+        *shipped([only_eeg(r) for r in whole], data="UCDDB", setting="whole nights"),
+        *shipped([only_eeg(r) for r in dreams], data="DREAMS", setting="30 min excerpts"),
+        *shipped([only_eeg(r) for r in simulated], data="simulated human", setting="one EEG channel"),
+        *shipped(simulated, data="simulated human", setting="EEG, EOG and EMG"),
+        *shipped(nights["walch"], data="Walch", setting="held-out subjects"),
+        *run_trained_on_eeg(whole, dreams, data=data, rng=rng),
+        *run_trained_on_wearables(nights["walch"], n_folds=N_FOLDS, rng=rng),
+    ]
+
+
 def collect_validation(rows: Rows) -> dict[str, Rows]:
     """The rows that speak for each stager, which it reports with every night it stages."""
     chosen: dict[str, Rows] = {}
     for row in rows:
-        if row["method"] in STAGERS and not any(word in row["setting"] for word in ("slow-wave", "3 stages")):
+        method = "brainmu" if row["method"] == "brainmu-lite" else row["method"]
+        if method in STAGERS and not any(word in row["setting"] for word in ("slow-wave", "3 stages")):
             spoken = {key: value for key, value in without_nan(row).items() if key != "method"}
             spoken |= {"data": f"{row['data']} ({row['setting']})", "signals": _name_signals(row)}
-            chosen.setdefault(row["method"], []).append(spoken)
+            chosen.setdefault(method, []).append(spoken)
     return chosen
 
 

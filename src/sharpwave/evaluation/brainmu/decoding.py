@@ -20,6 +20,7 @@ from sharpwave.evaluation.brainmu.forecaster import name_calibration
 from sharpwave.evaluation.stagers.weights import load_transitions
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
+from sharpwave.signals import rescale_signal
 
 SHIPPED = WEIGHTS / "lite"
 ELECTRICAL = ("eeg", "eog", "emg", "ecg", "lfp")
@@ -74,12 +75,13 @@ def stage_with_brainmu(recording: Recording, picks: Mapping[str, str], *, weight
 
     Args:
         recording: Its own stages are not looked at.
-        picks: Signal name by role; of electrical signals no others are used.
+        picks: Signal name by role; of electrical signals no others are used. An EEG whose unit is unknown is scaled to
+            the amplitude of a usual night.
         weights: Folder; the shipped ones where omitted.
     """
     loaded = load_weights(weights)
     night = run_brainmu(
-        keep_picked(recording, picks),
+        keep_picked(rescale_unknown(recording), picks),
         loaded.model,
         calibration=loaded.calibrate("signal-only"),
         transitions=np.asarray(load_transitions()["transitions"]),
@@ -114,6 +116,14 @@ def forecast_with_brainmu(
     frame["onset"], frame["stage"] = hypnogram.onsets, hypnogram.labels
     frame.attrs.update(method=loaded.name, horizon=float(horizon))
     return frame
+
+
+def rescale_unknown(recording: Recording) -> Recording:
+    """With EEG as large as a usual night's, where its unit is unknown."""
+    if recording.metadata.get("amplitude_unit") != "unknown":
+        return recording
+    scaled = {name: rescale_signal(signal)[0] for name, signal in recording.of("eeg").items()}
+    return replace(recording, signals={**recording.signals, **scaled})
 
 
 def keep_picked(recording: Recording, picks: Mapping[str, str]) -> Recording:

@@ -1,0 +1,80 @@
+"""Small Brainµs that stage from one kind of signal, trained on some subjects to be tested on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.pieces import Mixture, Nights
+from sharpwave.brainmu.presets import configure
+from sharpwave.brainmu.training import train
+from sharpwave.brainmu.training_options import TrainingOptions
+from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.evaluation.brainmu.staging_nights import (
+    collect_contrasts,
+    load_raw_ucddb,
+    simulate_people,
+    vary_recordings,
+)
+from sharpwave.recordings.recording import Recording
+
+OPTIONS = TrainingOptions(
+    steps=600,
+    batch=6,
+    piece=120,
+    learning_rate=2e-3,
+    average=0.1,
+    objective=Objective(next_step=0.0, stage=1.0, change=0.0, depth=0.0, drop_modality=0.0, drop_channel=0.5),
+)
+WINDOW = 3600.0
+"""Seconds that a token looks back: as long as the pieces, for over longer spans nothing was learned."""
+REAL = 0.3
+"""Share of the pieces of EEG that are UCDDB's."""
+WEARABLE = ("heart_rate", "activity")
+
+
+def train_on_eeg(
+    simulated: Sequence[WindowedRecording],
+    *,
+    data: str | Path | None = None,
+    leave_out: Sequence[str] = (),
+    seed: int = 0,
+    steps: int = OPTIONS.steps,
+) -> BrainMu:
+    """One that stages from EEG, from simulated people and UCDDB's EEG of wake and deep sleep.
+
+    Args:
+        simulated: Nights with EEG, as windows.
+        data: Folder of data sets.
+        leave_out: Subjects of UCDDB that it must not see; 022 alone shows it N1, N2 and REM of a real person.
+        seed: Of people, first weights and draws.
+        steps: Updates.
+    """
+    rng = np.random.default_rng(seed)
+    real = load_raw_ucddb(data, leave_out=leave_out)
+    contrasts = collect_contrasts([night for night in real if night.scorable])
+    people = [night.only(("eeg",)) for night in simulate_people(simulated, contrasts=contrasts, rng=rng)]
+    recorded = list(vary_recordings(real, rng=rng, copies=3))
+    source = Mixture([(Nights(people), 1 - REAL), (Nights(recorded), REAL)]) if recorded else Nights(people)
+    return _train(source, ("eeg",), seed=seed, steps=steps)
+
+
+def train_on_wearables(recordings: Sequence[Recording], *, seed: int = 0, steps: int = OPTIONS.steps) -> BrainMu:
+    """One that stages from heart rate and activity, from recordings with stages."""
+    nights = [window_recording(recording, modalities=WEARABLE) for recording in recordings]
+    return _train(Nights(nights), WEARABLE, seed=seed, steps=steps)
+
+
+def _train(source: Nights | Mixture, modalities: tuple[str, ...], *, seed: int, steps: int) -> BrainMu:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shape = configure("lite", modalities=modalities, width=64, n_layers=2, window=WINDOW, dropout=0.2)
+        model = BrainMu(shape)
+    train(model, source, options=replace(OPTIONS, seed=seed, steps=steps), show=False)
+    return model.eval()
