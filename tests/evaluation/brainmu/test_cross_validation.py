@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpwave.brainmu.training_options import TrainingOptions
+from sharpwave.brainmu.model import BrainMu
 from sharpwave.evaluation.baselines.contract import compose_forecast
 from sharpwave.evaluation.brainmu.cross_validation import (
     OutOfFold,
@@ -71,12 +71,17 @@ def test_each_fold_is_forecast_by_a_model_of_its_own(make_nights: Callable[..., 
     nights = [replace(night, cohort="walch") for night in make_nights(3, n_epochs=40)]
     forecasting = Forecasting({"walch": [window_night(night) for night in nights]}, ())
     folds = split_cohorts({"walch": nights}, n_folds=3, rng=np.random.default_rng(0))
-    raw, members = forecast_folds(
-        forecasting,
-        folds,
-        make=lambda seed: make_lite(seed=seed, modalities=("stages", "features"), width=16, n_layers=1, n_heads=2),
-        options=TrainingOptions(steps=2, batch=2, piece=20),
-    )
+    trained: list[tuple[list[str], int]] = []
+
+    def train_model(left: Forecasting, seed: int) -> BrainMu:
+        trained.append((left.subjects, seed))
+        return make_lite(seed=seed, modalities=("stages", "features"), width=16, n_layers=1, n_heads=2).eval()
+
+    raw, members = forecast_folds(forecasting, folds, train_model=train_model, seed=5)
+    for (subjects, seed), tested, index in zip(trained, members, range(3), strict=True):
+        assert set(subjects) | tested == set(forecasting.subjects)
+        assert not set(subjects) & tested
+        assert seed == 5 + index
     assert [len(part) for part in members] == [1, 1, 1]
     for said in raw.values():
         assert said.keys() == {name_subject(night) for night in nights}

@@ -27,7 +27,7 @@ from sharpwave.evaluation.brainmu.cross_validation import (
     split_cohorts,
 )
 from sharpwave.evaluation.brainmu.mixture import load_forecasting
-from sharpwave.evaluation.brainmu.recipe import choose_options, make_lite
+from sharpwave.evaluation.brainmu.recipe import train_on_cohorts
 from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.protocols import compute_base_rate
 
@@ -47,9 +47,7 @@ def score_cross_validated(
     """
     cohorts = {name: nights for name, nights in cohorts.items() if len({night.subject for night in nights}) > 1}
     folds = split_cohorts(cohorts, n_folds=N_FOLDS, rng=np.random.default_rng(seed))
-    raw, members = forecast_folds(
-        load_forecasting(data), folds, make=lambda s: make_lite(seed=s), options=choose_options(seed=seed)
-    )
+    raw, members = forecast_folds(load_forecasting(data), folds, train_model=train_on_cohorts, seed=seed)
     everyone = [night for nights in cohorts.values() for night in nights]
     forecasts = calibrate_folds(raw, members, everyone)
     return [row for name, nights in cohorts.items() for row in _score_cohort(name, nights, folds, forecasts)]

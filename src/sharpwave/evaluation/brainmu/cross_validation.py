@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.training import train
-from sharpwave.brainmu.training_options import TrainingOptions
 from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.evaluation.brainmu.forecaster import Calibration, forecast_night, name_calibration
 from sharpwave.evaluation.brainmu.mixture import Forecasting
@@ -45,16 +42,16 @@ def forecast_folds(
     forecasting: Forecasting,
     folds: Iterable[Fold],
     *,
-    make: Callable[[int], BrainMu],
-    options: TrainingOptions,
+    train_model: Callable[[Forecasting, int], BrainMu],
+    seed: int = 0,
 ) -> tuple[OutOfFold, list[set[str]]]:
     """Forecasts of every tested night by a model that was trained without its fold.
 
     Args:
         forecasting: All subjects, for training.
         folds: Training and tested nights.
-        make: A fresh model from a seed.
-        options: Of each training.
+        train_model: A model trained on these cohorts, from a seed.
+        seed: Of the first fold; each has its own.
 
     Returns:
         Raw forecasts, and who was in each fold.
@@ -63,9 +60,7 @@ def forecast_folds(
     members = []
     for index, (_, testing) in enumerate(folds):
         tested = {name_subject(night) for night in testing}
-        seed = options.seed + index
-        model = make(seed)
-        train(model, forecasting.without(tested).make_source(), options=replace(options, seed=seed), show=False)
+        model = train_model(forecasting.without(tested), seed + index)
         for (protocol, horizon), found in forecasts.items():
             for night in testing:
                 if protocol == "observed":

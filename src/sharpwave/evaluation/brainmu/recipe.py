@@ -8,6 +8,7 @@ writes the weights again from the data sets that their licences allow.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu, save_brainmu
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.pieces import Source
 from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.training import train
 from sharpwave.brainmu.training_options import TrainingOptions
@@ -30,15 +32,15 @@ from sharpwave.evaluation.brainmu.mixture import (
 )
 from sharpwave.evaluation.brainmu.simulated import simulate_mixture
 
-OPTIONS = TrainingOptions(
-    steps=450,
-    batch=8,
-    piece=120,
-    learning_rate=2e-3,
-    weight_decay=0.1,
-    average=0.1,
-    objective=Objective(next_step=0.3, stage=1.0, change=1.0, drop_modality=0.3, drop_channel=0.2),
+OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)
+FIRST = TrainingOptions(
+    steps=400, batch=4, piece=1200, learning_rate=3e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
 )
+"""Whole nights of the cohorts, without attention: what the history of stages says takes many nights to learn."""
+SECOND = TrainingOptions(
+    steps=250, batch=8, piece=120, learning_rate=1e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
+)
+"""Two hours at a time of everything, with attention that starts from nothing."""
 LICENCES = {
     "dod": "MIT",
     "walch": "ODC-By 1.0",
@@ -57,7 +59,7 @@ def train_lite(
     folder: str | Path = WEIGHTS / "lite",
     *,
     data: str | Path | None = None,
-    steps: int | None = None,
+    scale: float = 1.0,
     seed: int = 0,
     simulated: Iterable[WindowedRecording] | None = None,
     show: bool = True,
@@ -67,7 +69,7 @@ def train_lite(
     Args:
         folder: Where to write.
         data: Folder of data sets; `data_root()` where omitted.
-        steps: Updates; those of the recipe where omitted.
+        scale: Updates as a share of the recipe's.
         seed: Of the simulation, the first weights and the draws.
         simulated: Simulated nights, if they were made before.
         show: Whether to show a bar.
@@ -78,17 +80,51 @@ def train_lite(
     forecasting = load_forecasting(data)
     eeg, unlabelled = list(load_eeg_stretches(data)), list(load_unlabelled(data))
     nights = list(simulate_mixture(rng=np.random.default_rng([seed, 1])) if simulated is None else simulated)
-    options = choose_options(steps=steps, seed=seed)
-    model = make_lite(seed=seed)
     source = make_mixture(forecasting, eeg=eeg, unlabelled=unlabelled, simulated=nights)
-    losses = train(model, source, options=options, show=show)
-    card = describe_training(forecasting, [*eeg, *unlabelled, *nights], options)
-    return save_brainmu(model, folder, card={**card, "loss": round(float(np.mean(losses[-50:])), 4)})
+    model, losses = train_in_two(forecasting.make_source(), source, scale=scale, seed=seed, show=show)
+    card = describe_training(forecasting, [*eeg, *unlabelled, *nights])
+    card |= {"seed": seed, "scale": scale, "loss": round(float(np.mean(losses[-50:])), 4)}
+    return save_brainmu(model, folder, card=card)
 
 
-def choose_options(*, steps: int | None = None, seed: int = 0) -> TrainingOptions:
-    """The recipe's options with another length or seed."""
-    return TrainingOptions(**{**vars(OPTIONS), "steps": steps or OPTIONS.steps, "seed": seed})
+def train_in_two(
+    histories: Source, everything: Source, *, scale: float = 1.0, seed: int = 0, show: bool = False, **shape: Any
+) -> tuple[BrainMu, list[float]]:
+    """A model trained on stage histories and features without attention, then on everything with it.
+
+    Args:
+        histories: Whole nights of the cohorts.
+        everything: What the second part learns from.
+        scale: Updates as a share of the recipe's.
+        seed: Of the first weights and the draws.
+        show: Whether to show bars.
+        shape: Changes to `lite`.
+
+    Returns:
+        The model, and the losses of the second part.
+    """
+    first, second = (
+        replace(options, steps=max(1, round(scale * options.steps)), seed=seed) for options in (FIRST, SECOND)
+    )
+    shallow = make_lite(seed=seed, **{**shape, "n_layers": 0})
+    train(shallow, histories, options=first, show=show)
+    model = add_blocks(shallow, make_lite(seed=seed, **shape))
+    return model, train(model, everything, options=second, show=show)
+
+
+def train_on_cohorts(forecasting: Forecasting, seed: int) -> BrainMu:
+    """The recipe on the cohorts' nights alone, for those who were left out of them."""
+    source = forecasting.make_source()
+    return train_in_two(source, source, seed=seed, modalities=("stages", "features"))[0]
+
+
+def add_blocks(shallow: BrainMu, deep: BrainMu) -> BrainMu:
+    """The deep model with the shallow one's weights; its blocks add nothing until they are trained."""
+    deep.load_state_dict({**deep.state_dict(), **shallow.state_dict()})
+    for block in deep.blocks:
+        for layer in (block.attention.out, block.down):
+            torch.nn.init.zeros_(layer.weight)
+    return deep
 
 
 def make_lite(*, seed: int, **changes: Any) -> BrainMu:
@@ -98,9 +134,7 @@ def make_lite(*, seed: int, **changes: Any) -> BrainMu:
         return BrainMu(configure("lite", **changes))
 
 
-def describe_training(
-    forecasting: Forecasting, others: Iterable[WindowedRecording], options: TrainingOptions
-) -> dict[str, Any]:
+def describe_training(forecasting: Forecasting, others: Iterable[WindowedRecording]) -> dict[str, Any]:
     """The card's part on what was trained on, and how."""
     subjects = {*forecasting.subjects, *(f"{night.cohort}/{night.subject}" for night in others)}
     cohorts = sorted({subject.partition("/")[0] for subject in subjects})
@@ -108,7 +142,7 @@ def describe_training(
         "what": "stages, changes of stage 30, 60 and 300 s ahead, and depth of sleep, from any subset of signals",
         "trained_on": sorted(subjects),
         "licences": {cohort: LICENCES[cohort] for cohort in cohorts},
-        "training": options.to_dict(),
+        "training": [FIRST.to_dict(), SECOND.to_dict()],
         "reproduce": REPRODUCE,
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 from sharpwave.brainmu.windows import WindowedRecording, window_recording
 
 HUMAN = ("eeg", "eog", "emg", "spikes", "bold", "heart_rate", "activity", "temperature")
+POLYSOMNOGRAM = ("eeg", "eog", "emg")
 RODENT = ("eeg", "emg", "lfp", "spikes")
 N_UNITS = 12
 
@@ -42,6 +43,7 @@ def simulate_mixture(*, rng: np.random.Generator, scale: float = 1.0) -> Iterato
     """
     plan = (
         ("human", 10, 6.0, HUMAN),
+        ("human", 24, 7.0, POLYSOMNOGRAM),
         ("human", 2, 4.0, (*HUMAN, "lfp")),
         ("mouse", 4, 4.0, RODENT),
         ("rat", 2, 4.0, RODENT),
