@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.shipped import load_shipped_forecaster

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import torch
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.objective import Objective
-from sharpwave.brainmu.pieces import Mixture, Nights
+from sharpwave.brainmu.pieces import Alternation, Nights, Source
 from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.training import train
 from sharpwave.brainmu.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.brainmu.windows import N_STAGES, WindowedRecording, window_recording
 from sharpwave.evaluation.brainmu.staging_nights import (
     collect_contrasts,
     load_raw_ucddb,
@@ -39,29 +39,42 @@ REAL = 0.3
 WEARABLE = ("heart_rate", "activity")
 
 
+def make_staging_source(
+    simulated: Iterable[WindowedRecording],
+    *,
+    rng: np.random.Generator,
+    data: str | Path | None = None,
+    leave_out: Collection[str] = (),
+    modalities: Collection[str] | None = None,
+) -> Alternation:
+    """Pieces of simulated people and of UCDDB's EEG, each update from one of the two; stages are never shown.
+
+    Args:
+        simulated: Human nights with EEG, as windows; others are left out.
+        rng: Draws the people and their recordings.
+        data: Folder of data sets.
+        leave_out: Subjects of UCDDB that are kept for testing; 022 alone shows N1, N2 and REM of a real person.
+        modalities: Of the simulated nights; all that they have where omitted.
+    """
+    real = load_raw_ucddb(data, leave_out=leave_out)
+    contrasts = collect_contrasts([night for night in real if night.scorable])
+    nights = [night for night in simulated if "eeg" in night.windows and night.n_stages == N_STAGES]
+    people = simulate_people(nights, contrasts=contrasts, rng=rng)
+    chosen = [night if modalities is None else night.only(modalities) for night in people]
+    return Alternation([(Nights(chosen), 1 - REAL), (Nights(vary_recordings(real, rng=rng, copies=3)), REAL)])
+
+
 def train_on_eeg(
-    simulated: Sequence[WindowedRecording],
+    simulated: Iterable[WindowedRecording],
     *,
     data: str | Path | None = None,
-    leave_out: Sequence[str] = (),
+    leave_out: Collection[str] = (),
     seed: int = 0,
     steps: int = OPTIONS.steps,
 ) -> BrainMu:
-    """One that stages from EEG, from simulated people and UCDDB's EEG of wake and deep sleep.
-
-    Args:
-        simulated: Nights with EEG, as windows.
-        data: Folder of data sets.
-        leave_out: Subjects of UCDDB that it must not see; 022 alone shows it N1, N2 and REM of a real person.
-        seed: Of people, first weights and draws.
-        steps: Updates.
-    """
+    """One that stages from EEG; see `make_staging_source` for what it learns from."""
     rng = np.random.default_rng(seed)
-    real = load_raw_ucddb(data, leave_out=leave_out)
-    contrasts = collect_contrasts([night for night in real if night.scorable])
-    people = [night.only(("eeg",)) for night in simulate_people(simulated, contrasts=contrasts, rng=rng)]
-    recorded = list(vary_recordings(real, rng=rng, copies=3))
-    source = Mixture([(Nights(people), 1 - REAL), (Nights(recorded), REAL)]) if recorded else Nights(people)
+    source = make_staging_source(simulated, rng=rng, data=data, leave_out=leave_out, modalities=("eeg",))
     return _train(source, ("eeg",), seed=seed, steps=steps)
 
 
@@ -71,7 +84,7 @@ def train_on_wearables(recordings: Sequence[Recording], *, seed: int = 0, steps:
     return _train(Nights(nights), WEARABLE, seed=seed, steps=steps)
 
 
-def _train(source: Nights | Mixture, modalities: tuple[str, ...], *, seed: int, steps: int) -> BrainMu:
+def _train(source: Source, modalities: tuple[str, ...], *, seed: int, steps: int) -> BrainMu:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         shape = configure("lite", modalities=modalities, width=64, n_layers=2, window=WINDOW, dropout=0.2)
