@@ -122,8 +122,12 @@ def test_two_copies_learn_as_one_with_the_double_batch(
 def test_two_shards_stop_resume_and_learn_as_one(
     tmp_path: Path, alone: tuple[list[float], dict[str, torch.Tensor]]
 ) -> None:
-    assert run_in_two_processes(tmp_path, "fsdp", stop="stop") == pytest.approx(alone[0], abs=1e-4)
+    losses = run_in_two_processes(tmp_path, "fsdp", stop="stop")
+    assert losses == pytest.approx(alone[0], abs=1e-4)
     check_weights(tmp_path, alone[1])
+    one = make_model(seed=2)
+    assert train(one, make_source(), options=OPTIONS, folder=tmp_path / "run") == losses
+    check_weights(tmp_path, one.state_dict())
 
 
 def test_an_unknown_strategy_is_refused() -> None:
