@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from sharpwave.brainmu.batches import collate
+from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.evaluation.benchmarks import ablations, labels, subsets, transfer
+from sharpwave.evaluation.brainmu.forecaster import ShippedBrainMu
+from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.multimodal.learning import Budget, make_model
 from sharpwave.evaluation.multimodal.splits import Split, split_subjects
 
@@ -39,6 +43,36 @@ def test_degradation_has_both_methods_on_every_subset(split: Split, tiny: Budget
         assert values["features", method] > values["stages", method] + 0.1
     gains = {row["setting"] for row in rows if row["metric"] == "auprc_change_gain_over_specialist"}
     assert len(gains) == 3
+
+
+class Shipped:
+    """Weights that saw one subject and expect what the epochs' features and stages let them."""
+
+    def fit(self, nights: list[Night], *, horizon: float, rng: np.random.Generator) -> Shipped:
+        return self
+
+    def has_seen(self, night: Night) -> bool:
+        return night.subject == "s0"
+
+    def predict(self, night: Night) -> Forecast:
+        change = np.full(len(night), 0.2 if night.names else 0.1)
+        now = carry_stages(night.stages)
+        return compose_forecast(now, change, np.full((len(night), 5), 0.2))
+
+
+def test_shipped_weights_are_scored_by_who_they_saw(make_nights: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subsets, "ShippedBrainMu", Shipped)
+    rows = subsets.score_shipped("made-up", make_nights(3, n_epochs=60))
+    assert {(row["setting"].rsplit(", ", 1)[1], row["n"]) for row in rows} == {("held out", 2), ("in-sample", 1)}
+    shown = {row["setting"].split(",")[0] for row in rows}
+    assert shown == {"stages + features", "stages", "features"}
+
+
+def test_without_shipped_weights_there_are_no_rows(
+    make_nights: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subsets, "ShippedBrainMu", lambda: ShippedBrainMu(tmp_path))
+    assert subsets.score_shipped("made-up", make_nights(2, n_epochs=10)) == []
 
 
 def test_more_labels_are_not_worse_and_the_match_is_a_share(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sharpwave.brainmu.windows import Windows
-from sharpwave.evaluation.multimodal.coarse import N_BUNDLES, N_FRAMES, average_frames, bundle_units
+from sharpwave.evaluation.multimodal.coarse import N_BUNDLES, N_FRAMES, average_frames, bundle_units, relate_rates
 from sharpwave.evaluation.multimodal.nights import SIMULATED, PairedNight, simulate_paired_nights, summarise_windows
 from sharpwave.evaluation.multimodal.splits import hide_labels, pair_night, split_subjects
 
@@ -50,6 +50,16 @@ def test_bundles_keep_every_spike(rng: np.random.Generator) -> None:
     bundled = bundle_units(windows)
     assert bundled.values.shape == (4, N_BUNDLES, N_FRAMES, 1)
     np.testing.assert_allclose((bundled.values**2).sum(axis=(1, 2)), counts.sum(axis=(1, 2)), rtol=1e-5)
+
+
+def test_rates_are_told_against_the_level_so_far(rng: np.random.Generator) -> None:
+    """Two cells of different rate look alike, and nothing later moves what was."""
+    counts = np.stack([rng.poisson(rate, size=(300, 10, 1)) for rate in (4.0, 40.0)], axis=1)
+    windows = Windows(np.sqrt(counts).astype(np.float32), np.ones((300, 2), bool), ("slow", "fast"))
+    related = relate_rates(windows).values
+    np.testing.assert_allclose(related[100:].mean(axis=(0, 2, 3)), 0, atol=0.1)
+    np.testing.assert_allclose(related[100:].std(axis=(0, 2, 3)), 1, atol=0.15)
+    np.testing.assert_array_equal(relate_rates(windows.restrict(0, 50)).values, related[:50])
 
 
 def test_a_bundle_with_a_lost_unit_is_absent(rng: np.random.Generator) -> None:

@@ -15,8 +15,8 @@ from sharpwave.evaluation.multimodal.scores import Score, tabulate
 from sharpwave.evaluation.multimodal.splits import Split, hide_labels, load_splits
 
 SHARES = (0.01, 0.05, 0.2, 1.0)
-PRETRAINING = Budget(steps=150)
-FINETUNING = Budget(steps=80, learning_rate=3e-3)
+PRETRAINING = Budget(steps=120)
+FINETUNING = Budget(steps=60)
 WITHOUT_LABELS = Objective(next_step=1.0, stage=0.0, change=0.0, depth=0.0, drop_modality=0.3, drop_channel=0.0)
 WITH_LABELS = Objective(next_step=0.0, stage=1.0, change=1.0, depth=0.0, drop_modality=0.0, drop_channel=0.0)
 

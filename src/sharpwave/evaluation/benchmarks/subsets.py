@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ import numpy as np
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.objective import Objective
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.brainmu.forecaster import ShippedBrainMu
+from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.multimodal.judging import judge_forecasts
 from sharpwave.evaluation.multimodal.learning import Budget, fit, make_model
-from sharpwave.evaluation.multimodal.scores import ChangeScore, tabulate
-from sharpwave.evaluation.multimodal.splits import Split, load_splits
+from sharpwave.evaluation.multimodal.scores import HORIZON, ChangeScore, tabulate
+from sharpwave.evaluation.multimodal.splits import REAL, Split, load_splits
+from sharpwave.evaluation.protocols import hide_stages
+from sharpwave.evaluation.shipped import load_shipped_forecaster
 
-BUDGET = Budget(steps=100)
+BUDGET = Budget(steps=80)
 TOGETHER = {"behaviour": ("heart_rate", "activity")}
 """Modalities of simulated nights that come and go together."""
 
@@ -27,7 +33,7 @@ SPECIALIST = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.0, d
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Degradation over all subsets of modalities, on simulated nights and on every real cohort with several.
 
-    Models are trained here, on two thirds of the subjects; nothing depends on the shipped weights.
+    Models are trained here, on two thirds of the subjects; the shipped weights are tested as they are.
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
@@ -37,6 +43,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     rows: list[dict[str, Any]] = []
     for split in load_splits(data, rng=np.random.default_rng(0)):
         rows += degrade(split, BUDGET, seeds=min(seeds, 2))
+        if split.data in REAL:
+            rows += score_shipped(split.data, [paired.night for paired in (*split.training, *split.testing)])
     config = {
         "task": "whether, and to which, the stage changes within 30 s; the present stage is known where it is shown",
         "methods": {"brainmu-lite": "one model, modalities dropped at random", "specialist": "one model per subset"},
@@ -61,6 +69,35 @@ def degrade(split: Split, budget: Budget, *, seeds: int) -> list[dict[str, Any]]
                 runs[method].append(score)
         rows += tabulate(split.data, name, runs, against=("specialist",))
     return rows
+
+
+def score_shipped(data: str, nights: Sequence[Night]) -> list[dict[str, Any]]:
+    """Rows of the shipped weights on a real cohort with stages and features, or one of them; none where none ship."""
+    shipped = ShippedBrainMu().fit([], horizon=HORIZON, rng=np.random.default_rng(0))
+    try:
+        seen = [shipped.has_seen(night) for night in nights]
+    except SharpwaveError:
+        return []
+    rate = load_shipped_forecaster(HORIZON).persistence
+    rows = []
+    for how, known in (("held out", False), ("in-sample", True)):
+        group = [night for night, each in zip(nights, seen, strict=True) if each == known]
+        for name, view in VIEWS.items() if group else ():
+            said = [shipped.predict(view(night)) for night in group]
+            score = ChangeScore.of(group, said, base_rate=rate, observed=name != "features")
+            rows += tabulate(data, f"{name}, shipped, {how}", {"brainmu-lite shipped": [score]})
+    return rows
+
+
+def _hide_features(night: Night) -> Night:
+    return replace(night, features=night.features[:, :0], names=())
+
+
+VIEWS: dict[str, Callable[[Night], Night]] = {
+    "stages + features": lambda night: night,
+    "stages": _hide_features,
+    "features": hide_stages,
+}
 
 
 def name_subsets(modalities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

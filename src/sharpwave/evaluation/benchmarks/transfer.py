@@ -18,12 +18,12 @@ from sharpwave.evaluation.multimodal.scores import Score, tabulate
 from sharpwave.evaluation.multimodal.splits import Split, hide_labels, load_splits
 
 RODENTS = ("mouse", "rat")
-N_EACH = 4
-RODENT_HOURS = 4.0
+N_EACH = 3
+RODENT_HOURS = 3.0
 RODENT_SIGNALS = ("eeg", "spikes", "heart_rate", "activity")
 SHARES = (0.05, 1.0)
-TRAINING = Budget(steps=150)
-FINETUNING = Budget(steps=80, learning_rate=3e-3)
+TRAINING = Budget(steps=120)
+FINETUNING = Budget(steps=60)
 EVERYTHING = Objective(next_step=0.3, stage=1.0, change=1.0, depth=0.0, drop_modality=0.3, drop_channel=0.0)
 LABELS = Objective(next_step=0.0, stage=1.0, change=1.0, depth=0.0, drop_modality=0.0, drop_channel=0.0)
 

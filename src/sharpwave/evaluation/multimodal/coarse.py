@@ -7,18 +7,21 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from sharpwave.brainmu.encoders.levels import relate_to_level
 from sharpwave.brainmu.windows import WindowedRecording, Windows
 
 N_FRAMES = 10
 N_BUNDLES = 2
+ROOT_DEVIATION = 0.5
+"""Of the square root of a Poisson count, whatever its mean (Anscombe 1948)."""
 
 
 def coarsen(windowed: WindowedRecording) -> WindowedRecording:
-    """One channel of EEG, ten frames per step of what has frames, and units summed in two bundles."""
+    """One channel of EEG, ten frames per step of what has frames, units in two bundles against their level so far."""
     windows = dict(windowed.windows)
     for name, part in windowed.windows.items():
         if name == "spikes":
-            windows[name] = bundle_units(part)
+            windows[name] = relate_rates(bundle_units(part))
         elif part.values.ndim == 4:
             windows[name] = Windows(average_frames(part.values[:, :1]), part.present[:, :1], part.channels[:1])
     return replace(windowed, windows=windows)
@@ -33,6 +36,12 @@ def bundle_units(windows: Windows) -> Windows:
     present = np.stack([windows.present[:, part].all(axis=1) for part in parts], axis=1)
     values = np.sqrt(np.stack(bins, axis=2)).astype(np.float32)
     return Windows(values, present, tuple(f"bundle {index + 1}" for index in range(N_BUNDLES)))
+
+
+def relate_rates(windows: Windows) -> Windows:
+    """Root counts against each channel's mean so far, in standard deviations of Poisson counts: cells differ."""
+    related, _ = relate_to_level(windows)
+    return replace(windows, values=related.values[..., windows.values.shape[3] :] / ROOT_DEVIATION)
 
 
 def average_frames(

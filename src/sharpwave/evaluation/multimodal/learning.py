@@ -17,7 +17,7 @@ from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
 
-SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.0, "direct": True}
+SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.1, "direct": True}
 """A `lite` for which a minute is enough. Its attention spans 2.5 min a layer; what came before is in the stage history
 and in levels so far."""
 
@@ -34,10 +34,10 @@ class Budget:
         shape: Changes to the preset `lite`.
     """
 
-    steps: int = 600
+    steps: int = 800
     batch: int = 12
     piece: int = 20
-    learning_rate: float = 6e-3
+    learning_rate: float = 5e-3
     shape: dict[str, Any] = field(default_factory=lambda: dict(SHAPE))
 
 

@@ -18,8 +18,8 @@ from sharpwave.evaluation.multimodal.nights import PairedNight, simulate_paired_
 REAL = ("walch", "ucddb", "pd-lfp")
 """Cohorts with stages and signals; DOD's public part has stages alone."""
 
-N_SIMULATED = 15
-SIMULATED_HOURS = 4.0
+N_SIMULATED = 12
+SIMULATED_HOURS = 3.0
 
 
 @dataclass(frozen=True, eq=False)
