@@ -99,7 +99,7 @@ def test_written_and_read_gives_the_same(novelty, tmp_path):
     save_novelty(novelty, tmp_path)
     again, piece = load_novelty(tmp_path), _record(200)
     np.testing.assert_allclose(again.score(piece)["novelty"], novelty.score(piece)["novelty"], atol=1e-3)
-    assert (again.threshold, again.quantile, again.n_nights) == (novelty.threshold, 0.97, 12)
+    assert (again.threshold, again.quantile, again.n_subjects) == (novelty.threshold, 0.97, 12)
 
 
 def test_refusals_say_what_to_do(tmp_path, rng: np.random.Generator):

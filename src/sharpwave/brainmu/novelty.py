@@ -59,13 +59,13 @@ class Novelty:
         references: By modality.
         threshold: A step whose score is above is unlike anything seen.
         quantile: Share of the steps of held-out training nights that are not above.
-        n_nights: Nights that it was fitted on.
+        n_subjects: Subjects that it was fitted on.
     """
 
     references: Mapping[str, Reference]
     threshold: float
     quantile: float
-    n_nights: int
+    n_subjects: int
 
     def score(self, piece: WindowedRecording) -> pd.DataFrame:
         """How unlike each step is.
@@ -114,7 +114,7 @@ def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator
     Args:
         pieces: Nights that the model was trained on; nights of one subject count as one.
         rng: Random generator.
-        quantile: Share of held-out steps that shall not be flagged, each night with the same weight.
+        quantile: Share of held-out steps that shall not be flagged, each subject with the same weight.
 
     Raises:
         SharpwaveError: If there are fewer than three subjects, or the quantile is not between 0 and 1.
@@ -142,9 +142,14 @@ def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator
             references[name] = replace(whole, usual=usual)
             for index, values in distances.items():
                 highest[index].append((values - usual[0]) / usual[1])
-    scores = [np.concatenate(parts, axis=1) for parts in highest if parts]
-    steps = [np.nanmax(score[np.isfinite(score).any(axis=1)], axis=1) for score in scores]
-    return Novelty(references, _weigh_quantile([step for step in steps if len(step)], quantile), quantile, len(pieces))
+    steps: dict[tuple[str, str], list[np.ndarray]] = {}
+    for piece, parts in zip(pieces, highest, strict=True):
+        if parts:
+            score = np.concatenate(parts, axis=1)
+            recorded = np.isfinite(score).any(axis=1)
+            steps.setdefault((piece.cohort, piece.subject), []).append(np.nanmax(score[recorded], axis=1))
+    by_subject = [found for found in map(np.concatenate, steps.values()) if len(found)]
+    return Novelty(references, _weigh_quantile(by_subject, quantile), quantile, len(subjects))
 
 
 def _score_left_out(
@@ -213,7 +218,7 @@ def save_novelty(novelty: Novelty, folder: str | Path) -> Path:
         for name, reference in novelty.references.items()
         for part in ("centres", "whitening", "usual")
     }
-    about = {"threshold": novelty.threshold, "quantile": novelty.quantile, "n_nights": novelty.n_nights}
+    about = {"threshold": novelty.threshold, "quantile": novelty.quantile, "n_subjects": novelty.n_subjects}
     path = Path(folder) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, path, metadata={"novelty": json.dumps(about)})
@@ -242,7 +247,7 @@ def load_novelty(folder: str | Path) -> Novelty:
             )
             for name in names
         }
-        return Novelty(references, float(about["threshold"]), float(about["quantile"]), int(about["n_nights"]))
+        return Novelty(references, float(about["threshold"]), float(about["quantile"]), int(about["n_subjects"]))
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise SharpwaveError(
             f"what was seen in training, in {FILE}",
