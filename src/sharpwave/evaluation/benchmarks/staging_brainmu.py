@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.staging import run_brainmu, smooth_stages
+from sharpwave.brainmu.staging import run_brainmu
 from sharpwave.brainmu.windows import window_recording
 from sharpwave.evaluation.benchmarks.staging_cohorts import only_eeg, simulate_recordings, split_folds
 from sharpwave.evaluation.benchmarks.staging_methods import Rows, compare, run_stager
@@ -22,8 +21,6 @@ from sharpwave.recordings.recording import Recording
 N_SIMULATED, HOURS, SEED = 24, 6.0, 10_000
 """Simulated nights to train on; the seed is none of those that the benchmark tests on."""
 WEARABLE_STEPS = 300
-SMOOTHING = {"eeg": 0.4, "wearable": 0.15}
-"""Weight of each step against the transitions; published wearable features are themselves smoothed over minutes."""
 
 
 def run_shipped(recordings: Sequence[Recording], *, data: str, setting: str, rng: np.random.Generator) -> Rows:
@@ -52,7 +49,7 @@ def run_trained_on_eeg(
         ("UCDDB", whole, "whole nights; trained on other subjects and simulated nights"),
         ("DREAMS", dreams, "30 min excerpts; trained on UCDDB and simulated nights"),
     ):
-        scored = [_score(model, only_eeg(rescale_unknown(each)), ("eeg",), SMOOTHING["eeg"]) for each in recordings]
+        scored = [_score(model, only_eeg(rescale_unknown(each)), ("eeg",)) for each in recordings]
         rows += summarise(scored, n_stages=5, data=name, setting=setting, method="brainmu-eeg", rng=rng)
     return rows
 
@@ -66,7 +63,7 @@ def run_trained_on_wearables(recordings: Sequence[Recording], *, n_folds: int, r
     for chosen in split_folds(len(names), n_folds=n_folds, rng=np.random.default_rng(0)):
         out = {names[index] for index in chosen}
         model = train_on_wearables([r for r in recordings if r.subject not in out], steps=WEARABLE_STEPS)
-        scored += [_score(model, r, WEARABLE, SMOOTHING["wearable"]) for r in recordings if r.subject in out]
+        scored += [_score(model, r, WEARABLE) for r in recordings if r.subject in out]
     rows: Rows = []
     for n_stages, suffix in ((5, ""), (3, ", 3 stages")):
         setting = f"cross-validated by subject{suffix}"
@@ -74,9 +71,6 @@ def run_trained_on_wearables(recordings: Sequence[Recording], *, n_folds: int, r
     return rows
 
 
-def _score(model: BrainMu, recording: Recording, modalities: tuple[str, ...], weight: float) -> Scored:
-    night = run_brainmu(recording, model, modalities=modalities)
-    smoothed = smooth_stages(night.stages, np.asarray(load_transitions()["transitions"]), weight=weight)
-    smoothed = np.where(np.isfinite(night.stages), smoothed, np.nan)
-    stages = np.where(night.hypnogram.scored, np.nan_to_num(smoothed).argmax(axis=1), -1).astype(np.int8)
-    return compare(recording, replace(night.hypnogram, stages=stages, probabilities=smoothed))
+def _score(model: BrainMu, recording: Recording, modalities: tuple[str, ...]) -> Scored:
+    transitions = np.asarray(load_transitions()["transitions"])
+    return compare(recording, run_brainmu(recording, model, modalities=modalities, transitions=transitions).hypnogram)
