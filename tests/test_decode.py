@@ -6,10 +6,12 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from tests.evaluation.brainmu_weights import write_small_weights
 from tests.nights import simulate_short_night
 
 from sharpwave.decode import calibrate, decode_recording
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.brainmu import decoding
 from sharpwave.inputs import DecodeOptions, find_lights, open_source, read_cues
 from sharpwave.recordings import MODALITIES, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
@@ -146,3 +148,28 @@ def test_a_night_that_the_weights_have_seen_proves_nothing(data_root):
     night = decode_recording(open_source("pd-lfp/" + list_subjects("pd-lfp")[0]))
     assert "trained on this very person" in night.reasons[0]
     assert "proves nothing" in night.forecast_note
+
+
+def test_own_weights_stage_and_forecast_and_the_page_says_so(tmp_path):
+    weights = write_small_weights(tmp_path / "mine")
+    recording, _ = simulate_short_night()
+    night = decode_recording(recording, options=DecodeOptions(stager="brainmu", weights=weights))
+    assert night.stager == "brainmu"
+    assert night.hypnogram.scorer == "Brainµ of mine"
+    assert night.forecast_note.startswith("By Brainµ of mine on stage history and signals.")
+    assert any("has not been validated" in reason for reason in night.reasons)
+
+
+def test_without_shipped_weights_the_page_says_who_forecast(monkeypatch, tmp_path):
+    monkeypatch.setattr(decoding, "SHIPPED", tmp_path)
+    hypnogram = simulate_short_night()[0].hypnogram
+    night = decode_recording(Recording(hypnogram=hypnogram))
+    assert night.forecast_note.startswith("By LightGBM")
+    assert any("The forecast is not Brainµ's" in refusal for refusal in night.refusals)
+
+
+def test_a_stager_that_cannot_is_an_error_where_the_user_chose_it():
+    with pytest.raises(SharpwaveError, match="a recording that rodent can stage"):
+        decode_recording(simulate_short_night()[0], options=DecodeOptions(stager="rodent"))
+    with pytest.raises(SharpwaveError, match="a stager among yasa"):
+        decode_recording(simulate_short_night()[0], options=DecodeOptions(stager="oracle"))
