@@ -174,6 +174,7 @@ def decode_recording(
             stager,
             name_channels(recording, picks),
             detectors,
+            forecaster=str(forecast.attrs["method"]),
             epoch_length=hypnogram.epoch_length,
             unclear_below=UNCLEAR_BELOW,
         ),

@@ -38,7 +38,13 @@ LIMITS = (
 
 
 def describe_methods(
-    stager: str, picks: Mapping[str, str], detectors: Sequence[str], *, epoch_length: float, unclear_below: float
+    stager: str,
+    picks: Mapping[str, str],
+    detectors: Sequence[str],
+    *,
+    forecaster: str,
+    epoch_length: float,
+    unclear_below: float,
 ) -> str:
     """A methods paragraph that may be copied unchanged (CC0)."""
     channels = ", ".join(f"{name} ({role})" for role, name in picks.items()) or "no channel"
@@ -47,9 +53,9 @@ def describe_methods(
         f"The recording was decoded with sharpwave {__version__}. Sleep was staged in epochs of {epoch_length:g} s by "
         f"the {stager} stager from {channels}; an epoch counts as unclear where no stage reached {unclear_below:.0%} "
         "probability. The probability that the stage changes in the next epoch was computed from the decoded stages up "
-        "to then, and compared with persistence and a first-order Markov chain fitted to expert hypnograms. Events "
-        f"detected: {events}. Intervals of sleep statistics are 80 % intervals over hypnograms sampled from the stage "
-        "probabilities; those of agreement and forecast skill are 95 % block bootstrap intervals (blocks of 10 min)."
+        f"to then ({forecaster}), and compared with persistence and a first-order Markov chain fitted to expert "
+        f"hypnograms. Events detected: {events}. Intervals of sleep statistics are 80 % intervals over hypnograms "
+        "sampled from the stage probabilities; those of agreement and forecast skill are 95 % block bootstrap intervals (blocks of 10 min)."
     )
 
 
