@@ -74,7 +74,9 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "lite": Preset({"width": 112, "n_layers": 2, "n_heads": 4, "direct": True}, "a laptop; ships with weights"),
+    "lite": Preset(
+        {"width": 112, "n_layers": 2, "n_heads": 4, "window": 3600.0, "direct": True}, "a laptop; ships with weights"
+    ),
     "small": Preset({"width": 256, "n_layers": 6, "n_heads": 8}, "a workstation; teaches lite"),
     "base": Preset({"width": 1024, "n_layers": 16, "n_heads": 16}, "graphics cards; the size of the description"),
 }

@@ -15,14 +15,14 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.brainmu.mixture import (
     FewModalities,
     Forecasting,
-    find_runs,
-    load_eeg_stretches,
     load_forecasting,
     make_mixture,
 )
 from sharpwave.evaluation.brainmu.nights import window_night
 from sharpwave.evaluation.brainmu.simulated import simulate_windowed
 from sharpwave.evaluation.cohorts import Night
+
+SHARES = Shares(forecasting=0.5, staging=0.2, unlabelled=0.2, human=0.05, rodent=0.05)
 
 
 @pytest.fixture
@@ -66,28 +66,8 @@ def test_few_modalities_at_a_time(rng: np.random.Generator) -> None:
     assert any("stages" not in names for names in seen)
 
 
-@pytest.mark.data
-def test_presence_of_eeg_is_never_seen(data_root: Path) -> None:
-    """In stretches of UCDDB's EEG nothing is absent, and only wake and slow-wave sleep can be told."""
-    stretches = list(load_eeg_stretches(data_root))
-    whole = [piece for piece in stretches if piece.scorable is None]
-    assert {piece.subject for piece in whole} == {"ucddb022"}
-    for piece in stretches:
-        if piece.scorable is not None:
-            assert set(piece.windows) == {"eeg"}
-            assert piece.windows["eeg"].present.all()
-            assert piece.scorable == (0, 3)
-            assert (piece.stages == -1).all(), "whether the stage changes next would be told by where the EEG ends"
-            assert not piece.votes[:, [1, 2, 4]].any()
-
-
-def test_runs() -> None:
-    assert find_runs(np.array([True, True, False, True, False, False, True])) == [(0, 2), (3, 4), (6, 7)]
-    assert find_runs(np.zeros(3, dtype=bool)) == []
-
-
 def test_everything_in_one_mixture(nights: list[WindowedRecording]) -> None:
-    source = make_mixture(Forecasting({"walch": nights}, ()), unlabelled=[replace(nights[0], cohort="rest")])
+    source = make_mixture(Forecasting({"walch": nights}, ()), SHARES, unlabelled=[replace(nights[0], cohort="rest")])
     drawn = {
         pick_source(source, np.random.default_rng(seed)).draw(np.random.default_rng(0), 9).cohort for seed in range(99)
     }

@@ -11,7 +11,7 @@ import torch
 from sharpwave.brainmu.batches import collate
 from sharpwave.evaluation.brainmu.mixture import Forecasting
 from sharpwave.evaluation.brainmu.nights import window_night
-from sharpwave.evaluation.brainmu.recipe import LICENCES, add_blocks, describe_training, make_lite, train_in_two
+from sharpwave.evaluation.brainmu.recipe import LAST, LICENCES, add_blocks, describe_training, make_lite, train_in_parts
 from sharpwave.evaluation.cohorts import Night
 
 SMALL = {"modalities": ("stages", "features"), "width": 16, "n_heads": 2}
@@ -29,7 +29,7 @@ def test_blocks_start_by_adding_nothing(make_nights: Callable[..., list[Night]])
 def test_the_second_part_teaches_the_blocks(make_nights: Callable[..., list[Night]]) -> None:
     nights = [replace(window_night(night), cohort="walch") for night in make_nights(3, n_epochs=60)]
     source = Forecasting({"walch": nights}, ()).make_source()
-    model, losses = train_in_two(source, source, scale=0.01, n_layers=1, **SMALL)
+    model, losses = train_in_parts(source, [(source, LAST)], scale=0.01, n_layers=1, **SMALL)
     assert np.isfinite(losses).all()
     assert model.blocks[0].attention.out.weight.detach().abs().max() > 0
     assert not model.training

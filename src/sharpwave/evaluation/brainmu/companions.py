@@ -22,7 +22,7 @@ from sharpwave.brainmu.measures import compute_measures
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.novelty import Novelty, fit_novelty, save_novelty
 from sharpwave.brainmu.windows import WindowedRecording, window_recording
-from sharpwave.evaluation.brainmu.mixture import load_eeg_stretches
+from sharpwave.evaluation.brainmu.staging_nights import join_recorded, load_raw_ucddb
 from sharpwave.recordings.recording import Recording
 
 MODALITIES = ("eeg", "eog", "emg", "heart_rate", "activity", "temperature")
@@ -91,7 +91,7 @@ def write_companions(
     """
     rng = np.random.default_rng(seed)
     model, _ = load_brainmu(folder)
-    others = [piece.only(("eeg",)) for piece in load_eeg_stretches(data)]
+    others = [join_recorded(night) for night in load_raw_ucddb(data)]
     directions, novelty = fit_companions(model, list(simulate_measured(n_nights, rng=rng)), rng=rng, others=others)
     save_directions(directions, folder)
     save_novelty(novelty, folder)

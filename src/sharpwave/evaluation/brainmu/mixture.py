@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +14,9 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.brainmu.nights import load_windowed_cohort
 from sharpwave.evaluation.brainmu.scorers import ScorerSubsets, load_scorers
 from sharpwave.recordings.datasets import list_subjects, load_dataset
-from sharpwave.recordings.recording import Recording
 
 COHORTS: Mapping[str, float] = {"dod": 0.55, "walch": 0.2, "ucddb": 0.15, "pd-lfp": 0.1}
 """Weight of each cohort with whole nights of stages."""
-
-EEG_MICROVOLTS = 20e-6
-"""Standard deviation that UCDDB's EEG, whose unit is unknown, is brought to."""
-SCORABLE = (0, 3)
-"""Stages for which UCDDB's compact files hold EEG."""
-SHORTEST = 4
-"""Steps that an unbroken stretch of EEG needs."""
-WHOLE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,40 +118,6 @@ class _Only:
         return few if few.windows else piece
 
 
-def load_eeg_stretches(data: str | Path | None = None) -> Iterator[WindowedRecording]:
-    """UCDDB's EEG: whole nights as they are, of the others every unbroken stretch as a recording of its own.
-
-    Their EEG exists for wake and slow-wave sleep only. So within what the model sees nothing is absent, stages can only
-    be told among those two, and whether the stage changes is not a label.
-    """
-    for subject in list_subjects("ucddb", data):
-        recording = standardise_eeg(load_dataset(f"ucddb/{subject}", data))
-        gaps = sum(end - start for start, end in recording.metadata.get("gaps", ()))
-        if gaps < (1 - WHOLE) * recording.duration:
-            yield window_recording(recording, modalities=("stages", "eeg"), cohort="ucddb")
-            continue
-        night = window_recording(recording, modalities=("eeg",), scorable=SCORABLE, cohort="ucddb")
-        night = replace(night, stages=np.full_like(night.stages, -1))
-        for first, last in find_runs(night.windows["eeg"].present[:, 0]):
-            if last - first >= SHORTEST:
-                yield night.restrict(first, last)
-
-
-def find_runs(present: np.ndarray) -> list[tuple[int, int]]:
-    """First and last (excluded) index of every run of True."""
-    edges = np.flatnonzero(np.diff(np.r_[False, present, False].astype(int)))
-    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
-
-
-def standardise_eeg(recording: Recording) -> Recording:
-    """EEG of unknown unit brought to a standard deviation of `EEG_MICROVOLTS`."""
-    signals = dict(recording.signals)
-    for name, signal in recording.of("eeg").items():
-        deviation = float(np.nanstd(signal.read()))
-        signals[name] = replace(signal, scale=signal.scale * EEG_MICROVOLTS / max(deviation, 1e-12))
-    return replace(recording, signals=signals)
-
-
 def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecording]:
     """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
     for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
@@ -168,25 +125,42 @@ def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecordin
             yield window_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
 
 
+@dataclass(frozen=True)
+class Shares:
+    """How many of the updates each kind of night gets; they need not sum to one."""
+
+    forecasting: float
+    staging: float
+    unlabelled: float
+    human: float
+    rodent: float
+
+
 def make_mixture(
     forecasting: Forecasting,
+    shares: Shares,
     *,
-    eeg: Iterable[WindowedRecording] = (),
-    unlabelled: Iterable[WindowedRecording] = (),
-    simulated: Iterable[WindowedRecording] = (),
+    staging: Source | None = None,
+    unlabelled: Sequence[WindowedRecording] = (),
+    simulated: Sequence[WindowedRecording] = (),
 ) -> Alternation:
-    """The recipe's mixture: three quarters stage histories and features of the cohorts."""
-    simulated = list(simulated)
-    parts: list[tuple[Source, float]] = [(forecasting.make_source(), 0.75)]
-    eeg = list(eeg)
-    whole = [night for night in eeg if night.scorable is None]
-    stretches = [night for night in eeg if night.scorable is not None]
-    for nights, weight in ((whole, 0.01), (stretches, 0.03), (list(unlabelled), 0.02)):
-        if nights:
-            parts.append((Nights(nights), weight))
-    for species, weight in (("human", 0.15), ("mouse", 0.02), ("rat", 0.02)):
-        nights = [night for night in simulated if night.cohort == f"simulated-{species}"]
+    """One source of all of it.
+
+    Args:
+        forecasting: Stage histories and features of the cohorts.
+        shares: Of the updates; `rodent` for each of mouse and rat.
+        staging: EEG with stages.
+        unlabelled: Recordings without stages.
+        simulated: Nights; those with more than a polysomnogram serve here.
+    """
+    parts: list[tuple[Source, float]] = [(forecasting.make_source(), shares.forecasting)]
+    if staging is not None:
+        parts.append((staging, shares.staging))
+    if unlabelled:
+        parts.append((Nights(unlabelled), shares.unlabelled))
+    for species, share in (("human", shares.human), ("mouse", shares.rodent), ("rat", shares.rodent)):
+        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.windows]
         if nights:
             names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
-            parts.append((FewModalities(Nights(nights), names), weight))
+            parts.append((FewModalities(Nights(nights), names), share))
     return Alternation(parts)

@@ -7,7 +7,7 @@ writes the weights again from the data sets that their licences allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from sharpwave.brainmu.training_options import TrainingOptions
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.evaluation.brainmu.mixture import (
     Forecasting,
-    load_eeg_stretches,
+    Shares,
     load_forecasting,
     load_unlabelled,
     make_mixture,
 )
-from sharpwave.evaluation.brainmu.simulated import simulate_mixture
+from sharpwave.evaluation.brainmu.simulated import POLYSOMNOGRAM, simulate_mixture
+from sharpwave.evaluation.brainmu.staging_training import make_staging_source
 
 OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)
 FIRST = TrainingOptions(
@@ -38,9 +39,21 @@ FIRST = TrainingOptions(
 )
 """Whole nights of the cohorts, without attention: what the history of stages says takes many nights to learn."""
 SECOND = TrainingOptions(
+    steps=1200,
+    batch=6,
+    piece=120,
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    average=0.1,
+    objective=replace(OBJECTIVE, stage=1.0, drop_channel=0.4),
+)
+"""An hour at a time with attention that starts from nothing, mostly EEG: telling stages from signals."""
+LAST = TrainingOptions(
     steps=250, batch=8, piece=120, learning_rate=1e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
 )
-"""Two hours at a time of everything, with attention that starts from nothing."""
+"""An hour at a time of everything, mostly what forecasts."""
+SIGNALS = Shares(forecasting=0.2, staging=0.5, unlabelled=0.03, human=0.17, rodent=0.05)
+EVERYTHING = Shares(forecasting=0.65, staging=0.21, unlabelled=0.01, human=0.09, rodent=0.02)
 LICENCES = {
     "dod": "MIT",
     "walch": "ODC-By 1.0",
@@ -77,45 +90,57 @@ def train_lite(
     Returns:
         The folder.
     """
-    forecasting = load_forecasting(data)
-    eeg, unlabelled = list(load_eeg_stretches(data)), list(load_unlabelled(data))
+    forecasting, unlabelled = load_forecasting(data), list(load_unlabelled(data))
     nights = list(simulate_mixture(rng=np.random.default_rng([seed, 1])) if simulated is None else simulated)
-    source = make_mixture(forecasting, eeg=eeg, unlabelled=unlabelled, simulated=nights)
-    model, losses = train_in_two(forecasting.make_source(), source, scale=scale, seed=seed, show=show)
-    card = describe_training(forecasting, [*eeg, *unlabelled, *nights])
+    staging = make_staging_source(nights, rng=np.random.default_rng([seed, 2]), data=data, modalities=POLYSOMNOGRAM)
+    parts = [
+        (make_mixture(forecasting, shares, staging=staging, unlabelled=unlabelled, simulated=nights), options)
+        for shares, options in ((SIGNALS, SECOND), (EVERYTHING, LAST))
+    ]
+    model, losses = train_in_parts(forecasting.make_source(), parts, scale=scale, seed=seed, show=show)
+    card = describe_training(forecasting, [*unlabelled, *nights])
     card |= {"seed": seed, "scale": scale, "loss": round(float(np.mean(losses[-50:])), 4)}
     return save_brainmu(model, folder, card=card)
 
 
-def train_in_two(
-    histories: Source, everything: Source, *, scale: float = 1.0, seed: int = 0, show: bool = False, **shape: Any
+def train_in_parts(
+    histories: Source,
+    parts: Sequence[tuple[Source, TrainingOptions]],
+    *,
+    scale: float = 1.0,
+    seed: int = 0,
+    show: bool = False,
+    **shape: Any,
 ) -> tuple[BrainMu, list[float]]:
-    """A model trained on stage histories and features without attention, then on everything with it.
+    """A model trained on stage histories and features without attention, then part by part with it.
 
     Args:
         histories: Whole nights of the cohorts.
-        everything: What the second part learns from.
+        parts: What each further part learns from, and how.
         scale: Updates as a share of the recipe's.
         seed: Of the first weights and the draws.
         show: Whether to show bars.
         shape: Changes to `lite`.
 
     Returns:
-        The model, and the losses of the second part.
+        The model, and the losses of the last part.
     """
-    first, second = (
-        replace(options, steps=max(1, round(scale * options.steps)), seed=seed) for options in (FIRST, SECOND)
-    )
+
+    def scaled(options: TrainingOptions) -> TrainingOptions:
+        return replace(options, steps=max(1, round(scale * options.steps)), seed=seed)
+
     shallow = make_lite(seed=seed, **{**shape, "n_layers": 0})
-    train(shallow, histories, options=first, show=show)
+    losses = train(shallow, histories, options=scaled(FIRST), show=show)
     model = add_blocks(shallow, make_lite(seed=seed, **shape))
-    return model, train(model, everything, options=second, show=show)
+    for source, options in parts:
+        losses = train(model, source, options=scaled(options), show=show)
+    return model, losses
 
 
 def train_on_cohorts(forecasting: Forecasting, seed: int) -> BrainMu:
     """The recipe on the cohorts' nights alone, for those who were left out of them."""
     source = forecasting.make_source()
-    return train_in_two(source, source, seed=seed, modalities=("stages", "features"))[0]
+    return train_in_parts(source, [(source, LAST)], seed=seed, modalities=("stages", "features"))[0]
 
 
 def add_blocks(shallow: BrainMu, deep: BrainMu) -> BrainMu:
@@ -142,7 +167,7 @@ def describe_training(forecasting: Forecasting, others: Iterable[WindowedRecordi
         "what": "stages, changes of stage 30, 60 and 300 s ahead, and depth of sleep, from any subset of signals",
         "trained_on": sorted(subjects),
         "licences": {cohort: LICENCES[cohort] for cohort in cohorts},
-        "training": [FIRST.to_dict(), SECOND.to_dict()],
+        "training": [options.to_dict() for options in (FIRST, SECOND, LAST)],
         "reproduce": REPRODUCE,
     }
 

@@ -43,10 +43,10 @@ def simulate_mixture(*, rng: np.random.Generator, scale: float = 1.0) -> Iterato
     """
     plan = (
         ("human", 10, 6.0, HUMAN),
-        ("human", 24, 7.0, POLYSOMNOGRAM),
         ("human", 2, 4.0, (*HUMAN, "lfp")),
         ("mouse", 4, 4.0, RODENT),
         ("rat", 2, 4.0, RODENT),
+        ("human", 16, 7.0, POLYSOMNOGRAM),
     )
     for species, n, hours, modalities in plan:
         yield from simulate_windowed(species, n, rng=rng, hours=hours * scale, modalities=modalities)
