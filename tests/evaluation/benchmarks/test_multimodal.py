@@ -28,9 +28,9 @@ def split(pair_nights: Callable) -> Split:
 
 def test_subsets_are_all_named_once() -> None:
     names = subsets.name_subsets(("stages", "eeg", "spikes", "heart_rate", "activity"))
-    assert len(names) == 15
-    assert next(iter(names)) == "stages + eeg + spikes + behaviour"
-    assert names["eeg + behaviour"] == ("eeg", "heart_rate", "activity")
+    assert len(names) == 7
+    assert next(iter(names)) == "stages + electrophysiology + behaviour"
+    assert names["electrophysiology + behaviour"] == ("eeg", "spikes", "heart_rate", "activity")
     assert len(subsets.name_subsets(("stages", "heart_rate", "activity"))) == 7
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from sharpwave.brainmu.objective import Objective
+from sharpwave.evaluation.benchmarks.ablations import LateFusion
+from sharpwave.evaluation.multimodal import learning
 from sharpwave.evaluation.multimodal.judging import judge_forecasts, judge_staging
 from sharpwave.evaluation.multimodal.learning import Budget, fit, forecast, make_model
 from sharpwave.evaluation.multimodal.nights import PairedNight
@@ -48,6 +50,21 @@ def test_forecasts_use_nothing_that_comes_later(pair_nights: Callable, tiny: Bud
     part = forecast(model, paired.windowed.restrict(0, 40), horizon=30.0)
     np.testing.assert_allclose(part.change, whole.change[:40], atol=1e-5)
     np.testing.assert_allclose(part.destination, whole.destination[:40], atol=1e-5)
+
+
+def test_a_night_in_chunks_is_the_whole_night(
+    pair_nights: Callable, tiny: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windowed = pair_nights(1, n_epochs=90)[0].windowed
+    plain = make_model(("stages", "features"), tiny, seed=0)
+    fused = LateFusion(plain.config)
+    fused.load_state_dict(plain.state_dict())
+    for model in (plain, fused):
+        monkeypatch.setattr(learning, "CHUNK", 90)
+        whole = torch.cat([readout.change for readout in learning.read_night(model, windowed)], dim=1)
+        monkeypatch.setattr(learning, "CHUNK", 7)
+        pieces = torch.cat([readout.change for readout in learning.read_night(model, windowed)], dim=1)
+        torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("observed", [True, False])

@@ -18,7 +18,7 @@ from sharpwave.evaluation.multimodal.nights import PRECURSORS
 from sharpwave.evaluation.multimodal.scores import Score, tabulate
 from sharpwave.evaluation.multimodal.splits import Split, simulate_once, split_subjects
 
-BUDGET = Budget(steps=150)
+BUDGET = Budget(steps=100)
 WHOLE = Objective(next_step=0.3, stage=0.3, depth=0.0, drop_modality=0.3, drop_channel=0.0)
 OBJECTIVES = {
     "brainmu-lite": WHOLE,
@@ -34,10 +34,13 @@ class LateFusion(BrainMu):
 
     def forward(self, batch: Batch, caches: Any = None) -> Output:
         parts = [replace(batch, modalities={name: part}) for name, part in batch.modalities.items()]
-        states = [self.align(self.encode(part))[0][:, -batch.times.shape[1] :] for part in parts]
+        before = caches or (None,) * len(parts)
+        passes = [self.align(self.encode(part), cache) for part, cache in zip(parts, before, strict=True)]
+        states = [latents[:, -batch.times.shape[1] :] for latents, _ in passes]
         present = torch.stack([batch.modalities[name].any_present for name in batch.modalities]).unsqueeze(3)
         latents = self.norm((torch.stack(states) * present).sum(dim=0) / present.sum(dim=0).clamp(min=1))
-        return Output(latents, self.heads(latents), ())
+        kept: Any = tuple(cache for _, cache in passes)
+        return Output(latents, self.heads(latents), kept)
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:

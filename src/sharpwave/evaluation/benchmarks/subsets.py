@@ -23,7 +23,7 @@ from sharpwave.evaluation.protocols import hide_stages
 from sharpwave.evaluation.shipped import load_shipped_forecaster
 
 BUDGET = Budget(steps=80)
-TOGETHER = {"behaviour": ("heart_rate", "activity")}
+TOGETHER = {"electrophysiology": ("eeg", "spikes"), "behaviour": ("heart_rate", "activity")}
 """Modalities of simulated nights that come and go together."""
 
 ANY = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.4, drop_channel=0.0)

@@ -22,8 +22,8 @@ N_EACH = 3
 RODENT_HOURS = 3.0
 RODENT_SIGNALS = ("eeg", "spikes", "heart_rate", "activity")
 SHARES = (0.05, 1.0)
-TRAINING = Budget(steps=120)
-FINETUNING = Budget(steps=60)
+TRAINING = Budget(steps=100)
+FINETUNING = Budget(steps=40)
 EVERYTHING = Objective(next_step=0.3, stage=1.0, change=1.0, depth=0.0, drop_modality=0.3, drop_channel=0.0)
 LABELS = Objective(next_step=0.0, stage=1.0, change=1.0, depth=0.0, drop_modality=0.0, drop_channel=0.0)
 

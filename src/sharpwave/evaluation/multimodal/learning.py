@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from sharpwave.brainmu.attention import LayerCache
 from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.objective import Objective
 from sharpwave.brainmu.presets import configure
@@ -20,6 +22,10 @@ from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, comp
 SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.1, "direct": True}
 """A `lite` for which a minute is enough. Its attention spans 2.5 min a layer; what came before is in the stage history
 and in levels so far."""
+
+
+CHUNK = 60
+"""Steps that go through a model at once when it is tested."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +75,32 @@ def fit(
     return model
 
 
-@torch.no_grad()
 def forecast(model: BrainMu, windowed: WindowedRecording, *, horizon: float, observed: bool = True) -> Forecast:
     """What the model expects of a night at the end of each step, given the present stage where that is observed."""
-    model.eval()
-    readout = model(collate([windowed])).readout
+    readouts = read_night(model, windowed)
     index = model.config.horizons.index(horizon)
-    change = torch.sigmoid(readout.change[0, :, index].double()).numpy()
-    destination = torch.softmax(readout.destination[0, :, index].double(), dim=1).numpy()
+    change = torch.cat([torch.sigmoid(readout.change[0, :, index].double()) for readout in readouts]).numpy()
+    logits = torch.cat([readout.destination[0, :, index].double() for readout in readouts])
+    destination = torch.softmax(logits, dim=1).numpy()
     if observed:
         return compose_forecast(carry_stages(windowed.stages), change, destination)
     return Forecast(change, destination)
 
 
-@torch.no_grad()
 def find_stages(model: BrainMu, windowed: WindowedRecording) -> Int[np.ndarray, " epoch"]:
     """The most probable stage now, step by step, from what is known by then."""
+    return torch.cat([readout.stage[0].argmax(dim=1) for readout in read_night(model, windowed)]).numpy()
+
+
+def read_night(model: BrainMu, windowed: WindowedRecording) -> list[Readout]:
+    """What the heads say of a night, `CHUNK` steps at a time: the same as of the whole, and faster."""
     model.eval()
-    return model(collate([windowed])).readout.stage[0].argmax(dim=1).numpy()
+    caches: tuple[LayerCache, ...] | None = None
+    readouts = []
+    with torch.inference_mode():
+        for first in range(0, len(windowed), CHUNK):
+            piece = windowed.restrict(first, min(first + CHUNK, len(windowed)))
+            output = model(collate([piece]), caches)
+            caches = output.caches
+            readouts.append(output.readout)
+    return readouts
