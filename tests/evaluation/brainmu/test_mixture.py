@@ -15,6 +15,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.brainmu.mixture import (
     FewModalities,
     Forecasting,
+    Shares,
     load_forecasting,
     make_mixture,
 )
