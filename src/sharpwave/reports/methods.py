@@ -55,7 +55,8 @@ def describe_methods(
         "probability. The probability that the stage changes in the next epoch was computed from the decoded stages up "
         f"to then ({forecaster}), and compared with persistence and a first-order Markov chain fitted to expert "
         f"hypnograms. Events detected: {events}. Intervals of sleep statistics are 80 % intervals over hypnograms "
-        "sampled from the stage probabilities; those of agreement and forecast skill are 95 % block bootstrap intervals (blocks of 10 min)."
+        "sampled from the stage probabilities; those of agreement and forecast skill are 95 % block bootstrap "
+        "intervals (blocks of 10 min)."
     )
 
 
