@@ -115,7 +115,8 @@ class ShippedBrainMu:
     def predict(self, night: Night) -> Forecast:
         """Forecast from each epoch of a night."""
         model, card = _load(self.folder)
-        calibration = {key: (slope, intercept) for key, (slope, intercept) in card.get("calibration", {}).items()}
+        lines = {key: line for key, line in card.get("calibration", {}).items() if key != "temperature"}
+        calibration = {key: (slope, intercept) for key, (slope, intercept) in lines.items()}
         return forecast_night(model, night, horizon=self.horizon, calibration=calibration)
 
     def has_seen(self, night: Night) -> bool:
