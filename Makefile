@@ -37,7 +37,8 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	for name in forecast staging spindles multimodal subsets labels transfer ablations decode-speed decode-memory; do \
+	for name in forecast staging spindles multimodal subsets labels transfer ablations explanations decode-speed \
+	  decode-memory training-cost; do \
 	  $(BIN)/sharpwave benchmark $$name --output benchmarks/results/$$name.json || exit 1; done
 
 clean:
