@@ -8,7 +8,7 @@ import numpy as np
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.evaluation.baselines.contract import Forecast, carry_stages, compose_forecast
-from sharpwave.evaluation.brainmu.forecaster import Calibration, forecast_night, name_calibration
+from sharpwave.evaluation.brainmu.forecaster import Calibration, forecast_horizons, name_calibration
 from sharpwave.evaluation.brainmu.mixture import Forecasting
 from sharpwave.evaluation.cohorts import Night
 from sharpwave.evaluation.protocols import HORIZONS, compute_steps, compute_targets, hide_stages, split_by_subject
@@ -61,12 +61,12 @@ def forecast_folds(
     for index, (_, testing) in enumerate(folds):
         tested = {name_subject(night) for night in testing}
         model = train_model(forecasting.without(tested), seed + index)
-        for (protocol, horizon), found in forecasts.items():
-            for night in testing:
-                if protocol == "observed":
-                    found[name_subject(night)] = forecast_night(model, night, horizon=horizon)
-                elif night.names:
-                    found[name_subject(night)] = forecast_night(model, hide_stages(night), horizon=horizon)
+        for night in testing:
+            seen = {"observed": night, "signal-only": hide_stages(night) if night.names else None}
+            for protocol, part in seen.items():
+                said = {} if part is None else forecast_horizons(model, part)
+                for horizon in said.keys() & set(HORIZONS):
+                    forecasts[protocol, horizon][name_subject(night)] = said[horizon]
         members.append(tested)
     return forecasts, members
 

@@ -32,15 +32,8 @@ def name_calibration(protocol: str, horizon: float) -> str:
     return f"{protocol} +{horizon:g}"
 
 
-@torch.inference_mode()
 def forecast_night(model: BrainMu, night: Night, *, horizon: float, calibration: Calibration | None = None) -> Forecast:
-    """What a model expects of a night; of one whose stages are hidden, from its signals alone.
-
-    Args:
-        model: Ready for use.
-        night: With stages, votes or features; a cohort's whole night.
-        horizon: One of the model's.
-        calibration: Of the probability of a change; none where omitted.
+    """What a model expects of a night `horizon` seconds ahead; see `forecast_horizons`.
 
     Raises:
         SharpwaveError: If the model has no such horizon.
@@ -51,17 +44,32 @@ def forecast_night(model: BrainMu, night: Night, *, horizon: float, calibration:
             got=f"{horizon:g} s",
             fix="choose one of these, or train a model for it",
         )
+    return forecast_horizons(model, night, calibration=calibration)[horizon]
+
+
+@torch.inference_mode()
+def forecast_horizons(model: BrainMu, night: Night, *, calibration: Calibration | None = None) -> dict[float, Forecast]:
+    """What a model expects of a night at each of its horizons; of one whose stages are hidden, from its signals alone.
+
+    Args:
+        model: Ready for use.
+        night: With stages, votes or features; a cohort's whole night.
+        calibration: Of the probability of a change; none where omitted.
+    """
     observed = bool((night.stages >= 0).any())
+    protocol = "observed" if observed else "signal-only"
     readout = model(collate([window_night(night)])).readout
-    index = model.config.horizons.index(horizon)
-    change = torch.sigmoid(readout.change[0, :, index].double()).numpy()
-    destination = torch.softmax(readout.destination[0, :, index].double(), dim=1).numpy()
-    key = name_calibration("observed" if observed else "signal-only", horizon)
-    if calibration and key in calibration:
-        change = calibrate(change, calibration[key])
-    return (
-        compose_forecast(carry_stages(night.stages), change, destination) if observed else Forecast(change, destination)
-    )
+    changes = torch.sigmoid(readout.change[0].double()).numpy()
+    destinations = torch.softmax(readout.destination[0].double(), dim=2).numpy()
+    found = {}
+    for index, horizon in enumerate(model.config.horizons):
+        change, destination = changes[:, index], destinations[:, index]
+        key = name_calibration(protocol, horizon)
+        if calibration and key in calibration:
+            change = calibrate(change, calibration[key])
+        known = compose_forecast(carry_stages(night.stages), change, destination)
+        found[horizon] = known if observed else Forecast(change, destination)
+    return found
 
 
 @dataclass

@@ -146,9 +146,10 @@ def train_on_cohorts(forecasting: Forecasting, seed: int) -> BrainMu:
 def add_blocks(shallow: BrainMu, deep: BrainMu) -> BrainMu:
     """The deep model with the shallow one's weights; its blocks add nothing until they are trained."""
     deep.load_state_dict({**deep.state_dict(), **shallow.state_dict()})
-    for block in deep.blocks:
-        for layer in (block.attention.out, block.down):
-            torch.nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        for name, parameter in deep.blocks.named_parameters():
+            if name.endswith(("attention.out.weight", "down.weight")):
+                parameter.zero_()
     return deep
 
 
