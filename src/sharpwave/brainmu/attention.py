@@ -101,15 +101,19 @@ class CrossModalTemporalAttention(nn.Module):
         times: Float[Tensor, "batch token"],
         present: Bool[Tensor, "batch token"],
         cache: LayerCache | None = None,
-    ) -> tuple[Float[Tensor, "batch token width"], LayerCache]:
-        """What each token reads from the others, and the cache for the tokens to come."""
+        *,
+        n_readers: int | None = None,
+    ) -> tuple[Float[Tensor, "batch reader width"], LayerCache]:
+        """What each of the last `n_readers` tokens, or all, reads from the others; and the cache for those to come."""
         query, key, value = (
             part.unflatten(2, (self.n_heads, -1)).transpose(1, 2) for part in self.project(tokens).chunk(3, dim=2)
         )
         query, key = rotate(query, rotation), rotate(key, rotation)
         new = LayerCache(key, value, times, present)
         seen = new if cache is None else join_caches(cache, new)
-        mask = make_mask(times, seen.times, seen.present, window=self.window)
+        first = 0 if n_readers is None else times.shape[1] - n_readers
+        query = query[:, :, first:]
+        mask = make_mask(times[:, first:], seen.times, seen.present, window=self.window)
         alone = ~mask.any(dim=2, keepdim=True)
         read = nn.functional.scaled_dot_product_attention(
             query, seen.keys, seen.values, attn_mask=(mask | alone)[:, None]
@@ -147,8 +151,12 @@ class Block(nn.Module):
         times: Float[Tensor, "batch token"],
         present: Bool[Tensor, "batch token"],
         cache: LayerCache | None = None,
-    ) -> tuple[Float[Tensor, "batch token width"], LayerCache]:
-        read, cache = self.attention(self.norm_attention(tokens), rotation, times, present, cache)
-        tokens = tokens + self.dropout(read)
+        *,
+        n_readers: int | None = None,
+    ) -> tuple[Float[Tensor, "batch reader width"], LayerCache]:
+        """The last `n_readers` tokens, or all, after they have read; and the cache for those to come."""
+        normed = self.norm_attention(tokens)
+        read, cache = self.attention(normed, rotation, times, present, cache, n_readers=n_readers)
+        tokens = tokens[:, tokens.shape[1] - read.shape[1] :] + self.dropout(read)
         gate, up = self.gate(self.norm_mlp(tokens)).chunk(2, dim=2)
         return tokens + self.dropout(self.down(nn.functional.silu(gate) * up)), cache

@@ -93,7 +93,7 @@ class BrainMu(nn.Module):
             caches: From the pass over earlier steps.
         """
         tokens = self.encode(batch)
-        latents, caches = self.align(tokens, caches)
+        latents, caches = self.align(tokens, caches, n_readers=batch.times.shape[1])
         states = self.norm(latents[:, -batch.times.shape[1] :])
         return Output(states, self.heads(states), caches)
 
@@ -115,14 +115,15 @@ class BrainMu(nn.Module):
         )
 
     def align(
-        self, tokens: Tokens, caches: tuple[LayerCache, ...] | None = None
-    ) -> tuple[Float[Tensor, "batch token width"], tuple[LayerCache, ...]]:
-        """Cross-Modal Temporal Attention, block by block."""
+        self, tokens: Tokens, caches: tuple[LayerCache, ...] | None = None, *, n_readers: int | None = None
+    ) -> tuple[Float[Tensor, "batch reader width"], tuple[LayerCache, ...]]:
+        """Cross-Modal Temporal Attention, block by block; after the last only `n_readers` tokens, or all."""
         rotation = compute_rotation(tokens.times, self.periods)
         latents, kept = tokens.latents, []
         for index, block in enumerate(self.blocks):
             cache = None if caches is None else caches[index]
-            latents, cache = block(latents, rotation, tokens.times, tokens.present, cache)
+            wanted = n_readers if index == len(self.blocks) - 1 else None
+            latents, cache = block(latents, rotation, tokens.times, tokens.present, cache, n_readers=wanted)
             kept.append(cache)
         return latents, tuple(kept)
 
