@@ -23,6 +23,8 @@ from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.training import train
 from sharpwave.brainmu.training_options import TrainingOptions
 from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.evaluation.brainmu.companions import write_companions
+from sharpwave.evaluation.brainmu.cross_validation import fit_calibrations, forecast_folds, split_cohorts
 from sharpwave.evaluation.brainmu.mixture import (
     Forecasting,
     Shares,
@@ -32,6 +34,7 @@ from sharpwave.evaluation.brainmu.mixture import (
 )
 from sharpwave.evaluation.brainmu.simulated import POLYSOMNOGRAM, simulate_mixture
 from sharpwave.evaluation.brainmu.staging_training import make_staging_source
+from sharpwave.evaluation.cohorts import load_cohort
 
 OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)
 FIRST = TrainingOptions(
@@ -52,6 +55,7 @@ LAST = TrainingOptions(
     steps=250, batch=8, piece=120, learning_rate=1e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
 )
 """An hour at a time of everything, mostly what forecasts."""
+N_FOLDS = 3
 SIGNALS = Shares(forecasting=0.2, staging=0.5, unlabelled=0.03, human=0.17, rodent=0.05)
 EVERYTHING = Shares(forecasting=0.65, staging=0.21, unlabelled=0.01, human=0.09, rodent=0.02)
 LICENCES = {
@@ -75,9 +79,10 @@ def train_lite(
     scale: float = 1.0,
     seed: int = 0,
     simulated: Iterable[WindowedRecording] | None = None,
+    finish: bool = True,
     show: bool = True,
 ) -> Path:
-    """Train `lite` on the mixture and write it with its card.
+    """Train `lite` on the mixture and write it with its card, its calibration, and what lies beside the weights.
 
     Args:
         folder: Where to write.
@@ -85,6 +90,7 @@ def train_lite(
         scale: Updates as a share of the recipe's.
         seed: Of the simulation, the first weights and the draws.
         simulated: Simulated nights, if they were made before.
+        finish: Whether to calibrate, which trains again without each fold's subjects, and to fit what lies beside.
         show: Whether to show a bar.
 
     Returns:
@@ -100,7 +106,20 @@ def train_lite(
     model, losses = train_in_parts(forecasting.make_source(), parts, scale=scale, seed=seed, show=show)
     card = describe_training(forecasting, [*unlabelled, *nights])
     card |= {"seed": seed, "scale": scale, "loss": round(float(np.mean(losses[-50:])), 4)}
-    return save_brainmu(model, folder, card=card)
+    if finish:
+        card["calibration"] = calibrate_recipe(forecasting, data=data, seed=seed)
+    save_brainmu(model, folder, card=card)
+    return write_companions(folder, data=data) if finish else Path(folder)
+
+
+def calibrate_recipe(
+    forecasting: Forecasting, *, data: str | Path | None = None, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Slope and intercept by protocol and horizon, from forecasts for those who were left out of training."""
+    cohorts = {name: load_cohort(name, data) for name in forecasting.nights}
+    folds = split_cohorts(cohorts, n_folds=N_FOLDS, rng=np.random.default_rng(seed))
+    forecasts, _ = forecast_folds(forecasting, folds, train_model=train_on_cohorts, seed=seed)
+    return dict(fit_calibrations(forecasts, [night for nights in cohorts.values() for night in nights]))
 
 
 def train_in_parts(
