@@ -25,7 +25,8 @@ def attribute_by_attention(
 ) -> Float[np.ndarray, "modality step"]:
     """Attention rollout (Abnar & Zuidema 2020): shares of attention, multiplied through the blocks.
 
-    It says where a forecast looked, not what it made of it: all values are positive, whatever the horizon.
+    It says where a forecast looked, not what it made of it: all values are positive, whatever the horizon. What a state
+    token starts from counts as what it looked at.
     """
     context = night.open(step)
     with torch.no_grad():
@@ -34,7 +35,11 @@ def attribute_by_attention(
     flow = torch.eye(n_tokens)[-1]
     for weight in reversed(trace.attention):
         flow = 0.5 * flow + 0.5 * (flow @ weight[0])[-n_tokens:]
-    return _to_grid(flow.double().numpy(), context)
+    own = _to_grid(flow.double().numpy(), context)
+    if not model.config.direct:
+        return own
+    shares = context.present / np.maximum(context.present.sum(axis=0), 1)
+    return own + shares * flow[-context.n_steps :].double().numpy()
 
 
 def attribute_by_gradient(

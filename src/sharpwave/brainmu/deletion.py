@@ -193,7 +193,10 @@ def forecast_without(
         away = gone[begin : begin + AT_ONCE]
         n = len(away)
         variants = Tokens(
-            tokens.latents.expand(n, -1, -1), tokens.times.expand(n, -1), tokens.present.expand(n, -1) & ~away
+            tokens.latents.expand(n, -1, -1),
+            tokens.times.expand(n, -1),
+            tokens.present.expand(n, -1) & ~away,
+            tokens.n_states,
         )
         latents, _ = model.align(variants, repeat_caches(context.caches, n))
         found.append(model.heads(model.norm(latents[:, -1:])).change[:, 0, horizon].double().numpy())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,11 +27,13 @@ class Tokens:
         latents: Shape (batch, token, width).
         times: Seconds, shape (batch, token).
         present: Shape (batch, token).
+        n_states: How many of them, the last, are state tokens: one per step.
     """
 
     latents: Float[Tensor, "batch token width"]
     times: Float[Tensor, "batch token"]
     present: Bool[Tensor, "batch token"]
+    n_states: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,20 +108,36 @@ class BrainMu(nn.Module):
                     self.encoders[name](part.values, part.present, self.identities(part.identity)) + self.kinds[name]
                 )
                 parts.append(Tokens(latents, part.times, part.any_present))
-        states = self._make_states(batch)
-        if self.config.direct and parts:
-            states = replace(states, latents=states.latents + _average(parts))
-        parts.append(states)
-        return Tokens(
-            *(torch.cat([getattr(part, n) for part in parts], dim=1) for n in ("latents", "times", "present"))
+        parts.append(self._make_states(batch))
+        latents, times, present = (
+            torch.cat([getattr(part, n) for part in parts], dim=1) for n in ("latents", "times", "present")
         )
+        return Tokens(latents, times, present, n_states=batch.times.shape[1])
+
+    def start_states(
+        self, tokens: Tokens, gates: Float[Tensor, "row token"] | None = None
+    ) -> Float[Tensor, "row token width"]:
+        """Latents of all tokens; in a `direct` model a state token starts from the mean of its step's tokens.
+
+        Args:
+            tokens: From `encode`.
+            gates: How far each token counts, from 0 to 1; all 1 where omitted.
+        """
+        others, states = tokens.latents[:, : -tokens.n_states], tokens.latents[:, -tokens.n_states :]
+        if not self.config.direct or others.shape[1] == 0:
+            return tokens.latents
+        weight = tokens.present.to(others.dtype) if gates is None else tokens.present * gates
+        weight = weight[:, : -tokens.n_states].unflatten(1, (-1, tokens.n_states)).unsqueeze(3)
+        total = (others.unflatten(1, (-1, tokens.n_states)) * weight).sum(dim=1)
+        states = states + total / weight.sum(dim=1).clamp(min=1)
+        return torch.cat([others.expand(len(states), -1, -1), states], dim=1)
 
     def align(
         self, tokens: Tokens, caches: tuple[LayerCache, ...] | None = None, *, n_readers: int | None = None
     ) -> tuple[Float[Tensor, "batch reader width"], tuple[LayerCache, ...]]:
         """Cross-Modal Temporal Attention, block by block; after the last only `n_readers` tokens, or all."""
         rotation = compute_rotation(tokens.times, self.periods)
-        latents, kept = tokens.latents, []
+        latents, kept = self.start_states(tokens), []
         for index, block in enumerate(self.blocks):
             cache = None if caches is None else caches[index]
             wanted = n_readers if index == len(self.blocks) - 1 else None
@@ -139,10 +157,3 @@ class BrainMu(nn.Module):
         hours = (batch.times / NIGHT).clamp(0, 2).float()
         clock = torch.stack([hours - 0.5, torch.log1p(8 * hours) - 1], dim=2).to(self.state.dtype)
         return Tokens(self.state + self.clock(clock), batch.times, batch.valid)
-
-
-def _average(parts: Sequence[Tokens]) -> Float[Tensor, "batch step width"]:
-    """Mean over the modalities that are present in each step."""
-    present = torch.stack([part.present for part in parts]).unsqueeze(3)
-    latents = torch.stack([part.latents for part in parts])
-    return (latents * present).sum(dim=0) / present.sum(dim=0).clamp(min=1)

@@ -60,7 +60,7 @@ def trace_attention(
     tokens = model.encode(batch)
     rotation = compute_rotation(tokens.times, model.periods)
     bias = torch.zeros(1, tokens.times.shape[1]) if gates is None else gates.log()
-    latents, seen = tokens.latents, []
+    latents, seen = model.start_states(tokens, gates), []
     for index, block in enumerate(cast("list[Block]", list(model.blocks))):
         cache = None if caches is None else caches[index]
         read, weight = _attend(block.attention, block.norm_attention(latents), tokens, rotation, cache, bias)

@@ -25,7 +25,9 @@ class TrainingLog:
         bar: Whether it shows a bar.
     """
 
-    def __init__(self, folder: Path | None, *, steps: int, done: int, hours: float, shown: bool, bar: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None, *, steps: int, done: int, hours: float, shown: bool, bar: bool = True
+    ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -15,7 +15,7 @@ from sharpwave.brainmu.windows import WindowedRecording, window_recording
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.benchmarks.rows import Row, estimate_row
 from sharpwave.evaluation.brainmu.companions import MODALITIES, MeasuredNight
-from sharpwave.evaluation.brainmu.mixture import standardise_eeg
+from sharpwave.evaluation.brainmu.decoding import rescale_unknown
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
 
@@ -107,8 +107,7 @@ def _load_eeg(cohort: str, data: Path | None) -> Iterator[WindowedRecording]:
     for subject in subjects:
         recording = load_dataset(f"{cohort}/{subject}", data)
         if recording.of("eeg"):
-            recording = standardise_eeg(recording) if cohort == "ucddb" else recording
-            yield window_recording(recording, modalities=("eeg",))
+            yield window_recording(rescale_unknown(recording), modalities=("eeg",))
 
 
 def _abstain(novelty: Novelty, piece: WindowedRecording) -> float:
