@@ -24,7 +24,6 @@ from sharpwave.evaluation.benchmarks.forecast_scores import (
 )
 from sharpwave.evaluation.brainmu.forecaster import ShippedBrainMu
 from sharpwave.evaluation.cohorts import COHORTS, Night, load_cohort, simulate_nights
-from sharpwave.evaluation.multimodal.simulated_forecast import run_multimodal
 from sharpwave.evaluation.protocols import (
     HORIZONS,
     leave_one_subject_out,
@@ -81,7 +80,6 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         rng = np.random.default_rng(20)
         nights = list(simulate_nights(N_SIMULATED, rng=rng, hours=SIMULATED_HOURS, precursor=precursor))
         rows += _run_simulated(name, nights, seeds)
-    rows += run_multimodal(seeds)
     config = {
         "protocols": list(FORECASTERS),
         "horizons_s": list(HORIZONS),

@@ -109,19 +109,21 @@ def run_brainmu_rows(
     data: Path | None,
     rng: np.random.Generator,
 ) -> Rows:
-    """Brainµ: the shipped weights on people new to them, and small ones trained without those they are tested on."""
+    """Brainµ: the shipped weights on people new to them; on development subjects also small ones trained on others."""
     whole = [r for r in nights["ucddb"] if has_eeg(r) and is_whole(r)]
     dreams = [r for r in nights["dreams"] if has_eeg(r)]
     shipped = partial(run_shipped, rng=rng)
-    return [
+    rows = [
         *shipped([only_eeg(r) for r in whole], data="UCDDB", setting="whole nights"),
         *shipped([only_eeg(r) for r in dreams], data="DREAMS", setting="30 min excerpts"),
         *shipped([only_eeg(r) for r in simulated], data="simulated human", setting="one EEG channel"),
         *shipped(simulated, data="simulated human", setting="EEG, EOG and EMG"),
         *shipped(nights["walch"], data="Walch", setting="held-out subjects"),
-        *run_trained_on_eeg(whole, dreams, data=data, rng=rng),
-        *run_trained_on_wearables(nights["walch"], n_folds=N_FOLDS, rng=rng),
     ]
+    if data is None or data.resolve() == Path(data_root() or ".").resolve():
+        rows += run_trained_on_eeg(whole, dreams, data=data, rng=rng)
+        rows += run_trained_on_wearables(nights["walch"], n_folds=N_FOLDS, rng=rng)
+    return rows
 
 
 def collect_validation(rows: Rows) -> dict[str, Rows]:
