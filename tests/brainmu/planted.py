@@ -44,10 +44,12 @@ def simulate_pieces(n: int, *, seed: int = 0, n_steps: int = LENGTH) -> list[Win
     return [window_recording(recording, modalities=NAMES) for recording in recordings]
 
 
-def make_model(*, seed: int = 0, n_layers: int = 2) -> BrainMu:
+def make_model(*, seed: int = 0, n_layers: int = 2, direct: bool = False) -> BrainMu:
     """Random weights."""
     torch.manual_seed(seed)
-    config = configure("lite", modalities=NAMES, width=16, n_layers=n_layers, n_heads=2, dropout=0.0)
+    config = configure(
+        "lite", modalities=NAMES, width=16, n_layers=n_layers, n_heads=2, dropout=0.0, direct=direct, window=7200.0
+    )
     return BrainMu(config).eval()
 
 

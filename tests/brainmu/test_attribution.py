@@ -16,14 +16,7 @@ def night():
     return pass_over_night(train_model(), simulate_pieces(1, seed=9)[0])
 
 
-def test_attention_names_the_telling_moment(night):
-    """Not the modality: a state token starts from all of its step's tokens alike, whatever is made of them."""
-    for step in np.argsort(-night.readout.change[0, :, 0].numpy())[:3].tolist():
-        values = get_attribution("attention")(train_model(), night, step)
-        assert values.argmax(axis=1).tolist() == [values.shape[1] - 1] * len(NAMES)
-
-
-@pytest.mark.parametrize("name", [name for name in ATTRIBUTIONS if name not in ("recency", "attention")])
+@pytest.mark.parametrize("name", [name for name in ATTRIBUTIONS if name != "recency"])
 def test_names_the_telling_token(name: str, night):
     logits = night.readout.change[0, :, 0].numpy()
     steps = np.argsort(-logits)[:3]

@@ -37,9 +37,10 @@ def test_one_pass_gives_what_the_whole_night_gives():
     np.testing.assert_allclose(night.latents, whole.latents[0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize("step", [3, 70, 149])
-def test_deleting_equals_never_recorded(step: int, rng: np.random.Generator):
-    model, piece = make_model(), simulate_pieces(1, n_steps=150)[0]
+def test_deleting_equals_never_recorded(step: int, direct: bool, rng: np.random.Generator):
+    model, piece = make_model(direct=direct), simulate_pieces(1, n_steps=150)[0]
     context = pass_over_night(model, piece).open(step)
     deletions = rng.random((2, *context.present.shape)) < 0.5
     gone = np.zeros((2, len(NAMES), 150, 1), dtype=bool)

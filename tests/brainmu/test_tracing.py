@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from tests.brainmu.planted import NAMES, make_model, simulate_pieces
 
@@ -32,8 +33,9 @@ def test_attention_is_shared_out_among_earlier_tokens():
         assert bool((weight[0][times[:, None] < times[None]] == 0).all())
 
 
-def test_gate_of_zero_is_a_deletion(rng: np.random.Generator):
-    model, piece = make_model(), simulate_pieces(1)[0]
+@pytest.mark.parametrize("direct", [False, True])
+def test_gate_of_zero_is_a_deletion(direct: bool, rng: np.random.Generator):
+    model, piece = make_model(direct=direct), simulate_pieces(1)[0]
     context = pass_over_night(model, piece).open(50)
     deletions = rng.random((3, *context.present.shape)) < 0.4
     gates = torch.cat([torch.tensor(~deletions).flatten(1).float(), torch.ones(3, context.n_steps)], dim=1)

@@ -116,7 +116,7 @@ class BrainMu(nn.Module):
 
     def start_states(
         self, tokens: Tokens, gates: Float[Tensor, "row token"] | None = None
-    ) -> Float[Tensor, "row token width"]:
+    ) -> Float[Tensor, "_ token width"]:
         """Latents of all tokens; in a `direct` model a state token starts from the mean of its step's tokens.
 
         Args:

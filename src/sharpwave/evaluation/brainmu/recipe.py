@@ -115,11 +115,15 @@ def train_lite(
 def calibrate_recipe(
     forecasting: Forecasting, *, data: str | Path | None = None, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Slope and intercept by protocol and horizon, from forecasts for those who were left out of training."""
+    """Slope and intercept by horizon, from forecasts for those who were left out of training; of observed ones alone.
+
+    From signals alone there is too little to calibrate: the lines would pull everything to the base rate.
+    """
     cohorts = {name: load_cohort(name, data) for name in forecasting.nights}
     folds = split_cohorts(cohorts, n_folds=N_FOLDS, rng=np.random.default_rng(seed))
     forecasts, _ = forecast_folds(forecasting, folds, train_model=train_on_cohorts, seed=seed)
-    return dict(fit_calibrations(forecasts, [night for nights in cohorts.values() for night in nights]))
+    lines = fit_calibrations(forecasts, [night for nights in cohorts.values() for night in nights])
+    return {name: line for name, line in lines.items() if name.startswith("observed")}
 
 
 def train_in_parts(
