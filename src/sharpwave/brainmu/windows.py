@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
 
 N_STAGES = 5
@@ -101,7 +101,6 @@ class WindowedRecording:
     scorable: tuple[int, ...] | None = None
     cohort: str = ""
     subject: str = "unknown"
-    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -114,7 +113,6 @@ class WindowedRecording:
             windows={name: windows.restrict(first, last) for name, windows in self.windows.items()},
             stages=self.stages[first:last],
             votes=self.votes[first:last],
-            extras={name: values[first:last] for name, values in self.extras.items()},
         )
 
     def only(self, modalities: Collection[str]) -> Self:
@@ -210,8 +208,3 @@ def align_stages(hypnogram: Hypnogram | None, grid: Grid, *, ended: bool = False
         rows = np.nan_to_num(np.asarray(hypnogram.probabilities)[index[known]])
         votes[known, : hypnogram.n_stages] = rows
     return stages, votes, hypnogram.n_stages
-
-
-def name_stages(n_stages: int) -> tuple[str, ...]:
-    """Names of the stages in a hypnogram of `n_stages`."""
-    return STAGE_SETS[n_stages]
