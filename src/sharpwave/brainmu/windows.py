@@ -87,7 +87,7 @@ class WindowedRecording:
         windows: By modality.
         stages: Stage codes on the grid among `n_stages`, -1 where unknown, shape (step,).
         votes: Probability of each of the five stages; where fewer were scored, of those in the first columns.
-        n_stages: 2 to 5; see `STAGE_SETS`.
+        n_stages: 2 to 5; see `sharpwave.recordings.hypnogram.STAGE_SETS`.
         scorable: Stages that the labelled steps can have at all: in some cohorts signals exist for some stages only.
         cohort: Where from.
         subject: Who.
