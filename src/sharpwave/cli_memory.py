@@ -1,0 +1,1 @@
+"""Command-line options of the commands about memory: parsing only."""

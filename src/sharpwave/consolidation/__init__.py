@@ -1,0 +1,1 @@
+"""Sleep for networks: wake takes in experience, NREM replays it, REM recombines it."""

@@ -1,0 +1,1 @@
+"""Memory reactivations: place fields, decoding, candidate events, and what exceeds chance."""

@@ -1,0 +1,1 @@
+"""`sharpwave causality`: whether reactivation moves sleep, night by night."""

@@ -1,0 +1,1 @@
+"""`sharpwave replay`: which events replay the run, against surrogates."""

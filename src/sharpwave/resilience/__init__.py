@@ -1,0 +1,1 @@
+"""Stability, robustness and resilience as three numbers, of recordings and of networks."""
