@@ -62,7 +62,8 @@ def test_usage_errors_exit_with_2(arguments, message):
 def test_flags_beat_the_configuration_file(tmp_path):
     config = tmp_path / "run.toml"
     config.write_text("age = 40\nnight = 2\n")
-    arguments = ["decode", str(tmp_path / "none.edf"), "--config", str(config), "--age", "50"]
+    files = ["decode", str(tmp_path / "none.edf"), "--output", str(tmp_path / "out"), "--config", str(config)]
+    arguments = [*files, "--age", "50"]
     assert runner.invoke(app, arguments).exit_code == 1
     config.write_text("agee = 40\n")
     result = runner.invoke(app, arguments, env={"COLUMNS": "300"})

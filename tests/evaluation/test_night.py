@@ -46,13 +46,13 @@ def test_a_forecast_that_knows_gains_and_one_that_guesses_does_not(rng):
     night = make_night(rng)
     changes = np.r_[np.diff(night.stages) != 0, False]
     skill, reliability = score_forecast(make_forecast(night, np.where(changes, 0.9, 0.05)), night, rng=rng)
-    ours = skill.set_index("method").loc["sharpwave"]
+    ours = skill.set_index("method").loc["forecast"]
     assert ours["auprc"] == pytest.approx(1)
     assert ours["gain_low"] > 0
     assert "Better than persistence" in describe_forecast(skill, judged_by="an expert")
     assert reliability["n"].sum() == len(night) - 1
     guess, _ = score_forecast(make_forecast(night, rng.uniform(0.01, 0.5, len(night))), night, rng=rng)
-    assert guess.set_index("method").loc["sharpwave", "gain_low"] < 0
+    assert guess.set_index("method").loc["forecast", "gain_low"] < 0
     assert "No better than persistence" in describe_forecast(guess, judged_by="an expert")
 
 

@@ -76,7 +76,7 @@ def score_forecast(
         rng: For the bootstrap.
 
     Returns:
-        Skill (method, auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high: the
+        Skill (method, ours first; auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high: the
         log-loss saved against persistence), and reliability of ours (predicted, observed, n).
     """
     onsets = forecast["onset"].to_numpy(dtype=float)
@@ -87,7 +87,8 @@ def score_forecast(
     now, following = reference.at(middles), reference.at(middles + epoch_length)
     known = (now >= 0) & (following >= 0) & np.isfinite(forecast["p_change"].to_numpy())
     changed = (now != following)[known]
-    columns = {"sharpwave": "p_change", "markov": "markov_p_change", "persistence": "persistence_p_change"}
+    ours = str(forecast.attrs.get("method", "forecast")).partition(" on ")[0].partition(",")[0]
+    columns = {ours: "p_change", "markov": "markov_p_change", "persistence": "persistence_p_change"}
     columns = {method: column for method, column in columns.items() if column in forecast}
     scores = {method: forecast[column].to_numpy()[known] for method, column in columns.items()}
     if not changed.any() or changed.all():
@@ -112,7 +113,7 @@ def score_forecast(
             row["log_loss_gain"] = compute_log_loss(changed, baseline) - compute_log_loss(changed, score)
             row["gain_low"], row["gain_high"] = np.nanpercentile(gains, (2.5, 97.5))
         rows.append(row)
-    predicted, observed, n = compute_reliability(changed, scores["sharpwave"])
+    predicted, observed, n = compute_reliability(changed, scores[ours])
     reliability = pd.DataFrame({"predicted": predicted, "observed": observed, "n": n})
     return pd.DataFrame(rows), reliability[reliability["n"] > 0].reset_index(drop=True)
 
@@ -121,7 +122,7 @@ def describe_forecast(skill: pd.DataFrame, *, judged_by: str) -> str:
     """What the forecast was worth in this night, in one sentence; "no better than persistence" is allowed."""
     if not len(skill):
         return "The night has no changes of stage to judge the forecast by."
-    ours = skill[skill["method"] == "sharpwave"].iloc[0]
+    ours = skill.iloc[0]
     against = (
         f"AUPRC of a change {ours['auprc']:.2f} (95 % interval {ours['low']:.2f} to {ours['high']:.2f}; chance is "
         f"{ours['prevalence']:.2f}), judged by {judged_by}"
