@@ -1,0 +1,149 @@
+"""Memory: do sessions with more, or better timed, reactivations gain more in the task? The session is the unit.
+
+Observational: sessions differ in more than their reactivations, and a score before that was low by chance comes back by
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.causality.coupling import NREM, Coupling
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram
+
+FEWEST = 5
+"""Sessions."""
+
+PREDICTORS = ("n_reactivations", "reactivation_rate", "in_spindle", "in_slow_wave", "phase_near_up_state", "locking")
+MEMORY_COLUMNS = (
+    "predictor", "rho", "low", "high", "p", "q", "slope", "slope_low", "slope_high", "n_sessions",
+)  # fmt: skip
+
+
+def measure_session(
+    reactivations: pd.DataFrame, hypnogram: Hypnogram, *, coupling: Coupling | None = None
+) -> dict[str, float]:
+    """What a session's reactivations are like.
+
+    Args:
+        reactivations: onset (s).
+        hypnogram: Stages on the same clock.
+        coupling: To spindles and slow waves, where those were detected.
+
+    Returns:
+        n_reactivations and reactivation_rate (1/min) in NREM sleep, and with a coupling in_spindle, in_slow_wave,
+        phase_near_up_state (cosine of the mean phase) and locking.
+    """
+    codes = [code for code, name in enumerate(hypnogram.names) if name in NREM]
+    minutes = float(np.isin(hypnogram.stages, codes).sum() * hypnogram.epoch_length / 60)
+    n = int(np.isin(hypnogram.at(reactivations["onset"].to_numpy(dtype=float)), codes).sum())
+    measures = {"n_reactivations": float(n), "reactivation_rate": n / minutes if minutes else np.nan}
+    if coupling is not None:
+        measures |= {
+            "in_spindle": coupling.in_spindle,
+            "in_slow_wave": coupling.in_slow_wave,
+            "phase_near_up_state": float(np.cos(coupling.phase)),
+            "locking": coupling.locking,
+        }
+    return measures
+
+
+def relate_to_memory(
+    sessions: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    predictors: Sequence[str] = PREDICTORS,
+    n_permutations: int = 5000,
+) -> pd.DataFrame:
+    """Rank correlation and regression of the change in performance on each predictor, across sessions.
+
+    The p-value permutes sessions; the interval of ρ is Fisher's with the variance of Bonett & Wright (2000,
+    10.1007/BF02294183); q controls false discoveries over the predictors.
+
+    Args:
+        sessions: One row a session: before, after (score of the task, in percent) and the predictors.
+        rng: For the permutations.
+        predictors: Columns; those that are absent or constant are left out.
+        n_permutations: Of sessions.
+
+    Returns:
+        predictor, rho with low and high (95 %), p, q, slope with its interval (points per unit of the predictor; in
+        n_reactivations per reactivation), n_sessions.
+
+    Raises:
+        SharpwaveError: If scores are missing, or fewer than `FEWEST` sessions have them.
+    """
+    if not {"before", "after"} <= set(sessions.columns):
+        raise SharpwaveError(
+            "sessions with the columns before and after",
+            got=", ".join(map(str, sessions.columns)) or "no columns",
+            fix="give the task's score in percent before and after sleep",
+        )
+    change = (sessions["after"] - sessions["before"]).to_numpy(dtype=float)
+    if np.isfinite(change).sum() < FEWEST:
+        raise SharpwaveError(
+            f"at least {FEWEST} sessions with a score before and after",
+            got=str(int(np.isfinite(change).sum())),
+            fix="add sessions; a correlation over fewer says nothing",
+        )
+    rows = []
+    for name in (name for name in predictors if name in sessions):
+        values = sessions[name].to_numpy(dtype=float)
+        known = np.isfinite(values) & np.isfinite(change)
+        if known.sum() >= FEWEST and np.ptp(values[known]) > 0 and np.ptp(change[known]) > 0:
+            rows.append({"predictor": name, **_relate(values[known], change[known], rng, n_permutations)})
+    if not rows:
+        return pd.DataFrame(columns=MEMORY_COLUMNS)
+    from scipy.stats import false_discovery_control
+
+    table = pd.DataFrame(rows)
+    return table.assign(q=false_discovery_control(table["p"]))[list(MEMORY_COLUMNS)]
+
+
+def describe_memory(related: pd.DataFrame, *, alpha: float = 0.05) -> str:
+    """The relation to memory in one plain sentence; a null is stated as one."""
+    if not len(related):
+        return "No measure of reactivation differed between sessions."
+    best = related.sort_values("p", kind="stable").iloc[0]
+    words = (
+        f"ρ = {best['rho']:.2f} between {best['predictor'].replace('_', ' ')} and the change in performance "
+        f"(95 % interval {best['low']:.2f} to {best['high']:.2f}, q = {best['q']:.3f}, {best['n_sessions']} sessions)"
+    ).replace("-", "−")
+    if best["q"] <= alpha:
+        return f"Across sessions, {words}. Observational: sessions differ in more than this."
+    return f"No relation to memory was shown across sessions; the strongest: {words}."
+
+
+def _relate(
+    values: Float[np.ndarray, " session"],
+    change: Float[np.ndarray, " session"],
+    rng: np.random.Generator,
+    n_permutations: int,
+) -> dict[str, float]:
+    from scipy.stats import linregress, rankdata, t
+
+    ranks, gains = rankdata(values), rankdata(change)
+    ranks, gains = (ranks - ranks.mean()) / ranks.std(), (gains - gains.mean()) / gains.std()
+    n = len(values)
+    rho = float(ranks @ gains / n)
+    drawn = rng.permuted(np.tile(gains, (n_permutations, 1)), axis=1) @ ranks / n
+    p = (1 + int((np.abs(drawn) >= abs(rho) - 1e-12).sum())) / (1 + n_permutations)
+    bounded = float(np.clip(rho, -1 + 1e-9, 1 - 1e-9))
+    reach = 1.96 * np.sqrt((1 + bounded**2 / 2) / max(n - 3, 1))
+    fit = linregress(values, change)
+    margin = float(t.ppf(0.975, n - 2)) * fit.stderr
+    return {
+        "rho": rho,
+        "low": float(np.tanh(np.arctanh(bounded) - reach)),
+        "high": float(np.tanh(np.arctanh(bounded) + reach)),
+        "p": p,
+        "slope": fit.slope,
+        "slope_low": fit.slope - margin,
+        "slope_high": fit.slope + margin,
+        "n_sessions": n,
+    }

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.causality.effects_tables import NULL, REVERSE, make_effects
+
+from sharpwave.causality.rules import describe_rules, extract_rules
+from sharpwave.errors import SharpwaveError
+
+
+def test_a_rule_reads_as_a_sentence_with_its_interval_and_its_counts():
+    rules = extract_rules(make_effects({}, NULL, REVERSE))
+    assert list(rules["verdict"]) == ["rule", "not shown", "not shown"]
+    assert rules.loc[0, "rule"] == (
+        "In N2, an aversive reactivation raises the chance of waking within 30 s from 2.1 % to 4.0 % "
+        "(95 % interval 3.1–5.2, 412 events, 9 nights)."
+    )
+    assert rules.loc[0, "claim"] == "observational: causal in the statistical sense"
+
+
+def test_the_control_of_a_rule_names_negative_control_reverse_direction_and_hidden_cause():
+    control = extract_rules(make_effects({}, REVERSE)).loc[0, "control_of_rule"]
+    assert "Negative control quiet (p = .410)" in control
+    assert "× 1.01 per dB" in control
+    assert "ratios of 3.2" in control
+
+
+def test_a_null_is_stated_plainly():
+    rules = extract_rules(make_effects(NULL))
+    assert rules.loc[0, "verdict"] == "not shown"
+    assert "a neutral reactivation is not shown to change the chance of waking within 30 s" in rules.loc[0, "rule"]
+    assert "−0.4 to +0.6 points" in rules.loc[0, "rule"]
+    assert describe_rules(rules).startswith("No effect was shown: none of 1 questions")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"low": -0.001}, "the interval holds zero"),
+        ({"q": 0.06}, "false-discovery control"),
+        ({"q": np.nan}, "false-discovery control"),
+        ({"control_p": 0.01}, "the negative control moved as well"),
+        ({"control_p": np.nan}, "no negative control"),
+    ],
+)
+def test_each_check_alone_denies_the_name_of_a_rule(change, reason):
+    rules = extract_rules(make_effects(change))
+    assert rules.loc[0, "verdict"] == "not shown"
+    assert reason in rules.loc[0, "reason"]
+
+
+def test_the_horizon_is_the_declared_one_and_not_the_best_one():
+    effects = make_effects({"horizon": 5.0, "p": 1e-9, "q": 1e-8}, {}, {"horizon": 60.0, "p": 1e-9, "q": 1e-8})
+    rules = extract_rules(effects)
+    assert list(rules["horizon"]) == [30.0]
+
+
+def test_a_naive_estimate_never_becomes_a_rule_and_a_hazard_comes_before_a_match():
+    effects = make_effects({"estimator": "naive"}, {"estimator": "matched", "value": 0.5}, {})
+    rules = extract_rules(effects)
+    assert list(rules["estimator"]) == ["hazard"]
+
+
+def test_caused_is_said_of_randomised_cues_alone():
+    rules = extract_rules(make_effects({}, {"estimator": "randomised"})).set_index("estimator")
+    assert "caused a rise" in rules.loc["randomised", "rule"]
+    assert "a cue of the aversive memory" in rules.loc["randomised", "rule"]
+    assert "caused" in rules.loc["randomised", "claim"]
+    assert "caused" not in rules.loc["hazard", "rule"]
+    assert rules.loc["hazard", "claim"].startswith("observational")
+
+
+def test_depth_says_lighter_and_deeper_and_early_says_when():
+    change = {"outcome": "depth", "estimator": "matched", "value": -1.2, "low": -1.6, "high": -0.8, "period": "early"}
+    rule = extract_rules(make_effects(change)).loc[0, "rule"]
+    assert rule.startswith("In N2 early in the night, an aversive reactivation is followed by sleep 1.20 dB lighter")
+    assert "0.80–1.60" in rule
+
+
+def test_the_surest_rule_ranks_first():
+    rules = extract_rules(make_effects({"p": 0.01}, {"content": "rewarding", "p": 1e-6}))
+    assert list(rules["content"]) == ["rewarding", "aversive"]
+    assert list(rules["rank"]) == [1, 2]
+
+
+def test_no_effects_give_no_rules_and_a_table_without_its_columns_is_refused():
+    assert "too few reactivations" in describe_rules(extract_rules(make_effects({}).iloc[:0]))
+    with pytest.raises(SharpwaveError, match="as estimate_effects gives it"):
+        extract_rules(make_effects({}).drop(columns="q"))
