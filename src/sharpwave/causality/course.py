@@ -1,0 +1,218 @@
+"""One night on a grid of seconds: what the estimators of this room look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram, Recording, Signal
+from sharpwave.recordings.hypnogram import STAGE_SETS
+
+DEPTH_WINDOW = 4
+"""Seconds of signal behind each value of depth, EMG and sigma power: the value of second t is that of the whole epoch
+of 4 s which holds t, so it may reach 3 s to either side."""
+
+SIGMA = {"human": (12.0, 16.0), "mouse": (10.0, 15.0), "rat": (10.0, 15.0)}
+"""Sigma band in Hz (rodents: Lecci et al. 2017, 10.1126/sciadv.1602026)."""
+
+MUSCLE = (20.0, 45.0)
+CONDITIONS = ("cue", "sham")
+
+
+@dataclass(frozen=True, eq=False)
+class NightCourse:
+    """One night, second by second.
+
+    Attributes:
+        night: Name of the night; nights are the unit of every interval.
+        time: Start of each second, in s from the start of the recording, shape (second,).
+        stage: Stage codes of the hypnogram, -1 where unscored; brief arousals are wake where they are known.
+        n_stages: 2 to 5.
+        depth: Slow-wave power in dB, over `DEPTH_WINDOW` s; NaN where missing.
+        emg: Muscle power in dB, over the same windows; None without an EMG.
+        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, from the past alone; None if unknown.
+        reactivations: onset (s), content, and whatever else is known of them.
+        usable: Whether a second is scored and free of artefacts.
+        cues: onset (s), condition ("cue" or "sham") and content, where stimulation was randomised; else None.
+        candidates: Onsets (s) of all candidate events (ripples, bursts), reactivations among them, sorted; None where
+            only the reactivations are known. With them a reactivation is compared with events that carry none.
+
+    Raises:
+        SharpwaveError: If lengths differ, a column is missing or a condition is unknown.
+    """
+
+    night: str
+    time: Float[np.ndarray, " second"]
+    stage: Int[np.ndarray, " second"]
+    n_stages: int
+    depth: Float[np.ndarray, " second"]
+    emg: Float[np.ndarray, " second"] | None
+    infraslow: Float[np.ndarray, " second"] | None
+    reactivations: pd.DataFrame
+    usable: Bool[np.ndarray, " second"]
+    cues: pd.DataFrame | None = None
+    candidates: Float[np.ndarray, " event"] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("stage", "depth", "emg", "infraslow", "usable"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.time):
+                raise SharpwaveError(
+                    f"{len(self.time)} values of {name} in {self.night!r}, one a second",
+                    got=f"{len(values)}",
+                    fix="put every track on the grid of `time`",
+                )
+        _check_columns(self.reactivations, ("onset", "content"), "reactivations")
+        if self.cues is not None:
+            _check_columns(self.cues, ("onset", "condition", "content"), "cues")
+            unknown = sorted(set(map(str, self.cues["condition"])) - set(CONDITIONS))
+            if unknown:
+                raise SharpwaveError(
+                    "cues whose condition is cue or sham",
+                    got=", ".join(unknown),
+                    fix="call the silent cues sham and leave out everything else",
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Stage names, in the order of their codes."""
+        return STAGE_SETS[self.n_stages]
+
+    @property
+    def nrem(self) -> tuple[int, ...]:
+        """Codes of the stages in which effects are sought: all sleep but REM."""
+        return (1,) if self.n_stages <= 3 else tuple(range(1, self.n_stages - 1))
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        return tuple(sorted({str(content) for content in self.reactivations["content"]}))
+
+
+def compute_course(
+    recording: Recording,
+    hypnogram: Hypnogram,
+    reactivations: pd.DataFrame,
+    *,
+    night: str | None = None,
+    channel: str | None = None,
+    candidates: Sequence[float] | None = None,
+    arousals: pd.DataFrame | None = None,
+    artefacts: pd.DataFrame | None = None,
+    cues: pd.DataFrame | None = None,
+) -> NightCourse:
+    """The course of one night from its recording.
+
+    Depth, EMG and sigma are powers of epochs of 4 s, neither ahead of nor behind them; the infraslow phase follows
+    sigma power from the past alone, since a centred filter would let it know whether sleep is about to end.
+
+    Args:
+        recording: Gives EEG (LFP where there is none) and EMG.
+        hypnogram: Stages on the same clock.
+        reactivations: onset (s) and content of each.
+        night: Name; the subject's where omitted.
+        channel: Signal that gives depth and sigma; the first EEG, else the first LFP, where omitted.
+        candidates: Onsets of all candidate events, in s, if known.
+        arousals: onset and duration (s) of brief arousals, which count as wake.
+        artefacts: onset and duration (s) of what is left out.
+        cues: onset, condition and content of randomised stimulation.
+
+    Returns:
+        The course.
+
+    Raises:
+        SharpwaveError: If there is no EEG or LFP, or a table lacks a column.
+    """
+    from sharpwave.signals import compute_band_power, compute_depth
+
+    signal = _choose_signal(recording, channel)
+    time = np.arange(int(min(recording.duration, max(signal.end, hypnogram.end))), dtype=float)
+    stage = hypnogram.at(time).astype(np.int8)
+    depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
+    low, high = SIGMA.get(recording.species, SIGMA["human"])
+    sigma = _spread(
+        compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"sigma": (low, high)}), "sigma", time
+    )
+    if arousals is not None:
+        stage[_covered(arousals, time) & (stage > 0)] = 0
+    usable = (stage >= 0) & np.isfinite(depth)
+    if artefacts is not None:
+        usable &= ~_covered(artefacts, time)
+    asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
+    return NightCourse(
+        night=night or recording.subject,
+        time=time,
+        stage=stage,
+        n_stages=hypnogram.n_stages,
+        depth=depth,
+        emg=_compute_emg(recording, time),
+        infraslow=estimate_infraslow_phase(_to_db(sigma), asleep=asleep),
+        reactivations=reactivations.sort_values("onset", ignore_index=True),
+        usable=usable,
+        cues=cues,
+        candidates=None if candidates is None else np.sort(np.asarray(candidates, dtype=float)),
+    )
+
+
+def _choose_signal(recording: Recording, channel: str | None) -> Signal:
+    if channel is not None:
+        return recording[channel]
+    found = [*recording.of("eeg").values(), *recording.of("lfp").values()]
+    if not found:
+        raise SharpwaveError(
+            "an EEG or LFP channel, which depth is measured on",
+            got=", ".join(recording.signals) or "no signal",
+            fix="give the recording that holds it",
+        )
+    return found[0]
+
+
+def _compute_emg(recording: Recording, time: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"] | None:
+    from sharpwave.signals import compute_band_power
+
+    for signal in recording.of("emg").values():
+        if signal.rate >= 2 * MUSCLE[1]:
+            power = compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"muscle": MUSCLE})
+            return _to_db(_spread(power, "muscle", time))
+    return None
+
+
+def _to_db(power: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+    return 10 * np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
+
+
+def _spread(table: pd.DataFrame, column: str, time: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+    """Each epoch's value in all its seconds; NaN where there is no epoch."""
+    onset, values = table["onset"].to_numpy(dtype=float), table[column].to_numpy(dtype=float)
+    out = np.full(time.shape, np.nan)
+    if onset.size:
+        index = np.searchsorted(onset, time + 1e-6, side="right") - 1
+        inside = (index >= 0) & (time < onset[-1] + DEPTH_WINDOW)
+        out[inside] = values[index[inside]]
+    return out
+
+
+def _covered(table: pd.DataFrame, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds that an event touches."""
+    _check_columns(table, ("onset", "duration"), "arousals or artefacts")
+    out = np.zeros(time.shape, bool)
+    for onset, duration in table[["onset", "duration"]].to_numpy(dtype=float):
+        out[np.searchsorted(time, onset - 1, side="right") : np.searchsorted(time, onset + duration, side="left")] = (
+            True
+        )
+    return out
+
+
+def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise SharpwaveError(
+            f"{name} with columns {', '.join(columns)}",
+            got=f"no {', '.join(missing)}",
+            fix="rename or add the columns; times are seconds from the start of the recording",
+        )
