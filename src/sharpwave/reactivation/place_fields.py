@@ -1,0 +1,200 @@
+"""Place fields: how fast each unit fires where, per track and running direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import gaussian_filter
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.position import GAP, Position, compute_velocity, convert_metres
+
+DIRECTIONS = {"outbound": 0, "inbound": 1}
+SINGLE = "track"
+"""Content of place fields where only one track is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceFields:
+    """Rates by place. Places of all maps stand one after the other; a map is one content in one running direction.
+
+    Attributes:
+        units: Names of the units.
+        rates: In Hz, above 0.
+        contents: Names of the tracks (environments).
+        content: For each place, index into `contents`.
+        direction: For each place 0 outbound, 1 inbound, -1 where directions are not told apart.
+        position: Middle of each place, in `unit`.
+        occupancy: Time spent there, in s.
+        bin_size: Size of a place along each dimension, in `unit`.
+        unit: "m" or "pixels".
+    """
+
+    units: tuple[int, ...]
+    rates: Float[np.ndarray, "unit place"]
+    contents: tuple[str, ...]
+    content: Int[np.ndarray, " place"]
+    direction: Int[np.ndarray, " place"]
+    position: Float[np.ndarray, "place dimension"]
+    occupancy: Float[np.ndarray, " place"]
+    bin_size: float
+    unit: str = "m"
+
+    @property
+    def maps(self) -> tuple[np.ndarray, ...]:
+        """Places of each map, in order."""
+        code = self.content * 3 + self.direction
+        return tuple(np.flatnonzero(code == each) for each in dict.fromkeys(code.tolist()))
+
+
+def estimate_place_fields(
+    spikes: Any,
+    position: Position,
+    *,
+    epochs: pd.DataFrame | None = None,
+    bin_size: float | None = None,
+    smoothing: float | None = None,
+    min_speed: float | None = None,
+    min_occupancy: float = 0.1,
+    floor: float = 0.05,
+    directional: bool = True,
+) -> PlaceFields:
+    """Rates by place: smoothed spike counts over smoothed time spent there (Skaggs et al. 1993; Zhang et al. 1998).
+
+    Args:
+        spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
+        position: In one dimension (a track) or two (an open field).
+        epochs: When the animal ran: onset, duration; optionally content (the track's name) and run_direction
+            ("outbound", "inbound"). All of the position, one track, where omitted.
+        bin_size: Of a place; 4 cm where omitted (the lengths' defaults are for a 2 m track where the unit is unknown).
+        smoothing: Standard deviation of the Gaussian over places; 5 cm where omitted.
+        min_speed: Slower samples do not count, per second; 5 cm/s where omitted.
+        min_occupancy: Places with less time, in s, are left out.
+        floor: Least rate in Hz, so that one stray spike does not rule a place out.
+        directional: On a track, one map per running direction.
+
+    Returns:
+        The place fields; units that never fire have the floor everywhere.
+
+    Raises:
+        SharpwaveError: If position has more than two dimensions, or nothing is left of the running.
+    """
+    if position.dimension > 2:
+        raise SharpwaveError(
+            "position in one or two dimensions", got=f"{position.dimension}", fix="leave the height out"
+        )
+    bin_size = convert_metres(0.04, position) if bin_size is None else bin_size
+    smoothing = convert_metres(0.05, position) if smoothing is None else smoothing
+    min_speed = convert_metres(0.05, position) if min_speed is None else min_speed
+    velocity = compute_velocity(position)
+    moving = np.linalg.norm(velocity, axis=1) > min_speed
+    directional = directional and position.dimension == 1
+    units = tuple(map(int, spikes.keys()))
+    times, index = flatten_spikes(spikes, units)
+    rates, content, direction, places, occupancy = [], [], [], [], []
+    contents: list[str] = []
+    for name, selected, heading in _select_maps(position, velocity, epochs, directional=directional):
+        selected = selected & moving
+        if not selected.any():
+            continue
+        if name not in contents:
+            contents.append(name)
+        track = _on_content(position, epochs, name) & moving
+        edges = _find_edges(position.values[track], bin_size)
+        time = np.histogramdd(position.values[selected], edges, weights=position.steps[selected])[0]
+        where, unit = _locate_spikes(times, index, position, selected)
+        kernel = [smoothing / bin_size] * position.dimension
+        smooth_time = gaussian_filter(time, kernel, mode="constant", truncate=3)
+        visited = smooth_time >= min_occupancy
+        for_unit = [np.histogramdd(where[unit == each], edges)[0] for each in range(len(units))]
+        smooth = np.array([gaussian_filter(each, kernel, mode="constant", truncate=3)[visited] for each in for_unit])
+        rates.append(np.maximum(smooth / smooth_time[visited], floor))
+        middles = np.meshgrid(*[(edge[:-1] + edge[1:]) / 2 for edge in edges], indexing="ij")
+        places.append(np.stack([middle[visited] for middle in middles], axis=-1))
+        occupancy.append(time[visited])
+        content.append(np.full(int(visited.sum()), contents.index(name)))
+        direction.append(np.full(int(visited.sum()), heading))
+    if not rates or not sum(len(each) for each in occupancy):
+        raise SharpwaveError(
+            f"running faster than {min_speed:g} {position.unit}/s within the epochs",
+            got="none",
+            fix="lower min_speed, or check that epochs and position share a clock",
+        )
+    return PlaceFields(
+        units,
+        np.concatenate(rates, axis=1),
+        tuple(contents),
+        np.concatenate(content),
+        np.concatenate(direction),
+        np.concatenate(places),
+        np.concatenate(occupancy),
+        bin_size,
+        position.unit,
+    )
+
+
+def compute_information(fields: PlaceFields) -> Float[np.ndarray, " unit"]:
+    """Spatial information of each unit in bits per spike (Skaggs et al. 1993): Σ p(x) λ(x)/λ̄ log2 λ(x)/λ̄."""
+    share = fields.occupancy / fields.occupancy.sum()
+    ratio = fields.rates / (fields.rates @ share)[:, None]
+    return (ratio * np.log2(ratio)) @ share
+
+
+def _select_maps(
+    position: Position, velocity: np.ndarray, epochs: pd.DataFrame | None, *, directional: bool
+) -> Iterator[tuple[str, Bool[np.ndarray, " time"], int]]:
+    """For each map its content, the samples that belong to it, and its direction."""
+    for name in _list_contents(epochs):
+        inside = _on_content(position, epochs, name)
+        if not directional:
+            yield name, inside, -1
+        elif epochs is not None and "run_direction" in epochs:
+            own = epochs if "content" not in epochs else epochs[epochs["content"] == name]
+            for label, code in DIRECTIONS.items():
+                yield name, mark_within(position.times, own[own["run_direction"] == label]), code
+        else:
+            yield name, inside & (velocity[:, 0] > 0), 0
+            yield name, inside & (velocity[:, 0] < 0), 1
+
+
+def _list_contents(epochs: pd.DataFrame | None) -> list[str]:
+    return [SINGLE] if epochs is None or "content" not in epochs else sorted(epochs["content"].astype(str).unique())
+
+
+def _on_content(position: Position, epochs: pd.DataFrame | None, name: str) -> Bool[np.ndarray, " time"]:
+    if epochs is None:
+        return np.ones(len(position.times), dtype=bool)
+    return mark_within(position.times, epochs if "content" not in epochs else epochs[epochs["content"] == name])
+
+
+def _find_edges(values: np.ndarray, bin_size: float) -> list[np.ndarray]:
+    low, high = values.min(axis=0), values.max(axis=0)
+    n_bins = np.maximum(np.ceil((high - low) / bin_size - 1e-9), 1).astype(int)
+    return [start + bin_size * np.arange(n + 1) for start, n in zip(low, n_bins, strict=True)]
+
+
+def _locate_spikes(
+    times: np.ndarray, index: np.ndarray, position: Position, selected: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the animal was at each spike that falls between two selected samples, and the spike's unit."""
+    before = np.searchsorted(position.times, times, side="right") - 1
+    known = (before >= 0) & selected[before]
+    known &= times - position.times[before] <= np.minimum(GAP, position.steps[before])
+    where = [np.interp(times[known], position.times, axis) for axis in position.values.T]
+    return np.stack(where, axis=-1), index[known]
+
+
+def mark_within(times: np.ndarray, spans: pd.DataFrame) -> Bool[np.ndarray, " time"]:
+    """Which times lie in one of the spans (onset, duration), which may overlap."""
+    if not len(spans):
+        return np.zeros(len(times), dtype=bool)
+    onset = spans["onset"].to_numpy(float)
+    opened = np.searchsorted(np.sort(onset), times, side="right")
+    closed = np.searchsorted(np.sort(onset + spans["duration"].to_numpy(float)), times, side="right")
+    return opened > closed

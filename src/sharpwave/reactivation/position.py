@@ -1,0 +1,188 @@
+"""Where the animal was: position over time, along the track, and how fast it moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter1d
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Recording
+
+TRACK_METRES = 2.0
+"""Length that a track is taken to have where the unit is not the metre, so that defaults in metres mean something."""
+
+GAP = 0.5
+"""Seconds without a sample after which position counts as unknown."""
+
+SIDEWAYS = 0.25
+"""Share of the track's length that a sample may lie beside its axis; further away the animal is not on the track."""
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Positions of the animal.
+
+    Attributes:
+        times: In seconds, rising.
+        values: Position, without NaN.
+        unit: "m", or "pixels" where the scale is unknown.
+        explained: Share of the variance that lies along the track, where `linearise` made it.
+    """
+
+    times: Float[np.ndarray, " time"]
+    values: Float[np.ndarray, "time dimension"]
+    unit: str = "m"
+    explained: float = 1.0
+
+    @property
+    def dimension(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def steps(self) -> Float[np.ndarray, " time"]:
+        """Seconds that each sample stands for: to the next one, but none longer than twice the median."""
+        if len(self.times) < 2:
+            return np.zeros(len(self.times))
+        gaps = np.diff(self.times, append=self.times[-1] + np.median(np.diff(self.times)))
+        return np.minimum(gaps, 2 * np.median(gaps))
+
+
+def get_position(recording: Recording) -> Position:
+    """The recording's position; samples without a value are left out.
+
+    Args:
+        recording: With a signal "position", shape (time,) or (time, dimension).
+
+    Raises:
+        SharpwaveError: If there is none, or no sample with a value.
+    """
+    found = recording.of("position")
+    if not found:
+        raise SharpwaveError(
+            "a recording with position",
+            got=", ".join(recording.signals) or "no signals",
+            fix="read a session with tracking, or give position as a signal of that modality",
+        )
+    signal = next(iter(found.values()))
+    values = signal.read(dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    times = signal.start + np.arange(len(values)) / signal.rate if signal.times is None else signal.times
+    known = np.isfinite(values).all(axis=1)
+    if not known.any():
+        raise SharpwaveError(
+            f"positions in {signal.name!r}", got="no sample with a value", fix="check the tracking of this session"
+        )
+    unit = str(recording.metadata.get("position_unit", "m"))
+    return Position(np.asarray(times, dtype=np.float64)[known], values[known], unit)
+
+
+def restrict_position(position: Position, start: float, end: float) -> Position:
+    """The samples in [start, end)."""
+    low, high = np.searchsorted(position.times, [start, end])
+    return replace(position, times=position.times[low:high], values=position.values[low:high])
+
+
+def convert_metres(length: float, position: Position) -> float:
+    """A length in metres in the position's unit; where that is not the metre, a track is taken to be 2 m long."""
+    if position.unit == "m":
+        return length
+    return length / TRACK_METRES * float(np.ptp(position.values, axis=0).max())
+
+
+def linearise(position: Position) -> Position:
+    """Position along a straight track, from its start at 0: the projection on the principal axis of the movement.
+
+    Every sample counts by how far the animal had moved since the one before, so that long rests, in or beside the
+    track, do not turn the axis; jumps of the tracker count no more than the fastest running. Samples far to the side
+    are left out. The axis points the way in which its larger coordinate grows.
+
+    Args:
+        position: In two or more dimensions; in one it is returned from its least value on.
+
+    Returns:
+        Position in one dimension, and the share of the movement's variance along the axis (`explained`).
+
+    Raises:
+        SharpwaveError: If the animal never moves.
+    """
+    if position.dimension == 1:
+        return replace(position, values=position.values - position.values.min())
+    travelled = np.linalg.norm(np.diff(position.values, axis=0, prepend=position.values[:1]), axis=1)
+    moving = travelled[travelled > 0]
+    if not moving.size:
+        raise SharpwaveError("an animal that moves", got="one place throughout", fix="check the tracking")
+    weights = np.minimum(travelled, np.quantile(moving, 0.99))
+    centre = np.average(position.values, axis=0, weights=weights)
+    spread = np.cov(position.values.T, aweights=weights)
+    variances, axes = np.linalg.eigh(spread)
+    axis = axes[:, -1] * np.sign(axes[np.argmax(np.abs(axes[:, -1])), -1])
+    along = (position.values - centre) @ axis
+    beside = np.linalg.norm(position.values - centre - along[:, None] * axis, axis=1)
+    order = np.argsort(along)
+    share = np.cumsum(weights[order]) / weights.sum()
+    low, high = np.interp([0.005, 0.995], share, along[order])
+    length = high - low
+    on_track = (beside < SIDEWAYS * length) & (along > low - 0.1 * length) & (along < high + 0.1 * length)
+    values = np.clip(along[on_track] - low, 0, length)
+    return Position(position.times[on_track], values[:, None], position.unit, float(variances[-1] / variances.sum()))
+
+
+def compute_velocity(position: Position, *, smoothing: float = 0.25) -> Float[np.ndarray, "time dimension"]:
+    """Velocity of the smoothed position, per second; 0 beside gaps of the tracking.
+
+    Args:
+        position: In any dimension.
+        smoothing: Standard deviation in s of the Gaussian that smooths the position.
+    """
+    if len(position.times) < 3:
+        return np.zeros_like(position.values)
+    steps = np.diff(position.times)
+    smooth = gaussian_filter1d(position.values, smoothing / float(np.median(steps)), axis=0)
+    velocity = np.gradient(smooth, position.times, axis=0)
+    velocity[np.r_[False, steps > GAP] | np.r_[steps > GAP, False]] = 0.0
+    return velocity
+
+
+def mark_running(
+    position: Position, *, min_speed: float | None = None, smoothing: float = 0.25
+) -> Bool[np.ndarray, " time"]:
+    """Samples at which the animal is faster than `min_speed` (per second; 0.05 m/s where omitted)."""
+    least = convert_metres(0.05, position) if min_speed is None else min_speed
+    return np.linalg.norm(compute_velocity(position, smoothing=smoothing), axis=1) > least
+
+
+def find_runs(position: Position, *, min_speed: float | None = None, min_distance: float | None = None) -> pd.DataFrame:
+    """Traversals: stretches of movement in one direction along the track.
+
+    Args:
+        position: In one dimension.
+        min_speed: Per second; 0.05 m/s where omitted.
+        min_distance: Shortest traversal; 30 % of the track where omitted.
+
+    Returns:
+        onset and duration in s, direction (+1 outbound, -1 inbound), start and end of the path.
+
+    Raises:
+        SharpwaveError: If position has more than one dimension.
+    """
+    if position.dimension != 1:
+        raise SharpwaveError(
+            "position along a track", got=f"{position.dimension} dimensions", fix="call linearise(position) first"
+        )
+    values = position.values[:, 0]
+    least = 0.3 * float(np.ptp(values)) if min_distance is None else min_distance
+    running = mark_running(position, min_speed=min_speed)
+    sign = np.where(running, np.sign(compute_velocity(position)[:, 0]), 0).astype(int)
+    breaks = (np.diff(sign) != 0) | (np.diff(position.times) > GAP)
+    edges = np.r_[0, np.flatnonzero(breaks) + 1, len(sign)]
+    rows = [
+        (position.times[low], position.times[high - 1] - position.times[low], sign[low], values[low], values[high - 1])
+        for low, high in pairwise(edges.tolist())
+        if high > low and sign[low] and abs(values[high - 1] - values[low]) >= least
+    ]
+    return pd.DataFrame(rows, columns=["onset", "duration", "direction", "start", "end"])

@@ -1,0 +1,193 @@
+"""What an event replays: places under three dynamics at once, smoothed (Denovellis et al. 2021, doi:10.7554/eLife.64505).
+
+A hidden state is a dynamics (stationary, continuous, fragmented) and a place. From bin to bin the dynamics stays with
+chance exp(−bin/`duration`), else it is one of the other two. Under stationary dynamics the place stays; under continuous
+it takes a step of a Gaussian random walk within its map; to and from fragmented it jumps anywhere, on any track. What is
+known of it given all spikes of the event is the forward–backward posterior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.bayes import compute_log_likelihood
+from sharpwave.reactivation.counts import BinnedEvents
+from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.random_walk import compute_random_walk, find_diagonals
+
+DYNAMICS = ("stationary", "continuous", "fragmented")
+BLOCK = 16_384
+"""Bins whose likelihood is in memory at once (64 kB per place)."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """How a replayed place moves.
+
+    Attributes:
+        duration: Mean time in s that a dynamics lasts (0.1 s: .98 per 2 ms).
+        diffusion: Variance of the continuous walk in unit² per s; where omitted 0.3 m²/s (6 cm² per 2 ms), and in
+            another unit that of a track 2 m long.
+        gain: By how much faster units fire in events than in the place fields.
+    """
+
+    duration: float = 0.1
+    diffusion: float | None = None
+    gain: float = 1.0
+
+    def compute_switch(self, bin_size: float) -> Float[np.ndarray, "from to"]:
+        """Chance to go from one dynamics to another within a bin."""
+        stay = float(np.exp(-bin_size / self.duration))
+        return np.full((3, 3), (1 - stay) / 2) + np.eye(3) * (stay - (1 - stay) / 2)
+
+    def compute_walk(self, fields: PlaceFields, bin_size: float) -> Float[np.ndarray, "place place"]:
+        """Random walk of one bin."""
+        return compute_random_walk(fields, seconds=bin_size, diffusion=self.diffusion)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedEvents:
+    """What each event says.
+
+    Attributes:
+        table: One row per event: onset, duration (s), n_spikes, n_active_units, content and its probability,
+            direction of the map (0 outbound, 1 inbound, -1 not told apart) and its probability, p_stationary,
+            p_continuous, p_fragmented (means over bins), `dynamics` (the largest of these), speed (unit/s),
+            path_start and path_end (with _x and _y in two dimensions), log_likelihood.
+        unit: Of positions.
+    """
+
+    table: pd.DataFrame
+    unit: str
+
+
+def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynamics | None = None) -> DecodedEvents:
+    """Decode all events; memory holds one block of bins at a time.
+
+    Path and speed are those of the straight line through the posterior of the most probable content, weighted by
+    probability.
+
+    Args:
+        binned: Counts of units as in the fields (`bin_events(..., units=fields.units)`).
+        fields: Place fields.
+        dynamics: Parameters; defaults where omitted.
+
+    Raises:
+        SharpwaveError: If the counts are of another number of units.
+    """
+    from sharpwave.reactivation._kernels import smooth_events
+
+    dynamics = Dynamics() if dynamics is None else dynamics
+    switch = dynamics.compute_switch(binned.bin_size).astype(np.float32)
+    offsets, weights = find_diagonals(dynamics.compute_walk(fields, binned.bin_size))
+    maps = np.zeros(len(fields.content), dtype=np.int64)
+    for index, places in enumerate(fields.maps):
+        maps[places] = index
+    n_events, n_maps, n_dimensions = len(binned), len(fields.maps), fields.position.shape[1]
+    chances = np.zeros((n_events, 3))
+    mass = np.zeros((n_events, n_maps))
+    moments = np.zeros((n_events, n_maps, 3 + 2 * n_dimensions))
+    evidence = np.zeros(n_events)
+    for low, high in _iter_blocks(binned.offsets):
+        first, last = binned.offsets[low], binned.offsets[high]
+        logs = compute_log_likelihood(binned.counts[first:last], fields, bin_size=binned.bin_size, gain=dynamics.gain)
+        peak = logs.max(axis=1)
+        likelihood = np.exp((logs - peak[:, None]).astype(np.float32))
+        edges = binned.offsets[low : high + 1] - first
+        evidence[low:high] = smooth_events(
+            likelihood,
+            edges,
+            switch,
+            offsets,
+            weights,
+            maps,
+            fields.position,
+            chances[low:high],
+            mass[low:high],
+            moments[low:high],
+        ) + np.add.reduceat(peak, edges[:-1])
+    return DecodedEvents(_summarise(binned, fields, chances, mass, moments, evidence), fields.unit)
+
+
+def decode_event(
+    binned: BinnedEvents, event: int, fields: PlaceFields, *, dynamics: Dynamics | None = None
+) -> Float[np.ndarray, "bin 3 place"]:
+    """Posterior of one event, for figures: dynamics in the order of `DYNAMICS`; sums to 1 in each bin."""
+    from sharpwave.reactivation._kernels import smooth
+
+    if not 0 <= event < len(binned):
+        raise SharpwaveError(f"an event from 0 to {len(binned) - 1}", got=str(event), fix="count events from 0")
+    dynamics = Dynamics() if dynamics is None else dynamics
+    offsets, weights = find_diagonals(dynamics.compute_walk(fields, binned.bin_size))
+    logs = compute_log_likelihood(binned.of(event), fields, bin_size=binned.bin_size, gain=dynamics.gain)
+    likelihood = np.exp((logs - logs.max(axis=1, keepdims=True)).astype(np.float32))
+    posterior = np.empty((len(logs), 3, logs.shape[1]), dtype=np.float32)
+    smooth(likelihood, dynamics.compute_switch(binned.bin_size).astype(np.float32), offsets, weights, posterior)
+    return posterior
+
+
+def _iter_blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges of events of at most `BLOCK` bins together, or of one event."""
+    blocks, low, n_events = [], 0, len(offsets) - 1
+    while low < n_events:
+        high = max(int(np.searchsorted(offsets, offsets[low] + BLOCK, side="right")) - 1, low + 1)
+        blocks.append((low, high))
+        low = high
+    return blocks
+
+
+def _summarise(
+    binned: BinnedEvents,
+    fields: PlaceFields,
+    chances: np.ndarray,
+    mass: np.ndarray,
+    moments: np.ndarray,
+    evidence: np.ndarray,
+) -> pd.DataFrame:
+    n_events, rows = len(binned), np.arange(len(binned))
+    own_content = np.array([fields.content[places[0]] for places in fields.maps])
+    own_direction = np.array([fields.direction[places[0]] for places in fields.maps])
+    by_content = np.stack([mass[:, own_content == each].sum(axis=1) for each in range(len(fields.contents))], axis=1)
+    content = by_content.argmax(axis=1)
+    within = np.where(own_content == content[:, None], mass, 0.0)
+    best = within.argmax(axis=1)
+    sums = np.where((own_content == content[:, None])[..., None], moments, 0.0).sum(axis=1)
+    weight, late, later = sums[:, 0], sums[:, 1], sums[:, 2]
+    middle = late / weight
+    spread = later / weight - middle**2
+    lengths = binned.lengths
+    slope, start, end = [], [], []
+    low, high = fields.position.min(axis=0), fields.position.max(axis=0)
+    for d in range(fields.position.shape[1]):
+        where, product = sums[:, 3 + 2 * d] / weight, sums[:, 4 + 2 * d] / weight
+        tilt = np.where(spread > 1e-9, (product - middle * where) / np.maximum(spread, 1e-9), 0.0)
+        slope.append(tilt / binned.bin_size)
+        start.append(np.clip(where - tilt * middle, low[d], high[d]))
+        end.append(np.clip(where + tilt * (lengths - 1 - middle), low[d], high[d]))
+    per_event = (
+        np.add.reduceat(binned.counts, binned.offsets[:-1], axis=0, dtype=np.int64) if n_events else binned.counts
+    )
+    suffixes = ("",) if len(slope) == 1 else ("_x", "_y")
+    return pd.DataFrame(
+        {
+            "onset": binned.onsets,
+            "duration": lengths * binned.bin_size,
+            "n_spikes": per_event.sum(axis=1),
+            "n_active_units": (per_event > 0).sum(axis=1),
+            "content": np.array(fields.contents, dtype=object)[content],
+            "content_probability": by_content[rows, content],
+            "direction": own_direction[best],
+            "direction_probability": within[rows, best] / by_content[rows, content],
+            **{f"p_{name}": chances[:, index] for index, name in enumerate(DYNAMICS)},
+            "dynamics": np.array(DYNAMICS, dtype=object)[chances.argmax(axis=1)],
+            "speed": np.sqrt(sum(each**2 for each in slope)),
+            **{f"path_start{suffix}": each for suffix, each in zip(suffixes, start, strict=True)},
+            **{f"path_end{suffix}": each for suffix, each in zip(suffixes, end, strict=True)},
+            "log_likelihood": evidence,
+        }
+    )
