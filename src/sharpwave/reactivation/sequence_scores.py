@@ -1,0 +1,197 @@
+"""How much each candidate event looks like a path through the place fields, and how much its surrogates do.
+
+Two scores, both from the posterior over all places of all maps:
+
+- `trajectory`: log p(spikes | continuous) - log p(spikes | fragmented). Continuous is a random walk within a map,
+  fragmented jumps anywhere at each bin (Denovellis et al. 2021, doi:10.7554/eLife.64505; marginal likelihood as score:
+  Krause & Drugowitsch 2022, doi:10.1016/j.neuron.2021.11.014). The walk has two-sided geometric steps, which costs the
+  same whatever the step; a small chance to jump keeps one stray spike from ruling a path out.
+- `correlation`: the weighted correlation of place with time over the memoryless posterior, in the best map, times that
+  map's share of the posterior (Wu & Foster 2014, doi:10.1523/JNEUROSCI.0414-14.2014).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.counts import BinnedEvents
+from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.surrogates import Lanes, get_surrogate
+
+CROSSING = 0.25
+"""Seconds in which a replay crosses a map: at 8 m/s, the speed of long replays (Davidson et al. 2009), 2 m."""
+
+JUMP = 0.01
+"""Chance per bin that a path jumps anywhere."""
+
+STATISTICS = ("trajectory", "correlation")
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceScores:
+    """Scores of every event and of its surrogates.
+
+    Attributes:
+        observed: Columns as `STATISTICS`.
+        surrogates: The same for each surrogate; one surrogate is one night, scored whole.
+        surrogate: Which kind.
+    """
+
+    observed: Float[np.ndarray, "event statistic"]
+    surrogates: Float[np.ndarray, "surrogate event statistic"]
+    surrogate: str
+
+    def of(self, statistic: str) -> tuple[Float[np.ndarray, " event"], Float[np.ndarray, "surrogate event"]]:
+        """Observed and surrogates' values of one statistic.
+
+        Raises:
+            SharpwaveError: If there is none of this name.
+        """
+        if statistic not in STATISTICS:
+            raise SharpwaveError(f"a statistic among {', '.join(STATISTICS)}", got=repr(statistic), fix="choose one")
+        column = STATISTICS.index(statistic)
+        return self.observed[:, column], self.surrogates[:, :, column]
+
+
+def score_sequences(
+    binned: BinnedEvents,
+    fields: PlaceFields,
+    *,
+    surrogate: str = "cell-identity",
+    n_surrogates: int = 500,
+    rng: np.random.Generator,
+    crossing: float = CROSSING,
+    jump: float = JUMP,
+) -> SequenceScores:
+    """Score events and surrogates of them; memory grows with events times surrogates, and with nothing else.
+
+    Args:
+        binned: Spikes of each event, columns as `fields.units`.
+        fields: Place fields.
+        surrogate: Key of `SURROGATES`.
+        n_surrogates: How many.
+        rng: Random generator; the same seed gives the same scores on any number of cores.
+        crossing: Seconds in which the typical random walk crosses a map.
+        jump: Chance per bin that a path jumps anywhere.
+
+    Returns:
+        The scores.
+
+    Raises:
+        SharpwaveError: If the counts are not of these units, or no surrogate is asked for.
+    """
+    if binned.counts.shape[1] != len(fields.units):
+        raise SharpwaveError(
+            f"counts of the {len(fields.units)} units of the place fields",
+            got=f"{binned.counts.shape[1]} columns",
+            fix="call bin_events(..., units=fields.units)",
+        )
+    if n_surrogates < 1:
+        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
+    import numba
+
+    from sharpwave.reactivation._sequence_kernels import LANES
+
+    destroy = get_surrogate(surrogate)
+    lanes = Lanes.of(binned, fields, LANES)
+    neighbours = Neighbours.of(fields, spread=binned.bin_size / crossing)
+    n_blocks = -(-n_surrogates // LANES)
+
+    def score(generator: np.random.Generator | None) -> np.ndarray:
+        own = lanes if generator is None else destroy(lanes, fields, binned.bin_size, generator)
+        return _score_lanes(own, fields, neighbours, jump)
+
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+        blocks = list(pool.map(score, [None, *rng.spawn(n_blocks)]))
+    return SequenceScores(blocks[0][0], np.concatenate(blocks[1:])[:n_surrogates], surrogate)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Along which chains of places a path moves, one set of chains per axis.
+
+    Attributes:
+        order: Places in the order of their chains.
+        starts: Where a chain starts.
+        weight: 1 over the sum of all steps from the place, so that no path is lost at an end.
+        decay: Factor by which a step of one more place is rarer.
+    """
+
+    order: Int[np.ndarray, "axis place"]
+    starts: Bool[np.ndarray, "axis place"]
+    weight: Float[np.ndarray, "axis place"]
+    decay: Float[np.ndarray, " axis"]
+
+    @classmethod
+    def of(cls, fields: PlaceFields, *, spread: float) -> Self:
+        """Chains of neighbouring places; `spread` is the standard deviation of a step as a share of the map."""
+        n_axes, n_places = fields.position.shape[1], len(fields.position)
+        which = index_maps(fields)
+        cell = np.rint((fields.position - fields.position.min(axis=0)) / fields.bin_size).astype(int)
+        order, starts = np.empty((n_axes, n_places), np.int64), np.empty((n_axes, n_places), bool)
+        weight, decay = np.empty((n_axes, n_places), np.float32), np.empty(n_axes, np.float32)
+        for axis in range(n_axes):
+            others = [cell[:, other] for other in range(n_axes) if other != axis]
+            order[axis] = np.lexsort([cell[:, axis], *others, which])
+            ranked = order[axis]
+            same = np.ones(n_places, bool)
+            for key in (which, *others):
+                same[1:] &= np.diff(key[ranked]) == 0
+            starts[axis] = np.r_[True, ~(same[1:] & (np.diff(cell[ranked, axis]) == 1))]
+            longest = np.diff(np.r_[np.flatnonzero(starts[axis]), n_places]).max()
+            variance = max(spread * longest, 1e-3) ** 2
+            decay[axis] = 1 + 1 / variance - np.sqrt((1 + 1 / variance) ** 2 - 1)
+            weight[axis] = 1 / _sum_steps(starts[axis], float(decay[axis]))
+        return cls(order, starts, weight, decay)
+
+
+def index_maps(fields: PlaceFields) -> Int[np.ndarray, " place"]:
+    """For each place, the number of its map."""
+    which = np.empty(len(fields.position), dtype=np.int64)
+    for index, places in enumerate(fields.maps):
+        which[places] = index
+    return which
+
+
+def _sum_steps(starts: Bool[np.ndarray, " place"], decay: float) -> Float[np.ndarray, " place"]:
+    """Sum of decay^distance over the place's chain."""
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
+    ends = np.r_[np.flatnonzero(starts)[1:], len(starts)]
+    last = ends[np.cumsum(starts) - 1] - 1
+    before, after = np.arange(len(starts)) - first, last - np.arange(len(starts))
+    return (1 + decay - decay ** (before + 1) - decay ** (after + 1)) / (1 - decay)
+
+
+def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump: float) -> np.ndarray:
+    from sharpwave.reactivation._sequence_kernels import score_block
+
+    which = index_maps(fields)
+    along = np.empty(len(which), np.float32)
+    for places in fields.maps:
+        values = fields.position[places, 0]
+        along[places] = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+    scores = np.zeros((len(lanes.units), len(lanes.first_bin) - 1, 2), np.float32)
+    score_block(
+        lanes.first_bin,
+        lanes.first_spike,
+        lanes.units,
+        lanes.bins,
+        lanes.rates,
+        lanes.base,
+        neighbours.order,
+        neighbours.starts,
+        neighbours.weight,
+        neighbours.decay,
+        np.float32(jump),
+        which,
+        along,
+        int(which.max()) + 1,
+        scores,
+    )
+    return scores
