@@ -1,0 +1,226 @@
+"""One figure and one table of a recording or a network: how it moves, or how it stands and recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
+from sharpwave.resilience.recovery import Recovery, measure_recovery
+from sharpwave.resilience.robustness import DoseCurve, measure_robustness
+from sharpwave.resilience.windows import Windows, measure_windows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+COLUMNS = ("part", "state", "measure", "value", "low", "high", "baseline", "n")
+MOST_WINDOWS = 40
+"""Windows of each state that the card of a recording measures."""
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """What a network must offer to be tested; `sharpwave.evaluation.resilience.NetworkSubject` does for torch.
+
+    Attributes:
+        doses: Doses of each kind of damage, rising from 0.
+        parts: What can be damaged alone, and how much damage one dose is there.
+        shock: Kind and dose from which it must recover.
+        chance: Score of a guess.
+    """
+
+    doses: Mapping[str, Sequence[float]]
+    parts: Mapping[str, float]
+    shock: tuple[str, float]
+    chance: float
+
+    def copy(self) -> Subject:
+        """A copy that can be damaged."""
+
+    def score(self) -> float:
+        """Higher is better."""
+
+    def damage(self, kind: str, dose: float, *, rng: np.random.Generator, part: str | None = None) -> None:
+        """Damage this copy, or one part of it."""
+
+    def recover(self, number: int) -> None:
+        """One step of recovery, the same for every copy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What `card` found.
+
+    Attributes:
+        kind: "recording" or "network".
+        table: One row a number: part, state, measure, value, low, high, baseline, n.
+        figure: The same as a picture.
+        curves: Score against dose by kind of damage (networks).
+        recovery: Return after the shock (networks).
+        brittleness: Loss per part (networks).
+        windows: Measures of each window, by signal (recordings).
+    """
+
+    kind: str
+    table: pd.DataFrame
+    figure: Figure
+    curves: Mapping[str, DoseCurve] = field(default_factory=dict)
+    recovery: Recovery | None = None
+    brittleness: BrittlenessMap | None = None
+    windows: Mapping[str, Windows] = field(default_factory=dict)
+
+
+def card(
+    subject: Any,
+    *,
+    rate: float | None = None,
+    rng: np.random.Generator | None = None,
+    n_steps: int = 20,
+    n_repeats: int = 3,
+) -> Card:
+    """Resilience of a network, or dynamics of a recording, in one figure and one table.
+
+    Args:
+        subject: A recording (anything with `signals` by name, each with `read`, `rate`, `start` and `end`, and perhaps
+            a `hypnogram`), an array (time,) or (time, channel) with its `rate`, or a network wrapped as a `Subject`.
+        rate: In Hz, for an array.
+        rng: For damage, surrogates and groups; seeded with 0 where omitted.
+        n_steps: Steps of recovery of a network.
+        n_repeats: Draws of damage, or surrogates per window of a recording.
+
+    Returns:
+        The card. `baseline` is the undamaged score of a network; for a recording, phase-randomised surrogates.
+
+    Raises:
+        SharpwaveError: If it is none of these, or no signal can be measured.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    if isinstance(subject, Subject):
+        return _describe_network(subject, rng=rng, n_steps=n_steps, n_repeats=n_repeats)
+    if hasattr(subject, "signals"):
+        signals = {
+            name: (signal.read, signal.rate, (signal.start, signal.end)) for name, signal in subject.signals.items()
+        }
+        return _describe_signals(signals, getattr(subject, "hypnogram", None), rng=rng, n_surrogates=n_repeats)
+    if isinstance(subject, np.ndarray) and rate is not None:
+        signals = {"signal": (_reader(subject, rate), rate, (0.0, len(subject) / rate))}
+        return _describe_signals(signals, None, rng=rng, n_surrogates=n_repeats)
+    raise SharpwaveError(
+        "a recording, an array with its rate, or a network wrapped as a Subject",
+        got=f"{type(subject).__name__}{' without a rate' if isinstance(subject, np.ndarray) else ''}",
+        fix="give rate in Hz, or wrap a torch module in sharpwave.evaluation.resilience.NetworkSubject",
+    )
+
+
+def _reader(samples: np.ndarray, rate: float) -> Callable[[float, float], np.ndarray]:
+    return lambda begin, end: samples[max(0, int(np.ceil(begin * rate))) : max(0, int(np.ceil(end * rate)))]
+
+
+def _describe_signals(
+    signals: Mapping[str, tuple[Callable[[float, float], np.ndarray], float, tuple[float, float]]],
+    hypnogram: Any,
+    *,
+    rng: np.random.Generator,
+    n_surrogates: int,
+) -> Card:
+    import pandas as pd
+
+    from sharpwave.resilience.card_figures import draw_windows
+
+    windows: dict[str, Windows] = {}
+    for name, (read, rate, span) in signals.items():
+        try:
+            windows[name] = measure_windows(
+                read, rate, span=span, rng=rng, hypnogram=hypnogram, most=MOST_WINDOWS, n_surrogates=n_surrogates
+            )
+        except SharpwaveError:
+            continue
+    if not windows:
+        raise SharpwaveError(
+            "a signal with at least one whole window without gaps",
+            got=f"none among {', '.join(signals) or 'no signals'}",
+            fix="give at least 30 s of an electrical signal, or 60 volumes",
+        )
+    rows = [row for name, found in windows.items() for row in _tabulate_windows(name, found)]
+    return Card("recording", pd.DataFrame(rows, columns=list(COLUMNS)), draw_windows(windows), windows=windows)
+
+
+def _tabulate_windows(name: str, found: Windows) -> list[tuple[Any, ...]]:
+    """Median and quartiles of each measure in each state, beside the surrogates' median."""
+    rows: list[tuple[Any, ...]] = []
+    for state in dict.fromkeys(sorted(found.states)):
+        inside = found.of(state)
+        for measure, values in found.values.items():
+            finite = values[inside][np.isfinite(values[inside])]
+            if not finite.size:
+                continue
+            low, middle, high = np.percentile(finite, [25, 50, 75])
+            random = found.surrogates.get(measure, np.full(len(values), np.nan))[inside]
+            baseline = float(np.nanmedian(random)) if np.isfinite(random).any() else float("nan")
+            rows.append((name, state, measure, float(middle), float(low), float(high), baseline, finite.size))
+    return rows
+
+
+def _describe_network(subject: Subject, *, rng: np.random.Generator, n_steps: int, n_repeats: int) -> Card:
+    import pandas as pd
+
+    from sharpwave.resilience.card_figures import draw_network
+
+    kind, dose = subject.shock
+
+    def score_under(one: str, size: float, generator: np.random.Generator, part: str | None = None) -> float:
+        copy = subject.copy()
+        if size > 0:
+            copy.damage(one, size, rng=generator, part=part)
+        return copy.score()
+
+    curves = {
+        one: measure_robustness(
+            lambda size, generator, one=one: score_under(one, size, generator),  # type: ignore[misc]
+            doses,
+            rng=rng,
+            n_repeats=n_repeats,
+            chance=subject.chance,
+        )
+        for one, doses in subject.doses.items()
+    }
+    seed = int(rng.integers(0, 2**32))
+    recovery = measure_recovery(
+        subject.copy,
+        perturb=lambda copy: copy.damage(kind, dose, rng=np.random.default_rng(seed)),
+        step=lambda copy, number: copy.recover(number),
+        score=lambda copy: copy.score(),
+        n_steps=n_steps,
+    )
+    brittleness = map_brittleness(
+        lambda part, generator: score_under(kind, 0.0 if part is None else dose, generator, part),
+        subject.parts,
+        rng=rng,
+        damage=lambda part: subject.parts[part],
+        n_repeats=n_repeats,
+    )
+    whole = float(next(iter(curves.values())).scores[0]) if curves else subject.score()
+    rows = _tabulate_network(curves, recovery, brittleness, whole=whole, n=n_repeats)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return Card("network", table, draw_network(curves, recovery, brittleness), curves, recovery, brittleness)
+
+
+def _tabulate_network(
+    curves: Mapping[str, DoseCurve], recovery: Recovery, brittleness: BrittlenessMap, *, whole: float, n: int
+) -> list[tuple[Any, ...]]:
+    nan = float("nan")
+    rows: list[tuple[Any, ...]] = []
+    for kind, curve in curves.items():
+        rows.append((kind, "damaged", "area", curve.area, nan, nan, whole, n))
+        rows.append((kind, "damaged", "kept", curve.kept, nan, nan, 1.0, n))
+        rows.append((kind, "damaged", "half_dose", curve.half_dose, nan, nan, nan, n))
+    for measure in ("shock", "fraction", "fraction_alone", "area", "half_step", "residual"):
+        rows.append(("recovery", "after the shock", measure, getattr(recovery, measure), nan, nan, nan, 1))
+    for part, loss in zip(brittleness.parts, brittleness.per_damage, strict=True):
+        rows.append((part, "damaged alone", "loss_per_damage", float(loss), nan, nan, nan, n))
+    return rows

@@ -1,0 +1,103 @@
+"""Modularity: how far a network falls apart into groups that hold together.
+
+Newman & Girvan 2004, doi:10.1103/PhysRevE.69.026113; groups by Leiden (Traag, Waltman & van Eck 2019,
+doi:10.1038/s41598-019-41695-z) or Louvain (Blondel et al. 2008), from scikit-network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sharpwave.errors import SharpwaveError
+
+
+@dataclass(frozen=True, eq=False)
+class Modularity:
+    """The best division found.
+
+    Attributes:
+        value: Q: the share of weight within groups minus what the degrees alone give.
+        groups: Group of each node, shape (node,).
+        n_groups: Number of groups.
+    """
+
+    value: float
+    groups: Int[np.ndarray, " node"]
+    n_groups: int
+
+
+def compute_connectivity(
+    signals: Float[np.ndarray, "time channel"], *, density: float | None = None
+) -> Float[np.ndarray, "channel channel"]:
+    """Correlations of channels as weights: negative ones and the diagonal are 0.
+
+    Args:
+        signals: Time first.
+        density: Keep this share of pairs, the strongest, so that graphs of different states have as many edges (a
+            state in which everything correlates is otherwise less modular by that alone); None keeps all.
+
+    Raises:
+        SharpwaveError: If there are fewer than three channels or too few samples.
+    """
+    signals = np.asarray(signals, dtype=float)
+    if signals.ndim != 2 or signals.shape[1] < 3 or signals.shape[0] < 3:
+        raise SharpwaveError(
+            "signals (time, channel) with at least 3 channels and 3 samples",
+            got=f"shape {signals.shape}",
+            fix="connectivity needs several channels; for one channel see sharpwave.resilience.entropy",
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weights = np.nan_to_num(np.corrcoef(signals.T))
+    np.fill_diagonal(weights, 0.0)
+    weights = np.clip(weights, 0.0, None)
+    if density is not None:
+        upper = weights[np.triu_indices(len(weights), 1)]
+        kept = max(1, round(density * upper.size))
+        weights = np.where(weights >= np.sort(upper)[-kept], weights, 0.0)
+    return weights
+
+
+def compute_modularity(
+    weights: Float[np.ndarray, "node node"],
+    *,
+    rng: np.random.Generator,
+    method: Literal["leiden", "louvain"] = "leiden",
+    resolution: float = 1.0,
+    n_repeats: int = 10,
+) -> Modularity:
+    """The highest modularity that several runs of a greedy search find.
+
+    Args:
+        weights: Symmetric, not negative, diagonal 0.
+        rng: For the order in which nodes are visited.
+        method: The search.
+        resolution: Above 1 finds more and smaller groups.
+        n_repeats: Runs, of which the best is kept.
+
+    Raises:
+        SharpwaveError: If the weights are not those of an undirected graph with at least one edge.
+    """
+    from scipy.sparse import csr_matrix
+    from sknetwork.clustering import Leiden, Louvain, get_modularity
+
+    weights = np.asarray(weights, dtype=float)
+    square = weights.ndim == 2 and weights.shape[0] == weights.shape[1]
+    if not square or not np.allclose(weights, weights.T) or weights.min() < 0 or not weights.any():
+        raise SharpwaveError(
+            "symmetric weights that are not negative and not all 0",
+            got=f"shape {weights.shape}",
+            fix="use compute_connectivity, or symmetrise the matrix and clip it at 0",
+        )
+    graph = csr_matrix(weights)
+    search = {"leiden": Leiden, "louvain": Louvain}[method]
+    best = Modularity(-np.inf, np.zeros(len(weights), dtype=int), 0)
+    for seed in rng.integers(0, 2**31 - 1, size=n_repeats).tolist():
+        found = search(resolution=resolution, shuffle_nodes=True, random_state=seed).fit_predict(graph)
+        value = float(get_modularity(graph, found, resolution=resolution))
+        if value > best.value:
+            best = Modularity(value, np.asarray(found, dtype=int), len(np.unique(found)))
+    return best
