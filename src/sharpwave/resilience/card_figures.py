@@ -73,9 +73,8 @@ def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery, brittlenes
     n_panels = len(curves) + 2
     figure, axes = _make_figure(1, n_panels, width=2.6 * n_panels, height=2.7)
     for place, (kind, curve) in zip(axes[0], curves.items(), strict=False):
-        place.fill_between(
-            curve.doses, curve.scores - curve.spread, curve.scores + curve.spread, color=_BLUE, alpha=0.2
-        )
+        low, high = curve.scores - curve.spread, curve.scores + curve.spread
+        place.fill_between(curve.doses, low, high, color=_BLUE, alpha=0.2)
         place.plot(curve.doses, curve.scores, "o-", color=_BLUE, ms=3)
         place.set_title(f"{kind.replace('_', ' ')}: keeps {curve.kept:.2f}", fontsize=9)
         place.set_xlabel("dose")

@@ -52,6 +52,7 @@ def compute_connectivity(
         )
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.nan_to_num(np.corrcoef(signals.T))
+    weights = (weights + weights.T) / 2
     np.fill_diagonal(weights, 0.0)
     weights = np.clip(weights, 0.0, None)
     if density is not None:
