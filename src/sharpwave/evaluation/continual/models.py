@@ -58,11 +58,7 @@ class NarrowResNet18(nn.Module):
     def __init__(self, shape: tuple[int, ...], n_classes: int, *, width: int = 12) -> None:
         super().__init__()
         large = shape[-1] >= 32
-        stem = (
-            nn.Conv2d(shape[0], width, 7, 2, 3, bias=False)
-            if large
-            else nn.Conv2d(shape[0], width, 3, 1, 1, bias=False)
-        )
+        stem = nn.Conv2d(shape[0], width, 7 if large else 3, 2 if large else 1, 3 if large else 1, bias=False)
         layers: list[nn.Module] = [stem, nn.BatchNorm2d(width), nn.ReLU()]
         if large:
             layers.append(nn.MaxPool2d(3, 2, 1))

@@ -113,12 +113,12 @@ def split_classes(
     rank = torch.from_numpy(np.argsort(order))
     tasks = []
     for group in np.array_split(np.arange(images.n_classes), n_tasks):
-        parts = []
+        parts: list[Tensor] = []
         for x, y, most in ((images.x_train, images.y_train, n_train), (images.x_test, images.y_test, n_test)):
             members = np.flatnonzero(np.isin(y, order[group]))
             chosen = members[_draw(members.size, most, rng)]
             parts += [torch.from_numpy(x[chosen]), rank[torch.from_numpy(y[chosen])]]
-        tasks.append(Task(*parts, classes=tuple(int(label) for label in group)))
+        tasks.append(Task(parts[0], parts[1], parts[2], parts[3], tuple(int(label) for label in group)))
     return Stream(f"split {images.name}", tuple(tasks), images.n_classes, images.shape)
 
 

@@ -1,4 +1,7 @@
-"""Averaged gradient episodic memory: no step that raises the mean loss of what is stored (Chaudhry et al. 2019, ICLR)."""
+"""Averaged gradient episodic memory: no step that raises the mean loss of what is stored.
+
+Chaudhry et al. 2019, ICLR (arXiv:1812.00420).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""CLS-ER: two slow copies of the network, a faster and a slower one, teach it on what is stored (Arani et al. 2022, ICLR).
+"""CLS-ER: two slow copies of the network, a faster and a slower one, teach it on what is stored.
 
-The slower copy answers. Three networks are kept, so its memory is not that of its peers, though what answers is as large.
+Arani et al. 2022, ICLR (arXiv:2201.12604). The slower copy answers. Three networks are kept, so its memory is not that
+of its peers, though what answers is as large.
 """
 
 from __future__ import annotations

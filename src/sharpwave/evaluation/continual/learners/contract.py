@@ -30,6 +30,7 @@ class Setting:
         n_steps: Steps per task.
         buffer_bytes: What stored samples may take, labels and logits included.
         seed: Of everything that a learner draws.
+        replay: Replayed samples per new sample.
     """
 
     n_tasks: int
@@ -38,6 +39,7 @@ class Setting:
     n_steps: int
     buffer_bytes: int
     seed: int
+    replay: float = REPLAY
 
 
 class Learner(ABC):

@@ -22,14 +22,11 @@ class DarkExperienceReplay(Learner):
         lr: Step size.
         alpha: Weight of the logits.
         beta: Weight of the replayed labels.
-        n_replay: Samples in each of the two draws; the shared budget where omitted.
     """
 
-    def __init__(
-        self, model: nn.Module, setting: Setting, *, lr: float, alpha: float, beta: float, n_replay: int | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, alpha: float, beta: float) -> None:
         super().__init__(model, setting, lr=lr)
-        self.wake = Wake("der++", n_replay=n_replay or count_draw(setting), distillation=alpha, replay=beta)
+        self.wake = Wake("der++", n_replay=count_draw(setting), distillation=alpha, replay=beta)
         self.buffer = make_buffer(setting, self.generator)
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:

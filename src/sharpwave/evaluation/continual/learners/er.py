@@ -1,4 +1,4 @@
-"""Experience replay: stored samples beside the new ones (Chaudhry et al. 2019, arXiv:1902.10486); and its asymmetric kin.
+"""Experience replay: stored samples beside the new ones (Chaudhry et al. 2019, arXiv:1902.10486); and ER-ACE.
 
 In ER-ACE the new samples compete among their own classes alone, so that they do not push the old ones away (Caccia et
 al. 2022, arXiv:2104.05025).

@@ -1,4 +1,4 @@
-"""Joint training: all tasks kept and learned together at the end, with the gradient samples of the others. A ceiling."""
+"""Joint training: all tasks kept, and learned together at the end with as many gradient samples: a ceiling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sharpwave.evaluation.continual.learners.contract import REPLAY, Learner, Setting
+from sharpwave.evaluation.continual.learners.contract import Learner, Setting
 from sharpwave.evaluation.continual.streams import Inputs, Task, join, take
 
 
@@ -25,7 +25,7 @@ class Joint(Learner):
         if index + 1 < self.setting.n_tasks:
             return
         x, y = join([each.x_train for each in self.tasks]), torch.cat([each.y_train for each in self.tasks])
-        for _ in range(round(self.setting.n_tasks * self.setting.n_steps * (1 + REPLAY))):
+        for _ in range(round(self.setting.n_tasks * self.setting.n_steps * (1 + self.setting.replay))):
             rows = torch.randint(len(y), (self.setting.batch,), generator=self.generator)
             self.update(cross_entropy(self.model(take(x, rows)), y[rows]), len(rows))
 

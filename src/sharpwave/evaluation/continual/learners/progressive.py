@@ -31,7 +31,7 @@ class Progressive(Learner):
     def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
         super().__init__(model, setting, lr=lr)
         self.lr = lr
-        self.fresh = copy.deepcopy(model.hidden)
+        self.fresh = copy.deepcopy(model.get_submodule("hidden"))
         self.columns, self.heads = nn.ModuleList(), nn.ModuleList()
         self.deployed = self._answer
         self._grow()

@@ -8,7 +8,7 @@ import torch
 
 from sharpwave.consolidation import ReplayBuffer
 from sharpwave.consolidation.batches import Batch
-from sharpwave.evaluation.continual.learners.contract import REPLAY, Setting
+from sharpwave.evaluation.continual.learners.contract import Setting
 
 DRAWS = 2
 
@@ -20,7 +20,7 @@ def make_buffer(setting: Setting, generator: torch.Generator) -> ReplayBuffer:
 
 def count_draw(setting: Setting) -> int:
     """Samples in each of the `DRAWS` draws that make up the replay of one step."""
-    return round(REPLAY * setting.batch / DRAWS)
+    return round(setting.replay * setting.batch / DRAWS)
 
 
 def draw_replay(buffer: ReplayBuffer, setting: Setting) -> Iterator[Batch]:
