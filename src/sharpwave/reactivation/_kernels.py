@@ -9,13 +9,16 @@ from typing import Any
 import numba
 import numpy as np
 
+REORDER = {"reassoc", "contract", "nsz"}
+"""Sums may be taken in any order, so that they run several at a time; infinity and NaN keep their meaning."""
+
 TINY = np.float32(1e-25)
 """Probabilities below are 0: denormal numbers are slow, and change nothing."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as machine code, also where a type checker was put around it."""
-    return numba.njit(inspect.unwrap(function), cache=True, nogil=True, error_model="numpy")
+    return numba.njit(inspect.unwrap(function), cache=True, nogil=True, error_model="numpy", fastmath=REORDER)
 
 
 @compiled
@@ -41,6 +44,83 @@ def walk_backward(source: np.ndarray, offsets: np.ndarray, weights: np.ndarray, 
 
 
 @compiled
+def run_forward(
+    likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
+) -> float:
+    """Fill `posterior` with what the bins up to each one say; arguments and result as in `smooth`."""
+    n_bins, n = likelihood.shape
+    even = np.float32(1.0 / n)
+    mixed, walked = np.empty(n, np.float32), np.empty(n, np.float32)
+    sums = np.empty(3, np.float32)
+    evidence = 0.0
+    for t in range(n_bins):
+        now = posterior[t]
+        if t == 0:
+            now[:, :] = even / np.float32(3)
+        else:
+            before = posterior[t - 1]
+            for s in range(3):
+                sums[s] = before[s].sum() * even
+            for p in range(n):
+                mixed[p] = switch[0, 1] * before[0, p] + switch[1, 1] * before[1, p]
+            walk_forward(mixed, offsets, weights, walked)
+            scattered = switch[0, 2] * sums[0] + switch[1, 2] * sums[1] + switch[2, 2] * sums[2]
+            for p in range(n):
+                now[0, p] = switch[0, 0] * before[0, p] + switch[1, 0] * before[1, p] + switch[2, 0] * sums[2]
+                now[1, p] = walked[p] + switch[2, 1] * sums[2]
+                now[2, p] = scattered
+        total = np.float32(0)
+        for s in range(3):
+            for p in range(n):
+                value = now[s, p] * likelihood[t, p]
+                now[s, p] = value if value > TINY else np.float32(0)
+                total += now[s, p]
+        evidence += np.log(total)
+        scale = np.float32(1) / total
+        for s in range(3):
+            for p in range(n):
+                now[s, p] *= scale
+    return evidence
+
+
+@compiled
+def run_backward(
+    likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
+) -> None:
+    """Weigh what `run_forward` left in `posterior` by what the later bins say."""
+    n_bins, n = likelihood.shape
+    even = np.float32(1.0 / n)
+    later, ahead = np.ones((3, n), np.float32), np.empty((3, n), np.float32)
+    walked = np.empty(n, np.float32)
+    sums = np.empty(3, np.float32)
+    for t in range(n_bins - 2, -1, -1):
+        now = posterior[t]
+        for s in range(3):
+            part = np.float32(0)
+            for p in range(n):
+                value = later[s, p] * likelihood[t + 1, p]
+                ahead[s, p] = value if value > TINY else np.float32(0)
+                part += ahead[s, p]
+            sums[s] = part * even
+        walk_backward(ahead[1], offsets, weights, walked)
+        scattered = switch[2, 0] * sums[0] + switch[2, 1] * sums[1] + switch[2, 2] * sums[2]
+        for p in range(n):
+            later[0, p] = switch[0, 0] * ahead[0, p] + switch[0, 1] * walked[p] + switch[0, 2] * sums[2]
+            later[1, p] = switch[1, 0] * ahead[0, p] + switch[1, 1] * walked[p] + switch[1, 2] * sums[2]
+            later[2, p] = scattered
+        total = np.float32(0)
+        for s in range(3):
+            for p in range(n):
+                now[s, p] *= later[s, p]
+                total += now[s, p]
+        scale = np.float32(1) / total
+        for s in range(3):
+            for p in range(n):
+                now[s, p] *= scale
+                later[s, p] *= scale
+
+
+@compiled
 def smooth(
     likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
 ) -> float:
@@ -56,77 +136,8 @@ def smooth(
     Returns:
         Log of the evidence of `likelihood`.
     """
-    n_bins, n = likelihood.shape
-    even = np.float32(1.0 / n)
-    mixed = np.empty(n, np.float32)
-    walked = np.empty(n, np.float32)
-    sums = np.empty(3, np.float32)
-    evidence = 0.0
-    for t in range(n_bins):
-        if t == 0:
-            posterior[0, :, :] = even / np.float32(3)
-        else:
-            before = posterior[t - 1]
-            for s in range(3):
-                sums[s] = before[s].sum()
-            for p in range(n):
-                mixed[p] = switch[0, 1] * before[0, p] + switch[1, 1] * before[1, p]
-            walk_forward(mixed, offsets, weights, walked)
-            jump_0 = even * switch[2, 0] * sums[2]
-            jump_1 = even * switch[2, 1] * sums[2]
-            jump_2 = even * (switch[0, 2] * sums[0] + switch[1, 2] * sums[1] + switch[2, 2] * sums[2])
-            for p in range(n):
-                posterior[t, 0, p] = switch[0, 0] * before[0, p] + switch[1, 0] * before[1, p] + jump_0
-                posterior[t, 1, p] = walked[p] + jump_1
-                posterior[t, 2, p] = jump_2
-        total = 0.0
-        for s in range(3):
-            part = np.float32(0)
-            for p in range(n):
-                value = posterior[t, s, p] * likelihood[t, p]
-                value = value if value > TINY else np.float32(0)
-                posterior[t, s, p] = value
-                part += value
-            total += part
-        evidence += np.log(total)
-        scale = np.float32(1.0 / total)
-        for s in range(3):
-            for p in range(n):
-                posterior[t, s, p] *= scale
-    later = np.ones((3, n), np.float32)
-    ahead = np.empty((3, n), np.float32)
-    for t in range(n_bins - 2, -1, -1):
-        for s in range(3):
-            part = np.float32(0)
-            for p in range(n):
-                value = later[s, p] * likelihood[t + 1, p]
-                value = value if value > TINY else np.float32(0)
-                ahead[s, p] = value
-                part += value
-            sums[s] = part * even
-        walk_backward(ahead[1], offsets, weights, walked)
-        largest = np.float32(0)
-        constant = switch[2, 0] * sums[0] + switch[2, 1] * sums[1] + switch[2, 2] * sums[2]
-        for p in range(n):
-            rest = switch[0, 0] * ahead[0, p] + switch[0, 1] * walked[p] + switch[0, 2] * sums[2]
-            move = switch[1, 0] * ahead[0, p] + switch[1, 1] * walked[p] + switch[1, 2] * sums[2]
-            later[0, p] = rest
-            later[1, p] = move
-            later[2, p] = constant
-            largest = max(largest, max(rest, max(move, constant)))
-        scale = np.float32(1.0) / largest
-        total = 0.0
-        for s in range(3):
-            part = np.float32(0)
-            for p in range(n):
-                later[s, p] *= scale
-                posterior[t, s, p] *= later[s, p]
-                part += posterior[t, s, p]
-            total += part
-        scale = np.float32(1.0 / total)
-        for s in range(3):
-            for p in range(n):
-                posterior[t, s, p] *= scale
+    evidence = run_forward(likelihood, switch, offsets, weights, posterior)
+    run_backward(likelihood, switch, offsets, weights, posterior)
     return evidence
 
 
@@ -168,22 +179,28 @@ def smooth_events(
     for event in range(n_events):
         longest = max(longest, edges[event + 1] - edges[event])
     scratch = np.empty((longest, 3, n), np.float32)
+    sums = np.empty((3, n), np.float32)
     evidence = np.empty(n_events)
     for event in range(n_events):
         first, last = edges[event], edges[event + 1]
         posterior = scratch[: last - first]
         evidence[event] = smooth(likelihood[first:last], switch, offsets, weights, posterior)
+        sums[:] = 0
         for t in range(last - first):
+            now = np.float32(t)
             for s in range(3):
                 dynamics[event, s] += posterior[t, s].sum() / (last - first)
             for p in range(n):
                 share = posterior[t, 0, p] + posterior[t, 1, p] + posterior[t, 2, p]
-                own = maps[p]
-                mass[event, own] += share / (last - first)
-                moments[event, own, 0] += share
-                moments[event, own, 1] += share * t
-                moments[event, own, 2] += share * t * t
-                for d in range(n_dimensions):
-                    moments[event, own, 3 + 2 * d] += share * position[p, d]
-                    moments[event, own, 4 + 2 * d] += share * position[p, d] * t
+                sums[0, p] += share
+                sums[1, p] += share * now
+                sums[2, p] += share * now * now
+        for p in range(n):
+            own = maps[p]
+            mass[event, own] += sums[0, p] / (last - first)
+            for k in range(3):
+                moments[event, own, k] += sums[k, p]
+            for d in range(n_dimensions):
+                moments[event, own, 3 + 2 * d] += sums[0, p] * position[p, d]
+                moments[event, own, 4 + 2 * d] += sums[1, p] * position[p, d]
     return evidence

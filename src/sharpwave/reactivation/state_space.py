@@ -1,9 +1,9 @@
-"""What an event replays: places under three dynamics at once, smoothed (Denovellis et al. 2021, doi:10.7554/eLife.64505).
+"""What an event replays: places under three dynamics at once (Denovellis et al. 2021, doi:10.7554/eLife.64505).
 
 A hidden state is a dynamics (stationary, continuous, fragmented) and a place. From bin to bin the dynamics stays with
-chance exp(−bin/`duration`), else it is one of the other two. Under stationary dynamics the place stays; under continuous
-it takes a step of a Gaussian random walk within its map; to and from fragmented it jumps anywhere, on any track. What is
-known of it given all spikes of the event is the forward–backward posterior.
+chance exp(−bin/`duration`), else it is one of the other two. Under stationary dynamics the place stays; under
+continuous it takes a step of a Gaussian random walk within its map; to and from fragmented it jumps anywhere, on any
+track. What is known of it given all spikes of the event is the forward–backward posterior.
 """
 
 from __future__ import annotations
@@ -78,10 +78,12 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
         dynamics: Parameters; defaults where omitted.
 
     Raises:
-        SharpwaveError: If the counts are of another number of units.
+        SharpwaveError: If there are no events, or the counts are of another number of units.
     """
     from sharpwave.reactivation._kernels import smooth_events
 
+    if not len(binned):
+        raise SharpwaveError("at least one event", got="none", fix="lower the threshold that finds candidate events")
     dynamics = Dynamics() if dynamics is None else dynamics
     switch = dynamics.compute_switch(binned.bin_size).astype(np.float32)
     offsets, weights = find_diagonals(dynamics.compute_walk(fields, binned.bin_size))
@@ -149,7 +151,7 @@ def _summarise(
     moments: np.ndarray,
     evidence: np.ndarray,
 ) -> pd.DataFrame:
-    n_events, rows = len(binned), np.arange(len(binned))
+    rows = np.arange(len(binned))
     own_content = np.array([fields.content[places[0]] for places in fields.maps])
     own_direction = np.array([fields.direction[places[0]] for places in fields.maps])
     by_content = np.stack([mass[:, own_content == each].sum(axis=1) for each in range(len(fields.contents))], axis=1)
@@ -169,9 +171,7 @@ def _summarise(
         slope.append(tilt / binned.bin_size)
         start.append(np.clip(where - tilt * middle, low[d], high[d]))
         end.append(np.clip(where + tilt * (lengths - 1 - middle), low[d], high[d]))
-    per_event = (
-        np.add.reduceat(binned.counts, binned.offsets[:-1], axis=0, dtype=np.int64) if n_events else binned.counts
-    )
+    per_event = np.add.reduceat(binned.counts, binned.offsets[:-1], axis=0, dtype=np.int64)
     suffixes = ("",) if len(slope) == 1 else ("_x", "_y")
     return pd.DataFrame(
         {
