@@ -53,9 +53,16 @@ def compute_log_likelihood(
 
 
 def decode_position(
-    spikes: Any, fields: PlaceFields, *, bin_size: float, start: float, end: float, step: float | None = None
+    spikes: Any,
+    fields: PlaceFields,
+    *,
+    bin_size: float,
+    start: float,
+    end: float,
+    step: float | None = None,
+    prior: Float[np.ndarray, " place"] | None = None,
 ) -> Posterior:
-    """Where the animal was, from the spikes of each bin alone, every place as likely as another beforehand.
+    """Where the animal was, from the spikes of each bin alone.
 
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
@@ -64,12 +71,14 @@ def decode_position(
         start: Start of the first bin.
         end: End of the last.
         step: From one bin to the next in s; `bin_size` where omitted.
+        prior: How likely each place is beforehand, above 0 (`fields.occupancy`, say); all alike where omitted.
 
     Returns:
         The posterior; a bin without spikes tells what silence tells.
     """
     times, counts = count_spikes(spikes, bin_size=bin_size, start=start, end=end, step=step, units=fields.units)
-    return Posterior(times, normalise_log(compute_log_likelihood(counts, fields, bin_size=bin_size)))
+    logs = compute_log_likelihood(counts, fields, bin_size=bin_size)
+    return Posterior(times, normalise_log(logs if prior is None else logs + np.log(prior)))
 
 
 def normalise_log(logs: Float[np.ndarray, "bin place"]) -> Float[np.ndarray, "bin place"]:

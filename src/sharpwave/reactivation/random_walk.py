@@ -12,8 +12,8 @@ from sharpwave.reactivation.position import TRACK_METRES
 DIFFUSION = 0.3
 """Variance in m² per s of the continuous walk: 6 cm² per 2 ms (Denovellis et al. 2021)."""
 
-RUNNING = 0.02
-"""Variance in m² per s of an animal that runs and rests: 7 cm in 0.25 s."""
+RUNNING = 0.03
+"""Variance in m² per s of an animal that runs and rests: 9 cm in 0.25 s."""
 
 REACH = 4.0
 """Standard deviations after which a step has no probability."""
@@ -63,7 +63,7 @@ def compute_running_walk(
     Args:
         fields: Whose places.
         seconds: Length of the step.
-        diffusion: Variance per second, in unit²; 0.02 m²/s where omitted (as in `compute_random_walk`).
+        diffusion: Variance per second, in unit²; 0.03 m²/s where omitted (as in `compute_random_walk`).
         turn: Turns per second where running directions are told apart.
         jump: Chance of a jump to any place of any track.
     """
