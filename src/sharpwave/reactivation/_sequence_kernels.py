@@ -1,164 +1,187 @@
-"""Numba kernels of `sequence_scores`: many surrogates of one event at once, one in each lane."""
+"""Numba kernels of `sequence_scores`: many surrogates of one event at once, one in each lane.
+
+Inner loops run over lanes and do one thing each, so that the compiler turns them into vector instructions.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-LANES = 16
-"""Surrogates scored together: as many float32 values as two or four registers hold."""
+LANES = 32
+"""Surrogates scored together."""
 
 RESCALE_EVERY = 8
-"""Spikes in a bin after which a likelihood is scaled back, so that float32 never underflows everywhere."""
+"""Spikes in a bin after which a likelihood is scaled back, so that float32 does not underflow."""
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _fill_likelihood(row, rates, base, units, low, high):  # type: ignore[no-untyped-def]
-    """Likelihood of one bin at each place, largest 1, into `row`."""
+    """Likelihood of one bin at each place, up to a factor, into `row`."""
     n_places = row.shape[0]
     for place in range(n_places):
         row[place] = base[place]
-    count = 0
     for spike in range(low, high):
-        unit = units[spike]
+        own = rates[units[spike]]
         for place in range(n_places):
-            row[place] *= rates[unit, place]
-        count += 1
-        if count == RESCALE_EVERY:
-            _scale(row)
-            count = 0
-    _scale(row)
+            row[place] *= own[place]
+        if (spike - low) % RESCALE_EVERY == RESCALE_EVERY - 1:
+            factor = np.float32(1.0) / max(row.max(), np.float32(1e-37))
+            for place in range(n_places):
+                row[place] = max(row[place] * factor, np.float32(1e-15))
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _scale(row):  # type: ignore[no-untyped-def]
-    largest = np.float32(0.0)
-    for place in range(row.shape[0]):
-        largest = max(largest, row[place])
-    factor = np.float32(1.0) / max(largest, np.float32(1e-37))
-    for place in range(row.shape[0]):
-        row[place] = max(row[place] * factor, np.float32(1e-20))
-
-
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _walk(state, moved, order, starts, weight, decay):  # type: ignore[no-untyped-def]
+def _walk(state, moved, ahead, order, starts, weight, decay):  # type: ignore[no-untyped-def]
     """Random walk with two-sided geometric steps along every axis, in place: O(place) whatever the step."""
     n_axes, n_places = order.shape
-    ahead = np.empty(LANES, np.float32)
+    n_lanes = state.shape[1]
     for axis in range(n_axes):
+        factor = decay[axis]
         for index in range(n_places):
             place = order[axis, index]
+            source, goal, share = state[place], moved[place], weight[axis, index]
             if starts[axis, index]:
                 ahead[:] = 0.0
-            for lane in range(LANES):
-                ahead[lane] = decay[axis] * ahead[lane] + state[place, lane] * weight[axis, index]
-                moved[place, lane] = ahead[lane]
+            for lane in range(n_lanes):
+                ahead[lane] = factor * ahead[lane] + share * source[lane]
+            for lane in range(n_lanes):
+                goal[lane] = ahead[lane]
         ahead[:] = 0.0
         for index in range(n_places - 1, -1, -1):
             place = order[axis, index]
-            for lane in range(LANES):
-                source = state[place, lane] * weight[axis, index]
-                state[place, lane] = moved[place, lane] + ahead[lane]
-                ahead[lane] = decay[axis] * (ahead[lane] + source)
+            source, goal, share = state[place], moved[place], weight[axis, index]
+            for lane in range(n_lanes):
+                goal[lane] += ahead[lane]
+            for lane in range(n_lanes):
+                ahead[lane] = factor * (ahead[lane] + share * source[lane])
+            for lane in range(n_lanes):
+                source[lane] = goal[lane]
             if starts[axis, index]:
                 ahead[:] = 0.0
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _observe(state, likelihood, total, flat, jump):  # type: ignore[no-untyped-def]
+    """Multiply the prediction by the likelihood, in place; sums over places with and without the prediction."""
+    n_places, n_lanes = state.shape
+    stay, anywhere = np.float32(1.0) - jump, jump / np.float32(n_places)
+    total[:] = 0.0
+    flat[:] = 0.0
+    for place in range(n_places):
+        own, chance = state[place], likelihood[place]
+        for lane in range(n_lanes):
+            own[lane] = (stay * own[lane] + anywhere) * chance[lane]
+        for lane in range(n_lanes):
+            total[lane] += own[lane]
+        for lane in range(n_lanes):
+            flat[lane] += chance[lane]
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _sum_places(likelihood, flat, maps, along, time, parts, sums):  # type: ignore[no-untyped-def]
+    """Add one bin to the sums behind the weighted correlation of each map."""
+    n_lanes = likelihood.shape[1]
+    parts[:] = 0.0
+    for place in range(likelihood.shape[0]):
+        share, where = likelihood[place], along[place]
+        mass, first, second = parts[maps[place], 0], parts[maps[place], 1], parts[maps[place], 2]
+        for lane in range(n_lanes):
+            mass[lane] += share[lane]
+        for lane in range(n_lanes):
+            first[lane] += share[lane] * where
+        for lane in range(n_lanes):
+            second[lane] += share[lane] * where * where
+    for which in range(parts.shape[0]):
+        for lane in range(n_lanes):
+            scale = np.float32(1.0) / flat[lane]
+            mass_here, first_here = parts[which, 0, lane] * scale, parts[which, 1, lane] * scale
+            sums[which, 0, lane] += mass_here
+            sums[which, 1, lane] += first_here
+            sums[which, 2, lane] += parts[which, 2, lane] * scale
+            sums[which, 3, lane] += mass_here * time
+            sums[which, 4, lane] += first_here * time
+            sums[which, 5, lane] += mass_here * time * time
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _correlate(sums, lane, n_bins):  # type: ignore[no-untyped-def]
+    """Largest weighted correlation over maps, times the map's share of the posterior."""
+    best = 0.0
+    for which in range(sums.shape[0]):
+        mass = sums[which, 0, lane]
+        if mass <= 0:
+            continue
+        place, time = sums[which, 1, lane] / mass, sums[which, 3, lane] / mass
+        place_variance = sums[which, 2, lane] / mass - place * place
+        time_variance = sums[which, 5, lane] / mass - time * time
+        if place_variance > 1e-7 and time_variance > 1e-7:
+            covariance = sums[which, 4, lane] / mass - place * time
+            best = max(best, abs(covariance) / np.sqrt(place_variance * time_variance) * mass / n_bins)
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def score_block(  # type: ignore[no-untyped-def]
     first_bin, first_spike, units, bins, rates, base, order, starts, weight, decay, jump, maps, along, n_maps, scores
 ):
-    """Scores of every event in `LANES` surrogates.
+    """Scores of every event in every lane.
 
     Args:
         first_bin: First bin of each event, and the end, shape (event + 1,).
         first_spike: First spike of each bin, and the end, shape (bin + 1,).
         units: Unit of each spike, shape (lane, spike).
         bins: Which bin stands at each place in time, shape (lane, bin).
-        rates: Scaled rates, shape (lane or 1, unit, place).
-        base: exp of minus the expected count of all units, shape (lane or 1, place).
+        rates: Rates as shares of each unit's highest, shape (lane or 1, unit, place).
+        base: Chance of a bin without spikes, up to a factor, shape (lane or 1, place).
         order, starts, weight, decay: Neighbours along each axis, see `sequence_scores.Neighbours`.
         jump: Chance to go anywhere, per bin.
         maps: Map of each place.
-        along: Position along its map, 0 to 1.
+        along: Position along its map, -0.5 to 0.5.
         n_maps: Number of maps.
         scores: Filled: log likelihood ratio and weighted correlation, shape (lane, event, 2).
     """
-    n_places = rates.shape[2]
+    n_lanes, n_places = units.shape[0], rates.shape[2]
     own = rates.shape[0] > 1
     row = np.empty(n_places, np.float32)
-    likelihood = np.empty((n_places, LANES), np.float32)
-    state = np.empty((n_places, LANES), np.float32)
-    moved = np.empty((n_places, LANES), np.float32)
-    total = np.empty(LANES, np.float32)
-    flat = np.empty(LANES, np.float32)
-    ratio = np.empty(LANES, np.float64)
-    sums = np.empty((n_maps, 6, LANES), np.float32)
-    parts = np.empty((n_maps, 3, LANES), np.float32)
+    likelihood = np.empty((n_places, n_lanes), np.float32)
+    state = np.empty((n_places, n_lanes), np.float32)
+    moved = np.empty((n_places, n_lanes), np.float32)
+    ahead = np.empty(n_lanes, np.float32)
+    total = np.empty(n_lanes, np.float32)
+    flat = np.empty(n_lanes, np.float32)
+    ratio = np.empty(n_lanes, np.float64)
+    sums = np.empty((n_maps, 6, n_lanes), np.float32)
+    parts = np.empty((n_maps, 3, n_lanes), np.float32)
     for event in range(first_bin.shape[0] - 1):
         begin, end = first_bin[event], first_bin[event + 1]
         ratio[:] = 0.0
         sums[:] = 0.0
         for index in range(begin, end):
-            for lane in range(LANES):
+            for lane in range(n_lanes):
                 source = bins[lane, index]
                 table = lane if own else 0
-                _fill_likelihood(
-                    row, rates[table], base[table], units[lane], first_spike[source], first_spike[source + 1]
-                )
+                low, high = first_spike[source], first_spike[source + 1]
+                _fill_likelihood(row, rates[table], base[table], units[lane], low, high)
                 for place in range(n_places):
                     likelihood[place, lane] = row[place]
             if index == begin:
-                state[:] = np.float32(1.0 / n_places)
+                state[:] = np.float32(1.0) / np.float32(n_places)
             else:
-                _walk(state, moved, order, starts, weight, decay)
-            flat[:] = 0.0
-            total[:] = 0.0
-            for place in range(n_places):
-                for lane in range(LANES):
-                    stay = (np.float32(1.0) - jump) * state[place, lane] + jump / n_places
-                    state[place, lane] = stay * likelihood[place, lane]
-                    total[lane] += state[place, lane]
-                    flat[lane] += likelihood[place, lane]
-            for lane in range(LANES):
+                _walk(state, moved, ahead, order, starts, weight, decay)
+            _observe(state, likelihood, total, flat, jump)
+            for lane in range(n_lanes):
                 ratio[lane] += np.log(total[lane] * n_places / flat[lane])
                 total[lane] = np.float32(1.0) / total[lane]
-                flat[lane] = np.float32(1.0) / flat[lane]
-            parts[:] = 0.0
             for place in range(n_places):
-                which, where = maps[place], along[place] - np.float32(0.5)
-                for lane in range(LANES):
-                    state[place, lane] *= total[lane]
-                    share = likelihood[place, lane]
-                    parts[which, 0, lane] += share
-                    parts[which, 1, lane] += share * where
-                    parts[which, 2, lane] += share * where * where
+                here = state[place]
+                for lane in range(n_lanes):
+                    here[lane] *= total[lane]
             time = np.float32(index - begin) - np.float32(0.5) * np.float32(end - begin - 1)
-            for which in range(n_maps):
-                for lane in range(LANES):
-                    mass, first = parts[which, 0, lane] * flat[lane], parts[which, 1, lane] * flat[lane]
-                    sums[which, 0, lane] += mass
-                    sums[which, 1, lane] += first
-                    sums[which, 2, lane] += parts[which, 2, lane] * flat[lane]
-                    sums[which, 3, lane] += mass * time
-                    sums[which, 4, lane] += first * time
-                    sums[which, 5, lane] += mass * time * time
-        for lane in range(LANES):
-            best = 0.0
-            for which in range(n_maps):
-                mass = sums[which, 0, lane]
-                if mass <= 0:
-                    continue
-                place_mean, time_mean = sums[which, 1, lane] / mass, sums[which, 3, lane] / mass
-                place_var = sums[which, 2, lane] / mass - place_mean**2
-                time_var = sums[which, 5, lane] / mass - time_mean**2
-                if place_var <= 1e-9 or time_var <= 1e-9:
-                    continue
-                covariance = sums[which, 4, lane] / mass - place_mean * time_mean
-                correlation = abs(covariance) / np.sqrt(place_var * time_var)
-                best = max(best, correlation * mass / (end - begin))
+            _sum_places(likelihood, flat, maps, along, time, parts, sums)
+        for lane in range(n_lanes):
             scores[lane, event, 0] = ratio[lane]
-            scores[lane, event, 1] = best
+            scores[lane, event, 1] = _correlate(sums, lane, end - begin)
 
 
 @njit(cache=True, nogil=True)

@@ -175,7 +175,7 @@ def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump
     along = np.empty(len(which), np.float32)
     for places in fields.maps:
         values = fields.position[places, 0]
-        along[places] = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+        along[places] = (values - values.min()) / max(float(np.ptp(values)), 1e-12) - 0.5
     scores = np.zeros((len(lanes.units), len(lanes.first_bin) - 1, 2), np.float32)
     score_block(
         lanes.first_bin,

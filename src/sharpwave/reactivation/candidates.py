@@ -1,0 +1,224 @@
+"""Candidate events: stretches in which a reactivation may be, from ripples, bursts of the population, or the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.place_fields import mark_within
+from sharpwave.reactivation.position import GAP, Position, mark_running
+from sharpwave.recordings import Recording
+from sharpwave.signals.ripples import BANDS, detect_ripples
+
+STEP = 0.002
+"""Bin of the population rate in s."""
+
+SMOOTHING = 0.015
+"""Standard deviation in s of the Gaussian that smooths it (Davidson et al. 2009, doi:10.1016/j.neuron.2009.07.027)."""
+
+PIECE = 3600.0
+MARGIN = 2.0
+COLUMNS = ("onset", "duration", "n_spikes", "n_active_units", "source")
+
+
+def detect_bursts(
+    spikes: Any,
+    *,
+    spans: pd.DataFrame | None = None,
+    threshold: float = 3.0,
+    duration: tuple[float, float] = (0.05, 0.5),
+    min_units: int = 5,
+) -> pd.DataFrame:
+    """Bursts of the whole population (Davidson et al. 2009).
+
+    A burst is where the smoothed rate of all units together rises above mean + `threshold` standard deviations; it
+    reaches from where the rate leaves its mean to where it returns there.
+
+    Args:
+        spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
+        spans: onset and duration in s of the stretches that are searched and set mean and deviation (rest, not
+            running); all of the session where omitted.
+        threshold: In standard deviations.
+        duration: Shortest and longest burst in s.
+        min_units: Fewest units that fire.
+
+    Returns:
+        onset, duration (s), n_spikes, n_active_units, source "burst", z (of the peak).
+
+    Raises:
+        SharpwaveError: If there are no spikes in the spans.
+    """
+    times, _ = flatten_spikes(spikes)
+    count, total, squares = 0, 0.0, 0.0
+    for rate, inside, _, _ in _iter_rate(times, spans):
+        found = rate[inside].astype(np.float64)
+        count, total, squares = count + found.size, total + found.sum(), squares + found @ found
+    if not total > 0:
+        raise SharpwaveError(
+            "spikes in the searched stretches", got="none", fix="check that spikes and spans share a clock"
+        )
+    mean = total / count
+    deviation = float(np.sqrt(max(squares / count - mean**2, 1e-12)))
+    rows = []
+    for rate, inside, start, core in _iter_rate(times, spans):
+        above = inside & (rate > mean)
+        edges = np.flatnonzero(np.diff(np.r_[False, above, False]))
+        for low, high in edges.reshape(-1, 2):
+            begin, end = start + low * STEP, start + high * STEP
+            peak = rate[low:high].max()
+            short = duration[0] <= end - begin <= duration[1]
+            if peak > mean + threshold * deviation and short and core[0] <= begin < core[1]:
+                rows.append((begin, end - begin, "burst", (peak - mean) / deviation))
+    table = pd.DataFrame(rows, columns=["onset", "duration", "source", "z"]).astype({"source": str})
+    return _keep_active(count_activity(spikes, table), min_units)
+
+
+def find_candidates(
+    recording: Recording,
+    *,
+    source: str = "auto",
+    given: pd.DataFrame | None = None,
+    position: Position | None = None,
+    spans: pd.DataFrame | None = None,
+    min_units: int = 5,
+) -> pd.DataFrame:
+    """Candidate events of a session.
+
+    Args:
+        recording: With spikes, and LFP where ripples are asked for.
+        source: "ripples", "bursts", or "auto": ripples where an LFP is sampled fast enough for them, else bursts.
+        given: The user's own events (onset, duration in s); then nothing is detected.
+        position: Where the animal was: events while it runs are left out, whatever their source.
+        spans: Only events that begin in these stretches (onset, duration); all where omitted.
+        min_units: Fewest units that fire in an event.
+
+    Returns:
+        onset, duration (s), n_spikes, n_active_units, source ("ripple", "burst", "given").
+
+    Raises:
+        SharpwaveError: If there are no spikes, no LFP to find ripples in, or the user's table lacks a column.
+    """
+    if recording.spikes is None or not len(recording.spikes):
+        raise SharpwaveError(
+            "a recording with sorted units", got="no spikes", fix="read the session with its spikes, such as an NWB"
+        )
+    if given is not None:
+        missing = [name for name in ("onset", "duration") if name not in given]
+        if missing:
+            raise SharpwaveError(
+                "events with columns onset and duration in s", got=f"no {', '.join(missing)}", fix="name them so"
+            )
+        found = given.assign(source="given")
+    elif choose_source(recording, source) == "ripples":
+        tables = [detect_ripples(signal, species=_band(recording)) for signal in recording.of("lfp").values()]
+        found = merge_events(pd.concat(tables, ignore_index=True)).assign(source="ripple")
+    else:
+        quiet = None if position is None else find_rest(position, recording.duration)
+        found = detect_bursts(recording.spikes, spans=quiet if spans is None else spans, min_units=min_units)
+    found = found.sort_values("onset", kind="stable", ignore_index=True)
+    keep = np.ones(len(found), dtype=bool)
+    middles = found["onset"].to_numpy(float) + found["duration"].to_numpy(float) / 2
+    if spans is not None:
+        keep &= mark_within(middles, spans)
+    if position is not None:
+        keep &= ~mark_moving(middles, position)
+    return _keep_active(count_activity(recording.spikes, found[keep]), min_units)
+
+
+def choose_source(recording: Recording, source: str) -> str:
+    """ "ripples" or "bursts".
+
+    Raises:
+        SharpwaveError: If it is neither of them nor "auto", or ripples are asked for without an LFP.
+    """
+    if source not in ("auto", "ripples", "bursts"):
+        raise SharpwaveError("candidates from ripples, bursts or auto", got=repr(source), fix="choose one of these")
+    fastest = max((signal.rate for signal in recording.of("lfp").values()), default=0.0)
+    possible = fastest >= 2.1 * BANDS[_band(recording)][1]
+    if source == "ripples" and not possible:
+        raise SharpwaveError(
+            "an LFP that is sampled fast enough for ripples",
+            got=f"{fastest:g} Hz" if fastest else "no LFP",
+            fix="take bursts of the units as candidates",
+        )
+    return source if source != "auto" else "ripples" if possible else "bursts"
+
+
+def count_activity(spikes: Any, events: pd.DataFrame) -> pd.DataFrame:
+    """The events with their number of spikes and of units that fire; other columns stay."""
+    times, unit = flatten_spikes(spikes)
+    onset = events["onset"].to_numpy(dtype=float)
+    low = np.searchsorted(times, onset)
+    high = np.maximum(np.searchsorted(times, onset + events["duration"].to_numpy(dtype=float)), low)
+    event = np.repeat(np.arange(len(events)), high - low)
+    spike = np.arange(len(event)) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + low[event]
+    pairs = np.unique(event * (unit.max(initial=0) + 1) + unit[spike])
+    active = np.bincount((pairs // (unit.max(initial=0) + 1)).astype(int), minlength=len(events))
+    counted = events.reset_index(drop=True).assign(n_spikes=high - low, n_active_units=active)
+    return counted[[*COLUMNS, *(name for name in counted if name not in COLUMNS)]]
+
+
+def merge_events(events: pd.DataFrame) -> pd.DataFrame:
+    """Events that overlap, of several channels, as one from the first onset to the last end."""
+    if not len(events):
+        return events[["onset", "duration"]]
+    ordered = events.sort_values("onset", kind="stable")
+    onset = ordered["onset"].to_numpy(float)
+    end = np.maximum.accumulate(onset + ordered["duration"].to_numpy(float))
+    first = np.r_[True, onset[1:] > end[:-1]]
+    last = np.r_[np.flatnonzero(first)[1:] - 1, len(onset) - 1]
+    return pd.DataFrame({"onset": onset[first], "duration": end[last] - onset[first]})
+
+
+def mark_moving(times: Float[np.ndarray, " time"], position: Position) -> Bool[np.ndarray, " time"]:
+    """Which times fall while the animal runs; where its position is unknown it is taken to rest."""
+    running = mark_running(position)
+    index = np.clip(np.searchsorted(position.times, times), 0, len(position.times) - 1)
+    before = np.maximum(index - 1, 0)
+    nearest = np.where(times - position.times[before] < position.times[index] - times, before, index)
+    return running[nearest] & (np.abs(position.times[nearest] - times) <= GAP)
+
+
+def find_rest(position: Position, duration: float) -> pd.DataFrame:
+    """onset and duration of all stretches of a session in which the animal is not known to run."""
+    running = mark_running(position)
+    edges = np.flatnonzero(np.diff(np.r_[False, running, False]))
+    ends = np.minimum(edges[1::2], len(position.times) - 1)
+    onset = np.r_[0.0, position.times[ends]]
+    end = np.r_[position.times[edges[::2]], duration]
+    kept = end > onset
+    return pd.DataFrame({"onset": onset[kept], "duration": (end - onset)[kept]})
+
+
+def _band(recording: Recording) -> str:
+    return recording.species if recording.species in BANDS else "rat"
+
+
+def _keep_active(events: pd.DataFrame, min_units: int) -> pd.DataFrame:
+    return events[events["n_active_units"] >= min_units].reset_index(drop=True)
+
+
+def _iter_rate(
+    times: np.ndarray, spans: pd.DataFrame | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, float, tuple[float, float]]]:
+    """Population rate piece by piece: rate in Hz, what is searched, time of the first bin, and the piece itself."""
+    from scipy.ndimage import gaussian_filter1d
+
+    if not len(times):
+        return
+    session_end = float(times[-1]) + STEP
+    for low in np.arange(np.floor(times[0]), session_end, PIECE):
+        start, stop = low - MARGIN, min(low + PIECE, session_end) + MARGIN
+        n_bins = int(np.ceil((stop - start) / STEP))
+        first, last = np.searchsorted(times, [start, start + n_bins * STEP])
+        counts = np.bincount(((times[first:last] - start) / STEP).astype(int), minlength=n_bins)[:n_bins]
+        rate = gaussian_filter1d((counts / STEP).astype(np.float32), SMOOTHING / STEP, mode="constant")
+        middles = start + (np.arange(n_bins) + 0.5) * STEP
+        inside = np.ones(n_bins, dtype=bool) if spans is None else mark_within(middles, spans)
+        yield rate, inside & (middles >= times[0]) & (middles < session_end), start, (low, low + PIECE)

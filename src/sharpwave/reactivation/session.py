@@ -1,0 +1,206 @@
+"""A whole session: place fields, candidate events, what each replays, and which exceed chance before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.candidates import find_candidates
+from sharpwave.reactivation.counts import BinnedEvents, bin_events
+from sharpwave.reactivation.experience import Experience, find_experience
+from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
+from sharpwave.reactivation.significance import (
+    LEVEL,
+    assess_difference,
+    assess_session,
+    compute_p_values,
+    control_false_discoveries,
+    rank_among_controls,
+    standardise,
+)
+from sharpwave.reactivation.state_space import decode_events
+from sharpwave.recordings import Recording
+
+BIN_SIZE = 0.01
+FEWEST = 10
+"""Events that an epoch needs for a test of its own, and that the sleep before must have to serve as control."""
+
+STEPS = ("place fields", "candidates", "surrogates", "decoding")
+EPOCHS = ("before", "during", "after", "rest")
+"""Before, during and after the experience; "rest" where the source gives no time for it."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ReplaySession:
+    """What was found in a session.
+
+    Attributes:
+        events: One row per candidate event, see `COLUMNS` in `sharpwave.replay`.
+        tests: One row per epoch: n_events, share with p at or below the level, expected of surrogates with low and
+            high (95 %), p, n_significant (q at or below the level); last "after less before", where both are there.
+        experience: Place fields and when they were made.
+        binned: Spikes of the events, in their order.
+        scores: Scores of events and surrogates.
+        settings: Everything that was chosen.
+    """
+
+    events: pd.DataFrame
+    tests: pd.DataFrame
+    experience: Experience
+    binned: BinnedEvents
+    scores: SequenceScores
+    settings: dict[str, Any]
+
+
+def analyse_session(
+    recording: Recording,
+    *,
+    rng: np.random.Generator,
+    run: tuple[float, float] | None = None,
+    events: pd.DataFrame | None = None,
+    source: str = "auto",
+    surrogate: str = "cell-identity",
+    n_surrogates: int = 500,
+    statistic: str = "trajectory",
+    bin_size: float = BIN_SIZE,
+    min_units: int = 5,
+    progress: Progress | None = None,
+) -> ReplaySession:
+    """Find the replays of a session.
+
+    Args:
+        recording: With spikes, and the position of an experience (or its source's rate map).
+        rng: Random generator of the surrogates.
+        run: Start and end of the experience in s; found from running where omitted.
+        events: The user's candidate events (onset, duration in s); detected where omitted.
+        source: Where candidates come from: "ripples", "bursts" or "auto".
+        surrogate: Key of `SURROGATES`.
+        n_surrogates: How many.
+        statistic: Which of `STATISTICS` gives p.
+        bin_size: In s.
+        min_units: Fewest units, of those with place fields, that fire in an event.
+        progress: Called with (step, number done, number of steps).
+
+    Returns:
+        Events and tests.
+
+    Raises:
+        SharpwaveError: If there is no experience, no place cell, or no candidate event.
+    """
+    step = _Stepper(progress)
+    step("place fields")
+    experience = find_experience(recording, run=run)
+    fields = experience.fields
+    step("candidates")
+    if events is None and experience.position is None and len(recording.events):
+        events = recording.events
+    found = find_candidates(
+        recording, source=source, given=events, position=experience.position, min_units=min_units
+    )
+    counted = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
+    active = (np.add.reduceat(counted.counts, counted.offsets[:-1], axis=0) > 0).sum(axis=1) if len(found) else []
+    found = found[np.asarray(active) >= min_units].reset_index(drop=True)
+    if not len(found):
+        raise SharpwaveError(
+            f"candidate events in which {min_units} place cells fire",
+            got=f"none among {len(active)} candidates",
+            fix="give your own with --events, or take candidates from the other source",
+        )
+    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
+    step("surrogates")
+    scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng)
+    step("decoding")
+    decoded = decode_events(binned, fields).table
+    epoch = name_epochs(found, experience)
+    table = _assemble(found, decoded, epoch, scores, statistic)
+    step("done")
+    settings = {
+        "surrogate": surrogate,
+        "n_surrogates": n_surrogates,
+        "statistic": statistic,
+        "bin_size_s": bin_size,
+        "min_units": min_units,
+        "level": LEVEL,
+        "n_units": len(recording.spikes) if recording.spikes is not None else 0,
+        "n_place_cells": len(fields.units),
+        "n_places": len(fields.position),
+        "contents": list(fields.contents),
+        "experience_start_s": experience.start,
+        "experience_end_s": experience.end,
+    }
+    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, binned, scores, settings)
+
+
+def name_epochs(events: pd.DataFrame, experience: Experience) -> pd.Series:
+    """For each event "before", "during" or "after" the experience, or "rest" where its time is not known."""
+    if experience.position is None:
+        return pd.Series("rest", index=events.index)
+    middle = events["onset"] + events["duration"] / 2
+    names = np.select([middle < experience.start, middle <= experience.end], ["before", "during"], "after")
+    return pd.Series(names, index=events.index)
+
+
+def tabulate_tests(events: pd.DataFrame, scores: SequenceScores, statistic: str) -> pd.DataFrame:
+    """The test of each epoch that has `FEWEST` events, and of after less before."""
+    observed, surrogates = scores.of(statistic)
+    rows = []
+    for name in EPOCHS:
+        chosen = (events["epoch"] == name).to_numpy()
+        if chosen.sum() >= FEWEST:
+            test = assess_session(observed[chosen], surrogates[:, chosen])
+            rows.append({"epoch": name, **asdict(test), "n_significant": int(events["significant"][chosen].sum())})
+    before, after = (events["epoch"] == "before").to_numpy(), (events["epoch"] == "after").to_numpy()
+    if min(before.sum(), after.sum()) >= FEWEST:
+        test = assess_difference(observed, surrogates, after=after, before=before)
+        rows.append({"epoch": "after less before", **asdict(test), "n_significant": None})
+    columns = ["epoch", "n_events", "n_significant", "share", "expected", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _assemble(
+    found: pd.DataFrame, decoded: pd.DataFrame, epoch: pd.Series, scores: SequenceScores, statistic: str
+) -> pd.DataFrame:
+    observed, surrogates = scores.of(statistic)
+    p = compute_p_values(observed, surrogates)
+    z = standardise(observed, surrogates)
+    q = control_false_discoveries(p)
+    before = (epoch == "before").to_numpy()
+    control = {"p_control": rank_among_controls(z, before)} if before.sum() >= FEWEST else {}
+    measured = [name for name in decoded if name not in ("onset", "duration", "content", "direction")]
+    heading = {0: "outbound", 1: "inbound"}
+    return pd.DataFrame(
+        {
+            "onset": found["onset"],
+            "duration": found["duration"],
+            "label": "reactivation",
+            "content": decoded["content"],
+            "run_direction": [heading.get(int(code), "") for code in decoded["direction"]],
+            "epoch": epoch,
+            "source": found["source"],
+            "significant": q <= LEVEL,
+            "p": p,
+            "q": q,
+            **control,
+            "z": z,
+            **{name: scores.observed[:, index] for index, name in enumerate(STATISTICS)},
+            **{name: decoded[name] for name in measured},
+        }
+    )
+
+
+class _Stepper:
+    """Says which of `STEPS` is under way."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def __call__(self, step: str) -> None:
+        if self._progress is not None:
+            self._progress(step, STEPS.index(step) if step in STEPS else len(STEPS), len(STEPS))
