@@ -42,30 +42,33 @@ class BinnedEvents:
         return np.diff(self.offsets)
 
 
-def flatten_spikes(
-    spikes: Any, units: Sequence[int] | None = None
-) -> tuple[Float[np.ndarray, " spike"], Int[np.ndarray, " spike"]]:
-    """All spikes in order of time.
+def get_trains(spikes: Any, units: Sequence[int] | None = None) -> list[Float[np.ndarray, " spike"]]:
+    """Times of each unit.
 
     Args:
-        spikes: Trains by unit: a pynapple `TsGroup`, or a mapping to arrays of times in seconds.
+        spikes: Trains by unit: a pynapple `TsGroup`, or a mapping to arrays of rising times in seconds.
         units: Which; all where omitted.
-
-    Returns:
-        Times, and for each the index of its unit in `units`.
 
     Raises:
         SharpwaveError: If a unit is not among the trains.
     """
-    chosen = list(spikes.keys()) if units is None else list(units)
-    missing = [unit for unit in chosen if unit not in set(spikes.keys())]
+    known = list(spikes.keys())
+    missing = set(known if units is None else units) - set(known)
     if missing:
         raise SharpwaveError(
-            f"units among {', '.join(map(str, spikes.keys())) or '(none)'}",
-            got=", ".join(map(str, missing)),
+            f"units among {', '.join(map(str, known)) or '(none)'}",
+            got=", ".join(map(str, sorted(missing))),
             fix="decode with place fields of the same sorting",
         )
-    trains = [np.asarray(getattr(spikes[unit], "t", spikes[unit]), dtype=np.float64) for unit in chosen]
+    chosen = known if units is None else units
+    return [np.asarray(getattr(spikes[unit], "t", spikes[unit]), dtype=np.float64) for unit in chosen]
+
+
+def flatten_spikes(
+    spikes: Any, units: Sequence[int] | None = None
+) -> tuple[Float[np.ndarray, " spike"], Int[np.ndarray, " spike"]]:
+    """All spikes in order of time, and for each the index of its unit; arguments as in `get_trains`."""
+    trains = get_trains(spikes, units)
     times = np.concatenate([np.empty(0), *trains])
     index = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
     order = np.argsort(times, kind="stable")
@@ -122,10 +125,8 @@ def count_spikes(
     step = bin_size if step is None else step
     n_windows = max(0, int(np.floor((end - start - bin_size) / step + 1e-9)) + 1)
     onsets = start + step * np.arange(n_windows)
-    times, index = flatten_spikes(spikes, units)
-    n_units = len(spikes.keys()) if units is None else len(units)
-    counts = np.empty((n_windows, n_units), dtype=np.int64)
-    for unit in range(n_units):
-        train = times[index == unit]
-        counts[:, unit] = np.searchsorted(train, onsets + bin_size) - np.searchsorted(train, onsets)
-    return onsets + bin_size / 2, counts
+    counts = [
+        np.searchsorted(train, onsets + bin_size) - np.searchsorted(train, onsets)
+        for train in get_trains(spikes, units)
+    ]
+    return onsets + bin_size / 2, np.array(counts, dtype=np.int64).reshape(len(counts), n_windows).T

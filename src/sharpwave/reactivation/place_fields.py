@@ -106,17 +106,16 @@ def estimate_place_fields(
         if name not in contents:
             contents.append(name)
         track = _on_content(position, epochs, name) & moving
-        edges = _find_edges(position.values[track], bin_size)
-        time = np.histogramdd(position.values[selected], edges, weights=position.steps[selected])[0]
+        grid = _Grid.around(position.values[track], bin_size)
+        time = grid.sum(position.values[selected], weights=position.steps[selected])
         where, unit = _locate_spikes(times, index, position, selected)
-        kernel = [smoothing / bin_size] * position.dimension
-        smooth_time = gaussian_filter(time, kernel, mode="constant", truncate=3)
+        counts = grid.sum(where, index=unit, n=len(units))
+        deviation = [smoothing / bin_size] * position.dimension
+        smooth_time = gaussian_filter(time, deviation, mode="constant", truncate=3)
+        smooth_counts = gaussian_filter(counts, [0.0, *deviation], mode="constant", truncate=3)
         visited = smooth_time >= min_occupancy
-        for_unit = [np.histogramdd(where[unit == each], edges)[0] for each in range(len(units))]
-        smooth = np.array([gaussian_filter(each, kernel, mode="constant", truncate=3)[visited] for each in for_unit])
-        rates.append(np.maximum(smooth / smooth_time[visited], floor))
-        middles = np.meshgrid(*[(edge[:-1] + edge[1:]) / 2 for edge in edges], indexing="ij")
-        places.append(np.stack([middle[visited] for middle in middles], axis=-1))
+        rates.append(np.maximum(smooth_counts[:, visited] / smooth_time[visited], floor))
+        places.append(grid.middles[visited])
         occupancy.append(time[visited])
         content.append(np.full(int(visited.sum()), contents.index(name)))
         direction.append(np.full(int(visited.sum()), heading))
@@ -173,10 +172,40 @@ def _on_content(position: Position, epochs: pd.DataFrame | None, name: str) -> B
     return mark_within(position.times, epochs if "content" not in epochs else epochs[epochs["content"] == name])
 
 
-def _find_edges(values: np.ndarray, bin_size: float) -> list[np.ndarray]:
-    low, high = values.min(axis=0), values.max(axis=0)
-    n_bins = np.maximum(np.ceil((high - low) / bin_size - 1e-9), 1).astype(int)
-    return [start + bin_size * np.arange(n + 1) for start, n in zip(low, n_bins, strict=True)]
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Equal bins over a range: lower end, size of a bin, number along each dimension."""
+
+    low: Float[np.ndarray, " dimension"]
+    size: float
+    shape: tuple[int, ...]
+
+    @classmethod
+    def around(cls, values: Float[np.ndarray, "time dimension"], size: float) -> _Grid:
+        low, high = values.min(axis=0), values.max(axis=0)
+        return cls(low, size, tuple(np.maximum(np.ceil((high - low) / size - 1e-9), 1).astype(int).tolist()))
+
+    @property
+    def middles(self) -> Float[np.ndarray, "*bins dimension"]:
+        axes = [low + self.size * (np.arange(n) + 0.5) for low, n in zip(self.low, self.shape, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+    def sum(
+        self,
+        values: Float[np.ndarray, "point dimension"],
+        *,
+        weights: np.ndarray | None = None,
+        index: np.ndarray | None = None,
+        n: int = 1,
+    ) -> np.ndarray:
+        """Points (or their weights) per bin; with `index`, of each of `n` series along the first axis."""
+        steps = np.clip(((values - self.low) / self.size).astype(np.int64), 0, np.array(self.shape) - 1)
+        cell = np.ravel_multi_index(tuple(steps.T), self.shape)
+        size = int(np.prod(self.shape))
+        if index is None:
+            return np.bincount(cell, weights=weights, minlength=size).reshape(self.shape).astype(np.float64)
+        counts = np.bincount(index * size + cell, minlength=n * size).astype(np.float64)
+        return counts.reshape(n, *self.shape)
 
 
 def _locate_spikes(

@@ -8,6 +8,7 @@ track. What is known of it given all spikes of the event is the forward–backwa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,21 +117,45 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
     return DecodedEvents(_summarise(binned, fields, chances, mass, moments, evidence), fields.unit)
 
 
+def decode_posteriors(
+    binned: BinnedEvents, fields: PlaceFields, *, events: Sequence[int] | None = None, dynamics: Dynamics | None = None
+) -> list[Float[np.ndarray, "bin 3 place"]]:
+    """The whole posterior of some events, for figures; dynamics in the order of `DYNAMICS`.
+
+    Args:
+        binned: Counts of units as in the fields.
+        fields: Place fields.
+        events: Which; all where omitted.
+        dynamics: Parameters; defaults where omitted.
+
+    Returns:
+        One array per event, which sums to 1 in each bin.
+
+    Raises:
+        SharpwaveError: If there is no such event.
+    """
+    from sharpwave.reactivation._kernels import smooth
+
+    dynamics = Dynamics() if dynamics is None else dynamics
+    switch = dynamics.compute_switch(binned.bin_size).astype(np.float32)
+    offsets, weights = find_diagonals(dynamics.compute_walk(fields, binned.bin_size))
+    posteriors = []
+    for event in range(len(binned)) if events is None else events:
+        if not 0 <= event < len(binned):
+            raise SharpwaveError(f"an event from 0 to {len(binned) - 1}", got=str(event), fix="count events from 0")
+        logs = compute_log_likelihood(binned.of(event), fields, bin_size=binned.bin_size, gain=dynamics.gain)
+        likelihood = np.exp((logs - logs.max(axis=1, keepdims=True)).astype(np.float32))
+        posterior = np.empty((len(logs), 3, logs.shape[1]), dtype=np.float32)
+        smooth(likelihood, switch, offsets, weights, posterior)
+        posteriors.append(posterior)
+    return posteriors
+
+
 def decode_event(
     binned: BinnedEvents, event: int, fields: PlaceFields, *, dynamics: Dynamics | None = None
 ) -> Float[np.ndarray, "bin 3 place"]:
-    """Posterior of one event, for figures: dynamics in the order of `DYNAMICS`; sums to 1 in each bin."""
-    from sharpwave.reactivation._kernels import smooth
-
-    if not 0 <= event < len(binned):
-        raise SharpwaveError(f"an event from 0 to {len(binned) - 1}", got=str(event), fix="count events from 0")
-    dynamics = Dynamics() if dynamics is None else dynamics
-    offsets, weights = find_diagonals(dynamics.compute_walk(fields, binned.bin_size))
-    logs = compute_log_likelihood(binned.of(event), fields, bin_size=binned.bin_size, gain=dynamics.gain)
-    likelihood = np.exp((logs - logs.max(axis=1, keepdims=True)).astype(np.float32))
-    posterior = np.empty((len(logs), 3, logs.shape[1]), dtype=np.float32)
-    smooth(likelihood, dynamics.compute_switch(binned.bin_size).astype(np.float32), offsets, weights, posterior)
-    return posterior
+    """The whole posterior of one event, as in `decode_posteriors`."""
+    return decode_posteriors(binned, fields, events=[event], dynamics=dynamics)[0]
 
 
 def _iter_blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
