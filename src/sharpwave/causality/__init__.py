@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "EFFECT_COLUMNS": "estimates",
+    "EFFECT_COLUMNS": "rows",
     "NightCourse": "course",
     "compute_course": "course",
     "estimate_effects": "estimates",

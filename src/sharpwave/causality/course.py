@@ -36,7 +36,8 @@ class NightCourse:
         n_stages: 2 to 5.
         depth: Slow-wave power in dB, over `DEPTH_WINDOW` s; NaN where missing.
         emg: Muscle power in dB, over the same windows; None without an EMG.
-        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, from the past alone; None if unknown.
+        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, from the past alone; or
+            None.
         reactivations: onset (s), content, and whatever else is known of them.
         usable: Whether a second is scored and free of artefacts.
         cues: onset (s), condition ("cue" or "sham") and content, where stimulation was randomised; else None.

@@ -1,0 +1,143 @@
+"""Lagged directed dependence between reactivation and depth, in both directions (Granger 1969), pooled over nights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from sharpwave.causality.course import NightCourse
+from sharpwave.causality.covariates import count_events
+from sharpwave.causality.design import choose_onsets
+from sharpwave.causality.units import compute_jackknife, split_units
+from sharpwave.errors import SharpwaveError
+
+BIN = 10
+"""Seconds of a step: longer than the windows of depth, shorter than half an infraslow cycle."""
+
+
+def compute_granger(courses: Sequence[NightCourse], *, content: str | None = None, n_lags: int = 3) -> pd.DataFrame:
+    """Does the past of one series tell the next step of the other beyond the other's own past?
+
+    y_t = Σ_k a_k y_(t-k) + Σ_k b_k x_(t-k) + night, within runs of NREM sleep; the estimate is Σ_k b_k, its interval
+    from leaving out nights. Where candidate events are known their past counts are among the regressors, which takes
+    out what drives all of them.
+
+    Args:
+        courses: Nights.
+        content: Name; None for any content.
+        n_lags: Lags of `BIN` s.
+
+    Returns:
+        One row a direction: direction ("forward": reactivation to depth; "reverse"), value (dB per reactivation, or
+        reactivations per dB), low, high, p, n (steps).
+    """
+    series = [_bin(course, content) for course in courses]
+    rows = []
+    for direction, target, source in (("forward", 1, 0), ("reverse", 0, 1)):
+        tables = [_lag(*night, target=target, source=source, n_lags=n_lags) for night in series]
+        units = split_units([time for _, _, time in tables])
+        x, y = np.concatenate([table[0] for table in tables]), np.concatenate([table[1] for table in tables])
+        moments = [(x[units == u].T @ x[units == u], x[units == u].T @ y[units == u]) for u in np.unique(units)]
+        total, right = sum(m for m, _ in moments), sum(v for _, v in moments)
+        interval = compute_jackknife(
+            _sum_of_sources(total, right, n_lags),
+            np.array([_sum_of_sources(total - m, right - v, n_lags) for m, v in moments]),
+        )
+        rows.append(
+            {"direction": direction, "value": interval.value, "low": interval.low, "high": interval.high}
+            | {"p": interval.p, "n": len(y)}
+        )
+    return pd.DataFrame(rows)
+
+
+def compute_pcmci(
+    courses: Sequence[NightCourse], *, content: str | None = None, n_lags: int = 3, alpha: float = 0.05
+) -> pd.DataFrame:
+    """Links that PCMCI+ finds among reactivation, depth and infraslow phase (Runge 2020), nights pooled: a comparison.
+
+    Uses tigramite, which is GPL-3 and is neither a dependency of sharpwave nor imported unless this is called.
+
+    Args:
+        courses: Nights.
+        content: Name; None for any content.
+        n_lags: Lags of `BIN` s.
+        alpha: Level of the tests.
+
+    Returns:
+        One row a link found: source, target, lag (steps of `BIN` s), value (partial correlation), p.
+
+    Raises:
+        SharpwaveError: If tigramite is not installed.
+    """
+    try:
+        from tigramite.data_processing import DataFrame
+        from tigramite.independence_tests.parcorr import ParCorr
+        from tigramite.pcmci import PCMCI
+    except ImportError as error:
+        raise SharpwaveError(
+            "the package 'tigramite'",
+            got="it is not installed",
+            fix="pip install tigramite, if its licence (GPL-3) suits you; compute_granger needs nothing",
+        ) from error
+    names = ["reactivation", "depth", "cosine", "sine"]
+    data, mask = {}, {}
+    for night, course in enumerate(courses):
+        values, asleep, _ = _bin(course, content)
+        data[night] = values[:, : len(names)]
+        mask[night] = np.repeat(~asleep[:, None], len(names), axis=1)
+    frame = DataFrame(data, mask=mask, analysis_mode="multiple", var_names=names)
+    found = PCMCI(frame, ParCorr(mask_type="y"), verbosity=0).run_pcmciplus(tau_min=0, tau_max=n_lags, pc_alpha=alpha)
+    links: list[dict[str, Any]] = [
+        {"source": names[i], "target": names[j], "lag": lag, "value": found["val_matrix"][i, j, lag]}
+        | {"p": found["p_matrix"][i, j, lag]}
+        for i, j, lag in np.argwhere(found["graph"] == "-->").tolist()
+    ]
+    return pd.DataFrame(links, columns=["source", "target", "lag", "value", "p"])
+
+
+def _bin(
+    course: NightCourse, content: str | None
+) -> tuple[Float[np.ndarray, "step series"], Bool[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Reactivations, depth, infraslow cosine and sine, and candidates, in steps; whether all of a step is NREM."""
+    n = len(course.time) // BIN
+    phase = np.zeros(len(course.time)) if course.infraslow is None else course.infraslow
+    known = np.isfinite(course.depth) & course.usable
+    candidates = np.empty(0) if course.candidates is None else course.candidates
+    tracks = (
+        count_events(course, choose_onsets(course, content)) * BIN,
+        np.where(known, course.depth, 0.0),
+        np.cos(phase),
+        np.sin(phase),
+        count_events(course, candidates) * BIN,
+    )
+    values = np.column_stack([track[: n * BIN].reshape(n, BIN).mean(axis=1) for track in tracks])
+    asleep = (np.isin(course.stage, course.nrem) & known)[: n * BIN].reshape(n, BIN).all(axis=1)
+    return values, asleep, course.time[: n * BIN : BIN]
+
+
+def _lag(
+    values: Float[np.ndarray, "step series"],
+    asleep: Bool[np.ndarray, " step"],
+    time: Float[np.ndarray, " step"],
+    *,
+    target: int,
+    source: int,
+    n_lags: int,
+) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    """Regressors (the source's lags first) and target of the steps whose lags lie in sleep, without the night's mean."""
+    index = np.arange(n_lags, len(values))
+    index = index[np.all([asleep[index - k] for k in range(n_lags + 1)], axis=0)]
+    if not len(index):
+        return np.empty((0, 5 * n_lags)), np.empty(0), np.empty(0)
+    order = [source, target, 2, 3, 4]
+    x = np.column_stack([values[index - k, column] for column in order for k in range(1, n_lags + 1)])
+    y = values[index, target]
+    return x - x.mean(axis=0), y - y.mean(), time[index]
+
+
+def _sum_of_sources(total: np.ndarray, right: np.ndarray, n_lags: int) -> float:
+    return float(np.linalg.solve(total + 1e-6 * np.eye(len(total)), right)[:n_lags].sum())

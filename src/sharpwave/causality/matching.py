@@ -1,0 +1,212 @@
+"""Matched moments: what follows a reactivation beside what follows moments like it without one.
+
+Each reactivation is matched within its night and stage with the `N_MATCHES` nearest moments in time of night, age of
+the bout, infraslow phase, depth, EMG and recent events. Where candidate events are known the moments are events that
+carried no reactivation. No moment is matched whose outcome overlaps with that of the reactivation: it would share the
+effect. What the matches miss is corrected by a regression within nights (Abadie & Imbens 2011,
+10.1198/jbes.2009.07333).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
+from sharpwave.causality.covariates import compute_covariates, count_events
+from sharpwave.causality.design import choose_onsets, find_exposure, find_period
+from sharpwave.causality.moves import compute_outcome
+from sharpwave.causality.units import Interval, compute_jackknife, split_units
+
+N_MATCHES = 5
+N_NEIGHBOURS = 60
+STAGE_DISTANCE = 1e3
+"""More than any other distance: a stage is matched with itself."""
+
+
+@dataclass(frozen=True)
+class MatchedEffect:
+    """Difference between reactivations and their matches.
+
+    Attributes:
+        exposed: Mean outcome after reactivations (risk, or dB).
+        control: The same after their matches, corrected.
+        difference: With its interval.
+        log_ratio: Of the risks; None for depth, or where a risk is 0.
+        spread: Standard deviation of the outcome over matches.
+        n_events: Reactivations that were matched.
+    """
+
+    exposed: float
+    control: float
+    difference: Interval
+    log_ratio: Interval | None
+    spread: float
+    n_events: int
+
+
+def estimate_matched(
+    courses: Sequence[NightCourse],
+    *,
+    outcome: str,
+    content: str | None = None,
+    horizon: int = 30,
+    stages: Sequence[int] | None = None,
+    period: str = "any",
+    backwards: bool = False,
+) -> MatchedEffect | None:
+    """Matched difference in what follows a reactivation.
+
+    Args:
+        courses: Nights.
+        outcome: "depth", "lighter", "deeper" or "wake".
+        content: Name; None for any content.
+        horizon: In s.
+        stages: Codes; all NREM by default.
+        period: "any", "early" or "late".
+        backwards: Take the same outcome in the `horizon` s before instead, given what was known before these: the
+            negative control, since no reactivation can have caused it.
+
+    Returns:
+        The effect, or None with fewer than two matched reactivations.
+    """
+    stages = courses[0].nrem if stages is None else stages
+    contents = sorted({name for course in courses for name in course.contents})
+    tables = [_match(c, outcome, content, contents, horizon, stages, period, backwards) for c in courses]
+    kept = [(course, table) for course, table in zip(courses, tables, strict=True) if table is not None]
+    if sum(len(table.exposed) for _, table in kept) < 2:
+        return None
+    control = _correct([table for _, table in kept])
+    exposed = np.concatenate([table.exposed for _, table in kept])
+    units = split_units([table.time for _, table in kept])
+    n_units = int(units.max()) + 1
+    n = np.bincount(units, minlength=n_units).astype(float)
+    sums = np.array([np.bincount(units, weights=values, minlength=n_units) for values in (exposed, control)])
+    means, without = sums.sum(axis=1) / n.sum(), (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(n.sum() - n, 1)
+    ratio = None
+    if outcome != "depth" and min(means.min(), without.min()) > 0:
+        ratio = compute_jackknife(float(np.log(means[0] / means[1])), np.log(without[0] / without[1]))
+    return MatchedEffect(
+        exposed=float(means[0]),
+        control=float(means[1]),
+        difference=compute_jackknife(float(means[0] - means[1]), without[0] - without[1]),
+        log_ratio=ratio,
+        spread=float(np.concatenate([table.outcome for _, table in kept]).std()),
+        n_events=len(exposed),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Matches:
+    """Of one night: outcomes of reactivations, of all controls, and which controls belong to which reactivation."""
+
+    exposed: Float[np.ndarray, " event"]
+    time: Float[np.ndarray, " event"]
+    features: Float[np.ndarray, "event feature"]
+    outcome: Float[np.ndarray, " control"]
+    control_features: Float[np.ndarray, "control feature"]
+    matched: Int[np.ndarray, "event match"]
+
+
+def _match(
+    course: NightCourse,
+    outcome: str,
+    content: str | None,
+    contents: Sequence[str],
+    horizon: int,
+    stages: Sequence[int],
+    period: str,
+    backwards: bool,
+) -> _Matches | None:
+    from scipy.spatial import KDTree
+
+    events, pool = _choose_moments(course, content, stages, period)
+    values = [
+        compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
+        for index in (events, pool)
+    ]
+    known = [np.isfinite(v) for v in values]
+    events, pool = events[known[0]], pool[known[1]]
+    if len(events) == 0 or len(pool) < N_MATCHES:
+        return None
+    features = _compute_features(course, contents, horizon, np.r_[events, pool], backwards)
+    stage = STAGE_DISTANCE * course.stage[np.r_[events, pool]][:, None]
+    tree = KDTree(np.hstack([features, stage])[len(events) :])
+    k = min(N_NEIGHBOURS, len(pool))
+    distance, nearest = tree.query(np.hstack([features, stage])[: len(events)], k=k)
+    apart = np.abs(pool[nearest] - events[:, None]) > 2 * (horizon + DEPTH_WINDOW)
+    apart &= distance < STAGE_DISTANCE / 2
+    enough = apart.sum(axis=1) >= N_MATCHES
+    if not enough.any():
+        return None
+    first = np.argsort(~apart, axis=1, kind="stable")[:, :N_MATCHES]  # the nearest of those that are apart
+    return _Matches(
+        exposed=values[0][known[0]][enough],
+        time=course.time[events][enough],
+        features=features[: len(events)][enough],
+        outcome=values[1][known[1]],
+        control_features=features[len(events) :],
+        matched=np.take_along_axis(nearest, first, axis=1)[enough],
+    )
+
+
+def _choose_moments(
+    course: NightCourse, content: str | None, stages: Sequence[int], period: str
+) -> tuple[Int[np.ndarray, " event"], Int[np.ndarray, " control"]]:
+    """Seconds with a reactivation of the content, and seconds without any that can be compared with them."""
+    eligible = np.isin(course.stage, stages) & course.usable & find_period(course, period)
+    eligible &= np.r_[course.stage[1:] == course.stage[:-1], False]  # the next second is still at risk
+    carries = count_events(course, choose_onsets(course, content)) > 0
+    other: Bool[np.ndarray, " second"] = count_events(course, choose_onsets(course, None)) == 0
+    if course.candidates is not None:
+        other &= count_events(course, course.candidates) > 0
+    return np.flatnonzero(eligible & carries), np.flatnonzero(eligible & other)
+
+
+def _compute_features(
+    course: NightCourse, contents: Sequence[str], horizon: int, seconds: Int[np.ndarray, " moment"], backwards: bool
+) -> Float[np.ndarray, "moment feature"]:
+    """Covariates in units in which one apart is far apart; those that a night lacks are 0."""
+    covariates = compute_covariates(course, horizon=horizon)
+    known = np.maximum(seconds - horizon, 0) if backwards else seconds
+    wave = np.zeros(len(seconds), complex) if covariates.phase is None else np.exp(1j * covariates.phase[seconds])
+    columns = [
+        course.time[seconds] / 1800,
+        _fill(covariates.depth[known]) / 2,
+        _fill(covariates.before[known]) / 3,
+        np.log1p(covariates.slow[known]),
+        *(find_exposure(course, content, horizon)[known] for content in contents),
+        wave.real,
+        wave.imag,
+    ]
+    if not backwards:  # a move before would show in all of these
+        columns += [np.log(covariates.age[seconds]), np.log(covariates.bout[seconds]) / 2]
+        columns.append(np.log1p(covariates.recent[seconds]))
+        columns.append(np.zeros(len(seconds)) if covariates.emg is None else _fill(covariates.emg[seconds]) / 4)
+    return np.column_stack(columns)
+
+
+def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
+    """Outcome of each reactivation's matches, moved to its own covariates by a regression on controls."""
+    width = tables[0].features.shape[1]
+    information, moment = 1e-3 * np.eye(width), np.zeros(width)
+    for table in tables:
+        x = table.control_features - table.control_features.mean(axis=0)
+        information += x.T @ x
+        moment += x.T @ (table.outcome - table.outcome.mean())
+    slope = np.linalg.solve(information, moment)
+    return np.concatenate(
+        [
+            table.outcome[table.matched].mean(axis=1)
+            + (table.features - table.control_features[table.matched].mean(axis=1)) @ slope
+            for table in tables
+        ]
+    )
+
+
+def _fill(values: Float[np.ndarray, " moment"]) -> Float[np.ndarray, " moment"]:
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].mean() if known.any() else 0.0)

@@ -1,0 +1,141 @@
+"""Cues against sham: where chance decided, the difference is the effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from sharpwave.causality.course import NightCourse
+from sharpwave.causality.design import find_period
+from sharpwave.causality.moves import compute_outcome
+from sharpwave.causality.units import Interval, compute_jackknife, split_units
+
+N_PERMUTATIONS = 1999
+
+
+@dataclass(frozen=True)
+class RandomisedEffect:
+    """Difference between cues and sham.
+
+    Attributes:
+        exposed: Mean outcome after cues.
+        control: After sham.
+        difference: With its interval over nights; p is that of the permutation.
+        log_ratio: Of the risks; None for depth, or where a risk is 0.
+        spread: Standard deviation of the outcome after sham.
+        n_events: Cues.
+    """
+
+    exposed: float
+    control: float
+    difference: Interval
+    log_ratio: Interval | None
+    spread: float
+    n_events: int
+
+
+def estimate_randomised(
+    courses: Sequence[NightCourse],
+    *,
+    outcome: str,
+    rng: np.random.Generator,
+    content: str | None = None,
+    horizon: int = 30,
+    stages: Sequence[int] | None = None,
+    period: str = "any",
+    backwards: bool = False,
+) -> RandomisedEffect | None:
+    """Cue minus sham within nights, and the chance of such a difference had the labels been drawn again.
+
+    The difference weighs nights by the number of cues that could be compared (cues · shams / both). The labels are
+    permuted within nights, as they were drawn.
+
+    Args:
+        courses: Nights; those without `cues` are left out.
+        outcome: "depth", "lighter", "deeper" or "wake".
+        rng: Draws the permutations.
+        content: Cues of that content against sham of the same; None for all.
+        horizon: In s.
+        stages: Codes; all NREM by default.
+        period: "any", "early" or "late".
+        backwards: The same outcome in the `horizon` s before: a check of the randomisation.
+
+    Returns:
+        The effect, or None without a night that has both.
+    """
+    stages = courses[0].nrem if stages is None else stages
+    nights = [
+        _measure(course, outcome, content, horizon, stages, period, backwards)
+        for course in courses
+        if course.cues is not None
+    ]
+    nights = [night for night in nights if 0 < night[1].sum() < len(night[1])]
+    if not nights:
+        return None
+    values, cued = (np.concatenate([night[i] for night in nights]) for i in range(2))
+    stratum = np.repeat(np.arange(len(nights)), [len(night[0]) for night in nights])
+    units = split_units([night[2] for night in nights])
+    means = _compare(values, cued, stratum)
+    without = np.array([_compare(*(v[units != unit] for v in (values, cued, stratum))) for unit in np.unique(units)])
+    difference = compute_jackknife(float(means[0] - means[1]), without[:, 0] - without[:, 1])
+    drawn = [np.subtract(*_compare(values, _shuffle(cued, stratum, rng), stratum)) for _ in range(N_PERMUTATIONS)]
+    p = (1 + np.sum(np.abs(drawn) >= abs(difference.value) - 1e-12)) / (1 + N_PERMUTATIONS)
+    ratio = None
+    if outcome != "depth" and min(means.min(), without.min()) > 0:
+        ratio = compute_jackknife(float(np.log(means[0] / means[1])), np.log(without[:, 0] / without[:, 1]))
+    return RandomisedEffect(
+        exposed=float(means[0]),
+        control=float(means[1]),
+        difference=replace(difference, p=float(p)),
+        log_ratio=ratio,
+        spread=float(values[~cued].std()),
+        n_events=int(cued.sum()),
+    )
+
+
+def _measure(
+    course: NightCourse,
+    outcome: str,
+    content: str | None,
+    horizon: int,
+    stages: Sequence[int],
+    period: str,
+    backwards: bool,
+) -> tuple[Float[np.ndarray, " cue"], Bool[np.ndarray, " cue"], Float[np.ndarray, " cue"]]:
+    """Outcome, condition and time of the cues and shams of one night that fell into sleep at risk."""
+    table = course.cues if course.cues is not None else pd.DataFrame(columns=["onset", "condition", "content"])
+    if content is not None:
+        table = table[table["content"].astype(str) == content]
+    index = np.floor(table["onset"].to_numpy(dtype=float) - course.time[0]).astype(int)
+    cued = (table["condition"] == "cue").to_numpy(dtype=bool)
+    inside = (index >= 0) & (index < len(course.time) - 1)
+    index, cued = index[inside], cued[inside]
+    eligible = np.isin(course.stage, stages) & course.usable & find_period(course, period)
+    index, cued = index[eligible[index]], cued[eligible[index]]
+    values = compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
+    known = np.isfinite(values)
+    return values[known], cued[known], course.time[index[known]]
+
+
+def _compare(
+    values: Float[np.ndarray, " cue"], cued: Bool[np.ndarray, " cue"], stratum: Int[np.ndarray, " cue"]
+) -> Float[np.ndarray, " two"]:
+    """Mean after cues and after sham, nights weighed by what they can compare."""
+    n = np.array([np.bincount(stratum, weights=side, minlength=1) for side in (cued, ~cued)])
+    total = np.array([np.bincount(stratum, weights=side * values, minlength=1) for side in (cued, ~cued)])
+    both = (n > 0).all(axis=0)
+    if not both.any():
+        return np.full(2, np.nan)
+    weight = n[0, both] * n[1, both] / n[:, both].sum(axis=0)
+    return (total[:, both] / n[:, both]) @ weight / weight.sum()
+
+
+def _shuffle(
+    cued: Bool[np.ndarray, " cue"], stratum: Int[np.ndarray, " cue"], rng: np.random.Generator
+) -> Bool[np.ndarray, " cue"]:
+    """The labels, permuted within each night (rows are ordered by night)."""
+    return cued[np.lexsort((rng.random(len(cued)), stratum))]

@@ -1,0 +1,70 @@
+"""Intervals whose unit is the night: jackknife over nights, and a t distribution because nights are few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+FEWEST_UNITS = 3
+"""With fewer nights, stretches of them are the units, and the interval speaks of these nights alone."""
+
+STRETCH = 1800
+"""Length of such a stretch, in seconds."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval and two-sided p against `null`."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def compute_jackknife(
+    value: float, without: Float[np.ndarray, " unit"], *, level: float = 0.95, null: float = 0.0
+) -> Interval:
+    """Interval from the estimates that leave one unit out each.
+
+    The variance is (G-1)/G · Σ(b_(-g) - b)², the quantile that of t with G-1 degrees of freedom.
+
+    Args:
+        value: Estimate on all units.
+        without: Estimates without each, shape (unit,).
+        level: Coverage.
+        null: Value under the null hypothesis.
+
+    Returns:
+        The interval; NaN with fewer than two units.
+    """
+    from scipy import stats
+
+    n = len(without)
+    if n < 2 or not np.isfinite(value) or not np.isfinite(without).all():
+        return Interval(float(value), np.nan, np.nan, np.nan)
+    error = float(np.sqrt((n - 1) / n * np.sum((without - value) ** 2)))
+    if error == 0:
+        return Interval(float(value), float(value), float(value), float(value == null))
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
+    p = float(2 * stats.t.sf(abs(value - null) / error, n - 1))
+    return Interval(float(value), float(value - half), float(value + half), p)
+
+
+def split_units(times: Sequence[Float[np.ndarray, " row"]]) -> Int[np.ndarray, " row"]:
+    """Unit of each row, counted from 0: the night, or where nights are too few its stretches of `STRETCH` s.
+
+    Args:
+        times: Of the rows of each night, in s.
+    """
+    n_nights = sum(len(time) > 0 for time in times)
+    labels = [
+        np.column_stack(
+            [np.full(len(time), night), np.zeros(len(time)) if n_nights >= FEWEST_UNITS else time // STRETCH]
+        )
+        for night, time in enumerate(times)
+    ]
+    return np.unique(np.concatenate(labels), axis=0, return_inverse=True)[1].reshape(-1)
