@@ -144,7 +144,7 @@ def _describe_signals(
         raise SharpwaveError(
             "a signal with at least one whole window without gaps",
             got=f"none among {', '.join(signals) or 'no signals'}",
-            fix="give at least 30 s of an electrical signal, or 60 volumes",
+            fix="give at least 30 s of an electrical signal, or 30 volumes",
         )
     rows = [row for name, found in windows.items() for row in _tabulate_windows(name, found)]
     return Card("recording", pd.DataFrame(rows, columns=list(COLUMNS)), draw_windows(windows), windows=windows)

@@ -69,7 +69,7 @@ def compute_stability(
         raise SharpwaveError(
             "a table (evaluation, task) and one rising row per task at which its training ended",
             got=f"a table of shape {accuracy.shape} and learned={ends.tolist()}",
-            fix="give accuracy[n, i] of task i at evaluation n, and the row of the last evaluation in each task's training",
+            fix="give accuracy[n, i] of task i at evaluation n, and the row at which its training ended",
         )
     last = accuracy[-1]
     kept = [accuracy[end:, task] for task, end in enumerate(ends[:-1])]

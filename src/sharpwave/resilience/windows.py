@@ -35,10 +35,10 @@ class WindowSettings:
 
     @classmethod
     def for_rate(cls, rate: float) -> WindowSettings:
-        """30 s and slow waves for electrical signals; 60 volumes and their slow fluctuations for BOLD."""
+        """30 s and slow waves for electrical signals; 30 volumes and their slow fluctuations for BOLD."""
         if rate >= 20:
             return cls(30.0, (0.5, 4.0), (0.5, min(40.0, 0.45 * rate)))
-        return cls(60 / rate, (0.02 * rate, 0.2 * rate), (0.0, 0.5 * rate))
+        return cls(30 / rate, (0.02 * rate, 0.2 * rate), (0.0, 0.5 * rate))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +121,11 @@ def measure_windows(
 
 
 def _cut(span: tuple[float, float], settings: WindowSettings, hypnogram: Any) -> Iterator[tuple[float, str, str, str]]:
-    """Onset of each window, its state, and the stages at its start and end; unscored ones are left out."""
-    for onset in np.arange(span[0], span[1] - settings.length + 1e-6, settings.length).tolist():
+    """Onset of each window, its state, and the stages at its start and end; unscored ones are left out.
+
+    Windows overlap by half, so that some hold a transition in their middle where the stages are those of long epochs.
+    """
+    for onset in np.arange(span[0], span[1] - settings.length + 1e-6, settings.length / 2).tolist():
         if hypnogram is None:
             yield onset, UNKNOWN, UNKNOWN, UNKNOWN
             continue
