@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def detect_bursts(
             if peak > mean + threshold * deviation and short and core[0] <= begin < core[1]:
                 rows.append((begin, end - begin, "burst", (peak - mean) / deviation))
     table = pd.DataFrame(rows, columns=["onset", "duration", "source", "z"]).astype({"source": str})
-    return _keep_active(count_activity(spikes, table), min_units)
+    return keep_active(count_activity(spikes, table), min_units)
 
 
 def find_candidates(
@@ -128,7 +128,7 @@ def find_candidates(
         keep &= mark_within(middles, spans)
     if position is not None:
         keep &= ~mark_moving(middles, position)
-    return _keep_active(count_activity(recording.spikes, found[keep]), min_units)
+    return keep_active(count_activity(recording.spikes, found[keep]), min_units)
 
 
 def choose_source(recording: Recording, source: str) -> str:
@@ -150,9 +150,9 @@ def choose_source(recording: Recording, source: str) -> str:
     return source if source != "auto" else "ripples" if possible else "bursts"
 
 
-def count_activity(spikes: Any, events: pd.DataFrame) -> pd.DataFrame:
-    """The events with their number of spikes and of units that fire; other columns stay."""
-    times, unit = flatten_spikes(spikes)
+def count_activity(spikes: Any, events: pd.DataFrame, *, units: Sequence[int] | None = None) -> pd.DataFrame:
+    """The events with their number of spikes and of units (all where omitted) that fire; other columns stay."""
+    times, unit = flatten_spikes(spikes, units)
     onset = events["onset"].to_numpy(dtype=float)
     low = np.searchsorted(times, onset)
     high = np.maximum(np.searchsorted(times, onset + events["duration"].to_numpy(dtype=float)), low)
@@ -200,7 +200,8 @@ def _band(recording: Recording) -> str:
     return recording.species if recording.species in BANDS else "rat"
 
 
-def _keep_active(events: pd.DataFrame, min_units: int) -> pd.DataFrame:
+def keep_active(events: pd.DataFrame, min_units: int) -> pd.DataFrame:
+    """The events in which at least so many units fire, as `count_activity` counted."""
     return events[events["n_active_units"] >= min_units].reset_index(drop=True)
 
 

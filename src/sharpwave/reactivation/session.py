@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.candidates import find_candidates
+from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
 from sharpwave.reactivation.experience import Experience, find_experience
 from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
@@ -26,7 +26,9 @@ from sharpwave.reactivation.significance import (
 from sharpwave.reactivation.state_space import decode_events
 from sharpwave.recordings import Recording
 
-BIN_SIZE = 0.01
+SCORE_BIN, DECODE_BIN = 0.02, 0.005
+"""Bins in s: of the scores (Davidson et al. 2009), and of the decoder that reads content, direction and path."""
+
 FEWEST = 10
 """Events that an epoch needs for a test of its own, and that the sleep before must have to serve as control."""
 
@@ -46,7 +48,7 @@ class ReplaySession:
         tests: One row per epoch: n_events, share with p at or below the level, expected of surrogates with low and
             high (95 %), p, n_significant (q at or below the level); last "after less before", where both are there.
         experience: Place fields and when they were made.
-        binned: Spikes of the events, in their order.
+        binned: Spikes of the events in bins of `DECODE_BIN`, in their order.
         scores: Scores of events and surrogates.
         settings: Everything that was chosen.
     """
@@ -68,8 +70,8 @@ def analyse_session(
     source: str = "auto",
     surrogate: str = "cell-identity",
     n_surrogates: int = 500,
-    statistic: str = "trajectory",
-    bin_size: float = BIN_SIZE,
+    statistic: str | None = None,
+    bin_size: float = SCORE_BIN,
     min_units: int = 5,
     progress: Progress | None = None,
 ) -> ReplaySession:
@@ -79,12 +81,13 @@ def analyse_session(
         recording: With spikes, and the position of an experience (or its source's rate map).
         rng: Random generator of the surrogates.
         run: Start and end of the experience in s; found from running where omitted.
-        events: The user's candidate events (onset, duration in s); detected where omitted.
+        events: The user's candidate events (onset, duration in s); detected where omitted. False discoveries are
+            controlled within each epoch, so that many true events after the experience lend nothing to those before.
         source: Where candidates come from: "ripples", "bursts" or "auto".
         surrogate: Key of `SURROGATES`.
         n_surrogates: How many.
-        statistic: Which of `STATISTICS` gives p.
-        bin_size: In s.
+        statistic: Which of `STATISTICS` gives p; correlation on tracks, trajectory in open fields where omitted.
+        bin_size: Of the scores, in s.
         min_units: Fewest units, of those with place fields, that fire in an event.
         progress: Called with (step, number done, number of steps).
 
@@ -98,26 +101,26 @@ def analyse_session(
     step("place fields")
     experience = find_experience(recording, run=run)
     fields = experience.fields
+    if statistic is None:
+        statistic = "correlation" if fields.position.shape[1] == 1 else "trajectory"
     step("candidates")
     if events is None and experience.position is None and len(recording.events):
         events = recording.events
-    found = find_candidates(
-        recording, source=source, given=events, position=experience.position, min_units=min_units
-    )
-    counted = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
-    active = (np.add.reduceat(counted.counts, counted.offsets[:-1], axis=0) > 0).sum(axis=1) if len(found) else []
-    found = found[np.asarray(active) >= min_units].reset_index(drop=True)
+    found = find_candidates(recording, source=source, given=events, position=experience.position, min_units=min_units)
+    n_found = len(found)
+    found = keep_active(count_activity(recording.spikes, found, units=fields.units), min_units)
     if not len(found):
         raise SharpwaveError(
             f"candidate events in which {min_units} place cells fire",
-            got=f"none among {len(active)} candidates",
+            got=f"none among {n_found} candidates",
             fix="give your own with --events, or take candidates from the other source",
         )
     binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     step("surrogates")
     scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng)
     step("decoding")
-    decoded = decode_events(binned, fields).table
+    fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
+    decoded = decode_events(fine, fields).table
     epoch = name_epochs(found, experience)
     table = _assemble(found, decoded, epoch, scores, statistic)
     step("done")
@@ -126,7 +129,9 @@ def analyse_session(
         "n_surrogates": n_surrogates,
         "statistic": statistic,
         "bin_size_s": bin_size,
+        "decoder_bin_size_s": DECODE_BIN,
         "min_units": min_units,
+        "n_candidates": n_found,
         "level": LEVEL,
         "n_units": len(recording.spikes) if recording.spikes is not None else 0,
         "n_place_cells": len(fields.units),
@@ -135,7 +140,7 @@ def analyse_session(
         "experience_start_s": experience.start,
         "experience_end_s": experience.end,
     }
-    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, binned, scores, settings)
+    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
 
 
 def name_epochs(events: pd.DataFrame, experience: Experience) -> pd.Series:
@@ -170,7 +175,10 @@ def _assemble(
     observed, surrogates = scores.of(statistic)
     p = compute_p_values(observed, surrogates)
     z = standardise(observed, surrogates)
-    q = control_false_discoveries(p)
+    q = np.empty(len(p))
+    for name in EPOCHS:
+        chosen = (epoch == name).to_numpy()
+        q[chosen] = control_false_discoveries(p[chosen])
     before = (epoch == "before").to_numpy()
     control = {"p_control": rank_among_controls(z, before)} if before.sum() >= FEWEST else {}
     measured = [name for name in decoded if name not in ("onset", "duration", "content", "direction")]
@@ -179,7 +187,7 @@ def _assemble(
         {
             "onset": found["onset"],
             "duration": found["duration"],
-            "label": "reactivation",
+            "label": np.where(q <= LEVEL, "reactivation", "candidate"),
             "content": decoded["content"],
             "run_direction": [heading.get(int(code), "") for code in decoded["direction"]],
             "epoch": epoch,
