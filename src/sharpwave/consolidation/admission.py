@@ -108,4 +108,8 @@ class BalancedReservoir:
         self.n_seen, self._full = state["n_seen"], {tuple(key) for key in state["full"]}
 
 
-POLICIES = {"reservoir": Reservoir, "balanced": BalancedReservoir, "group-balanced": BalancedReservoir}
+POLICIES: dict[str, type[Reservoir] | type[BalancedReservoir]] = {
+    "reservoir": Reservoir,
+    "balanced": BalancedReservoir,
+    "group-balanced": BalancedReservoir,
+}

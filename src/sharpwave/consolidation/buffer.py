@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.admission import POLICIES, BalancedReservoir, Reservoir
+from sharpwave.consolidation.admission import POLICIES
 from sharpwave.consolidation.batches import Batch, count_items, flatten, nest
 from sharpwave.consolidation.strata import Key, Strata
 from sharpwave.consolidation.table import Table
@@ -69,7 +69,7 @@ class ReplayBuffer:
         self.generator = generator
         self._table = Table(storage or {}, max_length=max_length or {}, path=None if path is None else Path(path))
         self._strata = Strata()
-        self._admission: Reservoir | BalancedReservoir = POLICIES[policy](self.capacity)
+        self._admission = POLICIES[policy](self.capacity)
 
     def __len__(self) -> int:
         return len(self._strata.keys)

@@ -1,0 +1,89 @@
+"""Protecting significant weights while awake: an anchor that pulls them back, or smaller steps for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sharpwave.errors import SharpwaveError
+
+
+@dataclass(frozen=True)
+class Protection:
+    """How strongly, both off at 0.
+
+    Attributes:
+        anchor: Weight of the quadratic penalty (Kirkpatrick et al. 2017, elastic weight consolidation, eq. 3; summed
+            over tasks as in the online variant, Schwarz et al. 2018).
+        step_size: A weight's step is divided by 1 + `step_size` × its Fisher information over the layer's mean.
+        decay: Of the Fisher information that earlier nights gathered.
+        n_items: Replayed items that Fisher information is gathered from after a night.
+    """
+
+    anchor: float = 0.0
+    step_size: float = 0.0
+    decay: float = 0.9
+    n_items: int = 128
+
+    def __post_init__(self) -> None:
+        if min(self.anchor, self.step_size) < 0 or not 0 <= self.decay <= 1:
+            raise SharpwaveError(
+                "an anchor and a step_size that are not negative, and a decay from 0 to 1",
+                got=f"anchor={self.anchor:g}, step_size={self.step_size:g}, decay={self.decay:g}",
+                fix="set what is not wanted to 0",
+            )
+
+
+class Guard:
+    """What is protected so far: Fisher information and weights, by name; nothing before the first night.
+
+    Args:
+        protection: Options.
+    """
+
+    def __init__(self, protection: Protection) -> None:
+        self.protection = protection
+        self.fisher: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, fisher: Mapping[str, Tensor]) -> None:
+        """Anchor the weights where they are, with what was just gathered."""
+        for name, value in fisher.items():
+            before = self.fisher.get(name)
+            self.fisher[name] = value.clone() if before is None else self.protection.decay * before + value
+        self.weights = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.fisher}
+
+    def compute_penalty(self, model: nn.Module) -> Tensor | float:
+        """Half the anchor's weight times the significance-weighted squared distance from it."""
+        if not self.protection.anchor or not self.weights:
+            return 0.0
+        parts = [
+            (self.fisher[name] * (parameter - self.weights[name]).square()).sum()
+            for name, parameter in model.named_parameters()
+            if name in self.weights
+        ]
+        return self.protection.anchor / 2 * torch.stack(parts).sum()
+
+    @torch.no_grad()
+    def shrink_gradients(self, model: nn.Module) -> None:
+        """Divide the gradient of each weight by how much it is protected; call between backward and step."""
+        if not self.protection.step_size:
+            return
+        for name, parameter in model.named_parameters():
+            if name in self.fisher and parameter.grad is not None:
+                fisher = self.fisher[name]
+                relative = fisher / fisher.mean().clamp(min=torch.finfo(fisher.dtype).tiny)
+                parameter.grad.div_(1 + self.protection.step_size * relative)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors by name."""
+        return {"fisher": dict(self.fisher), "weights": dict(self.weights)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.fisher, self.weights = dict(state["fisher"]), dict(state["weights"])

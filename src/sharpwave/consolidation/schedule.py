@@ -1,0 +1,202 @@
+"""When to sleep and for how long: a fixed ratio, pressure that builds with drift and forgetting, or idle time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from sharpwave.errors import SharpwaveError
+
+
+class Schedule(Protocol):
+    """What decides."""
+
+    measure_every: int
+    pressure: float | None
+
+    def experience(self, *, drift: float, forgetting: float, n_steps: int) -> None:
+        """Hear how far the network has moved over the last `n_steps` wake steps."""
+
+    def is_due(self, n_wake: int) -> bool:
+        """Whether to sleep now, `n_wake` steps after the last night."""
+
+    def plan(self, n_wake: int) -> int:
+        """Steps of a night that begins now."""
+
+    def rest(self, seconds: float) -> bool:
+        """Hear that a sleep step took so long; whether to sleep on."""
+
+    def find_depth(self) -> float:
+        """How deep a night that begins now is, from 0 to 1: the deeper, the less of it is REM."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class FixedRatio:
+    """Sleep steps in proportion to wake steps.
+
+    Args:
+        ratio: Sleep steps per wake step: 0.1 is one to ten.
+        every: Wake steps after which a night is due; None leaves it to the user, as at the end of a task.
+    """
+
+    measure_every = 0
+    pressure: float | None = None
+
+    def __init__(self, ratio: float = 0.1, *, every: int | None = None) -> None:
+        if not ratio > 0 or (every is not None and every < 1):
+            raise SharpwaveError(
+                "a ratio above 0, and at least one wake step between nights",
+                got=f"ratio={ratio}, every={every}",
+                fix="0.1 is one sleep step for ten wake steps",
+            )
+        self.ratio, self.every = ratio, every
+
+    def experience(self, *, drift: float, forgetting: float, n_steps: int) -> None: ...
+
+    def is_due(self, n_wake: int) -> bool:
+        """Whether enough wake steps have passed."""
+        return self.every is not None and n_wake >= self.every
+
+    def plan(self, n_wake: int) -> int:
+        """At least one step."""
+        return max(1, round(self.ratio * n_wake))
+
+    def rest(self, seconds: float) -> bool:
+        """Always: the plan decides."""
+        return True
+
+    def find_depth(self) -> float:
+        """1: as the options say."""
+        return 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class TwoProcess:
+    """Pressure that rises in wake as the network drifts and forgets, and falls in sleep (Borbély 1982).
+
+    Over n wake steps, S → 1 − (1 − S)·exp(−n·(drift + forgetting) / rise); in each sleep step, S → S·exp(−1 / fall).
+    A night is due when S reaches `upper` (moved by the circadian process C, a sine), lasts until S is at `lower`, and
+    is as deep as S is high. A network that neither drifts nor forgets never sleeps.
+
+    Args:
+        upper: Pressure at which sleep begins.
+        lower: Pressure at which it ends.
+        rise: Wake steps in which pressure comes to 63 %, where drift and forgetting add up to 1.
+        fall: Sleep steps in which it falls to 37 %.
+        measure_every: Wake steps between measurements.
+        limit: Most sleep steps per wake step.
+        amplitude: Of C.
+        period: Of C, in wake steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        upper: float = 0.6,
+        lower: float = 0.15,
+        rise: float = 50.0,
+        fall: float = 10.0,
+        measure_every: int = 10,
+        limit: float = 0.15,
+        amplitude: float = 0.0,
+        period: int = 1000,
+    ) -> None:
+        if not (0 < lower < upper < 1 and rise > 0 and fall > 0 and measure_every >= 1 and limit > 0):
+            raise SharpwaveError(
+                "0 < lower < upper < 1, and times and a limit above 0",
+                got=f"lower={lower}, upper={upper}, rise={rise}, fall={fall}, limit={limit}",
+                fix="the defaults are lower=0.15, upper=0.6, rise=50, fall=10, limit=0.15",
+            )
+        self.upper, self.lower, self.rise, self.fall, self.limit = upper, lower, rise, fall, limit
+        self.measure_every, self.amplitude, self.period = measure_every, amplitude, period
+        self.pressure: float | None = 0.0
+        self._clock = 0
+
+    @property
+    def _level(self) -> float:
+        return self.pressure or 0.0
+
+    def experience(self, *, drift: float, forgetting: float, n_steps: int) -> None:
+        """Let pressure rise."""
+        strain = max(drift, 0.0) + max(forgetting, 0.0)
+        self.pressure = 1 - (1 - self._level) * math.exp(-n_steps * strain / self.rise)
+        self._clock += n_steps
+
+    def is_due(self, n_wake: int) -> bool:
+        """Whether pressure is at its upper threshold, and the limit leaves a step."""
+        threshold = self.upper + self.amplitude * math.sin(2 * math.pi * self._clock / self.period)
+        return self._level >= threshold and self.limit * n_wake >= 1
+
+    def plan(self, n_wake: int) -> int:
+        """Steps until pressure is at its lower threshold, within the limit."""
+        needed = self.fall * math.log(max(self._level, self.lower) / self.lower)
+        return max(1, min(math.ceil(needed), int(self.limit * n_wake)))
+
+    def rest(self, seconds: float) -> bool:
+        """Let pressure fall; sleep on until the plan is done."""
+        self.pressure = self._level * math.exp(-1 / self.fall)
+        return True
+
+    def find_depth(self) -> float:
+        """Pressure."""
+        return self._level
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"pressure": self._level, "clock": self._clock}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.pressure, self._clock = state["pressure"], state["clock"]
+
+
+class Idle:
+    """Sleep whenever the machine is free, within a budget for the whole run.
+
+    Args:
+        is_idle: Whether the machine is free; asked before every step.
+        seconds: Most time spent asleep in all.
+        n_steps: Most steps of one night.
+    """
+
+    measure_every = 0
+    pressure: float | None = None
+
+    def __init__(self, is_idle: Callable[[], bool], *, seconds: float, n_steps: int = 100) -> None:
+        self.is_idle, self.seconds, self.n_steps = is_idle, seconds, n_steps
+        self.spent = 0.0
+
+    def experience(self, *, drift: float, forgetting: float, n_steps: int) -> None: ...
+
+    def is_due(self, n_wake: int) -> bool:
+        """Whether the machine is free, something was learned since the last night, and the budget is not spent."""
+        return n_wake > 0 and self.spent < self.seconds and self.is_idle()
+
+    def plan(self, n_wake: int) -> int:
+        """As many as one night may have."""
+        return self.n_steps
+
+    def rest(self, seconds: float) -> bool:
+        """Count the time; sleep on while the machine is free and the budget lasts."""
+        self.spent += seconds
+        return self.spent < self.seconds and self.is_idle()
+
+    def find_depth(self) -> float:
+        """1: as the options say."""
+        return 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"spent": self.spent}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.spent = state["spent"]
