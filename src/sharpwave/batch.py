@@ -333,7 +333,7 @@ def compute_key(source: str, options: DecodeOptions) -> str:
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([__version__, options.to_dict()], sort_keys=True).encode())
-    for path in (Path(source), options.stages, options.cues):
+    for path in (Path(source), options.stages, options.cues, options.reactivations):
         if path is None:
             continue
         if path.is_file():

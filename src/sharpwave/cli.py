@@ -12,6 +12,7 @@ import typer
 
 from sharpwave import __version__
 from sharpwave.cli_data import app as data_app
+from sharpwave.cli_memory import app as memory_app
 from sharpwave.cli_training import app as training_app
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     epilog="Start with `sharpwave demo`, then `sharpwave decode night.edf`. Exit codes: 0 all done, "
     "1 some nights failed, 2 usage.",
 )
+app.add_typer(memory_app)
 app.add_typer(training_app)
 app.add_typer(data_app)
 
@@ -121,6 +123,12 @@ Stages = Annotated[
 Cues = Annotated[
     Path | None, typer.Option("--cues", help="TSV of cues: onset, duration, label.", rich_help_panel="Recording")
 ]
+Reactivations = Annotated[
+    Path | None,
+    typer.Option(
+        "--reactivations", help="TSV of reactivations found elsewhere: onset, content.", rich_help_panel="Recording"
+    ),
+]
 Species = Annotated[
     str | None, typer.Option(help="human, rat or mouse, where the file does not say.", rich_help_panel="Recording")
 ]
@@ -177,6 +185,7 @@ def decode(
     channel_alias: Alias = None,
     stages: Stages = None,
     cues: Cues = None,
+    reactivations: Reactivations = None,
     species: Species = None,
     unit: Unit = None,
     rate: Rate = None,
@@ -210,6 +219,7 @@ def decode(
         aliases=channel_alias,
         stages=stages,
         cues=cues,
+        reactivations=reactivations,
         species=species,
         unit=unit,
         rate=rate,

@@ -24,11 +24,13 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.forecaster import forecast_with_best
 from sharpwave.evaluation.night import compute_agreement, describe_forecast, score_forecast, summarise_events
+from sharpwave.evaluation.night_effects import relate_night
+from sharpwave.evaluation.night_reactivations import FoundReactivations, look_for_reactivations
 from sharpwave.evaluation.seen import was_forecaster_trained_on, was_stager_trained_on
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.evaluation.stagers import choose_stager
 from sharpwave.evaluation.trust import UNCLEAR_BELOW, judge_night
-from sharpwave.inputs import DecodeOptions, apply_options, find_lights, read_cues
+from sharpwave.inputs import DecodeOptions, apply_options, find_lights, find_randomised, read_cues
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.recording import empty_events
@@ -59,7 +61,7 @@ N_EXPLAINED = 3
 GIVEN = "given with the recording"
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
-STEPS = ("quality", "stages", "forecast", "events", "spectrum", "statistics")
+STEPS = ("quality", "stages", "forecast", "events", "reactivations", "spectrum", "statistics")
 
 
 def decode_recording(
@@ -108,8 +110,14 @@ def decode_recording(
 
     step("events")
     events, missing = detect_events(recording, picks, hypnogram)
-    events = pd.concat([events, read_cues(options.cues)], ignore_index=True)
+    cues = read_cues(options.cues)
     detectors = sorted(set(events["label"]))
+
+    step("reactivations")
+    found, related, unrelated = relate(
+        recording, picks, hypnogram, options, events=events, artefacts=artefacts, cues=cues, rng=rng
+    )
+    events = pd.concat([events, found.events, cues], ignore_index=True)
 
     step("spectrum")
     spectrogram, depth = compute_overview(recording, picks, hypnogram)
@@ -168,7 +176,8 @@ def decode_recording(
         + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording, weights=options.weights) else ""),
         reliability=reliability,
         **moved,
-        refusals=[*refusals, *why_not, *unexplained, *missing],
+        **related,
+        refusals=[*refusals, *why_not, *unexplained, *missing, *unrelated],
         limits=list(LIMITS),
         methods=describe_methods(
             stager,
@@ -270,6 +279,40 @@ def explain_forecast(
     except SharpwaveError as error:
         return {}, [f"What moved the forecasts is not known: {error}"]
     return found.to_fields(), []
+
+
+def relate(
+    recording: Recording,
+    picks: Mapping[str, str],
+    hypnogram: Hypnogram,
+    options: DecodeOptions,
+    *,
+    events: pd.DataFrame,
+    artefacts: pd.DataFrame,
+    cues: pd.DataFrame,
+    rng: np.random.Generator,
+) -> tuple[FoundReactivations, dict[str, Any], list[str]]:
+    """Reactivations, what they do to sleep as fields of the decoded night, and why either is missing."""
+    found, why = look_for_reactivations(recording, hypnogram, given=options.reactivations, rng=rng)
+    if not len(found.events):
+        return found, {"reactivations_note": found.note}, why
+    channel = picks.get("eeg") or next(iter(recording.of("lfp")), None)
+    bad = artefacts[artefacts["channel"] == channel] if len(artefacts) else None
+    try:
+        effects = relate_night(
+            recording,
+            hypnogram,
+            found,
+            channel=channel,
+            events=events,
+            artefacts=bad,
+            cues=find_randomised(cues),
+            rng=rng,
+        )
+    except SharpwaveError as error:
+        fields = {"reactivations": found.counts, "reactivations_note": found.note}
+        return found, fields, [f"What reactivations do to sleep was not estimated: {error}"]
+    return found, effects.to_fields(), why
 
 
 def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, str]:

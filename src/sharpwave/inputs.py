@@ -30,7 +30,8 @@ class DecodeOptions:
         channels: Names of the channels to decode, best first; empty lets the package choose.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
-        cues: Table of cues (onset, duration, label).
+        cues: Table of cues (onset, duration, label; condition "cue" or "sham" where they were randomised, content).
+        reactivations: Table of reactivations (onset, content), where they were found elsewhere.
         species: Overrides what the file says.
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
@@ -50,6 +51,7 @@ class DecodeOptions:
     aliases: Mapping[str, str] = field(default_factory=dict)
     stages: Path | None = None
     cues: Path | None = None
+    reactivations: Path | None = None
     species: str | None = None
     unit: str | None = None
     rate: float | None = None
@@ -62,9 +64,8 @@ class DecodeOptions:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `summary.json` and for the key under which results are found again."""
         plain = asdict(self)
-        return plain | {
-            name: None if plain[name] is None else str(plain[name]) for name in ("stages", "cues", "weights")
-        }
+        paths = ("stages", "cues", "reactivations", "weights")
+        return plain | {name: None if plain[name] is None else str(plain[name]) for name in paths}
 
 
 def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
@@ -129,3 +130,12 @@ def read_cues(path: Path | None) -> pd.DataFrame:
         )
     label = table["label"].astype(str) if "label" in table else pd.Series("cue", index=table.index)
     return table.assign(label="cue: " + label, channel="")
+
+
+def find_randomised(cues: pd.DataFrame) -> pd.DataFrame | None:
+    """The cues that were given or withheld at random: onset, condition ("cue", "sham"), content; None without any."""
+    if "condition" not in cues:
+        return None
+    content = cues["content"].fillna("").astype(str) if "content" in cues else pd.Series("", index=cues.index)
+    table = cues.assign(condition=cues["condition"].astype(str), content=content.replace("", "unknown"))
+    return table[["onset", "condition", "content"]].sort_values("onset", ignore_index=True)

@@ -1,11 +1,12 @@
 """Rules a person can read, extracted from estimated effects: ranked, each with its control, nulls stated plainly.
 
-Only what passes false-discovery control, leaves out zero and has a quiet negative control is called a rule.
+Only what passes false-discovery control, leaves out zero and has a quiet negative control is called a rule; of the
+reverse direction, which has no negative control, what passes the first two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ PREFERRED = ("hazard", "matched")
 QUESTION = ["direction", "outcome", "content", "stage", "period"]
 NEEDED = (
     *QUESTION, "horizon", "estimator", "exposed", "control", "value", "low", "high", "ratio", "ratio_low",
-    "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p",
+    "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p", "note",
 )  # fmt: skip
 RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", *NEEDED)
 
@@ -77,7 +78,7 @@ def describe_rules(rules: pd.DataFrame) -> str:
     return f"{head} ({found.iloc[0]['claim']}.)"
 
 
-def _choose(asked: pd.DataFrame, horizon: float) -> list[Mapping[Any, Any]]:
+def _choose(asked: pd.DataFrame, horizon: float) -> Sequence[Mapping[Any, Any]]:
     """One row a question and kind of estimate: the preferred estimator at the horizon nearest to the one wanted."""
     if not len(asked):
         return []
@@ -115,7 +116,7 @@ def _find_reasons(row: Mapping[Any, Any], alpha: float) -> list[str]:
         reasons.append("the interval holds zero")
     if not row["q"] <= alpha:
         reasons.append(f"does not pass false-discovery control ({write_p(row['q']).replace('p', 'q')})")
-    if not row["control_p"] > alpha:
+    if row["direction"] == "forward" and not row["control_p"] > alpha:
         known = np.isfinite(row["control_p"])
         reasons.append("the negative control moved as well" if known else "no negative control")
     return reasons

@@ -47,10 +47,12 @@ def describe_effect(effect: Effect, *, shown: bool) -> str:
 
 def describe_control(effect: Effect, reverse: Effect | None, *, alpha: float) -> str:
     """What was done to prove the effect wrong: the negative control, the reverse direction, a hidden common cause."""
-    quiet, p = "quiet" if effect["control_p"] > alpha else "not quiet", effect["control_p"]
-    parts = [
-        f"Negative control {quiet} ({write_p(p)})" if np.isfinite(p) else "The negative control could not be computed"
-    ]
+    p = effect["control_p"]
+    parts = []
+    if np.isfinite(p):
+        parts.append(f"negative control {'quiet' if p > alpha else 'not quiet'} ({write_p(p)})")
+    elif effect["direction"] == "forward":
+        parts.append("the negative control could not be computed")
     if reverse is not None and np.isfinite(reverse["ratio"]):
         parts.append(
             f"reverse direction: the rate of these reactivations × {reverse['ratio']:.2f} per dB of depth "
@@ -58,7 +60,9 @@ def describe_control(effect: Effect, reverse: Effect | None, *, alpha: float) ->
         )
     if np.isfinite(effect["e_value"]) and effect["estimator"] != "randomised":
         parts.append(f"a hidden common cause would have to be tied to both by ratios of {effect['e_value']:.1f}")
-    return "; ".join(parts) + "."
+    parts += [part for part in str(effect["note"]).split("; ") if part.startswith(("against", "too few"))]
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
 def write_p(p: float) -> str:

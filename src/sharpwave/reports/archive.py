@@ -25,8 +25,9 @@ BLOCK = 4096
 
 
 def write_archive(night: DecodedNight, path: str | Path) -> Path:
-    """Write every field of a night as gzipped JSON; power is kept to 0.1 dB."""
-    values = {field.name: _encode(getattr(night, field.name)) for field in fields(night)}
+    """Write every field of a night that its page shows as gzipped JSON; power is kept to 0.1 dB."""
+    kept = [field.name for field in fields(night) if field.metadata.get("archived", True)]
+    values = {name: _encode(getattr(night, name)) for name in kept}
     path = Path(path)
     with gzip.GzipFile(path, "wb", mtime=0) as file:
         for part in _iter_json({"format": FORMAT, "night": values}):

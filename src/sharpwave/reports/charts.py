@@ -12,19 +12,22 @@ _SIZE = 244.0
 _LEFT, _BOTTOM = 46.0, 34.0
 
 
-def _figure(content: list[str], *, width: float, height: float, label: str) -> Markup:
+def draw_figure(content: list[str], *, width: float, height: float, label: str) -> Markup:
+    """A chart from pieces of SVG; `label` is for who cannot see it."""
     return Markup(
         f'<svg class="chart" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" '
         f'height="{number(height)}" role="img" aria-label="{escape(label)}">{"".join(content)}</svg>'
     )
 
 
-def _text(x: float, y: float, words: object, *, anchor: str = "middle", css: str = "") -> str:
+def draw_text(x: float, y: float, words: object, *, anchor: str = "middle", css: str = "") -> str:
+    """Escaped text at a point, in pixels."""
     style = f' class="{css}"' if css else ""
     return f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"{style}>{escape(words)}</text>'
 
 
-def _line(x0: float, y0: float, x1: float, y1: float, css: str) -> str:
+def draw_line(x0: float, y0: float, x1: float, y1: float, css: str) -> str:
+    """A straight line between two points, in pixels."""
     return f'<line x1="{number(x0)}" y1="{number(y0)}" x2="{number(x1)}" y2="{number(y1)}" class="{css}"/>'
 
 
@@ -41,20 +44,23 @@ def draw_reliability(reliability: pd.DataFrame, *, summary: str) -> Markup:
     content = []
     for tick in (0.0, top / 2, top):
         x, y = place(tick, tick)
-        content += [_line(_LEFT, y, _LEFT + side, y, "rule"), _text(_LEFT - 5, y + 4, f"{tick:.2g}", anchor="end")]
-        content.append(_text(x, 8 + side + 15, f"{tick:.2g}"))
-    content.append(_line(*place(0, 0), *place(top, top), "diagonal"))
+        content += [
+            draw_line(_LEFT, y, _LEFT + side, y, "rule"),
+            draw_text(_LEFT - 5, y + 4, f"{tick:.2g}", anchor="end"),
+        ]
+        content.append(draw_text(x, 8 + side + 15, f"{tick:.2g}"))
+    content.append(draw_line(*place(0, 0), *place(top, top), "diagonal"))
     biggest = max(float(table["n"].max()), 1.0)
     for row in table.to_dict("records"):
         x, y = place(row["predicted"], row["observed"])
         if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):
-            content.append(_line(x, place(0, row["low"])[1], x, place(0, row["high"])[1], "whisker"))
+            content.append(draw_line(x, place(0, row["low"])[1], x, place(0, row["high"])[1], "whisker"))
         radius = 2.5 + 6 * np.sqrt(row["n"] / biggest)
         content.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="dot"/>')
-    content.append(_text(_LEFT + side / 2, 8 + side + 30, "forecast probability of a change", css="strong"))
+    content.append(draw_text(_LEFT + side / 2, 8 + side + 30, "forecast probability of a change", css="strong"))
     turned = f"translate(9 {number(8 + side / 2)}) rotate(-90)"
-    content.append(f'<g transform="{turned}">{_text(0, 0, "share that changed", css="strong")}</g>')
-    return _figure(content, width=_SIZE, height=8 + side + _BOTTOM + 2, label=summary)
+    content.append(f'<g transform="{turned}">{draw_text(0, 0, "share that changed", css="strong")}</g>')
+    return draw_figure(content, width=_SIZE, height=8 + side + _BOTTOM + 2, label=summary)
 
 
 def draw_skill(skill: pd.DataFrame, *, metric: str, summary: str) -> Markup:
@@ -73,20 +79,23 @@ def draw_skill(skill: pd.DataFrame, *, metric: str, summary: str) -> Markup:
     content = []
     bottom = step * len(table) + 4
     for tick in ticks:
-        content += [_line(place(tick), 0, place(tick), bottom, "rule"), _text(place(tick), bottom + 14, f"{tick:.2g}")]
+        content += [
+            draw_line(place(tick), 0, place(tick), bottom, "rule"),
+            draw_text(place(tick), bottom + 14, f"{tick:.2g}"),
+        ]
     for index, row in enumerate(table.to_dict("records")):
         y = step * index + step / 2 + 2
         words = str(row["method"])
-        content.append(_text(left - 8, y + 4, words if len(words) < 23 else words[:22] + "…", anchor="end"))
+        content.append(draw_text(left - 8, y + 4, words if len(words) < 23 else words[:22] + "…", anchor="end"))
         if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):
-            content.append(_line(place(row["low"]), y, place(row["high"]), y, "whisker"))
+            content.append(draw_line(place(row["low"]), y, place(row["high"]), y, "whisker"))
         reference = row.get("reference", np.nan)
         if isinstance(reference, (int, float)) and np.isfinite(reference):
             x = place(reference)
             content.append(f'<path d="M{number(x)} {number(y - 6)}l5 6l-5 6l-5 -6Z" class="hollow"/>')
         content.append(f'<circle cx="{number(place(row[metric]))}" cy="{number(y)}" r="4.5" class="dot"/>')
-    content.append(_text((left + width) / 2, bottom + 29, metric.upper().replace("_", " "), css="strong"))
-    return _figure(content, width=width, height=bottom + 34, label=summary)
+    content.append(draw_text((left + width) / 2, bottom + 29, metric.upper().replace("_", " "), css="strong"))
+    return draw_figure(content, width=width, height=bottom + 34, label=summary)
 
 
 def draw_distribution(values: pd.Series, *, name: str, unit: str, summary: str, bins: int = 24) -> Markup:
@@ -102,13 +111,13 @@ def draw_distribution(values: pd.Series, *, name: str, unit: str, summary: str, 
         f'width="{number(step - 0.8)}" height="{number(height * count / max(counts.max(), 1))}" class="bar"/>'
         for i, count in enumerate(counts.tolist())
     ]
-    content = [*bars, _line(10, 18 + height, width - 10, 18 + height, "axis")]
-    content.append(_text(10, 10, name, anchor="start", css="strong"))
-    content.append(_text(width - 10, 10, f"n = {finite.size}", anchor="end"))
+    content = [*bars, draw_line(10, 18 + height, width - 10, 18 + height, "axis")]
+    content.append(draw_text(10, 10, name, anchor="start", css="strong"))
+    content.append(draw_text(width - 10, 10, f"n = {finite.size}", anchor="end"))
     for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end")):
         value = edges[0] + share * (edges[-1] - edges[0])
-        content.append(_text(10 + share * (width - 20), 18 + height + 14, f"{value:.3g} {unit}", anchor=anchor))
-    return _figure(content, width=width, height=height + 38, label=summary)
+        content.append(draw_text(10 + share * (width - 20), 18 + height + 14, f"{value:.3g} {unit}", anchor=anchor))
+    return draw_figure(content, width=width, height=height + 38, label=summary)
 
 
 def _column(table: pd.DataFrame, name: str) -> list[float]:

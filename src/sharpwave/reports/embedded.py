@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.colours import STAGE_WORDS
@@ -25,18 +26,17 @@ def encode_downloads(night: DecodedNight) -> list[dict[str, Any]]:
         "statistics.tsv": night.statistics,
         "quality.tsv": night.quality,
     }
-    links = []
-    for name, table in contents.items():
-        if not len(table):
-            continue
-        if table.size > _MOST_CELLS:
-            links.append({"name": name, "rows": len(table), "size": None, "address": None})
-            continue
-        text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g").encode()
-        address = "data:text/tab-separated-values;base64," + base64.b64encode(text).decode()
-        size = f"{max(len(text) / 1e3, 0.1):.1f} kB"
-        links.append({"name": name, "rows": len(table), "size": size, "address": address})
-    return links
+    return [encode_table(name, table) for name, table in contents.items() if len(table)]
+
+
+def encode_table(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """A table as a file inside the page, with commas where its name ends in .csv; its name alone where it is long."""
+    if table.size > _MOST_CELLS:
+        return {"name": name, "rows": len(table), "size": None, "address": None}
+    kind, separator = ("csv", ",") if name.endswith(".csv") else ("tab-separated-values", "\t")
+    text = table.to_csv(sep=separator, index=False, na_rep="n/a", float_format="%.10g").encode()
+    address = f"data:text/{kind};base64," + base64.b64encode(text).decode()
+    return {"name": name, "rows": len(table), "size": f"{max(len(text) / 1e3, 0.1):.1f} kB", "address": address}
 
 
 def encode_live(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from sharpwave.reports import svg
+from sharpwave.reports.charts import draw_text
 from sharpwave.reports.downsample import downsample_line
 from sharpwave.reports.formats import show
 from sharpwave.reports.timeline import Timeline
@@ -27,7 +28,7 @@ def draw_parts(parts: pd.DataFrame, *, summary: str) -> Markup:
     content = []
     for row, name in enumerate(names):
         y = _ROW * row + 2
-        content.append(_text(_LEFT - 8, y + 15, show_modality(name), anchor="end", css="strong"))
+        content.append(draw_text(_LEFT - 8, y + 15, show_modality(name), anchor="end", css="strong"))
         mine = parts[parts["modality"] == name].set_index("from")["weight"]
         for column, start in enumerate(starts):
             x = _LEFT + _CELL * column
@@ -39,11 +40,11 @@ def draw_parts(parts: pd.DataFrame, *, summary: str) -> Markup:
             content.append(_rect(x, y, FOR if weight > 0 else AGAINST, 0.06 + 0.94 * strength))
             css = "on-dark" if strength > 0.55 else ""
             words = f"{weight:+.2f}".replace("-", "−") if abs(weight) >= 0.005 else "0"
-            content.append(_text(x + _CELL / 2, y + 15, words, css=css))
+            content.append(draw_text(x + _CELL / 2, y + 15, words, css=css))
     for column, start in enumerate([*starts, 0.0]):
         x = _LEFT + _CELL * column
         words = "forecast" if start == 0 else _write_ago(-start)
-        content.append(_text(x, bottom + 14, words))
+        content.append(draw_text(x, bottom + 14, words))
     return Markup(
         f'<svg class="chart" viewBox="0 0 {svg.number(width)} {svg.number(bottom + 20)}" width="{svg.number(width)}" '
         f'height="{svg.number(bottom + 20)}" role="img" aria-label="{escape(summary)}">{"".join(content)}</svg>'
@@ -111,11 +112,6 @@ def _draw_curve(
 
 def _write_ago(seconds: float) -> str:
     return f"−{seconds / 60:g} min" if seconds >= 120 else f"−{seconds:g} s"
-
-
-def _text(x: float, y: float, words: str, *, anchor: str = "middle", css: str = "") -> str:
-    style = f' class="{css}"' if css else ""
-    return f'<text x="{svg.number(x)}" y="{svg.number(y)}" text-anchor="{anchor}"{style}>{escape(words)}</text>'
 
 
 def _rect(x: float, y: float, fill: str, opacity: float) -> str:

@@ -41,6 +41,11 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
     night.hypnogram.write(partial / "hypnogram.tsv")
     night.forecast.to_parquet(partial / "forecast.parquet", index=False)
     write_table(night.events, partial / "events.tsv")
+    for name, table in night.course_tables.items():
+        if name.endswith(".parquet"):
+            table.to_parquet(partial / name, index=False)
+        else:
+            write_table(table, partial / name)
     (partial / "config.json").write_text(to_json(config), encoding="utf-8")
     (partial / "summary.json").write_text(to_json(summarise(night) | {"config": dict(config)}), encoding="utf-8")
     write_archive(night, partial / ARCHIVE)
@@ -54,7 +59,7 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
     """A BIDS-style TSV: tab-separated, `n/a` where undefined."""
-    table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.6g")
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
     return path
 
 
@@ -79,6 +84,9 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
         "forecast_skill": records(night.forecast_skill),
         "forecast_note": night.forecast_note,
         "event_summary": records(night.event_summary),
+        "reactivations": records(night.reactivations),
+        "reactivations_note": night.reactivations_note,
+        "rules": records(night.rules),
         "quality": records(night.quality),
         "refusals": night.refusals,
         "repairs": night.repairs,

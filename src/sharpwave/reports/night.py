@@ -30,6 +30,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "forecast_skill": ("method",),
     "reliability": ("predicted", "observed", "n"),
     "reactivations": ("content", "count"),
+    "rules": ("verdict", "rule", "control_of_rule", "reason", "claim"),
+    "peri_event": ("lag", "content", "value", "low", "high", "control", "n"),
     "explained_forecasts": ("onset", "horizon", "p_change", "modality"),
     "explained_parts": ("onset", "modality", "from", "to", "weight"),
     "modality_effects": ("modality", "effect", "share"),
@@ -99,8 +101,12 @@ class DecodedNight:
         forecast_skill: method, [auprc, low, high, log_loss, brier, n, reference, log_loss_gain, gain_low, gain_high].
         forecast_note: One sentence: what the forecast is worth; "no better than persistence" is allowed.
         reliability: predicted, observed (mean per bin), n, [low, high].
-        reactivations: content, count, [shuffle_z, p, effect, low, high, n, claim].
+        reactivations: content, count, [beyond_shuffles, shuffled, p, effect, low, high, n, claim].
         reactivations_note: Plain sentence that stands for, or above, that table.
+        rules: What reactivations do to sleep, in words; see `RelatedNights` for this and the two that follow.
+        peri_event: Depth around them, and around control moments.
+        planted_effects: On simulated nights, what was found with the effect on and off.
+        course_tables: By file name, what `sharpwave causality` reads of this night; not shown.
         explained_forecasts: Forecasts and what moved them; see `ExplainedNight` for this and the five that follow.
         explained_parts: What each stretch of each modality added to them.
         modality_effects: What each modality moves over the night.
@@ -150,6 +156,10 @@ class DecodedNight:
     reliability: pd.DataFrame = field(default_factory=_empty)
     reactivations: pd.DataFrame = field(default_factory=_empty)
     reactivations_note: str = "Not computed: this needs spikes and a track that the animal ran on."
+    rules: pd.DataFrame = field(default_factory=_empty)
+    peri_event: pd.DataFrame = field(default_factory=_empty)
+    planted_effects: pd.DataFrame = field(default_factory=_empty)
+    course_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata={"archived": False})
     explained_forecasts: pd.DataFrame = field(default_factory=_empty)
     explained_parts: pd.DataFrame = field(default_factory=_empty)
     modality_effects: pd.DataFrame = field(default_factory=_empty)

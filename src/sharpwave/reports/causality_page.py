@@ -1,0 +1,122 @@
+"""The page of several nights together: what reactivation does to sleep, as rules with their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.reports import tables
+from sharpwave.reports.effects_section import LIMITS, RelatedNights, compose_effects
+from sharpwave.reports.explanations import EXPLANATIONS
+from sharpwave.reports.templates import render
+
+_COLUMNS = [
+    "direction", "outcome", "horizon", "content", "stage", "period", "estimator", "control", "exposed", "value", "low",
+    "high", "ratio", "q", "control_p", "n_events",
+]  # fmt: skip
+_HEADS = {"control_p": "negative control, p", "n_events": "events", "horizon": "within, s"}
+MOST = 60
+"""Estimates on the page; all are in `effects.tsv`."""
+
+METHODS = (
+    "Reactivations were related to sleep with sharpwave {version} over {n_nights} nights. Depth is slow-wave power "
+    "(0.5 to 4 Hz, dB) in windows of 4 s. The chance of moving to lighter sleep, deeper sleep or wake after a "
+    "reactivation was estimated by discrete-time hazard regression with splines of the time since the stage began, "
+    "stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; depth by "
+    "differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
+    "reverse direction, a negative control outcome (before the event), the E-value (VanderWeele & Ding 2017) and "
+    "false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A rule passes all of them at one "
+    "horizon, which was chosen beforehand."
+)
+
+CITATIONS = (
+    "Benjamini Y, Hochberg Y (1995). Controlling the false discovery rate. J R Stat Soc B 57:289–300.",
+    "VanderWeele TJ, Ding P (2017). Sensitivity analysis in observational research: introducing the E-value. "
+    "Ann Intern Med 167:268–274. doi:10.7326/M16-2607",
+    "Lecci S et al. (2017). Coordinated infraslow neural and cardiac oscillations mark fragility and offline periods "
+    "in mammalian sleep. Sci Adv 3:e1602026. doi:10.1126/sciadv.1602026",
+    "Harris KD (2020). Nonsense correlations in neuroscience. bioRxiv 2020.11.29.402719.",
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CausalityPage:
+    """Everything that the page of several nights shows.
+
+    Attributes:
+        related: Rules, courses, memory.
+        effects: All estimates.
+        nights: night, source, minutes, reactivations, and what else is known of each.
+        answer: Sentences, the first one first in importance.
+        refusals: Nights left out, and why.
+        warnings: What to be careful about.
+        versions: Of the software.
+        simulated: How many of the nights are simulated.
+    """
+
+    related: RelatedNights
+    effects: pd.DataFrame
+    nights: pd.DataFrame
+    answer: Sequence[str]
+    refusals: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    simulated: int = 0
+
+    @property
+    def title(self) -> str:
+        return "Does reactivation move sleep?"
+
+    @property
+    def n_nights(self) -> int:
+        return len(self.nights)
+
+    @property
+    def span(self) -> str:
+        events = int(self.nights["reactivations"].sum()) if len(self.nights) else 0
+        return f"{self.n_nights} night{'s' * (self.n_nights != 1)}, {events:,} reactivations"
+
+    @property
+    def methods(self) -> str:
+        return METHODS.format(version=self.versions.get("sharpwave", ""), n_nights=self.n_nights)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return CITATIONS
+
+    @property
+    def adjusted(self) -> str:
+        return f"q is over all {len(self.effects)} estimates."
+
+
+def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
+    """Write the page: one HTML file that needs no network and no JavaScript; returns its path."""
+    path = Path(path)
+    content = render(
+        "causality.html",
+        page=page,
+        effects=compose_effects(page.related),
+        nights=tables.arrange(page.nights),
+        table=_arrange_effects(page.effects),
+        explanation=EXPLANATIONS["reactivations"],
+        limits=LIMITS,
+    )
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def _arrange_effects(effects: pd.DataFrame) -> tables.Table:
+    """The estimates, the surest first, with chances in per cent."""
+    if not len(effects):
+        return tables.arrange(effects)
+    shown = effects.sort_values("q", kind="stable")[_COLUMNS].copy()
+    chance = shown["outcome"].isin(("lighter", "deeper", "wake")).to_numpy()
+    for name in ("control", "exposed", "value", "low", "high"):
+        shown[name] = np.where(chance, 100 * shown[name], shown[name])
+    units = np.where(chance, "%", np.where(shown["outcome"] == "depth", "dB", "per min"))
+    shown.insert(list(shown.columns).index("value") + 1, "unit", units)
+    return tables.arrange(shown, _HEADS, most=MOST)

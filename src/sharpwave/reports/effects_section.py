@@ -1,0 +1,138 @@
+"""What reactivation does to sleep, for a page: rules in words, a forest plot by content, the course around events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from sharpwave.reports import tables
+from sharpwave.reports.effect_charts import draw_forest, draw_peri_event
+from sharpwave.reports.formats import MISSING, is_number, show
+
+LIMITS = (
+    "Observational: causal in the statistical sense. Moments with and without a reactivation may differ in something "
+    "that nobody measured; only cues given at random let one say “caused”.",
+    "Nights are the unit: an effect in few nights says little of other nights and nothing of other subjects.",
+    "Reactivations that were missed count as moments without one, which pulls every effect towards none.",
+)
+
+REACTIVATION_HEADS = {
+    "per_minute": "per minute of NREM",
+    "beyond_shuffles": "share beyond shuffles",
+    "shuffled": "the same of shuffles",
+    "p": "p",
+    "effect": "depth after, dB against control moments",
+    "lighter_after": "lighter within 30 s, %",
+    "lighter_control": "at control moments, %",
+}
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RelatedNights:
+    """What reactivations and sleep have to do with each other, as plain tables; each may be empty.
+
+    Attributes:
+        rules: rank, verdict ("rule", "not shown"), rule, control_of_rule, reason, claim; direction, outcome, content,
+            stage, period, estimator, value, low, high, ratio, ratio_low, ratio_high, n_events, n_nights.
+        peri_event: lag (s), content, value, low, high, control (dB), n.
+        planted_effects: Of simulated nights: content, planted, and what was found with the effect on and off.
+        memory_relation: predictor, rho, low, high, p, q, n_sessions.
+    """
+
+    rules: pd.DataFrame = field(default_factory=_empty)
+    peri_event: pd.DataFrame = field(default_factory=_empty)
+    planted_effects: pd.DataFrame = field(default_factory=_empty)
+    memory_relation: pd.DataFrame = field(default_factory=_empty)
+
+    @classmethod
+    def of(cls, source: Any) -> Self:
+        """The same tables from anything that has them under these names."""
+        return cls(**{part.name: getattr(source, part.name) for part in fields(cls) if hasattr(source, part.name)})
+
+
+def compose_effects(related: RelatedNights) -> dict[str, Any] | None:
+    """Everything the template prints of effects; None where there is nothing."""
+    parts = (related.rules, related.peri_event, related.planted_effects, related.memory_relation)
+    if not any(len(part) for part in parts):
+        return None
+    rules = related.rules
+    found = rules[rules["verdict"] == "rule"] if len(rules) else rules
+    others = rules[rules["verdict"] != "rule"] if len(rules) else rules
+    return {
+        "rules": found.to_dict("records"),
+        "others": others.to_dict("records"),
+        "forests": draw_forests(rules),
+        "courses": draw_courses(related.peri_event),
+        "planted": tables.arrange(related.planted_effects),
+        "memory": tables.arrange(related.memory_relation.rename(columns={"rho": "value"}), {"value": "ρ"}),
+        "limits": LIMITS,
+    }
+
+
+_PANELS = (
+    ("forward", "depth", "Depth after it, dB", False),
+    ("forward", "lighter", "Chance of lighter sleep, ratio", True),
+    ("forward", "deeper", "Chance of deeper sleep, ratio", True),
+    ("forward", "wake", "Chance of waking, ratio", True),
+    ("reverse", "rate", "Reverse: rate by depth, ratio", True),
+)
+
+
+def draw_forests(rules: pd.DataFrame) -> list[Markup]:
+    """One panel an outcome, one row a content, over all stages and the whole night; the reverse direction beside."""
+    if not len(rules):
+        return []
+    whole = rules[(rules["stage"] == "any") & (rules["period"] == "any") & (rules["estimator"] != "randomised")]
+    panels = []
+    for direction, outcome, title, ratio in _PANELS:
+        mine = whole[(whole["direction"] == direction) & (whole["outcome"] == outcome)]
+        columns = ["ratio", "ratio_low", "ratio_high"] if ratio else ["value", "low", "high"]
+        mine = mine[np.isfinite(mine[columns[0]].astype(float))]
+        if len(mine):
+            table = mine[columns].set_axis(["value", "low", "high"], axis=1)
+            table = table.assign(name=_order_names(mine["content"]), shown=mine["verdict"] == "rule")
+            table = table.sort_values("name", key=lambda names: names.map(_rank), kind="stable")
+            panels.append(draw_forest(table, title=title, ratio=ratio, summary=_summarise(title, table)))
+    return panels
+
+
+def draw_courses(peri_event: pd.DataFrame) -> list[Markup]:
+    """Depth around the events of each content beside control moments, all on one scale."""
+    if not len(peri_event):
+        return []
+    drawn = peri_event[["low", "high", "control"]].to_numpy(dtype=float)
+    limits = (float(np.nanmin(drawn)), float(np.nanmax(drawn)))
+    panels = []
+    for content in sorted(set(peri_event["content"]), key=_rank):
+        mine = peri_event[peri_event["content"] == content].sort_values("lag")
+        name = "all contents" if content == "any" else str(content)
+        title = f"{name}, n = {int(mine['n'].max())}"
+        after = mine[mine["lag"] > 0]
+        summary = (
+            f"Depth after {name} reactivations is {show(float(after['value'].mean()))} dB on average, and "
+            f"{show(float(after['control'].mean()))} dB at control moments."
+        )
+        panels.append(draw_peri_event(mine, title=title, unit="dB", limits=limits, summary=summary))
+    return panels
+
+
+def _order_names(contents: pd.Series) -> list[str]:
+    return ["all" if content == "any" else str(content) for content in contents]
+
+
+def _rank(name: str) -> str:
+    """Alphabetical, with what holds all contents last."""
+    return "~" if name in ("any", "all") else name
+
+
+def _summarise(title: str, table: pd.DataFrame) -> str:
+    rows = [f"{row['name']} {show(row['value'])}" for row in table.to_dict("records") if is_number(row["value"])]
+    return f"{title}: {', '.join(rows) or MISSING}."
