@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -90,9 +91,16 @@ class NightCourse:
         """Codes of the stages in which effects are sought: all sleep but REM."""
         return (1,) if self.n_stages <= 3 else tuple(range(1, self.n_stages - 1))
 
+    @cached_property
+    def onsets(self) -> dict[str, Float[np.ndarray, " event"]]:
+        """Onsets (s) of the reactivations of each content, by name."""
+        content = self.reactivations["content"].astype(str).to_numpy()
+        onset = self.reactivations["onset"].to_numpy(dtype=float)
+        return {str(name): onset[content == name] for name in np.unique(content)}
+
     @property
     def contents(self) -> tuple[str, ...]:
-        return tuple(sorted({str(content) for content in self.reactivations["content"]}))
+        return tuple(self.onsets)
 
 
 def compute_course(

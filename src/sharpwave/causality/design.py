@@ -21,9 +21,9 @@ def find_exposure(course: NightCourse, content: str | None, horizon: int) -> Flo
 
 def choose_onsets(course: NightCourse, content: str | None) -> Float[np.ndarray, " event"]:
     """Onsets of the reactivations of that content; of all if None."""
-    table = course.reactivations
-    chosen = table if content is None else table[table["content"].astype(str) == content]
-    return chosen["onset"].to_numpy(dtype=float)
+    if content is None:
+        return np.concatenate([*course.onsets.values(), np.empty(0)])
+    return course.onsets.get(content, np.empty(0))
 
 
 def compute_columns(

@@ -128,7 +128,7 @@ def _lag(
     source: int,
     n_lags: int,
 ) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
-    """Regressors (the source's lags first) and target of the steps whose lags lie in sleep, without the night's mean."""
+    """Regressors (the source's lags first) and target, without the night's mean, where all lags lie in sleep."""
     index = np.arange(n_lags, len(values))
     index = index[np.all([asleep[index - k] for k in range(n_lags + 1)], axis=0)]
     if not len(index):

@@ -14,8 +14,6 @@ from sharpwave.causality.design import find_period
 from sharpwave.causality.moves import compute_outcome
 from sharpwave.causality.units import Interval, compute_jackknife, split_units
 
-N_PERMUTATIONS = 1999
-
 
 @dataclass(frozen=True)
 class RandomisedEffect:
@@ -48,6 +46,7 @@ def estimate_randomised(
     stages: Sequence[int] | None = None,
     period: str = "any",
     backwards: bool = False,
+    n_permutations: int = 1999,
 ) -> RandomisedEffect | None:
     """Cue minus sham within nights, and the chance of such a difference had the labels been drawn again.
 
@@ -63,6 +62,7 @@ def estimate_randomised(
         stages: Codes; all NREM by default.
         period: "any", "early" or "late".
         backwards: The same outcome in the `horizon` s before: a check of the randomisation.
+        n_permutations: How many times labels are drawn again.
 
     Returns:
         The effect, or None without a night that has both.
@@ -82,8 +82,8 @@ def estimate_randomised(
     means = _compare(values, cued, stratum)
     without = np.array([_compare(*(v[units != unit] for v in (values, cued, stratum))) for unit in np.unique(units)])
     difference = compute_jackknife(float(means[0] - means[1]), without[:, 0] - without[:, 1])
-    drawn = [np.subtract(*_compare(values, _shuffle(cued, stratum, rng), stratum)) for _ in range(N_PERMUTATIONS)]
-    p = (1 + np.sum(np.abs(drawn) >= abs(difference.value) - 1e-12)) / (1 + N_PERMUTATIONS)
+    drawn = [np.subtract(*_compare(values, _shuffle(cued, stratum, rng), stratum)) for _ in range(n_permutations)]
+    p = (1 + np.sum(np.abs(drawn) >= abs(difference.value) - 1e-12)) / (1 + n_permutations)
     ratio = None
     if outcome != "depth" and min(means.min(), without.min()) > 0:
         ratio = compute_jackknife(float(np.log(means[0] / means[1])), np.log(without[:, 0] / without[:, 1]))

@@ -1,9 +1,9 @@
 """Surrogates for two series of one night, such as the rate of reactivation and depth: could drift alone do this?
 
-Both series may drift, so that neither is stationary. Circular shifts then have too many false positives: series with a
-random walk's memory are "related" at α = .05 in a quarter of the cases, since what was far apart in time meets at the seam
-(measured by `sharpwave benchmark causality`; Harris 2020, arXiv 2012.06862). A linear shift slides one series along
-the other and never wraps; session permutation pairs the series of different nights.
+Both series may drift, so that neither is stationary. Circular shifts then have too many false positives: random walks
+are "related" at α = .05 in a quarter of the cases, since what was far apart in time meets at the seam (measured by
+`sharpwave benchmark causality`; Harris 2020, arXiv 2012.06862). A linear shift slides one series along the other and
+never wraps; session permutation pairs the series of different nights.
 """
 
 from __future__ import annotations

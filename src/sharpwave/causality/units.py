@@ -60,11 +60,8 @@ def split_units(times: Sequence[Float[np.ndarray, " row"]]) -> Int[np.ndarray, "
     Args:
         times: Of the rows of each night, in s.
     """
-    n_nights = sum(len(time) > 0 for time in times)
-    labels = [
-        np.column_stack(
-            [np.full(len(time), night), np.zeros(len(time)) if n_nights >= FEWEST_UNITS else time // STRETCH]
-        )
-        for night, time in enumerate(times)
-    ]
+    filled = [time for time in times if len(time)]
+    if len(filled) >= FEWEST_UNITS:
+        return np.repeat(np.arange(len(filled)), [len(time) for time in filled])
+    labels = [np.column_stack([np.full(len(time), night), time // STRETCH]) for night, time in enumerate(filled)]
     return np.unique(np.concatenate(labels), axis=0, return_inverse=True)[1].reshape(-1)
