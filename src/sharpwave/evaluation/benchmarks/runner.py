@@ -24,9 +24,12 @@ BENCHMARKS: dict[str, str] = {
     "transfer": "sharpwave.evaluation.benchmarks.transfer",
     "ablations": "sharpwave.evaluation.benchmarks.ablations",
     "explanations": "sharpwave.evaluation.benchmarks.explanations",
+    "causality": "sharpwave.evaluation.benchmarks.causality",
     "decode-speed": "sharpwave.evaluation.benchmarks.decode_speed",
     "decode-memory": "sharpwave.evaluation.benchmarks.decode_memory",
     "training-cost": "sharpwave.evaluation.benchmarks.training_cost",
+    "run-decoding": "sharpwave.evaluation.benchmarks.run_decoding",
+    "replay-speed": "sharpwave.evaluation.benchmarks.replay_speed",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`; a row holds `data`,
 `setting`, `method`, `metric`, `value`, `low`, `high` and `n`."""
