@@ -33,7 +33,6 @@ def rebalance_batch_norms(model: nn.Module, run: Callable[[], object], *, n_batc
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
-    counts = [norm.num_batches_tracked.clone() for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
@@ -41,7 +40,7 @@ def rebalance_batch_norms(model: nn.Module, run: Callable[[], object], *, n_batc
         for _ in range(n_batches):
             run()
     finally:
-        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(count)
-    average_tensors(value for norm in norms for value in (norm.running_mean, norm.running_var))
+    statistics = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    average_tensors(statistics)

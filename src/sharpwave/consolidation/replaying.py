@@ -133,9 +133,9 @@ class Replayer:
         rem = self.rem or REM()
         names = dict(self.body.module.named_parameters()) if rem.exploration else {}
         noise = {name: rem.exploration for name, parameter in names.items() if parameter.ndim > 1}
+        n_items = rem.batch_size or self.wake_items
         return self.body.descend(
-            lambda: compute_rem_loss(self.body, rem, rem.batch_size or self.wake_items, teacher=self._teach),
-            around=self._perturb(noise),
+            lambda: compute_rem_loss(self.body, rem, n_items, teacher=self._teach), around=self._perturb(noise)
         )
 
     def _teach(self, batch: Batch) -> Tensor:
