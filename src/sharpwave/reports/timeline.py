@@ -11,6 +11,7 @@ from jaxtyping import Float
 from sharpwave.reports.night import DecodedNight
 
 _STEPS = tuple(3600.0 * hours for hours in (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 168))
+_COUNTS = tuple(float(first * 10**power) for power in range(9) for first in (1, 2, 5))
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Timeline:
         start: First second shown.
         end: Last second shown.
         clock: Clock time of second 0, or None; then times count from the start.
+        unit: "s", or "step" for a network's run.
     """
 
     start: float
     end: float
     clock: datetime | None = None
+    unit: str = "s"
 
     @classmethod
     def of(cls, night: DecodedNight) -> Timeline:
@@ -43,11 +46,13 @@ class Timeline:
         return float(np.clip(100 * (time - self.start) / self.span, 0, 100))
 
     def write(self, time: float, *, seconds: bool = False) -> str:
-        """A time as text: the clock where known, otherwise hours from the start.
+        """A time as text: the clock where known, otherwise hours from the start; steps are counted.
 
         >>> Timeline(0, 3600).write(5400), Timeline(0, 3600, datetime(2020, 1, 1, 23, 0)).write(5400)
         ('1:30 h', '00:30')
         """
+        if self.unit == "step":
+            return f"{round(time)}"
         if self.clock is None:
             whole = round(time)
             tail = f":{whole % 60:02d}" if seconds else ""
@@ -58,7 +63,8 @@ class Timeline:
 
     def ticks(self, *, most: int = 9) -> Float[np.ndarray, " tick"]:
         """Round times along the axis, at most `most` of them (more only for very long recordings)."""
-        step = next((step for step in _STEPS if self.span / step <= most), _STEPS[-1])
+        sizes = _STEPS if self.unit == "s" else _COUNTS
+        step = next((step for step in sizes if self.span / step <= most), sizes[-1])
         midnight = 0.0
         if self.clock is not None:
             moment = self.clock.replace(tzinfo=None)

@@ -1,0 +1,223 @@
+"""The card of a network's run: one HTML file that needs no network and no JavaScript."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from sharpwave.reports import network_charts, tables, tracks
+from sharpwave.reports.downsample import downsample_hypnogram
+from sharpwave.reports.embedded import encode_table
+from sharpwave.reports.explanations import Explanation
+from sharpwave.reports.formats import show, show_interval
+from sharpwave.reports.network_run import NetworkRun
+from sharpwave.reports.templates import render
+from sharpwave.reports.timeline import Timeline
+
+EXPLANATIONS: dict[str, Explanation] = {
+    "night": Explanation(
+        "What the network did at each step, and the loss of that step, for one seed.",
+        "Short nights after each task, and a loss that falls within them.",
+        "Nights as long as the days, or a loss that rises asleep.",
+        "Set the ratio of sleep to wake by the time that you can give; look at the report of a night that was undone.",
+    ),
+    "curves": Explanation(
+        "Accuracy on each task from the start to the end of the run, mean over seeds; vertical lines are nights of the way with sleep, whose steps count too.",
+        "A line that stays where it was when its task was over.",
+        "A line that falls as soon as the next task begins, or that is lifted by each night and falls between.",
+        "Compare ways at the same step only: they hold the same memory and take as many gradient samples.",
+    ),
+    "matrix": Explanation(
+        "With sleep: accuracy on each task (across) after each task (down).",
+        "Columns that stay dark downwards.",
+        "Columns that fade; rows that never get dark at their end, where keeping the old cost the new.",
+        "Read the last row for what is known at the end, and the diagonal for what was learned.",
+    ),
+    "resilience": Explanation(
+        "Score under rising damage, and the way back after a shock beside a twin that was not shocked.",
+        "Lines that stay up; a perturbed line that meets its twin's.",
+        "A perturbed line that rises only as much as its twin does: that is learning, not recovery.",
+        "Judge recovery by the gap to the twin, never by the score before the shock.",
+    ),
+}
+
+_STAGES = {"W": "wake", "NREM": "NREM", "R": "REM"}
+
+
+def write_network_card(run: NetworkRun, path: str | Path) -> Path:
+    """Write the card of a run as a self-contained HTML page.
+
+    Args:
+        run: What to show.
+        path: File to write; its folder must exist.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    path.write_text(render("network.html", **compose_network(run)), encoding="utf-8")
+    return path
+
+
+def compose_network(run: NetworkRun) -> dict[str, Any]:
+    """Everything the template prints, as text, tables and pictures."""
+    line = Timeline(0.0, max(run.hypnogram.end, 1.0), unit="step")
+    night = tracks.draw_hypnogram(
+        downsample_hypnogram(run.hypnogram), line, expert=None, unclear_below=0.0, summary=_describe_stages(run)
+    )
+    rows = [night]
+    if len(run.losses):
+        rows.append(network_charts.draw_loss(run.losses, line, summary=_describe_losses(run)))
+    return {
+        "run": run,
+        "sentence": describe_run(run),
+        "rows": rows,
+        "axis": tracks.draw_axis(line, marks={}),
+        "grid": tracks.draw_grid(line, marks={}, height=sum(row.height for row in rows)),
+        "summary": tables.arrange(_tidy(run.summary)),
+        **_draw_curves(run),
+        "matrix": network_charts.draw_matrix(run.matrix, summary=_describe_matrix(run)) if len(run.matrix) else None,
+        **_draw_resilience(run),
+        "resilience": tables.arrange(run.resilience),
+        "hurt": tables.arrange(run.hurt),
+        "explanations": EXPLANATIONS,
+        "dreams": "R" in run.hypnogram.labels,
+        "downloads": [encode_table("run.csv", run.long)] if len(run.long) else [],
+    }
+
+
+def describe_run(run: NetworkRun) -> str:
+    """The run in a sentence or two: forgetting with sleep and without, seeds, interval, extra time, memory."""
+    found = {str(row["way"]): row for row in run.summary.to_dict("records")}
+    asleep, awake = found[run.sleeping], found[run.awake]
+    sentence = (
+        f"Without sleep ({run.awake}) the network forgot {_percent(awake)} of what it had known; with sleep "
+        f"{_percent(asleep)}, over {_count(asleep['n'], 'seed')}."
+    )
+    if np.isfinite(asleep.get("extra_time", np.nan)):
+        share = 100 * float(asleep["extra_time"])
+        sentence += f" Sleep took {abs(share):.0f} % {'more' if share >= 0 else 'less'} time than {run.awake}"
+        memory = asleep.get("memory", np.nan)
+        sentence += f", and {float(memory) / 1e3:,.0f} kB of memory." if np.isfinite(memory) else "."
+    return sentence
+
+
+def _percent(row: dict[Any, Any]) -> str:
+    value = f"{100 * float(row['forgetting']):.0f} %"
+    low, high = row.get("forgetting_low", np.nan), row.get("forgetting_high", np.nan)
+    known = np.isfinite(low) and np.isfinite(high)
+    return f"{value} ({100 * low:.0f} to {100 * high:.0f})" if known else value
+
+
+def _count(n: float, word: str) -> str:
+    return f"{int(n)} {word}{'s' if n != 1 else ''}"
+
+
+def _tidy(summary: pd.DataFrame) -> pd.DataFrame:
+    """The summary with its interval as text, time in per cent and memory in kB."""
+    table = summary.copy()
+    if {"forgetting_low", "forgetting_high"} <= set(table.columns):
+        ends = zip(table.pop("forgetting_low"), table.pop("forgetting_high"), strict=True)
+        place = int(table.columns.get_indexer(["forgetting"])[0]) + 1
+        table.insert(place, "95 % interval", [show_interval(low, high) for low, high in ends])
+    if "extra_time" in table:
+        table["extra time, %"] = [show(round(100 * value, 1)) for value in table.pop("extra_time")]
+    if "memory" in table:
+        table["memory, kB"] = [show(round(value / 1e3)) for value in table.pop("memory")]
+    return table
+
+
+def _describe_stages(run: NetworkRun) -> str:
+    labels = run.hypnogram.labels
+    parts = [f"{labels.count(stage)} steps of {words}" for stage, words in _STAGES.items() if stage in labels]
+    return f"{', '.join(parts)}." if parts else "No step was taken."
+
+
+def _describe_losses(run: NetworkRun) -> str:
+    stages = np.array(run.hypnogram.labels)
+    losses = run.losses["loss"].to_numpy(dtype=float)[: len(stages)]
+    parts = [
+        f"{show(float(np.nanmean(losses[stages[: len(losses)] == stage])))} in {words}"
+        for stage, words in _STAGES.items()
+        if (stages[: len(losses)] == stage).any()
+    ]
+    return f"Mean loss {', '.join(parts)}; that of sleep is of replayed items, so the two cannot be compared."
+
+
+def _describe_matrix(run: NetworkRun) -> str:
+    last = run.matrix[run.matrix["after"] == run.matrix["after"].iloc[-1]]
+    return "At the end: " + ", ".join(f"task {row.task} {row.accuracy:.2f}" for row in last.itertuples()) + "."
+
+
+def _draw_curves(run: NetworkRun) -> dict[str, Any]:
+    if not len(run.curves):
+        return {"curves": [], "curves_key": ""}
+    styles = _list_ways(run, run.curves)
+    bouts = run.hypnogram.bouts()
+    nights = tuple(float(onset) for onset in bouts.loc[bouts["stage"] != "W", "onset"])
+    charts: list[Markup] = []
+    for task, rows in run.curves.groupby("task", sort=False):
+        last = {str(way): rows[rows["way"] == way]["accuracy"].iloc[-1] for way in styles}
+        summary = f"Task {task}, at the end: " + ", ".join(f"{way} {value:.2f}" for way, value in last.items())
+        charts.append(
+            network_charts.draw_lines(
+                rows,
+                x="step",
+                y="accuracy",
+                line="way",
+                styles=styles,
+                title=f"task {task}",
+                below="step",
+                summary=summary,
+                marks=nights,
+            )
+        )
+    return {"curves": charts, "curves_key": network_charts.draw_key(styles)}
+
+
+def _list_ways(run: NetworkRun, table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Styles of the lines of a table: sleep first, so that it looks the same in every chart."""
+    others = [str(way) for way in dict.fromkeys(table["way"]) if way not in (run.sleeping, run.awake)]
+    return network_charts.list_styles([run.sleeping, run.awake, *others])
+
+
+def _draw_resilience(run: NetworkRun) -> dict[str, Any]:
+    found: dict[str, Any] = {"doses": [], "doses_key": "", "recoveries": [], "recoveries_key": ""}
+    if len(run.doses):
+        styles = _list_ways(run, run.doses)
+        found["doses_key"] = network_charts.draw_key(styles)
+        for damage, rows in run.doses.groupby("damage", sort=False):
+            name = str(damage).replace("_", " ")
+            found["doses"].append(
+                network_charts.draw_lines(
+                    rows,
+                    x="dose",
+                    y="score",
+                    line="way",
+                    styles=styles,
+                    title=name,
+                    below="dose",
+                    summary=f"Score against the dose of {name}, as in the table below",
+                )
+            )
+    if len(run.recovery):
+        styles = network_charts.list_styles(["perturbed", "twin"])
+        found["recoveries_key"] = network_charts.draw_key(styles)
+        for remedy, rows in run.recovery.groupby("remedy", sort=False):
+            found["recoveries"].append(
+                network_charts.draw_lines(
+                    rows,
+                    x="step",
+                    y="score",
+                    line="copy",
+                    styles=styles,
+                    title=str(remedy),
+                    below="step",
+                    summary=f"Score after the shock with {remedy}, beside the twin, as in the table below",
+                )
+            )
+    return found
