@@ -26,7 +26,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Set the ratio of sleep to wake by the time that you can give; look at the report of a night that was undone.",
     ),
     "curves": Explanation(
-        "Accuracy on each task from the start to the end of the run, mean over seeds; vertical lines are nights of the way with sleep, whose steps count too.",
+        "Accuracy on each task from the start to the end of the run, mean over seeds; vertical lines are nights, whose "
+        "steps count too.",
         "A line that stays where it was when its task was over.",
         "A line that falls as soon as the next task begins, or that is lifted by each night and falls between.",
         "Compare ways at the same step only: they hold the same memory and take as many gradient samples.",

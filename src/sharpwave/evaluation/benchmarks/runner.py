@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, str] = {
     "decode-speed": "sharpwave.evaluation.benchmarks.decode_speed",
     "decode-memory": "sharpwave.evaluation.benchmarks.decode_memory",
     "training-cost": "sharpwave.evaluation.benchmarks.training_cost",
+    "dynamics": "sharpwave.evaluation.benchmarks.dynamics",
+    "resilience": "sharpwave.evaluation.benchmarks.resilience",
+    "reactivation": "sharpwave.evaluation.benchmarks.reactivation",
     "run-decoding": "sharpwave.evaluation.benchmarks.run_decoding",
     "replay-speed": "sharpwave.evaluation.benchmarks.replay_speed",
 }
