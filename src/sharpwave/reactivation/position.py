@@ -22,6 +22,9 @@ GAP = 0.5
 SIDEWAYS = 0.25
 """Share of the track's length that a sample may lie beside its axis; further away the animal is not on the track."""
 
+JUMP = 10.0
+"""A step this many times longer than the 95th percentile of all steps is a jump of the tracker, not of the animal."""
+
 
 @dataclass(frozen=True, eq=False)
 class Position:
@@ -98,8 +101,7 @@ def linearise(position: Position) -> Position:
     """Position along a straight track, from its start at 0: the projection on the principal axis of the movement.
 
     Every sample counts by how far the animal had moved since the one before, so that long rests, in or beside the
-    track, do not turn the axis; jumps of the tracker count no more than the fastest running. Samples far to the side
-    are left out. The axis points the way in which its larger coordinate grows.
+    track, do not turn the axis; jumps of the tracker do not count. Samples far to the side are left out. The axis points the way in which its larger coordinate grows.
 
     Args:
         position: In two or more dimensions; in one it is returned from its least value on.
@@ -116,7 +118,8 @@ def linearise(position: Position) -> Position:
     moving = travelled[travelled > 0]
     if not moving.size:
         raise SharpwaveError("an animal that moves", got="one place throughout", fix="check the tracking")
-    weights = np.minimum(travelled, np.quantile(moving, 0.99))
+    usual = float(np.quantile(moving, 0.95))
+    weights = np.where(travelled < JUMP * usual, np.minimum(travelled, 2 * usual), 0.0)
     centre = np.average(position.values, axis=0, weights=weights)
     spread = np.cov(position.values.T, aweights=weights)
     variances, axes = np.linalg.eigh(spread)
