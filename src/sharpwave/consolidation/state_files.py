@@ -1,0 +1,80 @@
+"""A state on disk: tensors as safetensors and everything else as JSON, so that nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sharpwave.errors import SharpwaveError
+
+
+def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
+    """Write what a `state_dict` gave: of a `Sleep`, a model or an optimiser, or several in one dictionary.
+
+    Args:
+        state: Tensors, numbers, strings, None, and lists, tuples and dictionaries of them.
+        folder: Made if it does not exist.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    tree = _describe(state, tensors)
+    save_file(tensors, folder / "state.safetensors")
+    (folder / "state.json").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_state(folder: str | Path) -> dict[str, Any]:
+    """What `save_state` wrote; tuples come back as lists.
+
+    Raises:
+        SharpwaveError: If files are missing, damaged, or do not fit each other.
+    """
+    folder = Path(folder)
+    try:
+        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return _rebuild(tree, load_file(folder / "state.safetensors"))
+    except (OSError, LookupError, TypeError, ValueError, SafetensorError) as error:
+        raise SharpwaveError(
+            "a folder with state.json and state.safetensors that belong together",
+            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
+            fix="write it with save_state",
+        ) from error
+
+
+def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """As JSON: a tensor by its name, a dictionary as pairs, since JSON's keys are strings only."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"pairs": [[key, _describe(inner, tensors)] for key, inner in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_describe(inner, tensors) for inner in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise SharpwaveError(
+        "tensors, numbers, strings, None, lists and dictionaries in a state",
+        got=type(value).__name__,
+        fix="leave it out, or turn it into one of them",
+    )
+
+
+def _rebuild(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(tree, list):
+        return [_rebuild(inner, tensors) for inner in tree]
+    if isinstance(tree, dict):
+        if "tensor" in tree:
+            return tensors[tree["tensor"]]
+        return {key: _rebuild(inner, tensors) for key, inner in tree["pairs"]}
+    return tree
