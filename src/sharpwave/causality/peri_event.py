@@ -14,7 +14,7 @@ BEFORE, AFTER, STEP = 60, 60, 4
 """Seconds; a step holds one window of depth."""
 BASELINE = 30
 """Seconds before an event whose mean is taken as its level."""
-CLEAR = 60
+CLEAR = 30
 """Seconds around a control moment without any reactivation of its content."""
 NEAR = 1200.0
 """Seconds of the night within which a control moment is drawn."""
@@ -105,7 +105,7 @@ def _cut(course: NightCourse, at: Int[np.ndarray, " event"]) -> Float[np.ndarray
     lags = np.arange(-BEFORE, AFTER)
     depth = np.where(course.usable, course.depth, np.nan)[at[:, None] + lags[None, :]]
     level = _mean(depth[:, (lags >= -BASELINE) & (lags < 0)])
-    return _mean(depth.reshape(len(at), -1, STEP)) - level[:, None]
+    return _mean(depth.reshape(len(at), len(lags) // STEP, STEP)) - level[:, None]
 
 
 def _average(
