@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.resilience.conftest import simulate_kuramoto
+from tests.resilience.oscillators import simulate_kuramoto
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.metastability import compute_metastability, compute_order_parameter, compute_phases

@@ -1,14 +1,8 @@
-"""A generator, and coupled oscillators."""
+"""Coupled oscillators."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
 
 
 def simulate_kuramoto(

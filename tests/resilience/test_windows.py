@@ -1,0 +1,72 @@
+"""Windows by state: gaps and unscored epochs stay out, transitions are found, planted differences too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram
+from sharpwave.resilience.windows import TRANSITION, UNKNOWN, Windows, WindowSettings, measure_windows
+
+RATE = 50.0
+HYPNOGRAM = Hypnogram(np.array([0] * 6 + [1] * 6 + [-1] * 2, dtype=np.int8), 30.0, n_stages=3)
+
+
+def make_signal(rng: np.random.Generator) -> np.ndarray:
+    """Noise in wake, a slow wave in NREM; 7 min."""
+    times = np.arange(0, HYPNOGRAM.end, 1 / RATE)
+    noise = rng.normal(size=(times.size, 2))
+    asleep = (HYPNOGRAM.at(times) == 1)[:, None]
+    return np.where(asleep, 10 * np.sin(2 * np.pi * times)[:, None] + 0.1 * noise, noise)
+
+
+def measure(samples: np.ndarray, rng: np.random.Generator, **options: object) -> Windows:
+    def read(begin: float, end: float) -> np.ndarray:
+        return samples[max(0, int(np.ceil(begin * RATE))) : max(0, int(np.ceil(end * RATE)))]
+
+    return measure_windows(read, RATE, span=(0.0, len(samples) / RATE), rng=rng, **options)  # type: ignore[arg-type]
+
+
+def test_states_and_transitions(rng: np.random.Generator) -> None:
+    found = measure(make_signal(rng), rng, hypnogram=HYPNOGRAM)
+    assert set(found.states) == {"W", "NREM", TRANSITION}
+    at = int(np.flatnonzero(found.of(TRANSITION))[0])
+    assert (found.before[at], found.after[at], found.onsets[at]) == ("W", "NREM", 165.0)
+    assert found.onsets.max() + 30 <= 360
+
+
+def test_planted_difference(rng: np.random.Generator) -> None:
+    found = measure(make_signal(rng), rng, hypnogram=HYPNOGRAM, n_surrogates=1)
+    awake, asleep = found.of("W"), found.of("NREM")
+    for name in ("spectral_entropy", "permutation_entropy", "lempel_ziv"):
+        assert found.values[name][asleep].max() < found.values[name][awake].min()
+    assert found.values["synchrony"][asleep].min() > 0.95
+    assert "modularity" not in found.values
+    assert found.surrogates["spectral_entropy"][awake] == pytest.approx(
+        found.values["spectral_entropy"][awake], abs=0.02
+    )
+
+
+def test_gaps_are_left_out(rng: np.random.Generator) -> None:
+    samples = make_signal(rng)
+    samples[: round(100 * RATE)] = np.nan
+    found = measure(samples, rng)
+    assert found.onsets.min() >= 100
+    assert set(found.states) == {UNKNOWN}
+
+
+def test_most_windows_per_state(rng: np.random.Generator) -> None:
+    found = measure(make_signal(rng), rng, hypnogram=HYPNOGRAM, most=2)
+    assert found.of("W").sum() == found.of("NREM").sum() == 2
+
+
+def test_nothing_whole_is_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(SharpwaveError, match="without gaps"):
+        measure(np.full((5000, 1), np.nan), rng)
+
+
+def test_bold_is_cut_by_volumes() -> None:
+    settings = WindowSettings.for_rate(0.5)
+    assert settings.length == 60.0
+    assert settings.band == (0.01, 0.1)
