@@ -6,7 +6,8 @@ Inner loops run over lanes and do one thing each, so that the compiler turns the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sharpwave.reactivation._kernels import compiled
 
 LANES = 32
 """Surrogates scored together."""
@@ -15,8 +16,10 @@ RESCALE_EVERY = 8
 """Spikes in a bin after which a likelihood is scaled back, so that float32 does not underflow."""
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _fill_likelihood(row, rates, base, units, low, high):  # type: ignore[no-untyped-def]
+@compiled
+def _fill_likelihood(
+    row: np.ndarray, rates: np.ndarray, base: np.ndarray, units: np.ndarray, low: int, high: int
+) -> None:
     """Likelihood of one bin at each place, up to a factor, into `row`."""
     n_places = row.shape[0]
     for place in range(n_places):
@@ -31,8 +34,16 @@ def _fill_likelihood(row, rates, base, units, low, high):  # type: ignore[no-unt
                 row[place] = max(row[place] * factor, np.float32(1e-15))
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _walk(state, moved, ahead, order, starts, weight, decay):  # type: ignore[no-untyped-def]
+@compiled
+def _walk(
+    state: np.ndarray,
+    moved: np.ndarray,
+    ahead: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    weight: np.ndarray,
+    decay: np.ndarray,
+) -> None:
     """Random walk with two-sided geometric steps along every axis, in place: O(place) whatever the step."""
     n_axes, n_places = order.shape
     n_lanes = state.shape[1]
@@ -61,8 +72,8 @@ def _walk(state, moved, ahead, order, starts, weight, decay):  # type: ignore[no
                 ahead[:] = 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _observe(state, likelihood, total, flat, jump):  # type: ignore[no-untyped-def]
+@compiled
+def _observe(state: np.ndarray, likelihood: np.ndarray, total: np.ndarray, flat: np.ndarray, jump: np.float32) -> None:
     """Multiply the prediction by the likelihood, in place; sums over places with and without the prediction."""
     n_places, n_lanes = state.shape
     stay, anywhere = np.float32(1.0) - jump, jump / np.float32(n_places)
@@ -78,8 +89,16 @@ def _observe(state, likelihood, total, flat, jump):  # type: ignore[no-untyped-d
             flat[lane] += chance[lane]
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _sum_places(likelihood, flat, maps, along, time, parts, sums):  # type: ignore[no-untyped-def]
+@compiled
+def _sum_places(
+    likelihood: np.ndarray,
+    flat: np.ndarray,
+    maps: np.ndarray,
+    along: np.ndarray,
+    time: np.float32,
+    parts: np.ndarray,
+    sums: np.ndarray,
+) -> None:
     """Add one bin to the sums behind the weighted correlation of each map."""
     n_lanes = likelihood.shape[1]
     parts[:] = 0.0
@@ -104,8 +123,8 @@ def _sum_places(likelihood, flat, maps, along, time, parts, sums):  # type: igno
             sums[which, 5, lane] += mass_here * time * time
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _correlate(sums, lane, n_bins):  # type: ignore[no-untyped-def]
+@compiled
+def _correlate(sums: np.ndarray, lane: int, n_bins: int) -> float:
     """Largest weighted correlation over maps, times the map's share of the posterior."""
     best = 0.0
     for which in range(sums.shape[0]):
@@ -121,10 +140,24 @@ def _correlate(sums, lane, n_bins):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def score_block(  # type: ignore[no-untyped-def]
-    first_bin, first_spike, units, bins, rates, base, order, starts, weight, decay, jump, maps, along, n_maps, scores
-):
+@compiled
+def score_block(
+    first_bin: np.ndarray,
+    first_spike: np.ndarray,
+    units: np.ndarray,
+    bins: np.ndarray,
+    rates: np.ndarray,
+    base: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    weight: np.ndarray,
+    decay: np.ndarray,
+    jump: np.float32,
+    maps: np.ndarray,
+    along: np.ndarray,
+    n_maps: int,
+    scores: np.ndarray,
+) -> None:
     """Scores of every event in every lane.
 
     Args:
@@ -184,8 +217,8 @@ def score_block(  # type: ignore[no-untyped-def]
             scores[lane, event, 1] = _correlate(sums, lane, end - begin)
 
 
-@njit(cache=True, nogil=True)
-def permute_within(values, first, draws):  # type: ignore[no-untyped-def]
+@compiled
+def permute_within(values: np.ndarray, first: np.ndarray, draws: np.ndarray) -> None:
     """Shuffle each group of each row in place (Fisher–Yates), from uniform draws of the same shape as `values`."""
     for row in range(values.shape[0]):
         for group in range(first.shape[0] - 1):
