@@ -1,18 +1,22 @@
-"""`sharpwave demo`: the shipped simulated night, decoded."""
+"""`sharpwave demo`: the shipped simulated night, decoded; and a planted effect recovered beside the effect off."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from sharpwave.batch import NightOutcome, NightTask, finish_night, quieten
 
 
 def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
-    """Decode the shipped simulated night."""
+    """Decode the shipped simulated night, and print what is recovered of an effect planted in others."""
     from rich.console import Console
 
     from sharpwave.decode import decode_recording
+    from sharpwave.evaluation.planted_nights import compare_planted_nights
     from sharpwave.inputs import DecodeOptions
     from sharpwave.simulation import simulate_demo
 
@@ -26,4 +30,29 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
             status.update(f"Decoding: {step} ({done + 1} of {total}) ...")
 
         night = decode_recording(recording, options=options, truth=truth, progress=report)
-        return finish_night(night, NightTask(options.source, "demo", output), options, begin)
+        status.update("Relating simulated nights, with an effect planted and without ...")
+        planted = compare_planted_nights(seed=seed or 0)
+        outcome = finish_night(
+            replace(night, planted_effects=planted), NightTask(options.source, "demo", output), options, begin
+        )
+    print_planted(planted)
+    return outcome
+
+
+def print_planted(planted: pd.DataFrame) -> None:
+    """The table of planted effects and what was found of them with the effect on and off."""
+    from rich.console import Console
+    from rich.table import Table
+
+    nights = int(planted["n_nights"].max())
+    table = Table(
+        title=f"Does reactivation move sleep? {nights} simulated nights, and the same nights with the effect off",
+        title_justify="left",
+    )
+    for name in ("content", "what", "planted", "effect on", "effect off"):
+        table.add_column(name, justify="left" if name in ("content", "what") else "right")
+    for row in planted.to_dict("records"):
+        table.add_row(row["content"], row["what"], row["planted"], row["with_effect"], row["without_effect"])
+    console = Console()
+    console.print(table)
+    console.print("Estimates with 95 % intervals. A ratio of 1 and a difference of 0 dB are no effect.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -55,18 +57,17 @@ def compare_planted_nights(
     for outcome, what in _OUTCOMES.items():
         for content in sorted(planted.hazard_ratio):
             chosen = {name: _choose(table, outcome, content) for name, table in found.items()}
-            if any(row is None for row in chosen.values()):
-                continue
-            rows.append(
-                {
-                    "content": content,
-                    "what": what,
-                    "planted": _plant(planted, outcome, content),
-                    **{name: _write(row, outcome) for name, row in chosen.items() if row is not None},
-                    "n_events": chosen["with_effect"]["n_events"],
-                    "n_nights": n_nights,
-                }
-            )
+            if all(len(row) for row in chosen.values()):
+                rows.append(
+                    {
+                        "content": content,
+                        "what": what,
+                        "planted": _plant(planted, outcome, content),
+                        **{name: _write(row, outcome) for name, row in chosen.items()},
+                        "n_events": chosen["with_effect"]["n_events"],
+                        "n_nights": n_nights,
+                    }
+                )
     return pd.DataFrame(rows, columns=list(PLANTED_COLUMNS))
 
 
@@ -77,7 +78,8 @@ def compute_planted_depth(effects: Effects, content: str) -> float:
     return float(effects.depth_gain.get(content, 0.0) * fade / HORIZON * share)
 
 
-def _choose(table: pd.DataFrame, outcome: str, content: str) -> pd.Series | None:
+def _choose(table: pd.DataFrame, outcome: str, content: str) -> dict[Any, Any]:
+    """The row of one effect; empty where it could not be estimated."""
     estimator = "matched" if outcome == "depth" else "hazard"
     rows = table[
         (table["direction"] == "forward")
@@ -85,7 +87,7 @@ def _choose(table: pd.DataFrame, outcome: str, content: str) -> pd.Series | None
         & (table["content"] == content)
         & (table["estimator"] == estimator)
     ]
-    return rows.iloc[0] if len(rows) else None
+    return rows.iloc[0].to_dict() if len(rows) else {}
 
 
 def _plant(effects: Effects, outcome: str, content: str) -> str:
@@ -94,7 +96,7 @@ def _plant(effects: Effects, outcome: str, content: str) -> str:
     return _sign(compute_planted_depth(effects, content))
 
 
-def _write(row: pd.Series, outcome: str) -> str:
+def _write(row: dict[Any, Any], outcome: str) -> str:
     if outcome == "lighter":
         return f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
     return f"{_sign(row['value'])} ({_sign(row['low'])} to {_sign(row['high'])})"

@@ -30,6 +30,14 @@ REACTIVATION_HEADS = {
     "lighter_control": "at control moments, %",
 }
 
+PLANTED_HEADS = {
+    "what": "what reactivation does",
+    "with_effect": "effect on: found (95 % interval)",
+    "without_effect": "effect off: found (95 % interval)",
+    "n_events": "events",
+    "n_nights": "nights",
+}
+
 
 def _empty() -> pd.DataFrame:
     return pd.DataFrame()
@@ -71,7 +79,7 @@ def compose_effects(related: RelatedNights) -> dict[str, Any] | None:
         "others": others.to_dict("records"),
         "forests": draw_forests(rules),
         "courses": draw_courses(related.peri_event),
-        "planted": tables.arrange(related.planted_effects),
+        "planted": tables.arrange(related.planted_effects, PLANTED_HEADS),
         "memory": tables.arrange(related.memory_relation.rename(columns={"rho": "value"}), {"value": "ρ"}),
         "limits": LIMITS,
     }

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from sharpwave.causality.course_files import write_course
+from sharpwave.cli import app
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.causality.nights import simulate_course
+from sharpwave.relate import relate_to_folder
+from sharpwave.simulation import Effects
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """Four short nights with a strong effect, as decoded folders."""
+    root = tmp_path_factory.mktemp("nights")
+    for seed in range(4):
+        course, _ = simulate_course(
+            "mouse", 2.0, rng=np.random.default_rng(seed), effects=Effects.planted(hazard_ratio=4.0, depth=4.0)
+        )
+        write_course(course, root / f"night-{seed}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def related(nights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("related") / "out"
+    empty = nights.parent / "empty"
+    empty.mkdir(exist_ok=True)
+    (empty / "summary.json").write_text('{"source": "x"}')
+    scores = "night\tbefore\tafter\n" + "".join(f"night-{i}\t60\t{62 + i}\n" for i in range(4))
+    (nights.parent / "scores.tsv").write_text(scores)
+    sources = [*(str(nights / f"night-{i}") for i in range(4)), str(empty)]
+    result = runner.invoke(
+        app,
+        ["causality", *sources, "-o", str(folder), "--memory", str(nights.parent / "scores.tsv")],
+    )
+    return result, folder
+
+
+def test_a_planted_effect_comes_out_as_rules_and_a_page(related):
+    result, folder = related
+    rules = pd.read_csv(folder / "rules.tsv", sep="\t")
+    found = rules[(rules["verdict"] == "rule") & (rules["outcome"] == "depth")].set_index("content")
+    assert found.loc["aversive", "value"] < 0 < found.loc["rewarding", "value"]
+    assert "observational" in found.iloc[0]["claim"]
+    assert "Rules" in (folder / "report.html").read_text()
+    assert f"Open {folder / 'report.html'}" in result.output
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["association"]["surrogate"] == "linear"
+    assert any("at least 5 sessions" in line for line in summary["warnings"]), "memory needs more nights"
+
+
+def test_a_night_that_lacks_reactivations_is_named_and_the_exit_code_says_so(related):
+    result, folder = related
+    assert result.exit_code == 1
+    assert "empty: left out" in result.output
+    assert "empty" in (folder / "report.html").read_text()
+
+
+def test_results_are_not_replaced_unasked(related, nights):
+    _, folder = related
+    with pytest.raises(SharpwaveError, match="without results"):
+        relate_to_folder([str(nights / "night-0")], output=folder)
+
+
+def test_cues_must_say_which_night_they_belong_to(nights, tmp_path):
+    cues = tmp_path / "cues.tsv"
+    cues.write_text("onset\tcondition\n100\tcue\n")
+    sources = [str(nights / "night-0"), str(nights / "night-1")]
+    with pytest.raises(SharpwaveError, match="a column night"):
+        relate_to_folder(sources, output=tmp_path / "out", cues=cues)
+    cues.write_text("onset\tcondition\tnight\n100\tcue\tnight-7\n")
+    with pytest.raises(SharpwaveError, match="cues of night-7"):
+        relate_to_folder(sources, output=tmp_path / "out", cues=cues)
+
+
+def test_no_night_at_all_leaves_no_page(tmp_path):
+    result = runner.invoke(app, ["causality", str(tmp_path / "none"), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "No night could be related" in result.output
+    assert not (tmp_path / "out").exists()
