@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpwave.evaluation.continual.learners.contract import Learner, Setting
+from sharpwave.evaluation.continual.learners.contract import REPLAY, Learner, Setting
 from sharpwave.evaluation.continual.models import make_model
 from sharpwave.evaluation.continual.streams import Stream, Task, take
 
@@ -56,7 +56,7 @@ class Outcome:
         return float((then - now)[:-1].mean()) if then.size > 1 else math.nan
 
 
-def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int) -> Setting:
+def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int, replay: float = REPLAY) -> Setting:
     """What is equal for all learners on a stream.
 
     Args:
@@ -64,34 +64,31 @@ def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int) ->
         batch: New samples per step.
         buffer_items: Items with label and logits, images in one byte a channel, whose bytes make the budget.
         seed: Of everything that a learner draws.
+        replay: Replayed samples per new sample, sleep included.
     """
     first = stream.tasks[0]
     parts = [first.x_train] if isinstance(first.x_train, Tensor) else list(first.x_train.values())
     item = sum(part[:1].nbytes for part in parts) + SCALE_BYTES + LABEL_BYTES + LOGIT_BYTES * stream.n_classes
     n_steps = max(1, min(len(task.y_train) // batch for task in stream.tasks))
-    return Setting(len(stream.tasks), stream.n_classes, batch, n_steps, buffer_items * item, seed)
+    return Setting(len(stream.tasks), stream.n_classes, batch, n_steps, buffer_items * item, seed, replay)
 
 
 def run_stream(
     stream: Stream,
     make_learner: Callable[[nn.Module, Setting], Learner],
+    setting: Setting,
     *,
     model: str | Callable[[], nn.Module],
-    batch: int,
-    buffer_items: int,
-    seed: int,
 ) -> Outcome:
     """Learn every task of a stream once, in order, in one pass.
 
     Args:
         stream: Tasks.
         make_learner: From the network and the setting.
+        setting: Batch, buffer and seed; what is left of a task that fills no batch is left out.
         model: Key of `MODELS`, or what makes a network (for streams of tokens).
-        batch: New samples per step; the rest of a task that fills no batch is left out.
-        buffer_items: See `make_setting`.
-        seed: Of the network, of the order of samples and of the learner.
     """
-    setting = make_setting(stream, batch=batch, buffer_items=buffer_items, seed=seed)
+    seed, batch = setting.seed, setting.batch
     network = make_model(model, stream.shape, stream.n_classes, seed=seed) if isinstance(model, str) else model()
     order = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):

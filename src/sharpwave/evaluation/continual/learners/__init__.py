@@ -16,6 +16,7 @@ from sharpwave.evaluation.continual.learners.joint import Joint
 from sharpwave.evaluation.continual.learners.lwf import LearningWithoutForgetting
 from sharpwave.evaluation.continual.learners.progressive import Progressive
 from sharpwave.evaluation.continual.learners.si import SynapticIntelligence
+from sharpwave.evaluation.continual.learners.sleeper import LiteralSleeper, Sleeper, SpikingSleeper
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "finetune": Finetune,
@@ -29,5 +30,17 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "er-ace": partial(ExperienceReplay, asymmetric=True),
     "progressive": Progressive,
     "cls-er": ComplementaryReplay,
+    "wake": partial(Sleeper, sleeps=False),
+    "sleep": Sleeper,
+    "ssr": LiteralSleeper,
+    "src": SpikingSleeper,
 }
-"""Each is called as `(model, setting, lr=…, **options)`."""
+"""Each is called as `(model, setting, lr=…, **options)`. `wake` is `sleep` without its nights."""
+
+OURS = ("wake", "sleep", "ssr", "src")
+UNEQUAL = {
+    "joint": "keeps all data",
+    "progressive": "grows by a column with every task and is told the task",
+    "cls-er": "keeps three networks, of which one answers",
+}
+"""Methods that keep more than a buffer and one network, and what."""

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from sharpwave.consolidation.significance import compute_fisher
 from sharpwave.evaluation.continual.learners.contract import Learner, Setting
 from sharpwave.evaluation.continual.streams import Inputs, Task, take
 
 FISHER_SAMPLES = 512
 """Samples per task of which the Fisher information is the mean; their gradients are counted."""
-CHUNK = 64
 
 
 class OnlineEWC(Learner):
@@ -46,29 +45,8 @@ class OnlineEWC(Learner):
 
     def end_task(self, task: Task, index: int) -> None:
         rows = torch.randperm(len(task.y_train), generator=self.generator)[:FISHER_SAMPLES]
-        fisher = compute_fisher(self.model, take(task.x_train, rows), task.y_train[rows])
+        fisher = compute_fisher(self.model, {"x": take(task.x_train, rows), "y": task.y_train[rows]})
         self.n_gradient_samples += len(rows)
         for name, value in fisher.items():
             self.fisher[name] = value + self.decay * self.fisher.get(name, torch.zeros(()))
         self.anchors = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-
-
-def compute_fisher(model: nn.Module, x: Inputs, y: Tensor) -> dict[str, Tensor]:
-    """Mean over samples of the squared gradient of the loss, by name of parameter, in evaluation mode."""
-    training = model.training
-    model.eval()
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
-    buffers = dict(model.named_buffers())
-
-    def compute_loss(values: dict[str, Tensor], x: Inputs, y: Tensor) -> Tensor:
-        one = x[None] if isinstance(x, Tensor) else {name: part[None] for name, part in x.items()}
-        return cross_entropy(functional_call(model, (values, buffers), (one,)), y[None])
-
-    per_sample = vmap(grad(compute_loss), in_dims=(None, 0, 0))
-    total = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    for start in range(0, len(y), CHUNK):
-        rows = slice(start, start + CHUNK)
-        for name, value in per_sample(parameters, take(x, rows), y[rows]).items():
-            total[name] += value.square().sum(0)
-    model.train(training)
-    return {name: value / len(y) for name, value in total.items()}
