@@ -123,7 +123,7 @@ def _tidy(summary: pd.DataFrame) -> pd.DataFrame:
     table = summary.copy()
     if {"forgetting_low", "forgetting_high"} <= set(table.columns):
         ends = zip(table.pop("forgetting_low"), table.pop("forgetting_high"), strict=True)
-        place = int(table.columns.get_indexer(["forgetting"])[0]) + 1
+        place = list(table.columns).index("forgetting") + 1
         table.insert(place, "95 % interval", [show_interval(low, high) for low, high in ends])
     if "extra_time" in table:
         table["extra time, %"] = [show(round(100 * value, 1)) for value in table.pop("extra_time")]

@@ -39,7 +39,7 @@ class Demonstration:
 
     hypnogram: Hypnogram
     losses: pd.DataFrame
-    tables: dict[str, pd.DataFrame]
+    tables: dict[str, Any]
     n_seeds: int
 
 

@@ -86,7 +86,7 @@ def find_harm(courses: Sequence[Course], *, sleeping: str, awake: str) -> pd.Dat
     table = pd.concat(nights) if nights else pd.DataFrame(columns=["kind", "value", "n", "before", "after"])
     for value, group in table[table["kind"] == "y"].groupby("value"):
         if (group["before"] - group["after"]).mean() > LEAST_HARM:
-            what = f"class {value} of what is remembered, before and after a night"
+            what = f"class {value!s} of what is remembered, before and after a night"
             rows.append(
                 {"what": what, "before": group["before"].mean(), "after": group["after"].mean(), "n": len(group)}
             )
