@@ -115,5 +115,7 @@ def judge(before: Scores, after: Scores, probe: Probe) -> str:
 
 def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
     """Columns `kind`, `value`, `n`, `before`, `after`."""
+    if not len(before.groups) or not len(after.groups):
+        return pd.DataFrame(columns=["kind", "value", "n", "before", "after"])
     left, right = before.groups.rename(columns={"score": "before"}), after.groups.rename(columns={"score": "after"})
     return left.merge(right.drop(columns="n"), on=["kind", "value"])

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.consolidation.planted import learn, make_network, make_sleeper
+
+from sharpwave.consolidation import Protection, Wake
+from sharpwave.consolidation.protection import Guard
+from sharpwave.errors import SharpwaveError
+
+
+def test_the_penalty_is_quadratic_in_the_distance_from_the_anchor() -> None:
+    network = make_network()
+    guard = Guard(Protection(anchor=3.0))
+    assert guard.compute_penalty(network) == 0.0
+    fisher = {name: torch.rand_like(value) for name, value in network.named_parameters()}
+    guard.update(network, fisher)
+    with torch.no_grad():
+        network[0].weight += 0.5
+    expected = 1.5 * 0.25 * fisher["0.weight"].sum()
+    torch.testing.assert_close(guard.compute_penalty(network).detach(), expected)
+
+
+def test_fisher_information_adds_up_over_nights() -> None:
+    network = make_network()
+    guard = Guard(Protection(anchor=1.0, decay=0.5))
+    ones = {name: torch.ones_like(value) for name, value in network.named_parameters()}
+    for _ in range(3):
+        guard.update(network, ones)
+    assert guard.fisher["0.weight"].unique().tolist() == [1.75]
+
+
+def test_significant_weights_take_smaller_steps() -> None:
+    network = make_network()
+    guard = Guard(Protection(step_size=1.0))
+    fisher = {"0.weight": torch.zeros(24, 8)}
+    fisher["0.weight"][0, 0] = 192.0
+    guard.update(network, fisher)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    guard.shrink_gradients(network)
+    grad = network[0].weight.grad
+    assert grad is not None
+    assert float(grad[0, 0]) == pytest.approx(1 / 193)
+    assert grad.flatten()[1:].unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize("protection", [Protection(anchor=200.0), Protection(step_size=5.0)])
+def test_protected_weights_move_less_while_awake(protection: Protection) -> None:
+    moved = {}
+    for name, given in (("free", None), ("protected", protection)):
+        sleep = make_sleeper(wake=Wake("none"), protection=given)
+        learn(sleep, n_tasks=1)
+        before = sleep.body.model[2].weight.detach().clone()
+        learn(sleep, first_task=1, n_tasks=2, sleeps=False)
+        moved[name] = float((sleep.body.model[2].weight.detach() - before).norm())
+    assert moved["protected"] < 0.8 * moved["free"]
+
+
+def test_errors() -> None:
+    with pytest.raises(SharpwaveError, match="an anchor and a step_size that are not negative"):
+        Protection(anchor=-1.0)

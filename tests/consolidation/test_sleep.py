@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from tests.consolidation.planted import (
+    copy_weights,
+    learn,
+    make_network,
+    make_points,
+    make_sleeper,
+    measure_accuracy,
+    same_weights,
+)
+from torch import nn
+
+from sharpwave.consolidation import (
+    NREM,
+    REM,
+    FixedRatio,
+    Homeostasis,
+    Objective,
+    Probe,
+    ReplayBuffer,
+    Sleep,
+    TwoProcess,
+    Wake,
+)
+from sharpwave.consolidation.state_files import load_state, save_state
+from sharpwave.errors import SharpwaveError
+
+RICH = {
+    "nrem": NREM(noise=0.1, reconstruction=0.5, anneal=True),
+    "rem": REM(share=0.4, cycles=2, exploration=0.01),
+    "homeostasis": Homeostasis(prune=0.02, regrow=0.5, strengthen=0.02),
+    "steer": "brittle",
+}
+"""Everything at once."""
+
+
+def test_with_sleep_less_is_forgotten() -> None:
+    for seed in range(3):
+        accuracies = {}
+        for name, options, sleeps in (
+            ("fine-tuning", {"wake": Wake("none")}, False),
+            ("er", {"wake": Wake("er")}, False),
+            ("er and sleep", {"wake": Wake("er")}, True),
+        ):
+            sleep = make_sleeper(seed=seed, capacity=24, **options)
+            learn(sleep, n_steps=60, sleeps=sleeps)
+            accuracies[name] = measure_accuracy(sleep.body.model)
+        assert accuracies["fine-tuning"] < 0.6
+        assert accuracies["er and sleep"] > accuracies["fine-tuning"] + 0.2
+        assert accuracies["er and sleep"] > accuracies["er"] - 0.03
+
+
+def test_a_block_of_sleep_alone_brings_back_what_was_forgotten() -> None:
+    sleep = make_sleeper(wake=Wake("none"), schedule=FixedRatio(0.25))
+    learn(sleep, sleeps=False)
+    awake = measure_accuracy(sleep.body.model)
+    report = sleep.night()
+    assert report.committed
+    assert measure_accuracy(sleep.body.model) > awake + 0.3
+    assert report.score_after > report.score_before
+    table = report.groups[report.groups["kind"] == "task"].set_index("value")
+    assert table.loc[0, "after"] > table.loc[0, "before"]
+
+
+@pytest.mark.parametrize("options", [{}, RICH], ids=["default", "everything"])
+def test_a_night_resumed_in_its_middle_gives_the_same_weights(options: dict, tmp_path) -> None:
+    whole = make_sleeper(**options)
+    learn(whole, n_tasks=2)
+    whole.fall_asleep(8)
+    for _ in range(3):
+        whole.step()
+    state = {
+        "sleep": whole.state_dict(),
+        "model": whole.body.model.state_dict(),
+        "optimiser": whole.body.optimiser.state_dict(),
+    }
+    kept = load_state(save_state(state, tmp_path))
+    resumed = make_sleeper(seed=5, **options)
+    resumed.body.model.load_state_dict(kept["model"])
+    resumed.body.optimiser.load_state_dict(kept["optimiser"])
+    resumed.load_state_dict(kept["sleep"])
+    reports = []
+    for sleep in (whole, resumed):
+        reports.append(sleep.night())
+        reports += learn(sleep, first_task=2)
+    assert same_weights(whole.body.model.state_dict(), resumed.body.model.state_dict())
+    np.testing.assert_array_equal(reports[0].losses, reports[2].losses)
+    assert whole.hypnogram == resumed.hypnogram
+    assert reports[0].score_before == reports[2].score_before
+
+
+@pytest.mark.parametrize("options", [{}, RICH], ids=["default", "everything"])
+def test_a_night_that_harms_is_undone_bit_for_bit(options: dict) -> None:
+    verdicts = iter([0.9, 0.5])
+    sleep = make_sleeper(norm=True, probe=Probe(lambda _: next(verdicts)), **options)
+    learn(sleep, n_tasks=2, sleeps=False)
+    before, moments = copy_weights(sleep.body.model), copy.deepcopy(sleep.body.optimiser.state_dict())
+    logits = sleep.body.buffer.read(torch.arange(48))["logits"]
+    report = sleep.night(6)
+    assert not report.committed
+    assert "fell from 0.9 to 0.5" in report.reason
+    assert "rolled back" in str(report)
+    assert same_weights(before, sleep.body.model.state_dict())
+    now = sleep.body.optimiser.state_dict()
+    for place, moment in moments["state"].items():
+        assert torch.equal(moment["momentum_buffer"], now["state"][place]["momentum_buffer"])
+    assert moments["param_groups"] == now["param_groups"]
+    assert torch.equal(logits, sleep.body.buffer.read(torch.arange(48))["logits"])
+
+
+def test_a_night_that_is_kept_changes_the_weights_and_refreshes_the_logits() -> None:
+    sleep = make_sleeper()
+    learn(sleep, n_tasks=2, sleeps=False)
+    before = copy_weights(sleep.body.model)
+    assert sleep.night(6).committed
+    assert not same_weights(before, sleep.body.model.state_dict())
+    items = sleep.body.buffer.read(torch.arange(48))
+    sleep.body.model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(items["logits"], sleep.body.model(items["x"]))
+
+
+def test_breaking_off_at_any_step_is_harmless() -> None:
+    for n_steps in range(5):
+        sleep = make_sleeper(wake=Wake("none"), **RICH)
+        learn(sleep, n_tasks=2, sleeps=False)
+        asked = iter(range(100))
+        awake = measure_accuracy(sleep.body.model)
+        report = sleep.night(20, until=lambda last=n_steps, asked=asked: next(asked) >= last)
+        assert len(report.hypnogram) == n_steps + 1
+        assert report.n_planned == 20
+        assert measure_accuracy(sleep.body.model) >= awake - 0.05
+        assert not sleep.is_asleep
+
+
+def test_an_error_in_the_night_puts_the_network_back() -> None:
+    def fail(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    sleep = make_sleeper()
+    learn(sleep, n_tasks=1, sleeps=False)
+    before = copy_weights(sleep.body.model)
+    with pytest.raises(KeyboardInterrupt):
+        sleep.night(5, until=fail)
+    assert same_weights(before, sleep.body.model.state_dict())
+    assert not sleep.is_asleep
+
+
+def test_a_loss_that_is_not_finite_ends_the_night() -> None:
+    sleep = make_sleeper()
+    learn(sleep, n_tasks=1, sleeps=False)
+    before = copy_weights(sleep.body.model)
+    sleep.body.buffer.update(torch.arange(48), {"logits": torch.full((48, 6), torch.inf)})
+    report = sleep.night(5)
+    assert report.reason == "a loss was not finite"
+    assert len(report.losses) == 1
+    assert same_weights(before, sleep.body.model.state_dict())
+
+
+def test_the_hypnogram_of_a_run() -> None:
+    sleep = make_sleeper(rem=REM(share=0.5))
+    (first, second) = learn(sleep, n_steps=20, n_tasks=2)
+    expected = ([0] * 20 + [1, 2]) * 2
+    assert sleep.hypnogram.stages.tolist() == expected
+    assert sleep.hypnogram.unit == "step"
+    assert sleep.hypnogram.labels[-2:] == ["NREM", "R"]
+    assert (first.hypnogram.start, second.hypnogram.start) == (20, 42)
+    assert "1 NREM and 1 REM steps" in str(second)
+
+
+def test_modes_are_put_back() -> None:
+    sleep = make_sleeper(norm=True)
+    learn(sleep, n_tasks=1, sleeps=False)
+    sleep.body.model.train()
+    sleep.body.model[1].eval()
+    running = sleep.body.model[1].running_mean.clone()
+    sleep.night(3)
+    assert [module.training for module in sleep.body.model] == [True, False, True, True, True, True]
+    assert torch.equal(running, sleep.body.model[1].running_mean)
+    sleep.body.model.eval()
+    sleep.night(3)
+    assert not any(module.training for module in sleep.body.model.modules())
+
+
+def test_the_users_learning_rate_is_left_as_it_was() -> None:
+    sleep = make_sleeper(nrem=NREM(rate=0.01, anneal=True, oscillation=4))
+    learn(sleep, n_tasks=1)
+    assert sleep.body.optimiser.param_groups[0]["lr"] == 0.1
+
+
+def test_a_probe_that_is_held_out_decides() -> None:
+    points, labels = make_points(20, seed=3)
+    swapped = Probe({"x": points, "y": (labels + 1) % 6})
+    sleep = make_sleeper(wake=Wake("none"), probe=swapped, schedule=FixedRatio(0.3))
+    learn(sleep, sleeps=False)
+    sleep_report = sleep.night()
+    assert sleep_report.held_out
+    fair = make_sleeper(wake=Wake("none"), probe=Probe({"x": points, "y": labels}), schedule=FixedRatio(0.3))
+    learn(fair, sleeps=False)
+    assert fair.night().committed
+
+
+def test_held_out_slots_make_a_probe() -> None:
+    network = make_network()
+    sleep = Sleep(network, ReplayBuffer(60, held_out=0.2), torch.optim.SGD(network.parameters(), lr=0.1))
+    reports = learn(sleep, n_tasks=2)
+    assert reports[-1].held_out
+    assert reports[-1].groups.set_index("kind").loc["all", "n"] == 12
+
+
+def test_without_an_optimiser_of_ones_own(tmp_path) -> None:
+    network = make_network()
+    sleep = Sleep(network, ReplayBuffer(20))
+    learn(sleep, n_tasks=1)
+    other = Sleep(make_network(seed=1), ReplayBuffer(20))
+    other.load_state_dict(load_state(save_state(sleep.state_dict(), tmp_path)))
+    assert other.hypnogram == sleep.hypnogram
+
+
+def test_half_precision_and_accumulation() -> None:
+    plain = make_sleeper(nrem=NREM(batch_size=16))
+    parts = make_sleeper(autocast=torch.bfloat16, accumulate=2, nrem=NREM(batch_size=8))
+    for sleep in (plain, parts):
+        learn(sleep, n_steps=40)
+    assert len(plain.hypnogram) == 3 * 44
+    assert len(parts.hypnogram) == 3 * 22
+    assert measure_accuracy(parts.body.model) > 0.7
+    assert parts.body.buffer.read(torch.arange(2))["logits"].dtype == torch.float32
+
+
+def test_any_module_and_any_loss() -> None:
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Linear(4, 3), nn.Linear(4, 3)
+
+        def forward(self, left: torch.Tensor, *, right: torch.Tensor) -> torch.Tensor:
+            return self.left(left) + self.right(right)
+
+    model = Twin()
+    objective = Objective(
+        forward=lambda network, batch: network(batch["sides"]["left"], right=batch["sides"]["right"]),
+        loss=lambda output, batch: (output - batch["target"]).square().mean(dim=1),
+    )
+    sleep = Sleep(model, ReplayBuffer(30), torch.optim.Adam(model.parameters(), lr=0.05), objective=objective)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        left, right = torch.randn(2, 16, 4, generator=generator)
+        sleep.body.optimiser.zero_grad()
+        sleep.wake({"sides": {"left": left, "right": right}, "target": left[:, :3] - right[:, :3]}).backward()
+        sleep.body.optimiser.step()
+    before = sleep.night(1).score_before
+    report = sleep.night(40)
+    assert report.committed
+    assert report.score_after > before
+
+
+def test_it_sleeps_when_the_schedule_says_so() -> None:
+    sleep = make_sleeper(schedule=FixedRatio(0.1, every=10))
+    points, labels = make_points(10, seed=1)
+    nights = []
+    for step in range(25):
+        sleep.wake({"x": points[:16], "y": labels[:16]}).backward()
+        if sleep.rest() is not None:
+            nights.append(step)
+    assert nights == [9, 19]
+
+
+def test_pressure_calls_for_sleep_when_the_task_changes() -> None:
+    sleep = make_sleeper(wake=Wake("none"), schedule=TwoProcess(rise=20, measure_every=5, limit=0.3))
+    points, labels = make_points(100, seed=1)
+    rng = torch.Generator().manual_seed(0)
+    nights: list[int] = []
+    for step in range(240):
+        mine = torch.nonzero(labels // 2 == (0 if step < 120 else 1))[:, 0]
+        chosen = mine[torch.randint(len(mine), (16,), generator=rng)]
+        sleep.body.optimiser.zero_grad()
+        sleep.wake({"x": points[chosen], "y": labels[chosen]}).backward()
+        sleep.body.optimiser.step()
+        report = sleep.rest()
+        if report is not None:
+            nights.append(step)
+            assert report.pressure[0] > report.pressure[1]
+    late = [step for step in nights if 60 <= step < 120]
+    changed = [step for step in nights if 120 <= step < 180]
+    assert len(changed) > len(late)
+
+
+def test_asleep_and_awake_are_not_confused() -> None:
+    sleep = make_sleeper()
+    with pytest.raises(SharpwaveError, match="call fall_asleep"):
+        sleep.step()
+    with pytest.raises(SharpwaveError, match=r"call Sleep\.wake on the batches"):
+        sleep.night()
+    learn(sleep, n_tasks=1, sleeps=False)
+    sleep.fall_asleep(2)
+    with pytest.raises(SharpwaveError, match="a network that is awake"):
+        sleep.wake({"x": torch.zeros(1, 8), "y": torch.zeros(1, dtype=torch.int64)})
+    sleep.abandon()
+    with pytest.raises(SharpwaveError, match="steer='brittle'"):
+        make_sleeper(steer="strong")
