@@ -209,7 +209,7 @@ def _write(
 
 
 def tabulate_nights(opened: Sequence[OpenedNight]) -> pd.DataFrame:
-    """One row a night: night, hours of usable NREM sleep, reactivations, contents, infraslow and cues, origin."""
+    """One row a night: hours of usable NREM sleep, reactivations, contents, what else is known, and its origin."""
     rows = []
     for night in opened:
         course = night.course
@@ -221,7 +221,6 @@ def tabulate_nights(opened: Sequence[OpenedNight]) -> pd.DataFrame:
                 "reactivations": len(course.reactivations),
                 "contents": ", ".join(course.contents),
                 "infraslow_known": course.infraslow is not None,
-                "candidates_known": course.candidates is not None,
                 "cues": 0 if course.cues is None else len(course.cues),
                 "simulated": night.simulated,
                 "origin": night.origin,

@@ -32,8 +32,9 @@ def compute_peri_event(
 ) -> pd.DataFrame:
     """Mean depth around reactivations and around control moments, each against its level in the half minute before.
 
-    Control moments are of the same night, stage, half hour and infraslow phase, with no reactivation of that content
-    within `CLEAR` seconds. This is a picture, not an estimate: `estimate_effects` adjusts for more.
+    Control moments are of the same night, stage, twenty minutes and infraslow phase: candidate events that carried no
+    reactivation where those are known, else moments with no reactivation of that content within `CLEAR` seconds. This
+    is a picture, not an estimate: `estimate_effects` adjusts for more.
 
     Args:
         courses: Nights.
@@ -71,7 +72,7 @@ def _cut_night(
     room = (whole >= BEFORE) & (whole < len(whole) - AFTER)
     good = room & course.usable & np.isin(course.stage, course.nrem)
     at = at[(at >= 0) & (at < len(whole))]
-    free = good & ~_spread(at, len(whole))
+    free = good & (~_spread(at, len(whole)) if course.candidates is None else _find_empty(course, start))
     at = at[good[at]]
     return _cut(course, at), _cut(course, _draw_controls(course, at, free, rng))
 
@@ -90,6 +91,16 @@ def _draw_controls(
         if len(near):
             drawn.append(rng.choice(near, N_CONTROLS))
     return np.concatenate(drawn) if drawn else np.zeros(0, dtype=int)
+
+
+def _find_empty(course: NightCourse, start: float) -> Bool[np.ndarray, " second"]:
+    """Seconds that hold a candidate event and no reactivation."""
+    marks = []
+    for onsets in (course.candidates, course.reactivations["onset"].to_numpy(dtype=float)):
+        at = np.floor(np.asarray(onsets) - start).astype(int)
+        marks.append(np.zeros(len(course.time), dtype=bool))
+        marks[-1][at[(at >= 0) & (at < len(course.time))]] = True
+    return marks[0] & ~marks[1]
 
 
 def _spread(at: Int[np.ndarray, " event"], n_seconds: int) -> Bool[np.ndarray, " second"]:

@@ -119,4 +119,5 @@ def _arrange_effects(effects: pd.DataFrame) -> tables.Table:
         shown[name] = np.where(chance, 100 * shown[name], shown[name])
     units = np.where(chance, "%", np.where(shown["outcome"] == "depth", "dB", "per min"))
     shown.insert(list(shown.columns).index("value") + 1, "unit", units)
-    return tables.arrange(shown, _HEADS, most=MOST)
+    same = [name for name in ("stage", "period") if (shown[name] == "any").all()]
+    return tables.arrange(shown.drop(columns=same), _HEADS, most=MOST)
