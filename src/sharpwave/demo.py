@@ -19,6 +19,7 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     from sharpwave.evaluation.planted_nights import compare_planted_nights
     from sharpwave.inputs import DecodeOptions
     from sharpwave.simulation import simulate_demo
+    from sharpwave.simulation.night import DEMO_SEED
 
     begin = time.perf_counter()
     quieten()
@@ -31,7 +32,7 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
 
         night = decode_recording(recording, options=options, truth=truth, progress=report)
         status.update("Relating simulated nights, with an effect planted and without ...")
-        planted = compare_planted_nights(seed=seed or 0)
+        planted = compare_planted_nights(seed=DEMO_SEED if seed is None else seed)
         outcome = finish_night(
             replace(night, planted_effects=planted), NightTask(options.source, "demo", output), options, begin
         )
