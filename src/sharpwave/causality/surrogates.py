@@ -30,7 +30,7 @@ def compute_shift_p(
     *,
     statistic: Statistic | None = None,
     method: str = "linear",
-    n_shifts: int = 39,
+    n_shifts: int = 50,
     rng: np.random.Generator | None = None,
 ) -> float:
     """Chance of so large a statistic had one series been shifted in time.

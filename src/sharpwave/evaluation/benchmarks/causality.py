@@ -43,15 +43,15 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         What was chosen, and the rows.
     """
     jobs = [
-        (scenario, (index, number))
+        (index, number)
         for index, scenario in enumerate(make_scenarios())
         for number in range(seeds * SETS[scenario.name.split(" ")[0]])
     ]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(run_trial, *zip(*jobs, strict=True), chunksize=4))
+        results = list(pool.map(run_job, jobs, chunksize=4))
     trials = pd.DataFrame([row for rows, _ in results for row in rows])
-    oracle = pd.concat([o.assign(scenario=job[0].name) for job, (_, o) in zip(jobs, results, strict=True) if len(o)])
+    oracle = pd.concat([counts for _, counts in results])
     rows = compute_rows(trials, oracle) + list(_shift_rows(seeds * SETS["shifts"]))
     config = {
         "seeds": seeds,
@@ -64,6 +64,13 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         "notes": ["All simulated. n is the number of data sets."],
     }
     return config, rows
+
+
+def run_job(job: tuple[int, int]) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """The data set of that number of that scenario (by index: effects do not travel between processes)."""
+    scenario = make_scenarios()[job[0]]
+    rows, counts = run_trial(scenario, job)
+    return rows, counts.assign(scenario=scenario.name)
 
 
 def make_scenarios() -> Sequence[Scenario]:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control
+
+from sharpwave.causality import EFFECT_COLUMNS, NightCourse, estimate_effects
+from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.causality.cues import add_cues
+from sharpwave.evaluation.causality.nights import simulate_course
+
+
+def test_table_of_a_planted_effect(planted_nights: list[NightCourse]) -> None:
+    table = estimate_effects(planted_nights, rng=np.random.default_rng(0), horizons=(15, 30))
+    assert tuple(table.columns) == EFFECT_COLUMNS
+    assert set(table["content"]) == {"any", "aversive", "neutral", "rewarding"}
+    assert set(table["outcome"]) == {"depth", "wake", "rate"}  # in mice lighter is wake, and nothing is deeper
+    assert set(table.loc[table["outcome"] == "wake", "horizon"]) == {30}
+    sure = table[(table["q"] < 0.05) & (table["direction"] == "forward")]
+    assert set(sure["content"]) == {"aversive", "rewarding"}
+    assert (sure["e_value"] > 1).all()
+    assert (table.loc[table["p"] > 0.05, "e_value"] == 1).all()
+    hazard = table[(table["estimator"] == "hazard") & (table["content"] == "aversive") & (table["outcome"] == "wake")]
+    assert hazard["ratio"].item() == pytest.approx(3.0, rel=0.35)
+    assert table["note"].str.startswith("observational: causal in the statistical sense").all()
+    forward = table[table["direction"] == "forward"]
+    assert forward["note"].str.contains("against events that carried no reactivation").all()
+    assert forward["control_p"].notna().all()
+    np.testing.assert_allclose(table["q"], false_discovery_control(table["p"].to_numpy()))
+
+
+def test_comparators(null_nights: list[NightCourse]) -> None:
+    options = {"rng": np.random.default_rng(0), "horizons": (30,), "outcomes": ("depth",)}
+    moments = estimate_effects(null_nights, comparator="moments", **options)
+    others = estimate_effects(null_nights, comparator="others", **options)
+    assert moments["note"].str.contains("common cause that was not measured").any()
+    assert others["note"].str.contains("other contents").any()
+    assert "any" not in set(others["content"])
+    assert (others["p"] > 0.01).all()
+    unknown = [replace(night, candidates=None) for night in null_nights]
+    with pytest.raises(SharpwaveError, match="the candidate events of every night"):
+        estimate_effects(unknown, comparator="events", **options)
+
+
+def test_one_night_speaks_of_itself(planted_nights: list[NightCourse]) -> None:
+    table = estimate_effects(
+        planted_nights[:1], rng=np.random.default_rng(0), horizons=(30,), outcomes=("depth",), periods=("early", "late")
+    )
+    assert table["note"].str.contains("speaks of these nights alone").all()
+    assert set(table["period"]) == {"early", "late"}
+    assert table["low"].notna().all()
+
+
+def test_randomised_cues_may_say_caused() -> None:
+    nights = [simulate_course("mouse", 3.0, rng=rng) for rng in np.random.default_rng(6).spawn(3)]
+    cued = [add_cues(c, d, hazard_ratio=3.0, rng=np.random.default_rng(i)) for i, (c, d) in enumerate(nights)]
+    table = estimate_effects(cued, rng=np.random.default_rng(0), horizons=(30,), outcomes=("wake",))
+    randomised = table[table["estimator"] == "randomised"]
+    assert len(randomised) == 1
+    assert randomised["note"].item() == "randomised: caused by the cue"
+    assert randomised["p"].item() < 0.05 < randomised["control_p"].item()
+
+
+def test_human_stages() -> None:
+    nights = [simulate_course("human", 2.0, rng=rng)[0] for rng in np.random.default_rng(0).spawn(3)]
+    table = estimate_effects(
+        nights, rng=np.random.default_rng(0), horizons=(30,), outcomes=("lighter", "deeper"), stages=("any", "N2", "N3")
+    )
+    assert set(table["stage"]) == {"any", "N2", "N3"}
+    assert "deeper" not in set(table.loc[table["stage"] == "N3", "outcome"])
+
+
+def test_refusals(null_nights: list[NightCourse]) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(SharpwaveError, match="at least one night"):
+        estimate_effects([], rng=rng)
+    with pytest.raises(SharpwaveError, match="a comparator among"):
+        estimate_effects(null_nights, rng=rng, comparator="nobody")
+    with pytest.raises(SharpwaveError, match="stages among any, NREM"):
+        estimate_effects(null_nights, rng=rng, stages="N2")
+    merged = replace(null_nights[0], n_stages=2)
+    with pytest.raises(SharpwaveError, match="one set of stages"):
+        estimate_effects([*null_nights, merged], rng=rng)
