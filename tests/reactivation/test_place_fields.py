@@ -104,7 +104,7 @@ def test_what_rests_does_not_count(rng):
 
 def test_nothing_left_of_the_run_is_an_error():
     position = Position(np.arange(100) / 30, np.ones((100, 1)))
-    with pytest.raises(SharpwaveError, match="running faster than 0.05 m/s"):
+    with pytest.raises(SharpwaveError, match=r"running faster than 0\.05 m/s"):
         estimate_place_fields({0: np.array([1.0])}, position)
 
 

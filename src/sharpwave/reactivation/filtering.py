@@ -10,7 +10,7 @@ from jaxtyping import Float
 from sharpwave.reactivation.bayes import Posterior, compute_log_likelihood
 from sharpwave.reactivation.counts import count_spikes
 from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.random_walk import compute_running_walk
+from sharpwave.reactivation.running_walk import compute_running_walk
 
 Transition = Float[np.ndarray, "place place"]
 
@@ -32,7 +32,8 @@ def filter_position(
         bin_size: Length of a bin in s.
         start: Start of the first bin.
         end: End of the last.
-        transition: Chance to be at one place (row) and a bin later at another; `compute_running_walk` where omitted.
+        transition: Chance to be at one place (row) and a bin later at another: `learn_running_walk` of the run that
+            the fields come from does best; `compute_running_walk` where omitted.
 
     Returns:
         The posterior at each bin; nothing later than the bin's end enters.

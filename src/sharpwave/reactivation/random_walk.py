@@ -1,4 +1,4 @@
-"""How position moves from one bin to the next: a Gaussian random walk within each map."""
+"""How a replayed place moves from one bin to the next: a Gaussian random walk within each map."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from sharpwave.reactivation.position import TRACK_METRES
 
 DIFFUSION = 0.3
 """Variance in m² per s of the continuous walk: 6 cm² per 2 ms (Denovellis et al. 2021)."""
-
-RUNNING = 0.03
-"""Variance in m² per s of an animal that runs and rests: 9 cm in 0.25 s."""
 
 REACH = 4.0
 """Standard deviations after which a step has no probability."""
@@ -34,11 +31,11 @@ def compute_random_walk(
         SharpwaveError: If the diffusion is negative.
     """
     if diffusion is None:
-        diffusion = DIFFUSION * _square_metre(fields)
+        diffusion = DIFFUSION * square_metre(fields)
     if diffusion < 0:
         raise SharpwaveError("a diffusion of at least 0", got=f"{diffusion:g}", fix="give unit² per s")
     deviation = max(np.sqrt(diffusion * seconds), 1e-6 * fields.bin_size)
-    squared = _compute_squared(fields) / deviation**2
+    squared = compute_squared(fields) / deviation**2
     code = fields.content * 3 + fields.direction
     walk = np.where((squared <= REACH**2) & (code[:, None] == code[None]), np.exp(-0.5 * squared), 0.0)
     return walk / walk.sum(axis=1, keepdims=True)
@@ -55,33 +52,12 @@ def find_diagonals(
     return offsets, weights
 
 
-def compute_running_walk(
-    fields: PlaceFields, *, seconds: float, diffusion: float | None = None, turn: float = 0.2, jump: float = 1e-3
-) -> Float[np.ndarray, "place place"]:
-    """A random walk for an animal that runs: it may turn round, and now and then the walk is wrong.
-
-    Args:
-        fields: Whose places.
-        seconds: Length of the step.
-        diffusion: Variance per second, in unit²; 0.03 m²/s where omitted (as in `compute_random_walk`).
-        turn: Turns per second where running directions are told apart.
-        jump: Chance of a jump to any place of any track.
-    """
-    if diffusion is None:
-        diffusion = RUNNING * _square_metre(fields)
-    near = np.exp(-0.5 * _compute_squared(fields) / max(diffusion * seconds, 1e-12 * fields.bin_size**2))
-    changed = 0.5 * (1 - np.exp(-2 * turn * seconds))
-    facing = np.where(fields.direction[:, None] == fields.direction[None], 1 - changed, changed)
-    walk = np.where(fields.content[:, None] == fields.content[None], near * facing, 0.0)
-    return (1 - jump) * walk / walk.sum(axis=1, keepdims=True) + jump / len(walk)
-
-
-def _square_metre(fields: PlaceFields) -> float:
+def square_metre(fields: PlaceFields) -> float:
     """A square metre in the fields' unit; where that is not the metre, a track is taken to be 2 m long."""
     extent = float(np.ptp(fields.position, axis=0).max()) + fields.bin_size
     return 1.0 if fields.unit == "m" else (extent / TRACK_METRES) ** 2
 
 
-def _compute_squared(fields: PlaceFields) -> Float[np.ndarray, "place place"]:
+def compute_squared(fields: PlaceFields) -> Float[np.ndarray, "place place"]:
     """Squared distances between places."""
     return ((fields.position[:, None] - fields.position[None]) ** 2).sum(axis=-1)
