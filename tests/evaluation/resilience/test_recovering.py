@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.streams import Stream
 from sharpwave.evaluation.resilience.courses import Course, gather_tests, run_course, score_tasks
-from sharpwave.evaluation.resilience.layers import map_layers
+from sharpwave.evaluation.resilience.layers import map_layers, map_units
 from sharpwave.evaluation.resilience.network import DOSES, NetworkSubject
 from sharpwave.evaluation.resilience.recovering import damage, make_remedies, recover_network
 from sharpwave.resilience import card
@@ -81,3 +82,13 @@ def test_label_noise_needs_to_learn_again(course: Course, stream: Stream) -> Non
 def test_layers_are_ranked(course: Course, stream: Stream) -> None:
     found = map_layers(course, stream, n_repeats=2)
     assert found.per_damage.tolist() == sorted(found.per_damage.tolist(), reverse=True)
+
+
+def test_the_only_unit_that_matters_is_found(course: Course, stream: Stream) -> None:
+    planted = replace(course, network=copy.deepcopy(course.network))
+    with torch.no_grad():
+        weight: torch.Tensor = planted.network.get_submodule("head").weight  # type: ignore[assignment]
+        weight[:, 1:] = 0
+    found = map_units(planted, stream, "hidden.3")
+    assert found.loss[1:] == pytest.approx(0.0)
+    assert len(found.parts) == 100

@@ -18,7 +18,7 @@ from sharpwave.evaluation.continual.images import ImageSet, load_images
 from sharpwave.evaluation.continual.streams import Stream, permute_images, split_classes
 from sharpwave.evaluation.resilience.courses import SLEEP_RATIO, WAYS, Course, run_course
 from sharpwave.evaluation.resilience.demonstration import measure_doses
-from sharpwave.evaluation.resilience.layers import map_layers
+from sharpwave.evaluation.resilience.layers import map_layers, map_units
 from sharpwave.evaluation.resilience.recovering import SHOCKS, make_remedies, recover_network
 from sharpwave.recordings.datasets import data_root
 from sharpwave.resilience.recovery import Recovery
@@ -29,6 +29,9 @@ DAMAGES = ("weight_noise", "lesion", "input_noise")
 BASELINE = "replay"
 STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
 """Ways compared by pairs, besides each against the baseline."""
+
+UNITS_OF = "hidden.3"
+"""Layer whose units are silenced one at a time: the second hidden one."""
 
 Values = dict[str, dict[str, list[float]]]
 """Metric → method → one value per seed."""
@@ -168,18 +171,22 @@ def _describe(back: Recovery) -> dict[str, float]:
 def _tabulate_brittleness(
     images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
 ) -> list[Row]:
-    """Loss of accuracy with each layer damaged alone, per share of all weights, and plain."""
+    """Loss of accuracy with each layer damaged alone, plain and per share of all weights, and with one unit silent."""
     found: Values = {}
     for way in (BASELINE, "sleep", *STEERED):
         for one in courses[way]:
-            layers = map_layers(one, make_stream(images, name, seed=one.seed))
+            stream = make_stream(images, name, seed=one.seed)
+            layers = map_layers(one, stream)
             values = {f"loss_{part}": loss for part, loss in zip(layers.parts, layers.loss.tolist(), strict=True)}
             values |= {
                 f"loss_per_weight_{part}": loss
                 for part, loss in zip(layers.parts, layers.per_damage.tolist(), strict=True)
             }
+            units = np.sort(map_units(one, stream, UNITS_OF).loss)[::-1]
+            values["loss_worst_unit"] = float(units[0])
+            values["loss_tenth_worst_unit"] = float(units[len(units) // 10])
             _append(found, way, values)
-    return _estimate(images.name, f"{name}, one layer damaged", found, rng=rng)
+    return _estimate(images.name, f"{name}, one part damaged", found, rng=rng)
 
 
 def _append(found: Values, method: str, values: Mapping[str, float]) -> None:

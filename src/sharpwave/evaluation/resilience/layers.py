@@ -1,4 +1,4 @@
-"""Which layers of a network lose most when they alone are damaged."""
+"""Which layers and which units of a network lose most when they alone are damaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from sharpwave.evaluation.continual.streams import Stream
 from sharpwave.evaluation.resilience.courses import Course, gather_tests
 from sharpwave.evaluation.resilience.network import NetworkSubject
+from sharpwave.evaluation.resilience.perturbations import list_layers, silence_units
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
 
 
@@ -29,3 +30,24 @@ def map_layers(course: Course, stream: Stream, *, dose: float = 1.0, n_repeats: 
 
     rng = np.random.default_rng(course.seed)
     return map_brittleness(score, subject.parts, rng=rng, damage=subject.parts.__getitem__, n_repeats=n_repeats)
+
+
+def map_units(course: Course, stream: Stream, layer: str) -> BrittlenessMap:
+    """Loss of accuracy with one unit of a layer silenced at a time; units are named by their number.
+
+    Args:
+        course: Whose network.
+        stream: On whose test items.
+        layer: Name of a linear or convolutional layer.
+    """
+    subject = NetworkSubject(course.network, *gather_tests(stream))
+
+    def score(part: str | None, rng: np.random.Generator) -> float:
+        patient = subject.copy()
+        if part is not None:
+            silence_units(list_layers(patient.model)[layer], [int(part)])
+        return patient.score()
+
+    n_units = len(list_layers(course.network)[layer].weight)  # type: ignore[arg-type]
+    rng = np.random.default_rng(course.seed)
+    return map_brittleness(score, [str(unit) for unit in range(n_units)], rng=rng, n_repeats=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -46,12 +48,17 @@ def lesion_units(model: nn.Module, share: float, *, rng: np.random.Generator, pa
     layers = _choose(model, part)
     names = list(layers) if part is not None else list(layers)[:-1]
     for name in names:
-        weight: Tensor = layers[name].weight  # type: ignore[assignment]
-        lost = torch.as_tensor(rng.permutation(len(weight))[: round(share * len(weight))], device=weight.device)
-        weight[lost] = 0
-        bias = layers[name].bias
-        if isinstance(bias, Tensor):
-            bias[lost] = 0
+        n_units = len(layers[name].weight)  # type: ignore[arg-type]
+        silence_units(layers[name], rng.permutation(n_units)[: round(share * n_units)].tolist())
+
+
+@torch.no_grad()
+def silence_units(layer: nn.Module, units: Sequence[int]) -> None:
+    """Weights and biases of some output units of one layer become 0, in place."""
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    weight[list(units)] = 0
+    if isinstance(layer.bias, Tensor):
+        layer.bias[list(units)] = 0
 
 
 def corrupt_inputs(
