@@ -73,19 +73,30 @@ def _walk(
 
 
 @compiled
-def _observe(state: np.ndarray, likelihood: np.ndarray, total: np.ndarray, flat: np.ndarray, jump: np.float32) -> None:
-    """Multiply the prediction by the likelihood, in place; sums over places with and without the prediction."""
+def _observe(state: np.ndarray, likelihood: np.ndarray, total: np.ndarray, jump: np.float32) -> None:
+    """Multiply the prediction by the likelihood, in place, and normalise it; `total` is the sum before."""
     n_places, n_lanes = state.shape
     stay, anywhere = np.float32(1.0) - jump, jump / np.float32(n_places)
     total[:] = 0.0
-    flat[:] = 0.0
     for place in range(n_places):
         own, chance = state[place], likelihood[place]
         for lane in range(n_lanes):
             own[lane] = (stay * own[lane] + anywhere) * chance[lane]
         for lane in range(n_lanes):
             total[lane] += own[lane]
+    for place in range(n_places):
+        own = state[place]
         for lane in range(n_lanes):
+            own[lane] /= total[lane]
+
+
+@compiled
+def _sum_lanes(likelihood: np.ndarray, flat: np.ndarray) -> None:
+    """Sum over places in each lane."""
+    flat[:] = 0.0
+    for place in range(likelihood.shape[0]):
+        chance = likelihood[place]
+        for lane in range(likelihood.shape[1]):
             flat[lane] += chance[lane]
 
 
@@ -156,6 +167,7 @@ def score_block(
     maps: np.ndarray,
     along: np.ndarray,
     n_maps: int,
+    path: bool,
     scores: np.ndarray,
 ) -> None:
     """Scores of every event in every lane.
@@ -172,7 +184,8 @@ def score_block(
         maps: Map of each place.
         along: Position along its map, -0.5 to 0.5.
         n_maps: Number of maps.
-        scores: Filled: log likelihood ratio and weighted correlation, shape (lane, event, 2).
+        path: Whether the log likelihood ratio is wanted too, which costs as much again.
+        scores: Filled: log likelihood ratio (NaN if not wanted) and weighted correlation, shape (lane, event, 2).
     """
     n_lanes, n_places = units.shape[0], rates.shape[2]
     own = rates.shape[0] > 1
@@ -188,7 +201,7 @@ def score_block(
     parts = np.empty((n_maps, 3, n_lanes), np.float32)
     for event in range(first_bin.shape[0] - 1):
         begin, end = first_bin[event], first_bin[event + 1]
-        ratio[:] = 0.0
+        ratio[:] = 0.0 if path else np.nan
         sums[:] = 0.0
         for index in range(begin, end):
             for lane in range(n_lanes):
@@ -198,18 +211,15 @@ def score_block(
                 _fill_likelihood(row, rates[table], base[table], units[lane], low, high)
                 for place in range(n_places):
                     likelihood[place, lane] = row[place]
-            if index == begin:
-                state[:] = np.float32(1.0) / np.float32(n_places)
-            else:
-                _walk(state, moved, ahead, order, starts, weight, decay)
-            _observe(state, likelihood, total, flat, jump)
-            for lane in range(n_lanes):
-                ratio[lane] += np.log(total[lane] * n_places / flat[lane])
-                total[lane] = np.float32(1.0) / total[lane]
-            for place in range(n_places):
-                here = state[place]
+            _sum_lanes(likelihood, flat)
+            if path:
+                if index == begin:
+                    state[:] = np.float32(1.0) / np.float32(n_places)
+                else:
+                    _walk(state, moved, ahead, order, starts, weight, decay)
+                _observe(state, likelihood, total, jump)
                 for lane in range(n_lanes):
-                    here[lane] *= total[lane]
+                    ratio[lane] += np.log(total[lane] * n_places / flat[lane])
             time = np.float32(index - begin) - np.float32(0.5) * np.float32(end - begin - 1)
             _sum_places(likelihood, flat, maps, along, time, parts, sums)
         for lane in range(n_lanes):

@@ -128,9 +128,9 @@ def compute_activation(
 
 
 def compute_explained_variance(
-    before: Float[np.ndarray, "time_before unit"],
-    task: Float[np.ndarray, "time_task unit"],
-    after: Float[np.ndarray, "time_after unit"],
+    before: Float[np.ndarray, "time_before unit_before"],
+    task: Float[np.ndarray, "time_task unit_task"],
+    after: Float[np.ndarray, "time_after unit_after"],
 ) -> tuple[float, float]:
     """Explained variance, and the reverse that controls it (Kudrimoti et al. 1999).
 

@@ -56,8 +56,9 @@ def detect_bursts(
     """
     times, _ = flatten_spikes(spikes)
     count, total, squares = 0, 0.0, 0.0
-    for rate, inside, _, _ in _iter_rate(times, spans):
-        found = rate[inside].astype(np.float64)
+    for rate, inside, start, core in _iter_rate(times, spans):
+        middles = start + (np.arange(len(rate)) + 0.5) * STEP
+        found = rate[inside & (middles >= core[0]) & (middles < core[1])].astype(np.float64)
         count, total, squares = count + found.size, total + found.sum(), squares + found @ found
     if not total > 0:
         raise SharpwaveError(
@@ -161,7 +162,8 @@ def count_activity(spikes: Any, events: pd.DataFrame, *, units: Sequence[int] | 
     pairs = np.unique(event * (unit.max(initial=0) + 1) + unit[spike])
     active = np.bincount((pairs // (unit.max(initial=0) + 1)).astype(int), minlength=len(events))
     counted = events.reset_index(drop=True).assign(n_spikes=high - low, n_active_units=active)
-    return counted[[*COLUMNS, *(name for name in counted if name not in COLUMNS)]]
+    first = [name for name in COLUMNS if name in counted]
+    return counted[[*first, *(name for name in counted if name not in COLUMNS)]]
 
 
 def merge_events(events: pd.DataFrame) -> pd.DataFrame:

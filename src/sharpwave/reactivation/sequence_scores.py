@@ -68,6 +68,7 @@ def score_sequences(
     rng: np.random.Generator,
     crossing: float = CROSSING,
     jump: float = JUMP,
+    only: str | None = None,
 ) -> SequenceScores:
     """Score events and surrogates of them; memory grows with events times surrogates, and with nothing else.
 
@@ -79,9 +80,10 @@ def score_sequences(
         rng: Random generator; the same seed gives the same scores on any number of cores.
         crossing: Seconds in which the typical random walk crosses a map.
         jump: Chance per bin that a path jumps anywhere.
+        only: The one statistic that surrogates are wanted of; leaving the trajectory out halves the time.
 
     Returns:
-        The scores.
+        The scores; what surrogates were not wanted of is NaN.
 
     Raises:
         SharpwaveError: If the counts are not of these units, or no surrogate is asked for.
@@ -105,7 +107,7 @@ def score_sequences(
 
     def score(generator: np.random.Generator | None) -> np.ndarray:
         own = lanes if generator is None else destroy(lanes, fields, binned.bin_size, generator)
-        return _score_lanes(own, fields, neighbours, jump)
+        return _score_lanes(own, fields, neighbours, jump, path=generator is None or only != "correlation")
 
     with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
         blocks = list(pool.map(score, [None, *rng.spawn(n_blocks)]))
@@ -168,7 +170,7 @@ def _sum_steps(starts: Bool[np.ndarray, " place"], decay: float) -> Float[np.nda
     return (1 + decay - decay ** (before + 1) - decay ** (after + 1)) / (1 - decay)
 
 
-def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump: float) -> np.ndarray:
+def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump: float, *, path: bool) -> np.ndarray:
     from sharpwave.reactivation._sequence_kernels import score_block
 
     which = index_maps(fields)
@@ -192,6 +194,7 @@ def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump
         which,
         along,
         int(which.max()) + 1,
+        path,
         scores,
     )
     return scores

@@ -117,7 +117,7 @@ def analyse_session(
         )
     binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     step("surrogates")
-    scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng)
+    scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)
     step("decoding")
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
     decoded = decode_events(fine, fields).table

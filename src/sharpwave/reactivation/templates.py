@@ -81,7 +81,7 @@ def cut_trials(
 def decode_cued(
     wake: Float[np.ndarray, "wake_trial channel wake_time"],
     wake_labels: Sequence[str],
-    cued: Float[np.ndarray, "cue channel time"],
+    cued: Float[np.ndarray, "cue cued_channel time"],
     cue_labels: Sequence[str],
     *,
     wake_times: Float[np.ndarray, " wake_time"],
