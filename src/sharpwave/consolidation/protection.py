@@ -18,7 +18,8 @@ class Protection:
 
     Attributes:
         anchor: Weight of the quadratic penalty (Kirkpatrick et al. 2017, elastic weight consolidation, eq. 3; summed
-            over tasks as in the online variant, Schwarz et al. 2018).
+            over tasks as in the online variant, Schwarz et al. 2018). It must stay below 2 / (learning rate × the
+            largest Fisher information), or training diverges.
         step_size: A weight's step is divided by 1 + `step_size` × its Fisher information over the layer's mean.
         decay: Of the Fisher information that earlier nights gathered.
         n_items: Replayed items that Fisher information is gathered from after a night.
