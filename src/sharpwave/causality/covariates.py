@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -45,8 +46,9 @@ class Covariates:
     slow: Float[np.ndarray, " second"]
 
 
+@lru_cache(maxsize=32)
 def compute_covariates(course: NightCourse, *, horizon: int) -> Covariates:
-    """The covariates of one night.
+    """The covariates of one night; those of the last nights asked for are kept, since every estimator wants them.
 
     Args:
         course: The night.

@@ -1,9 +1,10 @@
 """Surrogates for two series of one night, such as the rate of reactivation and depth: could drift alone do this?
 
-Both series may drift, so that neither is stationary. Circular shifts then have too many false positives: random walks
-are "related" at α = .05 in a quarter of the cases, since what was far apart in time meets at the seam (measured by
-`sharpwave benchmark causality`; Harris 2020, arXiv 2012.06862). A linear shift slides one series along the other and
-never wraps; session permutation pairs the series of different nights.
+Circular shifts have too many false positives where series drift: random walks are "related" at α = .05 in a quarter of
+the cases, since what was far apart in time meets at the seam. A linear shift slides one series along the other and never
+wraps; in theory one of the two has to be stationary (Harris 2020, arXiv 2012.06862), on random walks it was measured to
+err on the safe side (`sharpwave benchmark causality`). Session permutation pairs the series of different nights and
+needs neither, but nights (Harris 2020, 10.1101/2020.11.29.402719).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def compute_shift_p(
 
     With the linear shift the statistic is taken on the middle of x against every window of y that is as long and lies
     up to `n_shifts` steps to either side; the one in place is ranked among them. A step is as long as the series
-    allow: half of x is kept. Ranking needs no stationarity, only that the pair in place is not special (Harris 2020).
+    allow: half of x is kept. p = rank / (2 · shifts + 1), exact for many shifts of a stationary series (Harris 2020).
 
     Args:
         x: One series.
