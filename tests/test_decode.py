@@ -173,3 +173,22 @@ def test_a_stager_that_cannot_is_an_error_where_the_user_chose_it():
         decode_recording(simulate_short_night()[0], options=DecodeOptions(stager="rodent"))
     with pytest.raises(SharpwaveError, match="a stager among yasa"):
         decode_recording(simulate_short_night()[0], options=DecodeOptions(stager="oracle"))
+
+
+def test_given_reactivations_fill_their_section_and_leave_a_course_for_many_nights(tmp_path):
+    recording, truth = simulate_short_night()
+    table = tmp_path / "reactivations.tsv"
+    truth.reactivations[["onset", "content"]].to_csv(table, sep="\t", index=False)
+    night = decode_recording(recording, options=DecodeOptions(reactivations=table))
+    assert (night.events["label"] == "reactivation").sum() == len(truth.reactivations)
+    assert "as given; not tested against shuffles here" in night.reactivations_note
+    assert "One night holds few events" in night.reactivations_note
+    assert set(night.reactivations["content"]) == {"aversive", "neutral", "rewarding", "any"}
+    assert set(night.rules["claim"]) == {"observational: causal in the statistical sense"}
+    assert {"course.parquet", "reactivations.tsv"} <= set(night.course_tables)
+
+
+def test_without_spikes_the_section_says_what_it_needs(decoded):
+    night, _ = decoded
+    assert night.reactivations_note.startswith("Not computed: this needs spikes and a track")
+    assert not len(night.rules)

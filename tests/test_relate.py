@@ -11,8 +11,11 @@ from sharpwave.causality.course_files import write_course
 from sharpwave.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.causality.nights import simulate_course
+from sharpwave.inputs import DecodeOptions
+from sharpwave.recordings.store import write_store
 from sharpwave.relate import relate_to_folder
-from sharpwave.simulation import Effects
+from sharpwave.related_nights import open_night
+from sharpwave.simulation import Effects, simulate_night
 
 runner = CliRunner()
 
@@ -87,3 +90,26 @@ def test_no_night_at_all_leaves_no_page(tmp_path):
     assert result.exit_code == 1
     assert "No night could be related" in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_replay_folder_is_completed_from_its_recording(tmp_path, rng):
+    recording, truth = simulate_night("rat", 0.6, rng=np.random.default_rng(2), modalities=("eeg",))
+    store = write_store(recording, tmp_path / "rat.zarr")
+    folder = tmp_path / "replayed"
+    folder.mkdir()
+    (folder / "summary.json").write_text(json.dumps({"source": str(store)}))
+    truth.reactivations[["onset", "content"]].to_csv(folder / "reactivations.tsv", sep="\t", index=False)
+    truth.ripples[["onset"]].to_csv(folder / "candidates.tsv", sep="\t", index=False)
+    night = open_night(str(folder), "replayed", DecodeOptions(), rng=rng)
+    assert night.simulated
+    assert len(night.course.reactivations) == len(truth.reactivations)
+    assert len(night.course.candidates) >= len(truth.ripples)
+    assert night.course.emg is None
+    assert np.isfinite(night.course.depth[night.course.usable]).all()
+    assert night.memory == pytest.approx(dict(truth.memory))
+
+
+def test_a_folder_without_its_recording_says_what_would_help(tmp_path, rng):
+    (tmp_path / "reactivations.tsv").write_text("onset\n1\n")
+    with pytest.raises(SharpwaveError, match=r"summary\.json names its recording"):
+        open_night(str(tmp_path), "a", DecodeOptions(), rng=rng)

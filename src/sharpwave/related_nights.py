@@ -8,15 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sharpwave.causality import compute_course
-from sharpwave.causality.course_files import REACTIVATIONS, read_events
-from sharpwave.decode import calibrate, detect_spans, stage
+from sharpwave.causality.course_files import CANDIDATES, REACTIVATIONS, read_events
+from sharpwave.decode import calibrate, detect_events, detect_spans, stage
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.night_courses import SUMMARY, OpenedNight, holds_course, open_folder
+from sharpwave.evaluation.night_effects import join_candidates
 from sharpwave.evaluation.night_reactivations import look_for_reactivations
 from sharpwave.inputs import DecodeOptions, apply_options, open_source
+from sharpwave.recordings import Recording
 from sharpwave.recordings.channels import pick_channels
+from sharpwave.replay import open_session
 
 
 def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random.Generator) -> OpenedNight:
@@ -31,13 +35,14 @@ def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random
     Raises:
         SharpwaveError: If it has no reactivations, or nothing that depth can be measured on.
     """
-
     folder = Path(source)
     if holds_course(folder):
         night = open_folder(folder, night=name)
     elif (folder / REACTIVATIONS).is_file():
         options = replace(options, reactivations=folder / REACTIVATIONS)
-        night = _decode_course(_read_source(folder / SUMMARY), name, options, rng)
+        given = folder / CANDIDATES
+        known = read_events(given, ("onset",)) if given.is_file() else None
+        night = _decode_course(open_session(_read_source(folder / SUMMARY)), name, options, rng, candidates=known)
     elif (folder / SUMMARY).is_file():
         raise SharpwaveError(
             f"a night with reactivations in {folder.name}",
@@ -45,7 +50,7 @@ def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random
             fix="decode a recording that has spikes and a track, or with --reactivations FILE",
         )
     else:
-        night = _decode_course(source, name, options, rng)
+        night = _decode_course(open_source(source, options), name, options, rng)
     if not len(night.course.reactivations):
         raise SharpwaveError("a night with reactivations", got=f"none in {name}", fix="leave this night out")
     return night
@@ -57,7 +62,6 @@ def attach_cues(opened: Sequence[OpenedNight], path: Path | None) -> list[Opened
     Raises:
         SharpwaveError: If the table cannot be read, or does not say which night a cue belongs to.
     """
-
     if path is None:
         return list(opened)
     table = read_events(path, ("onset", "condition"))
@@ -99,10 +103,19 @@ def _read_source(summary: Path) -> str:
         ) from error
 
 
-def _decode_course(source: str, name: str, options: DecodeOptions, rng: np.random.Generator) -> OpenedNight:
-    """The course of a recording: its expert's stages or decoded ones, its reactivations, its depth."""
+def _decode_course(
+    recording: Recording,
+    name: str,
+    options: DecodeOptions,
+    rng: np.random.Generator,
+    *,
+    candidates: pd.DataFrame | None = None,
+) -> OpenedNight:
+    """The course of a recording: its expert's stages or decoded ones, its reactivations, its depth.
 
-    recording = apply_options(options, open_source(source, options))
+    Ripples are the candidates where none are given.
+    """
+    recording = apply_options(options, recording)
     picks = pick_channels(recording, channels=options.channels)
     recording = calibrate(recording, picks)
     hypnogram = recording.hypnogram or stage(recording, picks, options)[0]
@@ -110,17 +123,21 @@ def _decode_course(source: str, name: str, options: DecodeOptions, rng: np.rando
     if not len(found.events):
         raise SharpwaveError(
             "a night with reactivations",
-            got=f"{source}: {' '.join(why) or found.note}",
+            got=f"{name}: {' '.join(why) or found.note}",
             fix="record spikes and a track, or give a folder with reactivations.tsv",
         )
     channel = picks.get("eeg") or next(iter(recording.of("lfp")), None)
     artefacts = detect_spans(recording, picks)
+    if candidates is None:
+        ripples = detect_events(recording, {}, hypnogram)[0]
+        candidates = ripples[ripples["label"] == "ripple"]
     course = compute_course(
         recording,
         hypnogram,
         found.events.drop(columns=["label", "channel"]),
         night=name,
         channel=channel,
+        candidates=join_candidates(found.events, candidates),
         artefacts=artefacts[artefacts["channel"] == channel] if len(artefacts) else None,
     )
     scores = recording.metadata.get("memory")

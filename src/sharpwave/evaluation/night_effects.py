@@ -88,7 +88,7 @@ def relate_night(
         hypnogram,
         found.events.drop(columns=["label", "channel"]),
         channel=channel,
-        candidates=_join_candidates(found.events, events),
+        candidates=None if events is None else join_candidates(found.events, events[events["label"] == "ripple"]),
         artefacts=artefacts,
         cues=cues,
     )
@@ -107,11 +107,9 @@ def relate_night(
     )
 
 
-def _join_candidates(reactivations: pd.DataFrame, events: pd.DataFrame | None) -> np.ndarray | None:
-    """Onsets of ripples and reactivations, where ripples were looked for and found."""
-    if events is None or not (events["label"] == "ripple").any():
-        return None
-    return np.r_[events.loc[events["label"] == "ripple", "onset"], reactivations["onset"]].astype(float)
+def join_candidates(reactivations: pd.DataFrame, others: pd.DataFrame) -> np.ndarray | None:
+    """Onsets (s) of all candidate events, reactivations among them; None where there are no others."""
+    return np.r_[others["onset"], reactivations["onset"]].astype(float) if len(others) else None
 
 
 def _join_effects(counts: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
