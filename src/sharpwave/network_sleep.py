@@ -15,8 +15,8 @@ TRUST = (
     "Replay and sleep hold the same memory and take as many gradient samples; replay takes while awake what sleep "
     "takes asleep. Fine-tuning takes a third of them and remembers nothing. Joint training sees all classes so far, as "
     "many gradient samples in all.",
-    "The last score of sleep is that of a network just woken from a night: between nights it falls as well, as the curves "
-    "and the minimum show.",
+    "The last score of sleep is that of a network just woken from a night: between nights it falls as well, as the "
+    "curves and the minimum show.",
     "The nights of each network are judged on remembered items that sleep replays as well: they may look better than "
     "they are.",
 )

@@ -11,7 +11,8 @@ import torch
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.streams import Stream
-from sharpwave.evaluation.resilience.courses import Course, gather_tests, run_course, score_tasks
+from sharpwave.evaluation.resilience.courses import Course, run_course
+from sharpwave.evaluation.resilience.exam import Exam
 from sharpwave.evaluation.resilience.layers import map_layers, map_units
 from sharpwave.evaluation.resilience.network import DOSES, NetworkSubject
 from sharpwave.evaluation.resilience.recovering import damage, make_remedies, recover_network
@@ -30,7 +31,7 @@ def test_every_remedy_runs_beside_its_twin(course: Course, stream: Stream, remed
     found = recover_network(course, stream, make_remedies(8)[remedy], **options)  # type: ignore[arg-type]
     again = recover_network(course, stream, make_remedies(8)[remedy], **options)  # type: ignore[arg-type]
     assert np.array_equal(found.perturbed, again.perturbed)
-    assert found.twin[0] == pytest.approx(np.mean(score_tasks(course.network, stream)))
+    assert found.twin[0] == pytest.approx(np.mean(Exam.of(stream).score(course.network)))
     assert all(torch.equal(value, before[name]) for name, value in course.network.state_dict().items())
     if remedy.startswith("sleep, NREM"):
         assert found.fraction > 0.5
@@ -52,7 +53,8 @@ def test_a_buffer_is_needed(stream: Stream) -> None:
 
 
 def test_card_of_a_network(course: Course, stream: Stream) -> None:
-    inputs, labels = gather_tests(stream)
+    exam = Exam.of(stream)
+    inputs, labels = exam.inputs, exam.labels
     subject = NetworkSubject(course.network, inputs, labels, doses={"weight_noise": (0.0, 1.0, 3.0)})
     found = card(subject, n_steps=2, n_repeats=2)
     assert found.curves["weight_noise"].scores[0] == pytest.approx(subject.score())
@@ -63,7 +65,8 @@ def test_card_of_a_network(course: Course, stream: Stream) -> None:
 
 
 def test_label_noise_needs_to_learn_again(course: Course, stream: Stream) -> None:
-    inputs, labels = gather_tests(stream)
+    exam = Exam.of(stream)
+    inputs, labels = exam.inputs, exam.labels
     with pytest.raises(SharpwaveError, match="relearn"):
         NetworkSubject(course.network, inputs, labels).damage("label_noise", 0.5, rng=np.random.default_rng(0))
     seen: list[float] = []

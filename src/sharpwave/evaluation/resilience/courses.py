@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from sharpwave.consolidation import NREM, REM, FixedRatio, ReplayBuffer, Sleep, SleepReport, Wake
 from sharpwave.evaluation.continual.models import make_model
 from sharpwave.evaluation.continual.streams import Stream, join, take
+from sharpwave.evaluation.resilience.exam import Exam
 from sharpwave.recordings.hypnogram import Hypnogram
 
 SLEEP_RATIO = 0.1
@@ -134,6 +135,7 @@ def run_course(
         generator=torch.Generator().manual_seed(seed),
         **options,
     )
+    exam = Exam.of(stream)
     order = torch.Generator().manual_seed(seed)
     losses: list[float] = []
     rows: list[list[float]] = []
@@ -143,7 +145,7 @@ def run_course(
     seconds = 0.0
 
     def evaluate() -> None:
-        rows.append(score_tasks(network, stream))
+        rows.append(exam.score(network))
         at.append(float(len(losses)))
 
     evaluate()
@@ -195,23 +197,3 @@ def run_course(
         network=network,
         buffer=buffer if replays else None,
     )
-
-
-@torch.no_grad()
-def score_tasks(network: nn.Module, stream: Stream) -> list[float]:
-    """Accuracy on the test items of each task."""
-    training = network.training
-    network.eval()
-    found = []
-    for task in stream.tasks:
-        inputs = take(task.x_test, slice(None))
-        found.append(float((network(inputs).argmax(dim=1) == task.y_test).float().mean()))
-    network.train(training)
-    return found
-
-
-def gather_tests(stream: Stream) -> tuple[Tensor, Tensor]:
-    """Test items of all tasks together."""
-    inputs = take(join([task.x_test for task in stream.tasks]), slice(None))
-    assert isinstance(inputs, Tensor)
-    return inputs, torch.cat([task.y_test for task in stream.tasks])

@@ -11,8 +11,9 @@ import pandas as pd
 
 from sharpwave.evaluation.continual.streams import Stream
 from sharpwave.evaluation.resilience import run_tables
-from sharpwave.evaluation.resilience.courses import Course, gather_tests, run_course
+from sharpwave.evaluation.resilience.courses import Course, run_course
 from sharpwave.evaluation.resilience.digits import stream_digits
+from sharpwave.evaluation.resilience.exam import Exam
 from sharpwave.evaluation.resilience.network import DOSES, NetworkSubject
 from sharpwave.evaluation.resilience.recovering import make_remedies, recover_network
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -98,7 +99,8 @@ def demonstrate_forgetting(
 
 def measure_doses(course: Course, stream: Stream, damage: str, *, n_repeats: int = 3) -> DoseCurve:
     """Accuracy on all tasks against the dose of one kind of damage."""
-    subject = NetworkSubject(course.network, *gather_tests(stream))
+    exam = Exam.of(stream)
+    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
 
     def score(dose: float, rng: np.random.Generator) -> float:
         copy = subject.copy()

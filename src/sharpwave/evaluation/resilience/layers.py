@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sharpwave.evaluation.continual.streams import Stream
-from sharpwave.evaluation.resilience.courses import Course, gather_tests
+from sharpwave.evaluation.resilience.courses import Course
+from sharpwave.evaluation.resilience.exam import Exam
 from sharpwave.evaluation.resilience.network import NetworkSubject
 from sharpwave.evaluation.resilience.perturbations import list_layers, silence_units
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
@@ -20,7 +21,8 @@ def map_layers(course: Course, stream: Stream, *, dose: float = 1.0, n_repeats: 
         dose: In standard deviations of each layer's weights.
         n_repeats: Draws of the noise.
     """
-    subject = NetworkSubject(course.network, *gather_tests(stream))
+    exam = Exam.of(stream)
+    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
 
     def score(part: str | None, rng: np.random.Generator) -> float:
         copy = subject.copy()
@@ -40,7 +42,8 @@ def map_units(course: Course, stream: Stream, layer: str) -> BrittlenessMap:
         stream: On whose test items.
         layer: Name of a linear or convolutional layer.
     """
-    subject = NetworkSubject(course.network, *gather_tests(stream))
+    exam = Exam.of(stream)
+    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
 
     def score(part: str | None, rng: np.random.Generator) -> float:
         patient = subject.copy()

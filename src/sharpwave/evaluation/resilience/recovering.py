@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.streams import Stream, take
-from sharpwave.evaluation.resilience.courses import Course, score_tasks
+from sharpwave.evaluation.resilience.courses import Course
+from sharpwave.evaluation.resilience.exam import Exam
 from sharpwave.evaluation.resilience.perturbations import add_weight_noise, lesion_units
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 
@@ -92,6 +93,7 @@ def recover_network(
     """
     if course.buffer is None:
         raise SharpwaveError("a course with a buffer", got=f"the way {course.way!r}", fix="choose a way that replays")
+    exam = Exam.of(stream)
     kept = course.buffer.state_dict()
     task = stream.tasks[-1]
 
@@ -122,7 +124,7 @@ def recover_network(
         make,
         perturb=lambda patient: damage(patient.network, shock, seed=seed),
         step=step,
-        score=lambda patient: float(np.mean(score_tasks(patient.network, stream))),
+        score=lambda patient: float(np.mean(exam.score(patient.network))),
         n_steps=n_steps,
         every=every,
     )
