@@ -21,13 +21,13 @@ REPLAYERS = ("a-gem", "er", "der++", "er-ace", "cls-er", "sleep")
 
 
 def options(name: str) -> dict[str, float]:
-    return list_trials("sleep" if name == "wake" else name, n_trials=1)[0] | {"lr": 0.1}
+    return list_trials("sleep" if name == "wake" else name, n_trials=1)[0] | {"lr": 0.2}
 
 
 @pytest.fixture(scope="module")
 def stream() -> Stream:
     rng = np.random.default_rng(0)
-    return split_classes(make_blobs(rng), n_tasks=3, rng=rng)
+    return split_classes(make_blobs(rng, n_train=160), n_tasks=3, rng=rng)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_same_seed_learns_the_same(name: str, stream: Stream, outcomes: dict
 
 
 def test_fine_tuning_forgets_and_replay_forgets_less(outcomes: dict[str, Outcome]) -> None:
-    assert outcomes["finetune"].compute_forgetting() > 0.9
+    assert outcomes["finetune"].compute_forgetting() > 0.8
     for name in ("er", "der++", "er-ace", "cls-er", "sleep"):
         assert outcomes[name].compute_accuracy() > outcomes["finetune"].compute_accuracy() + 0.2, name
     assert outcomes["joint"].compute_accuracy() > 0.9
@@ -101,7 +101,7 @@ def test_asking_changes_nothing(name: str, stream: Stream) -> None:
     assert modes == [module.training for network in learner.networks for module in network.modules()]
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "src"])
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name not in ("src", "ssr")])
 def test_streams_of_tokens_are_learned(name: str) -> None:
     stream = make_texts(np.random.default_rng(0), n_train=120)
     setting = make_setting(stream, batch=BATCH, buffer_items=30, seed=0)
@@ -109,3 +109,10 @@ def test_streams_of_tokens_are_learned(name: str) -> None:
     outcome = run_stream(stream, partial(LEARNERS[name], **options(name) | {"lr": 0.5}), setting, model=Reader)
     assert outcome.just_learned_told[0] > 0.8 or name == "joint"
     assert outcome.n_buffer_bytes <= setting.buffer_bytes or name == "joint"
+
+
+def test_reconstruction_of_tokens_is_refused() -> None:
+    stream = make_texts(np.random.default_rng(0))
+    setting = make_setting(stream, batch=BATCH, buffer_items=30, seed=0)
+    with pytest.raises(SharpwaveError, match="a floating entry 'x' in the buffer"):
+        run_stream(stream, partial(LEARNERS["ssr"], lr=0.1), setting, model=Reader)

@@ -132,7 +132,8 @@ def sleep_within_budget(sleep: Sleep, setting: Setting) -> int:
         Gradient samples taken, those of significance included.
     """
     recipe = sleep.recipe
-    batch = recipe.nrem.batch_size if isinstance(recipe.nrem, NREM) else setting.batch
+    passed = round((1 + WAKE_REPLAY) * setting.batch)
+    batch = (recipe.nrem.batch_size if isinstance(recipe.nrem, NREM) else None) or passed
     examined = sum(part.n_items for part in (recipe.protection, recipe.homeostasis) if part is not None)
     left = (setting.replay - WAKE_REPLAY) * setting.batch * setting.n_steps - examined
     report = sleep.night(max(1, round(left / batch)))
