@@ -8,45 +8,28 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from sharpwave.brainmu.encoders.channels import split_channels
+from sharpwave.brainmu.reactivation_places import N_PLACE_MEASURES, SPAN, PlaceFields, PlaceTracker
 from sharpwave.recordings.recording import Recording, Signal
 
-FRAME = 0.01
+FRAME = 0.005
 """Seconds."""
 CENTRES = np.geomspace(8.0, 220.0, 12)
 """Of the bands of the LFP, in Hz."""
 CYCLES, LONGEST = 5.0, 0.1
 """A band's window holds so many cycles, and no more than so many seconds."""
-SPAN = 2
-"""Frames of spikes that a place is told from."""
-SPEED = 10.0
-"""Metres per second that a replay moves at most: trajectories run at about 8 (Davidson et al. 2009)."""
+CROWD = 16
+"""Frames over which the units that fire are counted."""
 BLOCK = 30_000
 LIMIT = 8.0
-LFP, POPULATION, PLACES = slice(0, 12), slice(12, 14), slice(14, 16)
-N_MEASURES = 16
+LFP, POPULATION, PLACES = slice(0, 12), slice(12, 15), slice(15, 15 + N_PLACE_MEASURES)
+WIDTHS = tuple(part.stop - part.start for part in (LFP, POPULATION, PLACES))
+N_MEASURES = sum(WIDTHS)
 SOURCES = ("lfp", "spikes", "places")
 N_INPUTS = N_MEASURES + len(SOURCES)
 """Measures, and a flag for each source that is there."""
-
-
-@dataclass(frozen=True, eq=False)
-class PlaceFields:
-    """What each unit fires where: one row of places after another, along one or more tracks and directions.
-
-    Attributes:
-        units: Keys of `Recording.spikes`.
-        rates: In Hz, shape (unit, place).
-        track: Which track and direction a place belongs to, shape (place,).
-        position: Along it, in metres, shape (place,).
-    """
-
-    units: tuple[int, ...]
-    rates: Float[np.ndarray, "unit place"]
-    track: Int[np.ndarray, " place"]
-    position: Float[np.ndarray, " place"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +53,40 @@ def iter_frames(recording: Recording, *, fields: PlaceFields | None = None) -> I
         fields: What the units fire where, if known.
     """
     lfp = next(iter(split_channels(recording.of("lfp")).values()), None)
+    tracker = None if fields is None else PlaceTracker(fields, frame=FRAME)
     sums = np.zeros((3, N_MEASURES))
-    for first in range(0, int(recording.duration / FRAME + 1e-6), BLOCK):
-        n_frames = min(BLOCK, int(recording.duration / FRAME + 1e-6) - first)
+    n_all = int(recording.duration / FRAME + 1e-6)
+    for first in range(0, n_all, BLOCK):
+        n_frames = min(BLOCK, n_all - first)
         raw = np.zeros((n_frames, N_MEASURES))
         there = np.zeros((n_frames, len(SOURCES)), dtype=bool)
         if lfp is not None:
             raw[:, LFP], there[:, 0] = measure_lfp(lfp, first, n_frames)
         if recording.spikes is not None and len(recording.spikes):
-            counts = _count_spikes(recording, list(recording.spikes.keys()), first, n_frames)[SPAN * 2 :]
-            raw[:, POPULATION] = np.stack([np.sqrt(counts.sum(axis=1)), (counts > 0).mean(axis=1)], axis=1)
+            raw[:, POPULATION] = measure_population(_count_spikes(recording, None, first, n_frames, before=CROWD))
             there[:, 1] = True
-            if fields is not None:
-                raw[:, PLACES] = measure_places(_count_spikes(recording, fields.units, first, n_frames), fields)
+            if fields is not None and tracker is not None:
+                counts = _count_spikes(recording, fields.units, first, n_frames, before=2 * SPAN)
+                raw[:, PLACES] = tracker.measure(counts)
                 there[:, 2] = True
-        known = np.repeat(there, (12, 2, 2), axis=1)
+        known = np.repeat(there, WIDTHS, axis=1)
         scores, sums = _standardise(raw, known, sums)
         scores[:, PLACES] = raw[:, PLACES] / 3
         scores = np.where(known, np.clip(scores, -LIMIT, LIMIT), 0.0)
         yield FrameBlock(first, np.concatenate([scores, there], axis=1).astype(np.float32))
+
+
+def measure_population(counts: Float[np.ndarray, "frame_and_context unit"]) -> Float[np.ndarray, "frame measure"]:
+    """Roots of the spikes in the frame and in the last `SPAN`, and share of units that fired in the last `CROWD`.
+
+    Args:
+        counts: Spikes per frame; the first `CROWD` frames are context.
+    """
+    total = np.cumsum(counts.sum(axis=1))
+    recent = (total[SPAN:] - total[:-SPAN])[CROWD - SPAN :]
+    units = np.cumsum(counts, axis=0)
+    active = (units[CROWD:] > units[:-CROWD]).mean(axis=1)
+    return np.column_stack([np.sqrt(np.diff(total)[CROWD - 1 :]), np.sqrt(recent), active])
 
 
 def measure_lfp(
@@ -115,42 +113,13 @@ def measure_lfp(
     return np.where(present[:, None], power, 0.0), present
 
 
-def measure_places(
-    counts: Float[np.ndarray, "frame_and_context unit"], fields: PlaceFields
-) -> Float[np.ndarray, "frame measure"]:
-    """How much better one place explains the spikes than no place, and how near it is to the place just before.
-
-    Both are log ratios, and both given the number of spikes, because replay is faster than experience and denser.
-
-    Args:
-        counts: Spikes per frame; the first 2 · `SPAN` frames are context.
-        fields: What the units fire where.
-    """
-    rates = np.maximum(fields.rates, 0.05)
-    share = np.log(rates / rates.sum(axis=0))
-    base = np.log(rates.mean(axis=1) / rates.mean(axis=1).sum())
-    total = np.cumsum(np.concatenate([np.zeros((1, counts.shape[1])), counts]), axis=0)
-    recent = (total[SPAN:] - total[:-SPAN])[1:]
-    gain = recent @ (share - base[:, None])
-    top = gain.max(axis=1, keepdims=True)
-    weight = np.exp(gain - top)
-    place = weight / weight.sum(axis=1, keepdims=True)
-    evidence = top[:, 0] + np.log(weight.mean(axis=1))
-    reach = np.abs(fields.position[:, None] - fields.position) <= SPEED * SPAN * FRAME
-    near = (reach & (fields.track[:, None] == fields.track)).astype(float)
-    near /= near.mean()
-    overlap = ((place[:-SPAN] @ near) * place[SPAN:]).sum(axis=1)
-    n_frames = len(counts) - 2 * SPAN
-    spiking = (recent.sum(axis=1) > 0)[-n_frames:]
-    measures = np.stack([evidence[-n_frames:], np.log(overlap + 1e-2)[-n_frames:]], axis=1)
-    return np.where(spiking[:, None], measures, 0.0)
-
-
-def _count_spikes(recording: Recording, units: list[int] | tuple[int, ...], first: int, n_frames: int) -> np.ndarray:
-    """Spikes per frame and unit, with 2 · `SPAN` frames of context before the first."""
-    edges = (first - 2 * SPAN + np.arange(n_frames + 2 * SPAN + 1)) * FRAME
+def _count_spikes(
+    recording: Recording, units: tuple[int, ...] | None, first: int, n_frames: int, *, before: int
+) -> Float[np.ndarray, "frame_and_context unit"]:
+    """Spikes per frame and unit (all where None), with so many frames of context before the first."""
+    edges = (first - before + np.arange(n_frames + before + 1)) * FRAME
     trains: Any = recording.spikes
-    counts = [np.diff(np.searchsorted(trains[unit].t, edges - 1e-9)) for unit in units]
+    counts = [np.diff(np.searchsorted(trains[unit].t, edges - 1e-9)) for unit in units or tuple(trains.keys())]
     return np.stack(counts, axis=1).astype(float)
 
 

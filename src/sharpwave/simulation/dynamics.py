@@ -35,9 +35,8 @@ SLEEP_KEEPS, WAKE_KEEPS = exp(-1 / (2.5 * 3600)), exp(-1 / (18 * 3600))
 """What a second leaves of sleep pressure, and of its distance from the top: decay 2.5 h, rise 18 h (in the ranges of
 Rusterholz et al. 2010, PMC2849788)."""
 
-REPLAY_SHARE = 0.2
 REPLAY_HALF_LIFE = 6 * 3600.0
-"""Share of NREM ripples that carry a reactivation right after the task, and its half-life (Giri 2019: about 6 h)."""
+"""Half-life of the share of NREM ripples that carry a reactivation (Giri 2019: about 6 h)."""
 
 FORWARD_SHARE = 0.65
 """Forward exceeds reverse replay in sleep after the task (PMC3774294)."""
@@ -230,7 +229,7 @@ def _carry(
     rng: np.random.Generator,
 ) -> tuple[str, str, str]:
     """What a ripple carries: (kind, content, direction)."""
-    share = effects.preplay if t < task_end else REPLAY_SHARE * 0.5 ** ((t - task_end) / REPLAY_HALF_LIFE)
+    share = effects.preplay if t < task_end else effects.replay_share * 0.5 ** ((t - task_end) / REPLAY_HALF_LIFE)
     if stage not in species.nrem:
         share = 0.0
     if share and effects.share_per_db:

@@ -29,6 +29,8 @@ class Effects:
         precursor: Size (0 to about 1) of the signs that precede each transition in EEG, hippocampus and behaviour,
             positive before lightening and negative before deepening. Each modality also shows false ones. 0 is null.
         precursor_lead: Length of those signs, in seconds.
+        replay_share: Share of NREM ripples that carry a replay right after the experience; it halves in 6 h (Giri
+            2019). A default, not an effect; 0 is a night in which nothing is replayed.
         preplay: Share of ripples before the experience that already carry its sequences. 0 is null.
         memory_gain: Points of the memory task gained per hundred reactivations. 0 is null.
 
@@ -45,6 +47,7 @@ class Effects:
     hazard_per_db: float = 0.0
     precursor: float = 0.0
     precursor_lead: float = 45.0
+    replay_share: float = 0.2
     preplay: float = 0.0
     memory_gain: float = 0.0
 
@@ -63,11 +66,11 @@ class Effects:
                 got=f"{self.window}, {self.depth_decay}, {self.precursor_lead}",
                 fix="to switch an effect off, set its size, not its length, to null",
             )
-        if not 0 <= self.preplay <= 1 or self.precursor < 0:
+        if not (0 <= self.preplay <= 1 and 0 <= self.replay_share < 1) or self.precursor < 0:
             raise SharpwaveError(
-                "preplay between 0 and 1 and precursor not below 0",
-                got=f"preplay={self.preplay}, precursor={self.precursor}",
-                fix="both are 0 when off",
+                "preplay between 0 and 1, replay_share from 0 to below 1 and precursor not below 0",
+                got=f"preplay={self.preplay}, replay_share={self.replay_share}, precursor={self.precursor}",
+                fix="all are 0 when off",
             )
 
     @classmethod

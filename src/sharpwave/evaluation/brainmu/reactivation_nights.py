@@ -1,25 +1,27 @@
-"""Simulated nights with planted replays, what their units fire where, and events found against events planted."""
+"""Simulated nights with planted replays, and what their units fire where."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.brainmu.reactivation_frames import FRAME, PlaceFields
-from sharpwave.brainmu.reactivation_head import ShippedHead, detect_reactivations
-from sharpwave.evaluation.events import EventScores, score_events
+from sharpwave.brainmu.reactivation_frames import FRAME
+from sharpwave.brainmu.reactivation_places import PlaceFields
+from sharpwave.reactivation import place_fields as maps
+from sharpwave.reactivation.position import get_position
 from sharpwave.recordings.recording import Recording
-from sharpwave.simulation import simulate_night
+from sharpwave.simulation import Effects, Nuisance, simulate_night
 from sharpwave.simulation.species import get_species
 
 SIGNALS = ("lfp", "spikes", "position")
 HOURS = {"rat": 0.8, "mouse": 0.8, "human": 1.2}
-N_PLACES = 20
-IOU = 0.2
+PLACE, SMOOTHING = 0.1, 0.08
+"""Metres: size of a place, and standard deviation of the Gaussian over places."""
+SOURCES = ("lfp", "spikes", "lfp+spikes", "spikes+places", "lfp+spikes+places")
+"""What a detector may be given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,25 +30,59 @@ class ReactivationNight:
 
     Attributes:
         recording: As a reader would give it.
-        fields: Estimated from the laps.
-        replays: Onset and duration of each planted replay.
-        others: The same of shuffled sequences and of ripples without any.
+        maps: Place fields estimated from the laps.
+        replays: Planted replays: onset, duration, content, direction ("forward", "reverse"), run_direction.
+        others: The same of shuffled sequences and of ripples without any; `kind` tells which.
     """
 
     recording: Recording
-    fields: PlaceFields
+    maps: maps.PlaceFields
     replays: pd.DataFrame
     others: pd.DataFrame
 
+    @property
+    def fields(self) -> PlaceFields:
+        """The place fields as the head takes them."""
+        return convert_fields(self.maps)
+
+    def restrict_sources(self, sources: str) -> tuple[Recording, PlaceFields | None]:
+        """Recording and fields with nothing but what one of `SOURCES` names."""
+        named = sources.split("+")
+        signals = {name: s for name, s in self.recording.signals.items() if s.modality.name != "lfp" or "lfp" in named}
+        spikes = self.recording.spikes if "spikes" in named else None
+        return replace(self.recording, signals=signals, spikes=spikes), self.fields if "places" in named else None
+
 
 def simulate_reactivation_night(
-    species: str, *, rng: np.random.Generator, n_units: int = 40, hours: float | None = None, replay: bool = True
+    species: str,
+    *,
+    rng: np.random.Generator,
+    n_units: int = 40,
+    hours: float | None = None,
+    replay: bool = True,
+    effects: Effects | None = None,
+    nuisance: Nuisance | None = None,
 ) -> ReactivationNight:
-    """A night with planted replays, or one whose sleep comes before the task, in which there is nothing to replay."""
+    """A night with planted replays, or one whose sleep comes before the task, in which there is nothing to replay.
+
+    Args:
+        species: "human", "mouse" or "rat".
+        rng: Random generator.
+        n_units: Units.
+        hours: Length; `HOURS` of the species where omitted.
+        replay: False for a recording that ends where the task begins; the fields are still known.
+        effects: As for `simulate_night`.
+        nuisance: As for `simulate_night`.
+    """
     hours = HOURS[species] if hours is None else hours
     start = 0.0 if replay else hours * 3600 - get_species(species).task_length - 61
-    recording, truth = simulate_night(species, hours, rng=rng, modalities=SIGNALS, n_units=n_units, task_start=start)
-    fields = estimate_place_fields(recording, truth.laps)
+    recording, truth = simulate_night(
+        species, hours, rng=rng, modalities=SIGNALS, n_units=n_units, task_start=start, effects=effects,
+        nuisance=nuisance,
+    )  # fmt: skip
+    fields = maps.estimate_place_fields(
+        recording.spikes, get_position(recording), epochs=truth.laps, bin_size=PLACE, smoothing=SMOOTHING
+    )
     if not replay:
         recording = recording.restrict(0.0, start)
     ripples = truth.ripples[truth.ripples["onset"] < recording.duration]
@@ -54,52 +90,12 @@ def simulate_reactivation_night(
     return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
 
 
-def estimate_place_fields(recording: Recording, laps: pd.DataFrame) -> PlaceFields:
-    """What each unit fires where, from the laps: a smoothed histogram per track and running direction.
-
-    Args:
-        recording: With `position` and spikes.
-        laps: onset, duration (s), content, run_direction.
-    """
-    signal = recording["position"]
-    position = signal.read(dtype=np.float64)
-    times = signal.start + np.arange(len(position)) / signal.rate
-    edges = np.linspace(0, float(position.max()), N_PLACES + 1)
-    kernel = np.exp(-0.5 * (np.arange(-2, 3) / 0.8) ** 2)
-    trains: Any = recording.spikes
-    units = tuple(trains.keys())
-    rates, track, places = [], [], []
-    for index, (_, group) in enumerate(laps.groupby(["content", "run_direction"])):
-        spans = group[["onset", "duration"]].to_numpy(float)
-        running = select_within(times, spans)
-        time = np.convolve(np.histogram(position[running], edges)[0] / signal.rate, kernel, mode="same")
-        rows = []
-        for unit in units:
-            fired = trains[unit].t
-            where = np.interp(fired[select_within(fired, spans)], times, position)
-            rows.append(np.convolve(np.histogram(where, edges)[0], kernel, mode="same") / np.maximum(time, 0.1))
-        rates.append(np.array(rows))
-        track.append(np.full(N_PLACES, index))
-        places.append((edges[:-1] + edges[1:]) / 2)
-    return PlaceFields(units, np.concatenate(rates, axis=1), np.concatenate(track), np.concatenate(places))
-
-
-def score_night(shipped: ShippedHead, night: ReactivationNight, *, fields: bool = True) -> EventScores:
-    """Events found against replays planted, at an intersection over union of `IOU`."""
-    found = detect_reactivations(night.recording, fields=night.fields if fields else None, shipped=shipped)
-    return score_events(night.replays, found, iou=IOU, duration=night.recording.duration)
+def convert_fields(fields: maps.PlaceFields) -> PlaceFields:
+    """Place fields on tracks as the head takes them; a track of the head is a track in one direction."""
+    _, track = np.unique(np.stack([fields.content, fields.direction]), axis=1, return_inverse=True)
+    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0])
 
 
 def mark_frames(events: pd.DataFrame, n_frames: int) -> Float[np.ndarray, " frame"]:
     """1 in frames whose middle lies in an event."""
-    middles = (np.arange(n_frames) + 0.5) * FRAME
-    return select_within(middles, events[["onset", "duration"]].to_numpy(float)).astype(np.float32)
-
-
-def select_within(times: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Which times lie in one of the spans (onset, duration), which do not overlap."""
-    if not len(spans):
-        return np.zeros(len(times), dtype=bool)
-    spans = spans[np.argsort(spans[:, 0])]
-    index = np.searchsorted(spans[:, 0], times, side="right") - 1
-    return (index >= 0) & (times < spans[np.maximum(index, 0)].sum(axis=1))
+    return maps.mark_within((np.arange(n_frames) + 0.5) * FRAME, events).astype(np.float32)

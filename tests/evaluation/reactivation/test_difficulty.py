@@ -1,0 +1,40 @@
+"""The declared difficulty is the simulator's, stays as it was frozen, and null nights hold no replay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sharpwave.evaluation.brainmu.reactivation_nights import ReactivationNight
+from sharpwave.evaluation.reactivation.difficulty import DECLARED, NULLS, Difficulty, simulate_null_night
+from sharpwave.simulation.species import get_species
+from sharpwave.simulation.spikes import REPLAY_GAIN
+
+
+def test_what_is_declared_is_what_is_simulated(night: ReactivationNight) -> None:
+    assert Difficulty() == DECLARED
+    assert DECLARED.replay_gain == REPLAY_GAIN
+    assert get_species(DECLARED.species).ripple_rate[1] == DECLARED.ripple_rate
+    assert len(night.recording.spikes) == DECLARED.n_units
+    n_replays, kinds = len(night.replays), night.others["kind"].value_counts()
+    nrem = n_replays + (night.others["stage"] == 1).sum()
+    assert n_replays / nrem == pytest.approx(DECLARED.replay_share, abs=0.05)
+    assert kinds["shuffled"] / nrem == pytest.approx(DECLARED.decoys, abs=0.07)
+    longer = night.replays["duration"].median() / night.others.query("kind == 'ripple'")["duration"].median()
+    assert longer == pytest.approx(DECLARED.longer, rel=0.2)
+    assert night.others.query("kind == 'ripple'")["amplitude_uv"].median() == pytest.approx(DECLARED.ripple_uv, rel=0.1)
+
+
+def test_the_difficulty_is_frozen(night: ReactivationNight) -> None:
+    spikes = night.recording.spikes
+    assert (len(night.replays), len(night.others)) == (47, 273)
+    assert sum(len(spikes[unit].t) for unit in spikes) == 68188
+
+
+@pytest.mark.parametrize("kind", NULLS)
+def test_null_nights_hold_no_replay(kind: str) -> None:
+    empty = simulate_null_night(kind, rng=np.random.default_rng(4), hours=0.5)
+    assert len(empty.replays) == 0
+    assert len(empty.others) > 50
+    assert ("shuffled" in set(empty.others["kind"])) == (kind == "shuffled sequences")
+    assert empty.fields.rates.max() > 5
