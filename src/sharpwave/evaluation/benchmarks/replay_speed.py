@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.evaluation.benchmarks import replay_peer
+from sharpwave.evaluation.benchmarks.replay_session import measure_session
 from sharpwave.evaluation.benchmarks.rows import Row
 from sharpwave.reactivation.bayes import decode_position
 from sharpwave.reactivation.counts import BinnedEvents
@@ -32,7 +33,7 @@ from sharpwave.reactivation.position import Position
 from sharpwave.reactivation.state_space import Dynamics, decode_events, decode_posteriors
 
 PEER_VARIABLE = "SHARPWAVE_PEER_PYTHON"
-N_EVENTS, N_BINS, BIN = 200, 50, 0.002
+N_EVENTS, N_BINS, BIN = 100, 50, 0.002
 N_UNITS, N_PLACES = 100, 50
 TRACK = 2.0
 MINUTES = 30.0
@@ -64,10 +65,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         fields = simulate_fields(rng)
-        for part in (compare_state_space(fields, peers, rng=rng), compare_pynapple(fields, rng=rng)):
+        for part in (compare_state_space(fields, peers, notes, rng=rng), compare_pynapple(fields, rng=rng)):
             for key, value in part.items():
                 measured.setdefault(key, []).append(value)
     rows = [_to_row(key, values) for key, values in measured.items()]
+    rows += measure_session()
     config = {
         "events": N_EVENTS,
         "bins_per_event": N_BINS,
@@ -128,9 +130,12 @@ def simulate_events(fields: PlaceFields, *, rng: np.random.Generator) -> BinnedE
 
 
 def compare_state_space(
-    fields: PlaceFields, peers: list[tuple[str, str]], *, rng: np.random.Generator
+    fields: PlaceFields, peers: list[tuple[str, str]], notes: list[str], *, rng: np.random.Generator
 ) -> dict[tuple[str, str, str], float]:
-    """Seconds per 1000 events, ratios, and how far posteriors agree, by setting, method and metric."""
+    """Seconds per 1000 events, ratios, and how far posteriors agree, by setting, method and metric.
+
+    A library that fails is noted.
+    """
     setting = f"state space, {N_EVENTS} events of {N_BINS} bins, {2 * N_PLACES} places"
     binned, dynamics = simulate_events(fields, rng=rng), Dynamics()
     table_time, _ = measure(lambda: decode_events(binned, fields, dynamics=dynamics))
@@ -138,7 +143,11 @@ def compare_state_space(
     ours = {"sharpwave": table_time, "sharpwave, whole posteriors": whole_time}
     found = {(setting, name, metric): value for name, time_ in ours.items() for metric, value in _per_1000(time_)}
     for library, python in peers:
-        peer_time, theirs = run_peer(library, python, binned, fields, dynamics)
+        try:
+            peer_time, theirs = run_peer(library, python, binned, fields, dynamics)
+        except subprocess.CalledProcessError as error:
+            notes.append(f"{library} left out: it stopped with {error.stderr.strip().splitlines()[-1:]}")
+            continue
         found |= {(setting, library, metric): value for metric, value in _per_1000(peer_time)}
         for name, time_ in ours.items():
             found[setting, f"{name} / {library}", "time_ratio"] = peer_time.wall_s / time_.wall_s
