@@ -202,7 +202,8 @@ def write_session(
     versions = read_versions(("numpy", "scipy", "pandas", "pynapple", "numba", "ripple-detection"))
     write_table(events, folder / "candidates.tsv")
     write_table(events[events["significant"]], folder / "reactivations.tsv")
-    meanings = {name: {"Description": COLUMNS.get(name.removesuffix("_x").removesuffix("_y"), name)} for name in events}
+    names = [str(name) for name in events]
+    meanings = {name: {"Description": COLUMNS[name.removesuffix("_x").removesuffix("_y")]} for name in names}
     (folder / "candidates.json").write_text(to_json(meanings), encoding="utf-8")
     contents = tabulate_contents(events)
     summary = {
@@ -259,8 +260,8 @@ def draw_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEven
         along = fields.position[own, 0]
         places = np.arange(along.min(), along.max() + fields.bin_size / 2, fields.bin_size)
         nearest = np.clip(np.rint((along - along.min()) / fields.bin_size).astype(int), 0, len(places) - 1)
-        image = np.zeros((len(posterior), len(places)))
-        np.add.at(image, (slice(None), nearest), posterior.sum(axis=1)[:, own])
+        image = np.zeros((len(places), len(posterior)))
+        np.add.at(image, nearest, posterior.sum(axis=1)[:, own].T)
         counts = binned.of(event)
         bins, unit = np.nonzero(counts)
         rank = np.empty(len(fields.units), dtype=int)
@@ -270,7 +271,7 @@ def draw_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEven
             DrawnEvent(
                 title=f"{row['onset']:.2f} s · {row['content']} {row['run_direction']}".strip(),
                 words=f"p = {row['p']:.3g}, q = {row['q']:.2g}, z = {row['z']:.1f}, {row['epoch']}",
-                posterior=image,
+                posterior=image.T,
                 places=places,
                 unit=fields.unit,
                 duration=float(row["duration"]),

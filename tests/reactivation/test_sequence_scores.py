@@ -131,7 +131,7 @@ def test_one_core_or_two_the_same_scores(monkeypatch: pytest.MonkeyPatch, rng: n
     binned = bin_events(spikes, events, bin_size=BIN, units=fields.units)
     runs = []
     for n_threads in (1, 2):
-        monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", n_threads)
+        monkeypatch.setattr(numba, "get_num_threads", lambda n=n_threads: n)
         runs.append(score_sequences(binned, fields, n_surrogates=70, rng=np.random.default_rng(1)).surrogates)
     np.testing.assert_array_equal(*runs)
     assert runs[0].shape == (70, 4, 2)

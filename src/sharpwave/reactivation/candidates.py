@@ -59,7 +59,7 @@ def detect_bursts(
     for rate, inside, start, core in _iter_rate(times, spans):
         middles = start + (np.arange(len(rate)) + 0.5) * STEP
         found = rate[inside & (middles >= core[0]) & (middles < core[1])].astype(np.float64)
-        count, total, squares = count + found.size, total + found.sum(), squares + found @ found
+        count, total, squares = count + found.size, total + float(found.sum()), squares + float(found @ found)
     if not total > 0:
         raise SharpwaveError(
             "spikes in the searched stretches", got="none", fix="check that spikes and spans share a clock"

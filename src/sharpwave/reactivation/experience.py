@@ -70,8 +70,8 @@ def find_experience(recording: Recording, *, run: tuple[float, float] | None = N
     if not recording.of("position") and "rate_map" in recording.metadata:
         rates = np.asarray(recording.metadata["rate_map"], dtype=float)
         units = tuple(int(unit) for unit in recording.spikes) if recording.spikes is not None else ()
-        notes = ("Place fields are the source's rate map, taken as one track: its positions are not described.",)
-        return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, notes)
+        note = "Place fields are the source's rate map, taken as one track: its positions are not described."
+        return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, (note,))
     position = get_position(recording)
     path, notes = _follow(position)
     laps = _find_laps(recording, path, run)

@@ -7,7 +7,7 @@ Two scores, both from the posterior over all places of all maps:
   Krause & Drugowitsch 2022, doi:10.1016/j.neuron.2021.11.014). The walk has two-sided geometric steps, which costs the
   same whatever the step; a small chance to jump keeps one stray spike from ruling a path out.
 - `correlation`: the weighted correlation of place with time over the memoryless posterior, in the best map, times that
-  map's share of the posterior (Wu & Foster 2014, doi:10.1523/JNEUROSCI.0414-14.2014).
+  map's share of the posterior (Wu & Foster 2014, doi:10.1523/JNEUROSCI.3414-13.2014).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def score_sequences(
         own = lanes if generator is None else destroy(lanes, fields, binned.bin_size, generator)
         return _score_lanes(own, fields, neighbours, jump, path=generator is None or only != "correlation")
 
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         blocks = list(pool.map(score, [None, *rng.spawn(n_blocks)]))
     return SequenceScores(blocks[0][0], np.concatenate(blocks[1:])[:n_surrogates], surrogate)
 

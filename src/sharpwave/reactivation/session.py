@@ -180,8 +180,8 @@ def _assemble(
         chosen = (epoch == name).to_numpy()
         q[chosen] = control_false_discoveries(p[chosen])
     before = (epoch == "before").to_numpy()
-    control = {"p_control": rank_among_controls(z, before)} if before.sum() >= FEWEST else {}
-    measured = [name for name in decoded if name not in ("onset", "duration", "content", "direction")]
+    control: dict[str, Any] = {"p_control": rank_among_controls(z, before)} if before.sum() >= FEWEST else {}
+    measured = [str(name) for name in decoded if name not in ("onset", "duration", "content", "direction")]
     heading = {0: "outbound", 1: "inbound"}
     return pd.DataFrame(
         {

@@ -74,7 +74,7 @@ def write_replay_page(page: ReplayPage, path: Path) -> Path:
             duration=show_duration(page.duration),
             words=words,
             shares=draw_shares(page.tests, summary=" ".join(words)) if len(page.tests) else None,
-            tests=tables.arrange(page.tests, heads),
+            tests=tables.arrange(page.tests.assign(p=[f"{p:.2g}" for p in page.tests["p"]]), heads),
             contents=tables.arrange(page.contents, heads),
             best=[draw_event(event) for event in page.best],
             typical=[draw_event(event) for event in page.typical],
