@@ -111,12 +111,11 @@ def decode_recording(
     step("events")
     events, missing = detect_events(recording, picks, hypnogram)
     cues = read_cues(options.cues)
-    detectors = sorted(set(events["label"]))
 
     step("reactivations")
-    found, related, unrelated = relate(
-        recording, picks, hypnogram, options, events=events, artefacts=artefacts, cues=cues, rng=rng
-    )
+    beside = {"events": events, "artefacts": artefacts, "cues": cues}
+    found, related, unrelated = relate(recording, picks, hypnogram, options, **beside, rng=rng)
+    detectors = sorted({*events["label"], *found.events.get("label", ())})
     events = pd.concat([events, found.events, cues], ignore_index=True)
 
     step("spectrum")

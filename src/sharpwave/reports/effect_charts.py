@@ -13,6 +13,7 @@ from sharpwave.reports.charts import draw_figure, draw_line, draw_text
 from sharpwave.reports.svg import area_path, line_path, number
 
 _RATIOS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_NEAR = (0.8, 0.9, 1.0, 1.1, 1.25)
 _FARTHEST = 10.0
 """Ratio beyond which an interval is cut at the edge of the chart."""
 
@@ -94,8 +95,10 @@ def draw_peri_event(table: pd.DataFrame, *, title: str, unit: str, limits: tuple
 
 
 def _choose_ratios(values: Float[np.ndarray, "row part"]) -> Float[np.ndarray, " tick"]:
-    """Ticks that hold all ratios, at least from a half to two."""
+    """Ticks that hold all ratios: from a half to two or wider, or the small ones where all lie near 1."""
     finite = values[np.isfinite(values) & (values > 0)]
+    if finite.size and _NEAR[0] <= finite.min() and finite.max() <= _NEAR[-1]:
+        return np.array(_NEAR)
     low = max(min(float(finite.min(initial=0.5)), 0.5), 1 / _FARTHEST)
     high = min(max(float(finite.max(initial=2.0)), 2.0), _FARTHEST)
     inside = [tick for tick in _RATIOS if low / 2.5 < tick < high * 2.5]

@@ -99,7 +99,8 @@ def draw_shares(tests: pd.DataFrame, *, summary: str) -> Markup:
     for tick in np.arange(np.ceil(lowest / size), np.floor(highest / size) + 1) * size:
         x = number(place(float(tick)))
         content.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{number(bottom)}" class="rule"/>')
-        content.append(_text(place(float(tick)), bottom + 14, f"{round(100 * tick)} %".replace("-", "−"), anchor="middle"))
+        words = f"{round(100 * tick)} %".replace("-", "−")
+        content.append(_text(place(float(tick)), bottom + 14, words, anchor="middle"))
     for index, row in enumerate(tests.to_dict("records")):
         y = step * index + step / 2 + 2
         content.append(_text(left - 10, y + 4, str(row["epoch"]), anchor="end", css="strong"))
