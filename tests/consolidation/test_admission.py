@@ -14,7 +14,7 @@ def keep(kind: type, keys: list[int], *, capacity: int, seed: int, batch: int) -
     generator = torch.Generator().manual_seed(seed)
     for first in range(0, len(keys), batch):
         part = [(key,) for key in keys[first : first + batch]]
-        for row, slot in admission.offer(part, strata, generator):
+        for row, slot in admission.offer(len(part), lambda part=part: part, strata, generator=generator):
             held[slot] = first + row
     assert sorted(held) == list(range(min(capacity, len(keys))))
     assert all(strata.keys[slot] == (keys[item],) for slot, item in held.items())
@@ -31,7 +31,7 @@ def test_a_reservoir_is_uniform_over_the_stream() -> None:
 def test_a_reservoir_skips_what_it_does_not_keep() -> None:
     admission, strata = Reservoir(10), Strata()
     generator = torch.Generator().manual_seed(0)
-    placed = sum(len(admission.offer([(0,)] * 100, strata, generator)) for _ in range(100))
+    placed = sum(len(admission.offer(100, lambda: [(0,)] * 100, strata, generator=generator)) for _ in range(100))
     expected = 10 * (1 + np.log(10_000 / 10))
     assert abs(placed - expected) < 4 * np.sqrt(expected)
 

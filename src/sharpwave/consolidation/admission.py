@@ -9,6 +9,7 @@ as evenly as the stream allows, and within a class every item is kept with the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,9 +30,18 @@ class Reservoir:
     def __init__(self, capacity: int) -> None:
         self.capacity, self.n_seen, self._next, self._weight = capacity, 0, -1, 1.0
 
-    def offer(self, keys: list[Key], strata: Strata, generator: torch.Generator | None) -> list[Placement]:
-        """Where the rows of a batch go; rows that are not kept are left out."""
-        first, n_items = self.n_seen, len(keys)
+    def offer(
+        self, n_items: int, find_keys: Callable[[], list[Key]], strata: Strata, *, generator: torch.Generator | None
+    ) -> list[Placement]:
+        """Where the rows of a batch go; rows that are not kept are left out.
+
+        Args:
+            n_items: Rows.
+            find_keys: Gives the key of each; not called where nothing is kept.
+            strata: Of the buffer; changed.
+            generator: Of randomness.
+        """
+        first = self.n_seen
         self.n_seen += n_items
         placements = [(row, first + row) for row in range(min(n_items, self.capacity - first))]
         if self.n_seen > self.capacity and self._next < 0:
@@ -41,8 +51,10 @@ class Reservoir:
             slot = int(torch.randint(self.capacity, (), generator=generator))
             placements.append((self._next - first, slot))
             self._jump(generator)
-        for row, slot in placements:
-            strata.place(slot, keys[row])
+        if placements:
+            keys = find_keys()
+            for row, slot in placements:
+                strata.place(slot, keys[row])
         return placements
 
     def _jump(self, generator: torch.Generator | None) -> None:
@@ -72,16 +84,18 @@ class BalancedReservoir:
         self.capacity, self.n_seen = capacity, 0
         self._full: set[Key] = set()
 
-    def offer(self, keys: list[Key], strata: Strata, generator: torch.Generator | None) -> list[Placement]:
-        """Where the rows of a batch go; rows that are not kept are left out."""
-        chances = torch.rand(len(keys), generator=generator, dtype=torch.float64).tolist()
+    def offer(
+        self, n_items: int, find_keys: Callable[[], list[Key]], strata: Strata, *, generator: torch.Generator | None
+    ) -> list[Placement]:
+        """Where the rows of a batch go, as for `Reservoir.offer`."""
+        chances = torch.rand(n_items, generator=generator, dtype=torch.float64).tolist()
         placements = []
-        for row, (key, chance) in enumerate(zip(keys, chances, strict=True)):
+        for row, (key, chance) in enumerate(zip(find_keys(), chances, strict=True)):
             slot = self._find_slot(key, strata, chance)
             if slot is not None:
                 strata.place(slot, key)
                 placements.append((row, slot))
-        self.n_seen += len(keys)
+        self.n_seen += n_items
         return placements
 
     def _find_slot(self, key: Key, strata: Strata, chance: float) -> int | None:

@@ -58,7 +58,7 @@ def count_items(batch: Mapping[str, Any]) -> int:
     Raises:
         SharpwaveError: If the entries disagree, or there are none.
     """
-    sizes = {path: len(value) if value.ndim else 0 for path, value in flatten(batch)}
+    sizes = {path: value.shape[0] if value.ndim else 0 for path, value in flatten(batch)}
     if len(set(sizes.values())) != 1:
         raise SharpwaveError(
             "entries with one leading batch axis of the same size",

@@ -109,14 +109,17 @@ class ReplayBuffer:
         Raises:
             SharpwaveError: If the items are not like those before them.
         """
-        n_items, entries = count_items(items), dict(flatten(items))
+        entries = dict(flatten(items))
+        n_items = count_items(entries)
         if task is not None:
-            entries["task"] = torch.full((n_items,), task)
+            entries["task"] = torch.tensor(task).expand(n_items)
         if not self._table.columns:
             self._table.describe(entries)
             self._open()
         self._table.check(entries)
-        placements = self._admission.offer(self._find_keys(entries, n_items), self._strata, self.generator)
+        placements = self._admission.offer(
+            n_items, lambda: self._find_keys(entries, n_items), self._strata, generator=self.generator
+        )
         if placements:
             last = {slot: row for row, slot in placements}
             slots, rows = torch.tensor(list(last)), torch.tensor(list(last.values()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.errors import SharpwaveError
@@ -59,10 +60,13 @@ class Guard:
             self.fisher[name] = value.clone() if before is None else self.protection.decay * before + value
         self.weights = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.fisher}
 
-    def compute_penalty(self, model: nn.Module) -> Tensor | float:
+    @property
+    def is_anchored(self) -> bool:
+        """Whether there is a penalty by now."""
+        return bool(self.protection.anchor and self.weights)
+
+    def compute_penalty(self, model: nn.Module) -> Float[Tensor, ""]:
         """Half the anchor's weight times the significance-weighted squared distance from it."""
-        if not self.protection.anchor or not self.weights:
-            return 0.0
         parts = [
             (self.fisher[name] * (parameter - self.weights[name]).square()).sum()
             for name, parameter in model.named_parameters()

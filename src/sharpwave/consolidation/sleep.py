@@ -183,7 +183,7 @@ class Sleep:
             self._stages.append(WAKE)
             self._n_since_night += 1
             self._n_since_measured += 1
-        return loss + self.guard.compute_penalty(body.module)
+        return loss + self.guard.compute_penalty(body.module) if self.guard.is_anchored else loss
 
     def rest(self) -> SleepReport | None:
         """Sleep if the schedule says that it is time; call after each optimiser step."""

@@ -57,14 +57,17 @@ class Table:
         Raises:
             SharpwaveError: If entries or shapes differ.
         """
-        if entries.keys() != self.columns.keys():
+        columns = self.columns
+        if entries.keys() == columns.keys() and all(columns[p].shape == v.shape[1:] for p, v in entries.items()):
+            return
+        if entries.keys() != columns.keys():
             raise SharpwaveError(
-                f"items with the entries {', '.join(self.columns)}",
+                f"items with the entries {', '.join(columns)}",
                 got=", ".join(entries),
                 fix="give the same entries each time, or use another buffer",
             )
         for path, value in entries.items():
-            expected, shape = self.columns[path].shape, tuple(value.shape[1:])
+            expected, shape = columns[path].shape, tuple(value.shape[1:])
             varies = f"{path}{LENGTH}" in entries
             fits = shape[1:] == expected[1:] if varies else shape == expected
             if not fits or (varies and int(entries[f"{path}{LENGTH}"].max()) > expected[0]):
