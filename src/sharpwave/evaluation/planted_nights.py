@@ -12,8 +12,8 @@ from sharpwave.causality.course import DEPTH_WINDOW
 from sharpwave.evaluation.causality.nights import simulate_course
 from sharpwave.simulation.effects import Effects
 
-N_NIGHTS = 10
-HOURS = 4.0
+N_NIGHTS = 8
+HOURS = 3.0
 HORIZON = 30
 PLANTED_COLUMNS = ("content", "what", "planted", "with_effect", "without_effect", "n_events", "n_nights")
 _OUTCOMES = {"lighter": "chance of lighter sleep, ratio", "depth": "depth, dB"}
