@@ -43,3 +43,8 @@ def test_a_slow_fall_is_outside_a_short_window() -> None:
 def test_rows_must_fit() -> None:
     with pytest.raises(SharpwaveError, match="one rising row per task"):
         compute_stability(GAP, learned=[4, 1])
+
+
+def test_what_rises_after_its_training_has_its_minimum_after_it() -> None:
+    rising = np.array([[0.5, np.nan], [0.7, 0.6], [0.8, 0.9]])
+    assert compute_stability(rising, learned=[0, 2]).minimum == pytest.approx(0.7)
