@@ -9,18 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.brainmu import reactivation_frames
 from sharpwave.causality.course_files import read_reactivations
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.brainmu.reactivation_nights import PLACE, SMOOTHING, convert_fields
 from sharpwave.reactivation.counts import bin_events
-from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields, mark_within
-from sharpwave.reactivation.position import find_runs, get_position, linearise
+from sharpwave.reactivation.place_fields import estimate_place_fields, mark_within
+from sharpwave.reactivation.position import convert_metres, find_runs, get_position, linearise
 from sharpwave.recordings import Hypnogram, Recording
 
 BIN = 0.005
 """Seconds of a bin in which an event is decoded."""
-N_PLACES = 20
-"""Places along a track for the head, as it was trained; content is read from finer ones."""
 N_SURROGATES = 200
 LEVEL = 0.05
 LABEL = "reactivation"
@@ -94,9 +92,13 @@ def find_reactivations(
     laps = find_laps(recording, find_runs(position))
     fields = estimate_place_fields(recording.spikes, position, epochs=laps)
     coarse = estimate_place_fields(
-        recording.spikes, position, epochs=laps, bin_size=float(np.ptp(position.values)) / N_PLACES
+        recording.spikes,
+        position,
+        epochs=laps,
+        bin_size=convert_metres(PLACE, position),
+        smoothing=convert_metres(SMOOTHING, position),
     )
-    events = detect_reactivations(recording, fields=_to_tracks(coarse))
+    events = detect_reactivations(recording, fields=convert_fields(coarse))
     events = events[~mark_within(events["onset"].to_numpy(dtype=float), laps)].reset_index(drop=True)
     head = f"{len(events)} events found by Brainµ's head from spikes and place fields of {_name(fields.contents)}."
     if not len(events):
@@ -164,14 +166,6 @@ def _list_contents(events: pd.DataFrame) -> list[str]:
     """The contents in order, and "any" where there are several."""
     contents = sorted({str(content) for content in events["content"]})
     return [*contents, "any"] if len(contents) > 1 else contents
-
-
-def _to_tracks(fields: PlaceFields) -> reactivation_frames.PlaceFields:
-    """The fields as the head takes them: one track a map."""
-    track = np.zeros(fields.rates.shape[1], dtype=int)
-    for index, places in enumerate(fields.maps):
-        track[places] = index
-    return reactivation_frames.PlaceFields(fields.units, fields.rates, track, fields.position[:, 0])
 
 
 def _name(contents: Sequence[str]) -> str:
