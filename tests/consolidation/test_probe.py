@@ -1,11 +1,14 @@
-"""Sleep must not consolidate a shortcut unseen: a cue that agrees with the label in nearly all items."""
+"""What a probe says of a night; and that sleep does not consolidate a shortcut unseen: a cue that nearly always fits."""
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, FixedRatio, Probe, ReplayBuffer, Sleep, SleepReport, Wake
+from sharpwave.consolidation.probe import Scores, compare_groups, judge
 
 
 def make_cued(n_items: int, *, agreement: float, seed: int) -> dict[str, Tensor]:
@@ -63,3 +66,28 @@ def test_the_report_shows_the_group_that_sleep_hurts_and_the_probe_can_undo_it()
     _, undone = sleep_on_the_cue("group-balanced", probe=Probe(held_out, tolerance=1.0, group_tolerance=0.05))
     assert not undone.committed
     assert "group 0 fell" in undone.reason
+
+
+def make_scores(right: list[int], labels: list[int]) -> Scores:
+    items = pd.DataFrame({"score": np.array(right, dtype=float), "y": labels})
+    return Scores(float(items.groupby("y")["score"].mean().mean()), items, False)
+
+
+def test_chance_on_a_few_items_undoes_no_night() -> None:
+    labels = [0] * 25 + [1] * 25
+    good = make_scores([1] * 50, labels)
+    assert not judge(good, make_scores([0] * 2 + [1] * 48, labels), Probe())
+    assert "fell from 1 to 0.7" in judge(good, make_scores([0] * 15 + [1] * 35, labels), Probe())
+    assert judge(good, Scores(np.nan, good.items, False), Probe()) == "the score is not finite"
+    many = make_scores([1] * 5000, labels * 100)
+    assert judge(many, make_scores([0] * 200 + [1] * 4800, labels * 100), Probe())
+
+
+def test_the_table_of_groups_and_the_score_are_means_over_classes() -> None:
+    before, after = make_scores([1, 1, 1, 0], [0, 0, 0, 1]), make_scores([1, 0, 0, 1], [0, 0, 0, 1])
+    assert before.score == 0.5
+    table = compare_groups(before, after).set_index(["kind", "value"])
+    assert table.loc[("all", 0)].tolist() == [4, 0.75, 0.5]
+    assert table.loc[("y", 0), "after"] == 1 / 3
+    assert table.loc[("y", 1), "before"] == 0
+    assert compare_groups(Scores(0.5, pd.DataFrame(), True), after).empty

@@ -136,7 +136,7 @@ class Night:
             "moments": self.snapshot.moments,
             "before": {
                 "score": self.before.score,
-                "groups": self.before.groups.to_dict("list"),
+                "items": self.before.items.to_dict("list"),
                 "is_held_out": self.before.is_held_out,
             },
         }
@@ -147,5 +147,5 @@ class Night:
         self.modes = dict(state["modes"])
         self.snapshot = Snapshot(dict(state["weights"]), state["moments"])
         before = state["before"]
-        self.before = Scores(before["score"], pd.DataFrame(before["groups"]), before["is_held_out"])
+        self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"])
         self.sleeper.prepare(self.snapshot.weights)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import nn
 
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
 from sharpwave.consolidation.body import Body
@@ -29,7 +30,8 @@ class Probe:
         held_out: A batch of items that are never replayed, or a function from the network to a score (higher is
             better). Where omitted: the buffer's held-out items, else (not held out, and the report says so) at most
             `n_items` of those it replays.
-        tolerance: Fall of the score that is put up with.
+        tolerance: Fall of the score that is put up with. On items, a night is undone only if the fall is larger by two
+            of its standard errors, so that chance on a few items undoes no good night.
         group_tolerance: The same for the worst group; None does not look at groups.
         n_items: Most items taken from the buffer.
     """
@@ -46,12 +48,12 @@ class Scores:
 
     Attributes:
         score: Mean over classes of what their items score (accuracy; minus loss without classes); NaN if unknown.
-        groups: Columns `kind` (y, task, group), `value`, `n`, `score`.
+        items: A row per item: `score`, and its `y`, `task` and `group` where it has them.
         is_held_out: Whether sleep never replays these items.
     """
 
     score: float
-    groups: pd.DataFrame
+    items: pd.DataFrame
     is_held_out: bool
 
 
@@ -60,13 +62,41 @@ def measure_scores(body: Body, probe: Probe) -> Scores:
     """Score a network, in evaluation mode, which is put back."""
     with evaluating(body.model):
         score = probe.held_out(body.model) if callable(probe.held_out) else math.nan
-        items, is_held_out = _find_items(body, probe)
-        groups = _score_groups(body, items) if items else pd.DataFrame(columns=["kind", "value", "n", "score"])
-    if not callable(probe.held_out) and len(groups):
-        best = "y" if (groups["kind"] == "y").any() else "all"
-        score = float(groups.loc[groups["kind"] == best, "score"].mean())
+        batch, is_held_out = _find_items(body, probe)
+        items = _score_items(body, batch) if batch else pd.DataFrame()
+    if not callable(probe.held_out) and len(items):
+        score = float(items["score"].to_numpy() @ _weigh(items))
     (score,) = average([float(score)], body.device)
-    return Scores(score, groups, is_held_out or callable(probe.held_out))
+    return Scores(score, items, is_held_out or callable(probe.held_out))
+
+
+def judge(before: Scores, after: Scores, probe: Probe) -> str:
+    """Why a night is not kept; empty if it is."""
+    if not math.isfinite(after.score) and math.isfinite(before.score):
+        return "the score is not finite"
+    error = 0.0 if callable(probe.held_out) or not len(before.items) else _find_error(before.items, after.items)
+    if before.score - after.score > probe.tolerance + 2 * error:
+        return f"the score fell from {before.score:.3g} to {after.score:.3g}"
+    if probe.group_tolerance is not None and "group" in before.items:
+        for value in sorted(before.items["group"].unique()):
+            mine = before.items["group"] == value
+            old, new = before.items[mine], after.items[mine]
+            fall = old["score"].mean() - new["score"].mean()
+            if fall > probe.group_tolerance + 2 * _find_error(old[["score"]], new[["score"]]):
+                return f"group {value} fell from {old['score'].mean():.3g} to {new['score'].mean():.3g}"
+    return ""
+
+
+def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
+    """Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`."""
+    parts = []
+    for kind in ("all", *(kind for kind in KINDS if kind in before.items)) if len(before.items) else ():
+        keys = before.items[kind] if kind != "all" else pd.Series(0, index=before.items.index)
+        old, new = before.items["score"].groupby(keys), after.items["score"].groupby(keys)
+        table = pd.DataFrame({"n": old.size(), "before": old.mean(), "after": new.mean()})
+        parts.append(table.rename_axis("value").reset_index().assign(kind=kind))
+    columns = ["kind", "value", "n", "before", "after"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def _find_items(body: Body, probe: Probe) -> tuple[Batch, bool]:
@@ -80,42 +110,30 @@ def _find_items(body: Body, probe: Probe) -> tuple[Batch, bool]:
     return buffer.read(torch.arange(min(len(buffer), probe.n_items))), False
 
 
-def _score_groups(body: Body, items: Batch, size: int = 256) -> pd.DataFrame:
+def _score_items(body: Body, items: Batch, size: int = 256) -> pd.DataFrame:
     entries, n_items = dict(flatten(items)), count_items(items)
     scores = []
     for first in range(0, n_items, size):
         batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), body.device)
         scores.append(body.objective.score(body.forward(batch).float(), batch).cpu())
-    each = torch.cat(scores).numpy()
-    rows = [{"kind": "all", "value": 0, "n": n_items, "score": float(each.mean())}]
+    columns = {"score": torch.cat(scores).double().numpy()}
     for kind in KINDS:
         values = entries.get(kind)
-        if isinstance(values, Tensor) and values.ndim == 1 and not values.is_floating_point():
-            codes = values.cpu().numpy()
-            for value in np.unique(codes):
-                own = each[codes == value]
-                rows.append({"kind": kind, "value": int(value), "n": own.size, "score": float(own.mean())})
-    return pd.DataFrame(rows)
+        if values is not None and values.ndim == 1 and not values.is_floating_point():
+            columns[kind] = values.cpu().numpy()
+    return pd.DataFrame(columns)
 
 
-def judge(before: Scores, after: Scores, probe: Probe) -> str:
-    """Why a night is not kept; empty if it is."""
-    if math.isfinite(before.score):
-        if not math.isfinite(after.score):
-            return "the score is not finite"
-        if after.score < before.score - probe.tolerance:
-            return f"the score fell from {before.score:.3g} to {after.score:.3g}"
-    if probe.group_tolerance is not None:
-        table = compare_groups(before, after)
-        table = table[(table["kind"] == "group") & (table["after"] < table["before"] - probe.group_tolerance)]
-        for value, old, new in zip(table["value"], table["before"], table["after"], strict=True):
-            return f"group {value} fell from {old:.3g} to {new:.3g}"
-    return ""
+def _weigh(items: pd.DataFrame) -> Float[np.ndarray, " item"]:
+    """Weights that add up to 1, as much for each class as for any other."""
+    if "y" not in items:
+        return np.full(len(items), 1 / len(items))
+    sizes = items.groupby("y")["score"].transform("size").to_numpy()
+    return 1 / (sizes * items["y"].nunique())
 
 
-def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
-    """Columns `kind`, `value`, `n`, `before`, `after`."""
-    if not len(before.groups) or not len(after.groups):
-        return pd.DataFrame(columns=["kind", "value", "n", "before", "after"])
-    left, right = before.groups.rename(columns={"score": "before"}), after.groups.rename(columns={"score": "after"})
-    return left.merge(right.drop(columns="n"), on=["kind", "value"])
+def _find_error(before: pd.DataFrame, after: pd.DataFrame) -> float:
+    """Standard error of the change of the score, from the items' changes."""
+    change = (after["score"] - before["score"]).to_numpy()
+    weights = _weigh(before)
+    return float(np.sqrt((weights**2 * (change - weights @ change) ** 2).sum()))
