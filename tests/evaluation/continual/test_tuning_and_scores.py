@@ -12,7 +12,15 @@ from sharpwave.evaluation.continual.harness import Outcome
 from sharpwave.evaluation.continual.learners import LEARNERS
 from sharpwave.evaluation.continual.protocols import PROTOCOLS, make_protocols
 from sharpwave.evaluation.continual.scores import find_best_peer, tabulate
-from sharpwave.evaluation.continual.tuning import SPACES, TRIALS, TUNED, list_trials, load_tuned, tune
+from sharpwave.evaluation.continual.tuning import (
+    SPACES,
+    TRIALS,
+    TUNED,
+    list_trials,
+    load_tuned,
+    make_validation_streams,
+    tune,
+)
 
 
 def make_outcome(then: float, now: float, *, seconds: float = 1.0, samples: int = 100) -> Outcome:
@@ -44,7 +52,8 @@ def test_validation_streams_hold_no_test_image_and_are_no_stream_of_results(rng:
 
 def test_the_best_trial_is_chosen(rng: np.random.Generator) -> None:
     protocol = replace(PROTOCOLS["split-mnist"], n_tasks=3, n_train=60, batch=8)
-    chosen, accuracies = tune("er", protocol, make_blobs(rng), n_trials=3)
+    streams = make_validation_streams(protocol, make_blobs(rng), n_streams=2)
+    chosen, accuracies = tune("er", protocol, streams, n_trials=3)
     assert chosen == list_trials("er", n_trials=3)[int(np.argmax(accuracies))]
     assert len(set(accuracies)) > 1
 

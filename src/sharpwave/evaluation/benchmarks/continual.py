@@ -7,6 +7,7 @@ of as many samples: those that do not sleep replay more while awake. Their hyper
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.benchmarks.rows import Row, estimate_row
-from sharpwave.evaluation.continual.harness import Outcome, make_setting, run_stream
+from sharpwave.evaluation.continual.harness import Outcome
 from sharpwave.evaluation.continual.images import ImageSet, load_images
 from sharpwave.evaluation.continual.ingredients import list_variants
 from sharpwave.evaluation.continual.learners import LEARNERS, UNEQUAL
@@ -114,32 +115,33 @@ def compare_learners(
 ) -> tuple[list[Row], dict[str, str]]:
     """Rows of every learner with every buffer, and the best peer of equal parameters in each setting."""
     methods = [name for name in LEARNERS if name in tuned]
+    runs: dict[int, dict[str, list[Outcome]]] = {size: {name: [] for name in methods} for size in BUFFERS}
+    for seed in range(seeds):
+        stream = protocol.make_stream(images, seed=seed)
+        for name in methods:
+            learner = partial(LEARNERS[name], **tuned[name])
+            for size in BUFFERS:
+                if name in STORELESS and size != BUFFERS[0]:
+                    runs[size][name].append(runs[BUFFERS[0]][name][-1])
+                else:
+                    runs[size][name].append(protocol.run(stream, learner, seed=seed, buffer_items=size))
     rows: list[Row] = []
     best: dict[str, str] = {}
-    kept: dict[str, list[Outcome]] = {}
-    for buffer_items in BUFFERS:
-        runs: dict[str, list[Outcome]] = {name: [] for name in methods if name not in STORELESS}
-        fresh = [name for name in methods if name not in kept]
-        for seed in range(seeds):
-            for name in fresh:
-                outcome = protocol.run(images, name, tuned[name], seed=seed, buffer_items=buffer_items)
-                (kept if name in STORELESS else runs).setdefault(name, []).append(outcome)
-        ordered = {name: kept[name] if name in STORELESS else runs[name] for name in methods}
+    for size in BUFFERS:
         for told in (False,) if protocol.permutes else (False, True):
-            setting = f"{'task told, ' if told else ''}buffer {buffer_items}"
-            rows += tabulate(protocol.name, setting, ordered, told=told)
-            best[f"{protocol.name}, {setting}"] = find_best_peer(ordered, told=told)
+            setting = f"{'task told, ' if told else ''}buffer {size}"
+            rows += tabulate(protocol.name, setting, runs[size], told=told)
+            best[f"{protocol.name}, {setting}"] = find_best_peer(runs[size], told=told)
     return rows, best
 
 
 def take_apart(protocol: Protocol, images: ImageSet, options: dict[str, float], *, seeds: int) -> list[Row]:
     """Accuracy of the recipe with one ingredient more, less or other, and the paired difference to it as it is."""
     accuracy: dict[str, list[float]] = {}
-    for name, make in list_variants(options).items():
-        for seed in range(seeds):
-            stream = protocol.make_stream(images, seed=seed)
-            setting = make_setting(stream, batch=protocol.batch, buffer_items=ABLATION_BUFFER, seed=seed)
-            outcome = run_stream(stream, make, setting, model=protocol.model)
+    for seed in range(seeds):
+        stream = protocol.make_stream(images, seed=seed)
+        for name, make in list_variants(options).items():
+            outcome = protocol.run(stream, make, seed=seed, buffer_items=ABLATION_BUFFER)
             accuracy.setdefault(name, []).append(outcome.compute_accuracy())
     rows = []
     for name, values in accuracy.items():

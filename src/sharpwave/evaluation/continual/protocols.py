@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.harness import Outcome, make_setting, run_stream
 from sharpwave.evaluation.continual.images import ImageSet, hold_out, load_images
-from sharpwave.evaluation.continual.learners import LEARNERS
+from sharpwave.evaluation.continual.learners.contract import Learner, Setting
 from sharpwave.evaluation.continual.streams import Stream, permute_images, split_classes
 
 MOST_TASKS = 5
@@ -76,20 +76,18 @@ class Protocol:
         return load_images(path)
 
     def run(
-        self, images: ImageSet, method: str, options: Mapping[str, float], *, seed: int, buffer_items: int
+        self, stream: Stream, make_learner: Callable[[nn.Module, Setting], Learner], *, seed: int, buffer_items: int
     ) -> Outcome:
-        """One learner on the stream of one seed.
+        """One learner on one stream.
 
         Args:
-            images: The data set.
-            method: Key of `LEARNERS`.
-            options: Of the learner.
-            seed: Of stream, network and learner.
+            stream: From `make_stream`.
+            make_learner: From the network and the setting.
+            seed: Of network and learner.
             buffer_items: As for `make_setting`.
         """
-        stream = self.make_stream(images, seed=seed)
         setting = make_setting(stream, batch=self.batch, buffer_items=buffer_items, seed=seed)
-        return run_stream(stream, partial(LEARNERS[method], **options), setting, model=self.model)
+        return run_stream(stream, make_learner, setting, model=self.model)
 
 
 MNIST, CIFAR = "images/mnist.npz", "images/cifar10_subset_jpeg.tar"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,10 @@ import numpy as np
 from scipy.stats import qmc
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.continual.harness import make_setting, run_stream
 from sharpwave.evaluation.continual.images import ImageSet
 from sharpwave.evaluation.continual.learners import LEARNERS
 from sharpwave.evaluation.continual.protocols import Protocol
+from sharpwave.evaluation.continual.streams import Stream
 
 TRIALS = 8
 BUFFER = 200
@@ -84,32 +85,33 @@ def list_trials(method: str, *, n_trials: int = TRIALS) -> list[dict[str, float]
     ]
 
 
+def make_validation_streams(protocol: Protocol, images: ImageSet, *, n_streams: int = 1) -> list[Stream]:
+    """Short streams of training images alone, of other seeds than those of results."""
+    short = protocol.shorten(n_tasks=N_TASKS, n_train=N_TRAIN)
+    return [short.make_stream(images, seed=FIRST_SEED + number, validation=True) for number in range(n_streams)]
+
+
 def tune(
-    method: str, protocol: Protocol, images: ImageSet, *, n_trials: int = TRIALS, n_streams: int = 1
+    method: str, protocol: Protocol, streams: Sequence[Stream], *, n_trials: int = TRIALS
 ) -> tuple[dict[str, float], list[float]]:
     """Options with the highest mean accuracy at the end of validation streams.
 
     Args:
         method: Key of `SPACES`.
         protocol: What the options are for.
-        images: Its data set, whose test images are not looked at.
+        streams: From `make_validation_streams`.
         n_trials: How many options are tried.
-        n_streams: Validation streams that each is tried on.
 
     Returns:
         The options chosen, and the accuracy of every trial (the task told, for learners that need it).
     """
     trials, scores = list_trials(method, n_trials=n_trials), []
-    protocol = protocol.shorten(n_tasks=N_TASKS, n_train=N_TRAIN)
     for options in trials:
         accuracies = []
-        for number in range(n_streams):
-            seed = FIRST_SEED + number
-            stream = protocol.make_stream(images, seed=seed, validation=True)
-            setting = make_setting(stream, batch=protocol.batch, buffer_items=BUFFER, seed=seed)
-            outcome = run_stream(stream, partial(LEARNERS[method], **options), setting, model=protocol.model)
-            told = bool(np.isnan(outcome.at_the_end).any())
-            accuracies.append(outcome.compute_accuracy(told=told))
+        for number, stream in enumerate(streams):
+            learner = partial(LEARNERS[method], **options)
+            outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
+            accuracies.append(outcome.compute_accuracy(told=bool(np.isnan(outcome.at_the_end).any())))
         scores.append(float(np.mean(accuracies)))
     return trials[int(np.argmax(scores))], scores
 
@@ -122,11 +124,12 @@ def tune_protocol(
     Returns:
         `chosen` options and `accuracies` of the trials, by learner. `wake` has the options of `sleep`.
     """
+    streams = make_validation_streams(protocol, images, n_streams=n_streams)
     chosen, accuracies = {}, {}
     for method in SPACES:
         if method == "src" and protocol.model != "mlp":
             continue
-        chosen[method], accuracies[method] = tune(method, protocol, images, n_trials=n_trials, n_streams=n_streams)
+        chosen[method], accuracies[method] = tune(method, protocol, streams, n_trials=n_trials)
     return {"chosen": chosen | {"wake": chosen["sleep"]}, "accuracies": accuracies}
 
 
