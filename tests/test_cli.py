@@ -17,7 +17,18 @@ runner = CliRunner()
 def test_help_teaches_every_command():
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("decode", "bids", "demo", "simulate", "convert", "datasets", "doctor", "benchmark"):
+    for command in (
+        "decode",
+        "bids",
+        "demo",
+        "causality",
+        "replay",
+        "simulate",
+        "convert",
+        "datasets",
+        "doctor",
+        "benchmark",
+    ):
         assert command in result.output
     assert "--lights-off" in runner.invoke(app, ["decode", "--help"], env={"COLUMNS": "200"}).output
     assert runner.invoke(app, ["--version"]).output == f"sharpwave {__version__}\n"

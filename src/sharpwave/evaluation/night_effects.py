@@ -20,8 +20,7 @@ FEWEST = 20
 """Reactivations in a night below which nothing is estimated from it."""
 
 ONE_NIGHT = (
-    "One night holds few events, and its intervals speak of this night alone: relate several with "
-    "`sharpwave causality`."
+    "One night holds few events, and its intervals speak of this night alone: relate several with sharpwave causality."
 )
 
 
@@ -113,7 +112,10 @@ def join_candidates(reactivations: pd.DataFrame, others: pd.DataFrame) -> np.nda
 
 
 def _join_effects(counts: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
-    """Beside each content's count its effect on depth and the chance of lighter sleep, at the rules' horizon."""
+    """Beside each content's count its effect on depth and the chance of lighter sleep, at the rules' horizon.
+
+    Where there is but one stage of NREM, lighter is awake.
+    """
     chosen = effects[
         (effects["direction"] == "forward")
         & (effects["stage"] == "any")
@@ -121,7 +123,8 @@ def _join_effects(counts: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
         & (effects["horizon"] == HORIZON)
     ]
     depth = chosen[(chosen["outcome"] == "depth") & (chosen["estimator"] == "matched")]
-    lighter = chosen[(chosen["outcome"] == "lighter") & (chosen["estimator"] == "hazard")]
+    hazards = chosen[chosen["estimator"] == "hazard"]
+    lighter = hazards[hazards["outcome"] == ("lighter" if (hazards["outcome"] == "lighter").any() else "wake")]
     table = counts.merge(
         depth[["content", "value", "low", "high"]].rename(columns={"value": "effect"}), on="content", how="left"
     )

@@ -24,9 +24,8 @@ REACTIVATION_HEADS = {
     "per_minute": "per minute of NREM",
     "beyond_shuffles": "share beyond shuffles",
     "shuffled": "the same of shuffles",
-    "p": "p",
     "effect": "depth after, dB against control moments",
-    "lighter_after": "lighter within 30 s, %",
+    "lighter_after": "lighter or awake within 30 s, %",
     "lighter_control": "at control moments, %",
 }
 
@@ -64,6 +63,12 @@ class RelatedNights:
     def of(cls, source: Any) -> Self:
         """The same tables from anything that has them under these names."""
         return cls(**{part.name: getattr(source, part.name) for part in fields(cls) if hasattr(source, part.name)})
+
+
+def arrange_reactivations(table: pd.DataFrame) -> tables.Table:
+    """Counts by content, with p in as many digits as it needs."""
+    named = table.assign(p=[show(value) for value in table["p"]]) if "p" in table else table
+    return tables.arrange(named, REACTIVATION_HEADS)
 
 
 def compose_effects(related: RelatedNights) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.downsample import downsample_hypnogram
-from sharpwave.reports.effects_section import REACTIVATION_HEADS, RelatedNights, compose_effects
+from sharpwave.reports.effects_section import RelatedNights, arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
@@ -80,7 +80,7 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         ),
         "distributions": _draw_distributions(night),
         "truth": _tabulate_truth(night),
-        "reactivations": tables.arrange(night.reactivations, REACTIVATION_HEADS),
+        "reactivations": arrange_reactivations(night.reactivations),
         "effects": compose_effects(RelatedNights.of(night)),
         "quality": tables.arrange(night.quality, {"usable_fraction": "usable share", "rate": "rate, Hz"}),
         "downloads": encode_downloads(night),
