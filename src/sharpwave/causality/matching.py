@@ -22,9 +22,8 @@ from sharpwave.causality.moves import compute_outcome
 from sharpwave.causality.units import Interval, compute_jackknife, split_units
 
 N_MATCHES = 5
-N_NEIGHBOURS = 60
-STAGE_DISTANCE = 1e3
-"""More than any other distance: a stage is matched with itself."""
+MOST_CONTROLS = 4000
+"""Of more controls in a night every second, third, … is looked at."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def estimate_matched(
         stages: Codes; all NREM by default.
         period: "any", "early" or "late".
         backwards: Take the same outcome in the `horizon` s before instead, given what was known before these: the
-            negative control, since no reactivation can have caused it.
+            negative control, since no reactivation can have caused it. Every control of the stage counts then: matching
+            apart from the reactivation itself would favour controls from long bouts.
 
     Returns:
         The effect, or None with fewer than two matched reactivations.
@@ -101,14 +101,14 @@ def estimate_matched(
 
 @dataclass(frozen=True, eq=False)
 class _Matches:
-    """Of one night: outcomes of reactivations, of all controls, and which controls belong to which reactivation."""
+    """Of one night: each reactivation's outcome, the mean of its matches and what they miss; and all controls."""
 
     exposed: Float[np.ndarray, " event"]
     time: Float[np.ndarray, " event"]
-    features: Float[np.ndarray, "event feature"]
+    missed: Float[np.ndarray, "event feature"]
+    matched: Float[np.ndarray, " event"]
     outcome: Float[np.ndarray, " control"]
-    control_features: Float[np.ndarray, "control feature"]
-    matched: Int[np.ndarray, "event match"]
+    features: Float[np.ndarray, "control feature"]
 
 
 def _match(
@@ -121,9 +121,8 @@ def _match(
     period: str,
     backwards: bool,
 ) -> _Matches | None:
-    from scipy.spatial import KDTree
-
     events, pool = _choose_moments(course, content, stages, period)
+    pool = pool[:: -(-len(pool) // MOST_CONTROLS) or 1]
     values = [
         compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
         for index in (events, pool)
@@ -132,24 +131,24 @@ def _match(
     events, pool = events[known[0]], pool[known[1]]
     if len(events) == 0 or len(pool) < N_MATCHES:
         return None
-    features = _compute_features(course, contents, horizon, np.r_[events, pool], backwards)
-    stage = STAGE_DISTANCE * course.stage[np.r_[events, pool]][:, None]
-    tree = KDTree(np.hstack([features, stage])[len(events) :])
-    k = min(N_NEIGHBOURS, len(pool))
-    distance, nearest = tree.query(np.hstack([features, stage])[: len(events)], k=k)
-    apart = np.abs(pool[nearest] - events[:, None]) > 2 * (horizon + DEPTH_WINDOW)
-    apart &= distance < STAGE_DISTANCE / 2
-    enough = apart.sum(axis=1) >= N_MATCHES
-    if not enough.any():
+    features = _compute_features(course, outcome, contents, horizon, np.r_[events, pool], backwards)
+    mine, controls = features[: len(events)], features[len(events) :]
+    same = course.stage[events][:, None] == course.stage[pool]
+    weights = same / np.maximum(same.sum(axis=1, keepdims=True), 1)
+    if not backwards:
+        apart = np.abs(pool - events[:, None]) > 2 * (horizon + DEPTH_WINDOW)
+        weights = _weigh_nearest(mine, controls, same & apart)
+    found = weights.sum(axis=1) > 0.5
+    if not found.any():
         return None
-    first = np.argsort(~apart, axis=1, kind="stable")[:, :N_MATCHES]  # the nearest of those that are apart
+    outcomes = values[1][known[1]]
     return _Matches(
-        exposed=values[0][known[0]][enough],
-        time=course.time[events][enough],
-        features=features[: len(events)][enough],
-        outcome=values[1][known[1]],
-        control_features=features[len(events) :],
-        matched=np.take_along_axis(nearest, first, axis=1)[enough],
+        exposed=values[0][known[0]][found],
+        time=course.time[events][found],
+        missed=(mine - weights @ controls)[found],
+        matched=(weights @ outcomes)[found],
+        outcome=outcomes,
+        features=controls,
     )
 
 
@@ -167,26 +166,44 @@ def _choose_moments(
 
 
 def _compute_features(
-    course: NightCourse, contents: Sequence[str], horizon: int, seconds: Int[np.ndarray, " moment"], backwards: bool
+    course: NightCourse,
+    outcome: str,
+    contents: Sequence[str],
+    horizon: int,
+    seconds: Int[np.ndarray, " moment"],
+    backwards: bool,
 ) -> Float[np.ndarray, "moment feature"]:
-    """Covariates in units in which one apart is far apart; those that a night lacks are 0."""
+    """Covariates in units in which one apart is far apart; those that a night lacks are 0.
+
+    Looking backwards, what the outcome would show in is left out: for a move, whatever tells sleep from wake.
+    """
     covariates = compute_covariates(course, horizon=horizon)
     known = np.maximum(seconds - horizon, 0) if backwards else seconds
     wave = np.zeros(len(seconds), complex) if covariates.phase is None else np.exp(1j * covariates.phase[seconds])
-    columns = [
-        course.time[seconds] / 1800,
-        _fill(covariates.depth[known]) / 2,
-        _fill(covariates.before[known]) / 3,
-        np.log1p(covariates.slow[known]),
-        *(find_exposure(course, content, horizon)[known] for content in contents),
-        wave.real,
-        wave.imag,
-    ]
-    if not backwards:  # a move before would show in all of these
+    columns = [course.time[seconds] / 1800, np.log1p(covariates.slow[known]), wave.real, wave.imag]
+    if outcome == "depth" or not backwards:
+        columns += [_fill(covariates.depth[known]) / 2, _fill(covariates.before[known]) / 3]
+        columns += [find_exposure(course, content, horizon)[known] for content in contents]
+    if not backwards:
         columns += [np.log(covariates.age[seconds]), np.log(covariates.bout[seconds]) / 2]
         columns.append(np.log1p(covariates.recent[seconds]))
         columns.append(np.zeros(len(seconds)) if covariates.emg is None else _fill(covariates.emg[seconds]) / 4)
     return np.column_stack(columns)
+
+
+def _weigh_nearest(
+    mine: Float[np.ndarray, "event feature"],
+    controls: Float[np.ndarray, "control feature"],
+    allowed: Bool[np.ndarray, "event control"],
+) -> Float[np.ndarray, "event control"]:
+    """The same weight for the nearest allowed controls of each reactivation; none where there are too few."""
+    squares = (mine**2).sum(axis=1)[:, None] + (controls**2).sum(axis=1) - 2 * mine @ controls.T
+    squares[~allowed] = np.inf
+    nearest = np.argpartition(squares, N_MATCHES - 1, axis=1)[:, :N_MATCHES]
+    weights = np.zeros(squares.shape)
+    np.put_along_axis(weights, nearest, 1 / N_MATCHES, axis=1)
+    weights[allowed.sum(axis=1) < N_MATCHES] = 0
+    return weights
 
 
 def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
@@ -194,17 +211,11 @@ def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
     width = tables[0].features.shape[1]
     information, moment = 1e-3 * np.eye(width), np.zeros(width)
     for table in tables:
-        x = table.control_features - table.control_features.mean(axis=0)
+        x = table.features - table.features.mean(axis=0)
         information += x.T @ x
         moment += x.T @ (table.outcome - table.outcome.mean())
     slope = np.linalg.solve(information, moment)
-    return np.concatenate(
-        [
-            table.outcome[table.matched].mean(axis=1)
-            + (table.features - table.control_features[table.matched].mean(axis=1)) @ slope
-            for table in tables
-        ]
-    )
+    return np.concatenate([table.matched + table.missed @ slope for table in tables])
 
 
 def _fill(values: Float[np.ndarray, " moment"]) -> Float[np.ndarray, " moment"]:
