@@ -27,7 +27,8 @@ def test_sleep_forgets_less(found: Demonstration) -> None:
 
 def test_page_and_hypnogram(found: Demonstration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demonstration, "demonstrate_forgetting", lambda **_: found)
-    page = demonstrate_network_sleep(tmp_path / "out", n_seeds=1)
+    page, words = demonstrate_network_sleep(tmp_path / "out", n_seeds=1)
+    assert "forgot" in words
     assert page == tmp_path / "out" / "network-sleep.html"
     assert "A network that sleeps" in page.read_text()
     assert set(read_hypnogram(tmp_path / "out" / "network-hypnogram.tsv").labels) == {"W", "NREM"}

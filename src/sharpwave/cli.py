@@ -297,10 +297,10 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
     seed: Annotated[int | None, typer.Option(help="Another simulated night.")] = None,
 ) -> None:
-    """Decode a simulated night with all modalities, and name the page to open."""
-    from sharpwave.demo import decode_demo
+    """Decode a simulated night with all modalities, let a small network sleep, and name the page to open."""
+    from sharpwave.demo import run_demo
 
-    _finish([decode_demo(output, seed=seed)])
+    _finish([run_demo(output, seed=seed)])
 
 
 @app.command()

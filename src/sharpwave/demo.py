@@ -1,4 +1,4 @@
-"""`sharpwave demo`: the shipped simulated night, decoded; and a planted effect recovered beside the effect off."""
+"""`sharpwave demo`: the shipped simulated night decoded, a planted effect recovered, and a network that sleeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ from pathlib import Path
 import pandas as pd
 
 from sharpwave.batch import NightOutcome, NightTask, finish_night, quieten
+
+
+def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
+    """Decode the shipped night, then let a small network sleep; both pages are written into one folder."""
+    from rich.console import Console
+
+    from sharpwave.network_sleep import demonstrate_network_sleep
+
+    outcome = decode_demo(output, seed=seed)
+    with Console(stderr=True).status("Letting a network sleep ...") as status:
+        page, words = demonstrate_network_sleep(output, progress=lambda step: status.update(f"Networks: {step} ..."))
+    console = Console()
+    console.print(f"\nDoes sleep help a network? {words}")
+    console.print(f"Its page is {page}", soft_wrap=True)
+    return outcome
 
 
 def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:

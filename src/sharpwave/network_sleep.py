@@ -28,7 +28,7 @@ LIMITS = (
 
 def demonstrate_network_sleep(
     output: Path, *, n_seeds: int = 3, progress: Callable[[str], Any] = lambda step: None
-) -> Path:
+) -> tuple[Path, str]:
     """Train small networks on handwritten digits with sleep and without, and write the card of the run.
 
     Args:
@@ -37,14 +37,14 @@ def demonstrate_network_sleep(
         progress: Told what is done next.
 
     Returns:
-        Path of the page.
+        Path of the page, and what it says of forgetting, in a sentence or two.
     """
     import numpy
     import torch
 
     from sharpwave import __version__
     from sharpwave.evaluation.resilience.demonstration import demonstrate_forgetting
-    from sharpwave.reports.network_page import write_network_card
+    from sharpwave.reports.network_page import describe_run, write_network_card
     from sharpwave.reports.network_run import NetworkRun
 
     found = demonstrate_forgetting(n_seeds=n_seeds, progress=progress)
@@ -63,4 +63,4 @@ def demonstrate_network_sleep(
         versions={"sharpwave": __version__, "torch": torch.__version__, "numpy": numpy.__version__},
         **found.tables,
     )
-    return write_network_card(run, output / FILE)
+    return write_network_card(run, output / FILE), describe_run(run)
