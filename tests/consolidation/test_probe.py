@@ -1,4 +1,4 @@
-"""What a probe says of a night; and that sleep does not consolidate a shortcut unseen: a cue that nearly always fits."""
+"""What a probe says of a night; and that sleep does not consolidate a shortcut: a cue that nearly always fits."""
 
 from __future__ import annotations
 
