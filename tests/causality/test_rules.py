@@ -41,6 +41,7 @@ def test_a_null_is_stated_plainly():
         ({"q": np.nan}, "false-discovery control"),
         ({"control_p": 0.01}, "the negative control moved as well"),
         ({"control_p": np.nan}, "no negative control"),
+        ({"n_nights": 2}, "fewer than 3 nights"),
     ],
 )
 def test_each_check_alone_denies_the_name_of_a_rule(change, reason):

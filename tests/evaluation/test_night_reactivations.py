@@ -6,7 +6,7 @@ import pytest
 
 from sharpwave.brainmu import reactivation_head
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.night_effects import FEWEST, relate_night
+from sharpwave.evaluation.night_effects import FEWEST, join_candidates, relate_night
 from sharpwave.evaluation.night_reactivations import (
     NEEDS,
     find_reactivations,
@@ -74,6 +74,7 @@ def test_a_planted_step_in_depth_shows_in_one_night_which_says_it_is_one(night, 
     table = effects.reactivations.set_index("content")
     assert table.loc["aversive", "effect"] < table.loc["rewarding", "effect"]
     assert "One night holds few events" in effects.note
+    assert set(effects.rules["verdict"]) == {"not shown"}, "one night makes no rule"
     assert set(effects.course_tables) == {"course.parquet", "reactivations.tsv"}
     assert set(effects.peri_event["content"]) >= {"aversive", "any"}
 
@@ -114,3 +115,10 @@ def test_given_reactivations_keep_what_else_is_known_of_them(night):
     assert list(found.events["score"]) == [1.0, 2.0]
     assert list(found.counts["content"]) == ["aversive"]
     assert found.counts["count"].tolist() == [2]
+
+
+def test_a_ripple_and_the_reactivation_it_carries_are_one_candidate():
+    reactivations = pd.DataFrame({"onset": [10.0, 20.0]})
+    ripples = pd.DataFrame({"onset": [9.98, 15.0, 20.2, 30.0]})
+    assert join_candidates(reactivations, ripples).tolist() == [10.0, 15.0, 20.0, 30.0]
+    assert join_candidates(reactivations, ripples.head(0)) is None

@@ -1,7 +1,7 @@
 """Rules a person can read, extracted from estimated effects: ranked, each with its control, nulls stated plainly.
 
-Only what passes false-discovery control, leaves out zero and has a quiet negative control is called a rule; of the
-reverse direction, which has no negative control, what passes the first two.
+Only what holds over several nights, passes false-discovery control, leaves out zero and has a quiet negative control
+is called a rule; the reverse direction has no negative control and must pass the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.causality.units import FEWEST_UNITS
 from sharpwave.causality.wording import OBSERVATIONAL, RANDOMISED, describe_control, describe_effect, write_p
 from sharpwave.errors import SharpwaveError
 
@@ -112,6 +113,8 @@ def _judge(row: Mapping[Any, Any], asked: pd.DataFrame, alpha: float) -> dict[st
 def _find_reasons(row: Mapping[Any, Any], alpha: float) -> list[str]:
     """Why an effect is no rule; none where it is one."""
     reasons = []
+    if row["n_nights"] < FEWEST_UNITS:
+        reasons.append(f"fewer than {FEWEST_UNITS} nights")
     if not row["low"] > 0 and not row["high"] < 0:
         reasons.append("the interval holds zero")
     if not row["q"] <= alpha:

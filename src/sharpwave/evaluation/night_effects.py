@@ -19,6 +19,9 @@ from sharpwave.recordings import Hypnogram, Recording
 FEWEST = 20
 """Reactivations in a night below which nothing is estimated from it."""
 
+SAME = 0.3
+"""Seconds: a ripple and the reactivation that it carries are found by different detectors."""
+
 ONE_NIGHT = (
     "One night holds few events, and its intervals speak of this night alone: relate several with sharpwave causality."
 )
@@ -107,8 +110,16 @@ def relate_night(
 
 
 def join_candidates(reactivations: pd.DataFrame, others: pd.DataFrame) -> np.ndarray | None:
-    """Onsets (s) of all candidate events, reactivations among them; None where there are no others."""
-    return np.r_[others["onset"], reactivations["onset"]].astype(float) if len(others) else None
+    """Onsets (s) of all candidate events, reactivations among them; None where there are no others.
+
+    What begins within `SAME` seconds of a reactivation is that reactivation, and counts once.
+    """
+    if not len(others):
+        return None
+    mine = np.sort(reactivations["onset"].to_numpy(dtype=float))
+    onsets = others["onset"].to_numpy(dtype=float)
+    near = np.searchsorted(mine, onsets + SAME, side="right") > np.searchsorted(mine, onsets - SAME, side="left")
+    return np.sort(np.r_[onsets[~near], mine])
 
 
 def _join_effects(counts: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
