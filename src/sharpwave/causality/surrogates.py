@@ -1,9 +1,9 @@
 """Surrogates for two series of one night, such as the rate of reactivation and depth: could drift alone do this?
 
 Circular shifts have too many false positives where series drift: random walks are "related" at α = .05 in a quarter of
-the cases, since what was far apart in time meets at the seam. A linear shift slides one series along the other and never
-wraps; in theory one of the two has to be stationary (Harris 2020, arXiv 2012.06862), on random walks it was measured to
-err on the safe side (`sharpwave benchmark causality`). Session permutation pairs the series of different nights and
+the cases, since what was far apart in time meets at the seam. A linear shift slides one series along the other and
+never wraps; in theory one of the two has to be stationary (Harris 2020, arXiv 2012.06862), on random walks it was found
+to err on the safe side (`sharpwave benchmark causality`). Session permutation pairs the series of different nights and
 needs neither, but nights (Harris 2020, 10.1101/2020.11.29.402719).
 """
 
