@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.evaluation.continual.blobs import make_blobs
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.continual import tuning
 from sharpwave.evaluation.continual.harness import Outcome
 from sharpwave.evaluation.continual.learners import LEARNERS
 from sharpwave.evaluation.continual.protocols import PROTOCOLS, make_protocols
@@ -15,7 +17,6 @@ from sharpwave.evaluation.continual.scores import find_best_peer, tabulate
 from sharpwave.evaluation.continual.tuning import (
     SPACES,
     TRIALS,
-    TUNED,
     list_trials,
     load_tuned,
     make_validation_streams,
@@ -61,10 +62,23 @@ def test_the_best_trial_is_chosen(rng: np.random.Generator) -> None:
 def test_what_was_chosen_is_there_for_every_learner() -> None:
     for name, protocol in PROTOCOLS.items():
         assert set(load_tuned(name)) == set(LEARNERS) - ({"src"} if protocol.model == "resnet" else set())
-        tried = json.loads(TUNED.read_text())[name]["accuracies"]
-        assert {len(each) for each in tried.values()} == {TRIALS}
     with pytest.raises(SharpwaveError, match="tune the learners on it first"):
         load_tuned("nothing")
+
+
+def test_what_is_tuned_is_kept_beside_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = make_blobs(np.random.default_rng(0))
+    parts = {name: getattr(blobs, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "blobs.npz", **parts)
+    protocol = replace(PROTOCOLS["split-mnist"], name="blobs", source="blobs.npz", n_tasks=3, batch=8)
+    monkeypatch.setattr(tuning, "PROTOCOLS", {"blobs": protocol})
+    monkeypatch.setattr(tuning, "TUNED", tmp_path / "tuned.json")
+    monkeypatch.setattr(tuning, "SPACES", {"finetune": {}, "sleep": SPACES["sleep"]})
+    (tmp_path / "tuned.json").write_text('{"other": {"chosen": {"er": {"lr": 0.1}}}}')
+    tuning.freeze(["blobs"], tmp_path)
+    assert tuning.load_tuned("other") == {"er": {"lr": 0.1}}
+    assert tuning.load_tuned("blobs")["wake"] == tuning.load_tuned("blobs")["sleep"]
+    assert len(json.loads((tmp_path / "tuned.json").read_text())["blobs"]["accuracies"]["sleep"]) == TRIALS
 
 
 def test_other_images_get_protocols_of_their_kind(rng: np.random.Generator) -> None:

@@ -3,13 +3,15 @@
 A validation stream is made of training images only, a fifth of them set apart to be judged on, with other permutations
 or another order of classes than any stream that results come from. Every learner's trials are the first points of the
 same Sobol sequence, laid over the ranges of its own options; the step sizes tried are therefore the same for all.
-What was chosen is in `tuned.json`, which the benchmarks read.
+What was chosen is in `tuned.json`, which the benchmarks read, and which
+`python -m sharpwave.evaluation.continual.tuning DATA [PROTOCOL ...]` writes.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import qmc
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.images import ImageSet
 from sharpwave.evaluation.continual.learners import LEARNERS
-from sharpwave.evaluation.continual.protocols import Protocol
+from sharpwave.evaluation.continual.protocols import PROTOCOLS, Protocol
 from sharpwave.evaluation.continual.streams import Stream
 
 TRIALS = 8
@@ -133,6 +136,20 @@ def tune_protocol(
     return {"chosen": chosen | {"wake": chosen["sleep"]}, "accuracies": accuracies}
 
 
+def freeze(names: Sequence[str], folder: Path) -> None:
+    """Tune some protocols and write what was chosen into `tuned.json`.
+
+    Args:
+        names: Keys of `PROTOCOLS`.
+        folder: Of data sets.
+    """
+    torch.set_num_threads(1)
+    for name in names:
+        found = tune_protocol(PROTOCOLS[name], PROTOCOLS[name].load(folder))
+        tuned = json.loads(TUNED.read_text(encoding="utf-8")) | {name: found}
+        TUNED.write_text(json.dumps(tuned, indent=1) + "\n", encoding="utf-8")
+
+
 def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
     """Options by learner, as chosen for a protocol.
 
@@ -145,3 +162,7 @@ def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
             f"a protocol among {', '.join(tuned)}", got=repr(protocol), fix="tune the learners on it first"
         )
     return tuned[protocol]["chosen"]
+
+
+if __name__ == "__main__":
+    freeze(sys.argv[2:] or list(PROTOCOLS), Path(sys.argv[1]))
