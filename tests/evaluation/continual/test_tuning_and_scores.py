@@ -108,3 +108,9 @@ def test_rows_say_what_was_forgotten_what_it_cost_and_by_how_much_sleep_is_ahead
     assert rows["sleep", "accuracy_minus_der++"]["value"] == pytest.approx(0.125)
     assert rows["sleep", "accuracy_minus_best_peer"]["n"] == 2
     assert ("der++", "accuracy_minus_der++") not in rows
+
+
+def test_where_fine_tuning_forgets_nothing_there_is_nothing_to_cut() -> None:
+    runs = {"finetune": [make_outcome(0.5, 0.5)], "er": [make_outcome(0.5, 0.4)]}
+    rows = {(row["method"], row["metric"]): row for row in tabulate("d", "s", runs)}
+    assert np.isnan(rows["er", "forgetting_cut"]["value"])

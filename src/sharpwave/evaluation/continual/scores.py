@@ -36,7 +36,7 @@ def tabulate(data: str, setting: str, runs: Runs, *, told: bool = False) -> list
             if method != "finetune" and "finetune" in runs:
                 lost = [each.compute_forgetting(told=told) for each in runs["finetune"]]
                 measured["forgetting_cut"] = [
-                    1 - mine / theirs for mine, theirs in zip(measured["forgetting"], lost, strict=True)
+                    1 - mine / whole if whole > 0 else math.nan for mine, whole in zip(forgotten, lost, strict=True)
                 ]
         for other, metric in (("der++", "accuracy_minus_der++"), (best, "accuracy_minus_best_peer")):
             if other in runs and method in OURS:
