@@ -98,9 +98,7 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
     evidence = np.zeros(n_events)
     for low, high in _iter_blocks(binned.offsets):
         first, last = binned.offsets[low], binned.offsets[high]
-        logs = compute_log_likelihood(binned.counts[first:last], fields, bin_size=binned.bin_size, gain=dynamics.gain)
-        peak = logs.max(axis=1)
-        likelihood = np.exp((logs - peak[:, None]).astype(np.float32))
+        likelihood, peak = _compute_likelihood(binned.counts[first:last], fields, binned.bin_size, dynamics.gain)
         edges = binned.offsets[low : high + 1] - first
         evidence[low:high] = smooth_events(
             likelihood,
@@ -143,9 +141,8 @@ def decode_posteriors(
     for event in range(len(binned)) if events is None else events:
         if not 0 <= event < len(binned):
             raise SharpwaveError(f"an event from 0 to {len(binned) - 1}", got=str(event), fix="count events from 0")
-        logs = compute_log_likelihood(binned.of(event), fields, bin_size=binned.bin_size, gain=dynamics.gain)
-        likelihood = np.exp((logs - logs.max(axis=1, keepdims=True)).astype(np.float32))
-        posterior = np.empty((len(logs), 3, logs.shape[1]), dtype=np.float32)
+        likelihood, _ = _compute_likelihood(binned.of(event), fields, binned.bin_size, dynamics.gain)
+        posterior = np.empty((len(likelihood), 3, likelihood.shape[1]), dtype=np.float32)
         smooth(likelihood, switch, offsets, weights, posterior)
         posteriors.append(posterior)
     return posteriors
@@ -156,6 +153,15 @@ def decode_event(
 ) -> Float[np.ndarray, "bin 3 place"]:
     """The whole posterior of one event, as in `decode_posteriors`."""
     return decode_posteriors(binned, fields, events=[event], dynamics=dynamics)[0]
+
+
+def _compute_likelihood(
+    counts: np.ndarray, fields: PlaceFields, bin_size: float, gain: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Likelihood of each place as a share of the largest in the bin, and the logarithm of that."""
+    logs = compute_log_likelihood(counts, fields, bin_size=bin_size, gain=gain, dtype=np.float32)
+    peak = logs.max(axis=1)
+    return np.exp(logs - peak[:, None]), peak.astype(np.float64)
 
 
 def _iter_blocks(offsets: np.ndarray) -> list[tuple[int, int]]:

@@ -19,7 +19,8 @@ def test_simulated_events_sweep_along_the_track(monkeypatch, rng):
     monkeypatch.setattr(replay_speed, "N_EVENTS", 20)
     fields = replay_speed.simulate_fields(rng)
     table = decode_events(replay_speed.simulate_events(fields, rng=rng), fields).table
-    assert (table["dynamics"] == "continuous").mean() > 0.8
+    assert table["p_continuous"].mean() > 0.6
+    assert table["p_fragmented"].mean() < 0.2
 
 
 def test_decoding_agrees_with_pynapple(monkeypatch, rng):

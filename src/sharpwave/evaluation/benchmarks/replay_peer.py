@@ -37,10 +37,14 @@ def main(library: str, model_file: str, posterior_file: str) -> None:
 def prepare_classifier(model: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
     """replay_trajectory_classification's `SortedSpikesClassifier` with our places, rates and transitions."""
     import xarray as xr
-    from replay_trajectory_classification import Environment, SortedSpikesClassifier
+    from replay_trajectory_classification import Environment, SortedSpikesClassifier, Uniform
 
     n_places = model["rates"].shape[1]
-    classifier = SortedSpikesClassifier(environments=Environment(place_bin_size=1.0), infer_track_interior=False)
+    classifier = SortedSpikesClassifier(
+        environments=Environment(place_bin_size=1.0),
+        continuous_transition_types=[[Uniform()] * 3] * 3,
+        infer_track_interior=False,
+    )
     classifier.fit_environments(np.arange(n_places + 1.0)[:, None])
     environment = classifier.environments[0]
     environment.place_bin_centers_ = np.arange(n_places)[:, None] + 0.5

@@ -33,8 +33,9 @@ from sharpwave.reactivation.position import Position
 from sharpwave.reactivation.state_space import Dynamics, decode_events, decode_posteriors
 
 PEER_VARIABLE = "SHARPWAVE_PEER_PYTHON"
-N_EVENTS, N_BINS, BIN = 100, 50, 0.002
+N_EVENTS, N_BINS, BIN = 50, 50, 0.002
 N_UNITS, N_PLACES = 100, 50
+CONTENTS = ("a", "b")
 TRACK = 2.0
 MINUTES = 30.0
 RATE = 30.0
@@ -75,7 +76,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "bins_per_event": N_BINS,
         "bin_s": BIN,
         "units": N_UNITS,
-        "places": 2 * N_PLACES,
+        "places": 2 * len(CONTENTS) * N_PLACES,
         "run_minutes": MINUTES,
         "sessions": seeds,
         "peers": [library for library, _ in peers],
@@ -104,27 +105,28 @@ def find_peers(notes: list[str]) -> list[tuple[str, str]]:
 
 
 def simulate_fields(rng: np.random.Generator) -> PlaceFields:
-    """Place fields of a track in two directions, one field per unit and direction, 10 Hz, 20 cm wide."""
+    """Place fields of two tracks in two directions, one field per unit and map, 10 Hz, 20 cm wide."""
     middles = (np.arange(N_PLACES) + 0.5) * TRACK / N_PLACES
-    centres = rng.uniform(0, TRACK, (N_UNITS, 2, 1))
+    n_tracks = len(CONTENTS)
+    centres = rng.uniform(0, TRACK, (N_UNITS, 2 * n_tracks, 1))
     rates = 0.1 + 10 * np.exp(-0.5 * ((middles - centres) / 0.1) ** 2)
     return PlaceFields(
         tuple(range(N_UNITS)),
         rates.reshape(N_UNITS, -1),
-        ("track",),
-        np.zeros(2 * N_PLACES, dtype=int),
-        np.repeat([0, 1], N_PLACES),
-        np.tile(middles, 2)[:, None],
-        np.ones(2 * N_PLACES),
+        CONTENTS,
+        np.repeat(np.arange(n_tracks), 2 * N_PLACES),
+        np.tile(np.repeat([0, 1], N_PLACES), n_tracks),
+        np.tile(middles, 2 * n_tracks)[:, None],
+        np.ones(2 * n_tracks * N_PLACES),
         TRACK / N_PLACES,
     )
 
 
 def simulate_events(fields: PlaceFields, *, rng: np.random.Generator) -> BinnedEvents:
-    """Events of equal length that sweep along the track at 5–15 m/s, in either direction, at five times the rates."""
+    """Events of equal length that sweep along one map at 5–15 m/s, either way, at five times the rates."""
     start, way = rng.uniform(0, TRACK, (N_EVENTS, 1)), rng.choice([-1, 1], (N_EVENTS, 1))
     path = np.clip(start + way * rng.uniform(5, 15, (N_EVENTS, 1)) * BIN * np.arange(N_BINS), 0, TRACK - 1e-9)
-    place = (path / TRACK * N_PLACES).astype(int) + N_PLACES * rng.integers(0, 2, (N_EVENTS, 1))
+    place = (path / TRACK * N_PLACES).astype(int) + N_PLACES * rng.integers(0, 2 * len(CONTENTS), (N_EVENTS, 1))
     counts = rng.poisson(5 * BIN * fields.rates[:, place.ravel()]).T.astype(np.int16)
     return BinnedEvents(counts, np.arange(N_EVENTS + 1) * N_BINS, BIN, np.arange(N_EVENTS, dtype=float))
 
@@ -136,7 +138,7 @@ def compare_state_space(
 
     A library that fails is noted.
     """
-    setting = f"state space, {N_EVENTS} events of {N_BINS} bins, {2 * N_PLACES} places"
+    setting = f"state space, {N_EVENTS} events of {N_BINS} bins, {len(fields.content)} places"
     binned, dynamics = simulate_events(fields, rng=rng), Dynamics()
     table_time, _ = measure(lambda: decode_events(binned, fields, dynamics=dynamics))
     whole_time, posteriors = measure(lambda: decode_posteriors(binned, fields, dynamics=dynamics))
@@ -225,7 +227,7 @@ def compare_pynapple(fields: PlaceFields, *, rng: np.random.Generator) -> dict[t
 
 
 def simulate_run(fields: PlaceFields, *, rng: np.random.Generator) -> tuple[Any, Position]:
-    """To and fro at 0.4 m/s, with Poisson spikes."""
+    """To and fro on the first track at 0.4 m/s, with Poisson spikes."""
     import pynapple as nap
 
     times = np.arange(int(MINUTES * 60 * RATE)) / RATE
