@@ -145,15 +145,16 @@ def _judge(head: ReactivationHead, night: ReactivationNight) -> dict[str, Float[
 def _tabulate(
     head: ReactivationHead, nights: Sequence[ReactivationNight], thresholds: dict[str, float]
 ) -> dict[str, dict[str, float]]:
-    """Means over nights, by what the head is given; figures without meaning are left out."""
+    """Means over nights, by what the head is given; of nights without replay, false positives alone."""
     figures: dict[str, list[EventScores]] = {name: [] for name in SOURCES}
     for night in nights:
         for name, p in _judge(head, night).items():
             found = find_events(p, threshold=thresholds[name])
             figures[name].append(score_events(night.replays, found, iou=IOU, duration=night.recording.duration))
-    names = ("precision", "recall", "f1", "onset_error", "false_per_minute")
+    some = any(len(night.replays) for night in nights)
+    names = ("precision", "recall", "f1", "onset_error", "false_per_minute") if some else ("false_per_minute",)
     means = {source: {n: float(np.mean([getattr(s, n) for s in f])) for n in names} for source, f in figures.items()}
-    return {source: {n: round(v, 4) for n, v in row.items() if np.isfinite(v)} for source, row in means.items()}
+    return {source: {n: round(v, 4) for n, v in row.items()} for source, row in means.items()}
 
 
 def _cut_segments(nights: Sequence[ReactivationNight]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
