@@ -169,7 +169,8 @@ def _write(
     rules = extract_rules(effects)
     peri_event = compute_peri_event(courses, rng=rng)
     association = check_association(courses, rng=rng, method=surrogate)
-    words, warnings = [describe_rules(rules), association.describe()], [association.warning] * bool(association.warning)
+    words = [describe_rules(rules)]
+    warnings = [association.describe(), *[association.warning] * bool(association.warning)]
     relation = pd.DataFrame()
     if len(sessions):
         try:

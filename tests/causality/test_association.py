@@ -35,7 +35,7 @@ def test_what_goes_together_is_told_from_what_does_not(rng):
     assert check_association([make_course(rng, coupled=True) for _ in range(3)], rng=rng).p < 0.01
     apart = check_association([make_course(rng, coupled=False) for _ in range(3)], rng=rng)
     assert apart.p > 0.05
-    assert "are not shown to go together" in apart.describe()
+    assert "are not shown to go together within stages" in apart.describe()
 
 
 def test_nights_exchanged_agree_and_circular_shifts_warn(rng):
@@ -52,3 +52,14 @@ def test_nights_too_short_to_shift_are_not_counted_and_unknown_methods_refused(r
     assert found.n_nights == 1
     with pytest.raises(SharpwaveError, match="linear, session, circular"):
         check_association([course], rng=rng, method="wrap")
+
+
+def test_a_stage_that_drives_both_is_no_association(rng):
+    courses = []
+    for _ in range(4):
+        course = make_course(rng, coupled=False)
+        awake = (np.arange(len(course.time)) // 600) % 2 == 1
+        table = course.reactivations[~awake[course.reactivations["onset"].to_numpy(dtype=int)]]
+        stage = np.where(awake, 0, 1).astype(np.int8)
+        courses.append(replace(course, stage=stage, depth=course.depth - 10 * awake, reactivations=table))
+    assert check_association(courses, rng=rng).p > 0.05

@@ -1,4 +1,7 @@
-"""Whether reactivation and depth go together within nights beyond what drift alone would do: a check by surrogates."""
+"""Whether reactivation and depth go together within stages beyond what drift alone would do: a check by surrogates.
+
+The stage drives both, so that each is taken against its mean in the stage; common causes within a stage stay in.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Association:
         kind = "nights exchanged" if self.method == "session" else f"{self.method} shifts"
         found = "go" if self.p <= 0.05 else "are not shown to go"
         p = "p < .001" if self.p < 0.001 else f"p = {self.p:.3f}"
-        return f"Rate of reactivation and depth {found} together beyond drift ({kind}, {p}, {self.n_nights} nights)."
+        return (
+            f"Rate of reactivation and depth {found} together within stages beyond drift ({kind}, {p}, {self.n_nights} "
+            "nights). This is an association, whatever brings it: the effects adjust for more."
+        )
 
 
 def check_association(
@@ -79,14 +85,18 @@ def check_association(
 
 
 def _tabulate(course: NightCourse) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Reactivations and mean depth in steps; depth that is missing is the night's mean."""
+    """Reactivations and mean depth in steps, each against its mean in that stage; 0 outside usable NREM sleep."""
     n_steps = len(course.time) // STEP
     start = course.time[0] if len(course.time) else 0.0
     edges = start + STEP * np.arange(n_steps + 1)
     rate = np.histogram(course.reactivations["onset"].to_numpy(dtype=float), edges)[0].astype(float)
-    depth = course.depth[: n_steps * STEP].reshape(n_steps, STEP)
-    known = np.isfinite(depth) & course.usable[: n_steps * STEP].reshape(n_steps, STEP)
-    count = known.sum(axis=1)
-    total = np.where(known, depth, 0.0).sum(axis=1)
-    mean = total.sum() / max(count.sum(), 1)
-    return rate, np.divide(total, count, out=np.full(n_steps, mean), where=count > 0)
+    stage = course.stage[: n_steps * STEP].reshape(n_steps, STEP)
+    usable = course.usable[: n_steps * STEP].reshape(n_steps, STEP).all(axis=1)
+    depth = np.where(usable, course.depth[: n_steps * STEP].reshape(n_steps, STEP).mean(axis=1), 0.0)
+    whole = usable & (stage == stage[:, :1]).all(axis=1)
+    x, y = np.zeros(n_steps), np.zeros(n_steps)
+    for code in course.nrem:
+        mine = whole & (stage[:, 0] == code)
+        if mine.any():
+            x[mine], y[mine] = rate[mine] - rate[mine].mean(), depth[mine] - depth[mine].mean()
+    return x, y
