@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-import time
 
 import pytest
 import torch
@@ -72,17 +70,3 @@ def test_kinds() -> None:
     assert set(compute_significance(network, batch, names=["2.weight"])) == {"2.weight"}
     with pytest.raises(SharpwaveError, match="a significance among fisher-w2, fisher, magnitude"):
         compute_significance(network, batch, kind="hessian")
-
-
-def test_the_cost_is_linear_in_the_weights() -> None:
-    def measure(width: int) -> tuple[int, float]:
-        network = nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 6))
-        times = []
-        for _ in range(5):
-            began = time.perf_counter()
-            compute_significance(network, make_batch(4))
-            times.append(time.perf_counter() - began)
-        return sum(p.numel() for p in network.parameters()), min(times)
-
-    (small, quick), (large, slow) = measure(500), measure(1600)
-    assert math.log(slow / quick) / math.log(large / small) < 1.5

@@ -32,7 +32,7 @@ def tabulate(data: str, setting: str, runs: Runs, *, told: bool = False) -> list
             continue
         measured = {"accuracy": accuracy}
         if method != "joint":
-            measured["forgetting"] = [each.compute_forgetting(told=told) for each in outcomes]
+            forgotten = measured["forgetting"] = [each.compute_forgetting(told=told) for each in outcomes]
             if method != "finetune" and "finetune" in runs:
                 lost = [each.compute_forgetting(told=told) for each in runs["finetune"]]
                 measured["forgetting_cut"] = [

@@ -13,7 +13,7 @@ from sharpwave.consolidation.significance import compute_fisher
 from sharpwave.evaluation.continual.learners.contract import Learner, Setting
 from sharpwave.evaluation.continual.streams import Inputs, Task, take
 
-FISHER_SAMPLES = 512
+FISHER_SAMPLES = 128
 """Samples per task of which the Fisher information is the mean; their gradients are counted."""
 
 
