@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo   decode a simulated night and name the report to open'
+	@echo 'make demo   decode a simulated night, let a network sleep, and name the pages to open'
 	@echo 'make test   every test (real recordings join in where SHARPWAVE_DATA points)'
 	@echo 'make lint   style, types, and which room may import which'
 	@echo 'make bench  every benchmark, into benchmarks/results'
@@ -38,7 +38,8 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	for name in forecast staging spindles multimodal subsets labels transfer ablations explanations decode-speed \
-	  decode-memory training-cost; do \
+	  decode-memory training-cost reactivation run-decoding replay-speed causality continual continual-cifar10 sleep-cost \
+	  resilience dynamics; do \
 	  $(BIN)/sharpwave benchmark $$name --output benchmarks/results/$$name.json || exit 1; done
 
 clean:
