@@ -7,6 +7,7 @@ import pytest
 
 from sharpwave.evaluation.brainmu.reactivation_nights import ReactivationNight
 from sharpwave.evaluation.reactivation.difficulty import DECLARED, NULLS, Difficulty, simulate_null_night
+from sharpwave.evaluation.reactivation.hand_crafted import find_rippled_bursts
 from sharpwave.simulation.species import get_species
 from sharpwave.simulation.spikes import REPLAY_GAIN
 
@@ -38,3 +39,4 @@ def test_null_nights_hold_no_replay(kind: str) -> None:
     assert len(empty.others) > 50
     assert ("shuffled" in set(empty.others["kind"])) == (kind == "shuffled sequences")
     assert empty.fields.rates.max() > 5
+    assert len(find_rippled_bursts(empty.recording, empty.others)) > 20

@@ -85,6 +85,8 @@ def simulate_reactivation_night(
     )
     if not replay:
         recording = recording.restrict(0.0, start)
+        signals = {name: signal for name, signal in recording.signals.items() if name != "position"}
+        recording = replace(recording, signals=signals)
     ripples = truth.ripples[truth.ripples["onset"] < recording.duration]
     kinds = ripples["kind"] == "replay"
     return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
