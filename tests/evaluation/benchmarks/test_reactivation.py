@@ -13,9 +13,10 @@ from sharpwave.evaluation.reactivation.difficulty import NULLS, simulate_declare
 METHODS = {"brainmu-lite", "brainmu-lite, LFP only", "state-space", "hand-crafted", "ripples alone"}
 
 
+@pytest.mark.slow
 def test_every_method_has_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     night = simulate_declared_night(rng=np.random.default_rng(8), hours=0.4)
-    empty = simulate_null_night(NULLS[1], rng=np.random.default_rng(8), hours=0.35)
+    empty = simulate_null_night(NULLS[1], rng=np.random.default_rng(8), hours=0.3)
 
     def give_night(*, rng: np.random.Generator) -> Any:
         return night

@@ -55,7 +55,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     rows: list[Row] = []
     found = [_score(simulate_declared_night(rng=rng), shipped, rng) for rng in nights.spawn(NIGHTS_PER_SEED * seeds)]
     rows += _to_rows(DECLARED_DATA, f"IoU {IOU:g}", found, bootstrap)
-    n_empty = (seeds + 1) // 2
+    n_empty = max(seeds // 2, 1)
     for kind in NULLS:
         false = [_score(simulate_null_night(kind, rng=rng), shipped, rng) for rng in empty.spawn(n_empty)]
         rows += [row for row in _to_rows(NULL_DATA, kind, false, bootstrap) if "false_positives" in row["metric"]]
