@@ -103,7 +103,7 @@ def test_a_replay_folder_is_completed_from_its_recording(tmp_path, rng):
     night = open_night(str(folder), "replayed", DecodeOptions(), rng=rng)
     assert night.simulated
     assert len(night.course.reactivations) == len(truth.reactivations)
-    assert len(night.course.candidates) >= len(truth.ripples)
+    assert len(night.course.candidates) >= 0.97 * len(truth.ripples)  # those within 0.3 s of each other are one
     assert night.course.emg is None
     assert np.isfinite(night.course.depth[night.course.usable]).all()
     assert night.memory == pytest.approx(dict(truth.memory))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.evaluation.continual.blobs import Reader, make_blobs, make_texts
 
+from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.continual.harness import Outcome, make_setting, run_stream
 from sharpwave.evaluation.continual.learners import LEARNERS, OURS
 from sharpwave.evaluation.continual.learners.contract import REPLAY
