@@ -76,8 +76,8 @@ def score_forecast(
         rng: For the bootstrap.
 
     Returns:
-        Skill (method, ours first; auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high: the
-        log-loss saved against persistence), and reliability of ours (predicted, observed, n).
+        Skill (method, ours first; auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high:
+        the log-loss saved against persistence), and reliability of ours (predicted, observed, n).
     """
     onsets = forecast["onset"].to_numpy(dtype=float)
     epoch_length = float(onsets[1] - onsets[0]) if len(onsets) > 1 else reference.epoch_length
