@@ -101,8 +101,8 @@ def linearise(position: Position) -> Position:
     """Position along a straight track, from its start at 0: the projection on the principal axis of the movement.
 
     Every sample counts by how far the animal had moved since the one before, so that long rests, in or beside the
-    track, do not turn the axis; jumps of the tracker do not count. Samples far to the side are left out. The axis points
-    the way in which its larger coordinate grows.
+    track, do not turn the axis; jumps of the tracker do not count. Samples far to the side are left out. The axis
+    points the way in which its larger coordinate grows.
 
     Args:
         position: In two or more dimensions; in one it is returned from its least value on.
