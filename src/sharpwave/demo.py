@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,29 +13,40 @@ from sharpwave.batch import NightOutcome, NightTask, finish_night, quieten
 
 
 def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
-    """Decode the shipped night, then let a small network sleep; both pages are written into one folder."""
+    """Decode the shipped night while a small network sleeps in another process; both pages come into one folder."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     from rich.console import Console
 
+    from sharpwave.evaluation.planted_nights import compare_planted_nights
     from sharpwave.network_sleep import demonstrate_network_sleep
+    from sharpwave.simulation.night import DEMO_SEED
 
-    outcome = decode_demo(output, seed=seed)
-    with Console(stderr=True).status("Letting a network sleep ...") as status:
-        page, words = demonstrate_network_sleep(output, progress=lambda step: status.update(f"Networks: {step} ..."))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+        slept = beside.submit(demonstrate_network_sleep, output)
+        planted = beside.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
+        outcome = decode_demo(output, planted, seed=seed)
+        page, words = slept.result()
     console = Console()
     console.print(f"\nDoes sleep help a network? {words}")
     console.print(f"Its page is {page}", soft_wrap=True)
     return outcome
 
 
-def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
-    """Decode the shipped simulated night, and print what is recovered of an effect planted in others."""
+def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | None = None) -> NightOutcome:
+    """Decode the shipped simulated night, and print what is recovered of an effect planted in others.
+
+    Args:
+        output: Folder for the results.
+        planting: The comparison of planted nights, computed beside.
+        seed: Of another night.
+    """
     from rich.console import Console
 
     from sharpwave.decode import decode_recording
-    from sharpwave.evaluation.planted_nights import compare_planted_nights
     from sharpwave.inputs import DecodeOptions
     from sharpwave.simulation import simulate_demo
-    from sharpwave.simulation.night import DEMO_SEED
 
     begin = time.perf_counter()
     quieten()
@@ -47,7 +59,7 @@ def decode_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
 
         night = decode_recording(recording, options=options, truth=truth, progress=report)
         status.update("Relating simulated nights, with an effect planted and without ...")
-        planted = compare_planted_nights(seed=DEMO_SEED if seed is None else seed)
+        planted = planting.result()
         outcome = finish_night(
             replace(night, planted_effects=planted), NightTask(options.source, "demo", output), options, begin
         )
