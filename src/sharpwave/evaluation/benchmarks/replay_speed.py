@@ -152,8 +152,8 @@ def compare_state_space(
             continue
         found |= {(setting, library, metric): value for metric, value in _per_1000(peer_time)}
         for name, time_ in ours.items():
-            found[setting, f"{name} / {library}", "time_ratio"] = peer_time.wall_s / time_.wall_s
-            found[setting, f"{name} / {library}", "cpu_ratio"] = peer_time.cpu_s / time_.cpu_s
+            found[setting, f"{library} / {name}", "time_ratio"] = peer_time.wall_s / time_.wall_s
+            found[setting, f"{library} / {name}", "cpu_ratio"] = peer_time.cpu_s / time_.cpu_s
         difference = float(np.abs(np.concatenate(posteriors) - theirs).max())
         found[setting, f"sharpwave, whole posteriors / {library}", "largest_difference"] = difference
     return found
@@ -219,8 +219,8 @@ def compare_pynapple(fields: PlaceFields, *, rng: np.random.Generator) -> dict[t
         setting = f"{what}, {run_setting}"
         found[setting, "pynapple", "wall_s"], found[setting, "sharpwave", "wall_s"] = their.wall_s, our.wall_s
         found[setting, "pynapple", "cpu_s"], found[setting, "sharpwave", "cpu_s"] = their.cpu_s, our.cpu_s
-        found[setting, "sharpwave / pynapple", "time_ratio"] = their.wall_s / our.wall_s
-        found[setting, "sharpwave / pynapple", "cpu_ratio"] = their.cpu_s / our.cpu_s
+        found[setting, "pynapple / sharpwave", "time_ratio"] = their.wall_s / our.wall_s
+        found[setting, "pynapple / sharpwave", "cpu_ratio"] = their.cpu_s / our.cpu_s
     difference = float(np.abs(ours.probability[:n] - np.asarray(theirs)[:n].reshape(n, -1)).max())
     found[f"bayesian decoding, {run_setting}", "sharpwave / pynapple", "largest_difference"] = difference
     return found
