@@ -126,6 +126,29 @@ def test_a_night_that_is_kept_changes_the_weights_and_refreshes_the_logits() -> 
         torch.testing.assert_close(items["logits"], sleep.body.model(items["x"]))
 
 
+@pytest.mark.parametrize("refresh", ["new", "replayed", "none"])
+def test_whose_logits_a_night_takes_anew(refresh: str) -> None:
+    sleep = make_sleeper(nrem=NREM(refresh=refresh))
+    learn(sleep, n_tasks=1, sleeps=False)
+    buffer, slots = sleep.body.buffer, torch.arange(48)
+    awake = buffer.read(slots)["logits"]
+    sleep.night(8)
+    first = buffer.read(slots)
+    assert torch.equal(awake, first["logits"]) == (refresh == "none")
+    learn(sleep, first_task=1, n_tasks=2, sleeps=False)
+    kept = (buffer.read(slots)["x"] == first["x"]).flatten(1).all(dim=1)
+    assert 5 < kept.sum() < 43
+    assert sleep.state_dict()["buffer"]["new"] == slots[~kept].tolist()
+    before = buffer.read(slots)["logits"]
+    sleep.night(8)
+    after = buffer.read(slots)["logits"]
+    is_same = before == after
+    assert is_same[kept][:, :2].all() == (refresh != "replayed")
+    assert is_same[kept][:, 2:4].any() == (refresh == "none")
+    assert is_same[kept][:, 4:].all() == (refresh != "replayed")
+    assert is_same[~kept].any() == (refresh == "none")
+
+
 def test_breaking_off_at_any_step_is_harmless() -> None:
     for n_steps in range(5):
         sleep = make_sleeper(wake=Wake("none"), **RICH)

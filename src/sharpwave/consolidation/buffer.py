@@ -70,6 +70,7 @@ class ReplayBuffer:
         self._table = Table(storage or {}, max_length=max_length or {}, path=None if path is None else Path(path))
         self._strata = Strata()
         self._admission = POLICIES[policy](self.capacity)
+        self._new: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._strata.keys)
@@ -124,6 +125,12 @@ class ReplayBuffer:
             last = {slot: row for row, slot in placements}
             slots, rows = torch.tensor(list(last)), torch.tensor(list(last.values()))
             self._table.write(slots, {path: value[rows.to(value.device)] for path, value in entries.items()})
+            self._new.update(last)
+
+    def settle(self) -> Int[Tensor, " item"]:
+        """Slots of the items that arrived since the last time this was asked."""
+        new, self._new = torch.tensor(sorted(self._new), dtype=torch.int64), set()
+        return new
 
     def sample(self, n_items: int, *, generator: torch.Generator | None = None, balanced: bool = False) -> Batch:
         """Items drawn at random, with their slots as the entry `index`.
@@ -171,6 +178,7 @@ class ReplayBuffer:
             "table": self._table.state_dict(len(self)),
             "strata": self._strata.state_dict(),
             "admission": self._admission.state_dict(),
+            "new": sorted(self._new),
         }
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
@@ -182,6 +190,7 @@ class ReplayBuffer:
         self._strata.load_state_dict(state["strata"])
         self._admission.load_state_dict(state["admission"])
         self._table.load_state_dict(state["table"], capacity=self.capacity)
+        self._new = set(state["new"])
         if self.generator is not None and "generator" in state:
             self.generator.set_state(state["generator"])
 

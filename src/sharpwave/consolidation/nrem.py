@@ -17,6 +17,8 @@ from sharpwave.consolidation.body import Body
 from sharpwave.consolidation.objective import compute_distillation
 from sharpwave.errors import SharpwaveError
 
+REFRESHED = ("new", "replayed", "none")
+
 
 @dataclass(frozen=True)
 class NREM:
@@ -35,7 +37,10 @@ class NREM:
             its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
         anneal: Let the rate fall to nothing over the night (half a cosine).
-        refresh: Store the logits anew after the night, of the items it replayed.
+        refresh: Which logits are stored anew after the night, a key of `REFRESHED`: "new", those of items that arrived
+            since the night before (taken while they were still being learned), and in older items those of classes
+            that came since; the rest are from when the items were known best. "replayed", all of what this night
+            replayed. "none".
     """
 
     batch_size: int | None = None
@@ -47,8 +52,8 @@ class NREM:
     reconstruction: float = 0.0
     oscillation: int = 0
     rate: float | None = None
-    anneal: bool = False
-    refresh: bool = True
+    anneal: bool = True
+    refresh: str = "new"
 
     def __post_init__(self) -> None:
         weights = (self.labels, self.distillation, self.noise, self.reconstruction, self.oscillation)
@@ -57,6 +62,11 @@ class NREM:
                 "a batch of at least one item, and weights and noise that are not negative",
                 got=f"batch_size={self.batch_size}, weights {weights}",
                 fix="set what is not wanted to 0",
+            )
+
+        if self.refresh not in REFRESHED:
+            raise SharpwaveError(
+                f"logits to refresh among {', '.join(REFRESHED)}", got=repr(self.refresh), fix="choose one of them"
             )
 
     def find_up(self, step: int) -> float:

@@ -89,14 +89,16 @@ def judge(before: Scores, after: Scores, probe: Probe) -> str:
 
 def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
     """Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`."""
-    parts = []
+    table: dict[str, list[Any]] = {name: [] for name in ("kind", "value", "n", "before", "after")}
     for kind in ("all", *(kind for kind in KINDS if kind in before.items)) if len(before.items) else ():
-        keys = before.items[kind] if kind != "all" else pd.Series(0, index=before.items.index)
-        old, new = before.items["score"].groupby(keys), after.items["score"].groupby(keys)
-        table = pd.DataFrame({"n": old.size(), "before": old.mean(), "after": new.mean()})
-        parts.append(table.rename_axis("value").reset_index().assign(kind=kind))
-    columns = ["kind", "value", "n", "before", "after"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        keys = np.zeros(len(before.items), dtype=np.int64) if kind == "all" else before.items[kind].to_numpy()
+        values, rows, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+        table["kind"] += [kind] * values.size
+        table["value"] += values.tolist()
+        table["n"] += sizes.tolist()
+        for name, scores in (("before", before), ("after", after)):
+            table[name] += (np.bincount(rows, weights=scores.items["score"].to_numpy()) / sizes).tolist()
+    return pd.DataFrame(table)
 
 
 def _find_items(body: Body, probe: Probe) -> tuple[Batch, bool]:
@@ -128,8 +130,8 @@ def _weigh(items: pd.DataFrame) -> Float[np.ndarray, " item"]:
     """Weights that add up to 1, as much for each class as for any other."""
     if "y" not in items:
         return np.full(len(items), 1 / len(items))
-    sizes = items.groupby("y")["score"].transform("size").to_numpy()
-    return 1 / (sizes * items["y"].nunique())
+    _, rows, sizes = np.unique(items["y"].to_numpy(), return_inverse=True, return_counts=True)
+    return 1 / (sizes[rows] * sizes.size)
 
 
 def _find_error(before: pd.DataFrame, after: pd.DataFrame) -> float:

@@ -87,7 +87,7 @@ def make_ssr(reading: str) -> tuple[Recipe, FixedRatio]:
         raise SharpwaveError(f"a reading among {', '.join(READINGS)}", got=repr(reading), fix="choose one of them")
     recipe = Recipe(
         wake=Wake(method="er"),
-        nrem=NREM(distillation=0.0, noise=0.1, reconstruction=1.0, balanced=False),
+        nrem=NREM(distillation=0.0, noise=0.1, reconstruction=1.0, balanced=False, anneal=False),
         homeostasis=Homeostasis(prune=0.1, strengthen=0.05, gain=0.05, significance="fisher"),
     )
     return recipe, FixedRatio(READINGS[reading])
@@ -100,4 +100,4 @@ def make_src() -> Recipe:
 
 def make_oscillatory() -> Recipe:
     """Replay in the up states of a slow oscillation, noise in its down states."""
-    return Recipe(nrem=NREM(distillation=0.0, noise=0.2, oscillation=8))
+    return Recipe(nrem=NREM(distillation=0.0, noise=0.2, oscillation=8, anneal=False))

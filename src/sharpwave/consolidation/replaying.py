@@ -59,6 +59,7 @@ class Replayer:
         self.decoder: Decoder | None = None
         self.counts: Counter[str] = Counter()
         self._replayed: set[int] = set()
+        self._classes: set[int] = set()
         self._before: Mapping[str, Tensor] = {}
 
     def prepare(self, weights: Mapping[str, Tensor]) -> None:
@@ -108,15 +109,34 @@ class Replayer:
         rebalance_batch_norms(self.body.model, lambda: self.body.forward(self._probe()))
 
     @torch.no_grad()
-    def remember(self, size: int = 256) -> None:
-        """Store the logits of what was replayed anew, as the network that was kept gives them."""
+    def remember(self) -> None:
+        """Store logits anew, as the network that was kept gives them: those that `refresh` names."""
         buffer = self.body.get_buffer()
-        if not self.nrem.refresh or "logits" not in buffer.entries:
+        new = buffer.settle()
+        if self.nrem.refresh == "none" or "logits" not in buffer.entries:
             return
+        if self.nrem.refresh == "replayed":
+            self._store_logits(torch.tensor(sorted(self._replayed), dtype=torch.int64))
+            return
+        classes = set(_find_classes(buffer.read(new), buffer.label)) - self._classes
+        if classes and self._classes:
+            is_old = torch.ones(len(buffer), dtype=torch.bool)
+            is_old[new] = False
+            self._store_logits(torch.nonzero(is_old)[:, 0], classes=sorted(classes))
+        self._store_logits(new)
+        self._classes |= classes
+
+    def _store_logits(self, chosen: Tensor, *, classes: list[int] | None = None, size: int = 256) -> None:
+        buffer = self.body.get_buffer()
         with evaluating(self.body.model):
-            for slots in torch.tensor(sorted(self._replayed), dtype=torch.int64).split(size):
-                logits = self.body.forward(move(buffer.read(slots), self.body.device))
-                buffer.update(slots, {"logits": logits.float()})
+            for slots in chosen.split(size):
+                items = buffer.read(slots)
+                logits = self.body.forward(move(items, self.body.device)).float()
+                if classes is not None:
+                    kept = items["logits"].to(logits)
+                    kept[:, classes] = logits[:, classes]
+                    logits = kept
+                buffer.update(slots, {"logits": logits})
 
     def _replay(self, position: int) -> float:
         def compute_loss() -> Tensor:
@@ -179,12 +199,21 @@ class Replayer:
             "decoder": None if self.decoder is None else self.decoder.state_dict(),
             "counts": dict(self.counts),
             "replayed": sorted(self._replayed),
+            "classes": sorted(self._classes),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.wake_items = state["wake_items"]
         self.head, self.noise, self.counts = state["head"], dict(state["noise"]), Counter(state["counts"])
-        self._replayed = set(state["replayed"])
+        self._replayed, self._classes = set(state["replayed"]), set(state["classes"])
         decoder = state["decoder"]
         self.decoder = None if decoder is None else Decoder.from_state(decoder, self.body.device)
+
+
+def _find_classes(items: Batch, label: str) -> list[int]:
+    """Classes of items whose logits have one column each; none where labels or logits are of another kind."""
+    labels, logits = items.get(label), items["logits"]
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or logits.ndim != 2:
+        return []
+    return [value for value in labels.unique().tolist() if 0 <= value < logits.shape[1]]

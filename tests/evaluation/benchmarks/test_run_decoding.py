@@ -15,6 +15,9 @@ def test_a_past_only_decoder_errs_by_less_than_the_random_walk(data_root):
     assert errors["sharpwave"] < 0.055
     assert errors["smoother (sees the future)"] < errors["sharpwave"] < errors["random-walk"] < errors["memoryless"]
     assert errors["memoryless"] < 0.3 * errors["mean position"]
+    found = {(row["data"], row["metric"]): row["value"] for row in rows if row["method"] == "sharpwave"}
+    assert found["rat-ca1-sleep-events/sleep", "discoveries"] == 0
+    assert 0.03 < found["rat-ca1-sleep-events/sleep", "significant_share"] < 0.08
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

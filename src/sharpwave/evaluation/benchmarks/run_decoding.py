@@ -4,7 +4,8 @@ Every folder `rat-ca1-*` with spikes and a trajectory is one session. Its run (w
 into blocks of time; place fields come from all blocks but one, whose bins of 0.25 s are decoded. The truth is the
 position in the middle of the bin, the error a share of the track's length, and bins count where the rat moves. All
 methods but the smoother use only spikes up to the end of the bin. "sharpwave" tells running directions apart and has
-learnt from the other blocks how this rat runs, rests and turns; "random-walk" knows neither.
+learnt from the other blocks how this rat runs, rests and turns; "random-walk" knows neither. Last come the events of
+rest and sleep around the run, and in folders `rat-ca1-*` of events alone, beside their surrogates (`recorded_replay`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.benchmarks.recorded_replay import assess_sessions
 from sharpwave.evaluation.benchmarks.rows import Row, estimate_row
 from sharpwave.evaluation.intervals import bootstrap_statistic, draw_weights
 from sharpwave.reactivation.bayes import Posterior, decode_position, locate
@@ -98,6 +100,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             estimate_row("all sessions", SETTING, method, "median_error", values, rng=rng)
             for method, values in summary.items()
         ]
+    replayed, silent = assess_sessions(Path(data) if data is not None else data_root() or Path(), rng=rng)
+    rows += replayed
     config = {
         "bin_s": BIN,
         "blocks": N_BLOCKS,
@@ -106,7 +110,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "rat-ca1-linear-track/session alone, where others near them give .031 to .035 for sharpwave and .040 to .045 "
         "for the walk by direction",
         "interval": "95 %, bootstrap over blocks; over sessions where they are pooled",
-        "notes": notes,
+        "replay": "defaults of `sharpwave replay`: correlation, 500 cell-identity surrogates",
+        "notes": notes + silent,
     }
     return config, rows
 

@@ -94,7 +94,7 @@ MNIST, CIFAR = "images/mnist.npz", "images/cifar10_subset_jpeg.tar"
 PROTOCOLS = {
     each.name: each
     for each in (
-        Protocol("permuted-mnist", MNIST, True, 20, 4000, 1000, "mlp", 128, "permuted-mnist"),
+        Protocol("permuted-mnist", MNIST, True, 20, 6000, 1000, "mlp", 128, "permuted-mnist"),
         Protocol("split-mnist", MNIST, False, 5, 2500, 1000, "mlp", 32, "split-mnist"),
         Protocol("split-cifar10", CIFAR, False, 5, 1500, 800, "resnet", 32, "split-cifar10"),
     )

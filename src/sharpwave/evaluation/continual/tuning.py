@@ -30,7 +30,7 @@ from sharpwave.evaluation.continual.streams import Stream
 
 TRIALS = 8
 BUFFER = 200
-N_TASKS, N_TRAIN = 8, 2000
+N_TASKS, N_TRAIN = 8, 5000
 """Validation streams are shorter than those of results."""
 FIRST_SEED = 1000
 TUNED = Path(__file__).with_name("tuned.json")

@@ -44,7 +44,7 @@ class Sleeper(Learner):
         self.buffer, self.sleeps = make_buffer(setting, self.generator), sleeps
         options: dict[str, Any] = {
             "wake": make_wake(setting, "der++", distillation=alpha, replay=beta),
-            "nrem": NREM(batch_size=setting.batch, labels=beta, distillation=alpha, anneal=True),
+            "nrem": NREM(batch_size=setting.batch, labels=beta, distillation=alpha),
         }
         options |= changes or {}
         self.sleep = Sleep(model, self.buffer, self.optimiser, generator=self.generator, **options)
