@@ -32,6 +32,7 @@ class Protocol:
         n_test: Test images per task.
         model: Key of `MODELS`.
         batch: New samples per step.
+        tried_on: Tasks, and training images per task, of the validation streams that hyper-parameters are chosen on.
         tuned_as: Protocol whose hyper-parameters are used; its own name where it was tuned itself.
     """
 
@@ -43,6 +44,7 @@ class Protocol:
     n_test: int
     model: str
     batch: int
+    tried_on: tuple[int, int]
     tuned_as: str
 
     def make_stream(self, images: ImageSet, *, seed: int, validation: bool = False) -> Stream:
@@ -94,9 +96,9 @@ MNIST, CIFAR = "images/mnist.npz", "images/cifar10_subset_jpeg.tar"
 PROTOCOLS = {
     each.name: each
     for each in (
-        Protocol("permuted-mnist", MNIST, True, 20, 6000, 1000, "mlp", 128, "permuted-mnist"),
-        Protocol("split-mnist", MNIST, False, 5, 2500, 1000, "mlp", 32, "split-mnist"),
-        Protocol("split-cifar10", CIFAR, False, 5, 1500, 800, "resnet", 32, "split-cifar10"),
+        Protocol("permuted-mnist", MNIST, True, 20, 6000, 1000, "mlp", 128, (8, 5000), "permuted-mnist"),
+        Protocol("split-mnist", MNIST, False, 5, 2500, 1000, "mlp", 32, (5, 2500), "split-mnist"),
+        Protocol("split-cifar10", CIFAR, False, 5, 1500, 800, "resnet", 32, (4, 1000), "split-cifar10"),
     )
 }
 """By name; sizes are such that a run takes seconds on one core."""
@@ -113,9 +115,9 @@ def make_protocols(images: ImageSet) -> list[Protocol]:
     n_tasks = max(1, min(MOST_TASKS, images.n_classes // 2))
     like = PROTOCOLS["split-mnist" if small else "split-cifar10"]
     name = f"split {images.name}"
-    protocols = [Protocol(name, "", False, n_tasks, like.n_train, like.n_test, like.model, like.batch, like.name)]
+    protocols = [replace(like, name=name, source="", n_tasks=n_tasks)]
     if small:
         like = PROTOCOLS["permuted-mnist"]
         name = f"permuted {images.name}"
-        protocols.append(Protocol(name, "", True, 10, like.n_train, like.n_test, "mlp", like.batch, like.name))
+        protocols.append(replace(like, name=name, source="", n_tasks=10))
     return protocols

@@ -30,8 +30,6 @@ from sharpwave.evaluation.continual.streams import Stream
 
 TRIALS = 8
 BUFFER = 200
-N_TASKS, N_TRAIN = 8, 5000
-"""Validation streams are shorter than those of results."""
 FIRST_SEED = 1000
 TUNED = Path(__file__).with_name("tuned.json")
 
@@ -90,7 +88,8 @@ def list_trials(method: str, *, n_trials: int = TRIALS) -> list[dict[str, float]
 
 def make_validation_streams(protocol: Protocol, images: ImageSet, *, n_streams: int = 1) -> list[Stream]:
     """Short streams of training images alone, of other seeds than those of results."""
-    short = protocol.shorten(n_tasks=N_TASKS, n_train=N_TRAIN)
+    n_tasks, n_train = protocol.tried_on
+    short = protocol.shorten(n_tasks=n_tasks, n_train=n_train)
     return [short.make_stream(images, seed=FIRST_SEED + number, validation=True) for number in range(n_streams)]
 
 
