@@ -40,6 +40,8 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (f"{stream}, after weight noise, minus wake", "sleep, NREM only", "recovered_fraction") in found
         assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "recovery_area") in found
         assert (f"{stream}, one part damaged", "sleep, steered", "loss_per_weight_head") in found
+        wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"]["value"] for dose in (0, 0.8)]
+        assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"]["value"]
         learning = f"{stream}, learning"
         steered, plain = (found[learning, way, "final_accuracy"]["value"] for way in ("sleep, steered", "sleep"))
         gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"]["value"]

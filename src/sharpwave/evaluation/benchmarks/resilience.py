@@ -18,6 +18,7 @@ from sharpwave.evaluation.continual.images import ImageSet, load_images
 from sharpwave.evaluation.continual.streams import Stream, permute_images, split_classes
 from sharpwave.evaluation.resilience.courses import SLEEP_RATIO, WAYS, Course, run_course
 from sharpwave.evaluation.resilience.demonstration import measure_doses
+from sharpwave.evaluation.resilience.label_noise import measure_label_noise
 from sharpwave.evaluation.resilience.layers import map_layers, map_units
 from sharpwave.evaluation.resilience.recovering import SHOCKS, make_remedies, recover_network
 from sharpwave.recordings.datasets import data_root
@@ -27,6 +28,8 @@ from sharpwave.resilience.stability import compute_stability
 N_TASKS, N_TRAIN, N_TEST, BATCH, RATE, N_REMEMBERED, N_STEPS = 5, 1500, 300, 32, 0.1, 200, 40
 DAMAGES = ("weight_noise", "lesion", "input_noise")
 BASELINE = "replay"
+MISLABELLED = (BASELINE, "sleep")
+"""Ways that learn again from wrong labels."""
 STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
 """Ways compared by pairs, besides each against the baseline."""
 
@@ -57,6 +60,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     for name in ("split", "permuted"):
         courses = {way: [run_course_of(images, name, way, seed=seed) for seed in range(seeds)] for way in WAYS}
         rows += _compare_ways(images, name, courses, rng=rng)
+        rows += _compare_label_noise(images, name, courses, rng=rng)
         rows += _compare_remedies(images, name, courses[BASELINE], rng=rng)
         rows += _tabulate_brittleness(images, name, courses, rng=rng)
     config = {
@@ -128,6 +132,26 @@ def _compare_ways(
         for other in others:
             rows += _subtract(images.name, setting, found, way, other, rng=rng)
     return rows
+
+
+def _compare_label_noise(
+    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+) -> list[Row]:
+    """Share of the accuracy above chance that is kept as more and more training labels are wrong."""
+    found: Values = {}
+    for way in MISLABELLED:
+        for one in courses[way]:
+
+            def learn(stream: Stream, way: str = way, seed: int = one.seed) -> Course:
+                return run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+
+            curve = measure_label_noise(learn, make_stream(images, name, seed=one.seed), one)
+            values = {"kept_label_noise": curve.kept, "area_label_noise": curve.area}
+            values |= {f"accuracy_at_{dose:g}": score for dose, score in zip(curve.doses, curve.scores, strict=True)}
+            _append(found, way, values)
+    setting = f"{name}, wrong labels"
+    rows = _estimate(images.name, setting, found, rng=rng)
+    return rows + _subtract(images.name, setting, found, "sleep", BASELINE, rng=rng)
 
 
 def _compare_remedies(images: ImageSet, name: str, courses: Sequence[Course], *, rng: np.random.Generator) -> list[Row]:
