@@ -74,6 +74,26 @@ def test_results_are_not_replaced_unasked(related, nights):
         relate_to_folder([str(nights / "night-0")], output=folder)
 
 
+def test_halves_of_the_night_are_asked_separately(nights, tmp_path):
+    sources = [str(nights / f"night-{i}") for i in range(3)]
+    folder = tmp_path / "halves"
+    result = runner.invoke(app, ["causality", *sources, "-o", str(folder), "--halves", "--stages", "NREM"])
+    assert result.exit_code == 0, result.output
+    rules = pd.read_csv(folder / "rules.tsv", sep="\t")
+    assert set(rules["period"]) == {"any", "early", "late"}
+    assert set(rules["stage"]) == {"NREM"}
+    counts = rules.query("outcome == 'depth' and content == 'any' and estimator == 'matched'")
+    counts = counts.set_index("period")["n_events"]
+    assert 0.9 * counts["any"] < counts["early"] + counts["late"] <= counts["any"]
+    late = rules.query("period == 'late' and direction == 'forward'")["rule"]
+    assert late.str.contains("late in the night").all()
+
+
+def test_an_unknown_stage_is_refused_by_name(nights, tmp_path):
+    with pytest.raises(SharpwaveError, match="stages among any, NREM"):
+        relate_to_folder([str(nights / "night-0")], output=tmp_path / "x", stages="N9")
+
+
 def test_cues_must_say_which_night_they_belong_to(nights, tmp_path):
     cues = tmp_path / "cues.tsv"
     cues.write_text("onset\tcondition\n100\tcue\n")

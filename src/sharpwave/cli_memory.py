@@ -33,6 +33,12 @@ def causality(
     surrogate: Annotated[
         str, typer.Option(help="linear, session or circular; the last is unsafe on signals that drift.")
     ] = "linear",
+    stages: Annotated[
+        str, typer.Option(help="any: all NREM together; each: and each stage of it; or names, as in N2,N3.")
+    ] = "any",
+    halves: Annotated[
+        bool, typer.Option("--halves", help="Ask of the early and the late half of each night as well.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of matches and surrogates.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per night on stdout.")] = False,
@@ -42,13 +48,23 @@ def causality(
     Writes `rules.tsv`, `effects.tsv`, `peri_event.tsv`, `summary.json` and `report.html`.
 
     - `sharpwave causality decoded/night-* -o related`
+    - `sharpwave causality decoded/night-* --stages each --halves` asks by stage and time of night, too: every further
+      question makes false-discovery control stricter for all
     - `sharpwave causality night.truth` knows a simulated night as no recording does
     """
     from sharpwave.batch import compute_exit_code
     from sharpwave.relate import relate_with_progress
 
     outcome = relate_with_progress(
-        nights, output=output, seed=seed, cues=cues, memory=memory, surrogate=surrogate, overwrite=overwrite
+        nights,
+        output=output,
+        seed=seed,
+        cues=cues,
+        memory=memory,
+        surrogate=surrogate,
+        stages=stages,
+        halves=halves,
+        overwrite=overwrite,
     )
     for night in outcome.nights:
         if json_lines:

@@ -45,6 +45,8 @@ def relate_to_folder(
     cues: Path | None = None,
     memory: Path | None = None,
     surrogate: str = "linear",
+    stages: str = "any",
+    halves: bool = False,
     overwrite: bool = False,
     options: DecodeOptions | None = None,
     progress: Progress | None = None,
@@ -58,6 +60,8 @@ def relate_to_folder(
         cues: Table of randomised cues: onset, condition ("cue", "sham"), content, and night where there are several.
         memory: Table of task scores: night, before, after (percent).
         surrogate: "linear", "session" or "circular"; see `check_association`.
+        stages: "any" (all NREM), "each" (all, and each of them), or names with commas between them.
+        halves: Ask of the early and the late half of each night's sleep as well.
         overwrite: Replace earlier results.
         options: What is known of recordings.
         progress: Called with (what, number done, number in all).
@@ -68,6 +72,7 @@ def relate_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or a table given cannot be read.
     """
+    from sharpwave.causality.estimates import PERIODS
     from sharpwave.inputs import DecodeOptions
     from sharpwave.related_nights import attach_cues, open_night
 
@@ -91,7 +96,11 @@ def relate_to_folder(
     opened = attach_cues(opened, cues)
     sessions = tabulate_sessions(opened, memory)
     refusals = [f"{outcome.identifier}: {outcome.message}" for outcome in outcomes if outcome.status == "failed"]
-    words, page = _write(opened, sessions, output, seed=seed, surrogate=surrogate, refusals=refusals)
+    asked: dict[str, Any] = {
+        "stages": stages if stages in ("any", "each") else [name.strip() for name in stages.split(",")],
+        "periods": PERIODS if halves else PERIODS[:1],
+    }
+    words, page = _write(opened, sessions, output, asked, seed=seed, surrogate=surrogate, refusals=refusals)
     return RelatedOutcome(outcomes, words, page)
 
 
@@ -148,6 +157,7 @@ def _write(
     opened: Sequence[OpenedNight],
     sessions: pd.DataFrame,
     output: Path,
+    asked: dict[str, Any],
     *,
     seed: int,
     surrogate: str,
@@ -165,7 +175,7 @@ def _write(
 
     rng = np.random.default_rng(seed)
     courses = [night.course for night in opened]
-    effects = estimate_effects(courses, rng=rng)
+    effects = estimate_effects(courses, rng=rng, **asked)
     rules = extract_rules(effects)
     peri_event = compute_peri_event(courses, rng=rng)
     association = check_association(courses, rng=rng, method=surrogate)
@@ -202,6 +212,7 @@ def _write(
         "rules": records(rules),
         "memory": records(relation),
         "seed": seed,
+        "asked": {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()},
         "association": {"surrogate": surrogate, "p": association.p, "n_nights": association.n_nights},
         "versions": dict(page.versions),
     }
