@@ -11,7 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sharpwave.brainmu.encoders.channels import split_channels
-from sharpwave.brainmu.reactivation_places import N_PLACE_MEASURES, SPAN, PlaceFields, PlaceTracker
+from sharpwave.brainmu.reactivation_places import (
+    N_PLACE_MEASURES,
+    SPAN,
+    PlaceFields,
+    PlaceTracker,
+    sum_recent,
+)
 from sharpwave.recordings.recording import Recording, Signal
 
 FRAME = 0.005
@@ -21,7 +27,7 @@ CENTRES = np.geomspace(8.0, 220.0, 12)
 CYCLES, LONGEST = 5.0, 0.1
 """A band's window holds so many cycles, and no more than so many seconds."""
 CROWD = 16
-"""Frames over which the units that fire are counted."""
+"""Frames over which the units that fire are counted: four doublings."""
 BLOCK = 30_000
 LIMIT = 8.0
 LFP, POPULATION, PLACES = slice(0, 12), slice(12, 15), slice(15, 15 + N_PLACE_MEASURES)
@@ -54,6 +60,8 @@ def iter_frames(recording: Recording, *, fields: PlaceFields | None = None) -> I
     """
     lfp = next(iter(split_channels(recording.of("lfp")).values()), None)
     tracker = None if fields is None else PlaceTracker(fields, frame=FRAME)
+    order = {unit: column for column, unit in enumerate(recording.spikes or ())}
+    placed = [order[unit] for unit in fields.units] if fields is not None and order else []
     sums = np.zeros((3, N_MEASURES))
     n_all = int(recording.duration / FRAME + 1e-6)
     for first in range(0, n_all, BLOCK):
@@ -63,11 +71,11 @@ def iter_frames(recording: Recording, *, fields: PlaceFields | None = None) -> I
         if lfp is not None:
             raw[:, LFP], there[:, 0] = measure_lfp(lfp, first, n_frames)
         if recording.spikes is not None and len(recording.spikes):
-            raw[:, POPULATION] = measure_population(_count_spikes(recording, None, first, n_frames, before=CROWD))
+            counts = _count_spikes(recording, first, n_frames, before=CROWD)
+            raw[:, POPULATION] = measure_population(counts)
             there[:, 1] = True
-            if fields is not None and tracker is not None:
-                counts = _count_spikes(recording, fields.units, first, n_frames, before=2 * SPAN)
-                raw[:, PLACES] = tracker.measure(counts)
+            if tracker is not None:
+                raw[:, PLACES] = tracker.measure(counts[CROWD - 2 * SPAN :, placed])
                 there[:, 2] = True
         known = np.repeat(there, WIDTHS, axis=1)
         scores, sums = _standardise(raw, known, sums)
@@ -82,11 +90,12 @@ def measure_population(counts: Float[np.ndarray, "frame_and_context unit"]) -> F
     Args:
         counts: Spikes per frame; the first `CROWD` frames are context.
     """
-    total = np.cumsum(counts.sum(axis=1))
-    recent = (total[SPAN:] - total[:-SPAN])[CROWD - SPAN :]
-    units = np.cumsum(counts, axis=0)
-    active = (units[CROWD:] > units[:-CROWD]).mean(axis=1)
-    return np.column_stack([np.sqrt(np.diff(total)[CROWD - 1 :]), np.sqrt(recent), active])
+    total = counts.sum(axis=1)
+    recent = sum_recent(total, SPAN)[CROWD - SPAN + 1 :]
+    fired = counts > 0
+    for shift in (1, 2, 4, 8):
+        fired = fired[shift:] | fired[:-shift]
+    return np.column_stack([np.sqrt(total[CROWD:]), np.sqrt(recent), fired[1:].mean(axis=1)])
 
 
 def measure_lfp(
@@ -114,13 +123,18 @@ def measure_lfp(
 
 
 def _count_spikes(
-    recording: Recording, units: tuple[int, ...] | None, first: int, n_frames: int, *, before: int
+    recording: Recording, first: int, n_frames: int, *, before: int
 ) -> Float[np.ndarray, "frame_and_context unit"]:
-    """Spikes per frame and unit (all where None), with so many frames of context before the first."""
-    edges = (first - before + np.arange(n_frames + before + 1)) * FRAME
+    """Spikes per frame and unit, with so many frames of context before the first."""
     trains: Any = recording.spikes
-    counts = [np.diff(np.searchsorted(trains[unit].t, edges - 1e-9)) for unit in units or tuple(trains.keys())]
-    return np.stack(counts, axis=1).astype(float)
+    n_rows, begin = n_frames + before, first - before
+    counts = np.zeros((len(trains), n_rows), dtype=np.float32)
+    for row, unit in enumerate(trains.keys()):
+        times = trains[unit].t
+        low, high = np.searchsorted(times, np.array([begin, begin + n_rows]) * FRAME - 1e-9)
+        frames = np.floor((times[low:high] + 1e-9) / FRAME).astype(int) - begin
+        counts[row] = np.bincount(np.clip(frames, 0, n_rows - 1), minlength=n_rows)
+    return np.ascontiguousarray(counts.T)
 
 
 @lru_cache(maxsize=8)
@@ -140,8 +154,9 @@ def _standardise(
 ) -> tuple[Float[np.ndarray, "frame measure"], np.ndarray]:
     """z-scores against all frames so far, and the sums to go on from."""
     values = np.where(known, raw, 0.0)
-    totals = np.cumsum(np.stack([known.astype(float), values, values**2]), axis=1) + sums[:, None]
+    rows = values.T
+    totals = np.cumsum(np.stack([known.T.astype(float), rows, rows**2]), axis=2) + sums[:, :, None]
     count = np.maximum(totals[0], 1)
     mean = totals[1] / count
     deviation = np.sqrt(np.maximum(totals[2] / count - mean**2, 0))
-    return (values - mean) / np.maximum(deviation, 1e-3), totals[:, -1]
+    return ((rows - mean) / np.maximum(deviation, 1e-3)).T, totals[:, :, -1]

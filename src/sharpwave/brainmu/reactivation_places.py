@@ -53,7 +53,7 @@ class PlaceTracker:
         distance = np.abs(fields.position[:, None] - fields.position)
         same = fields.track[:, None] == fields.track
         self.near = (same & (distance <= SPEED * SPAN * frame)).astype(float)
-        self.near /= self.near.mean()
+        self.near = (self.near / self.near.mean()).astype(np.float32)
         self.starts, self.columns, self.weights = _list_neighbours(np.where(same, distance, np.inf), SPEED * frame)
         self.path = np.full(len(fields.track), 1 / len(fields.track))
 
@@ -70,19 +70,26 @@ class PlaceTracker:
         from sharpwave.brainmu._place_kernels import follow_path
 
         n_frames = len(counts) - 2 * SPAN
-        total = np.cumsum(np.concatenate([np.zeros((1, counts.shape[1])), counts]), axis=0)
-        recent = (total[SPAN:] - total[:-SPAN])[1:]
-        gain = recent @ self.ratio
+        gains, n_spikes = counts @ self.ratio, counts.sum(axis=1, dtype=float)
+        walk = follow_path(
+            gains[2 * SPAN :], n_spikes[2 * SPAN :], self.starts, self.columns, self.weights, self.path, JUMP
+        )
+        gain, spiking = sum_recent(gains.astype(np.float32), SPAN)[1:], (sum_recent(n_spikes, SPAN) > 0)[-n_frames:]
         top = gain.max(axis=1, keepdims=True)
-        weight = np.exp(gain - top)
-        place = weight / weight.sum(axis=1, keepdims=True)
-        evidence = (top[:, 0] + np.log(weight.mean(axis=1)))[-n_frames:]
-        overlap = np.log(((place[:-SPAN] @ self.near) * place[SPAN:]).sum(axis=1) + 1e-2)[-n_frames:]
-        spiking = (recent.sum(axis=1) > 0)[-n_frames:]
-        now = counts[2 * SPAN :]
-        gains = now @ self.ratio
-        walk = follow_path(gains, now.sum(axis=1), self.starts, self.columns, self.weights, self.path, JUMP)
+        place = np.exp(np.subtract(gain, top, out=gain), out=gain)
+        mass = place.sum(axis=1)
+        evidence = (top[:, 0] + np.log(mass / place.shape[1]))[-n_frames:]
+        place /= mass[:, None]
+        near = np.einsum("fp,fp->f", place[:-SPAN] @ self.near, place[SPAN:])
+        overlap = np.log(near + 1e-2)[-n_frames:]
         return np.column_stack([np.where(spiking, evidence, 0.0), np.where(spiking, overlap, 0.0), walk])
+
+
+def sum_recent(values: Float[np.ndarray, "frame *rest"], n: int) -> Float[np.ndarray, "later_frame *rest"]:
+    """Sums over n frames that end with each, from the n-th on; n is a power of two."""
+    for shift in (1 << power for power in range(n.bit_length() - 1)):
+        values = values[shift:] + values[:-shift]
+    return values
 
 
 def _list_neighbours(distance: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
