@@ -3,7 +3,9 @@ what it has seen, while a local rule changes its weights (Tadros et al. 2022, do
 
 Our rendering of the described procedure: integrate-and-fire neurons instead of rectifiers, inputs that fire at random
 in proportion to their mean while awake, weights scaled by the largest activity of each layer (Diehl et al. 2015), and
-for each neuron that fires, weights from inputs that fired go up and from those that did not go down.
+for each neuron that fires, weights from inputs that fired go up and from those that did not go down. The published
+networks have no biases, and those with biases gain less. The defaults were found on streams of MNIST classes, on a
+narrow ridge: depression nearly three times potentiation, a low threshold, a short memory of the potential.
 """
 
 from __future__ import annotations
@@ -36,18 +38,18 @@ class SpikingReplay:
     """
 
     n_steps: int = 200
-    rate: float = 0.5
-    threshold: float = 0.5
-    potentiation: float = 2e-3
-    depression: float = 2e-4
-    leak: float = 1.0
+    rate: float = 0.3
+    threshold: float = 0.12
+    potentiation: float = 6e-3
+    depression: float = 1.7e-2
+    leak: float = 0.4
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or not 0 < self.rate <= 1 or self.threshold <= 0 or not 0 <= self.leak <= 1:
             raise SharpwaveError(
                 "at least one step, a rate in (0, 1], a threshold above 0 and a leak from 0 to 1",
                 got=f"n_steps={self.n_steps}, rate={self.rate}, threshold={self.threshold}, leak={self.leak}",
-                fix="the defaults are 200, 0.5, 0.5 and 1",
+                fix="the defaults are 200, 0.3, 0.12 and 0.4",
             )
 
 

@@ -67,7 +67,7 @@ SPACES: dict[str, dict[str, Range]] = {
     "cls-er": {"strength": Range(0.05, 1.0), "horizon": Range(0.2, 5.0)},
     "sleep": {"alpha": LOGITS, "beta": LABELS},
     "ssr": {},
-    "src": {"potentiation": Range(1e-4, 1e-2)},
+    "src": {"potentiation": Range(1e-3, 3e-2)},
 }
 """Options of each learner beside its step size."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -94,18 +95,26 @@ class LiteralSleeper(Learner):
 class SpikingSleeper(Learner):
     """Sleep replay consolidation, `Sleep.src`: no stored data and no gradients in sleep; for multilayer perceptrons.
 
+    Biases are held at zero, as in the published networks.
+
     Args:
         model: The network.
         setting: What is equal for all.
         lr: Step size awake.
-        potentiation: Rise of a weight, in standard deviations of its layer.
+        potentiation: Rise of a weight, in standard deviations of its layer; what falls does so in proportion.
     """
 
     n_buffer_bytes = 0
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, potentiation: float = 2e-3) -> None:
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, potentiation: float = 6e-3) -> None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.bias).requires_grad_(False)
         super().__init__(model, setting, lr=lr)
-        nrem = SpikingReplay(potentiation=potentiation, depression=potentiation / 10)
+        plain = SpikingReplay()
+        nrem = replace(
+            plain, potentiation=potentiation, depression=potentiation * plain.depression / plain.potentiation
+        )
         self.sleep = Sleep.src(model, self.optimiser, nrem=nrem, generator=self.generator)
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
