@@ -141,16 +141,37 @@ def print_result(result: BenchmarkResult) -> None:
     for row in result.rows:
         groups.setdefault((row["data"], row["setting"]), []).append(row)
     for (data, setting), rows in groups.items():
-        metrics = list(dict.fromkeys(row["metric"] for row in rows))[:MOST_COLUMNS]
         counts = sorted({row["n"] for row in rows if row["n"] is not None})
-        table = Table(title=f"{result.benchmark}: {data}, {setting} (n = {', '.join(map(str, counts))})")
-        table.add_column("method")
-        for metric in metrics:
-            table.add_column(metric.replace("_", " "), justify="right")
-        for method in dict.fromkeys(row["method"] for row in rows):
-            cells = {row["metric"]: _cell(row) for row in rows if row["method"] == method}
-            table.add_row(method, *(cells.get(metric, "") for metric in metrics))
-        console.print(table)
+        title = f"{result.benchmark}: {data}, {setting} (n = {', '.join(map(str, counts))})"
+        cells: dict[str, dict[str, str]] = {}
+        for row in rows:
+            cells.setdefault(row["metric"], {})[row["method"]] = _cell(row)
+        methods = list(dict.fromkeys(row["method"] for row in rows))
+        for metrics in _share_out(cells, width=console.width - max(map(len, methods)) - 4):
+            table = Table(title=title)
+            table.add_column("method")
+            for metric in metrics:
+                table.add_column(metric.replace("_", " "), justify="right")
+            for method in methods:
+                if any(method in cells[metric] for metric in metrics):
+                    table.add_row(method, *(cells[metric].get(method, "") for metric in metrics))
+            console.print(table)
+            title = f"{result.benchmark}: {data}, {setting}, continued"
+
+
+def _share_out(cells: dict[str, dict[str, str]], *, width: int) -> list[list[str]]:
+    """The first metrics in as many tables as it takes for their cells to fit."""
+    tables: list[list[str]] = [[]]
+    left = width
+    for metric, column in list(cells.items())[:MOST_COLUMNS]:
+        lines = [line for cell in column.values() for line in cell.splitlines()] + metric.split("_")
+        taken = max(map(len, lines)) + 3
+        if taken > left and tables[-1]:
+            tables.append([])
+            left = width
+        tables[-1].append(metric)
+        left -= taken
+    return tables
 
 
 def _cell(row: dict[str, Any]) -> str:
