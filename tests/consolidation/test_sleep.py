@@ -45,15 +45,15 @@ def test_with_sleep_less_is_forgotten() -> None:
         accuracies = {}
         for name, options, sleeps in (
             ("fine-tuning", {"wake": Wake("none")}, False),
-            ("er", {"wake": Wake("er")}, False),
-            ("er and sleep", {"wake": Wake("er")}, True),
+            ("replay", {}, False),
+            ("replay and sleep", {}, True),
         ):
             sleep = make_sleeper(seed=seed, capacity=24, **options)
             learn(sleep, n_steps=60, sleeps=sleeps)
             accuracies[name] = measure_accuracy(sleep.body.model)
         assert accuracies["fine-tuning"] < 0.6
-        assert accuracies["er and sleep"] > accuracies["fine-tuning"] + 0.2
-        assert accuracies["er and sleep"] > accuracies["er"] - 0.03
+        assert accuracies["replay and sleep"] > accuracies["fine-tuning"] + 0.2
+        assert accuracies["replay and sleep"] > accuracies["replay"] - 0.03
 
 
 def test_a_block_of_sleep_alone_brings_back_what_was_forgotten() -> None:
