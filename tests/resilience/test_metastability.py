@@ -7,6 +7,7 @@ import pytest
 from tests.resilience.oscillators import simulate_kuramoto
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.resilience.dynamics import measure_dynamics
 from sharpwave.resilience.metastability import compute_metastability, compute_order_parameter, compute_phases
 
 
@@ -41,3 +42,12 @@ def test_phases_of_sines_are_theirs() -> None:
 def test_band_must_fit() -> None:
     with pytest.raises(SharpwaveError, match="a band between 0 and 50 Hz"):
         compute_phases(np.zeros((100, 2)), 100.0, band=(10.0, 60.0))
+
+
+def test_a_stretch_too_short_for_the_filter_is_refused_and_its_other_measures_stay(rng: np.random.Generator) -> None:
+    short = rng.standard_normal((15, 10))
+    with pytest.raises(SharpwaveError, match="at least 16 samples"):
+        compute_phases(short, 0.5, band=(0.01, 0.1))
+    found = measure_dynamics(short, 0.5, band=(0.01, 0.1), rng=rng)
+    assert "integration" in found
+    assert "synchrony" not in found

@@ -7,7 +7,12 @@ from jaxtyping import Float
 
 from sharpwave.resilience.entropy import compute_lempel_ziv, compute_permutation_entropy, compute_spectral_entropy
 from sharpwave.resilience.integration import compute_integration, compute_participation, compute_segregation
-from sharpwave.resilience.metastability import compute_metastability, compute_order_parameter, compute_phases
+from sharpwave.resilience.metastability import (
+    FEWEST_SAMPLES,
+    compute_metastability,
+    compute_order_parameter,
+    compute_phases,
+)
 from sharpwave.resilience.modularity import compute_connectivity, compute_modularity
 
 FEWEST_NODES = 8
@@ -41,8 +46,8 @@ def measure_dynamics(
 ) -> dict[str, float]:
     """Every measure that the number of channels allows, keys of `MEASURES`.
 
-    Entropies are means over channels. Two channels add synchrony, metastability and integration; `FEWEST_NODES` add
-    those of the graph.
+    Entropies are means over channels. Two channels add integration, and over `FEWEST_SAMPLES` synchrony and
+    metastability; `FEWEST_NODES` add those of the graph.
 
     Args:
         signals: Time first, without gaps; for networks hidden states over tokens or training steps (a proxy).
@@ -66,10 +71,11 @@ def measure_dynamics(
         "permutation_entropy": _mean([compute_permutation_entropy(one) for one in channels]),
         "lempel_ziv": _mean([compute_lempel_ziv(one) for one in channels]),
     }
-    if len(channels) >= 2:
+    if len(channels) >= 2 and len(signals) >= FEWEST_SAMPLES:
         phases = compute_phases(signals, rate, band=band)
         order = compute_order_parameter(phases[margin : len(phases) - margin])
         found |= {"synchrony": float(order.mean()), "metastability": compute_metastability(order)}
+    if len(channels) >= 2:
         found["integration"] = compute_integration(core)
     if len(channels) >= FEWEST_NODES:
         whole = compute_connectivity(core)

@@ -7,6 +7,9 @@ from jaxtyping import Complex, Float
 
 from sharpwave.errors import SharpwaveError
 
+FEWEST_SAMPLES = 16
+"""That the filter for phases needs."""
+
 
 def compute_phases(
     signals: Float[np.ndarray, "time channel"], rate: float, *, band: tuple[float, float]
@@ -19,7 +22,7 @@ def compute_phases(
         band: Lowest and highest frequency in Hz, within (0, rate / 2).
 
     Raises:
-        SharpwaveError: If the band does not fit the rate.
+        SharpwaveError: If the band does not fit the rate, or there are fewer than `FEWEST_SAMPLES`.
     """
     from scipy.signal import butter, hilbert, sosfiltfilt
 
@@ -27,6 +30,10 @@ def compute_phases(
     if not 0 < low < high < rate / 2:
         raise SharpwaveError(
             f"a band between 0 and {rate / 2:g} Hz", got=f"{low:g} to {high:g} Hz", fix="choose a band below rate / 2"
+        )
+    if len(signals) < FEWEST_SAMPLES:
+        raise SharpwaveError(
+            f"at least {FEWEST_SAMPLES} samples", got=f"{len(signals)}", fix="give a longer stretch of the signals"
         )
     filtered = sosfiltfilt(butter(2, band, btype="bandpass", fs=rate, output="sos"), signals, axis=0)
     return np.angle(hilbert(filtered, axis=0))
