@@ -149,6 +149,17 @@ def test_whose_logits_a_night_takes_anew(refresh: str) -> None:
     assert is_same[~kept].any() == (refresh == "none")
 
 
+def test_a_second_night_without_a_day_between_stores_nothing_anew() -> None:
+    sleep = make_sleeper()
+    learn(sleep, n_tasks=1)
+    sizes: list[int] = []
+    sleep.body.model.register_forward_hook(lambda _, inputs, output: sizes.append(len(output)))
+    before = sleep.body.buffer.read(torch.arange(48))["logits"]
+    assert sleep.night(3).committed
+    assert 0 not in sizes
+    assert torch.equal(before, sleep.body.buffer.read(torch.arange(48))["logits"])
+
+
 def test_breaking_off_at_any_step_is_harmless() -> None:
     for n_steps in range(5):
         sleep = make_sleeper(wake=Wake("none"), **RICH)

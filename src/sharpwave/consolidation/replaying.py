@@ -129,7 +129,7 @@ class Replayer:
     def _store_logits(self, chosen: Tensor, *, classes: list[int] | None = None, size: int = 256) -> None:
         buffer = self.body.get_buffer()
         with evaluating(self.body.model):
-            for slots in chosen.split(size):
+            for slots in chosen.split(size) if len(chosen) else ():
                 items = buffer.read(slots)
                 logits = self.body.forward(move(items, self.body.device)).float()
                 if classes is not None:
