@@ -27,7 +27,7 @@ CENTRES = np.geomspace(8.0, 220.0, 12)
 CYCLES, LONGEST = 5.0, 0.1
 """A band's window holds so many cycles, and no more than so many seconds."""
 CROWD = 16
-"""Frames over which the units that fire are counted: four doublings."""
+"""Frames over which the units that fire are counted; a power of two, as `SPAN`."""
 BLOCK = 30_000
 LIMIT = 8.0
 LFP, POPULATION, PLACES = slice(0, 12), slice(12, 15), slice(15, 15 + N_PLACE_MEASURES)
@@ -92,10 +92,8 @@ def measure_population(counts: Float[np.ndarray, "frame_and_context unit"]) -> F
     """
     total = counts.sum(axis=1)
     recent = sum_recent(total, SPAN)[CROWD - SPAN + 1 :]
-    fired = counts > 0
-    for shift in (1, 2, 4, 8):
-        fired = fired[shift:] | fired[:-shift]
-    return np.column_stack([np.sqrt(total[CROWD:]), np.sqrt(recent), fired[1:].mean(axis=1)])
+    active = (sum_recent(counts, CROWD)[1:] > 0).mean(axis=1)
+    return np.column_stack([np.sqrt(total[CROWD:]), np.sqrt(recent), active])
 
 
 def measure_lfp(

@@ -37,7 +37,7 @@ class NREM:
             its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
         anneal: Let the rate fall to nothing over the night (half a cosine).
-        refresh: Which logits are stored anew after the night, a key of `REFRESHED`: "new", those of items that arrived
+        refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", those of items that arrived
             since the night before (taken while they were still being learned), and in older items those of classes
             that came since; the rest are from when the items were known best. "replayed", all of what this night
             replayed. "none".
@@ -63,7 +63,6 @@ class NREM:
                 got=f"batch_size={self.batch_size}, weights {weights}",
                 fix="set what is not wanted to 0",
             )
-
         if self.refresh not in REFRESHED:
             raise SharpwaveError(
                 f"logits to refresh among {', '.join(REFRESHED)}", got=repr(self.refresh), fix="choose one of them"

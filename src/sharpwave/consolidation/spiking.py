@@ -4,8 +4,8 @@ what it has seen, while a local rule changes its weights (Tadros et al. 2022, do
 Our rendering of the described procedure: integrate-and-fire neurons instead of rectifiers, inputs that fire at random
 in proportion to their mean while awake, weights scaled by the largest activity of each layer (Diehl et al. 2015), and
 for each neuron that fires, weights from inputs that fired go up and from those that did not go down. The published
-networks have no biases, and those with biases gain less. The defaults were found on streams of MNIST classes, on a
-narrow ridge: depression nearly three times potentiation, a low threshold, a short memory of the potential.
+networks have no biases; on three validation streams of MNIST classes those with biases gained less. The defaults were
+found on such streams, on a narrow ridge: depression nearly three times potentiation, a low threshold, a short memory.
 """
 
 from __future__ import annotations

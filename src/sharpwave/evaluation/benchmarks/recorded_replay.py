@@ -15,22 +15,32 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.benchmarks.rows import Row
 from sharpwave.reactivation.session import ReplaySession, analyse_session
 from sharpwave.recordings import load_dataset
-from sharpwave.recordings.datasets import rat_ca1, rat_ca1_events
+from sharpwave.recordings.datasets import data_root, rat_ca1, rat_ca1_events
 
 FORMATS = {"rat-ca1": rat_ca1.subjects, "rat-ca1-events": rat_ca1_events.subjects}
 """Data sets that a folder `rat-ca1-*` may hold, and who is in it."""
 
 
-def assess_sessions(root: Path, *, rng: np.random.Generator) -> tuple[list[Row], list[str]]:
+def find_folders(data: Path | None) -> list[Path]:
+    """The folder named, and the folders `rat-ca1-*` in it.
+
+    Args:
+        data: Folder of data sets, or one of these folders; `data_root()` where omitted.
+    """
+    root = data_root() if data is None else Path(data)
+    return [] if root is None else [root, *sorted(root.glob("rat-ca1-*"))]
+
+
+def assess_sessions(data: Path | None, *, rng: np.random.Generator) -> tuple[list[Row], list[str]]:
     """Rows of every session in the folders `rat-ca1-*`, and why others have none.
 
     Args:
-        root: Folder of data sets, or one of these folders.
+        data: As for `find_folders`.
         rng: Of the surrogates.
     """
     rows: list[Row] = []
     notes: list[str] = []
-    for folder in (root, *sorted(root.glob("rat-ca1-*"))):
+    for folder in find_folders(data):
         for dataset, subject in ((dataset, name) for dataset, list_in in FORMATS.items() for name in list_in(folder)):
             name = f"{folder.name}/{subject}"
             try:

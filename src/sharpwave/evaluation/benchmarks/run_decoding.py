@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.benchmarks.recorded_replay import assess_sessions
+from sharpwave.evaluation.benchmarks.recorded_replay import assess_sessions, find_folders
 from sharpwave.evaluation.benchmarks.rows import Row, estimate_row
 from sharpwave.evaluation.intervals import bootstrap_statistic, draw_weights
 from sharpwave.reactivation.bayes import Posterior, decode_position, locate
@@ -100,7 +100,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             estimate_row("all sessions", SETTING, method, "median_error", values, rng=rng)
             for method, values in summary.items()
         ]
-    replayed, silent = assess_sessions(Path(data) if data is not None else data_root() or Path(), rng=rng)
+    replayed, silent = assess_sessions(data, rng=rng)
     rows += replayed
     config = {
         "bin_s": BIN,
@@ -121,10 +121,8 @@ SETTING = f"past only, {BIN:g} s, blocks of time held out; share of the track"
 
 def load_sessions(data: Path | None) -> tuple[list[Session], list[str]]:
     """Sessions on a straight track under `data`, and why others are left out."""
-    root = data_root() if data is None else Path(data)
-    folders = [] if root is None else [root, *sorted(root.glob("rat-ca1-*"))]
     sessions, notes = [], []
-    for folder in folders:
+    for folder in find_folders(data):
         for subject in subjects(folder):
             recording = load_dataset(f"rat-ca1/{subject}", folder)
             name = f"{folder.name}/{subject}"
