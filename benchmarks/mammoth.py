@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sharpwave.evaluation.benchmarks.runner import describe_machine, find_commit
-from sharpwave.evaluation.continual.harness import run_stream
-from sharpwave.evaluation.continual.images import ImageSet, load_images
-from sharpwave.evaluation.continual.learners import LEARNERS
-from sharpwave.evaluation.continual.learners.contract import Setting
-from sharpwave.evaluation.continual.models import Perceptron, make_model
-from sharpwave.evaluation.continual.streams import Stream, Task
+from sharpwave.benchmarks.continual.harness import run_stream
+from sharpwave.benchmarks.continual.images import ImageSet, load_images
+from sharpwave.benchmarks.continual.learners import LEARNERS
+from sharpwave.benchmarks.continual.learners.contract import Setting
+from sharpwave.benchmarks.continual.models import Perceptron, make_model
+from sharpwave.benchmarks.continual.streams import Stream, Task
+from sharpwave.benchmarks.runner import describe_machine, find_commit
 from sharpwave.evaluation.intervals import bootstrap_mean
 
 BATCH, BUFFER, LR = 32, 200, 0.05

@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sharpwave.batch import decode_nights, plan_nights
-from sharpwave.evaluation.benchmarks.runner import describe_machine, find_commit
-from sharpwave.inputs import DecodeOptions
+from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.commands.batch import decode_nights, plan_nights
+from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings.datasets import data_root
 
 SOURCES = (

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from sharpwave import decode_recording, simulate_night
-from sharpwave.inputs import open_source
+from sharpwave.night.options import open_source
 
 
 def main() -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 from tests.typecheck import typecheck
+
+if TYPE_CHECKING:
+    from sharpwave.forecasting.cohorts import Night
+    from sharpwave.night.found_replays import ReactivationNight
 
 install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
 
@@ -16,6 +22,25 @@ install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def make_nights(rng: np.random.Generator) -> Callable[..., list[Night]]:
+    """Nights of a Markov chain; see `draw_night`."""
+    from tests.markov_nights import draw_night
+
+    def make(n: int, **options: object) -> list[Night]:
+        return [draw_night(rng, subject=f"s{index}", **options) for index in range(n)]  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def declared() -> ReactivationNight:
+    """One short night of the declared difficulty."""
+    from sharpwave.recipes.difficulty import simulate_declared
+
+    return simulate_declared(rng=np.random.default_rng(3), hours=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from sharpwave import moved
+
 __version__ = "0.1.0"
+
+moved.install()
 
 _HOMES = {
     "Hypnogram": "recordings",
     "Recording": "recordings",
     "SharpwaveError": "errors",
-    "decode_recording": "decode",
+    "decode_recording": "night.decode",
     "load_dataset": "recordings",
     "read_hypnogram": "recordings",
     "read_recording": "recordings",

@@ -1,6 +1,6 @@
 """`python -m sharpwave` is the command `sharpwave`."""
 
-from sharpwave.cli import main
+from sharpwave.commands.cli import main
 
 if __name__ == "__main__":
     main()

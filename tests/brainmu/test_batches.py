@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from tests.modalities import make_recording
 
-from sharpwave.brainmu.batches import collate, map_stages
+from sharpwave.brainmu.batches import collate, map_stages, window_recording
 from sharpwave.brainmu.encoders import identify_channels
-from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recordings.recording import Recording
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from tests.modalities import make_recording, spoil_after
 
-from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.batches import collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.windows import WindowedRecording, window_recording
+from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recordings.recording import Recording
 
 NAMES = list(ENCODERS)

@@ -10,12 +10,11 @@ import torch
 from tests.modalities import make_recording
 from torch.nn import functional
 
-from sharpwave.brainmu.batches import Batch, collate
+from sharpwave.brainmu.batches import Batch, collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.objective import Objective, compute_losses, compute_next_step_loss, drop_modalities
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.windows import window_recording
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tests.modalities import spoil_after
 
+from sharpwave.brainmu.batches import window_recording
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.windows import window_recording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 
 EXPECTED = {

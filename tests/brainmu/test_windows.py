@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.modalities import make_recording
 
-from sharpwave.brainmu.windows import Grid, Windows, align_stages, window_recording
+from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.windows import Grid, Windows, align_stages
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording

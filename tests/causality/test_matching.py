@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sharpwave.benchmarks.causality.oracles import compute_oracle_depth
 from sharpwave.causality import NightCourse
 from sharpwave.causality.matching import estimate_matched
-from sharpwave.evaluation.causality.oracles import compute_oracle_depth
 
 
 @pytest.mark.parametrize("horizon", [5, 30])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sharpwave.benchmarks.causality.shifts import draw_false_positives
 from sharpwave.causality.surrogates import compute_absolute_correlation, compute_session_p, compute_shift_p
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.causality.shifts import draw_false_positives
 
 
 def test_linear_shifts_hold_where_circular_ones_fail() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.baselines import FORECASTERS
-from sharpwave.evaluation.cohorts import Night
-from sharpwave.evaluation.protocols import hide_stages
+from sharpwave.forecasting import FORECASTERS
+from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.protocols import hide_stages
 
 MEMBERS = [(protocol, name) for protocol, members in FORECASTERS.items() for name in members]
 

@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.continual.blobs import Reader, make_blobs, make_texts
+from tests.benchmarks.continual.blobs import Reader, make_blobs, make_texts
 
+from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
+from sharpwave.benchmarks.continual.learners import LEARNERS, OURS
+from sharpwave.benchmarks.continual.learners.contract import REPLAY
+from sharpwave.benchmarks.continual.models import make_model
+from sharpwave.benchmarks.continual.streams import Stream, split_classes, take
+from sharpwave.benchmarks.continual.tuning import SPACES, list_trials
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.continual.harness import Outcome, make_setting, run_stream
-from sharpwave.evaluation.continual.learners import LEARNERS, OURS
-from sharpwave.evaluation.continual.learners.contract import REPLAY
-from sharpwave.evaluation.continual.models import make_model
-from sharpwave.evaluation.continual.streams import Stream, split_classes, take
-from sharpwave.evaluation.continual.tuning import SPACES, list_trials
 
 BATCH = 8
 REPLAYERS = ("a-gem", "er", "der++", "er-ace", "cls-er", "sleep")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.modalities import RATES, make_recording, spoil_after
 
-from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.batches import collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.contract import ModalityBatch
-from sharpwave.brainmu.windows import Grid, WindowedRecording, Windows, window_recording
+from sharpwave.brainmu.windows import Grid, WindowedRecording, Windows
 from sharpwave.recordings.recording import Recording
 
 WIDTH = 16

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports import DecodedNight, Spectrogram
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
 _CYCLE = [("N1", 4), ("N2", 30), ("N3", 40), ("N2", 18), ("W", 2), ("N2", 14), ("R", 26), ("N1", 3)]

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.reports import DecodedNight, plot_night
+from sharpwave.night.decoded import DecodedNight
+from sharpwave.reports import plot_night
 
 
 def test_picture_holds_the_stage_colours(night: DecodedNight, tmp_path: Path) -> None:

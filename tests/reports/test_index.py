@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sharpwave.reports import DecodedNight, write_index, write_index_of_summaries
-from sharpwave.reports.files import summarise, to_json
+from sharpwave.night.decoded import DecodedNight
+from sharpwave.reports import write_index, write_index_of_summaries
+from sharpwave.reports.archive import to_json
+from sharpwave.reports.files import summarise
 
 
 def test_index_lists_every_night(

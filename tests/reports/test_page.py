@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports import DecodedNight, page, write_report
+from sharpwave.reports import page, write_report
 from sharpwave.reports.formats import show_name
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}

@@ -6,7 +6,7 @@ import io
 import matplotlib.image as mpimg
 import numpy as np
 
-from sharpwave.reports import Spectrogram
+from sharpwave.night.decoded import Spectrogram
 from sharpwave.reports.colours import compute_viridis
 from sharpwave.reports.raster import compute_limits, encode_png, encode_spectrogram
 

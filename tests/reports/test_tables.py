@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports import DecodedNight
 from sharpwave.reports.tables import arrange, compute_share_agreed, tabulate_confusion, tabulate_stages
 from sharpwave.reports.timeline import Timeline
 

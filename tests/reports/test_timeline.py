@@ -5,8 +5,8 @@ from datetime import datetime
 
 import numpy as np
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports import DecodedNight
 from sharpwave.reports.timeline import Timeline
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports import DecodedNight
 from sharpwave.reports.colours import STAGE_COLOURS
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import (

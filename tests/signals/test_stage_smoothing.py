@@ -7,8 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sharpwave.evaluation.stagers.weights import load_transitions
-from sharpwave.signals.stage_smoothing import smooth_probabilities
+from sharpwave.signals.stage_smoothing import load_transitions, smooth_probabilities
 
 TRANSITIONS = np.array([[0.9, 0.1], [0.3, 0.7]])
 PRIOR = np.array([0.6, 0.4])

@@ -15,7 +15,7 @@ _HOMES = {
     "configure": "presets",
     "load_brainmu": "checkpoints",
     "save_brainmu": "checkpoints",
-    "window_recording": "windows",
+    "window_recording": "batches",
 }
 
 __all__ = sorted(_HOMES)

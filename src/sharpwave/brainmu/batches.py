@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.contract import ModalityBatch, identify_channels
-from sharpwave.brainmu.windows import N_STAGES, WindowedRecording
+from sharpwave.brainmu.windows import N_STAGES, STEP, WindowedRecording, align_stages, make_grid
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,50 @@ def map_stages(n_stages: int) -> Float[np.ndarray, "stage fine"]:
     for row, members in enumerate(_FINE[n_stages]):
         out[row, list(members)] = 1
     return out
+
+
+def window_recording(
+    recording: Recording,
+    *,
+    step: float = STEP,
+    modalities: Collection[str] | None = None,
+    scorable: tuple[int, ...] | None = None,
+    cohort: str = "",
+) -> WindowedRecording:
+    """Cut a recording into steps: every modality that an encoder serves, and the stages.
+
+    Nothing is padded: the last, incomplete step is left out, and what is missing is declared absent.
+
+    Args:
+        recording: Signals may lie on disk; they are read piece by piece.
+        step: Length of a step in seconds.
+        modalities: Keys of `ENCODERS` to cut; all where omitted. "stages" is the stage history.
+        scorable: Stages that can be labelled at all where signals exist, if not all.
+        cohort: Kept with the result.
+
+    Raises:
+        SharpwaveError: If the recording is shorter than a step, or has none of the modalities.
+    """
+    grid = make_grid(recording, step=step)
+    wanted = ENCODERS if modalities is None else {name: ENCODERS[name] for name in modalities}
+    windows = {name: cut for name, kind in wanted.items() if (cut := kind.cut(recording, grid)) is not None}
+    if not windows:
+        raise SharpwaveError(
+            f"a recording with one of {', '.join(wanted)}",
+            got=f"{', '.join(recording.modalities) or 'no signals'}",
+            fix="name the channels so that they are recognised (`sharpwave decode --channels`)",
+        )
+    stages, votes, n_stages = align_stages(recording.hypnogram, grid)
+    return WindowedRecording(
+        grid=grid,
+        windows=windows,
+        stages=stages,
+        votes=votes,
+        n_stages=n_stages,
+        scorable=scorable,
+        cohort=cohort,
+        subject=recording.subject,
+    )
 
 
 def collate(pieces: Sequence[WindowedRecording]) -> Batch:

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.presets import BrainMuConfig
+from sharpwave.brainmu.presets import BrainMuConfig, configure
 from sharpwave.errors import SharpwaveError
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -70,3 +71,10 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
             fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
         ) from error
     return model.eval(), card
+
+
+def make_lite(*, seed: int, **changes: Any) -> BrainMu:
+    """A fresh `lite` for every modality; `changes` to its shape."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BrainMu(configure("lite", **changes))

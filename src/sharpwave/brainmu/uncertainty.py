@@ -218,3 +218,8 @@ def pool_quantile(groups: Sequence[Float[np.ndarray, " step"]], level: float) ->
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -values))
+
+
+def name_calibration(protocol: str, horizon: float) -> str:
+    """Key of a calibration: "observed +30"."""
+    return f"{protocol} +{horizon:g}"

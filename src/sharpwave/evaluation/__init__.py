@@ -1,4 +1,4 @@
-"""Metrics, intervals, protocols, and the baselines that everything is held against. Names load when first used."""
+"""Metrics, intervals, events, and the statistics of sleep. Names load when first used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ _HOMES = {
     "Estimate": "intervals",
     "bootstrap_mean": "intervals",
     "bootstrap_difference": "intervals",
-    "Night": "cohorts",
-    "load_cohort": "cohorts",
-    "FORECASTERS": "baselines",
-    "forecast_night": "forecaster",
-    "run_benchmark": "benchmarks",
 }
 
 __all__ = sorted(_HOMES)

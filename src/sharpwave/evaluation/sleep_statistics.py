@@ -23,7 +23,7 @@ from sharpwave.evaluation.stage_measures import measure_stages
 from sharpwave.recordings.hypnogram import Hypnogram
 
 LEVEL = 0.8
-SPREAD_FILE = Path(__file__).parent / "weights" / "scorer_spread.json"
+SPREAD_FILE = Path(__file__).parents[1] / "weights" / "scorer_spread.json"
 
 
 @dataclass(frozen=True)

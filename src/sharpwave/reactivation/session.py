@@ -44,7 +44,7 @@ class ReplaySession:
     """What was found in a session.
 
     Attributes:
-        events: One row per candidate event, see `COLUMNS` in `sharpwave.replay`.
+        events: One row per candidate event, see `COLUMNS` in `sharpwave.commands.replay`.
         tests: One row per epoch: n_events, share with p at or below the level, expected of surrogates with low and
             high (95 %), p, n_significant (q at or below the level); last "after less before", where both are there.
         experience: Place fields and when they were made.

@@ -6,8 +6,6 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "DecodedNight": "night",
-    "Spectrogram": "night",
     "plot_night": "figures",
     "write_index": "index",
     "write_index_of_summaries": "index",

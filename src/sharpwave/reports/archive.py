@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
@@ -14,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.files import to_plain
-from sharpwave.reports.night import DecodedNight
 
 FORMAT = 1
 
@@ -119,3 +119,29 @@ def _decode(value: Any) -> Any:
     if set(value) == {"spectrogram"}:
         return tuple(np.array(part, dtype=float) for part in value["spectrogram"])
     return value
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON: NaN and infinity become null, dates ISO 8601."""
+    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_plain(value: Any) -> Any:
+    """Dictionaries, lists and plain values; NaN and infinity become None, dates ISO 8601."""
+    if value is None or value is pd.NaT:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, list | tuple | np.ndarray):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)

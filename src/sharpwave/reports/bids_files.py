@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from sharpwave import __version__
-from sharpwave.reports.files import summarise, to_json, write_table
-from sharpwave.reports.night import DecodedNight
+from sharpwave.night.decoded import DecodedNight
+from sharpwave.reports.archive import to_json, write_archive
+from sharpwave.reports.files import summarise, write_table
 
 DESCRIPTION = "desc-sharpwave"
 
@@ -32,7 +33,6 @@ def write_bids_files(
     Returns:
         Path of the page.
     """
-    from sharpwave.reports.archive import write_archive
     from sharpwave.reports.page import write_report
 
     root = Path(root)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.colours import STAGE_WORDS
-from sharpwave.reports.night import DecodedNight
 from sharpwave.reports.timeline import Timeline
 
 _MOST_CELLS = 70_000

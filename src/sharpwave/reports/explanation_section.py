@@ -10,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from sharpwave.night.decoded import DecodedNight
 from sharpwave.reports import tables, tracks
 from sharpwave.reports.explanation_figures import describe_course, draw_course, draw_parts, show_modality
 from sharpwave.reports.formats import show
-from sharpwave.reports.night import DecodedNight
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
 

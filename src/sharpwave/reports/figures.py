@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS, order_stages
 from sharpwave.reports.downsample import downsample_hypnogram, downsample_image, downsample_line
 from sharpwave.reports.explanations import describe_span
-from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits
 from sharpwave.reports.tables import compute_share_agreed
 from sharpwave.reports.timeline import Timeline

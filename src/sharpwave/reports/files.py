@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from sharpwave.reports.night import DecodedNight
+from sharpwave.night.decoded import DecodedNight
+from sharpwave.reports.archive import to_json, write_archive
 
 ARCHIVE = "night.json.gz"
 FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
@@ -31,7 +28,6 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
     Returns:
         Path of `report.html`.
     """
-    from sharpwave.reports.archive import write_archive
     from sharpwave.reports.page import write_report
 
     folder = Path(folder)
@@ -98,29 +94,3 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict(orient="records")]
-
-
-def to_json(value: Any) -> str:
-    """Strict JSON: NaN and infinity become null, dates ISO 8601."""
-    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def to_plain(value: Any) -> Any:
-    """Dictionaries, lists and plain values; NaN and infinity become None, dates ISO 8601."""
-    if value is None or value is pd.NaT:
-        return None
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, list | tuple | np.ndarray):
-        return [to_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)

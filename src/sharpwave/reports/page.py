@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.downsample import downsample_hypnogram
@@ -17,7 +18,6 @@ from sharpwave.reports.effects_section import RelatedNights, arrange_reactivatio
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
-from sharpwave.reports.night import DecodedNight, Spectrogram
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline

@@ -9,9 +9,9 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from sharpwave.night.decoded import Spectrogram
 from sharpwave.reports.colours import compute_viridis
 from sharpwave.reports.downsample import downsample_image
-from sharpwave.reports.night import Spectrogram
 
 _MISSING = 255
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.reports.night import DecodedNight
+from sharpwave.night.decoded import DecodedNight
 
 _STEPS = tuple(3600.0 * hours for hours in (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 168))
 _COUNTS = tuple(float(first * 10**power) for power in range(9) for first in (1, 2, 5))

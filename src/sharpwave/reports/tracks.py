@@ -9,12 +9,12 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from markupsafe import Markup
 
+from sharpwave.night.decoded import Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import svg
 from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS, order_stages
 from sharpwave.reports.downsample import compute_rates, downsample_line
 from sharpwave.reports.formats import show
-from sharpwave.reports.night import Spectrogram
 from sharpwave.reports.raster import encode_spectrogram
 from sharpwave.reports.timeline import Timeline
 

@@ -5,8 +5,15 @@ The stagers take the transitions of the experts of the Dreem Open Datasets, whic
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
+
+TRANSITIONS = Path(__file__).parents[1] / "weights" / "dod_transitions.json"
 
 
 def smooth_probabilities(
@@ -43,3 +50,10 @@ def smooth_probabilities(
         backward[index] = message / message.sum()
     posterior = forward * backward
     return posterior / posterior.sum(axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def load_transitions() -> dict[str, Any]:
+    """Stage transitions of the Dreem Open Datasets' experts, with their source."""
+    content: dict[str, Any] = json.loads(TRANSITIONS.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,151 @@
+"""`sharpwave benchmark continual`: one task after another, with and without sleep, beside the published peers.
+
+All learners see the same streams in the same order with the same network, store the same bytes, and may take a gradient
+of as many samples: those that do not sleep replay more while awake. Their hyper-parameters come from validation streams
+(`benchmarks/continual/tuning.py`), with as many trials for each.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sharpwave.benchmarks.continual.harness import Outcome
+from sharpwave.benchmarks.continual.images import ImageSet, load_images
+from sharpwave.benchmarks.continual.ingredients import list_variants
+from sharpwave.benchmarks.continual.learners import LEARNERS, UNEQUAL
+from sharpwave.benchmarks.continual.learners.contract import REPLAY, SLEEP_SHARE
+from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol, make_protocols
+from sharpwave.benchmarks.continual.scores import find_best_peer, tabulate
+from sharpwave.benchmarks.continual.tuning import TRIALS, load_tuned, tune_protocol
+from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.datasets import data_root
+
+BUFFERS = (200, 500)
+STORELESS = ("finetune", "joint", "ewc", "si", "lwf", "progressive", "src")
+"""Learners for which the buffer's size makes no difference: they run once."""
+ABLATION_BUFFER = 200
+ABLATION_SEEDS = 3
+OWN = ("permuted-mnist", "split-mnist")
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """Every learner on permuted and split MNIST, and every ingredient of sleep; or on the images of a folder.
+
+    Args:
+        data: Folder of data sets, or of images of any kind that `load_images` reads; `data_root()` where omitted.
+        seeds: Streams, networks and learners, drawn anew for each.
+        train: Choose the hyper-parameters again first, on validation streams of these images.
+    """
+    own = find_own(data)
+    if own is not None:
+        pairs = [(PROTOCOLS[name], PROTOCOLS[name].load(own)) for name in OWN]
+    else:
+        images = load_images(data)  # type: ignore[arg-type]
+        pairs = [(protocol, images) for protocol in make_protocols(images)]
+    return run_protocols(pairs, seeds=seeds, train=train, ablate=own is not None)
+
+
+def find_own(data: Path | None) -> Path | None:
+    """The folder that holds our image sets, or None where `data` is a folder of other images.
+
+    Raises:
+        SharpwaveError: If there is no folder at all.
+    """
+    root = data or data_root()
+    if root is None:
+        raise SharpwaveError(
+            "a folder of images", got="none", fix="name one with --data: IDX, NPZ, or image files in class folders"
+        )
+    return root if (root / PROTOCOLS[OWN[0]].source).is_file() else None
+
+
+def run_protocols(
+    pairs: list[tuple[Protocol, ImageSet]], *, seeds: int, train: bool, ablate: bool
+) -> tuple[dict[str, Any], list[Row]]:
+    """Rows and configuration of some protocols.
+
+    Args:
+        pairs: Protocols and their images.
+        seeds: How many.
+        train: Choose the hyper-parameters again first.
+        ablate: Take the recipe apart, too.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rows: list[Row] = []
+    chosen: dict[str, Any] = {}
+    best_peers: dict[str, str] = {}
+    try:
+        for protocol, images in pairs:
+            tuned = tune_protocol(protocol, images)["chosen"] if train else load_tuned(protocol.tuned_as)
+            chosen[protocol.name] = tuned
+            protocol_rows, best = compare_learners(protocol, images, tuned, seeds=seeds)
+            rows += protocol_rows
+            best_peers |= best
+            if ablate:
+                rows += take_apart(protocol, images, tuned["sleep"], seeds=min(seeds, ABLATION_SEEDS))
+    finally:
+        torch.set_num_threads(threads)
+    config = {
+        "protocols": {protocol.name: vars(protocol) | {"note": images.note} for protocol, images in pairs},
+        "buffers": list(BUFFERS),
+        "replayed_per_new_sample": REPLAY,
+        "of_that_asleep": SLEEP_SHARE,
+        "seeds": seeds,
+        "trials_per_learner": TRIALS,
+        "options": chosen,
+        "best_peer_of_equal_parameters": best_peers,
+        "not_of_equal_parameters": UNEQUAL,
+        "interval": "95 %, bootstrap over seeds; differences are paired by seed",
+        "notes": [
+            "One pass over a part of the images, on one core: absolute accuracies are below those of full-size runs."
+        ],
+    }
+    return config, rows
+
+
+def compare_learners(
+    protocol: Protocol, images: ImageSet, tuned: dict[str, dict[str, float]], *, seeds: int
+) -> tuple[list[Row], dict[str, str]]:
+    """Rows of every learner with every buffer, and the best peer of equal parameters in each setting."""
+    methods = [name for name in LEARNERS if name in tuned]
+    runs: dict[int, dict[str, list[Outcome]]] = {size: {name: [] for name in methods} for size in BUFFERS}
+    for seed in range(seeds):
+        stream = protocol.make_stream(images, seed=seed)
+        for name in methods:
+            learner = partial(LEARNERS[name], **tuned[name])
+            for size in BUFFERS:
+                if name in STORELESS and size != BUFFERS[0]:
+                    runs[size][name].append(runs[BUFFERS[0]][name][-1])
+                else:
+                    runs[size][name].append(protocol.run(stream, learner, seed=seed, buffer_items=size))
+    rows: list[Row] = []
+    best: dict[str, str] = {}
+    for size in BUFFERS:
+        for told in (False,) if protocol.permutes else (False, True):
+            setting = f"{'task told, ' if told else ''}buffer {size}"
+            rows += tabulate(protocol.name, setting, runs[size], told=told)
+            best[f"{protocol.name}, {setting}"] = find_best_peer(runs[size], told=told)
+    return rows, best
+
+
+def take_apart(protocol: Protocol, images: ImageSet, options: dict[str, float], *, seeds: int) -> list[Row]:
+    """Accuracy of the recipe with one ingredient more, less or other, and the paired difference to it as it is."""
+    accuracy: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        stream = protocol.make_stream(images, seed=seed)
+        for name, make in list_variants(options).items():
+            outcome = protocol.run(stream, make, seed=seed, buffer_items=ABLATION_BUFFER)
+            accuracy.setdefault(name, []).append(outcome.compute_accuracy())
+    rows = []
+    for name, values in accuracy.items():
+        change = [value - whole for value, whole in zip(values, accuracy["sleep"], strict=True)]
+        for metric, each in (("accuracy", values), ("accuracy_change", change)):
+            rows.append(estimate_row(protocol.name, "ablation", name, metric, each, rng=np.random.default_rng(0)))
+    return rows

@@ -1,0 +1,167 @@
+"""Hyper-parameters, chosen on validation streams alone, with as many trials for every learner.
+
+A validation stream is made of training images only, a fifth of them set apart to be judged on, with other permutations
+or another order of classes than any stream that results come from. Every learner's trials are the first points of the
+same Sobol sequence, laid over the ranges of its own options; the step sizes tried are therefore the same for all.
+What was chosen is in `tuned.json`, which the benchmarks read, and which
+`python -m sharpwave.benchmarks.continual.tuning DATA [PROTOCOL ...]` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+
+from sharpwave.benchmarks.continual.images import ImageSet
+from sharpwave.benchmarks.continual.learners import LEARNERS
+from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol
+from sharpwave.benchmarks.continual.streams import Stream
+from sharpwave.errors import SharpwaveError
+
+TRIALS = 8
+BUFFER = 200
+FIRST_SEED = 1000
+TUNED = Path(__file__).with_name("tuned.json")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values of one option, spread evenly over their logarithm.
+
+    Attributes:
+        low: Smallest.
+        high: Largest.
+    """
+
+    low: float
+    high: float
+
+    def place(self, share: float) -> float:
+        """The value at a share of the way."""
+        return float(f"{math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low))):.3g}")
+
+
+STEP_SIZE = Range(0.02, 0.4)
+LOGITS, LABELS = Range(0.05, 1.0), Range(0.3, 2.0)
+SPACES: dict[str, dict[str, Range]] = {
+    "finetune": {},
+    "joint": {},
+    "ewc": {"strength": Range(1, 1000)},
+    "si": {"strength": Range(0.03, 30)},
+    "lwf": {"strength": Range(0.1, 10)},
+    "a-gem": {},
+    "er": {"weight": LABELS},
+    "der++": {"alpha": LOGITS, "beta": LABELS},
+    "er-ace": {"weight": LABELS},
+    "progressive": {},
+    "cls-er": {"strength": Range(0.05, 1.0), "horizon": Range(0.2, 5.0)},
+    "sleep": {"alpha": LOGITS, "beta": LABELS},
+    "ssr": {},
+    "src": {"potentiation": Range(1e-3, 3e-2)},
+}
+"""Options of each learner beside its step size."""
+
+
+def list_trials(method: str, *, n_trials: int = TRIALS) -> list[dict[str, float]]:
+    """The options that are tried.
+
+    Args:
+        method: Key of `SPACES`.
+        n_trials: How many.
+    """
+    ranges = {"lr": STEP_SIZE, **SPACES[method]}
+    points = qmc.Sobol(len(ranges), scramble=False).random_base2(math.ceil(math.log2(n_trials + 1)))[1 : n_trials + 1]
+    return [
+        {name: each.place(share) for (name, each), share in zip(ranges.items(), point, strict=True)} for point in points
+    ]
+
+
+def make_validation_streams(protocol: Protocol, images: ImageSet, *, n_streams: int = 1) -> list[Stream]:
+    """Short streams of training images alone, of other seeds than those of results."""
+    n_tasks, n_train = protocol.tried_on
+    short = protocol.shorten(n_tasks=n_tasks, n_train=n_train)
+    return [short.make_stream(images, seed=FIRST_SEED + number, validation=True) for number in range(n_streams)]
+
+
+def tune(
+    method: str, protocol: Protocol, streams: Sequence[Stream], *, n_trials: int = TRIALS
+) -> tuple[dict[str, float], list[float]]:
+    """Options with the highest mean accuracy at the end of validation streams.
+
+    Args:
+        method: Key of `SPACES`.
+        protocol: What the options are for.
+        streams: From `make_validation_streams`.
+        n_trials: How many options are tried.
+
+    Returns:
+        The options chosen, and the accuracy of every trial (the task told, for learners that need it).
+    """
+    trials, scores = list_trials(method, n_trials=n_trials), []
+    for options in trials:
+        accuracies = []
+        for number, stream in enumerate(streams):
+            learner = partial(LEARNERS[method], **options)
+            outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
+            accuracies.append(outcome.compute_accuracy(told=bool(np.isnan(outcome.at_the_end).any())))
+        scores.append(float(np.mean(accuracies)))
+    return trials[int(np.argmax(scores))], scores
+
+
+def tune_protocol(
+    protocol: Protocol, images: ImageSet, *, n_trials: int = TRIALS, n_streams: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Options of every learner that can run on a protocol.
+
+    Returns:
+        `chosen` options and `accuracies` of the trials, by learner. `wake` has the options of `sleep`.
+    """
+    streams = make_validation_streams(protocol, images, n_streams=n_streams)
+    chosen, accuracies = {}, {}
+    for method in SPACES:
+        if method == "src" and protocol.model != "mlp":
+            continue
+        chosen[method], accuracies[method] = tune(method, protocol, streams, n_trials=n_trials)
+    return {"chosen": chosen | {"wake": chosen["sleep"]}, "accuracies": accuracies}
+
+
+def freeze(names: Sequence[str], folder: Path) -> None:
+    """Tune some protocols and write what was chosen into `tuned.json`.
+
+    Args:
+        names: Keys of `PROTOCOLS`.
+        folder: Of data sets.
+    """
+    torch.set_num_threads(1)
+    for name in names:
+        found = tune_protocol(PROTOCOLS[name], PROTOCOLS[name].load(folder))
+        tuned = json.loads(TUNED.read_text(encoding="utf-8")) | {name: found}
+        TUNED.write_text(json.dumps(tuned, indent=1) + "\n", encoding="utf-8")
+
+
+def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
+    """Options by learner, as chosen for a protocol.
+
+    Raises:
+        SharpwaveError: If nothing was chosen for it.
+    """
+    tuned = json.loads(TUNED.read_text(encoding="utf-8"))
+    if protocol not in tuned:
+        raise SharpwaveError(
+            f"a protocol among {', '.join(tuned)}", got=repr(protocol), fix="tune the learners on it first"
+        )
+    return tuned[protocol]["chosen"]
+
+
+if __name__ == "__main__":
+    freeze(sys.argv[2:] or list(PROTOCOLS), Path(sys.argv[1]))

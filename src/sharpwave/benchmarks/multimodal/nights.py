@@ -1,0 +1,108 @@
+"""One night in two forms: as Brainµ sees it, step by step and modality by modality, and as the baselines do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpwave.benchmarks.multimodal.coarse import coarsen
+from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.forecasting.cohorts import EPOCH, Night, compute_night
+from sharpwave.recordings.recording import Recording
+
+SIMULATED = ("stages", "eeg", "spikes", "heart_rate", "activity")
+"""Modalities of a simulated night: stage history, and at least one that shows each of the three precursors."""
+
+PRECURSORS = {
+    "electrophysiology": ("eeg", "spikes"),
+    "hippocampus": ("spikes",),
+    "behaviour": ("heart_rate", "activity"),
+}
+"""Modalities by what is lost when they are left out."""
+
+N_UNITS = 40
+N_GROUPS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class PairedNight:
+    """A night in both forms, with the same stages.
+
+    Attributes:
+        windowed: What Brainµ sees.
+        night: What the baselines see.
+    """
+
+    windowed: WindowedRecording
+    night: Night
+
+    def summarised(self) -> Night:
+        """The baselines' night with summaries of every modality instead of the usual features."""
+        values, names = summarise_windows(self.windowed)
+        return replace(self.night, features=values, names=names)
+
+
+def simulate_paired_nights(
+    n: int,
+    *,
+    rng: np.random.Generator,
+    hours: float = 6.0,
+    precursor: float = 1.0,
+    modalities: Collection[str] = SIMULATED,
+) -> Iterator[PairedNight]:
+    """Simulated human nights of several modalities, with the true stage that holds most of each 30 s.
+
+    What a night does next is the truth here, not the experts' view of it, which adds flips that nothing foretells.
+
+    Args:
+        n: Number of subjects.
+        rng: Random generator; the same one gives the same courses with the precursor on and off.
+        hours: Length of each night.
+        precursor: Size of the planted signs before transitions; 0 is off.
+        modalities: Keys of `ENCODERS`; "stages" is the stage history.
+    """
+    from sharpwave.simulation import Effects, simulate_cohort
+
+    signals = tuple(name for name in modalities if name != "stages")
+    needed = dict.fromkeys([*signals, "eeg", "heart_rate", "activity"])
+    options = {"hours": hours, "effects": Effects(precursor=precursor), "modalities": tuple(needed), "n_units": N_UNITS}
+    for recording, truth in simulate_cohort(n, rng=rng, **options):
+        known = replace(recording, hypnogram=truth.hypnogram.resample(EPOCH))
+        yield pair_recording(known, "simulated", modalities=modalities)
+
+
+def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedNight:
+    """Both forms of a recording whose hypnogram has epochs of 30 s from the start; Brainµ's is coarse."""
+    windowed = window_recording(recording, modalities=modalities, cohort=cohort)
+    night = compute_night(recording, cohort)
+    rows = min(len(windowed), len(night))
+    night = replace(night, stages=night.stages[:rows], features=night.features[:rows], votes=None)
+    return PairedNight(coarsen(windowed.restrict(0, rows)), night)
+
+
+def summarise_windows(windowed: WindowedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
+    """Every modality but the stage history in a few numbers per step, over its channels.
+
+    Where a step has frames: their mean and that of the last third, in up to six groups of bands. Else the measures.
+    """
+    columns, names = [], []
+    for name, windows in windowed.windows.items():
+        if name == "stages":
+            continue
+        weight = windows.present / np.maximum(windows.present.sum(axis=1, keepdims=True), 1)
+        values = np.einsum("sc,sc...->s...", weight, windows.values)
+        if values.ndim == 3:
+            bands = np.stack([part.mean(axis=2) for part in np.array_split(values, _count_groups(values), axis=2)], 2)
+            late = bands[:, -max(bands.shape[1] // 3, 1) :].mean(axis=1)
+            values = np.concatenate([bands.mean(axis=1), late], axis=1)
+        columns.append(values)
+        names += [f"{name} {index}" for index in range(values.shape[1])]
+    return np.concatenate(columns, axis=1).astype(float), tuple(names)
+
+
+def _count_groups(values: np.ndarray) -> int:
+    return min(N_GROUPS, values.shape[2])

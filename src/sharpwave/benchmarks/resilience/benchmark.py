@@ -1,0 +1,237 @@
+"""`sharpwave benchmark resilience`: do networks that sleep keep more, stand more, and come back sooner?
+
+Small perceptrons learn MNIST subsets, split by class or permuted. Recovery is judged beside an unperturbed twin given
+the same steps, and sleep against as many gradient samples awake. Nothing is tuned here: recipe and doses are fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpwave.benchmarks.continual.images import ImageSet, load_images
+from sharpwave.benchmarks.continual.streams import Stream, permute_images, split_classes
+from sharpwave.benchmarks.resilience.courses import SLEEP_RATIO, WAYS, Course, run_course
+from sharpwave.benchmarks.resilience.demonstration import measure_doses
+from sharpwave.benchmarks.resilience.label_noise import measure_label_noise
+from sharpwave.benchmarks.resilience.layers import map_layers, map_units
+from sharpwave.benchmarks.resilience.recovering import SHOCKS, make_remedies, recover_network
+from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.datasets import data_root
+from sharpwave.resilience.recovery import Recovery
+from sharpwave.resilience.stability import compute_stability
+
+N_TASKS, N_TRAIN, N_TEST, BATCH, RATE, N_REMEMBERED, N_STEPS = 5, 1500, 300, 32, 0.1, 200, 40
+DAMAGES = ("weight_noise", "lesion", "input_noise")
+BASELINE = "replay"
+MISLABELLED = (BASELINE, "sleep")
+"""Ways that learn again from wrong labels."""
+STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
+"""Ways compared by pairs, besides each against the baseline."""
+
+UNITS_OF = "hidden.3"
+"""Layer whose units are silenced one at a time: the second hidden one."""
+
+Values = dict[str, dict[str, list[float]]]
+"""Metric → method → one value per seed."""
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """Measure stability, robustness, recovery and brittleness of networks with sleep and without.
+
+    Args:
+        data: Folder of data sets (then `images/mnist.npz` in it), or images as `load_images` reads them.
+        seeds: Networks of each way.
+        train: Not used: every network is trained here.
+
+    Returns:
+        Configuration and rows.
+
+    Raises:
+        SharpwaveError: If there are no images.
+    """
+    images = _find_images(data)
+    rng = np.random.default_rng(0)
+    rows: list[Row] = []
+    for name in ("split", "permuted"):
+        courses = {way: [run_course_of(images, name, way, seed=seed) for seed in range(seeds)] for way in WAYS}
+        rows += _compare_ways(images, name, courses, rng=rng)
+        rows += _compare_label_noise(images, name, courses, rng=rng)
+        rows += _compare_remedies(images, name, courses[BASELINE], rng=rng)
+        rows += _tabulate_brittleness(images, name, courses, rng=rng)
+    config = {
+        "images": images.name,
+        "tasks": N_TASKS,
+        "train_per_task": N_TRAIN,
+        "test_per_task": N_TEST,
+        "network": "perceptron, two hidden layers of 100",
+        "batch": BATCH,
+        "rate": RATE,
+        "remembered": N_REMEMBERED,
+        "sleep_ratio": SLEEP_RATIO,
+        "recovery_steps": N_STEPS,
+        "shocks": SHOCKS,
+        "seeds": seeds,
+        "interval": "95 %, bootstrap over seeds; differences paired by seed",
+        "half_step": f"networks that never recovered half count as {N_STEPS} steps; half_reached is the share that did",
+        "tuned": "nothing",
+    }
+    return config, rows
+
+
+def _find_images(data: Path | None) -> ImageSet:
+    root = data_root() if data is None else data
+    if root is None:
+        raise SharpwaveError("a folder of images", got="none", fix="pass --data with MNIST or any labelled images")
+    known = root / "images" / "mnist.npz"
+    return load_images(known if known.is_file() else root)
+
+
+def make_stream(images: ImageSet, name: str, *, seed: int) -> Stream:
+    """The stream of a seed: "split" by class or "permuted"."""
+    make = {"split": split_classes, "permuted": permute_images}[name]
+    return make(images, n_tasks=N_TASKS, rng=np.random.default_rng(seed), n_train=N_TRAIN, n_test=N_TEST)
+
+
+def run_course_of(images: ImageSet, name: str, way: str, *, seed: int) -> Course:
+    """One network through the stream of its seed."""
+    stream = make_stream(images, name, seed=seed)
+    return run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+
+
+def _compare_ways(
+    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+) -> list[Row]:
+    """Stability, robustness and cost of each way; differences from the baseline, and of steering from not steering."""
+    found: Values = {}
+    for way, mine in courses.items():
+        for one in mine:
+            stability = compute_stability(one.accuracy, learned=one.learned)
+            values = {
+                "final_accuracy": stability.final,
+                "forgetting": stability.forgetting,
+                "minimum_accuracy": stability.minimum,
+                "worst_case_accuracy": stability.worst_case,
+                "windowed_fall": stability.windowed_fall,
+                "time_ratio": one.seconds / courses[BASELINE][one.seed].seconds,
+                "gradient_samples": float(one.n_gradient_samples),
+            }
+            stream = make_stream(images, name, seed=one.seed)
+            values |= {f"kept_{damage}": measure_doses(one, stream, damage).kept for damage in DAMAGES}
+            _append(found, way, values)
+    setting = f"{name}, learning"
+    rows = _estimate(images.name, setting, found, rng=rng)
+    for way in courses:
+        if way != BASELINE:
+            rows += _subtract(images.name, setting, found, way, BASELINE, rng=rng)
+    for way, others in STEERED.items():
+        for other in others:
+            rows += _subtract(images.name, setting, found, way, other, rng=rng)
+    return rows
+
+
+def _compare_label_noise(
+    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+) -> list[Row]:
+    """Share of the accuracy above chance that is kept as more and more training labels are wrong."""
+    found: Values = {}
+    for way in MISLABELLED:
+        for one in courses[way]:
+
+            def learn(stream: Stream, way: str = way, seed: int = one.seed) -> Course:
+                return run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+
+            curve = measure_label_noise(learn, make_stream(images, name, seed=one.seed), one)
+            values = {"kept_label_noise": curve.kept, "area_label_noise": curve.area}
+            values |= {f"accuracy_at_{dose:g}": score for dose, score in zip(curve.doses, curve.scores, strict=True)}
+            _append(found, way, values)
+    setting = f"{name}, wrong labels"
+    rows = _estimate(images.name, setting, found, rng=rng)
+    return rows + _subtract(images.name, setting, found, "sleep", BASELINE, rng=rng)
+
+
+def _compare_remedies(images: ImageSet, name: str, courses: Sequence[Course], *, rng: np.random.Generator) -> list[Row]:
+    """Recovery with each remedy, and its difference from wake and from NREM alone."""
+    rows: list[Row] = []
+    remedies = make_remedies(BATCH)
+    for shock in SHOCKS:
+        found: Values = {}
+        for remedy, what in remedies.items():
+            for one in courses:
+                stream = make_stream(images, name, seed=one.seed)
+                back = recover_network(
+                    one, stream, what, shock=shock, seed=one.seed, n_steps=N_STEPS, batch=BATCH, rate=RATE
+                )
+                _append(found, remedy, _describe(back))
+        setting = f"{name}, after {shock.replace('_', ' ')}"
+        rows += _estimate(images.name, setting, found, rng=rng)
+        for remedy in remedies:
+            if remedy != "wake":
+                rows += _subtract(images.name, setting, found, remedy, "wake", rng=rng)
+        for remedy in ("sleep, NREM only", "sleep, REM only"):
+            rows += _subtract(images.name, setting, found, "sleep, NREM and REM", remedy, rng=rng)
+    return rows
+
+
+def _describe(back: Recovery) -> dict[str, float]:
+    reached = bool(np.isfinite(back.half_step))
+    known = bool(np.isfinite(back.fraction))
+    return {
+        "recovered_fraction": back.fraction,
+        "recovered_without_twin": back.fraction_alone,
+        "recovery_area": back.area,
+        "half_step": (back.half_step if reached else float(N_STEPS)) if known else float("nan"),
+        "half_reached": float(reached) if known else float("nan"),
+        "residual_deficit": back.residual,
+        "shock": back.shock,
+        "final_accuracy": float(back.perturbed[-1]),
+    }
+
+
+def _tabulate_brittleness(
+    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+) -> list[Row]:
+    """Loss of accuracy with each layer damaged alone, plain and per share of all weights, and with one unit silent."""
+    found: Values = {}
+    for way in (BASELINE, "sleep", *STEERED):
+        for one in courses[way]:
+            stream = make_stream(images, name, seed=one.seed)
+            layers = map_layers(one, stream)
+            values = {f"loss_{part}": loss for part, loss in zip(layers.parts, layers.loss.tolist(), strict=True)}
+            values |= {
+                f"loss_per_weight_{part}": loss
+                for part, loss in zip(layers.parts, layers.per_damage.tolist(), strict=True)
+            }
+            units = np.sort(map_units(one, stream, UNITS_OF).loss)[::-1]
+            values["loss_worst_unit"] = float(units[0])
+            values["loss_tenth_worst_unit"] = float(units[len(units) // 10])
+            _append(found, way, values)
+    return _estimate(images.name, f"{name}, one part damaged", found, rng=rng)
+
+
+def _append(found: Values, method: str, values: Mapping[str, float]) -> None:
+    for metric, value in values.items():
+        found.setdefault(metric, {}).setdefault(method, []).append(value)
+
+
+def _estimate(data: str, setting: str, found: Values, *, rng: np.random.Generator) -> list[Row]:
+    return [
+        estimate_row(data, setting, method, metric, values, rng=rng)
+        for metric, methods in found.items()
+        for method, values in methods.items()
+    ]
+
+
+def _subtract(
+    data: str, setting: str, found: Values, method: str, other: str, *, rng: np.random.Generator
+) -> list[Row]:
+    """Differences paired by seed."""
+    pairs = {metric: np.subtract(methods[method], methods[other]).tolist() for metric, methods in found.items()}
+    return [
+        estimate_row(data, f"{setting}, minus {other}", method, metric, values, rng=rng)
+        for metric, values in pairs.items()
+    ]

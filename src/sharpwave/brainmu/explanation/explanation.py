@@ -1,0 +1,247 @@
+"""What moved the forecasts of a night: which modality, which channel, how far back; by deleting and looking again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.brainmu.explanation.attribution import get_attribution, measure_spans, spread_spans
+from sharpwave.brainmu.explanation.deletion import (
+    Night,
+    forecast_without_channels,
+    forecast_without_modalities,
+    pass_over_night,
+)
+from sharpwave.brainmu.explanation.latents import Directions
+from sharpwave.brainmu.explanation.novelty import Novelty
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.uncertainty import Calibration
+from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.errors import SharpwaveError
+
+N_PROBES = 6
+"""Moments of the night at which each modality is left out."""
+REACHED = 0.8
+"""Share of a modality's whole effect that the named span must have."""
+SMALL = 0.2
+"""Log-odds below which a deletion has changed nothing worth naming."""
+DOMINANT = 0.5
+"""Share of a modality's effect with which a single channel is named."""
+APART = 600.0
+"""Seconds between explained forecasts."""
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False)
+class NightExplanation:
+    """Tables; times in seconds from the start of the recording, effects in log-odds of a change.
+
+    Attributes:
+        forecasts: One row a forecast explained: onset (when it was made), horizon (s), p_change, p_typical (the
+            night's median), modality, channel, reach (s back from the forecast), effect (by which the log-odds fall
+            without that), share (of the way of the log-odds from the night's median; above 1 where other parts speak
+            against), p_without. `modality` is "" where no deletion changes the forecast by more than `SMALL`.
+        parts: One row a part of a forecast's context: onset (of the forecast), modality, from and to (s relative to
+            the forecast), weight (what the part adds to the log-odds, by the attribution), effect (fall of the
+            log-odds without the modality since `from`).
+        modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
+            minutes), share, n (moments), present (share of the night).
+        course: Named directions of the latent over the night, in standard deviations, and onset.
+        directions: How well each direction tracks what it is named after; see `Directions.table`.
+        doubts: onset, novelty, modality, channel, abstain; see `Novelty.score`.
+    """
+
+    forecasts: pd.DataFrame
+    parts: pd.DataFrame
+    modalities: pd.DataFrame
+    course: pd.DataFrame = field(default_factory=_empty)
+    directions: pd.DataFrame = field(default_factory=_empty)
+    doubts: pd.DataFrame = field(default_factory=_empty)
+
+    def to_fields(self) -> dict[str, pd.DataFrame]:
+        """The tables under the names that `DecodedNight` gives them."""
+        return {
+            "explained_forecasts": self.forecasts,
+            "explained_parts": self.parts,
+            "modality_effects": self.modalities,
+            "latent_course": self.course,
+            "latent_directions": self.directions,
+            "novelty": self.doubts,
+        }
+
+
+def explain_night(
+    model: BrainMu,
+    piece: WindowedRecording,
+    *,
+    at: Sequence[float] = (),
+    n_forecasts: int = 5,
+    horizon: float = 30.0,
+    attribution: str = "spans",
+    calibration: Calibration | None = None,
+    directions: Directions | None = None,
+    novelty: Novelty | None = None,
+    night: Night | None = None,
+) -> NightExplanation:
+    """Explain the surest forecasts of a change, or those made at given times.
+
+    Args:
+        model: In evaluation mode.
+        piece: The recording.
+        at: Times in seconds from the start; the forecast in force at each is explained.
+        n_forecasts: How many forecasts to explain where no times are given.
+        horizon: Seconds ahead, one of the model's.
+        attribution: Key of `ATTRIBUTIONS`, for the weights of parts: "spans" is quick, "integrated" the most faithful.
+        calibration: Of the probabilities.
+        directions: Of the latent.
+        novelty: What the model has seen.
+        night: The recording already passed over, if it was.
+
+    Raises:
+        SharpwaveError: If the horizon is not one of the model's, or a time is not in the recording.
+    """
+    if horizon not in model.config.horizons:
+        known = ", ".join(f"{value:g}" for value in model.config.horizons)
+        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
+    index = model.config.horizons.index(horizon)
+    calibration = calibration or Calibration()
+    night = night or pass_over_night(model, piece)
+    raw = night.readout.change[0].double().numpy()
+    chances = calibration.changes(raw)[:, index]
+    steps = [_find_step(piece, time) for time in at] or choose_forecasts(chances, n_forecasts, step=piece.grid.step)
+    rows: list[dict[str, object]] = []
+    parts: list[pd.DataFrame] = []
+    for step in steps:
+        row, table = _explain_forecast(model, night, step, piece, index, raw, calibration, attribution)
+        rows.append(row)
+        parts.append(table)
+    scored = None if novelty is None else novelty.score(piece)
+    course = _empty()
+    if directions is not None:
+        course = directions.read(night.latents)
+        course.insert(0, "onset", piece.grid.ends - piece.grid.step)
+    return NightExplanation(
+        forecasts=pd.DataFrame(rows),
+        parts=pd.concat(parts, ignore_index=True) if parts else _empty(),
+        modalities=weigh_modalities(model, night, horizon=index),
+        course=course,
+        directions=_empty() if directions is None else directions.table,
+        doubts=_empty() if scored is None else scored,
+    )
+
+
+def choose_forecasts(chances: Float[np.ndarray, " step"], n: int, *, step: float) -> list[int]:
+    """Steps of the highest probabilities, at least ten minutes apart, in order of time."""
+    apart = max(1, round(APART / step))
+    chosen: list[int] = []
+    for index in np.argsort(-chances, kind="stable").tolist():
+        if len(chosen) == n:
+            break
+        if all(abs(index - other) >= apart for other in chosen):
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def weigh_modalities(model: BrainMu, night: Night, *, horizon: int = 0, n_probes: int = N_PROBES) -> pd.DataFrame:
+    """How much each modality's last ten minutes matter, on average over moments spread evenly over the night."""
+    names = tuple(night.batch.modalities)
+    n_steps = int(night.batch.times.shape[1])
+    steps = np.unique(np.linspace(min(n_steps - 1, 20), n_steps - 1, n_probes).round().astype(int))
+    effects = []
+    for step in steps.tolist():
+        logit = float(night.readout.change[0, step, horizon])
+        effects.append(np.abs(forecast_without_modalities(model, night.open(step), horizon=horizon) - logit))
+    effect = np.mean(effects, axis=0)
+    present = [float(part.any_present[0].double().mean()) for part in night.batch.modalities.values()]
+    table = pd.DataFrame({"modality": names, "effect": effect, "share": effect / max(float(effect.sum()), 1e-12)})
+    table = table.assign(n=len(steps), present=present)
+    return table.sort_values("effect", ascending=False, ignore_index=True)
+
+
+def _find_step(piece: WindowedRecording, time: float) -> int:
+    """The step at whose end the forecast in force at a time was made."""
+    step = int(np.searchsorted(piece.grid.ends, time + 1e-6, side="right")) - 1
+    if step < 0 or time > piece.grid.ends[-1] + piece.grid.step:
+        raise SharpwaveError(
+            f"a time between {piece.grid.ends[0]:g} and {piece.grid.ends[-1]:g} s, when there are forecasts",
+            got=f"{time:g} s",
+            fix="choose a time within the recording",
+        )
+    return step
+
+
+def _explain_forecast(
+    model: BrainMu,
+    night: Night,
+    step: int,
+    piece: WindowedRecording,
+    horizon: int,
+    raw: Float[np.ndarray, "step horizon"],
+    calibration: Calibration,
+    attribution: str,
+) -> tuple[dict[str, object], pd.DataFrame]:
+    context = night.open(step)
+    reaches, falls = measure_spans(model, night, step, horizon=horizon)
+    own = raw[step]
+    typical = np.median(raw[:, horizon])
+    sign = 1.0 if own[horizon] >= typical else -1.0
+    effects = sign * falls
+    length, onset = piece.grid.step, float(piece.grid.ends[step])
+    best = effects.max(axis=1)
+    modality = int(best.argmax())
+    row: dict[str, object] = {"onset": onset, "horizon": model.config.horizons[horizon]}
+    row |= {"p_change": _chance(calibration, own, horizon, own[horizon])}
+    row |= {"p_typical": _chance(calibration, own, horizon, float(typical))}
+    if best[modality] < SMALL:
+        row |= {"modality": "", "channel": "", "reach": np.nan, "effect": 0.0, "share": np.nan, "p_without": np.nan}
+    else:
+        index = int((effects[modality] >= REACHED * best[modality]).argmax())
+        effect = float(falls[modality, index])
+        name, reach = context.names[modality], int(reaches[index])
+        span = night.open(step, length=reach)
+        falls_alone = own[horizon] - forecast_without_channels(model, span, name, horizon=horizon)
+        row |= {"modality": name, "channel": _name_channel(piece.windows[name].channels, falls_alone / effect)}
+        row |= {
+            "reach": reach * length,
+            "effect": effect,
+            "share": float(sign * effect / max(abs(own[horizon] - typical), SMALL)),
+        }
+        row |= {"p_without": _chance(calibration, own, horizon, own[horizon] - effect)}
+    shape = falls.shape
+    if attribution == "spans":
+        weights = spread_spans(reaches, falls)
+    else:
+        weights = get_attribution(attribution)(model, night, step, horizon=horizon)
+    starts, ends = -length * reaches, -length * np.r_[0, reaches[:-1]]
+    parts = pd.DataFrame(
+        {
+            "onset": onset,
+            "modality": np.repeat(context.names, shape[1]),
+            "from": np.tile(starts, shape[0]),
+            "to": np.tile(ends, shape[0]),
+            "weight": np.add.reduceat(weights, context.n_steps - reaches[::-1], axis=1)[:, ::-1].ravel(),
+            "effect": falls.ravel(),
+        }
+    )
+    there = np.array([context.present[i, context.n_steps - r :].any() for i in range(shape[0]) for r in reaches])
+    return row, parts[there].reset_index(drop=True)
+
+
+def _chance(calibration: Calibration, logits: np.ndarray, horizon: int, logit: float) -> float:
+    changed = np.array(logits, dtype=float)
+    changed[horizon] = logit
+    return float(calibration.changes(changed)[horizon])
+
+
+def _name_channel(channels: Sequence[str], shares: Float[np.ndarray, " channel"]) -> str:
+    """The channel that alone has most of its modality's effect; "" where none has; the only one where there is one."""
+    if len(channels) == 1:
+        return channels[0]
+    return channels[int(shares.argmax())] if shares.max() >= DOMINANT else ""

@@ -1,0 +1,221 @@
+"""Head for reactivation events: a small causal temporal convolution over fine frames, then onset and duration.
+
+A frame is judged `DELAY` later, so that a sequence can be told from a burst; nothing after that is used. Two things are
+said of each frame: whether it lies in a burst of any kind, which gives the edges, and whether in a replay.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sharpwave.brainmu.checkpoints import WEIGHTS
+from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
+from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.recording import Recording
+
+DELAY = 24
+"""Frames."""
+KERNEL, DILATIONS = 5, (1, 2, 4, 8)
+CONTEXT = (KERNEL - 1) * sum(DILATIONS)
+"""Frames before a frame that its judgement reaches back to."""
+EDGE = 0.5
+"""Probability of a burst at which it begins and ends."""
+SHORTEST, GAP = 0.03, 0.02
+"""Seconds: shorter bursts are left out, shorter gaps closed."""
+
+
+class ReactivationHead(nn.Module):
+    """Logits per frame that it lies in a replay, and in a burst of any kind, spoken `DELAY` frames later."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        sizes = (N_INPUTS, *(width for _ in DILATIONS))
+        self.layers = nn.ModuleList(
+            nn.Conv1d(n_in, n_out, KERNEL, dilation=dilation)
+            for n_in, n_out, dilation in zip(sizes[:-1], sizes[1:], DILATIONS, strict=True)
+        )
+        self.read = nn.Conv1d(width, 2, 1)
+
+    def forward(self, frames: Float[Tensor, "batch frame input"]) -> Float[Tensor, "batch judged 2"]:
+        """Judge all frames but the first `CONTEXT`, which are what these look back on."""
+        hidden = frames.transpose(1, 2)
+        for layer in self.layers:
+            hidden = nn.functional.gelu(layer(hidden))
+        return self.read(hidden).transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class ShippedHead:
+    """A head ready for use.
+
+    Attributes:
+        head: In evaluation.
+        thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`).
+        card: What it was trained on and how good it is.
+    """
+
+    head: ReactivationHead
+    thresholds: dict[str, float]
+    card: dict[str, Any]
+
+
+def name_sources(recording: Recording, *, fields: PlaceFields | None = None) -> str:
+    """What there is to judge by: "lfp", "spikes", "lfp+spikes", "spikes+places" or "lfp+spikes+places".
+
+    Raises:
+        SharpwaveError: If there is neither LFP nor spikes.
+    """
+    spikes = recording.spikes is not None and len(recording.spikes) > 0
+    there = (bool(recording.of("lfp")), spikes, spikes and fields is not None)
+    if not any(there):
+        raise SharpwaveError(
+            "a recording with hippocampal LFP or spikes",
+            got=", ".join(recording.modalities) or "no signals",
+            fix="reactivations cannot be told from anything else",
+        )
+    return "+".join(name for name, known in zip(SOURCES, there, strict=True) if known)
+
+
+def compute_reactivation_probability(
+    head: ReactivationHead, recording: Recording, *, fields: PlaceFields | None = None
+) -> Float[np.ndarray, "frame 2"]:
+    """Probability that each frame of `FRAME` seconds lies in a replay, and in a burst of any kind.
+
+    Args:
+        head: In evaluation.
+        recording: With hippocampal LFP, spikes, or both.
+        fields: What the units fire where, if known.
+
+    Returns:
+        Both probabilities; 0 in the last `DELAY` frames, which are not judged yet.
+
+    Raises:
+        SharpwaveError: If the recording has neither.
+    """
+    name_sources(recording, fields=fields)
+    before = np.zeros((CONTEXT, N_INPUTS), dtype=np.float32)
+    parts = []
+    for block in iter_frames(recording, fields=fields):
+        frames = np.concatenate([before, block.inputs])
+        parts.append(_judge(head, frames))
+        before = frames[-CONTEXT:]
+    return _shift(np.concatenate(parts))
+
+
+def judge_frames(
+    head: ReactivationHead, inputs: Float[np.ndarray, "frame input"], *, sources: str
+) -> Float[np.ndarray, "frame 2"]:
+    """The same from all frames of a recording, of which nothing is used but what `name_sources` would name so."""
+    named = sources.split("+")
+    gone = np.array([name not in named for name in SOURCES], dtype=np.float32)
+    kept = inputs * np.r_[np.repeat(1 - gone, WIDTHS), 1 - gone].astype(np.float32)
+    return _shift(_judge(head, np.concatenate([np.zeros((CONTEXT, N_INPUTS), dtype=np.float32), kept])))
+
+
+def _judge(head: ReactivationHead, frames: Float[np.ndarray, "frame input"]) -> Float[np.ndarray, "judged 2"]:
+    with torch.inference_mode():
+        return torch.sigmoid(head(torch.from_numpy(frames)[None])[0]).numpy()
+
+
+def _shift(judged: Float[np.ndarray, "frame 2"]) -> Float[np.ndarray, "frame 2"]:
+    """What is said of each frame, from what is said at each."""
+    return np.concatenate([judged[DELAY:], np.zeros_like(judged[:DELAY])])
+
+
+def detect_reactivations(
+    recording: Recording, *, fields: PlaceFields | None = None, shipped: ShippedHead | None = None
+) -> pd.DataFrame:
+    """Reactivation events of a recording.
+
+    Args:
+        recording: With hippocampal LFP, spikes, or both.
+        fields: What the units fire where. Without them a replay cannot be told from another burst of the same size.
+        shipped: Head and thresholds; those that ship where omitted.
+
+    Returns:
+        onset, duration (s), label "reactivation", probability (the largest within), known (s, when a head that runs
+        along could first have said so).
+
+    Raises:
+        SharpwaveError: If the recording has neither LFP nor spikes.
+    """
+    shipped = shipped or load_reactivation_head()
+    threshold = shipped.thresholds[name_sources(recording, fields=fields)]
+    return find_events(compute_reactivation_probability(shipped.head, recording, fields=fields), threshold=threshold)
+
+
+def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) -> pd.DataFrame:
+    """Bursts, joined over short gaps, in which the probability of a replay reaches a threshold.
+
+    Args:
+        probability: Of a replay and of a burst.
+        threshold: Of a replay.
+
+    Returns:
+        onset, duration, label, probability, known.
+    """
+    above = np.r_[False, probability[:, 1] >= EDGE, False]
+    starts, ends = np.flatnonzero(above[1:] & ~above[:-1]), np.flatnonzero(above[:-1] & ~above[1:])
+    apart = (starts[1:] - ends[:-1]) * FRAME >= GAP - 1e-9
+    starts, ends = starts[np.r_[True, apart][: len(starts)]], ends[np.r_[apart, True][: len(ends)]]
+    long = (ends - starts) * FRAME >= SHORTEST - 1e-9
+    starts, ends = starts[long], ends[long]
+    replay = probability[:, 0]
+    highest = np.array([replay[a:b].max() for a, b in zip(starts, ends, strict=True)], dtype=float)
+    kept = highest >= threshold
+    starts, ends = starts[kept], ends[kept]
+    first = [a + int(np.argmax(replay[a:b] >= threshold)) for a, b in zip(starts, ends, strict=True)]
+    return pd.DataFrame(
+        {
+            "onset": starts * FRAME,
+            "duration": (ends - starts) * FRAME,
+            "label": "reactivation",
+            "probability": highest[kept],
+            "known": (np.array(first, dtype=float) + 1 + DELAY) * FRAME,
+        }
+    )
+
+
+def save_reactivation_head(shipped: ShippedHead, folder: str | Path) -> Path:
+    """Write `model.safetensors` and `config.json`; returns the folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = shipped.head.state_dict()
+    save_file({name: value.detach().contiguous() for name, value in state.items()}, folder / "model.safetensors")
+    content = {"thresholds": shipped.thresholds, "card": shipped.card}
+    (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
+    """A head from its folder; the shipped one where omitted.
+
+    Raises:
+        SharpwaveError: If files are missing, damaged, or do not fit.
+    """
+    folder = WEIGHTS / "reactivation" if folder is None else Path(folder)
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+        head = ReactivationHead(len(weights["read.weight"][0]))
+        head.load_state_dict(weights)
+        thresholds = {str(name): float(value) for name, value in content["thresholds"].items()}
+        return ShippedHead(head.eval(), thresholds, dict(content["card"]))
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise SharpwaveError(
+            "a folder with config.json and model.safetensors of a reactivation head",
+            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
+            fix="leave the folder out for the shipped weights",
+        ) from error

@@ -1,0 +1,177 @@
+"""The model on a recording that is still running: samples in as they come, a forecast out at the end of each step.
+
+No clock and no threads: the caller says what has arrived. The same numbers as over the whole recording at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from sharpwave.brainmu.attention import LayerCache
+from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.encoders.stage_history import measure_stages
+from sharpwave.brainmu.model import BrainMu, Output
+from sharpwave.brainmu.runtime.arrivals import drop_before, join_pieces
+from sharpwave.brainmu.windows import N_STAGES, Grid, WindowedRecording, Windows
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
+from sharpwave.recordings.recording import Recording
+
+CLOSE = 1e-6
+"""Seconds by which the end of a step and of the data may differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepForecast:
+    """What the model says at the end of a step.
+
+    Attributes:
+        end: Of the step, in seconds.
+        modalities: That had data in this step.
+        stage: Probability of each of the five stages in the step.
+        change: Probability that the stage at each horizon differs from the present one.
+        destination: Probability of each stage at each horizon.
+        depth: Slow-wave power, in standard deviations of log10 µV².
+    """
+
+    end: float
+    modalities: tuple[str, ...]
+    stage: Float[np.ndarray, " stage"]
+    change: Float[np.ndarray, " horizon"]
+    destination: Float[np.ndarray, "horizon stage"]
+    depth: float
+
+
+@dataclass(frozen=True, eq=False)
+class OnlineState:
+    """Everything that is carried from chunk to chunk; never changed in place, so an old one can be gone back to.
+
+    Attributes:
+        end: Of the last finished step, in seconds.
+        feed_back: Whether the model's own stages become its stage history.
+        pieces: What has arrived and is not used up, at most a step of it and what came since.
+        reach: Until when each signal has arrived, in seconds.
+        past: What each modality remembers of earlier steps.
+        caches: Keys and values of attention, at most `config.window` seconds of them.
+    """
+
+    end: float
+    feed_back: bool = False
+    pieces: tuple[Recording, ...] = ()
+    reach: Mapping[str, float] = field(default_factory=dict)
+    past: Mapping[str, Any] = field(default_factory=dict)
+    caches: tuple[LayerCache, ...] | None = None
+
+
+def init_online(model: BrainMu, *, start: float = 0.0, feed_back: bool = False) -> OnlineState:
+    """The state before anything has arrived.
+
+    Args:
+        model: Ready for use, as `load_brainmu` returns it.
+        start: When the first step begins, in seconds on the recording's clock.
+        feed_back: Whether steps without a scored stage take the model's own stage probabilities as stage history.
+            Each step then costs two passes.
+
+    Raises:
+        SharpwaveError: If the model is in training, or has no stage history to feed back into.
+    """
+    if model.training:
+        raise SharpwaveError("a model ready for use", got="a model in training", fix="call model.eval()")
+    if feed_back and "stages" not in model.config.modalities:
+        raise SharpwaveError(
+            "a model with the modality stages, to feed back into",
+            got=f"{', '.join(model.config.modalities)}",
+            fix="leave feed_back out",
+        )
+    return OnlineState(end=float(start), feed_back=feed_back)
+
+
+def step_online(
+    model: BrainMu, state: OnlineState, chunk: Recording, *, now: float | None = None
+) -> tuple[tuple[StepForecast, ...], OnlineState]:
+    """Take a chunk in, and forecast at the end of every step that it finishes.
+
+    Args:
+        model: The same as in `init_online`.
+        state: From `init_online` or the last call.
+        chunk: What is new: signals with their `start` on the recording's clock, spikes, scored epochs; of any length.
+        now: Until when everything that is to come has come, in seconds. Where omitted, until when all signals that
+            have ever come have come: the first chunk should then hold all of them, and none may stop.
+
+    Returns:
+        A forecast for each finished step, and the state for the next call.
+
+    Raises:
+        SharpwaveError: If a chunk does not fit those before.
+    """
+    reach = {**state.reach, **_measure_reach(chunk)}
+    until = min(reach.values(), default=state.end) if now is None else now
+    step = model.config.step
+    state = replace(state, pieces=(*state.pieces, chunk), reach=reach)
+    forecasts = []
+    while until >= state.end + step - CLOSE:
+        recording = join_pieces(state.pieces)
+        forecast, state = _finish_step(model, state, recording)
+        state = replace(state, pieces=(drop_before(recording, state.end),))
+        forecasts.append(forecast)
+    return tuple(forecasts), state
+
+
+def _measure_reach(chunk: Recording) -> dict[str, float]:
+    reach = {name: signal.end for name, signal in chunk.signals.items() if len(signal)}
+    if chunk.spikes is not None:
+        reach["spikes"] = float(chunk.spikes.time_support.end[-1])
+    if chunk.hypnogram is not None and len(chunk.hypnogram):
+        reach["hypnogram"] = chunk.hypnogram.end
+    return reach
+
+
+def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tuple[StepForecast, OnlineState]:
+    grid = Grid(state.end, model.config.step, 1)
+    if recording.hypnogram is None:
+        recording = replace(recording, hypnogram=Hypnogram(np.array([UNSCORED]), grid.step, start=grid.start))
+    windows: dict[str, Windows] = {}
+    past = dict(state.past)
+    unscored = None
+    for name in model.config.modalities:
+        measured = ENCODERS[name].measure(recording, grid)
+        if measured is None:
+            continue
+        if name == "stages" and not measured.present.any():
+            unscored = measured
+        windows[name], past[name] = ENCODERS[name].relate(measured, state.past.get(name))
+    output = _pass(model, windows, grid, state.caches)
+    if state.feed_back and unscored is not None:
+        votes = torch.softmax(output.readout.stage[0, 0], dim=0).numpy()
+        own = measure_stages(votes[None].argmax(axis=1), votes[None], N_STAGES)
+        windows["stages"], past["stages"] = ENCODERS["stages"].relate(own, state.past.get("stages"))
+        output = _pass(model, windows, grid, state.caches)
+    there = tuple(name for name, part in windows.items() if part.present.any())
+    end = float(grid.ends[0])
+    return _read_forecast(output, end, there), replace(state, end=end, past=past, caches=output.caches)
+
+
+def _pass(model: BrainMu, windows: Mapping[str, Windows], grid: Grid, caches: tuple[LayerCache, ...] | None) -> Output:
+    unknown = np.full(1, UNSCORED, dtype=np.int8), np.zeros((1, N_STAGES), dtype=np.float32)
+    there = {name: part for name, part in windows.items() if part.present.any()}
+    with torch.inference_mode():
+        return model(collate([WindowedRecording(grid, there, *unknown)]), caches)
+
+
+def _read_forecast(output: Output, end: float, modalities: tuple[str, ...]) -> StepForecast:
+    readout = output.readout
+    return StepForecast(
+        end=end,
+        modalities=modalities,
+        stage=torch.softmax(readout.stage[0, 0], dim=0).numpy(),
+        change=torch.sigmoid(readout.change[0, 0]).numpy(),
+        destination=torch.softmax(readout.destination[0, 0], dim=1).numpy(),
+        depth=float(readout.depth[0, 0]),
+    )

@@ -1,0 +1,1 @@
+"""Training the model: the loop, its options and state, augmentation, distillation and fine-tuning."""

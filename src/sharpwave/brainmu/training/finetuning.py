@@ -1,0 +1,138 @@
+"""Adapting a trained model to a laboratory's own nights, with their stages, in minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+from torch.nn import Parameter
+
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.pieces import Source
+from sharpwave.brainmu.training.training import train
+from sharpwave.brainmu.training.training_options import TrainingOptions
+from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+LAYERS = ("heads", "last", "all")
+"""What may change: the heads; these and the last block; everything."""
+
+FINETUNING = TrainingOptions(
+    steps=120,
+    batch=8,
+    piece=120,
+    learning_rate=3e-4,
+    warm_up=0.1,
+    weight_decay=0.0,
+    average=0.1,
+    checkpoint_every=60,
+    objective=Objective(drop_modality=0.2, drop_channel=0.1),
+)
+"""Few updates at a low rate, from which the average is kept."""
+
+
+class Someones(Protocol):
+    """A night that says whose it is."""
+
+    @property
+    def subject(self) -> str:
+        """Who."""
+
+
+S = TypeVar("S", bound=Someones)
+
+
+def finetune(
+    model: BrainMu,
+    source: Source,
+    *,
+    options: TrainingOptions = FINETUNING,
+    layers: str = "all",
+    folder: str | Path | None = None,
+    fabric: Fabric | None = None,
+) -> list[float]:
+    """Train a model in place on labelled nights, from the weights that it has.
+
+    Args:
+        model: Trained before.
+        source: Of labelled pieces.
+        options: Of the run.
+        layers: One of `LAYERS`; the fewer nights, the fewer layers.
+        folder: For checkpoints, losses and weights; a run found there goes on.
+        fabric: Devices; one where omitted.
+
+    Returns:
+        The loss of every update.
+
+    Raises:
+        SharpwaveError: If there is no such choice of layers, or the model knows none of the modalities.
+    """
+    check_fit(model, source)
+    learned = choose_layers(model, layers)
+    model.requires_grad_(False)
+    for parameter in learned:
+        parameter.requires_grad_(True)
+    try:
+        return train(model, source, options=options, folder=folder, fabric=fabric)
+    finally:
+        model.requires_grad_(True)
+
+
+def choose_layers(model: BrainMu, layers: str) -> list[Parameter]:
+    """The parameters that may change.
+
+    Raises:
+        SharpwaveError: If `layers` is not one of `LAYERS`.
+    """
+    if layers not in LAYERS:
+        raise SharpwaveError(f"layers among {', '.join(LAYERS)}", got=repr(layers), fix="choose one of these")
+    if layers == "all":
+        return list(model.parameters())
+    parts = [model.heads] if layers == "heads" else [model.heads, model.norm, model.blocks[-1]]
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def check_fit(model: BrainMu, source: Source) -> None:
+    """Refuse nights of which the model knows no modality.
+
+    Raises:
+        SharpwaveError: If it knows none of those in a piece.
+    """
+    piece = source.draw(np.random.default_rng(0), 1)
+    if not set(piece.windows) & set(model.config.modalities):
+        raise SharpwaveError(
+            f"nights with one of {', '.join(model.config.modalities)}, which these weights know",
+            got=", ".join(piece.windows) or "no modality",
+            fix="choose weights for these modalities, or train some with `sharpwave train`",
+        )
+
+
+def split_nights(nights: Sequence[S], *, held_out: float, rng: np.random.Generator) -> tuple[list[S], list[S]]:
+    """Nights to learn from, and nights of other subjects to judge by.
+
+    Args:
+        nights: Of at least two subjects.
+        held_out: Share of the subjects to judge by; at least one, and not all.
+        rng: Chooses them.
+
+    Raises:
+        SharpwaveError: If there are fewer than two subjects.
+    """
+    subjects = sorted({night.subject for night in nights})
+    if len(subjects) < 2:
+        raise SharpwaveError(
+            "nights of at least two subjects, to judge by those that were not learned from",
+            got=f"{len(nights)} of {', '.join(subjects) or 'nobody'}",
+            fix="add nights of other subjects",
+        )
+    count = min(max(1, round(held_out * len(subjects))), len(subjects) - 1)
+    judged = set(rng.permutation(subjects)[:count].tolist())
+    return (
+        [night for night in nights if night.subject not in judged],
+        [night for night in nights if night.subject in judged],
+    )

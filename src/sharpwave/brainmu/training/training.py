@@ -1,0 +1,222 @@
+"""The loop that trains Brainµ, the same on one processor, one graphics card, DDP and FSDP.
+
+Everything random in update k follows from (seed, k), so a run that was killed goes on as if it had not been, and
+several devices see together what one would see alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sharpwave.brainmu.batches import Batch, collate
+from sharpwave.brainmu.checkpoints import save_brainmu
+from sharpwave.brainmu.model import BrainMu, Output
+from sharpwave.brainmu.objective import Objective, compute_losses, drop_modalities
+from sharpwave.brainmu.training.devices import make_fabric
+from sharpwave.brainmu.training.pieces import Source, pick_source
+from sharpwave.brainmu.training.sharding import gather_tensor
+from sharpwave.brainmu.training.training_log import TrainingLog
+from sharpwave.brainmu.training.training_options import TrainingOptions, compute_learning_rate
+from sharpwave.brainmu.training.training_state import TrainingState
+from sharpwave.brainmu.training.weight_average import WeightAverage
+from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from lightning_fabric.wrappers import _FabricOptimizer
+
+Losses = Callable[[BrainMu, Output, Batch, Objective], Mapping[str, Tensor]]
+"""Parts of the loss, by name, of a pass over what was not dropped; the batch is the whole one."""
+
+
+def train(
+    model: BrainMu,
+    source: Source,
+    *,
+    options: TrainingOptions,
+    folder: str | Path | None = None,
+    fabric: Fabric | None = None,
+    losses: Losses = compute_losses,
+    show: bool = True,
+) -> list[float]:
+    """Train a model in place; parameters that need no gradient stay as they are.
+
+    Args:
+        model: Its weights are where training starts, and in the end the average over the last updates.
+        source: Of pieces.
+        options: Of the run.
+        folder: For checkpoints, `losses.csv` and the weights in the end; a run found there goes on.
+        fabric: Devices; one processor or card where omitted.
+        losses: What is minimised.
+        show: Whether to show a bar.
+
+    Returns:
+        The loss of every update, those before a restart included.
+
+    Raises:
+        SharpwaveError: If the batch cannot be split over the devices, the loss is not finite, or the folder holds
+            another run.
+        MissingExtraError: If lightning-fabric is not installed.
+    """
+    fabric = fabric or make_fabric(devices=1, precision=options.precision)
+    if options.batch % fabric.world_size:
+        raise SharpwaveError(
+            f"a batch that {fabric.world_size} devices can share", got=f"{options.batch}", fix="choose a multiple"
+        )
+    folder = None if folder is None else Path(folder)
+    learner = Learner(model, losses, options.objective)
+    module = fabric.setup_module(learner)
+    optimiser = make_optimiser(learner, options)
+    fabric_optimiser = cast("_FabricOptimizer", fabric.setup_optimizers(optimiser))
+    average = WeightAverage(model, width=options.average) if options.average else None
+    run = TrainingState(model, optimiser, average, options)
+    done = 0 if folder is None else run.load(folder)
+    hours = options.batch * options.piece * model.config.step / 3600
+    shown = fabric.is_global_zero
+    log = TrainingLog(folder, steps=options.steps, done=done, hours=hours, shown=shown, bar=show)
+    model.train()
+    with log, torch.random.fork_rng():
+        batches = draw_batches(source, options, done=done, rank=fabric.global_rank, world=fabric.world_size)
+        for step, drawn in enumerate(batches, start=done):
+            rate = compute_learning_rate(step, options)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(_mix(options.seed, step, fabric.global_rank))
+            parts = module(drawn.to(fabric.device))
+            fabric.backward(parts["loss"])
+            fabric.clip_gradients(module, fabric_optimiser, max_norm=options.clip, error_if_nonfinite=False)
+            fabric_optimiser.step()
+            fabric_optimiser.zero_grad()
+            if average is not None:
+                average.update(step)
+            numbers = {name: float(cast(Tensor, fabric.all_reduce(value.detach()))) for name, value in parts.items()}
+            _check_finite(numbers["loss"], step)
+            log.add(step, numbers, rate=rate)
+            if folder is not None and ((step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps):
+                log.write()
+                run.save(folder, step=step + 1, writes=shown)
+                fabric.barrier()
+    if average is not None:
+        average.use()
+    model.eval()
+    if folder is not None:
+        weights = {name: gather_tensor(value) for name, value in model.state_dict().items()}
+        if shown:
+            save_brainmu(model, folder, card={"training": options.to_dict()}, weights=weights)
+        fabric.barrier()
+    return log.losses
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A batch, and the same with modalities and channels dropped; values are shared."""
+
+    whole: Batch
+    seen: Batch
+
+    def to(self, device: torch.device) -> Callable[[], Drawn]:
+        """On a device, as a function: Fabric would make single precision of every time it can see."""
+        whole = self.whole.to(device)
+        seen = {
+            name: replace(whole.modalities[name], present=part.present.to(device))
+            for name, part in self.seen.modalities.items()
+        }
+        drawn = Drawn(whole, replace(whole, modalities=seen))
+        return lambda: drawn
+
+
+class Learner(nn.Module):
+    """Model and losses in one forward pass, which is what DDP and FSDP take hold of."""
+
+    def __init__(self, model: BrainMu, losses: Losses, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.losses, self.objective = model, losses, objective
+
+    def forward(self, drawn: Callable[[], Drawn]) -> dict[str, Tensor]:
+        """Parts of the loss, and their sum."""
+        batch = drawn()
+        parts = dict(self.losses(self.model, self.model(batch.seen), batch.whole, self.objective))
+        total = torch.stack([*parts.values(), self._touch()]).sum()
+        return {"loss": total, **{name: value.detach() for name, value in parts.items()}}
+
+    def _touch(self) -> Tensor:
+        """Zero, through all parameters but the blocks', so that devices that drew other modalities sum alike."""
+        total = self.model.state.sum() * 0.0
+        for part in (
+            self.model.encoders,
+            self.model.kinds,
+            self.model.identities,
+            self.model.heads,
+            self.model.decoders,
+        ):
+            for parameter in part.parameters():
+                total = total + parameter.sum() * 0.0
+        return total
+
+
+def draw_batches(
+    source: Source, options: TrainingOptions, *, done: int, rank: int = 0, world: int = 1
+) -> Iterator[Drawn]:
+    """The batches of updates `done` and later; the next is drawn while one is learned from.
+
+    Piece i of update k is the same for any number of devices; device r takes pieces r, r + world, ...
+    """
+
+    def draw(step: int) -> Drawn:
+        picked = pick_source(source, np.random.default_rng([options.seed, step]))
+        pieces = [
+            picked.draw(np.random.default_rng([options.seed, step, index]), options.piece)
+            for index in range(rank, options.batch, world)
+        ]
+        batch = collate(pieces)
+        generator = torch.Generator().manual_seed(_mix(options.seed, step, rank))
+        objective = options.objective
+        seen = drop_modalities(
+            batch, modality=objective.drop_modality, channel=objective.drop_channel, generator=generator
+        )
+        return Drawn(batch, seen)
+
+    with ThreadPoolExecutor(1) as executor:
+        coming = executor.submit(draw, done) if done < options.steps else None
+        for step in range(done, options.steps):
+            drawn = coming.result() if coming is not None else draw(step)
+            coming = executor.submit(draw, step + 1) if step + 1 < options.steps else None
+            yield drawn
+
+
+def make_optimiser(module: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019) on what needs a gradient; only matrices decay.
+
+    Raises:
+        SharpwaveError: If nothing needs a gradient.
+    """
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not learned:
+        raise SharpwaveError(
+            "a model with something to learn", got="all parameters frozen", fix="choose layers to train"
+        )
+    groups = [
+        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.95))
+
+
+def _mix(*numbers: int) -> int:
+    """One seed of several."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not np.isfinite(loss):
+        raise SharpwaveError(
+            f"a finite loss at update {step}", got=f"{loss}", fix="lower the learning rate, or train in 32-true"
+        )

@@ -1,0 +1,1 @@
+"""The commands of `sharpwave`, one file each; `cli.py` assembles them."""

@@ -1,0 +1,108 @@
+"""What is installed, what is missing, and a self-test on real expert hypnograms."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from sharpwave import __version__
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.methods import read_versions
+
+_EXTRAS = {
+    "brain": (
+        "mne", "edfio", "pynapple", "pynwb", "nibabel", "zarr", "h5py", "mne-bids", "yasa", "ripple-detection",
+        "scikit-learn", "lightgbm", "hmmlearn", "statsmodels", "matplotlib", "jinja2", "pyarrow",
+    ),
+    "live": ("pylsl", "fastapi", "uvicorn"),
+    "llm": ("transformers", "accelerate", "peft", "datasets", "opacus"),
+    "jax": ("jax", "optax", "equinox"),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+}  # fmt: skip
+
+UNANIMOUS = (0.52, 0.66)
+"""Where the share of epochs that all five scorers of DOD stage alike must lie: it is 0.57 in 42 nights with sleep
+apnoea and 0.59 in 19 healthy ones; six scorers elsewhere reach 0.46 (Bakker et al. 2022)."""
+
+
+def compute_human_agreement() -> tuple[float, float, int]:
+    """Agreement of the experts of DOD: share of epochs staged alike by all, mean κ of pairs, number of nights."""
+    from itertools import combinations
+
+    from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
+    from sharpwave.recordings.datasets import list_subjects, load_dataset
+
+    kappas, alike, scored = [], 0, 0
+    subjects = list_subjects("dod")
+    for subject in subjects:
+        codes = np.stack([scorer.stages for scorer in load_dataset(f"dod/{subject}").metadata["scorers"].values()])
+        codes = codes[:, (codes >= 0).all(axis=0)]
+        alike += int((codes == codes[0]).all(axis=0).sum())
+        scored += codes.shape[1]
+        pairs = [compute_kappa(compute_confusion(one, other, n_stages=5)) for one, other in combinations(codes, 2)]
+        kappas.append(float(np.mean(pairs)))
+    return alike / scored, float(np.mean(kappas)), len(subjects)
+
+
+def run_doctor() -> bool:
+    """Print versions and the self-test; True if decoding can work here."""
+    console = Console()
+    console.print(
+        f"sharpwave {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    )
+    table = Table("extra", "installed", "missing", box=None)
+    for extra, packages in _EXTRAS.items():
+        versions = read_versions(packages)
+        installed = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
+        missing = ", ".join(name for name in packages if name not in versions)
+        table.add_row(extra, installed or "–", missing or "–")
+    console.print(table)
+    ready = set(_EXTRAS["brain"]) <= set(read_versions(_EXTRAS["brain"])) and sys.version_info >= (3, 11)
+    if not ready:
+        console.print("Decoding needs the brain extra: pip install 'sharpwave[brain]'")
+        return False
+    return _check_human_agreement(console)
+
+
+def _check_human_agreement(console: Console) -> bool:
+    if not count_subjects("dod"):
+        console.print(
+            "Self-test skipped: dod-hypnograms is not here (set SHARPWAVE_DATA, or `sharpwave datasets fetch dod`)."
+        )
+        return True
+    unanimous, kappa, nights = compute_human_agreement()
+    passed = UNANIMOUS[0] <= unanimous <= UNANIMOUS[1]
+    console.print(
+        f"Self-test: on {nights} nights of DOD five experts stage {unanimous:.1%} of epochs alike (expected "
+        f"{UNANIMOUS[0]:.0%} to {UNANIMOUS[1]:.0%}; κ of pairs {kappa:.2f}): {'passed' if passed else 'FAILED'}."
+    )
+    return passed
+
+
+def count_subjects(name: str) -> int:
+    """Subjects of a data set on this machine; 0 where it is not here or holds no recordings."""
+    from sharpwave.recordings.datasets import list_subjects
+
+    try:
+        return len(list_subjects(name))
+    except SharpwaveError:
+        return 0
+
+
+def print_datasets() -> None:
+    """Print every data set that sharpwave knows by name."""
+    from sharpwave.recordings.datasets import DATASETS, find_folder
+
+    table = Table("name", "what", "here", "licence", "source", box=None)
+    for name, dataset in DATASETS.items():
+        try:
+            find_folder(name)
+            here = f"{count_subjects(name)} subjects" if dataset.loader else "yes"
+        except SharpwaveError:
+            here = "–"
+        table.add_row(name, dataset.what, here, dataset.licence, dataset.source)
+    Console().print(table)

@@ -1,0 +1,105 @@
+"""`sharpwave finetune`: a laboratory's nights in; adapted weights out, and by how much they help on other nights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sharpwave.commands.train import WINDOWS, open_nights
+
+if TYPE_CHECKING:
+    from sharpwave.brainmu.training.training_options import TrainingOptions
+
+BEFORE, AFTER = "before", "fine-tuned"
+RESULT = "finetuning.json"
+
+
+def finetune_model(
+    sources: Sequence[str],
+    output: Path,
+    *,
+    options: TrainingOptions,
+    weights: Path | None = None,
+    layers: str = "all",
+    scorings: Path | None = None,
+    held_out: float = 0.25,
+) -> list[dict[str, Any]]:
+    """Adapt weights to nights with stages, and judge them by nights of subjects that were held out.
+
+    Args:
+        sources: Stores, recordings or data sets with their stages.
+        output: Folder for the weights, `losses.csv` and `finetuning.json`.
+        options: Of the run.
+        weights: To start from; the shipped `lite` where omitted.
+        layers: heads, last or all.
+        scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
+        held_out: Share of subjects to judge by.
+
+    Returns:
+        Rows of setting, metric, method, value, low, high, n.
+
+    Raises:
+        SharpwaveError: If there are fewer than two subjects, no stages, or no modality that the weights know.
+    """
+    from sharpwave.benchmarks.runner import without_nan
+    from sharpwave.brainmu import load_brainmu, save_brainmu
+    from sharpwave.brainmu.training.finetuning import finetune, split_nights
+    from sharpwave.brainmu.training.pieces import Nights
+    from sharpwave.brainmu.uncertainty import Calibration
+    from sharpwave.recipes.finetuned import compare_models
+
+    before, card = load_brainmu(weights)
+    after, _ = load_brainmu(weights)
+    nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
+    learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
+    finetune(after, Nights(learned), options=options, layers=layers, folder=output)
+    rows = compare_models(
+        {BEFORE: before, AFTER: after},
+        judged,
+        learned=learned,
+        calibrations={BEFORE: Calibration.from_card(card)},
+        rng=np.random.default_rng(options.seed),
+    )
+    rows = [without_nan(row) for row in rows]
+    about = {
+        "fine-tuned from": "the shipped lite" if weights is None else weights.name,
+        "layers": layers,
+        "options": asdict(options),
+        "learned from": sorted({night.subject for night in learned}),
+        "judged by": sorted({night.subject for night in judged}),
+        "rows": rows,
+    }
+    save_brainmu(after, output, card=about)
+    (output / RESULT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return rows
+
+
+def print_comparison(rows: Sequence[dict[str, Any]]) -> None:
+    """A table of the rows: methods down, metrics across."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        here = [row for row in rows if row["setting"] == setting]
+        metrics = list(dict.fromkeys(row["metric"] for row in here))
+        table = Table(title=f"{setting}, subjects held out: {max(row['n'] for row in here)}")
+        table.add_column("method")
+        for metric in metrics:
+            table.add_column(metric.replace("_", " "), justify="right")
+        for method in dict.fromkeys(row["method"] for row in here):
+            cells = {row["metric"]: _cell(row) for row in here if row["method"] == method}
+            table.add_row(method, *(cells.get(metric, "") for metric in metrics))
+        console.print(table)
+    console.print("Better: higher area under the curve (auprc) and κ, lower log-loss.")
+
+
+def _cell(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return "–"
+    return f"{row['value']:.3f}" + ("" if row["low"] is None else f"\n[{row['low']:.3f}, {row['high']:.3f}]")

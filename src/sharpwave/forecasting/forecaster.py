@@ -1,0 +1,143 @@
+"""What comes next, throughout a night that has been staged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
+from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
+
+EPOCH = 30.0
+
+
+def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFrame:
+    """Forecast the stage `horizon` seconds ahead from each epoch, from the stages up to and including that epoch.
+
+    The probabilities were calibrated on experts' hypnograms. An automatic stager errs in its own way, mostly near
+    transitions, and may itself have looked ahead: on its hypnogram they are an approximation, and better than live use
+    would be. With probabilities in the hypnogram, the present stage's own uncertainty is added: the chance of each
+    stage at the horizon is averaged over what the present stage may be; `p_change` stays relative to the staged one.
+
+    Five-stage human hypnograms use the shipped LightGBM; other epoch lengths are brought to 30 s first. With fewer
+    stages (rodents) nothing was trained: a Markov chain learns from the night so far, which `attrs` says.
+
+    Args:
+        hypnogram: Stages, hard or with probabilities.
+        horizon: Seconds ahead: 30, 60 or 300; any multiple of the epoch for fewer stages.
+
+    Returns:
+        One row per epoch: `onset` (s), `stage` (now), `p_change`, `p_<stage>` at the horizon, `persistence_p_change`,
+        `markov_p_change`, `semi_markov_p_change`; NaN where the present epoch is unscored. `attrs` has `method`,
+        `horizon`, `calibrated_on` and `note`.
+
+    Raises:
+        SharpwaveError: If no model was trained for this horizon.
+    """
+    if hypnogram.n_stages != 5:
+        return _forecast_from_itself(hypnogram, horizon)
+    staged = hypnogram.resample(EPOCH)
+    shipped = load_shipped_forecaster(float(horizon))
+    night = Night("", "", np.asarray(staged.stages), np.empty((len(staged), 0)))
+    forecast = shipped.predict(night)
+    frame = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
+    frame["persistence_p_change"] = shipped.persistence
+    frame["markov_p_change"] = shipped.markov.predict(night).change
+    frame["semi_markov_p_change"] = shipped.semi_markov.predict(night).change
+    frame.loc[~staged.scored, frame.columns[2:]] = np.nan
+    frame.attrs.update(
+        method="LightGBM on stage history, calibrated",
+        horizon=float(horizon),
+        calibrated_on=f"experts' hypnograms of {len(shipped.subjects)} people",
+        note="calibrated on experts' hypnograms; on an automatic stager's hypnogram this is an approximation",
+    )
+    return frame
+
+
+def forecast_with_best(
+    hypnogram: Hypnogram, *, recording: Recording | None = None, weights: Path | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Forecast 30 s ahead by Brainµ, by LightGBM where its weights are missing, by a Markov chain for fewer stages.
+
+    Args:
+        hypnogram: Stages, hard or with probabilities.
+        recording: Signals for a user's own weights to see; the shipped ones see stages alone, as in the benchmark.
+        weights: Folder of a user's own weights.
+
+    Returns:
+        As `forecast_night`, and why Brainµ was not used.
+
+    Raises:
+        SharpwaveError: If the user's own weights cannot be used.
+    """
+    frame = forecast_night(hypnogram)
+    if hypnogram.n_stages != 5:
+        return frame, []
+    from sharpwave.brainmu.shipped import find_refusal, forecast_with_brainmu
+
+    refusal = find_refusal() if weights is None else None
+    if refusal is not None:
+        return frame, [f"The forecast is not Brainµ's: {refusal}."]
+    staged = hypnogram.resample(EPOCH)
+    said = forecast_with_brainmu(staged, recording=None if weights is None else recording, weights=weights)
+    away = said[[f"p_{name}" for name in staged.names]].to_numpy()
+    forecast = compose_forecast(carry_stages(np.asarray(staged.stages)), said["p_change"].to_numpy(), away)
+    ours = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
+    frame[ours.columns[2:]] = ours[ours.columns[2:]]
+    frame.loc[~staged.scored, frame.columns[2:]] = np.nan
+    seen = "stage history" if weights is None else "stage history and signals"
+    frame.attrs.update(method=f"{said.attrs['method']} on {seen}", calibrated_on="experts' hypnograms")
+    return frame, []
+
+
+def _to_frame(hypnogram: Hypnogram, forecast: Forecast) -> pd.DataFrame:
+    frame = pd.DataFrame({"onset": hypnogram.onsets, "stage": hypnogram.labels, "p_change": forecast.change})
+    for code, name in enumerate(hypnogram.names):
+        frame[f"p_{name}"] = forecast.destination[:, code]
+    return frame
+
+
+def _blur(forecast: Forecast, hypnogram: Hypnogram) -> Forecast:
+    """Stay in whichever stage it is now, by the stager's own probabilities; go where the forecast says."""
+    now = np.maximum(np.asarray(hypnogram.stages), 0)
+    rows = np.arange(len(now))
+    present = np.array(hypnogram.probabilities)
+    unknown = ~np.isfinite(present).all(axis=1)
+    present[unknown] = np.eye(hypnogram.n_stages)[now[unknown]]
+    away = forecast.destination.copy()
+    away[rows, now] = 0
+    return Forecast(forecast.change, away + (1 - forecast.change)[:, None] * present)
+
+
+def _forecast_from_itself(hypnogram: Hypnogram, horizon: float) -> pd.DataFrame:
+    """A Markov chain whose counts hold only what was seen up to each epoch; a weak prior says that stages last."""
+    steps = max(1, round(horizon / hypnogram.epoch_length))
+    n_stages = hypnogram.n_stages
+    stages = np.asarray(hypnogram.stages)
+    counts = np.full((n_stages, n_stages), 0.25) + 4.0 * np.eye(n_stages)
+    table = np.full((len(stages), n_stages), np.nan)
+    changes = np.full(len(stages), np.nan)
+    for now, stage in enumerate(stages):
+        before = stages[now - steps] if now >= steps else -1
+        if before >= 0 and stage >= 0:
+            counts[before, stage] += 1
+        if stage >= 0:
+            table[now] = counts[stage] / counts[stage].sum()
+            changes[now] = 1 - np.trace(counts) / counts.sum()
+    change = 1 - table[np.arange(len(stages)), np.maximum(stages, 0)]
+    frame = _to_frame(hypnogram, Forecast(change, table))
+    frame["persistence_p_change"] = changes
+    frame["markov_p_change"] = frame["p_change"]
+    frame["semi_markov_p_change"] = np.nan
+    frame.attrs.update(
+        method="Markov chain, learned from the night so far",
+        horizon=float(steps * hypnogram.epoch_length),
+        calibrated_on="nothing: no staged nights with these stages were trained on",
+        note=f"no model was trained for {n_stages} stages; a Markov chain learns from the night so far",
+    )
+    return frame

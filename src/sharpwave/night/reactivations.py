@@ -1,0 +1,172 @@
+"""Reactivations of one night: found from spikes and a track, told apart by content, counted against shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sharpwave.causality.course_files import read_reactivations
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.found_replays import PLACE, SMOOTHING, convert_fields
+from sharpwave.reactivation.counts import bin_events
+from sharpwave.reactivation.place_fields import estimate_place_fields, mark_within
+from sharpwave.reactivation.position import convert_metres, find_runs, get_position, linearise
+from sharpwave.recordings import Hypnogram, Recording
+
+BIN = 0.005
+"""Seconds of a bin in which an event is decoded."""
+N_SURROGATES = 200
+LEVEL = 0.05
+LABEL = "reactivation"
+NEEDS = "Not computed: this needs spikes and a track that the animal ran on."
+
+
+@dataclass(frozen=True, eq=False)
+class FoundReactivations:
+    """What was found.
+
+    Attributes:
+        events: onset, duration (s), label, channel, content, and where they were decoded direction, probability, p
+            (against exchanged cells).
+        counts: content, count, per_minute (of NREM), and where they were decoded beyond_shuffles (share of events at
+            p ≤ .05), shuffled (the same share of the shuffles) and p (of all events of that content together).
+        note: What was done, in words.
+    """
+
+    events: pd.DataFrame = field(default_factory=pd.DataFrame)
+    counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = NEEDS
+
+
+def look_for_reactivations(
+    recording: Recording, hypnogram: Hypnogram, *, given: Path | None, rng: np.random.Generator
+) -> tuple[FoundReactivations, list[str]]:
+    """The reactivations given, or those found where there are spikes and a track; and why there are none.
+
+    Args:
+        recording: One night.
+        hypnogram: Its stages.
+        given: Table of reactivations found elsewhere.
+        rng: Random generator of the shuffles.
+
+    Raises:
+        SharpwaveError: If the given table cannot be read.
+    """
+    if given is not None:
+        return take_given(read_reactivations(given), hypnogram), []
+    if recording.spikes is None or not len(recording.spikes) or "position" not in recording.signals:
+        return FoundReactivations(), []
+    try:
+        return find_reactivations(recording, hypnogram, rng=rng), []
+    except SharpwaveError as error:
+        return FoundReactivations(), [f"Reactivations were not looked for: {error}"]
+
+
+def find_reactivations(
+    recording: Recording, hypnogram: Hypnogram, *, rng: np.random.Generator, n_surrogates: int = N_SURROGATES
+) -> FoundReactivations:
+    """Find reactivations with Brainµ's head, read their content from place fields, and hold them against shuffles.
+
+    Args:
+        recording: With spikes and position; its events name the laps (content, run_direction) where they are known.
+        hypnogram: Stages on the same clock, for rates.
+        rng: Random generator of the shuffles.
+        n_surrogates: Nights with the cells' identities exchanged.
+
+    Returns:
+        What was found; events while the animal ran are left out.
+
+    Raises:
+        SharpwaveError: If the animal never ran.
+    """
+    from sharpwave.brainmu.reactivation.reactivation_head import detect_reactivations
+    from sharpwave.reactivation.sequence_scores import score_sequences
+    from sharpwave.reactivation.significance import assess_session, compute_p_values
+    from sharpwave.reactivation.state_space import decode_events
+
+    position = linearise(get_position(recording))
+    laps = find_laps(recording, find_runs(position))
+    fields = estimate_place_fields(recording.spikes, position, epochs=laps)
+    coarse = estimate_place_fields(
+        recording.spikes,
+        position,
+        epochs=laps,
+        bin_size=convert_metres(PLACE, position),
+        smoothing=convert_metres(SMOOTHING, position),
+    )
+    events = detect_reactivations(recording, fields=convert_fields(coarse))
+    events = events[~mark_within(events["onset"].to_numpy(dtype=float), laps)].reset_index(drop=True)
+    head = f"{len(events)} events found by Brainµ's head from spikes and place fields of {_name(fields.contents)}."
+    if not len(events):
+        return FoundReactivations(note=f"{head} No reactivation was found in this night.")
+    binned = bin_events(recording.spikes, events, bin_size=BIN, units=fields.units)
+    decoded = decode_events(binned, fields).table
+    scores = score_sequences(binned, fields, n_surrogates=n_surrogates, rng=rng)
+    observed, shuffled = scores.of("trajectory")
+    found = events.assign(
+        channel="",
+        content=decoded["content"].to_numpy(),
+        direction=decoded["direction"].to_numpy(),
+        p=compute_p_values(observed, shuffled),
+    )
+    rows = []
+    for content in _list_contents(found):
+        mine = np.ones(len(found), bool) if content == "any" else (found["content"] == content).to_numpy()
+        test = assess_session(observed[mine], shuffled[:, mine], level=LEVEL)
+        rows.append({"content": content, "beyond_shuffles": test.share, "shuffled": test.expected, "p": test.p})
+    counts = count_by_content(found, hypnogram).merge(pd.DataFrame(rows), on="content")
+    note = f"{head} Shuffles exchange the cells' identities ({n_surrogates} times)."
+    return FoundReactivations(found, counts, note)
+
+
+def take_given(table: pd.DataFrame, hypnogram: Hypnogram) -> FoundReactivations:
+    """Reactivations that the user gave, as they are: nothing here tests them.
+
+    Args:
+        table: onset (s), content, and whatever else is known.
+        hypnogram: Stages on the same clock, for rates.
+    """
+    duration = table.get("duration", 0.0)
+    events = table.assign(duration=duration, label=LABEL, channel="")
+    first = ["onset", "duration", "label", "channel"]
+    events = events[[*first, *(name for name in table if name not in first)]]
+    return FoundReactivations(
+        events, count_by_content(events, hypnogram), f"{len(table)} events as given; not tested against shuffles here."
+    )
+
+
+def find_laps(recording: Recording, runs: pd.DataFrame) -> pd.DataFrame:
+    """When the animal ran: the recording's own laps with their content, or the runs found from position."""
+    events = recording.events
+    if {"content", "run_direction"} <= set(events.columns):
+        named = events[events["run_direction"].isin(("outbound", "inbound"))]
+        if len(named):
+            return named
+    return runs.assign(run_direction=np.where(runs["direction"] > 0, "outbound", "inbound"))
+
+
+def count_by_content(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame:
+    """Reactivations of each content and of all: content, count, per_minute of NREM sleep."""
+    nrem = [code for code, name in enumerate(hypnogram.names) if name not in ("W", "R")]
+    minutes = float(np.isin(hypnogram.stages, nrem).sum() * hypnogram.epoch_length / 60)
+    inside = np.isin(hypnogram.at(events["onset"].to_numpy(dtype=float)), nrem)
+    rows = []
+    for content in _list_contents(events):
+        mine = np.ones(len(events), bool) if content == "any" else (events["content"] == content).to_numpy()
+        rate = float((mine & inside).sum()) / minutes if minutes else np.nan
+        rows.append({"content": content, "count": int(mine.sum()), "per_minute": rate})
+    return pd.DataFrame(rows)
+
+
+def _list_contents(events: pd.DataFrame) -> list[str]:
+    """The contents in order, and "any" where there are several."""
+    contents = sorted({str(content) for content in events["content"]})
+    return [*contents, "any"] if len(contents) > 1 else contents
+
+
+def _name(contents: Sequence[str]) -> str:
+    return "one track" if len(contents) == 1 else f"{len(contents)} tracks ({', '.join(contents)})"

@@ -1,0 +1,134 @@
+"""How the shipped weights are made: `sharpwave benchmark staging --train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.evaluation.interval_calibration import measure_experts
+from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
+from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
+from sharpwave.recordings.recording import Recording
+from sharpwave.staging import lightgbm_lfp, lightgbm_wearable
+from sharpwave.staging.boosted import (
+    RECIPES,
+    Recipe,
+    compute_prior,
+    fit_booster,
+    predict_probabilities,
+    soften,
+)
+from sharpwave.staging.weights import FOLDER, save_json, save_weights
+
+TABLES: dict[str, Callable[[Recording], pd.DataFrame]] = {
+    "lightgbm-wearable": lightgbm_wearable.compute_table,
+    "lightgbm-lfp": lightgbm_lfp.compute_table,
+}
+N_FOLDS = 5
+_TEMPERATURES = np.linspace(0.8, 4.0, 33)
+
+
+def train_stagers(data_root: Path | None, rng: np.random.Generator, *, folder: Path = FOLDER) -> None:
+    """Count the experts' transitions, measure their spread and fit every learned stager; writes text and JSON.
+
+    Args:
+        data_root: Folder of data sets.
+        rng: Seeds folds and subsampling.
+        folder: Where to write.
+    """
+    save_json("dod_transitions", count_transitions(data_root), folder=folder)
+    save_json("scorer_spread", measure_experts(data_root, rng), folder=folder)
+    for name in RECIPES:
+        booster, card = train_stager(name, data_root, rng)
+        save_weights(name, booster, card, folder=folder)
+
+
+def count_transitions(data_root: Path | None) -> dict[str, Any]:
+    """Transitions between the stages of consecutive 30 s epochs, over all scorers and nights of DOD."""
+    counts = np.zeros((5, 5))
+    nights = list_subjects("dod", data_root)
+    for night in nights:
+        for scorer in load_dataset(f"dod/{night}", data_root).metadata["scorers"].values():
+            now, following = scorer.stages[:-1], scorer.stages[1:]
+            both = (now >= 0) & (following >= 0)
+            np.add.at(counts, (now[both], following[both]), 1)
+    table = counts / counts.sum(axis=1, keepdims=True)
+    return {
+        "stages": ["W", "N1", "N2", "N3", "R"],
+        "transitions": np.round(table, 5).tolist(),
+        "nights": len(nights),
+        "source": find_dataset("dod").source,
+    }
+
+
+def train_stager(name: str, data_root: Path | None, rng: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+    """One learned stager fitted on all subjects of its cohort, its temperature on held-out ones.
+
+    Returns:
+        The booster, and its card: training subjects, prior, temperature.
+    """
+    recipe = RECIPES[name]
+    subjects, tables, stages = load_tables(name, data_root)
+    held_out = cross_validate(tables, stages, recipe=recipe, rng=rng)
+    temperature = fit_temperature(held_out, stages)
+    booster = fit_booster(tables, stages, recipe=recipe, rng=rng)
+    return booster, {
+        "stager": name,
+        "cohort": recipe.cohort,
+        "source": find_dataset(recipe.cohort).source,
+        "licence": find_dataset(recipe.cohort).licence,
+        "training_subjects": subjects,
+        "features": list(tables[0].columns),
+        "prior": np.round(compute_prior(stages, balance=recipe.balance), 5).tolist(),
+        "temperature": round(temperature, 3),
+        "cross_validated_kappa": round(float(np.mean(_kappas(held_out, stages))), 4),
+    }
+
+
+def load_tables(name: str, data_root: Path | None) -> tuple[list[str], list[pd.DataFrame], list[np.ndarray]]:
+    """Subjects, features and stages of a learned stager's cohort."""
+    cohort = RECIPES[name].cohort
+    subjects = list_subjects(cohort, data_root)
+    tables, stages = [], []
+    for subject in subjects:
+        recording = load_dataset(f"{cohort}/{subject}", data_root)
+        assert recording.hypnogram is not None  # these cohorts are staged
+        table = TABLES[name](recording).iloc[: len(recording.hypnogram)]
+        tables.append(table)
+        stages.append(np.asarray(recording.hypnogram.stages[: len(table)], dtype=int))
+    return subjects, tables, stages
+
+
+def cross_validate(
+    tables: Sequence[pd.DataFrame], stages: Sequence[np.ndarray], *, recipe: Recipe, rng: np.random.Generator
+) -> list[Float[np.ndarray, "epoch stage"]]:
+    """Probabilities of each night by a booster that never saw its subject, before any temperature."""
+    order = rng.permutation(len(tables))
+    held_out: list[np.ndarray] = [np.empty((0, 5))] * len(tables)
+    for fold in range(min(N_FOLDS, len(tables))):
+        test = set(order[fold::N_FOLDS].tolist())
+        train = [index for index in range(len(tables)) if index not in test]
+        prior = compute_prior([stages[index] for index in train], balance=recipe.balance)
+        booster = fit_booster([tables[i] for i in train], [stages[i] for i in train], recipe=recipe, rng=rng)
+        for index in test:
+            held_out[index] = predict_probabilities(booster, tables[index], recipe=recipe, prior=prior, temperature=1.0)
+    return held_out
+
+
+def fit_temperature(probabilities: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> float:
+    """The temperature with the smallest log-loss over all scored epochs."""
+    found, truth = np.concatenate(probabilities), np.concatenate(stages)
+    keep = (truth >= 0) & np.isfinite(found).all(axis=1)
+    found, truth = found[keep], truth[keep]
+    losses = [-np.log(soften(found, t)[np.arange(len(truth)), truth]).mean() for t in _TEMPERATURES]
+    return float(_TEMPERATURES[int(np.argmin(losses))])
+
+
+def _kappas(probabilities: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> list[float]:
+    scored = [np.where(np.isfinite(p).all(axis=1), np.nan_to_num(p).argmax(axis=1), -1) for p in probabilities]
+    return [compute_kappa(compute_confusion(y, q, n_stages=5)) for y, q in zip(stages, scored, strict=True)]

@@ -1,0 +1,94 @@
+"""Small Brainµs that stage from one kind of signal, trained on some subjects to be tested on others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.presets import configure
+from sharpwave.brainmu.training.pieces import Alternation, Nights, Source
+from sharpwave.brainmu.training.training import train
+from sharpwave.brainmu.training.training_options import TrainingOptions
+from sharpwave.brainmu.windows import N_STAGES, WindowedRecording
+from sharpwave.recipes.staging_nights import (
+    collect_contrasts,
+    load_raw_ucddb,
+    simulate_people,
+    vary_recordings,
+)
+from sharpwave.recordings.recording import Recording
+
+OPTIONS = TrainingOptions(
+    steps=600,
+    batch=6,
+    piece=120,
+    learning_rate=2e-3,
+    average=0.1,
+    objective=Objective(next_step=0.0, stage=1.0, change=0.0, depth=0.0, drop_modality=0.0, drop_channel=0.5),
+)
+WINDOW = 3600.0
+"""Seconds that a token looks back: as long as the pieces, for over longer spans nothing was learned."""
+REAL = 0.3
+"""Share of the pieces of EEG that are UCDDB's."""
+WEARABLE = ("heart_rate", "activity")
+
+
+def make_staging_source(
+    simulated: Iterable[WindowedRecording],
+    *,
+    rng: np.random.Generator,
+    data: str | Path | None = None,
+    leave_out: Collection[str] = (),
+    modalities: Collection[str] | None = None,
+) -> Alternation:
+    """Pieces of simulated people and of UCDDB's EEG, each update from one of the two; stages are never shown.
+
+    Args:
+        simulated: Human nights with EEG, as windows; others are left out.
+        rng: Draws the people and their recordings.
+        data: Folder of data sets.
+        leave_out: Subjects of UCDDB that are kept for testing; 022 alone shows N1, N2 and REM of a real person.
+        modalities: Of the simulated nights; all that they have where omitted.
+    """
+    real = load_raw_ucddb(data, leave_out=leave_out)
+    contrasts = collect_contrasts([night for night in real if night.scorable])
+    nights = [night for night in simulated if "eeg" in night.windows and night.n_stages == N_STAGES]
+    people = simulate_people(nights, contrasts=contrasts, rng=rng)
+    chosen = [night if modalities is None else night.only(modalities) for night in people]
+    return Alternation([(Nights(chosen), 1 - REAL), (Nights(vary_recordings(real, rng=rng, copies=3)), REAL)])
+
+
+def train_on_eeg(
+    simulated: Iterable[WindowedRecording],
+    *,
+    data: str | Path | None = None,
+    leave_out: Collection[str] = (),
+    seed: int = 0,
+    steps: int = OPTIONS.steps,
+) -> BrainMu:
+    """One that stages from EEG; see `make_staging_source` for what it learns from."""
+    rng = np.random.default_rng(seed)
+    source = make_staging_source(simulated, rng=rng, data=data, leave_out=leave_out, modalities=("eeg",))
+    return _train(source, ("eeg",), seed=seed, steps=steps)
+
+
+def train_on_wearables(recordings: Sequence[Recording], *, seed: int = 0, steps: int = OPTIONS.steps) -> BrainMu:
+    """One that stages from heart rate and activity, from recordings with stages."""
+    nights = [window_recording(recording, modalities=WEARABLE) for recording in recordings]
+    return _train(Nights(nights), WEARABLE, seed=seed, steps=steps)
+
+
+def _train(source: Source, modalities: tuple[str, ...], *, seed: int, steps: int) -> BrainMu:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shape = configure("lite", modalities=modalities, width=64, n_layers=2, window=WINDOW, dropout=0.2)
+        model = BrainMu(shape)
+    train(model, source, options=replace(OPTIONS, seed=seed, steps=steps), show=False)
+    return model.eval()

@@ -1,0 +1,80 @@
+"""Who stages a night: YASA for adult human EEG, and the best validated baseline for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.recording import Recording
+from sharpwave.staging.contract import Stager
+
+STAGERS: dict[str, str] = {
+    "yasa": "yasa_stager.YasaStager",
+    "yasa-resampled": "yasa_resampled.YasaResampledStager",
+    "lightgbm-lfp": "lightgbm_lfp.LfpStager",
+    "lightgbm-wearable": "lightgbm_wearable.WearableStager",
+    "rodent": "rodent.RodentStager",
+    "hmm": "hidden_markov.HiddenMarkovStager",
+    "brainmu": "brainmu_stager.BrainMuStager",
+}
+"""Stagers by name, in the order in which they are asked: better validated first, then the last resort."""
+
+BY_NAME = ("brainmu",)
+"""Stagers that stage only where the user names them: the benchmark shows others ahead wherever there are others."""
+
+__all__ = ["BY_NAME", "STAGERS", "Stager", "choose_stager", "load_stager"]
+
+
+def load_stager(name: str, *, weights: Path | None = None) -> Stager:
+    """The stager of this name.
+
+    Args:
+        name: Key of `STAGERS`.
+        weights: Folder of a user's own weights, for "brainmu".
+
+    Raises:
+        SharpwaveError: If there is none.
+    """
+    if name not in STAGERS:
+        raise SharpwaveError(f"a stager among {', '.join(STAGERS)}", got=repr(name), fix="see docs/staging.md")
+    module, _, class_name = STAGERS[name].partition(".")
+    kind = getattr(import_module(f"{__name__}.{module}"), class_name)
+    stager: Stager = kind(weights) if name == "brainmu" else kind()
+    return stager
+
+
+def choose_stager(
+    recording: Recording, picks: Mapping[str, str], *, name: str | None = None, weights: Path | None = None
+) -> tuple[Stager, list[str]]:
+    """The stager of this name, or the first in `STAGERS` that accepts the recording.
+
+    Args:
+        recording: What was recorded.
+        picks: Signal name by role ("eeg", "eog", "emg"), as from `pick_channels`.
+        name: Key of `STAGERS`, where the user has chosen.
+        weights: Folder of a user's own weights, for "brainmu".
+
+    Returns:
+        The stager, and why each one before it refused ("yasa: no EEG channel").
+
+    Raises:
+        SharpwaveError: If none accepts, or the chosen one does not.
+    """
+    refusals: list[str] = []
+    for candidate in [each for each in STAGERS if each not in BY_NAME] if name is None else [name]:
+        stager = load_stager(candidate, weights=weights)
+        reason = stager.accepts(recording, picks)
+        if reason is None:
+            return stager, refusals
+        refusals.append(f"{candidate}: {reason}")
+    if name is not None:
+        raise SharpwaveError(
+            f"a recording that {name} can stage", got=refusals[0], fix="leave --stager out, or choose another"
+        )
+    raise SharpwaveError(
+        "signals that some stager can use",
+        got=", ".join(recording.modalities) or "no signal at all",
+        fix="give ten minutes or more of EEG, LFP, heart rate or activity, or your own stages with --stages",
+    )

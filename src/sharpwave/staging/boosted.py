@@ -1,0 +1,141 @@
+"""LightGBM on an epoch's features and their surroundings: how the learned stagers are fitted and used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from sharpwave import __version__
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.signals.stage_smoothing import load_transitions, smooth_probabilities
+from sharpwave.staging.weights import load_weights
+
+EPOCH = 30.0
+N_STAGES = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one learned stager is fitted.
+
+    Attributes:
+        cohort: Data set it is trained on.
+        windows: Lengths of the centred windows, in epochs.
+        balance: Exponent of inverse stage frequency in the training weights: 0 none, 1 balanced.
+        rounds: Number of boosting rounds.
+        smoothing: Weight of each epoch's evidence against the transitions of expert hypnograms; None for no smoothing.
+    """
+
+    cohort: str
+    windows: tuple[int, ...]
+    balance: float
+    rounds: int
+    smoothing: float | None
+
+
+RECIPES: dict[str, Recipe] = {
+    "lightgbm-wearable": Recipe("walch", (5, 21, 61), balance=0.0, rounds=120, smoothing=0.1),
+    "lightgbm-lfp": Recipe("pd-lfp", (3, 9, 31), balance=0.5, rounds=80, smoothing=None),
+}
+
+_PARAMETERS: dict[str, Any] = {
+    "objective": "multiclass",
+    "num_class": N_STAGES,
+    "learning_rate": 0.05,
+    "num_leaves": 6,
+    "min_data_in_leaf": 60,
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.6,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+    "max_bin": 63,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbose": -1,
+}
+
+
+def fit_booster(
+    tables: Sequence[pd.DataFrame],
+    stages: Sequence[Int[np.ndarray, " epoch"]],
+    *,
+    recipe: Recipe,
+    rng: np.random.Generator,
+) -> Any:
+    """A LightGBM booster on the scored epochs of several nights.
+
+    Args:
+        tables: Features with context, one table a night.
+        stages: Stage codes of the same epochs, -1 where unscored.
+        recipe: How to fit.
+        rng: Seeds the subsampling.
+    """
+    import lightgbm
+
+    features, codes = pd.concat(tables, ignore_index=True), np.concatenate(stages)
+    keep = (codes >= 0) & features.notna().any(axis=1).to_numpy()
+    counts = np.bincount(codes[keep], minlength=N_STAGES)
+    weight = np.maximum(counts, 1.0)[codes[keep]] ** -recipe.balance
+    data = lightgbm.Dataset(features[keep].to_numpy(), codes[keep], weight=weight / weight.mean())
+    return lightgbm.train(_PARAMETERS | {"seed": int(rng.integers(2**31))}, data, num_boost_round=recipe.rounds)
+
+
+def compute_prior(stages: Sequence[Int[np.ndarray, " epoch"]], *, balance: float) -> Float[np.ndarray, " stage"]:
+    """Share of each stage as the booster saw it, after weighting."""
+    codes = np.concatenate(stages)
+    counts = np.bincount(codes[codes >= 0], minlength=N_STAGES).astype(float) ** (1 - balance)
+    return counts / counts.sum()
+
+
+def predict_probabilities(
+    booster: Any, table: pd.DataFrame, *, recipe: Recipe, prior: Float[np.ndarray, " stage"], temperature: float
+) -> Float[np.ndarray, "epoch stage"]:
+    """Calibrated stage probabilities of one night; NaN where it has no features.
+
+    Args:
+        booster: From `fit_booster` or the shipped weights.
+        table: Features with context.
+        recipe: How the booster was fitted.
+        prior: From `compute_prior`.
+        temperature: Above 1 flattens: fitted on held-out subjects.
+    """
+    known = table.notna().any(axis=1).to_numpy()
+    probabilities = np.full((len(table), N_STAGES), np.nan)
+    if not known.any():
+        return probabilities
+    probabilities[known] = booster.predict(table[known].to_numpy(), num_threads=1)
+    if recipe.smoothing is not None:
+        transitions = np.asarray(load_transitions()["transitions"])
+        smoothed = smooth_probabilities(probabilities, transitions=transitions, prior=prior, weight=recipe.smoothing)
+        probabilities[known] = smoothed[known]
+    return soften(probabilities, temperature)
+
+
+def soften(probabilities: Float[np.ndarray, "epoch stage"], temperature: float) -> Float[np.ndarray, "epoch stage"]:
+    """Probabilities to the power 1/temperature, normalised."""
+    powered = np.maximum(probabilities, 1e-6) ** (1 / temperature)
+    return powered / powered.sum(axis=1, keepdims=True)
+
+
+def stage_with_weights(name: str, table: pd.DataFrame) -> Hypnogram:
+    """The hypnogram of one night by the shipped weights of a learned stager."""
+    booster, card = load_weights(name)
+    probabilities = predict_probabilities(
+        booster, table, recipe=RECIPES[name], prior=np.asarray(card["prior"]), temperature=card["temperature"]
+    )
+    return to_hypnogram(probabilities, scorer=f"{name} (sharpwave {__version__})")
+
+
+def to_hypnogram(
+    probabilities: Float[np.ndarray, "epoch stage"], *, scorer: str, epoch_length: float = EPOCH
+) -> Hypnogram:
+    """The most probable stage of each epoch; unscored where the probabilities are NaN."""
+    known = np.isfinite(probabilities).all(axis=1)
+    stages = np.where(known, np.nan_to_num(probabilities).argmax(axis=1), -1).astype(np.int8)
+    return Hypnogram(stages, epoch_length, probabilities.shape[1], probabilities=probabilities, scorer=scorer)

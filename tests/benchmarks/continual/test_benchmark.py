@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.benchmarks.continual.blobs import make_blobs
+
+from sharpwave.benchmarks import continual, continual_cifar10, sleep_cost
+from sharpwave.benchmarks.continual.learners import LEARNERS
+from sharpwave.errors import SharpwaveError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    blobs = make_blobs(rng, n_train=24)
+    np.savez(
+        tmp_path / "blobs.npz", x_train=blobs.x_train, y_train=blobs.y_train, x_test=blobs.x_test, y_test=blobs.y_test
+    )
+    return tmp_path
+
+
+METHODS = ("finetune", "der++", "progressive", "wake", "sleep")
+
+
+def test_any_images_can_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continual, "LEARNERS", {name: LEARNERS[name] for name in METHODS})
+    threads = torch.get_num_threads()
+    config, rows = continual.run(folder, seeds=2)
+    assert torch.get_num_threads() == threads
+    assert set(config["protocols"]) == {"split blobs", "permuted blobs"}
+    settings = {(row["data"], row["setting"]) for row in rows}
+    assert settings == {
+        *(("split blobs", f"{told}buffer {n}") for told in ("", "task told, ") for n in (200, 500)),
+        *(("permuted blobs", f"buffer {n}") for n in (200, 500)),
+    }
+    told = {row["method"] for row in rows if row["setting"] == "task told, buffer 200"}
+    assert told == set(METHODS)
+    untold = {row["method"] for row in rows if (row["data"], row["setting"]) == ("split blobs", "buffer 200")}
+    assert untold == set(METHODS) - {"progressive"}
+    ahead = [row for row in rows if row["metric"] == "accuracy_minus_best_peer" and row["method"] == "sleep"]
+    assert {row["n"] for row in ahead} == {2}
+    assert len(ahead) == 6
+    assert set(config["best_peer_of_equal_parameters"].values()) <= set(LEARNERS)
+
+
+def test_without_images_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SharpwaveError, match="no IDX, NPZ or image file"):
+        continual.run(tmp_path, seeds=1)
+    with pytest.raises(SharpwaveError, match="benchmark continual --data"):
+        continual_cifar10.run(tmp_path, seeds=1)
+
+
+def test_twice_the_time_is_all_of_it_added() -> None:
+    times = np.random.default_rng(0).uniform(1, 1.2, size=50)
+    value, low, high = sleep_cost.bootstrap_median_ratio(2 * times, times)
+    assert value == pytest.approx(1)
+    assert low <= value <= high
+
+
+def test_significance_costs_more_for_more_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sleep_cost, "SIZES", (1e4, 1e6))
+    rows = {(row["method"], row["metric"]): row["value"] for row in sleep_cost.measure_significance(repeats=1)}
+    assert rows["1e+06 parameters", "seconds"] > rows["1e+04 parameters", "seconds"]
+    assert 0 < rows["all sizes", "slope"] < 2
+
+
+@pytest.mark.parametrize("size", [10_000, 1_000_000])
+def test_wide_networks_are_as_large_as_asked(size: int) -> None:
+    assert sum(p.numel() for p in sleep_cost.make_wide(size).parameters()) == pytest.approx(size, rel=0.03)

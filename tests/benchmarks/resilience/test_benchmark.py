@@ -1,0 +1,53 @@
+"""The benchmark of resilience, small: every row is there, differences are paired, and the twin is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharpwave.benchmarks import resilience
+from sharpwave.benchmarks.resilience.courses import WAYS
+from sharpwave.errors import SharpwaveError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six classes of 4 by 4 pixels in an NPZ."""
+    rng = np.random.default_rng(0)
+    patterns, labels = rng.integers(0, 200, size=(6, 4, 4)), np.arange(480) % 6
+    images = np.clip(patterns[labels] + rng.integers(0, 56, size=(480, 4, 4)), 0, 255).astype(np.uint8)
+    parts = {"x_train": images[:360], "y_train": labels[:360], "x_test": images[360:], "y_test": labels[360:]}
+    np.savez(tmp_path / "patterns.npz", **parts)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"N_TASKS": 2, "N_TRAIN": 96, "N_TEST": 30, "BATCH": 8, "N_REMEMBERED": 30, "N_STEPS": 4}
+    for name, value in sizes.items():
+        monkeypatch.setattr(resilience, name, value)
+    monkeypatch.setattr(resilience, "DAMAGES", ("lesion",))
+    ways = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
+    monkeypatch.setattr(resilience, "WAYS", {name: WAYS[name] for name in ways})
+    config, rows = resilience.run(folder, seeds=2)
+    assert config["seeds"] == 2
+    found = {(row["setting"], row["method"], row["metric"]): row for row in rows}
+    for stream in ("split", "permuted"):
+        assert found[f"{stream}, learning", "sleep", "kept_lesion"]["n"] == 2
+        assert found[f"{stream}, after lesion", "wake", "half_step"]["value"] <= 4
+        assert (f"{stream}, after weight noise, minus wake", "sleep, NREM only", "recovered_fraction") in found
+        assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "recovery_area") in found
+        assert (f"{stream}, one part damaged", "sleep, steered", "loss_per_weight_head") in found
+        wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"]["value"] for dose in (0, 0.8)]
+        assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"]["value"]
+        learning = f"{stream}, learning"
+        steered, plain = (found[learning, way, "final_accuracy"]["value"] for way in ("sleep, steered", "sleep"))
+        gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"]["value"]
+        assert gap == pytest.approx(steered - plain)
+
+
+def test_no_images(tmp_path: Path) -> None:
+    with pytest.raises(SharpwaveError):
+        resilience.run(tmp_path, seeds=1)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sharpwave.brainmu.training.training_options import compute_average_decay
+from sharpwave.brainmu.training.weight_average import WeightAverage
+
+
+def test_the_average_is_that_of_the_weights_so_far_and_is_used_when_asked() -> None:
+    model = nn.Linear(2, 1)
+    average = WeightAverage(model, width=0.1)
+    history = [torch.randn(1, 2, generator=torch.Generator().manual_seed(step)) for step in range(30)]
+    shares = torch.zeros(30)
+    for step, weight in enumerate(history):
+        with torch.no_grad():
+            model.weight.copy_(weight)
+        average.update(step)
+        decay = compute_average_decay(step, 0.1)
+        shares *= decay
+        shares[step] = 1 - decay
+    assert torch.equal(model.weight, history[-1])
+    average.use()
+    expected = (torch.cat(history) * shares[:, None]).sum(dim=0, keepdim=True)
+    torch.testing.assert_close(model.weight.detach(), expected)
+
+
+def test_frozen_weights_are_left_alone() -> None:
+    model = nn.Linear(2, 1)
+    model.bias.requires_grad_(False)
+    assert set(WeightAverage(model, width=0.1).gather()) == {"weight"}
+
+
+def test_what_was_gathered_is_taken_up_again() -> None:
+    one, other = (WeightAverage(nn.Linear(3, 2), width=0.1) for _ in range(2))
+    other.scatter(one.gather())
+    assert all(torch.equal(value, one.values[name]) for name, value in other.values.items())

@@ -1,0 +1,34 @@
+"""The demonstration on a small scale: the page, the hypnogram, and sleep that keeps what is otherwise forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sharpwave.benchmarks.resilience import demonstration
+from sharpwave.benchmarks.resilience.demonstration import Demonstration, demonstrate_forgetting
+from sharpwave.commands.network_sleep import demonstrate_network_sleep
+from sharpwave.recordings import read_hypnogram
+
+
+@pytest.fixture(scope="module")
+def found() -> Demonstration:
+    return demonstrate_forgetting(n_seeds=1)
+
+
+def test_sleep_forgets_less(found: Demonstration) -> None:
+    forgetting = found.tables["summary"].set_index("way")["forgetting"]
+    assert forgetting["sleep"] < forgetting["replay"] < forgetting["fine-tuning"]
+    assert forgetting["fine-tuning"] > 0.7
+    assert found.tables["matrix"]["accuracy"].between(0, 1).all()
+    assert len(found.losses) == len(found.hypnogram)
+
+
+def test_page_and_hypnogram(found: Demonstration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demonstration, "demonstrate_forgetting", lambda **_: found)
+    page, words = demonstrate_network_sleep(tmp_path / "out", n_seeds=1)
+    assert "forgot" in words
+    assert page == tmp_path / "out" / "network-sleep.html"
+    assert "A network that sleeps" in page.read_text()
+    assert set(read_hypnogram(tmp_path / "out" / "network-hypnogram.tsv").labels) == {"W", "NREM"}

@@ -1,0 +1,53 @@
+"""A recording explained with whatever lies beside the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.brainmu.planted import NAMES, TELLING, simulate_pieces, simulate_recording, train_model
+
+from sharpwave.brainmu import save_brainmu
+from sharpwave.brainmu.explanation.deletion import pass_over_night
+from sharpwave.brainmu.explanation.latents import fit_directions, save_directions
+from sharpwave.brainmu.explanation.novelty import fit_novelty, save_novelty
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.decode import explain_forecast
+from sharpwave.night.explaining import explain_recording
+from sharpwave.night.options import DecodeOptions
+from sharpwave.recordings import Hypnogram
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = save_brainmu(train_model(), tmp_path_factory.mktemp("weights") / "planted", card={})
+    pieces = simulate_pieces(6, seed=5)
+    latents = [pass_over_night(train_model(), piece).latents for piece in pieces]
+    levels = [{"level": piece.windows[TELLING].values[:, 1, 0].astype(float)} for piece in pieces]
+    save_directions(fit_directions(latents, levels, rng=np.random.default_rng(0)), folder)
+    save_novelty(fit_novelty(pieces, rng=np.random.default_rng(0)), folder)
+    return folder
+
+
+def test_explanation_with_directions_and_doubts(weights):
+    recording = simulate_recording(np.random.default_rng(9))
+    found = explain_recording(recording, weights=weights, n_forecasts=2)
+    assert len(found.forecasts) == 2
+    assert set(found.modalities["modality"]) == set(NAMES)
+    assert len(found.course) == len(found.doubts) == len(recording.hypnogram)
+    assert found.directions["name"].tolist() == ["level"]
+    assert found.doubts["abstain"].mean() < 0.2
+
+
+def test_fields_of_a_decoded_night(weights):
+    recording = simulate_recording(np.random.default_rng(9))
+    five = Hypnogram(np.asarray(recording.hypnogram.stages), 30.0, 5)
+    fields, why_not = explain_forecast(recording, {}, five, DecodeOptions(weights=weights))
+    assert why_not == []
+    assert {"explained_forecasts", "explained_parts", "modality_effects", "novelty"} <= set(fields)
+    three = Hypnogram(np.asarray(recording.hypnogram.stages), 30.0, 3)
+    assert explain_forecast(recording, {}, three, DecodeOptions(weights=weights)) == ({}, [])
+
+
+def test_missing_weights_are_refused(tmp_path):
+    with pytest.raises(SharpwaveError, match="belong together"):
+        explain_recording(simulate_recording(np.random.default_rng(9)), weights=tmp_path)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sharpwave.night.trust import compute_unclear_share, judge_night
+from sharpwave.recordings import Hypnogram
+
+GOOD = pd.DataFrame([{"data": "DREAMS", "metric": "kappa", "value": 0.75, "low": 0.7, "high": 0.8, "n": 5}])
+CLEAN = pd.DataFrame([{"channel": "C4-M1", "usable_fraction": 0.99}])
+
+
+def make_night(top: float = 0.9, hours: float = 8) -> Hypnogram:
+    n = int(hours * 120)
+    probabilities = np.full((n, 5), (1 - top) / 4)
+    probabilities[:, 2] = top
+    return Hypnogram(np.full(n, 2, dtype=np.int8), probabilities=probabilities)
+
+
+def judge(night: Hypnogram | None = None, **kwargs):
+    night = night or make_night()
+    given = {"quality": CLEAN, "evidence": GOOD, "stager": "yasa", "species": "human", "age": 30} | kwargs
+    return judge_night(night, duration=night.end, **given)
+
+
+def test_a_clean_night_with_a_known_stager_is_usable():
+    judgement = judge()
+    assert judgement.verdict == "usable"
+    assert len(judgement.trust) == 5
+    assert "κ 0.75 (95 % interval 0.70 to 0.80)" in judgement.trust[2]
+    assert judgement.trust[-1] == "This is not a diagnosis."
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"night": make_night(0.5)}, "In 100% of epochs no stage"),
+        ({"quality": CLEAN.assign(usable_fraction=0.6)}, "usable in 60%"),
+        ({"evidence": GOOD.assign(value=0.4)}, "only at κ 0.40"),
+        ({"evidence": pd.DataFrame()}, "has not been validated"),
+        ({"night": make_night(hours=1)}, "60 minutes are not a night"),
+    ],
+)
+def test_each_doubt_asks_for_care(change, reason):
+    judgement = judge(**change)
+    assert judgement.verdict == "usable with care"
+    assert any(reason in sentence for sentence in judgement.reasons)
+
+
+def test_too_little_signal_is_refused():
+    assert judge(make_night(hours=0.1)).verdict == "not usable"
+    assert judge(quality=CLEAN.assign(usable_fraction=0.01)).verdict == "not usable"
+    unscored = Hypnogram(np.full(960, -1), probabilities=np.full((960, 5), np.nan))
+    assert judge(unscored, quality=CLEAN.iloc[:0]).verdict == "not usable"
+
+
+def test_a_wearable_without_electrical_channels_can_be_used():
+    assert judge(quality=CLEAN.iloc[:0]).verdict == "usable"
+
+
+def test_real_evidence_speaks_before_simulated_evidence():
+    simulated = GOOD.assign(data="simulated nights", value=0.95, n=100)
+    assert "DREAMS" in judge(evidence=pd.concat([simulated, GOOD])).trust[2]
+    assert "simulated nights" in judge(evidence=simulated).trust[2]
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"age": None}, "age is not known"),
+        ({"age": 9}, "outside the 18 to 80"),
+        ({"species": "rat"}, "a rat"),
+        ({"simulated": True}, "simulated"),
+    ],
+)
+def test_what_is_out_of_range_is_said(known, sentence):
+    assert sentence in judge(**known).trust[3]
+
+
+def test_unclear_share_counts_scored_epochs_only():
+    probabilities = np.array([[0.5, 0.5, 0, 0, 0], [0.9, 0.1, 0, 0, 0], [np.nan] * 5])
+    assert compute_unclear_share(Hypnogram(np.array([0, 0, -1]), probabilities=probabilities)) == 0.5
+    assert np.isnan(compute_unclear_share(Hypnogram(np.array([0]))))
