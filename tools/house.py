@@ -140,15 +140,11 @@ def walk(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def lazy_names(tree: ast.Module) -> dict[str, str]:
-    """The literal table of names in a package's opening file: name → module that defines it."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            try:
-                table = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-            if all(isinstance(key, str) and isinstance(value, str) for key, value in table.items()):
-                return table
+    """Names that a package's opening file hands out when first used (`lazy_loader.attach`): name → its module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_loader.attach":
+            table = next(word.value for word in node.keywords if word.arg == "submod_attrs")
+            return {name: module for module, names in ast.literal_eval(table).items() for name in names}
     return {}
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
 from sharpwave import moved
 
@@ -11,21 +10,13 @@ __version__ = "0.1.0"
 
 moved.install()
 
-_HOMES = {
-    "Hypnogram": "recordings",
-    "Recording": "recordings",
-    "SharpwaveError": "errors",
-    "decode_recording": "night.decode",
-    "load_dataset": "recordings",
-    "read_hypnogram": "recordings",
-    "read_recording": "recordings",
-    "simulate_night": "simulation",
-}
-
-__all__ = [*sorted(_HOMES), "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "errors": ["SharpwaveError"],
+        "night.decode": ["decode_recording"],
+        "recordings": ["Hypnogram", "Recording", "load_dataset", "read_hypnogram", "read_recording"],
+        "simulation": ["simulate_night"],
+    },
+)
+__all__ += ["__version__"]

@@ -24,7 +24,6 @@ MODULES: dict[str, str] = {
     "brainmu.deletion": "brainmu.explanation.deletion",
     "brainmu.devices": "brainmu.training.devices",
     "brainmu.distillation": "brainmu.training.distillation",
-    "brainmu.explanation": "brainmu.explanation.explanation",
     "brainmu.export": "brainmu.runtime.export",
     "brainmu.finetuning": "brainmu.training.finetuning",
     "brainmu.latents": "brainmu.explanation.latents",
@@ -41,7 +40,6 @@ MODULES: dict[str, str] = {
     "brainmu.staging": "brainmu.runtime.staging",
     "brainmu.stored_windows": "brainmu.training.stored_windows",
     "brainmu.tracing": "brainmu.explanation.tracing",
-    "brainmu.training": "brainmu.training.training",
     "brainmu.training_log": "brainmu.training.training_log",
     "brainmu.training_options": "brainmu.training.training_options",
     "brainmu.training_state": "brainmu.training.training_state",
@@ -241,16 +239,21 @@ def warn(old: str, new: str, *, stacklevel: int = 3) -> None:
     warnings.warn(f"{old} is now {new}; the old name goes with version 0.3", DeprecationWarning, stacklevel=stacklevel)
 
 
-def rename(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def rename(
+    module: str, names: Mapping[str, str], *, otherwise: Callable[[str], Any] | None = None
+) -> Callable[[str], Any]:
     """A module's `__getattr__` for names that changed.
 
     Args:
         module: `__name__` of the module.
         names: Old name → new name in the same module, or "module.below.sharpwave:name" where it lives elsewhere.
+        otherwise: Asked for every other name; such as the `__getattr__` of `lazy_loader.attach`.
     """
 
     def get(name: str) -> Any:
         if name not in names:
+            if otherwise is not None:
+                return otherwise(name)
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, new = names[name].rpartition(":")
         home = f"sharpwave.{home}" if home else module

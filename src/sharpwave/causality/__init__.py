@@ -5,20 +5,13 @@ Names load when first used, so importing costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "EFFECT_COLUMNS": "rows",
-    "NightCourse": "course",
-    "compute_course": "course",
-    "estimate_effects": "estimates",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "course": ["NightCourse", "compute_course"],
+        "estimates": ["estimate_effects"],
+        "rows": ["EFFECT_COLUMNS"],
+    },
+)

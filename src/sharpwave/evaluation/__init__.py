@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "EventScores": "events",
-    "score_events": "events",
-    "Estimate": "intervals",
-    "bootstrap_mean": "intervals",
-    "bootstrap_difference": "intervals",
-}
+from sharpwave import moved
 
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+_get, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "events": ["EventScores", "score_events"],
+        "intervals": ["Estimate", "bootstrap_difference", "bootstrap_mean"],
+    },
+)
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "Night": "forecasting.cohorts:Night",
+        "load_cohort": "forecasting.cohorts:load_cohort",
+        "FORECASTERS": "forecasting:FORECASTERS",
+        "forecast_night": "forecasting.forecaster:forecast_night",
+        "run_benchmark": "benchmarks:run_benchmark",
+    },
+    otherwise=_get,
+)

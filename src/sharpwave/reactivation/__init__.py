@@ -5,28 +5,21 @@ Names load when first used, so importing costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "PlaceFields": "place_fields",
-    "analyse_session": "session",
-    "bin_events": "counts",
-    "decode_cued": "templates",
-    "decode_events": "state_space",
-    "decode_position": "bayes",
-    "estimate_place_fields": "place_fields",
-    "filter_position": "filtering",
-    "find_assemblies": "assemblies",
-    "find_candidates": "candidates",
-    "get_position": "position",
-    "score_sequences": "sequence_scores",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "assemblies": ["find_assemblies"],
+        "bayes": ["decode_position"],
+        "candidates": ["find_candidates"],
+        "counts": ["bin_events"],
+        "filtering": ["filter_position"],
+        "place_fields": ["PlaceFields", "estimate_place_fields"],
+        "position": ["get_position"],
+        "sequence_scores": ["score_sequences"],
+        "session": ["analyse_session"],
+        "state_space": ["decode_events"],
+        "templates": ["decode_cued"],
+    },
+)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "Hypnogram": "hypnogram",
-    "compute_consensus": "hypnogram",
-    "MODALITIES": "modality",
-    "Modality": "modality",
-    "Recording": "recording",
-    "Signal": "recording",
-    "read_recording": "readers",
-    "read_hypnogram": "readers",
-    "open_store": "store",
-    "write_store": "store",
-    "load_dataset": "datasets",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "datasets": ["load_dataset"],
+        "hypnogram": ["Hypnogram", "compute_consensus"],
+        "modality": ["MODALITIES", "Modality"],
+        "readers": ["read_hypnogram", "read_recording"],
+        "recording": ["Recording", "Signal"],
+        "store": ["open_store", "write_store"],
+    },
+)

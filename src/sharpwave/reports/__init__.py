@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "plot_night": "figures",
-    "write_index": "index",
-    "write_index_of_summaries": "index",
-    "write_report": "page",
-}
+from sharpwave import moved
 
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+_get, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "figures": ["plot_night"],
+        "index": ["write_index", "write_index_of_summaries"],
+        "page": ["write_report"],
+    },
+)
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "DecodedNight": "night.decoded:DecodedNight",
+        "Spectrogram": "night.decoded:Spectrogram",
+    },
+    otherwise=_get,
+)

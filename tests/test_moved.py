@@ -1,0 +1,33 @@
+"""Old addresses still work, say the new one, and lead to the very same module."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import pytest
+
+from sharpwave import moved
+
+
+@pytest.mark.parametrize("old", moved.MODULES)
+def test_an_old_address_leads_to_the_new_one(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = import_module(f"sharpwave.{moved.MODULES[old]}")
+    monkeypatch.delitem(sys.modules, f"sharpwave.{old}", raising=False)
+    with pytest.warns(DeprecationWarning, match=f"sharpwave.{old} is now sharpwave.{moved.MODULES[old]}"):
+        assert import_module(f"sharpwave.{old}") is new
+
+
+def test_an_old_name_leads_to_the_new_one() -> None:
+    import sharpwave.reports
+
+    with pytest.warns(DeprecationWarning, match=r"reports.DecodedNight is now sharpwave.night.decoded.DecodedNight"):
+        night = sharpwave.reports.DecodedNight
+    assert night.__name__ == "DecodedNight"
+    with pytest.raises(AttributeError, match="Nonsense"):
+        sharpwave.reports.Nonsense  # noqa: B018
+
+
+def test_unknown_addresses_stay_unknown() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"sharpwave\.evaluation\.nonsense"):
+        import_module("sharpwave.evaluation.nonsense")
