@@ -7,7 +7,8 @@ import pytest
 import torch
 from tests.benchmarks.continual.blobs import make_blobs
 
-from sharpwave.benchmarks import continual, continual_cifar10, sleep_cost
+from sharpwave.benchmarks import continual_cifar10, sleep_cost
+from sharpwave.benchmarks.continual import benchmark as continual
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.errors import SharpwaveError
 

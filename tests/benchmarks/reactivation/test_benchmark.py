@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks import reactivation
+from sharpwave.benchmarks.reactivation import benchmark as reactivation
 from sharpwave.recipes.difficulty import NULLS, simulate_declared_night, simulate_null_night
 
 METHODS = {"brainmu-lite", "brainmu-lite, LFP only", "state-space", "hand-crafted", "ripples alone"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks import resilience
+from sharpwave.benchmarks.resilience import benchmark as resilience
 from sharpwave.benchmarks.resilience.courses import WAYS
 from sharpwave.errors import SharpwaveError
 

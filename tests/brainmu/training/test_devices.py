@@ -30,7 +30,7 @@ TIMEOUT = 270.0
 
 RUN = """
 import json, sys, torch
-from tests.brainmu.test_devices import OPTIONS, Stops, make_source
+from tests.brainmu.training.test_devices import OPTIONS, Stops, make_source
 from tests.brainmu.training_nights import make_model
 from sharpwave.brainmu.training.devices import make_fabric
 from sharpwave.brainmu.training.training import train
@@ -75,7 +75,7 @@ def run_in_two_processes(folder: Path, strategy: str, *, stop: str = "") -> list
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",

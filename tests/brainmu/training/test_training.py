@@ -26,7 +26,7 @@ OPTIONS = TrainingOptions(steps=24, batch=4, piece=30, learning_rate=3e-3, check
 STAGES = replace(OPTIONS, steps=80, learning_rate=1e-2, objective=Objective(next_step=0, change=0, depth=0))
 
 RUN = """
-from tests.brainmu.test_training import OPTIONS, SOURCE
+from tests.brainmu.training.test_training import OPTIONS, SOURCE
 from tests.brainmu.training_nights import make_model
 from sharpwave.brainmu.training.training import train
 import sys, time
