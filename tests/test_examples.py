@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_runs(path, monkeypatch, capsys):
+def run_example(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setattr(sys, "argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
-    assert "usable" in capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_a_night_is_decoded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "usable" in run_example(FOLDER / "decode_a_night.py", monkeypatch, capsys)
+
+
+def test_sleep_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run_example(FOLDER / "let_a_network_sleep.py", monkeypatch, capsys)
+    without, with_sleep = (float(found) for found in re.findall(r"accuracy (\d\.\d\d)", said))
+    assert with_sleep > without + 0.3
+
+
+def test_every_example_is_tested_and_listed() -> None:
+    here, readme = Path(__file__).read_text(encoding="utf-8"), (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(path.name in here and path.name in readme for path in EXAMPLES)
