@@ -9,12 +9,11 @@ import numpy as np
 
 from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS, order_stages
-from sharpwave.reports.downsample import downsample_hypnogram, downsample_image, downsample_line
 from sharpwave.reports.explanations import describe_span
+from sharpwave.reports.formats import STAGE_COLOURS, STAGE_WORDS, order_stages
 from sharpwave.reports.raster import compute_limits
 from sharpwave.reports.tables import compute_share_agreed
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, downsample_hypnogram, downsample_image, downsample_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

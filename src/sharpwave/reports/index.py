@@ -14,10 +14,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from sharpwave.night.decoded import DecodedNight
-from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.formats import MISSING, show, show_duration, show_name
 from sharpwave.reports.templates import render
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 from sharpwave.reports.tracks import draw_thumbnail
 
 
