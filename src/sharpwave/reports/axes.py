@@ -143,8 +143,8 @@ def draw_whisker(row: Mapping[Any, Any], scale: Scale, at: float, *, upright: bo
     """The interval from `low` to `high` of a table's row as a line; nothing where it has none.
 
     Args:
-        row: With `low` and `high`, or without them.
-        scale: Of the values.
+        row: A row of the table, with `low` and `high` or without them.
+        scale: The scale of the values.
         at: Place of the line on the other side, in pixels.
         upright: True where values rise up the page; by default they lie from left to right.
     """

@@ -90,7 +90,7 @@ def draw_forest(table: pd.DataFrame, *, title: str, ratio: bool, summary: str) -
         table: name, value, low, high, and shown (True for a rule).
         title: What the axis is, with its unit.
         ratio: True for ratios, on a logarithmic axis with 1 as no effect; else 0 is no effect.
-        summary: For who cannot see it.
+        summary: What the chart shows, in words, for who cannot see it.
     """
     values = table[["value", "low", "high"]].to_numpy(dtype=float)
     ticks = (choose_ratios(values) if ratio else choose_ticks(values)).tolist()
@@ -111,10 +111,10 @@ def draw_peri_event(table: pd.DataFrame, *, title: str, unit: str, limits: tuple
 
     Args:
         table: lag (s), value, low, high, control.
-        title: Of the panel.
-        unit: Of the values.
+        title: Title of the panel.
+        unit: Unit of the values.
         limits: Lowest and highest value drawn, the same for panels that are compared.
-        summary: For who cannot see it.
+        summary: What the chart shows, in words, for who cannot see it.
     """
     lags = table["lag"].to_numpy(dtype=float)
     first, last = float(lags[0]), float(lags[-1])

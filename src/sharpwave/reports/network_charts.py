@@ -46,14 +46,14 @@ def draw_lines(
     """One line for each value of a column, from 0 to 1 along the side.
 
     Args:
-        table: Long table.
+        table: A long table: one row a point.
         x: Column along the bottom.
         y: Column up the side, 0 to 1.
         line: Column that tells the lines apart.
-        styles: From `list_styles`.
+        styles: Colour and dashes of each line, from `list_styles`.
         title: Above the chart.
         below: What is along the bottom.
-        summary: For who cannot see it.
+        summary: What the chart shows, in words, for who cannot see it.
         marks: Places along the bottom to mark with a vertical line.
     """
     low, high = float(table[x].min()), float(table[x].max())

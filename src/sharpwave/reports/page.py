@@ -37,6 +37,17 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
 
     Returns:
         The path written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sharpwave.recordings import Hypnogram
+    >>> hypnogram = Hypnogram(np.array([0, 1, 2, 3], dtype=np.int8))
+    >>> nap = DecodedNight(
+    ...     identifier="nap", source="nap.edf", duration=120.0, hypnogram=hypnogram, stager="hand", verdict="usable"
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     "nap.edf" in write_report(nap, Path(folder) / "nap.html").read_text(encoding="utf-8")
+    True
     """
     path = Path(path)
     content = render("night.html", **compose(night)).encode()

@@ -21,15 +21,15 @@ class DrawnEvent:
     """One event as drawn.
 
     Attributes:
-        title: First line.
-        words: Second line.
+        title: First line above the picture.
+        words: Second line above the picture.
         posterior: Probability of each place in each bin.
         places: Position of each row of it.
-        unit: Of positions.
-        duration: In s.
-        spike_times: In s from the onset.
+        unit: Unit of positions.
+        duration: Length of the event in s.
+        spike_times: Time of each spike in s from the onset of the event.
         spike_rows: Row of each spike, cells in the order of their fields.
-        n_rows: Number of rows.
+        n_rows: Number of rows of spikes: one a cell.
         path: Position at the start and at the end, of the straight line through the posterior.
     """
 

@@ -71,11 +71,11 @@ def draw_curve(
     """A line over the night, broken where a value is NaN.
 
     Args:
-        times: Seconds of the recording.
-        values: One for each time.
+        times: Time of each value in seconds of the recording.
+        values: Value at each time.
         line: The time axis.
         scale: From values to pixels below `top`.
-        height: Of the strip that the line lies in, in pixels.
+        height: Height of the strip that the line lies in, in pixels.
         css: Class of the line.
         top: Upper side of the strip in pixels; by default 0.
         area: Class of the area down to the bottom of the strip; by default there is none.
