@@ -1,4 +1,4 @@
-"""The charts beside tables: reliability, skill, distributions of events, effects, and courses around events."""
+"""The charts beside tables: reliability, skill, distributions of events, effects, and averages around events."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def draw_forest(table: pd.DataFrame, *, title: str, ratio: bool, summary: str) -
 
 
 def draw_peri_event(table: pd.DataFrame, *, title: str, unit: str, limits: tuple[float, float], summary: str) -> Markup:
-    """The mean course around events with its interval, and that around control moments as a dashed line.
+    """The peri-event average with its interval, and that around control moments as a dashed line.
 
     Args:
         table: lag (s), value, low, high, control.

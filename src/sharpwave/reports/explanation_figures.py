@@ -45,32 +45,40 @@ def draw_parts(parts: pd.DataFrame, *, summary: str) -> Markup:
     return svg.chart(content, width=width, height=bottom + 20, label=summary)
 
 
-def draw_course(course: pd.DataFrame, doubts: pd.DataFrame, line: Timeline) -> tuple[Markup, Markup] | None:
-    """Names and curves of the latent's directions over the night, with a mark where the model should abstain."""
-    names = [str(name) for name in course.columns if name != "onset"]
-    if not names and not len(doubts):
+def draw_directions(
+    latents: pd.DataFrame, out_of_distribution: pd.DataFrame, line: Timeline
+) -> tuple[Markup, Markup] | None:
+    """Names and curves of the latent's directions over the night, with a mark where the model should abstain.
+
+    Args:
+        latents: Time series of the latent: onset in seconds, and a column for each direction.
+        out_of_distribution: onset, and abstain where a step is unlike what the model was trained on; may be empty.
+        line: The time axis.
+    """
+    names = [str(name) for name in latents.columns if name != "onset"]
+    if not names and not len(out_of_distribution):
         return None
     height, labels, content = 0.0, [], []
     for name in names:
         labels.append(draw_label(height + 24, name[:1].upper() + name[1:], css="strong"))
-        content += _draw_direction(course, name, line, top=height)
+        content += _draw_direction(latents, name, line, top=height)
         height += 44
-    if len(doubts):
+    if len(out_of_distribution):
         labels.append(draw_label(height + 14, "Unlike training", css="strong"))
-        content += _draw_doubts(doubts, line, y=height + 4)
+        content += _draw_abstentions(out_of_distribution, line, y=height + 4)
         height += 22
-    summary = describe_course(names, doubts)
+    summary = describe_directions(names, out_of_distribution)
     return svg.plot(labels, height=height, label="names", css="labels"), svg.plot(content, height=height, label=summary)
 
 
-def describe_course(names: list[str], doubts: pd.DataFrame) -> str:
+def describe_directions(names: list[str], out_of_distribution: pd.DataFrame) -> str:
     """What the picture of the night shows, in a sentence or two."""
     words = []
     if names:
         listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
         words.append(f"Linear readings of the model's latent that follow {listed}, in standard deviations.")
-    if len(doubts):
-        share = float(doubts["abstain"].astype(bool).mean())
+    if len(out_of_distribution):
+        share = float(out_of_distribution["abstain"].astype(bool).mean())
         words.append(f"{show(100 * share)} % of the night is unlike anything that the model has seen.")
     return " ".join(words)
 
@@ -86,9 +94,9 @@ def show_modality(name: str) -> str:
     return name.upper() if name in upper else words.get(name, name.replace("_", " "))
 
 
-def _draw_direction(course: pd.DataFrame, name: str, line: Timeline, *, top: float) -> list[str]:
+def _draw_direction(latents: pd.DataFrame, name: str, line: Timeline, *, top: float) -> list[str]:
     """The curve of one direction, cut at its extremes, above a rule."""
-    times, values = downsample_line(course["onset"].to_numpy(dtype=float), course[name].to_numpy(dtype=float))
+    times, values = downsample_line(latents["onset"].to_numpy(dtype=float), latents[name].to_numpy(dtype=float))
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0.0, 1.0)
     scale = Scale(float(low), float(high), 38, 4)
@@ -98,11 +106,11 @@ def _draw_direction(course: pd.DataFrame, name: str, line: Timeline, *, top: flo
     ]
 
 
-def _draw_doubts(doubts: pd.DataFrame, line: Timeline, *, y: float) -> list[str]:
+def _draw_abstentions(steps: pd.DataFrame, line: Timeline, *, y: float) -> list[str]:
     """A strip over the night, dark red where the model should abstain."""
-    length = float(np.median(np.diff(doubts["onset"]))) if len(doubts) > 1 else line.span
+    length = float(np.median(np.diff(steps["onset"]))) if len(steps) > 1 else line.span
     width = max(100 * length / line.span, 0.15)
-    flagged = doubts["onset"][doubts["abstain"].astype(bool)]
+    flagged = steps["onset"][steps["abstain"].astype(bool)]
     return [
         svg.bar(0, y, 100, 12, fill="#e8ecf0"),
         *(svg.bar(line.percent(onset), y, width, 12, fill="#9b1c1c") for onset in flagged),

@@ -114,35 +114,24 @@ def downsample_line(
     times: Float[np.ndarray, " time"], values: Float[np.ndarray, " time"], *, most: int = MOST_COLUMNS // 2
 ) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, " block"]]:
     """Means of consecutive samples, at most `most` of them; the times are means as well."""
-    times, values = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
-    factor = -(-times.size // most)
-    if factor <= 1:
-        return times, values
-    padding = -times.size % factor
-    blocks = np.pad(np.stack([times, values]), ((0, 0), (0, padding)), constant_values=np.nan)
-    means = _nanmean(blocks.reshape(2, -1, factor).transpose(0, 2, 1))
+    means = _average(np.stack([np.asarray(times, dtype=float), np.asarray(values, dtype=float)]), most)
     return means[0], means[1]
 
 
 def downsample_image(
     times: Float[np.ndarray, " time"], image: Float[np.ndarray, "row time"], *, most: int = 1200
 ) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, "row block"]]:
-    """Means of consecutive columns, at most `most` of them."""
-    factor = -(-times.size // most)
-    if factor <= 1:
+    """Means of consecutive columns, at most `most` of them, in single precision."""
+    if times.size <= most:
         return times, image
-    padding = -times.size % factor
-    padded = np.pad(np.asarray(image, dtype=np.float32), ((0, 0), (0, padding)), constant_values=np.nan)
-    means = _nanmean(padded.reshape(image.shape[0], -1, factor).transpose(0, 2, 1))
-    padded_times = np.pad(np.asarray(times, dtype=float), (0, padding), constant_values=np.nan)
-    return _nanmean(padded_times.reshape(-1, factor)[:, :, None])[:, 0], means
+    return _average(np.asarray(times, dtype=float)[None], most)[0], _average(np.asarray(image, dtype=np.float32), most)
 
 
 def compute_rates(onsets: pd.Series, *, start: float, end: float) -> tuple[Float[np.ndarray, " bin"], float]:
     """Events per minute in even bins of at least a minute.
 
     Args:
-        onsets: In seconds; those outside the span are left out.
+        onsets: Onset of each event in seconds; those outside the span are left out.
         start: Start of the first bin in seconds.
         end: End of the span in seconds.
 
@@ -154,6 +143,15 @@ def compute_rates(onsets: pd.Series, *, start: float, end: float) -> tuple[Float
     index = np.floor((onsets.to_numpy(dtype=float) - start) / width)
     index = index[(index >= 0) & (index < bins)].astype(int)
     return np.bincount(index, minlength=bins) * 60 / width, width
+
+
+def _average(rows: Float[np.ndarray, "row time"], most: int) -> Float[np.ndarray, "row block"]:
+    """Means of as many consecutive columns as leave at most `most`."""
+    factor = -(-rows.shape[1] // most)
+    if factor <= 1:
+        return rows
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % factor)), constant_values=np.nan)
+    return _nanmean(padded.reshape(len(rows), -1, factor).transpose(0, 2, 1))
 
 
 def _nanmean(blocks: np.ndarray) -> np.ndarray:
