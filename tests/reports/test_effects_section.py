@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sharpwave.reports.causality_page import CausalityPage, write_causality_page
-from sharpwave.reports.effect_charts import draw_forest, draw_peri_event
+from sharpwave.reports.charts import draw_forest, draw_peri_event
 from sharpwave.reports.effects_section import RelatedNights, compose_effects
 
 HOSTILE = "<script>alert('x')</script>"

@@ -12,7 +12,7 @@ from tests.reports.conftest import HOSTILE, make_night
 
 from sharpwave.reports import write_report
 from sharpwave.reports.archive import read_archive, write_archive
-from sharpwave.reports.explanation_figures import draw_course, draw_parts
+from sharpwave.reports.explanation_figures import draw_directions, draw_parts
 from sharpwave.reports.explanation_section import (
     ExplainedNight,
     compose_explanation,
@@ -106,7 +106,7 @@ def test_boxes_show_weights_and_their_side(explained):
 
 
 def test_course_without_directions_and_doubts_is_left_out():
-    assert draw_course(pd.DataFrame({"onset": [0.0]}), pd.DataFrame(), LINE) is None
+    assert draw_directions(pd.DataFrame({"onset": [0.0]}), pd.DataFrame(), LINE) is None
 
 
 def test_page_of_its_own(explained, tmp_path):

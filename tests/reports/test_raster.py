@@ -3,12 +3,12 @@ from __future__ import annotations
 import base64
 import io
 
+import matplotlib as mpl
 import matplotlib.image as mpimg
 import numpy as np
 
 from sharpwave.night.decoded import Spectrogram
-from sharpwave.reports.colours import compute_viridis
-from sharpwave.reports.raster import compute_limits, encode_png, encode_spectrogram
+from sharpwave.reports.raster import compute_limits, compute_viridis, encode_png, encode_spectrogram
 
 
 def _read(address: str) -> np.ndarray:
@@ -17,7 +17,7 @@ def _read(address: str) -> np.ndarray:
 
 def test_png_reads_back(rng: np.random.Generator) -> None:
     indices = rng.integers(0, 256, (7, 13)).astype(np.uint8)
-    picture = mpimg.imread(io.BytesIO(encode_png(indices, compute_viridis())))
+    picture = _read(encode_png(indices, compute_viridis()))
     np.testing.assert_allclose(picture[..., :3] * 255, compute_viridis()[indices], atol=0.5)
 
 
@@ -44,3 +44,8 @@ def test_limits_survive_flat_and_missing_power() -> None:
     assert low == 1
     assert high > low
     assert compute_limits(Spectrogram(*axes, np.full((2, 3), np.nan))) == (0, 1)
+
+
+def test_viridis_is_matplotlibs() -> None:
+    theirs = 255 * mpl.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
+    assert np.abs(compute_viridis() - theirs).max() < 4

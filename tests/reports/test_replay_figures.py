@@ -28,7 +28,9 @@ def make_event(title: str = "12.00 s") -> DrawnEvent:
 
 def test_path_and_spikes_run_the_same_way() -> None:
     drawn = str(draw_event(make_event()))
-    start, end = (float(y) for y in re.search(r'<line [^>]*y1="([\d.]+)" y2="([\d.]+)" stroke="#fff"', drawn).groups())
+    start, end = (
+        float(y) for y in re.search(r'<line [^>]*y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)" stroke="#fff"', drawn).groups()
+    )
     assert start > end
     spikes = [(float(x), float(y)) for x, y in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="1.4"', drawn)]
     assert len(spikes) == 3

@@ -9,7 +9,7 @@ import pytest
 
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports.colours import STAGE_COLOURS
+from sharpwave.reports.formats import STAGE_COLOURS
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import (
     draw_depth,

@@ -1,34 +1,20 @@
-"""Small charts beside their tables: reliability, skill, and distributions of events."""
+"""The charts beside tables: reliability, skill, distributions of events, effects, and averages around events."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from sharpwave.reports.svg import number
-
-_SIZE = 244.0
-_LEFT, _BOTTOM = 46.0, 34.0
-
-
-def draw_figure(content: list[str], *, width: float, height: float, label: str) -> Markup:
-    """A chart from pieces of SVG; `label` is for who cannot see it."""
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" '
-        f'height="{number(height)}" role="img" aria-label="{escape(label)}">{"".join(content)}</svg>'
-    )
-
-
-def draw_text(x: float, y: float, words: object, *, anchor: str = "middle", css: str = "") -> str:
-    """Escaped text at a point, in pixels."""
-    style = f' class="{css}"' if css else ""
-    return f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"{style}>{escape(words)}</text>'
-
-
-def draw_line(x0: float, y0: float, x1: float, y1: float, css: str) -> str:
-    """A straight line between two points, in pixels."""
-    return f'<line x1="{number(x0)}" y1="{number(y0)}" x2="{number(x1)}" y2="{number(y1)}" class="{css}"/>'
+from sharpwave.reports import svg
+from sharpwave.reports.axes import (
+    Box,
+    choose_ratios,
+    choose_step,
+    choose_ticks,
+    draw_whisker,
+    write,
+)
 
 
 def draw_reliability(reliability: pd.DataFrame, *, summary: str) -> Markup:
@@ -36,66 +22,45 @@ def draw_reliability(reliability: pd.DataFrame, *, summary: str) -> Markup:
     table = reliability.dropna(subset=["predicted", "observed"])
     top = float(max(table["predicted"].max(), table["observed"].max(), *_column(table, "high"), 0.1))
     top = min(1.0, np.ceil(top * 10 + 1e-9) / 10)
-    side = _SIZE - _LEFT - 12
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + side * min(x, top) / top, 8 + side * (1 - min(y, top) / top)
-
-    content = []
-    for tick in (0.0, top / 2, top):
-        x, y = place(tick, tick)
-        content += [
-            draw_line(_LEFT, y, _LEFT + side, y, "rule"),
-            draw_text(_LEFT - 5, y + 4, f"{tick:.2g}", anchor="end"),
-        ]
-        content.append(draw_text(x, 8 + side + 15, f"{tick:.2g}"))
-    content.append(draw_line(*place(0, 0), *place(top, top), "diagonal"))
+    box = Box(left=46, top=8, width=186, height=186)
+    across, up = box.across(0, top), box.up(0, top)
+    ticks = (0.0, top / 2, top)
+    content = [*box.draw_levels(up, ticks), *box.draw_numbers(across, ticks, gap=15)]
+    content.append(svg.line(box.left, box.bottom, box.right, box.top, css="diagonal"))
     biggest = max(float(table["n"].max()), 1.0)
     for row in table.to_dict("records"):
-        x, y = place(row["predicted"], row["observed"])
-        if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):
-            content.append(draw_line(x, place(0, row["low"])[1], x, place(0, row["high"])[1], "whisker"))
-        radius = 2.5 + 6 * np.sqrt(row["n"] / biggest)
-        content.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="dot"/>')
-    content.append(draw_text(_LEFT + side / 2, 8 + side + 30, "forecast probability of a change", css="strong"))
-    turned = f"translate(9 {number(8 + side / 2)}) rotate(-90)"
-    content.append(f'<g transform="{turned}">{draw_text(0, 0, "share that changed", css="strong")}</g>')
-    return draw_figure(content, width=_SIZE, height=8 + side + _BOTTOM + 2, label=summary)
+        x, y = across.at(row["predicted"]), up.at(row["observed"])
+        content += draw_whisker(row, up, x, upright=True)
+        content.append(svg.circle(x, y, 2.5 + 6 * np.sqrt(row["n"] / biggest), css="dot"))
+    content.append(svg.text(box.middle, box.bottom + 30, "forecast probability of a change", css="strong"))
+    turned = f"translate(9 {svg.number(box.top + box.height / 2)}) rotate(-90)"
+    content.append(svg.element("g", svg.text(0, 0, "share that changed", css="strong"), transform=turned))
+    return svg.chart(content, width=box.right + 12, height=box.bottom + 36, label=summary)
 
 
 def draw_skill(skill: pd.DataFrame, *, metric: str, summary: str) -> Markup:
     """One row a method: its value, its interval, and the published reference as a hollow diamond."""
     table = skill.dropna(subset=[metric])
-    width, left, step = 450.0, 172.0, 26.0
     ends = np.array([*table[metric], *_column(table, "high"), *_column(table, "reference")], dtype=float)
     highest = max(float(np.nanmax(ends)), 1e-3) * 1.02
-    tick_step = next((size for size in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0) if highest / size <= 4), highest / 4)
-    ticks = np.arange(0, highest, tick_step)
-    top = max(highest, float(ticks[-1]))
-
-    def place(value: float) -> float:
-        return left + (width - left - 16) * min(max(value / top, 0), 1)
-
-    content = []
-    bottom = step * len(table) + 4
-    for tick in ticks:
-        content += [
-            draw_line(place(tick), 0, place(tick), bottom, "rule"),
-            draw_text(place(tick), bottom + 14, f"{tick:.2g}"),
-        ]
-    for index, row in enumerate(table.to_dict("records")):
-        y = step * index + step / 2 + 2
-        words = str(row["method"])
-        content.append(draw_text(left - 8, y + 4, words if len(words) < 23 else words[:22] + "…", anchor="end"))
-        if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):
-            content.append(draw_line(place(row["low"]), y, place(row["high"]), y, "whisker"))
+    box = Box.of_rows(len(table), step=26, left=172, width=262)
+    across = box.across(0, highest)
+    step = choose_step(highest, (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, highest / 4), most=4)
+    ticks = np.arange(0, highest, step).tolist()
+    content = box.draw_columns(across, ticks)
+    content += box.draw_numbers(across, ticks, [write(tick, ".2g") for tick in ticks])
+    names = [str(name) for name in table["method"]]
+    content += box.draw_names([name if len(name) < 23 else name[:22] + "…" for name in names], gap=8)
+    for y, row in zip(box.rows(len(table)), table.to_dict("records"), strict=True):
+        content += draw_whisker(row, across, y)
         reference = row.get("reference", np.nan)
         if isinstance(reference, (int, float)) and np.isfinite(reference):
-            x = place(reference)
-            content.append(f'<path d="M{number(x)} {number(y - 6)}l5 6l-5 6l-5 -6Z" class="hollow"/>')
-        content.append(f'<circle cx="{number(place(row[metric]))}" cy="{number(y)}" r="4.5" class="dot"/>')
-    content.append(draw_text((left + width) / 2, bottom + 29, metric.upper().replace("_", " "), css="strong"))
-    return draw_figure(content, width=width, height=bottom + 34, label=summary)
+            corner = f"M{svg.number(across.at(reference))} {svg.number(y - 6)}"
+            content.append(svg.path(f"{corner}l5 6l-5 6l-5 -6Z", css="hollow"))
+        content.append(svg.circle(across.at(row[metric]), y, 4.5, css="dot"))
+    title = metric.upper().replace("_", " ")
+    content.append(svg.text(box.middle + 8, box.bottom + 29, title, css="strong"))
+    return svg.chart(content, width=box.right + 16, height=box.bottom + 34, label=summary)
 
 
 def draw_distribution(values: pd.Series, *, name: str, unit: str, summary: str, bins: int = 24) -> Markup:
@@ -104,20 +69,69 @@ def draw_distribution(values: pd.Series, *, name: str, unit: str, summary: str, 
     finite = finite[np.isfinite(finite)]
     low, high = np.percentile(finite, [0.5, 99.5])
     counts, edges = np.histogram(finite, bins=bins, range=(low, max(high, low + 1e-9)))
-    width, height = 230.0, 96.0
-    step = (width - 20) / bins
-    bars = [
-        f'<rect x="{number(10 + step * i)}" y="{number(18 + height * (1 - count / max(counts.max(), 1)))}" '
-        f'width="{number(step - 0.8)}" height="{number(height * count / max(counts.max(), 1))}" class="bar"/>'
-        for i, count in enumerate(counts.tolist())
+    box = Box(left=10, top=18, width=210, height=96)
+    up, step = box.up(0, max(counts.max(), 1)), box.width / bins
+    content = [
+        svg.rect(box.left + step * bar, y, step - 0.8, box.bottom - y, css="bar")
+        for bar, y in enumerate(up.along(counts.astype(float)).tolist())
     ]
-    content = [*bars, draw_line(10, 18 + height, width - 10, 18 + height, "axis")]
-    content.append(draw_text(10, 10, name, anchor="start", css="strong"))
-    content.append(draw_text(width - 10, 10, f"n = {finite.size}", anchor="end"))
-    for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end")):
-        value = edges[0] + share * (edges[-1] - edges[0])
-        content.append(draw_text(10 + share * (width - 20), 18 + height + 14, f"{value:.3g} {unit}", anchor=anchor))
-    return draw_figure(content, width=width, height=height + 38, label=summary)
+    content.append(svg.line(box.left, box.bottom, box.right, box.bottom, css="axis"))
+    content.append(svg.text(box.left, 10, name, anchor="start", css="strong"))
+    content.append(svg.text(box.right, 10, f"n = {finite.size}", anchor="end"))
+    first, middle, last = (f"{write(edge, '.3g')} {unit}" for edge in np.linspace(edges[0], edges[-1], 3))
+    content += [*box.draw_ends(first, last), svg.text(box.middle, box.bottom + 14, middle)]
+    return svg.chart(content, width=box.right + 10, height=box.bottom + 20, label=summary)
+
+
+def draw_forest(table: pd.DataFrame, *, title: str, ratio: bool, summary: str) -> Markup:
+    """One row an effect: its value and interval against the line of no effect; hollow where it is no rule.
+
+    Args:
+        table: name, value, low, high, and shown (True for a rule).
+        title: What the axis is, with its unit.
+        ratio: True for ratios, on a logarithmic axis with 1 as no effect; else 0 is no effect.
+        summary: What the chart shows, in words, for who cannot see it.
+    """
+    values = table[["value", "low", "high"]].to_numpy(dtype=float)
+    ticks = (choose_ratios(values) if ratio else choose_ticks(values)).tolist()
+    box = Box.of_rows(len(table), step=26, left=92, width=224, top=22)
+    across = box.across(ticks[0], ticks[-1], beyond=0.02, logarithmic=ratio)
+    content = [svg.text(0, 12, title, anchor="start", css="strong")]
+    content += box.draw_columns(across, ticks, none=1.0 if ratio else 0.0)
+    content += box.draw_numbers(across, ticks)
+    content += box.draw_names([str(name) for name in table["name"]])
+    for y, row in zip(box.rows(len(table)), table.to_dict("records"), strict=True):
+        content += draw_whisker(row, across, y)
+        content.append(svg.circle(across.at(row["value"]), y, 4.5, css="dot" if row["shown"] else "hollow"))
+    return svg.chart(content, width=box.right + 14, height=box.bottom + 20, label=summary)
+
+
+def draw_peri_event(table: pd.DataFrame, *, title: str, unit: str, limits: tuple[float, float], summary: str) -> Markup:
+    """The peri-event average with its interval, and that around control moments as a dashed line.
+
+    Args:
+        table: lag (s), value, low, high, control.
+        title: Title of the panel.
+        unit: Unit of the values.
+        limits: Lowest and highest value drawn, the same for panels that are compared.
+        summary: What the chart shows, in words, for who cannot see it.
+    """
+    lags = table["lag"].to_numpy(dtype=float)
+    first, last = float(lags[0]), float(lags[-1])
+    box = Box(left=40, top=22, width=250, height=120)
+    across, up = box.across(first, last, beyond=np.inf), box.up(*limits)
+    xs = across.along(lags)
+    ys = {name: up.along(table[name].to_numpy(dtype=float)) for name in ("value", "low", "high", "control")}
+    content = [svg.text(0, 12, title, anchor="start", css="strong")]
+    levels = choose_ticks(np.array(limits)).tolist()
+    content += box.draw_levels(up, [level for level in levels if limits[0] <= level <= limits[1]])
+    content.append(box.draw_upright(across.at(0), css="diagonal"))
+    content.append(svg.path(svg.area_path(xs, ys["low"], ys["high"]), css="depth-area"))
+    content.append(svg.path(svg.line_path(xs, ys["control"]), css="control-line"))
+    content.append(svg.path(svg.line_path(xs, ys["value"]), css="event-line"))
+    content += box.draw_numbers(across, [first, 0.0, last], [write(first), "0", f"{write(last)} s"])
+    content.append(svg.text(box.right, 12, unit, anchor="end"))
+    return svg.chart(content, width=box.right + 10, height=box.bottom + 20, label=summary)
 
 
 def _column(table: pd.DataFrame, name: str) -> list[float]:

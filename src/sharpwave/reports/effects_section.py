@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from sharpwave.reports import tables
-from sharpwave.reports.effect_charts import draw_forest, draw_peri_event
+from sharpwave.reports.charts import draw_forest, draw_peri_event
 from sharpwave.reports.formats import MISSING, is_number, show
 
 LIMITS = (

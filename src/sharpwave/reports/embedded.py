@@ -10,7 +10,7 @@ import pandas as pd
 
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.colours import STAGE_WORDS
+from sharpwave.reports.formats import STAGE_WORDS
 from sharpwave.reports.timeline import Timeline
 
 _MOST_CELLS = 70_000

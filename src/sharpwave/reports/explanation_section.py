@@ -12,7 +12,7 @@ import pandas as pd
 
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.reports import tables, tracks
-from sharpwave.reports.explanation_figures import describe_course, draw_course, draw_parts, show_modality
+from sharpwave.reports.explanation_figures import describe_directions, draw_directions, draw_parts, show_modality
 from sharpwave.reports.formats import show
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline
@@ -105,14 +105,14 @@ def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
         mine = night.parts[night.parts["onset"] == row["onset"]] if len(night.parts) else night.parts
         words = describe_forecast(row, line)
         forecasts.append({"words": words, "chart": draw_parts(mine, summary=words) if len(mine) else None})
-    course = draw_course(night.course, night.doubts, line)
+    course = draw_directions(night.course, night.doubts, line)
     names = [str(name) for name in night.course.columns if name != "onset"]
     return {
         "overall": describe_modalities(night.modalities),
         "modalities": _tabulate_modalities(night.modalities),
         "forecasts": forecasts,
         "course": course,
-        "course_words": describe_course(names, _empty()),
+        "course_words": describe_directions(names, _empty()),
         "axis": tracks.draw_axis(line, marks={}),
         "directions": _tabulate_directions(night.directions),
         "doubts": describe_doubts(night.doubts),

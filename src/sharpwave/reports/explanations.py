@@ -10,12 +10,10 @@ import pandas as pd
 
 from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.colours import STAGE_WORDS, order_stages
-from sharpwave.reports.downsample import compute_rates
-from sharpwave.reports.formats import show, show_duration
+from sharpwave.reports.formats import STAGE_WORDS, order_stages, show, show_duration
 from sharpwave.reports.raster import compute_limits
 from sharpwave.reports.tables import compute_share_agreed
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, compute_rates
 from sharpwave.reports.tracks import MOST_MARKS, find_unclear
 
 

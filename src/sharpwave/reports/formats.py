@@ -1,14 +1,36 @@
-"""Numbers as text, the same way everywhere on the page."""
+"""How numbers and stages look, the same way everywhere on the page.
+
+Stage colours keep a contrast of at least 3:1 on white and stay apart under colour-blindness; rows, labels and a hatch
+on REM carry the stage as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS
+STAGE_COLOURS: dict[str, str] = {
+    "W": "#B67416",
+    "R": "#931755",
+    "N1": "#389BD0",
+    "N2": "#2960AD",
+    "N3": "#051738",
+    "LIGHT": "#389BD0",
+    "DEEP": "#051738",
+    "NREM": "#2960AD",
+    "S": "#2960AD",
+}
+
+STAGE_WORDS: dict[str, str] = {
+    "W": "Wake",
+    "R": "REM",
+    "LIGHT": "Light",
+    "DEEP": "Deep",
+    "S": "Sleep",
+}
 
 MISSING = "–"
 
@@ -49,6 +71,15 @@ def show_interval(low: Any, high: Any, *, like: Iterable[Any] = ()) -> str:
     beside = [low, high, *like]
     low, high = show(low, like=beside), show(high, like=beside)
     return MISSING if MISSING in (low, high) else f"{low} to {high}"
+
+
+def order_stages(names: Sequence[str]) -> list[str]:
+    """Stage names from the top row down: wake, REM, then sleep from light to deep.
+
+    >>> order_stages(("W", "N1", "N2", "N3", "R"))
+    ['W', 'R', 'N1', 'N2', 'N3']
+    """
+    return [name for name in ("W", "R") if name in names] + [name for name in names if name not in ("W", "R")]
 
 
 _WORDS = {"kappa": "κ", "macro_f1": "macro-F1", "auprc": "AUPRC", "auroc": "AUROC"}

@@ -14,10 +14,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from sharpwave.night.decoded import DecodedNight
-from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.formats import MISSING, show, show_duration, show_name
 from sharpwave.reports.templates import render
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 from sharpwave.reports.tracks import draw_thumbnail
 
 
@@ -53,6 +52,18 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
 
     Returns:
         The path written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sharpwave.recordings import Hypnogram
+    >>> hypnogram = Hypnogram(np.array([0, 1, 2, 3], dtype=np.int8))
+    >>> nap = DecodedNight(
+    ...     identifier="nap", source="nap.edf", duration=120.0, hypnogram=hypnogram, stager="hand", verdict="usable"
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     page = write_index({"nap.html": nap}, Path(folder) / "index.html").read_text(encoding="utf-8")
+    >>> 'href="nap.html"' in page
+    True
     """
     rows = [
         _Row(
@@ -80,6 +91,15 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
 
     Returns:
         The path written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> nap = {"identifier": "nap", "simulated": False, "verdict": "usable", "stager": "hand", "duration_s": 120.0}
+    >>> with TemporaryDirectory() as folder:
+    ...     summary = Path(folder, "summary.json")
+    ...     _ = summary.write_text(json.dumps(nap | {"statistics": []}))
+    ...     page = write_index_of_summaries({Path(folder, "nap.html"): summary}, Path(folder, "index.html"))
+    ...     'href="nap.html"' in page.read_text(encoding="utf-8")
+    True
     """
     path = Path(path)
     rows = []

@@ -10,13 +10,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from sharpwave.reports import network_charts, tables, tracks
-from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.embedded import encode_table
 from sharpwave.reports.explanations import Explanation
 from sharpwave.reports.formats import show, show_interval
 from sharpwave.reports.network_run import NetworkRun
 from sharpwave.reports.templates import render
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 
 EXPLANATIONS: dict[str, Explanation] = {
     "night": Explanation(

@@ -13,14 +13,13 @@ from markupsafe import Markup
 from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
-from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.effects_section import RelatedNights, arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 
 WARN_ABOVE = 10_000_000
 """Bytes of a page above which a warning says so."""
@@ -38,6 +37,17 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
 
     Returns:
         The path written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sharpwave.recordings import Hypnogram
+    >>> hypnogram = Hypnogram(np.array([0, 1, 2, 3], dtype=np.int8))
+    >>> nap = DecodedNight(
+    ...     identifier="nap", source="nap.edf", duration=120.0, hypnogram=hypnogram, stager="hand", verdict="usable"
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     "nap.edf" in write_report(nap, Path(folder) / "nap.html").read_text(encoding="utf-8")
+    True
     """
     path = Path(path)
     content = render("night.html", **compose(night)).encode()

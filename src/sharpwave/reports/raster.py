@@ -1,37 +1,45 @@
-"""A spectrogram as a small picture: power in viridis, written as an indexed PNG."""
+"""Power and probability as small pictures inside the page: PNG in viridis.
+
+Viridis: Smith, van der Walt & Firing 2015; CC0.
+"""
 
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
+import io
 
 import numpy as np
 from jaxtyping import UInt8
 
 from sharpwave.night.decoded import Spectrogram
-from sharpwave.reports.colours import compute_viridis
-from sharpwave.reports.downsample import downsample_image
+from sharpwave.reports.timeline import downsample_image
+
+_VIRIDIS = (
+    "440154 481467 482576 453781 404688 39558c 33638d 2d718e 287d8e 238a8d "
+    "1f968b 20a386 29af7f 3dbc74 56c667 75d054 95d840 bade28 dde318 fde725"
+)
 
 _MISSING = 255
+"""Index of what was not measured."""
 
 
-def encode_png(indices: UInt8[np.ndarray, "row column"], palette: UInt8[np.ndarray, "level rgb"]) -> bytes:
-    """An indexed 8-bit PNG (ISO/IEC 15948), first row on top."""
-    rows, columns = indices.shape
-    header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    lines = np.hstack([np.zeros((rows, 1), dtype=np.uint8), indices.astype(np.uint8)])
-    chunks = {
-        b"IHDR": header,
-        b"PLTE": palette.tobytes(),
-        b"IDAT": zlib.compress(lines.tobytes(), 9),
-        b"IEND": b"",
-    }
-    body = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks.items()
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
+def compute_viridis(levels: int = 256) -> UInt8[np.ndarray, "level rgb"]:
+    """Viridis in `levels` steps from dark to bright, interpolated between 20 of its colours."""
+    anchors = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in _VIRIDIS.split()])
+    at = np.linspace(0, len(anchors) - 1, levels)
+    channels = [np.interp(at, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def encode_png(indices: UInt8[np.ndarray, "row column"], palette: UInt8[np.ndarray, "level rgb"]) -> str:
+    """An indexed PNG as a `data:` address, first row on top."""
+    from PIL import Image
+
+    picture = Image.fromarray(indices)
+    picture.putpalette(palette.tobytes())
+    content = io.BytesIO()
+    picture.save(content, "PNG", compress_level=9)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def compute_limits(spectrogram: Spectrogram) -> tuple[float, float]:
@@ -53,10 +61,10 @@ def encode_spectrogram(spectrogram: Spectrogram, *, most_rows: int = 120) -> str
         scaled = np.clip((power[nearest] - low) / (high - low), 0, 1)
     indices = np.where(np.isfinite(scaled), np.round(np.nan_to_num(scaled) * (_MISSING - 1)), _MISSING).astype(np.uint8)
     palette = np.vstack([compute_viridis(_MISSING), np.array([[225, 228, 232]], dtype=np.uint8)])
-    return "data:image/png;base64," + base64.b64encode(encode_png(indices[::-1], palette)).decode()
+    return encode_png(indices[::-1], palette)
 
 
 def encode_scale() -> str:
     """The colours from low (left) to high (right) as a `data:` address."""
     ramp = np.arange(_MISSING, dtype=np.uint8)[None, :]
-    return "data:image/png;base64," + base64.b64encode(encode_png(ramp, compute_viridis(_MISSING))).decode()
+    return encode_png(ramp, compute_viridis(_MISSING))

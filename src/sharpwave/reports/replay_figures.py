@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from sharpwave.reports.colours import compute_viridis
-from sharpwave.reports.raster import encode_png
-from sharpwave.reports.svg import number
+from sharpwave.reports import svg
+from sharpwave.reports.axes import Box, choose_step, list_ticks, write
+from sharpwave.reports.raster import compute_viridis, encode_png
 
-_LEFT, _WIDE, _POSTERIOR, _RASTER = 44.0, 230.0, 120.0, 90.0
 _MARK, _BAND = "#931755", "#c9d3de"
 
 
@@ -23,15 +21,15 @@ class DrawnEvent:
     """One event as drawn.
 
     Attributes:
-        title: First line.
-        words: Second line.
+        title: First line above the picture.
+        words: Second line above the picture.
         posterior: Probability of each place in each bin.
         places: Position of each row of it.
-        unit: Of positions.
-        duration: In s.
-        spike_times: In s from the onset.
+        unit: Unit of positions.
+        duration: Length of the event in s.
+        spike_times: Time of each spike in s from the onset of the event.
         spike_rows: Row of each spike, cells in the order of their fields.
-        n_rows: Number of rows.
+        n_rows: Number of rows of spikes: one a cell.
         path: Position at the start and at the end, of the straight line through the posterior.
     """
 
@@ -49,84 +47,54 @@ class DrawnEvent:
 
 def draw_event(event: DrawnEvent) -> Markup:
     """The posterior over places (bright is probable) with its straight line, and below it the spikes."""
-    top, low = 34.0, float(event.places[0])
-    span = max(float(event.places[-1]) - low, 1e-9)
-
-    def place(value: float) -> float:
-        return top + _POSTERIOR * (1 - (value - low) / span)
-
-    content = [_text(_LEFT, 12, event.title, css="strong"), _text(_LEFT, 27, event.words)]
+    map_box, spike_box = Box(left=44, top=34, width=230, height=120), Box(left=44, top=160, width=230, height=90)
+    low, high = float(event.places[0]), float(event.places[-1])
+    up = map_box.up(low, high, beyond=np.inf)
+    content = [
+        svg.text(map_box.left, 12, event.title, anchor="start", css="strong"),
+        svg.text(map_box.left, 27, event.words, anchor="start"),
+        _draw_posterior(event.posterior, map_box),
+    ]
+    start, end = map(up.at, event.path)
     content.append(
-        f'<image x="{number(_LEFT)}" y="{number(top)}" width="{number(_WIDE)}" height="{number(_POSTERIOR)}" '
-        f'preserveAspectRatio="none" style="image-rendering:pixelated" href="{_encode(event.posterior)}"/>'
+        svg.line(map_box.left, start, map_box.right, end, stroke="#fff", stroke_width=1.2, stroke_dasharray="4 3")
     )
-    start, end = event.path
-    content.append(
-        f'<line x1="{number(_LEFT)}" x2="{number(_LEFT + _WIDE)}" y1="{number(place(start))}" '
-        f'y2="{number(place(end))}" stroke="#fff" stroke-width="1.2" stroke-dasharray="4 3"/>'
-    )
-    for value in (low, low + span):
-        content.append(_text(_LEFT - 5, place(value) + 4, f"{value:.3g}", anchor="end"))
-    content.append(_text(_LEFT - 5, top + _POSTERIOR / 2 + 4, event.unit, anchor="end"))
-    base = top + _POSTERIOR + 6
-    step = _RASTER / max(event.n_rows, 1)
-    for time, row in zip(event.spike_times.tolist(), event.spike_rows.tolist(), strict=True):
-        x, y = _LEFT + _WIDE * min(max(time / event.duration, 0), 1), base + _RASTER - step * (row + 1)
-        height = number(max(step * 0.85, 2))
-        content.append(f'<rect x="{number(x - 0.7)}" y="{number(y)}" width="1.4" height="{height}" fill="#1b1f24"/>')
-    bottom = base + _RASTER
-    content.append(_text(_LEFT - 5, base + _RASTER / 2 + 4, "cells", anchor="end"))
-    content.append(
-        f'<line x1="{_LEFT}" x2="{_LEFT + _WIDE}" y1="{number(bottom)}" y2="{number(bottom)}" class="axis"/>'
-    )
-    content.append(_text(_LEFT, bottom + 14, "0"))
-    content.append(_text(_LEFT + _WIDE, bottom + 14, f"{1000 * event.duration:.0f} ms", anchor="end"))
-    return _figure(content, width=_LEFT + _WIDE + 8, height=bottom + 20, label=f"{event.title}. {event.words}")
+    sides = [(up.at(value) + 4, f"{value:.3g}") for value in (low, high)]
+    sides += [(map_box.top + map_box.height / 2 + 4, event.unit)]
+    sides += [(spike_box.top + spike_box.height / 2 + 4, "cells")]
+    content += [svg.text(map_box.left - 5, y, words, anchor="end") for y, words in sides]
+    across = spike_box.across(0, event.duration)
+    step = spike_box.height / max(event.n_rows, 1)
+    for x, row in zip(across.along(event.spike_times).tolist(), event.spike_rows.tolist(), strict=True):
+        y = spike_box.bottom - step * (row + 1)
+        content.append(svg.rect(x - 0.7, y, 1.4, max(step * 0.85, 2), fill="#1b1f24"))
+    content.append(svg.line(spike_box.left, spike_box.bottom, spike_box.right, spike_box.bottom, css="axis"))
+    content += spike_box.draw_ends("0", f"{1000 * event.duration:.0f} ms")
+    words = f"{event.title}. {event.words}"
+    return svg.chart(content, width=map_box.right + 8, height=spike_box.bottom + 20, label=words)
 
 
 def draw_shares(tests: pd.DataFrame, *, summary: str) -> Markup:
     """One row an epoch: the share of events beyond chance (dot), and 95 % of the surrogates' shares (band)."""
-    width, left, step = 560.0, 150.0, 34.0
     ends = np.array([*tests["share"], *tests["high"], *tests["low"], 0.0], dtype=float)
     lowest, highest = float(np.nanmin(ends)), max(float(np.nanmax(ends)), 0.1) * 1.05
-
-    def place(value: float) -> float:
-        return left + (width - left - 20) * (value - lowest) / (highest - lowest)
-
-    size = next((each for each in (0.02, 0.05, 0.1, 0.2, 0.25, 0.5) if (highest - lowest) / each <= 6), 0.5)
-    bottom = step * len(tests) + 4
-    content = []
-    for tick in np.arange(np.ceil(lowest / size), np.floor(highest / size) + 1) * size:
-        x = number(place(float(tick)))
-        content.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{number(bottom)}" class="rule"/>')
-        words = f"{round(100 * tick)} %".replace("-", "−")
-        content.append(_text(place(float(tick)), bottom + 14, words, anchor="middle"))
-    for index, row in enumerate(tests.to_dict("records")):
-        y = step * index + step / 2 + 2
-        content.append(_text(left - 10, y + 4, str(row["epoch"]), anchor="end", css="strong"))
-        band = place(row["high"]) - place(row["low"])
-        content.append(
-            f'<rect x="{number(place(row["low"]))}" y="{number(y - 7)}" width="{number(max(band, 1))}" height="14" '
-            f'fill="{_BAND}"/>'
-        )
-        content.append(f'<circle cx="{number(place(row["share"]))}" cy="{number(y)}" r="5" fill="{_MARK}"/>')
-    content.append(_text((left + width) / 2, bottom + 31, "share of events beyond chance", anchor="middle"))
-    return _figure(content, width=width, height=bottom + 38, label=summary)
+    box = Box.of_rows(len(tests), step=34, left=150, width=390)
+    across = box.across(lowest, highest)
+    step = choose_step(highest - lowest, (0.02, 0.05, 0.1, 0.2, 0.25, 0.5), most=6)
+    ticks = list_ticks(lowest, highest, step).tolist()
+    content = box.draw_columns(across, ticks)
+    content += box.draw_numbers(across, ticks, [f"{write(round(100 * tick), 'd')} %" for tick in ticks])
+    content += box.draw_names([str(epoch) for epoch in tests["epoch"]], css="strong")
+    for y, row in zip(box.rows(len(tests)), tests.to_dict("records"), strict=True):
+        low, high = across.at(row["low"]), across.at(row["high"])
+        content.append(svg.rect(low, y - 7, max(high - low, 1), 14, fill=_BAND))
+        content.append(svg.circle(across.at(row["share"]), y, 5, fill=_MARK))
+    content.append(svg.text(box.middle + 10, box.bottom + 31, "share of events beyond chance"))
+    return svg.chart(content, width=box.right + 20, height=box.bottom + 38, label=summary)
 
 
-def _encode(posterior: Float[np.ndarray, "bin place"]) -> str:
+def _draw_posterior(posterior: Float[np.ndarray, "bin place"], box: Box) -> str:
     scaled = np.sqrt(np.clip(posterior / max(float(posterior.max()), 1e-12), 0, 1)).T[::-1]
-    picture = encode_png(np.round(255 * scaled).astype(np.uint8), compute_viridis(256))
-    return "data:image/png;base64," + base64.b64encode(picture).decode()
-
-
-def _text(x: float, y: float, words: str, *, anchor: str = "start", css: str = "") -> str:
-    style = f' class="{css}"' if css else ""
-    return f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"{style}>{escape(words)}</text>'
-
-
-def _figure(content: list[str], *, width: float, height: float, label: str) -> Markup:
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" '
-        f'height="{number(height)}" role="img" aria-label="{escape(label)}">{"".join(content)}</svg>'
-    )
+    address = encode_png(np.round(255 * scaled).astype(np.uint8), compute_viridis(256))
+    style = "image-rendering:pixelated"
+    return svg.image(box.left, box.top, box.width, box.height, address=address, style=style)

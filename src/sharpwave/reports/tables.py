@@ -9,8 +9,7 @@ import pandas as pd
 
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.colours import STAGE_WORDS, order_stages
-from sharpwave.reports.formats import MISSING, is_number, show, show_interval
+from sharpwave.reports.formats import MISSING, STAGE_WORDS, is_number, order_stages, show, show_interval
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import find_unclear
 

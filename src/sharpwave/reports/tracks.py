@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,10 @@ from markupsafe import Markup
 from sharpwave.night.decoded import Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import svg
-from sharpwave.reports.colours import STAGE_COLOURS, STAGE_WORDS, order_stages
-from sharpwave.reports.downsample import compute_rates, downsample_line
-from sharpwave.reports.formats import show
+from sharpwave.reports.axes import Scale, choose_step, list_ticks
+from sharpwave.reports.formats import STAGE_COLOURS, STAGE_WORDS, order_stages, show
 from sharpwave.reports.raster import encode_spectrogram
-from sharpwave.reports.timeline import Timeline
+from sharpwave.reports.timeline import Timeline, compute_rates, downsample_line
 
 ROW = 21.0
 """Height of one stage's row in pixels."""
@@ -46,13 +46,43 @@ class Track:
     summary: str
 
 
-def _track(name: str, labels: list[str], content: list[str], *, height: float, summary: str) -> Track:
+def compose_track(name: str, labels: list[str], content: list[str], *, height: float, summary: str) -> Track:
+    """A row from pieces of SVG."""
     left = svg.plot(labels, height=height, label=name, css="labels")
     return Track(name, left, svg.plot(content, height=height, label=f"{name}. {summary}"), height, summary)
 
 
-def _label(y: float, words: str, *, css: str = "") -> str:
+def draw_label(y: float, words: str, *, css: str = "") -> str:
+    """A name or number at the left side of a row, its feet at `y` pixels."""
     return svg.text("100%", y, words, css=css, anchor="end")
+
+
+def draw_curve(
+    times: Float[np.ndarray, " time"],
+    values: Float[np.ndarray, " time"],
+    line: Timeline,
+    scale: Scale,
+    *,
+    height: float,
+    css: str,
+    top: float = 0.0,
+    area: str | None = None,
+) -> str:
+    """A line over the night, broken where a value is NaN.
+
+    Args:
+        times: Time of each value in seconds of the recording.
+        values: Value at each time.
+        line: The time axis.
+        scale: From values to pixels below `top`.
+        height: Height of the strip that the line lies in, in pixels.
+        css: Class of the line.
+        top: Upper side of the strip in pixels; by default 0.
+        area: Class of the area down to the bottom of the strip; by default there is none.
+    """
+    xs, ys = np.array([10 * line.percent(time) for time in times]), scale.along(values)
+    below = svg.path(svg.area_path(xs, ys, np.full_like(ys, height)), css=area) if area else ""
+    return svg.stretch(below + svg.path(svg.line_path(xs, ys), css=css), y=top, width=1000, height=height)
 
 
 def find_unclear(hypnogram: Hypnogram, below: float) -> Bool[np.ndarray, " epoch"]:
@@ -69,7 +99,7 @@ def draw_hypnogram(
     """Stages as bars, one row a stage; hatched where unclear; the expert as thin dark bars below ours."""
     rows = {name: index for index, name in enumerate(order_stages(hypnogram.names))}
     bottom = ROW * len(rows)
-    labels = [_label(ROW * row + 14, STAGE_WORDS.get(name, name), css="strong") for name, row in rows.items()]
+    labels = [draw_label(ROW * row + 14, STAGE_WORDS.get(name, name), css="strong") for name, row in rows.items()]
     content = [svg.horizontal(ROW * (row + 1) - 0.5, css="rule") for row in range(len(rows))]
     content.append(_step_line(hypnogram, line, rows))
     content += _bars(hypnogram, line, rows, top=_BAR_TOP, height=_BAR)
@@ -78,40 +108,41 @@ def draw_hypnogram(
     height = bottom
     if hypnogram.probabilities is not None:
         height += 16
-        labels.append(_label(bottom + 13, "unclear"))
+        labels.append(draw_label(bottom + 13, "unclear"))
         content.append(_draw_unclear(hypnogram, line, rows, below=unclear_below))
-    return _track("Hypnogram", labels, content, height=height + 6, summary=summary)
+    return compose_track("Hypnogram", labels, content, height=height + 6, summary=summary)
 
 
 def _bars(
     hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *, top: float, height: float, fill: str | None = None
 ) -> list[str]:
-    bouts = hypnogram.bouts()
     bars = []
-    for onset, duration, stage in zip(bouts["onset"], bouts["duration"], bouts["stage"], strict=True):
+    for x, width, stage in _list_bouts(hypnogram, line):
         if stage not in rows:
             continue
-        x, width = line.percent(onset), line.percent(onset + duration) - line.percent(onset)
         y = ROW * rows[stage] + top
-        bars.append(svg.rect(x, y, width, height, fill=fill or STAGE_COLOURS[stage]))
+        bars.append(svg.bar(x, y, width, height, fill=fill or STAGE_COLOURS[stage]))
         if stage == "R" and fill is None:
-            bars.append(svg.rect(x, y, width, height, fill="url(#rem)"))
+            bars.append(svg.bar(x, y, width, height, fill="url(#rem)"))
     return bars
 
 
+def _list_bouts(hypnogram: Hypnogram, line: Timeline) -> Iterator[tuple[float, float, str]]:
+    """Start and length of each bout in per cent of the axis, and its stage."""
+    for onset, duration, stage in hypnogram.bouts()[["onset", "duration", "stage"]].itertuples(index=False):
+        yield *line.extent(onset, duration), stage
+
+
 def _step_line(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int]) -> str:
-    bouts = hypnogram.bouts()
     path, pen_down = [], False
-    for onset, duration, stage in zip(bouts["onset"], bouts["duration"], bouts["stage"], strict=True):
+    for x, width, stage in _list_bouts(hypnogram, line):
         if stage not in rows:
             pen_down = False
             continue
-        x0, x1 = 10 * line.percent(onset), 10 * line.percent(onset + duration)
         y = svg.number(ROW * rows[stage] + 9)
-        path.append(f"{'L' if pen_down else 'M'}{svg.number(x0)} {y}L{svg.number(x1)} {y}")
+        path.append(f"{'L' if pen_down else 'M'}{svg.number(10 * x)} {y}L{svg.number(10 * (x + width))} {y}")
         pen_down = True
-    drawn = f'<path d="{"".join(path)}" class="step"/>'
-    return svg.stretch(drawn, y=0, width=1000, height=ROW * len(rows))
+    return svg.stretch(svg.path("".join(path), css="step"), y=0, width=1000, height=ROW * len(rows))
 
 
 def _draw_unclear(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *, below: float) -> str:
@@ -125,13 +156,13 @@ def _draw_unclear(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *,
     for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         if not unclear[first]:
             continue
-        x = line.percent(hypnogram.start + first * hypnogram.epoch_length)
-        width = line.percent(hypnogram.start + last * hypnogram.epoch_length) - x
-        drawn.append(svg.rect(x, bottom + 4, width, 10, fill="url(#doubt)"))
+        onset, duration = first * hypnogram.epoch_length, (last - first) * hypnogram.epoch_length
+        x, width = line.extent(hypnogram.start + onset, duration)
+        drawn.append(svg.bar(x, bottom + 4, width, 10, fill="url(#doubt)"))
         if state[first] >= 0:
-            drawn.append(svg.rect(x, tops[state[first]], width, _BAR, fill="url(#veil)"))
+            drawn.append(svg.bar(x, tops[state[first]], width, _BAR, fill="url(#veil)"))
     places = " ".join(svg.number(top) for top in tops)
-    return f'<g class="unclear" data-bottom="{bottom:g}" data-bar="{_BAR:g}" data-tops="{places}">{"".join(drawn)}</g>'
+    return svg.element("g", "".join(drawn), css="unclear", data_bottom=bottom, data_bar=_BAR, data_tops=places)
 
 
 def draw_hypnodensity(hypnogram: Hypnogram, line: Timeline, *, summary: str) -> Track | None:
@@ -147,20 +178,15 @@ def draw_hypnodensity(hypnogram: Hypnogram, line: Timeline, *, summary: str) -> 
     areas, hatch = [], ""
     for index, name in enumerate(order):
         tops, bottoms = edges[:, index], edges[:, index + 1]
-        areas.append(f'<path d="{svg.area_path(xs, tops, bottoms, scale=1000)}" fill="{STAGE_COLOURS[name]}"/>')
+        areas.append(svg.path(svg.area_path(xs, tops, bottoms, scale=1000), fill=STAGE_COLOURS[name]))
         if name == "R":
             # Clipped in shares of the box, so the hatch keeps its size whatever the width.
-            clip = svg.area_path(xs * 1000, tops * 1000, bottoms * 1000)
-            hatch = (
-                f'<clipPath id="rem-share" clipPathUnits="objectBoundingBox"><path d="{clip}" '
-                'transform="scale(.001)"/></clipPath>'
-                f'<rect width="100%" height="{height:g}" fill="url(#rem)" clip-path="url(#rem-share)"/>'
-            )
-    stack = svg.stretch("".join(areas), y=0, width=1000, height=1000).replace(
-        'height="1000"', f'height="{height:g}"', 1
-    )
-    labels = [_label(height / 2 - 2, "Probability", css="strong"), _label(height / 2 + 12, "of each stage")]
-    return _track("Hypnodensity", labels, [stack, hatch], height=height + 8, summary=summary)
+            clip = svg.path(svg.area_path(xs, tops, bottoms, scale=1000), transform="scale(.001)")
+            hatch = svg.element("clipPath", clip, id="rem-share", clipPathUnits="objectBoundingBox")
+            hatch += svg.rect(0, 0, "100%", height, fill="url(#rem)", clip_path="url(#rem-share)")
+    stack = svg.stretch("".join(areas), y=0, width=1000, height=height, tall=1000)
+    labels = [draw_label(height / 2 - 2, "Probability", css="strong"), draw_label(height / 2 + 12, "of each stage")]
+    return compose_track("Hypnodensity", labels, [stack, hatch], height=height + 8, summary=summary)
 
 
 def draw_spectrogram(spectrogram: Spectrogram, line: Timeline, *, summary: str) -> Track:
@@ -170,17 +196,13 @@ def draw_spectrogram(spectrogram: Spectrogram, line: Timeline, *, summary: str) 
     half = (times[-1] - times[0]) / max(len(times) - 1, 1) / 2
     x = line.percent(times[0] - half)
     width = line.percent(times[-1] + half) - x
-    picture = (
-        f'<image x="{svg.number(x)}%" y="0" width="{svg.number(width)}%" height="{height:g}" '
-        f'preserveAspectRatio="none" href="{encode_spectrogram(spectrogram)}"/>'
-    )
+    address = encode_spectrogram(spectrogram)
+    picture = svg.image(svg.percent(x), 0, svg.percent(width), height, address=address)
     low, high = float(frequencies[0]), float(frequencies[-1])
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 250, 1000) if (high - low) / step <= 4)
-    labels = []
-    for tick in np.arange(np.ceil(low / step) * step, high + 1e-9, step):
-        y = height * (1 - (tick - low) / (high - low))
-        labels.append(_label(min(max(y + 4, 9), height), f"{tick:g} Hz"))
-    return _track("Spectrogram", labels, [picture], height=height + 8, summary=summary)
+    scale = Scale(low, high, height, 0)
+    ticks = list_ticks(low, high, choose_step(high - low, (1, 2, 5, 10, 20, 50, 100, 250, 1000), most=4))
+    labels = [draw_label(min(max(scale.at(tick) + 4, 9), height), f"{tick:g} Hz") for tick in ticks]
+    return compose_track("Spectrogram", labels, [picture], height=height + 8, summary=summary)
 
 
 def draw_depth(depth: pd.DataFrame, line: Timeline, *, unit: str, summary: str) -> Track | None:
@@ -191,19 +213,15 @@ def draw_depth(depth: pd.DataFrame, line: Timeline, *, unit: str, summary: str) 
         return None
     height = 46.0
     low, high = np.percentile(finite, [0.5, 99.5])
-    ys = height - 2 - (height - 4) * (np.clip(values, low, high) - low) / max(high - low, 1e-12)
-    xs = np.array([10 * line.percent(time) for time in times])
-    curve = (
-        f'<path d="{svg.area_path(xs, ys, np.full_like(ys, height))}" class="depth-area"/>'
-        f'<path d="{svg.line_path(xs, ys)}" class="depth-line"/>'
-    )
+    scale = Scale(float(low), float(high), height - 2, 2)
+    curve = draw_curve(times, values, line, scale, height=height, css="depth-line", area="depth-area")
     labels = [
-        _label(10, show(float(high))),
-        _label(height / 2 + 4, "Depth", css="strong"),
-        _label(height, f"{show(float(low))} {unit}"),
+        draw_label(10, show(float(high))),
+        draw_label(height / 2 + 4, "Depth", css="strong"),
+        draw_label(height, f"{show(float(low))} {unit}"),
     ]
-    content = [svg.horizontal(height - 0.5, css="rule"), svg.stretch(curve, y=0, width=1000, height=height)]
-    return _track("Depth", labels, content, height=height + 8, summary=summary)
+    content = [svg.horizontal(height - 0.5, css="rule"), curve]
+    return compose_track("Depth", labels, content, height=height + 8, summary=summary)
 
 
 def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows: int = 6) -> Track | None:
@@ -216,7 +234,7 @@ def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows
         top, bottom = 20.0 * row, 20.0 * row + 17
         mine = events[events["label"] == label]
         words = str(label).replace("_", " ")
-        labels.append(_label(bottom - 3, words if len(words) < 14 else words[:13] + "…", css="strong"))
+        labels.append(draw_label(bottom - 3, words if len(words) < 14 else words[:13] + "…", css="strong"))
         content.append(svg.horizontal(bottom + 0.5, css="rule"))
         if count <= MOST_MARKS:
             content += [svg.vertical(line.percent(onset), top + 3, bottom, css="mark") for onset in mine["onset"]]
@@ -226,9 +244,9 @@ def draw_events(events: pd.DataFrame, line: Timeline, *, summary: str, most_rows
         content.append(_rate_bars(rates, width / line.span, most, top=top + 2, height=bottom - top - 2))
     hidden = len(counts) - most_rows
     if hidden > 0:
-        labels.append(_label(20 * most_rows + 12, f"+ {hidden} more"))
+        labels.append(draw_label(20 * most_rows + 12, f"+ {hidden} more"))
     height = 20.0 * min(len(counts), most_rows) + (16 if hidden > 0 else 0)
-    return _track("Events", labels, content, height=height + 6, summary=summary)
+    return compose_track("Events", labels, content, height=height + 6, summary=summary)
 
 
 def _rate_bars(rates: Float[np.ndarray, " bin"], share: float, most: float, *, top: float, height: float) -> str:
@@ -238,16 +256,16 @@ def _rate_bars(rates: Float[np.ndarray, " bin"], share: float, most: float, *, t
             up = svg.number(height * (1 - min(rate / most, 1)))
             x0, x1 = svg.number(1000 * share * index), svg.number(1000 * share * (index + 1))
             parts.append(f"M{x0} {svg.number(height)}V{up}H{x1}V{svg.number(height)}Z")
-    return svg.stretch(f'<path d="{"".join(parts)}" class="rate"/>', y=top, width=1000, height=height)
+    return svg.stretch(svg.path("".join(parts), css="rate"), y=top, width=1000, height=height)
 
 
 def draw_quality(spans: pd.DataFrame, line: Timeline, *, summary: str) -> Track:
     """One strip: calm where the signal is good, hatched where something is wrong."""
-    content = [svg.rect(line.percent(line.start), 3, 100, 10, fill="#e8ecf0")]
+    content = [svg.bar(0, 3, 100, 10, fill="#e8ecf0")]
     for onset, duration in zip(spans.get("onset", []), spans.get("duration", []), strict=True):
-        x, width = line.percent(onset), line.percent(onset + duration) - line.percent(onset)
-        content.append(svg.rect(x, 3, max(width, 0.08), 10, fill="url(#bad)"))
-    return _track("Quality", [_label(12, "Bad signal", css="strong")], content, height=18, summary=summary)
+        x, width = line.extent(onset, duration)
+        content.append(svg.bar(x, 3, max(width, 0.08), 10, fill="url(#bad)"))
+    return compose_track("Quality", [draw_label(12, "Bad signal", css="strong")], content, height=18, summary=summary)
 
 
 def draw_axis(line: Timeline, *, marks: dict[str, float]) -> Markup:
@@ -258,13 +276,12 @@ def draw_axis(line: Timeline, *, marks: dict[str, float]) -> Markup:
         anchor = "start" if x < 2 else "end" if x > 97 else "middle"
         content.append(svg.vertical(x, 0, 5, css="axis"))
         css = "odd" if index % 2 else ""
-        content.append(svg.text(f"{svg.number(x)}%", 17, line.write(tick), css=css, anchor=anchor))
+        content.append(svg.text(svg.percent(x), 17, line.write(tick), css=css, anchor=anchor))
     for name, time in marks.items():
         x = line.percent(time)
         anchor = "start" if x < 50 else "end"
-        content.append(
-            svg.text(f"{svg.number(x)}%", 31, f"▲ {name}" if x < 50 else f"{name} ▲", css="moment", anchor=anchor)
-        )
+        words = f"▲ {name}" if x < 50 else f"{name} ▲"
+        content.append(svg.text(svg.percent(x), 31, words, css="moment", anchor=anchor))
     return svg.plot(content, height=36 if marks else 22, label="time axis")
 
 
@@ -286,22 +303,24 @@ def draw_p_change(
         if column not in forecast:
             continue
         times, values = downsample_line(forecast["onset"].to_numpy(dtype=float), forecast[column].to_numpy(dtype=float))
-        xs = np.array([10 * line.percent(time) for time in times])
-        path = svg.line_path(xs, height * (1 - np.clip(values / top, 0, 1)))
-        content.append(svg.stretch(f'<path d="{path}" class="{css}"/>', y=0, width=1000, height=height))
+        content.append(draw_curve(times, values, line, Scale(0, top, height, 0), height=height, css=css))
     content.append(svg.horizontal(height, css="axis"))
     content += [svg.vertical(line.percent(time), height + 4, height + 13, css="mark") for time in changes]
-    labels = [_label(9, f"{top:.1f}"), _label(height / 2 + 4, "P(change)", css="strong"), _label(height, "0")]
-    labels.append(_label(height + 13, "did change"))
-    return _track("Forecast", labels, content, height=height + 18, summary=summary)
+    labels = [
+        draw_label(9, f"{top:.1f}"),
+        draw_label(height / 2 + 4, "P(change)", css="strong"),
+        draw_label(height, "0"),
+    ]
+    labels.append(draw_label(height + 13, "did change"))
+    return compose_track("Forecast", labels, content, height=height + 18, summary=summary)
 
 
 def draw_thumbnail(hypnogram: Hypnogram, line: Timeline) -> Markup:
     """A hypnogram small enough for a table's row."""
     rows = {name: index for index, name in enumerate(order_stages(hypnogram.names))}
-    bars = []
-    for onset, duration, stage in hypnogram.bouts().itertuples(index=False):
-        if stage in rows:
-            x, width = line.percent(onset), line.percent(onset + duration) - line.percent(onset)
-            bars.append(svg.rect(x, 5 * rows[stage], width, 5, fill=STAGE_COLOURS[stage]))
+    bars = [
+        svg.bar(x, 5 * rows[stage], width, 5, fill=STAGE_COLOURS[stage])
+        for x, width, stage in _list_bouts(hypnogram, line)
+        if stage in rows
+    ]
     return svg.plot(bars, height=5 * len(rows), label="hypnogram")
