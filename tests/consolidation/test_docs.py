@@ -40,7 +40,7 @@ def test_the_page_names_both_readings(reading: str) -> None:
 
 def test_the_defaults_are_those_of_the_page() -> None:
     sleep = Sleep(make_network(), None)
-    options = sleep.recipe.get_options()
+    options = vars(sleep.recipe)
     for name in ("rem", "homeostasis", "protection", "steer"):
         assert f"| `{name}=None` |" in PAGE
         assert options[name] is None

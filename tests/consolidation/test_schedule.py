@@ -18,8 +18,8 @@ def test_a_fixed_ratio() -> None:
 
 
 def test_both_readings_of_one_to_ten() -> None:
-    assert make_ssr("steps")[1].plan(100) == 10
-    assert make_ssr("replays")[1].plan(100) == 1000
+    assert make_ssr("steps").schedule.plan(100) == 10
+    assert make_ssr("replays").schedule.plan(100) == 1000
     with pytest.raises(SharpwaveError, match="a reading among steps, replays"):
         make_ssr("hours")
 
