@@ -25,7 +25,7 @@ def test_the_loss_is_labels_and_logits() -> None:
     logits = sleep.learner.model(batch["x"])
     expected = 2 * torch.nn.functional.cross_entropy(logits, batch["y"])
     expected = expected + 0.25 * (logits - batch["logits"]).square().mean()
-    torch.testing.assert_close(compute_nrem_loss(sleep.body, batch, sleep.recipe.nrem, head="", step=0), expected)
+    torch.testing.assert_close(compute_nrem_loss(sleep.learner, batch, sleep.recipe.nrem, head="", step=0), expected)
 
 
 def test_the_slow_oscillation() -> None:

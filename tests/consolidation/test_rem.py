@@ -7,7 +7,6 @@ from torch import nn
 
 from sharpwave.consolidation import REM, FixedRatio, Objective, Probe, ReplayBuffer, Wake
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.recipe import make_plan
 from sharpwave.consolidation.rem import recombine
 from sharpwave.errors import SharpwaveError
 
@@ -78,14 +77,6 @@ def test_made_up_items_keep_what_the_network_knew_before_the_night() -> None:
         says = sleep.learner.model(points).softmax(dim=1)
     assert measure_accuracy(sleep.learner.model) == pytest.approx(before, abs=0.05)
     assert float((said - says).abs().mean()) < 0.05
-
-
-def test_the_plan_of_a_night() -> None:
-    assert make_plan(4, None) == [1] * 4
-    assert make_plan(8, REM(share=0.5, cycles=2)) == [1, 1, 2, 2] * 2
-    assert make_plan(8, REM(share=0.25), depth=0.0).count(2) == 4
-    assert make_plan(7, REM(share=0.3, cycles=3)).count(2) + make_plan(7, REM(share=0.3, cycles=3)).count(1) == 7
-    assert make_plan(5, REM(share=1.0)) == [2] * 5
 
 
 def test_errors() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from tests.consolidation.planted import (
     measure_accuracy,
     same_weights,
 )
-from torch import Tensor, nn
+from torch import nn
 
 from sharpwave.consolidation import (
     NREM,
@@ -24,18 +23,14 @@ from sharpwave.consolidation import (
     FixedRatio,
     Homeostasis,
     Objective,
-    Phase,
     Probe,
     Protection,
-    Recipe,
     ReplayBuffer,
     Sleep,
     TwoProcess,
     Wake,
     learner,
 )
-from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.recipe import make_ssr
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
 
@@ -374,58 +369,6 @@ def test_a_state_that_version_0_1_0_wrote_in_the_middle_of_a_night_goes_on() -> 
     np.testing.assert_allclose(report.losses, LOSSES_OF_0_1_0, atol=1e-5)
     assert report.homeostasis["pruned"] == 2
     assert sleep.hypnogram.stages[-6:].tolist() == [1, 1, 1, 2, 2, 2]
-
-
-def test_a_recipe_and_changes_of_it() -> None:
-    recipe = Recipe(nrem=NREM(batch_size=4), rem=REM(share=0.5), schedule=FixedRatio(0.2))
-    sleep = make_sleeper(recipe=recipe, nrem=NREM(batch_size=8))
-    assert (sleep.recipe.nrem, sleep.recipe.rem) == (NREM(batch_size=8), recipe.rem)
-    assert sleep.schedule is recipe.schedule
-    assert recipe.nrem == NREM(batch_size=4)
-    assert make_sleeper(recipe=recipe, schedule=None).schedule.plan(100) == 10
-    assert Sleep.ssr(make_network(), ReplayBuffer(5), rem=REM()).recipe.homeostasis == make_ssr().homeostasis
-    with pytest.raises(TypeError, match="dreams"):
-        make_sleeper(dreams=REM())
-
-
-def test_a_recipe_gives_the_same_night_as_its_parts() -> None:
-    parts, whole = make_sleeper(**RICH), make_sleeper(recipe=Recipe(**RICH))
-    for sleep in (parts, whole):
-        learn(sleep, n_tasks=2)
-    assert same_weights(parts.learner.model.state_dict(), whole.learner.model.state_dict())
-
-
-class Counting(Phase):
-    """A phase with nothing but what it must have; it is also its own options."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def make_phase(self, learner: Learner, recipe: Recipe) -> Phase:
-        return self
-
-    def prepare(self, weights: Mapping[str, Tensor]) -> None:
-        self.calls.append(f"prepare with {len(weights)}")
-
-    def step(self, plan: Sequence[int], position: int) -> float:
-        self.calls.append(f"step {position + 1} of {len(plan)}")
-        return 0.5
-
-    def finish(self) -> None:
-        self.calls.append("finish")
-
-
-def test_a_phase_of_ones_own() -> None:
-    mine = Counting()
-    sleep = make_sleeper(wake=Wake("er"), nrem=mine)
-    learn(sleep, n_steps=20, n_tasks=1, sleeps=False)
-    before = copy_weights(sleep.learner.model)
-    report = sleep.night(2)
-    assert mine.calls == ["prepare with 6", "step 1 of 2", "step 2 of 2", "finish"]
-    assert report.losses.tolist() == [0.5, 0.5]
-    assert report.committed
-    assert same_weights(before, sleep.learner.model.state_dict())
-    assert "logits" not in sleep.learner.buffer.entries
 
 
 def test_names_of_version_0_1_0_still_work() -> None:

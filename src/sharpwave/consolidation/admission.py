@@ -92,7 +92,7 @@ class Reservoir:
             n_items: Number of rows.
             find_keys: Function that gives the key of each row; not called where nothing is kept.
             index: Class index of the buffer; it is changed.
-            generator: Random numbers; torch's own where it is None.
+            generator: Random generator; torch's own where it is None.
         """
         first = self.n_seen
         self.n_seen += n_items

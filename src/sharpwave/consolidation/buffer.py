@@ -36,7 +36,7 @@ class ReplayBuffer:
             omitted.
         held_out: Share of the slots whose items `sample` never gives, for a probe of sleep; default 0.
         path: Folder for the values, mapped into memory, where they are too large for it; None keeps them in memory.
-        generator: Random numbers; torch's own where omitted.
+        generator: Random generator; torch's own where omitted.
 
     Raises:
         SharpwaveError: If options do not fit each other.
@@ -150,7 +150,7 @@ class ReplayBuffer:
 
         Args:
             n_items: Number of items; all there are, where there are fewer and `balanced` is not asked for.
-            generator: Random numbers; the buffer's own where omitted.
+            generator: Random generator; the buffer's own where omitted.
             balanced: Whether there are as many of each class (of each class and group under `group-balanced`); a class
                 with too few items gives some more than once.
 

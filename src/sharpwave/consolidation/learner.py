@@ -32,11 +32,12 @@ class Learner:
         buffer: Replay buffer; None where nothing is stored.
         optimiser: Optimiser of the model's parameters.
         objective: How a batch goes through the model.
-        generator: Random numbers of all of sleep.
-        accumulate: Batches per optimiser step; default 1.
+        generator: Random generator of all of sleep.
+        accumulate: Number of batches per optimiser step; default 1.
         autocast: Lower precision of the passes, such as torch.bfloat16; None for full precision.
         scaler: Scaler of gradients, for torch.float16; None for none.
-        wake_items: Items that a wake step passes through the network, new and replayed; a step of sleep takes as many.
+        wake_items: Number of items that a wake step passes through the network, new and replayed; a step of sleep takes
+            as many.
     """
 
     model: nn.Module

@@ -127,7 +127,7 @@ def watch_hidden(
         model: Network.
         head: Name of the module whose input is the hidden state.
         noise: Standard deviation of the noise, in standard deviations of the hidden state; default 0.
-        generator: Random numbers of the noise; torch's own where omitted.
+        generator: Random generator of the noise; torch's own where omitted.
     """
     hidden = HiddenState()
 
@@ -155,7 +155,7 @@ def perturb_weights(
     Args:
         weights: Weights by name.
         scales: Standard deviation of the noise by name, in standard deviations of the weight.
-        generator: Random numbers of the noise.
+        generator: Random generator of the noise.
     """
     kept: dict[str, Tensor] = {}
     with torch.no_grad():

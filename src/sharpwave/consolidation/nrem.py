@@ -38,8 +38,8 @@ class NREM:
     """How stored items are replayed.
 
     Attributes:
-        batch_size: Items per batch; as many as a wake step passes through the network (new and replayed) where omitted,
-            so that a step of sleep costs what a step of wake does.
+        batch_size: Number of items per batch; as many as a wake step passes through the network (new and replayed) where
+            omitted, so that a step of sleep costs what a step of wake does.
         balanced: Whether a batch has as many items of each class; default true.
         labels: Weight of the labels' loss; default 1.
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
@@ -48,8 +48,8 @@ class NREM:
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
             0.
-        oscillation: Steps of one slow oscillation; default 0, which is none. In its down state noise is full and the
-            step is nothing; in its up state there is no noise and the step is full.
+        oscillation: Number of steps of one slow oscillation; default 0, which is none. In its down state noise is full
+            and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
         anneal: Whether the rate falls to nothing over the night (half a cosine), that of REM too; default true.
         refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", the default, those of items

@@ -27,8 +27,8 @@ class REM:
 
     Attributes:
         share: Share of a night's steps, at the end of each cycle; default 0.25.
-        cycles: NREM–REM cycles per night; default 1.
-        batch_size: Dreams per batch; as many as a wake step passes through the network where omitted.
+        cycles: Number of NREM–REM cycles per night; default 1.
+        batch_size: Number of dreams per batch; as many as a wake step passes through the network where omitted.
         mixing: Concentration of the mixture: dreams are x = λa + (1 − λ)b with λ from Beta(`mixing`, `mixing`) (Zhang
             et al. 2018, mixup); integer inputs (tokens) are spliced at a random place instead. Default 0.4.
         boundary: Share of dreams whose partner is of the class that the network takes the item for, were it not its

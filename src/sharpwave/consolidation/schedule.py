@@ -10,7 +10,12 @@ from sharpwave.errors import SharpwaveError
 
 
 class Schedule(Protocol):
-    """What decides."""
+    """When one network sleeps, and for how long.
+
+    Attributes:
+        measure_every: Number of wake steps between measurements of drift and forgetting; 0 for none.
+        pressure: Sleep pressure from 0 to 1; None where the schedule knows none.
+    """
 
     measure_every: int
     pressure: float | None

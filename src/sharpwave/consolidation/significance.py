@@ -198,7 +198,7 @@ def apply_homeostasis(
         weights: Weights by name.
         significance: Significance of each weight by name, in the same shapes.
         homeostasis: What is done.
-        generator: Random numbers of the regrown values.
+        generator: Random generator of the regrown values.
 
     Returns:
         Numbers of weights that were pruned (and stay so), regrown, strengthened and downscaled.

@@ -37,10 +37,10 @@ class Sleep:
         optimiser: Optimiser of the training loop; its state goes on through the night. SGD at 0.01 where omitted.
         recipe: What wake and sleep are made of; `Recipe()` where omitted.
         objective: How a batch goes through the model; `model(batch["x"])` classified as `batch["y"]` where omitted.
-        accumulate: Batches per optimiser step, awake and asleep; default 1.
+        accumulate: Number of batches per optimiser step, awake and asleep; default 1.
         autocast: Lower precision of the passes, such as torch.bfloat16; None for full precision.
         scaler: Scaler of gradients, for torch.float16; None for none.
-        generator: Random numbers of all of sleep; seeded with 0 where omitted.
+        generator: Random generator of all of sleep; seeded with 0 where omitted.
         changes: Parts of the recipe, in place of its own: `wake`, `nrem`, `rem`, `homeostasis`, `protection`,
             `schedule`, `probe`, `steer` or `steer_noise`, as for `Recipe`.
 

@@ -33,7 +33,7 @@ class SpikingReplay:
     """Sleep replay consolidation, in place of `NREM`.
 
     Attributes:
-        n_steps: Time steps per night; default 200.
+        n_steps: Number of time steps per night; default 200.
         rate: Probability that the most active input fires in a step; default 0.3.
         threshold: Threshold of the potential, in largest activities of the layer while awake; default 0.12.
         potentiation: Rise of a weight, in standard deviations of its layer; default 0.006.
@@ -131,10 +131,10 @@ def step_spikes(
 
     Args:
         model: Network.
-        activity: What it saw while awake.
+        activity: Activity of the network while awake.
         potentials: Potentials of each layer's neurons after the step before; an empty list at first.
         replay: Options of the replay.
-        generator: Random numbers of the inputs' spikes.
+        generator: Random generator of the inputs' spikes.
 
     Returns:
         Potentials after the step.

@@ -27,7 +27,7 @@ class Wake:
             (Chaudhry et al. 2019, tiny episodic memories); `der++` also holds their logits where they were (Buzzega et
             al. 2020, dark experience replay, eq. 6, two draws); `er-ace` is `er` in which new classes do not push the
             old ones down (Caccia et al. 2022, asymmetric cross-entropy).
-        n_replay: Items replayed per step and draw; as many as the batch has where omitted.
+        n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
         distillation: Weight of the logits (`alpha`); default 0.5.
         replay: Weight of the replayed labels (`beta`); default 0.5.
 
@@ -68,7 +68,7 @@ def compute_wake_loss(
         buffer: Buffer to replay from; nothing is replayed while it is empty. It is not changed.
         wake: How the network learns while awake; `Wake()` where omitted.
         objective: How a batch goes through the model; `Objective()` where omitted.
-        generator: Random numbers of the draws; the buffer's own where omitted.
+        generator: Random generator of the draws; the buffer's own where omitted.
 
     Raises:
         SharpwaveError: If the method needs logits and the buffer has none.
