@@ -38,8 +38,8 @@ class NREM:
     """How stored items are replayed.
 
     Attributes:
-        batch_size: Number of items per batch; as many as a wake step passes through the network (new and replayed) where
-            omitted, so that a step of sleep costs what a step of wake does.
+        batch_size: Number of items per batch; as many as a wake step passes through the network (new and replayed)
+            where omitted, so that a step of sleep costs what a step of wake does.
         balanced: Whether a batch has as many items of each class; default true.
         labels: Weight of the labels' loss; default 1.
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
