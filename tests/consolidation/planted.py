@@ -40,9 +40,9 @@ def learn(sleep: Sleep, *, n_steps: int = 40, first_task: int = 0, n_tasks: int 
         rng = torch.Generator().manual_seed(task)
         for _ in range(n_steps):
             chosen = mine[torch.randint(len(mine), (16,), generator=rng)]
-            sleep.body.optimiser.zero_grad()
+            sleep.learner.optimiser.zero_grad()
             sleep.wake({"x": points[chosen], "y": labels[chosen]}, task=task).backward()
-            sleep.body.optimiser.step()
+            sleep.learner.optimiser.step()
         if sleeps:
             reports.append(sleep.night())
     return reports

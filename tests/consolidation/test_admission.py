@@ -4,20 +4,19 @@ import numpy as np
 import torch
 from scipy import stats
 
-from sharpwave.consolidation.admission import BalancedReservoir, Reservoir
-from sharpwave.consolidation.strata import Strata
+from sharpwave.consolidation.admission import BalancedReservoir, ClassIndex, Reservoir
 
 
 def keep(kind: type, keys: list[int], *, capacity: int, seed: int, batch: int) -> list[int]:
     """Which items of a stream are in the slots at its end."""
-    admission, strata, held = kind(capacity), Strata(), {}
+    admission, index, held = kind(capacity), ClassIndex(), {}
     generator = torch.Generator().manual_seed(seed)
     for first in range(0, len(keys), batch):
         part = [(key,) for key in keys[first : first + batch]]
-        for row, slot in admission.offer(len(part), lambda part=part: part, strata, generator=generator):
+        for row, slot in admission.offer(len(part), lambda part=part: part, index, generator=generator):
             held[slot] = first + row
     assert sorted(held) == list(range(min(capacity, len(keys))))
-    assert all(strata.keys[slot] == (keys[item],) for slot, item in held.items())
+    assert all(index.keys[slot] == (keys[item],) for slot, item in held.items())
     return list(held.values())
 
 
@@ -29,9 +28,9 @@ def test_a_reservoir_is_uniform_over_the_stream() -> None:
 
 
 def test_a_reservoir_skips_what_it_does_not_keep() -> None:
-    admission, strata = Reservoir(10), Strata()
+    admission, index = Reservoir(10), ClassIndex()
     generator = torch.Generator().manual_seed(0)
-    placed = sum(len(admission.offer(100, lambda: [(0,)] * 100, strata, generator=generator)) for _ in range(100))
+    placed = sum(len(admission.offer(100, lambda: [(0,)] * 100, index, generator=generator)) for _ in range(100))
     expected = 10 * (1 + np.log(10_000 / 10))
     assert abs(placed - expected) < 4 * np.sqrt(expected)
 

@@ -51,7 +51,7 @@ def live(rank: int, port: int, folder: str) -> None:
         "weights": network.state_dict(),
         "stages": sleep.hypnogram.stages.tolist(),
         "committed": [report.committed for report in reports],
-        "stored": sorted(sleep.body.buffer.read(torch.arange(24))["x"][:, 0].tolist()),
+        "stored": sorted(sleep.learner.buffer.read(torch.arange(24))["x"][:, 0].tolist()),
         "drowsy": drowsy,
         "accuracy": measure_accuracy(network),
     }

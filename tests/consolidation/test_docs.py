@@ -31,6 +31,12 @@ def test_five_lines_keep_the_old_tasks(capsys) -> None:
     assert capsys.readouterr().out.count("NREM and 0 REM steps in") == 3
     exec(compile(blocks[1], "let-your-model-sleep.md", "exec"), space)
     assert isinstance(space["sleep"], Sleep)
+    exec(compile(blocks[2], "let-your-model-sleep.md", "exec"), space)
+    assert (space["sleep"].recipe.rem.share, space["other"].recipe.rem) == (0.5, None)
+    exec(compile(blocks[3], "let-your-model-sleep.md", "exec"), space)
+    before = model[0].weight.detach().clone()
+    space["sleep"].night(2)
+    torch.testing.assert_close(model[0].weight.detach(), before * 0.999**2)
 
 
 @pytest.mark.parametrize("reading", list(recipe.READINGS))
@@ -40,7 +46,7 @@ def test_the_page_names_both_readings(reading: str) -> None:
 
 def test_the_defaults_are_those_of_the_page() -> None:
     sleep = Sleep(make_network(), None)
-    options = sleep.recipe.get_options()
+    options = vars(sleep.recipe)
     for name in ("rem", "homeostasis", "protection", "steer"):
         assert f"| `{name}=None` |" in PAGE
         assert options[name] is None

@@ -39,9 +39,9 @@ def sleep_on_the_cue(policy: str, *, probe: Probe | None = None) -> tuple[float,
     )
     stream = make_cued(4000, agreement=0.97, seed=1)
     for first in range(0, 4000, 40):
-        sleep.body.optimiser.zero_grad()
+        sleep.learner.optimiser.zero_grad()
         sleep.wake({name: value[first : first + 40] for name, value in stream.items()}).backward()
-        sleep.body.optimiser.step()
+        sleep.learner.optimiser.step()
     report = sleep.night(150)
     fair = make_cued(2000, agreement=0.0, seed=2)
     return (network(fair["x"]).argmax(dim=1) == fair["y"]).float().mean().item(), report

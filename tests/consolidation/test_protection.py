@@ -54,7 +54,7 @@ def test_significant_weights_move_less_while_awake(options: dict[str, float]) ->
         sleep = make_sleeper(wake=Wake("none"), protection=protection)
         learn(sleep, n_steps=10, n_tasks=1)
         learn(sleep, n_steps=10, first_task=1, n_tasks=2, sleeps=False)
-        change = {n: p.detach() - sleep.guard.weights[n] for n, p in sleep.body.model.named_parameters()}
+        change = {n: p.detach() - sleep.guard.weights[n] for n, p in sleep.learner.model.named_parameters()}
         moved[name] = sum(float((sleep.guard.fisher[n] * value**2).sum()) for n, value in change.items())
     assert moved["protected"] < 0.7 * moved["free"]
 

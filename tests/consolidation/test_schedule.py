@@ -5,7 +5,6 @@ import math
 import pytest
 
 from sharpwave.consolidation import FixedRatio, TwoProcess
-from sharpwave.consolidation.recipe import make_ssr
 from sharpwave.consolidation.schedule import Idle
 from sharpwave.errors import SharpwaveError
 
@@ -15,13 +14,6 @@ def test_a_fixed_ratio() -> None:
     assert [schedule.plan(n) for n in (3, 50, 104)] == [1, 5, 10]
     assert [schedule.is_due(n) for n in (49, 50)] == [False, True]
     assert not FixedRatio(0.1).is_due(10**6)
-
-
-def test_both_readings_of_one_to_ten() -> None:
-    assert make_ssr("steps")[1].plan(100) == 10
-    assert make_ssr("replays")[1].plan(100) == 1000
-    with pytest.raises(SharpwaveError, match="a reading among steps, replays"):
-        make_ssr("hours")
 
 
 def test_pressure_follows_its_equations() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,10 +24,12 @@ from sharpwave.consolidation import (
     Homeostasis,
     Objective,
     Probe,
+    Protection,
     ReplayBuffer,
     Sleep,
     TwoProcess,
     Wake,
+    learner,
 )
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
@@ -39,6 +42,9 @@ RICH = {
 }
 """Everything at once."""
 
+LOSSES_OF_0_1_0 = [0.819798, 0.813349, 0.800408, 0.97515, 1.005333, 0.96217]
+"""What version 0.1.0 made of the night in `state-0.1.0`; two steps of it were slept when it was saved."""
+
 
 def test_with_sleep_less_is_forgotten() -> None:
     for seed in range(3):
@@ -50,7 +56,7 @@ def test_with_sleep_less_is_forgotten() -> None:
         ):
             sleep = make_sleeper(seed=seed, capacity=24, **options)
             learn(sleep, n_steps=60, sleeps=sleeps)
-            accuracies[name] = measure_accuracy(sleep.body.model)
+            accuracies[name] = measure_accuracy(sleep.learner.model)
         assert accuracies["fine-tuning"] < 0.6
         assert accuracies["replay and sleep"] > accuracies["fine-tuning"] + 0.2
         assert accuracies["replay and sleep"] > accuracies["replay"] - 0.03
@@ -59,10 +65,10 @@ def test_with_sleep_less_is_forgotten() -> None:
 def test_a_block_of_sleep_alone_brings_back_what_was_forgotten() -> None:
     sleep = make_sleeper(wake=Wake("none"), schedule=FixedRatio(0.25))
     learn(sleep, sleeps=False)
-    awake = measure_accuracy(sleep.body.model)
+    awake = measure_accuracy(sleep.learner.model)
     report = sleep.night()
     assert report.committed
-    assert measure_accuracy(sleep.body.model) > awake + 0.3
+    assert measure_accuracy(sleep.learner.model) > awake + 0.3
     assert report.score_after > report.score_before
     table = report.groups[report.groups["kind"] == "task"].set_index("value")
     assert table.loc[0, "after"] > table.loc[0, "before"]
@@ -77,19 +83,19 @@ def test_a_night_resumed_in_its_middle_gives_the_same_weights(options: dict, tmp
         whole.step()
     state = {
         "sleep": whole.state_dict(),
-        "model": whole.body.model.state_dict(),
-        "optimiser": whole.body.optimiser.state_dict(),
+        "model": whole.learner.model.state_dict(),
+        "optimiser": whole.learner.optimiser.state_dict(),
     }
     kept = load_state(save_state(state, tmp_path))
     resumed = make_sleeper(seed=5, **options)
-    resumed.body.model.load_state_dict(kept["model"])
-    resumed.body.optimiser.load_state_dict(kept["optimiser"])
+    resumed.learner.model.load_state_dict(kept["model"])
+    resumed.learner.optimiser.load_state_dict(kept["optimiser"])
     resumed.load_state_dict(kept["sleep"])
     reports = []
     for sleep in (whole, resumed):
         reports.append(sleep.night())
         reports += learn(sleep, first_task=2)
-    assert same_weights(whole.body.model.state_dict(), resumed.body.model.state_dict())
+    assert same_weights(whole.learner.model.state_dict(), resumed.learner.model.state_dict())
     np.testing.assert_array_equal(reports[0].losses, reports[2].losses)
     assert whole.hypnogram == resumed.hypnogram
     assert reports[0].score_before == reports[2].score_before
@@ -100,37 +106,37 @@ def test_a_night_that_harms_is_undone_bit_for_bit(options: dict) -> None:
     verdicts = iter([0.9, 0.5])
     sleep = make_sleeper(norm=True, probe=Probe(lambda _: next(verdicts)), **options)
     learn(sleep, n_tasks=2, sleeps=False)
-    before, moments = copy_weights(sleep.body.model), copy.deepcopy(sleep.body.optimiser.state_dict())
-    logits = sleep.body.buffer.read(torch.arange(48))["logits"]
+    before, moments = copy_weights(sleep.learner.model), copy.deepcopy(sleep.learner.optimiser.state_dict())
+    logits = sleep.learner.buffer.read(torch.arange(48))["logits"]
     report = sleep.night(6)
     assert not report.committed
     assert "fell from 0.9 to 0.5" in report.reason
     assert "rolled back" in str(report)
-    assert same_weights(before, sleep.body.model.state_dict())
-    now = sleep.body.optimiser.state_dict()
+    assert same_weights(before, sleep.learner.model.state_dict())
+    now = sleep.learner.optimiser.state_dict()
     for place, moment in moments["state"].items():
         assert torch.equal(moment["momentum_buffer"], now["state"][place]["momentum_buffer"])
     assert moments["param_groups"] == now["param_groups"]
-    assert torch.equal(logits, sleep.body.buffer.read(torch.arange(48))["logits"])
+    assert torch.equal(logits, sleep.learner.buffer.read(torch.arange(48))["logits"])
 
 
 def test_a_night_that_is_kept_changes_the_weights_and_refreshes_the_logits() -> None:
     sleep = make_sleeper()
     learn(sleep, n_tasks=2, sleeps=False)
-    before = copy_weights(sleep.body.model)
+    before = copy_weights(sleep.learner.model)
     assert sleep.night(6).committed
-    assert not same_weights(before, sleep.body.model.state_dict())
-    items = sleep.body.buffer.read(torch.arange(48))
-    sleep.body.model.eval()
+    assert not same_weights(before, sleep.learner.model.state_dict())
+    items = sleep.learner.buffer.read(torch.arange(48))
+    sleep.learner.model.eval()
     with torch.no_grad():
-        torch.testing.assert_close(items["logits"], sleep.body.model(items["x"]))
+        torch.testing.assert_close(items["logits"], sleep.learner.model(items["x"]))
 
 
 @pytest.mark.parametrize("refresh", ["new", "replayed", "none"])
 def test_whose_logits_a_night_takes_anew(refresh: str) -> None:
     sleep = make_sleeper(nrem=NREM(refresh=refresh))
     learn(sleep, n_tasks=1, sleeps=False)
-    buffer, slots = sleep.body.buffer, torch.arange(48)
+    buffer, slots = sleep.learner.buffer, torch.arange(48)
     awake = buffer.read(slots)["logits"]
     sleep.night(8)
     first = buffer.read(slots)
@@ -153,11 +159,11 @@ def test_a_second_night_without_a_day_between_stores_nothing_anew() -> None:
     sleep = make_sleeper()
     learn(sleep, n_tasks=1)
     sizes: list[int] = []
-    sleep.body.model.register_forward_hook(lambda _, inputs, output: sizes.append(len(output)))
-    before = sleep.body.buffer.read(torch.arange(48))["logits"]
+    sleep.learner.model.register_forward_hook(lambda _, inputs, output: sizes.append(len(output)))
+    before = sleep.learner.buffer.read(torch.arange(48))["logits"]
     assert sleep.night(3).committed
     assert 0 not in sizes
-    assert torch.equal(before, sleep.body.buffer.read(torch.arange(48))["logits"])
+    assert torch.equal(before, sleep.learner.buffer.read(torch.arange(48))["logits"])
 
 
 def test_breaking_off_at_any_step_is_harmless() -> None:
@@ -165,11 +171,11 @@ def test_breaking_off_at_any_step_is_harmless() -> None:
         sleep = make_sleeper(wake=Wake("none"), **RICH)
         learn(sleep, n_tasks=2, sleeps=False)
         asked = iter(range(100))
-        awake = measure_accuracy(sleep.body.model)
+        awake = measure_accuracy(sleep.learner.model)
         report = sleep.night(20, until=lambda last=n_steps, asked=asked: next(asked) >= last)
         assert len(report.hypnogram) == n_steps + 1
         assert report.n_planned == 20
-        assert measure_accuracy(sleep.body.model) >= awake - 0.05
+        assert measure_accuracy(sleep.learner.model) >= awake - 0.05
         assert not sleep.is_asleep
 
 
@@ -179,22 +185,22 @@ def test_an_error_in_the_night_puts_the_network_back() -> None:
 
     sleep = make_sleeper()
     learn(sleep, n_tasks=1, sleeps=False)
-    before = copy_weights(sleep.body.model)
+    before = copy_weights(sleep.learner.model)
     with pytest.raises(KeyboardInterrupt):
         sleep.night(5, until=fail)
-    assert same_weights(before, sleep.body.model.state_dict())
+    assert same_weights(before, sleep.learner.model.state_dict())
     assert not sleep.is_asleep
 
 
 def test_a_loss_that_is_not_finite_ends_the_night() -> None:
     sleep = make_sleeper()
     learn(sleep, n_tasks=1, sleeps=False)
-    before = copy_weights(sleep.body.model)
-    sleep.body.buffer.update(torch.arange(48), {"logits": torch.full((48, 6), torch.inf)})
+    before = copy_weights(sleep.learner.model)
+    sleep.learner.buffer.update(torch.arange(48), {"logits": torch.full((48, 6), torch.inf)})
     report = sleep.night(5)
     assert report.reason == "a loss was not finite"
     assert len(report.losses) == 1
-    assert same_weights(before, sleep.body.model.state_dict())
+    assert same_weights(before, sleep.learner.model.state_dict())
 
 
 def test_the_hypnogram_of_a_run() -> None:
@@ -211,21 +217,21 @@ def test_the_hypnogram_of_a_run() -> None:
 def test_modes_are_put_back() -> None:
     sleep = make_sleeper(norm=True)
     learn(sleep, n_tasks=1, sleeps=False)
-    sleep.body.model.train()
-    sleep.body.model[1].eval()
-    running = sleep.body.model[1].running_mean.clone()
+    sleep.learner.model.train()
+    sleep.learner.model[1].eval()
+    running = sleep.learner.model[1].running_mean.clone()
     sleep.night(3)
-    assert [module.training for module in sleep.body.model] == [True, False, True, True, True, True]
-    assert torch.equal(running, sleep.body.model[1].running_mean)
-    sleep.body.model.eval()
+    assert [module.training for module in sleep.learner.model] == [True, False, True, True, True, True]
+    assert torch.equal(running, sleep.learner.model[1].running_mean)
+    sleep.learner.model.eval()
     sleep.night(3)
-    assert not any(module.training for module in sleep.body.model.modules())
+    assert not any(module.training for module in sleep.learner.model.modules())
 
 
 def test_the_users_learning_rate_is_left_as_it_was() -> None:
     sleep = make_sleeper(nrem=NREM(rate=0.01, anneal=True, oscillation=4))
     learn(sleep, n_tasks=1)
-    assert sleep.body.optimiser.param_groups[0]["lr"] == 0.1
+    assert sleep.learner.optimiser.param_groups[0]["lr"] == 0.1
 
 
 def test_a_probe_that_is_held_out_decides() -> None:
@@ -264,8 +270,8 @@ def test_half_precision_and_accumulation() -> None:
         learn(sleep, n_steps=40)
     assert len(plain.hypnogram) == 3 * 44
     assert len(parts.hypnogram) == 3 * 22
-    assert measure_accuracy(parts.body.model) > 0.7
-    assert parts.body.buffer.read(torch.arange(2))["logits"].dtype == torch.float32
+    assert measure_accuracy(parts.learner.model) > 0.7
+    assert parts.learner.buffer.read(torch.arange(2))["logits"].dtype == torch.float32
 
 
 def test_any_module_and_any_loss() -> None:
@@ -286,9 +292,9 @@ def test_any_module_and_any_loss() -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
         left, right = torch.randn(2, 16, 4, generator=generator)
-        sleep.body.optimiser.zero_grad()
+        sleep.learner.optimiser.zero_grad()
         sleep.wake({"sides": {"left": left, "right": right}, "target": left[:, :3] - right[:, :3]}).backward()
-        sleep.body.optimiser.step()
+        sleep.learner.optimiser.step()
     before = sleep.night(1).score_before
     report = sleep.night(40)
     assert report.committed
@@ -314,9 +320,9 @@ def test_pressure_calls_for_sleep_when_the_task_changes() -> None:
     for step in range(240):
         mine = torch.nonzero(labels // 2 == (0 if step < 120 else 1))[:, 0]
         chosen = mine[torch.randint(len(mine), (16,), generator=rng)]
-        sleep.body.optimiser.zero_grad()
+        sleep.learner.optimiser.zero_grad()
         sleep.wake({"x": points[chosen], "y": labels[chosen]}).backward()
-        sleep.body.optimiser.step()
+        sleep.learner.optimiser.step()
         report = sleep.rest()
         if report is not None:
             nights.append(step)
@@ -339,3 +345,37 @@ def test_asleep_and_awake_are_not_confused() -> None:
     sleep.abandon()
     with pytest.raises(SharpwaveError, match="steer='brittle'"):
         make_sleeper(steer="strong")
+
+
+def test_a_state_that_version_0_1_0_wrote_in_the_middle_of_a_night_goes_on() -> None:
+    kept = load_state(Path(__file__).parent / "state-0.1.0")
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    generator = torch.Generator()
+    sleep = Sleep(
+        model,
+        ReplayBuffer(9, policy="balanced", generator=generator),
+        optimiser,
+        rem=REM(share=0.5),
+        homeostasis=Homeostasis(prune=0.1),
+        protection=Protection(step_size=0.3),
+        generator=generator,
+    )
+    model.load_state_dict(kept["model"])
+    optimiser.load_state_dict(kept["optimiser"])
+    sleep.load_state_dict(kept["sleep"])
+    assert sleep.is_asleep
+    report = sleep.night()
+    np.testing.assert_allclose(report.losses, LOSSES_OF_0_1_0, atol=1e-5)
+    assert report.homeostasis["pruned"] == 2
+    assert sleep.hypnogram.stages[-6:].tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_names_of_version_0_1_0_still_work() -> None:
+    sleep = make_sleeper()
+    with pytest.warns(DeprecationWarning, match=r"Sleep\.body is now Sleep\.learner"):
+        assert sleep.body is sleep.learner
+    with pytest.warns(DeprecationWarning, match=r"ReplayBuffer\.settle is now ReplayBuffer\.take_new"):
+        assert len(sleep.learner.buffer.settle()) == 0
+    with pytest.warns(DeprecationWarning, match="measure_strain is now"):
+        assert learner.measure_strain is learner.measure_drift_and_forgetting

@@ -61,17 +61,17 @@ def test_sleep_without_stored_data_and_its_resumption(tmp_path) -> None:
 
     whole, resumed = make(), make()
     reports = learn(whole, n_tasks=2)
-    assert whole.body.buffer is None
+    assert whole.learner.buffer is None
     assert [len(report.hypnogram) for report in reports] == [30, 30]
     whole.fall_asleep()
     for _ in range(10):
         whole.step()
-    state = save_state({"sleep": whole.state_dict(), "model": whole.body.model.state_dict()}, tmp_path)
-    resumed.body.model.load_state_dict(load_state(state)["model"])
+    state = save_state({"sleep": whole.state_dict(), "model": whole.learner.model.state_dict()}, tmp_path)
+    resumed.learner.model.load_state_dict(load_state(state)["model"])
     resumed.load_state_dict(load_state(state)["sleep"])
     for sleep in (whole, resumed):
         sleep.night()
-    assert same_weights(whole.body.model.state_dict(), resumed.body.model.state_dict())
+    assert same_weights(whole.learner.model.state_dict(), resumed.learner.model.state_dict())
 
 
 def test_a_probe_undoes_what_harms() -> None:

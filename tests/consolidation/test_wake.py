@@ -6,7 +6,7 @@ from tests.consolidation.planted import make_network, make_points
 from torch import nn
 
 from sharpwave.consolidation import ReplayBuffer, Wake, compute_wake_loss
-from sharpwave.consolidation.objective import compute_cross_entropy, compute_distillation
+from sharpwave.consolidation.batches import compute_cross_entropy, compute_distillation
 from sharpwave.consolidation.wake import mask_unseen
 from sharpwave.errors import SharpwaveError
 

@@ -1,4 +1,4 @@
-"""Which items of a stream a full buffer keeps, at O(1) an item.
+"""Which items of a stream a full buffer keeps, and the index of their classes, at O(1) an item.
 
 `reservoir`: every item seen so far is in the buffer with the same probability (Vitter 1985, doi:10.1145/3147.3165);
 items to skip are drawn at once (Li 1994, algorithm L, doi:10.1145/198429.198435). `balanced`: classes share the buffer
@@ -9,12 +9,65 @@ as evenly as the stream allows, and within a class every item is kept with the s
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from sharpwave.consolidation.strata import Key, Strata
+from sharpwave import moved
+
+Key = tuple[int, ...]
+"""A class, or a class and a group."""
+
+
+class ClassIndex:
+    """Which slots of a buffer hold items of which class (or class and group).
+
+    Each key's slots are in a list, from which one is removed by swapping it with the last: O(1) to change and to draw.
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[Key, list[int]] = {}
+        self.keys: dict[int, Key] = {}
+        self.seen: Counter[Key] = Counter()
+        self._positions: dict[int, int] = {}
+
+    def place(self, slot: int, key: Key) -> None:
+        """Say that a slot now holds an item of this key."""
+        if slot in self.keys:
+            self._remove(slot)
+        slots = self.members.setdefault(key, [])
+        self.keys[slot], self._positions[slot] = key, len(slots)
+        slots.append(slot)
+
+    def find_largest(self) -> Key:
+        """The key with most slots; of equals, the one that came first."""
+        return max(self.members, key=lambda key: len(self.members[key]))
+
+    def _remove(self, slot: int) -> None:
+        key, position = self.keys.pop(slot), self._positions.pop(slot)
+        slots = self.members[key]
+        last = slots.pop()
+        if last != slot:
+            slots[position], self._positions[last] = last, position
+        if not slots:
+            del self.members[key]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as lists; the order of slots too, so that later draws are the same."""
+        return {
+            "members": [[list(key), list(slots)] for key, slots in self.members.items()],
+            "seen": [[list(key), count] for key, count in self.seen.items()],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.members = {tuple(key): list(slots) for key, slots in state["members"]}
+        self.seen = Counter({tuple(key): count for key, count in state["seen"]})
+        self.keys = {slot: key for key, slots in self.members.items() for slot in slots}
+        self._positions = {slot: place for slots in self.members.values() for place, slot in enumerate(slots)}
+
 
 Placement = tuple[int, int]
 """A row of the batch, and the slot it goes to."""
@@ -24,22 +77,22 @@ class Reservoir:
     """Uniform over everything seen.
 
     Args:
-        capacity: Slots.
+        capacity: Number of slots.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity, self.n_seen, self._next, self._weight = capacity, 0, -1, 1.0
 
     def offer(
-        self, n_items: int, find_keys: Callable[[], list[Key]], strata: Strata, *, generator: torch.Generator | None
+        self, n_items: int, find_keys: Callable[[], list[Key]], index: ClassIndex, *, generator: torch.Generator | None
     ) -> list[Placement]:
         """Where the rows of a batch go; rows that are not kept are left out.
 
         Args:
-            n_items: Rows.
-            find_keys: Gives the key of each; not called where nothing is kept.
-            strata: Of the buffer; changed.
-            generator: Of randomness.
+            n_items: Number of rows.
+            find_keys: Function that gives the key of each row; not called where nothing is kept.
+            index: Class index of the buffer; it is changed.
+            generator: Random generator; torch's own where it is None.
         """
         first = self.n_seen
         self.n_seen += n_items
@@ -54,7 +107,7 @@ class Reservoir:
         if placements:
             keys = find_keys()
             for row, slot in placements:
-                strata.place(slot, keys[row])
+                index.place(slot, keys[row])
         return placements
 
     def _jump(self, generator: torch.Generator | None) -> None:
@@ -77,7 +130,7 @@ class BalancedReservoir:
     """Uniform within each key; keys as even as the stream allows.
 
     Args:
-        capacity: Slots.
+        capacity: Number of slots.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -85,32 +138,32 @@ class BalancedReservoir:
         self._full: set[Key] = set()
 
     def offer(
-        self, n_items: int, find_keys: Callable[[], list[Key]], strata: Strata, *, generator: torch.Generator | None
+        self, n_items: int, find_keys: Callable[[], list[Key]], index: ClassIndex, *, generator: torch.Generator | None
     ) -> list[Placement]:
         """Where the rows of a batch go, as for `Reservoir.offer`."""
         chances = torch.rand(n_items, generator=generator, dtype=torch.float64).tolist()
         placements = []
         for row, (key, chance) in enumerate(zip(find_keys(), chances, strict=True)):
-            slot = self._find_slot(key, strata, chance)
+            slot = self._find_slot(key, index, chance)
             if slot is not None:
-                strata.place(slot, key)
+                index.place(slot, key)
                 placements.append((row, slot))
         self.n_seen += n_items
         return placements
 
-    def _find_slot(self, key: Key, strata: Strata, chance: float) -> int | None:
-        strata.seen[key] += 1
-        if len(strata.keys) < self.capacity:
-            return len(strata.keys)
+    def _find_slot(self, key: Key, index: ClassIndex, chance: float) -> int | None:
+        index.seen[key] += 1
+        if len(index.keys) < self.capacity:
+            return len(index.keys)
         if key not in self._full:
-            largest = strata.find_largest()
+            largest = index.find_largest()
             self._full.add(largest)
-            if key != largest and len(strata.members.get(key, [])) < len(strata.members[largest]):
-                slots = strata.members[largest]
+            if key != largest and len(index.members.get(key, [])) < len(index.members[largest]):
+                slots = index.members[largest]
                 return slots[int(chance * len(slots))]
             self._full.add(key)
-        slots = strata.members.get(key, [])
-        draw = int(chance * strata.seen[key])
+        slots = index.members.get(key, [])
+        draw = int(chance * index.seen[key])
         return slots[draw] if draw < len(slots) else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,3 +180,5 @@ POLICIES: dict[str, type[Reservoir] | type[BalancedReservoir]] = {
     "balanced": BalancedReservoir,
     "group-balanced": BalancedReservoir,
 }
+
+__getattr__ = moved.rename(__name__, {"Strata": "ClassIndex"})

@@ -1,4 +1,4 @@
-"""The replay buffer: what a network keeps of what it has lived through, within an exact number of bytes."""
+"""The replay buffer: items that a network keeps of what it has learned from, within an exact number of bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.admission import POLICIES
+from sharpwave import moved
+from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key
 from sharpwave.consolidation.batches import Batch, count_items, flatten, nest
-from sharpwave.consolidation.strata import Key, Strata
 from sharpwave.consolidation.table import Table
 from sharpwave.errors import SharpwaveError
 
@@ -24,20 +24,28 @@ class ReplayBuffer:
     An entry with a sibling `<name>_length` (or given as a list of tensors) varies in length along its first axis.
 
     Args:
-        capacity: Items. Give this or `n_bytes`.
-        n_bytes: Budget for all that is stored of the items: values, scales, lengths, labels. The lists of which slot
-            holds which class (about 200 bytes an item, in Python) come on top.
-        policy: Key of `POLICIES`: which items a full buffer keeps.
-        label: Entry that holds the class of an item, for balance; without it all are one class.
-        group: Entry that holds the group of an item, for `group-balanced`.
-        storage: Precision by entry: a torch dtype, "uint8" or "int8" (see `columns`); others as they are given.
-        max_length: Longest item of entries that vary in length; that of the first batch where omitted.
-        held_out: Share of the slots whose items `sample` never gives, for a probe of sleep.
-        path: Folder for the values, mapped into memory, where they are too large for it.
-        generator: Of randomness; torch's own where omitted.
+        capacity: Number of items. Give this or `n_bytes`.
+        n_bytes: Budget in bytes for all that is stored of the items: values, scales, lengths, labels. The lists of
+            which slot holds which class (about 200 bytes an item, in Python) come on top.
+        policy: Which items a full buffer keeps, a key of `POLICIES`; default "reservoir".
+        label: Entry that holds the class of an item, for balance; default "y". Without it all are one class.
+        group: Entry that holds the group of an item, for `group-balanced`; default "group".
+        storage: Type in which each entry is stored: a torch dtype, "uint8" or "int8" (see `table`); others are stored
+            as they are given.
+        max_length: Length of the longest item of each entry that varies in length; that of the first batch where
+            omitted.
+        held_out: Share of the slots whose items `sample` never gives, for a probe of sleep; default 0.
+        path: Folder for the values, mapped into memory, where they are too large for it; None keeps them in memory.
+        generator: Random generator; torch's own where omitted.
 
     Raises:
         SharpwaveError: If options do not fit each other.
+
+    Example:
+        >>> buffer = ReplayBuffer(100, storage={"x": "uint8"})
+        >>> buffer.add({"x": torch.rand(8, 28, 28), "y": torch.arange(8)})
+        >>> len(buffer), buffer.sample(4, balanced=True)["x"].shape
+        (8, torch.Size([4, 28, 28]))
     """
 
     def __init__(
@@ -68,12 +76,12 @@ class ReplayBuffer:
         self.capacity, self._budget = capacity or 0, n_bytes
         self.generator = generator
         self._table = Table(storage or {}, max_length=max_length or {}, path=None if path is None else Path(path))
-        self._strata = Strata()
+        self._index = ClassIndex()
         self._admission = POLICIES[policy](self.capacity)
         self._new: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._strata.keys)
+        return len(self._index.keys)
 
     @property
     def n_seen(self) -> int:
@@ -105,7 +113,7 @@ class ReplayBuffer:
 
         Args:
             items: Entries (item, ...), nested or not.
-            task: Stored as the entry `task`, where given.
+            task: Number of the task, stored as the entry `task` where given.
 
         Raises:
             SharpwaveError: If the items are not like those before them.
@@ -119,7 +127,7 @@ class ReplayBuffer:
             self._open()
         self._table.check(entries)
         placements = self._admission.offer(
-            n_items, lambda: self._find_keys(entries, n_items), self._strata, generator=self.generator
+            n_items, lambda: self._find_keys(entries, n_items), self._index, generator=self.generator
         )
         if placements:
             last = {slot: row for row, slot in placements}
@@ -127,19 +135,24 @@ class ReplayBuffer:
             self._table.write(slots, {path: value[rows.to(value.device)] for path, value in entries.items()})
             self._new.update(last)
 
-    def settle(self) -> Int[Tensor, " item"]:
+    def take_new(self) -> Int[Tensor, " item"]:
         """Slots of the items that arrived since the last time this was asked."""
         new, self._new = torch.tensor(sorted(self._new), dtype=torch.int64), set()
         return new
+
+    def settle(self) -> Int[Tensor, " item"]:
+        """The old name of `take_new`."""
+        moved.warn("ReplayBuffer.settle", "ReplayBuffer.take_new")
+        return self.take_new()
 
     def sample(self, n_items: int, *, generator: torch.Generator | None = None, balanced: bool = False) -> Batch:
         """Items drawn at random, with their slots as the entry `index`.
 
         Args:
-            n_items: How many; all there are, where there are fewer and `balanced` is not asked for.
-            generator: Of randomness; the buffer's own where omitted.
-            balanced: As many of each class (of each class and group under `group-balanced`); a class with too few
-                items gives some more than once.
+            n_items: Number of items; all there are, where there are fewer and `balanced` is not asked for.
+            generator: Random generator; the buffer's own where omitted.
+            balanced: Whether there are as many of each class (of each class and group under `group-balanced`); a class
+                with too few items gives some more than once.
 
         Raises:
             SharpwaveError: If the buffer is empty.
@@ -176,7 +189,7 @@ class ReplayBuffer:
         state: dict[str, Any] = {
             "capacity": self.capacity,
             "table": self._table.state_dict(len(self)),
-            "strata": self._strata.state_dict(),
+            "class_index": self._index.state_dict(),
             "admission": self._admission.state_dict(),
             "new": sorted(self._new),
         }
@@ -187,7 +200,7 @@ class ReplayBuffer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a buffer made with the same options."""
         self.capacity = self._admission.capacity = state["capacity"]
-        self._strata.load_state_dict(state["strata"])
+        self._index.load_state_dict(state.get("class_index") or state["strata"])  # "strata": version 0.1.0
         self._admission.load_state_dict(state["admission"])
         self._table.load_state_dict(state["table"], capacity=self.capacity)
         self._new = set(state["new"])
@@ -219,7 +232,7 @@ class ReplayBuffer:
         return list(zip(*lists, strict=True)) if lists else [()] * n_items
 
     def _draw_balanced(self, n_items: int, first: int, generator: torch.Generator | None) -> Tensor:
-        members = list(self._strata.members.values())
+        members = list(self._index.members.values())
         if first:
             members = [kept for slots in members if (kept := [slot for slot in slots if slot >= first])]
         rng = random.Random(int(torch.randint(2**62, (), generator=generator)))

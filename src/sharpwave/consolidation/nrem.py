@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.anatomy import watch_hidden
-from sharpwave.consolidation.batches import Batch
-from sharpwave.consolidation.body import Body
-from sharpwave.consolidation.objective import compute_distillation
+from sharpwave.consolidation.batches import Batch, compute_distillation, move
+from sharpwave.consolidation.learner import Learner, compute_annealing
+from sharpwave.consolidation.modules import (
+    evaluating,
+    find_head,
+    find_plastic,
+    perturb_weights,
+    update_batch_norm_statistics,
+    watch_hidden,
+)
+from sharpwave.consolidation.night import NREM_STAGE, Phase
+from sharpwave.consolidation.significance import Homeostasis, compute_brittleness, compute_fisher
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.recipe import Recipe
 
 REFRESHED = ("new", "replayed", "none")
 
 
 @dataclass(frozen=True)
 class NREM:
-    """How memories are replayed.
+    """How stored items are replayed.
 
     Attributes:
-        batch_size: Items per batch; as many as a wake step passes through the network (new and replayed) where omitted,
-            so that a step of sleep costs what a step of wake does.
-        balanced: As many of each class.
-        labels: Weight of the labels' loss.
-        distillation: Weight of the stored logits, where the buffer has them.
-        temperature: Of distillation; None holds the logits themselves.
-        noise: Standard deviation of Gaussian noise in the hidden state before the head, in its own.
-        reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state.
-        oscillation: Steps of one slow oscillation, or 0. In its down state noise is full and the step is nothing; in
-            its up state there is no noise and the step is full.
+        batch_size: Number of items per batch; as many as a wake step passes through the network (new and replayed)
+            where omitted, so that a step of sleep costs what a step of wake does.
+        balanced: Whether a batch has as many items of each class; default true.
+        labels: Weight of the labels' loss; default 1.
+        distillation: Weight of the stored logits, where the buffer has them; default 0.5.
+        temperature: Temperature of distillation; None, the default, holds the logits themselves.
+        noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
+            that state; default 0.
+        reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
+            0.
+        oscillation: Number of steps of one slow oscillation; default 0, which is none. In its down state noise is full
+            and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
-        anneal: Let the rate fall to nothing over the night (half a cosine).
-        refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", those of items that arrived
-            since the night before (taken while they were still being learned), and in older items those of classes
-            that came since; the rest are from when the items were known best. "replayed", all of what this night
-            replayed. "none".
+        anneal: Whether the rate falls to nothing over the night (half a cosine), that of REM too; default true.
+        refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", the default, those of items
+            that arrived since the night before (taken while they were still being learned), and in older items those
+            of classes that came since; the rest are from when the items were known best. "replayed", all of what this
+            night replayed. "none".
+
+    Example:
+        >>> NREM(oscillation=8).find_up(4), NREM(oscillation=8).find_up(8)
+        (1.0, 0.0)
     """
 
     batch_size: int | None = None
@@ -76,14 +95,153 @@ class NREM:
         """Noise of a step."""
         return self.noise * (1 - self.find_up(step) if self.oscillation else 1.0)
 
+    def make_phase(self, learner: Learner, recipe: Recipe) -> Phase:
+        """Replay in the nights of one network."""
+        return NREMPhase(
+            learner, self, homeostasis=recipe.homeostasis, steer=recipe.steer, steer_noise=recipe.steer_noise
+        )
+
+
+class NREMPhase(Phase):
+    """Replay in the nights of one network.
+
+    Args:
+        learner: Network that sleeps.
+        nrem: Options of replay.
+        homeostasis: What follows the last NREM step of each cycle; None for nothing.
+        steer: "brittle", noise by parameter name, or None.
+        steer_noise: Noise of the most brittle layer, in standard deviations of its weights.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        nrem: NREM,
+        *,
+        homeostasis: Homeostasis | None = None,
+        steer: str | Mapping[str, float] | None = None,
+        steer_noise: float = 0.1,
+    ) -> None:
+        self.learner, self.nrem, self.homeostasis = learner, nrem, homeostasis
+        self.steer, self.steer_noise = steer, steer_noise
+        self.uses_logits = nrem.distillation > 0
+        self.head = ""
+        self.noise: dict[str, float] = {}
+        self.decoder: Decoder | None = None
+        self._counts: Counter[str] = Counter()
+        self._replayed: set[int] = set()
+        self._classes: set[int] = set()
+
+    def prepare(self, weights: Mapping[str, Tensor]) -> None:
+        """Find the head and the brittle layers, where they are needed."""
+        learner, nrem = self.learner, self.nrem
+        learner.get_buffer()
+        self._replayed, self._counts = set(), Counter()
+        if nrem.noise or nrem.reconstruction or self.homeostasis or self.steer == "brittle":
+            batch = learner.sample()
+            with evaluating(learner.model):
+                self.head = find_head(learner.module, lambda: learner.forward(batch))
+        if nrem.reconstruction and self.decoder is None:
+            self.decoder = Decoder.fit_shapes(learner, head=self.head)
+        strengths = self.steer
+        if strengths == "brittle":
+            fisher = compute_fisher(learner.module, learner.sample(), objective=learner.objective)
+            strengths = compute_brittleness(fisher, find_plastic(learner.module, self.head))
+        if isinstance(strengths, Mapping):
+            self.noise = {name: self.steer_noise * value for name, value in strengths.items()}
+
+    def step(self, plan: Sequence[int], position: int) -> float:
+        """Replay one batch; after the last step of a bout follows homeostasis."""
+        factor = self.nrem.find_up(position)
+        if self.nrem.anneal:
+            factor *= compute_annealing(position, len(plan))
+        with self.learner.learning_rate(self.nrem.rate, factor=factor):
+            loss = self._replay(position)
+        ends_bout = position + 1 == len(plan) or plan[position + 1] != NREM_STAGE
+        if self.homeostasis is not None and ends_bout and math.isfinite(loss):
+            self._counts.update(self.homeostasis.apply(self.learner, head=self.head))
+        return loss
+
+    def finish(self) -> None:
+        """Update BatchNorm statistics: those of balanced batches, not of whatever came last."""
+        learner = self.learner
+        update_batch_norm_statistics(learner.model, lambda: learner.forward(learner.sample()))
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Refresh the stored logits that `refresh` names, as the network that was kept gives them."""
+        buffer = self.learner.get_buffer()
+        new = buffer.take_new()
+        if self.nrem.refresh == "none" or "logits" not in buffer.entries:
+            return
+        if self.nrem.refresh == "replayed":
+            self._refresh_logits(torch.tensor(sorted(self._replayed), dtype=torch.int64))
+            return
+        classes = set(_find_classes(buffer.read(new), buffer.label)) - self._classes
+        if classes and self._classes:
+            is_old = torch.ones(len(buffer), dtype=torch.bool)
+            is_old[new] = False
+            self._refresh_logits(torch.nonzero(is_old)[:, 0], classes=sorted(classes))
+        self._refresh_logits(new)
+        self._classes |= classes
+
+    def count_changes(self) -> Mapping[str, int]:
+        """Weights that homeostasis changed in this night."""
+        return self._counts
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a night that is interrupted needs to go on."""
+        return {
+            "head": self.head,
+            "noise": dict(self.noise),
+            "decoder": None if self.decoder is None else self.decoder.state_dict(),
+            "counts": dict(self._counts),
+            "replayed": sorted(self._replayed),
+            "classes": sorted(self._classes),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], *, weights: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave."""
+        self.head, self.noise, self._counts = state["head"], dict(state["noise"]), Counter(state["counts"])
+        self._replayed, self._classes = set(state["replayed"]), set(state["classes"])
+        decoder = state["decoder"]
+        self.decoder = None if decoder is None else Decoder.from_state(decoder, self.learner.device)
+
+    def _replay(self, position: int) -> float:
+        learner, nrem = self.learner, self.nrem
+
+        def compute_loss() -> Tensor:
+            batch = learner.sample(nrem.batch_size or learner.wake_items, balanced=nrem.balanced)
+            self._replayed.update(batch["index"].tolist())
+            return compute_nrem_loss(learner, batch, nrem, head=self.head, step=position, decoder=self.decoder)
+
+        weights = dict(learner.module.named_parameters()) if self.noise else {}
+        around = perturb_weights(weights, self.noise, generator=learner.generator) if self.noise else nullcontext()
+        loss = learner.descend(compute_loss, around=around)
+        if self.decoder is not None:
+            self.decoder.step()
+        return loss
+
+    def _refresh_logits(self, chosen: Tensor, *, classes: list[int] | None = None, size: int = 256) -> None:
+        buffer = self.learner.get_buffer()
+        with evaluating(self.learner.model):
+            for slots in chosen.split(size) if len(chosen) else ():
+                items = buffer.read(slots)
+                logits = self.learner.forward(move(items, self.learner.device)).float()
+                if classes is not None:
+                    kept = items["logits"].to(logits)
+                    kept[:, classes] = logits[:, classes]
+                    logits = kept
+                buffer.update(slots, {"logits": logits})
+
 
 class Decoder:
     """Linear map from the hidden state back to the input, learned as it goes.
 
     Args:
-        hidden: Shape (item, ...).
-        inputs: Shape (item, ...).
-        rate: Learning rate of its own Adam.
+        hidden: Hidden states, shape (item, ...).
+        inputs: Inputs, shape (item, ...).
+        rate: Learning rate of its own Adam; default 0.001.
     """
 
     def __init__(self, hidden: Tensor, inputs: Tensor, *, rate: float = 1e-3) -> None:
@@ -92,6 +250,20 @@ class Decoder:
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
         self.optimiser = torch.optim.Adam(self.layer.parameters(), lr=rate)
+
+    @classmethod
+    def fit_shapes(cls, learner: Learner, *, head: str) -> Decoder:
+        """One for the shapes of a network's inputs and hidden states.
+
+        Args:
+            learner: Network with a buffer.
+            head: Name of the network's last layer.
+        """
+        batch = learner.sample()
+        with torch.no_grad(), evaluating(learner.model), watch_hidden(learner.module, head) as hidden:
+            learner.forward(batch)
+        assert hidden.value is not None
+        return cls(hidden.value, find_input(batch))
 
     def compute_loss(self, hidden: Tensor, inputs: Tensor) -> Tensor:
         """Mean squared error of the decoded input."""
@@ -117,24 +289,24 @@ class Decoder:
 
 
 def compute_nrem_loss(
-    body: Body, batch: Batch, nrem: NREM, *, head: str, step: int, decoder: Decoder | None = None
+    learner: Learner, batch: Batch, nrem: NREM, *, head: str, step: int, decoder: Decoder | None = None
 ) -> Tensor:
     """Loss of one replayed batch.
 
     Args:
-        body: The network.
+        learner: Network.
         batch: Items of the buffer.
-        nrem: Options.
+        nrem: Options of replay.
         head: Name of the network's last layer.
-        step: Of the night, for the oscillation.
-        decoder: For reconstruction.
+        step: Step of the night, for the oscillation.
+        decoder: Decoder of the input, for reconstruction; None for none.
     """
     noise = nrem.find_noise(step)
     if not noise and decoder is None:
-        return _compute_recall(body.forward(batch), batch, body, nrem)
-    with watch_hidden(body.module, head, noise=noise, generator=body.generator) as hidden:
-        logits = body.forward(batch)
-    loss = _compute_recall(logits, batch, body, nrem)
+        return _compute_recall(learner.forward(batch), batch, learner, nrem)
+    with watch_hidden(learner.module, head, noise=noise, generator=learner.generator) as hidden:
+        logits = learner.forward(batch)
+    loss = _compute_recall(logits, batch, learner, nrem)
     if decoder is not None and hidden.value is not None:
         loss = loss + nrem.reconstruction * decoder.compute_loss(hidden.value, find_input(batch))
     return loss
@@ -156,10 +328,18 @@ def find_input(batch: Batch) -> Tensor:
     return value
 
 
-def _compute_recall(logits: Tensor, batch: Batch, body: Body, nrem: NREM) -> Tensor:
-    loss = nrem.labels * body.objective.loss(logits.float(), batch).mean()
+def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) -> Tensor:
+    loss = nrem.labels * learner.objective.loss(logits.float(), batch).mean()
     if nrem.distillation and "logits" in batch:
         loss = loss + nrem.distillation * compute_distillation(
             logits.float(), batch["logits"], temperature=nrem.temperature
         )
     return loss
+
+
+def _find_classes(items: Batch, label: str) -> list[int]:
+    """Classes of items whose logits have one column each; none where labels or logits are of another kind."""
+    labels, logits = items.get(label), items["logits"]
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or logits.ndim != 2:
+        return []
+    return [value for value in labels.unique().tolist() if 0 <= value < logits.shape[1]]

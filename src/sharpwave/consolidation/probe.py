@@ -14,9 +14,8 @@ from jaxtyping import Float
 from torch import nn
 
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
-from sharpwave.consolidation.body import Body
-from sharpwave.consolidation.distributed import average
-from sharpwave.consolidation.modes import evaluating
+from sharpwave.consolidation.learner import Learner
+from sharpwave.consolidation.modules import average, evaluating
 
 KINDS = ("y", "task", "group")
 """Entries by which a probe is split."""
@@ -30,10 +29,20 @@ class Probe:
         held_out: A batch of items that are never replayed, or a function from the network to a score (higher is
             better). Where omitted: the buffer's held-out items, else (not held out, and the report says so) at most
             `n_items` of those it replays.
-        tolerance: Fall of the score that is put up with. On items, a night is undone only if the fall is larger by two
-            of its standard errors, so that chance on a few items undoes no good night.
-        group_tolerance: The same for the worst group; None does not look at groups.
-        n_items: Most items taken from the buffer.
+        tolerance: Fall of the score that is put up with; default 0.02. On items, a night is undone only if the fall is
+            larger by two of its standard errors, so that chance on a few items undoes no good night.
+        group_tolerance: Fall of the score of the worst group that is put up with; None, the default, does not look at
+            groups.
+        n_items: Largest number of items taken from the buffer; default 512.
+
+    Example:
+        >>> import torch
+        >>> from sharpwave.consolidation import ReplayBuffer, Sleep
+        >>> sleep = Sleep(torch.nn.Linear(2, 2), ReplayBuffer(8), probe=Probe(lambda network: 0.9))
+        >>> loss = sleep.wake({"x": torch.eye(2), "y": torch.arange(2)})
+        >>> report = sleep.night(1)
+        >>> report.score_before, report.held_out, report.committed
+        (0.9, True, True)
     """
 
     held_out: Mapping[str, Any] | Callable[[nn.Module], float] | None = None
@@ -48,7 +57,7 @@ class Scores:
 
     Attributes:
         score: Mean over classes of what their items score (accuracy; minus loss without classes); NaN if unknown.
-        items: A row per item: `score`, and its `y`, `task` and `group` where it has them.
+        items: Table with a row per item: `score`, and its `y`, `task` and `group` where it has them.
         is_held_out: Whether sleep never replays these items.
     """
 
@@ -58,15 +67,15 @@ class Scores:
 
 
 @torch.no_grad()
-def measure_scores(body: Body, probe: Probe) -> Scores:
+def measure_scores(learner: Learner, probe: Probe) -> Scores:
     """Score a network, in evaluation mode, which is put back."""
-    with evaluating(body.model):
-        score = probe.held_out(body.model) if callable(probe.held_out) else math.nan
-        batch, is_held_out = _find_items(body, probe)
-        items = _score_items(body, batch) if batch else pd.DataFrame()
+    with evaluating(learner.model):
+        score = probe.held_out(learner.model) if callable(probe.held_out) else math.nan
+        batch, is_held_out = _find_items(learner, probe)
+        items = _score_items(learner, batch) if batch else pd.DataFrame()
     if not callable(probe.held_out) and len(items):
         score = float(items["score"].to_numpy() @ _weigh(items))
-    (score,) = average([float(score)], body.device)
+    (score,) = average([float(score)], learner.device)
     return Scores(score, items, is_held_out or callable(probe.held_out))
 
 
@@ -101,10 +110,10 @@ def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _find_items(body: Body, probe: Probe) -> tuple[Batch, bool]:
+def _find_items(learner: Learner, probe: Probe) -> tuple[Batch, bool]:
     if isinstance(probe.held_out, Mapping):
         return dict(probe.held_out), True
-    buffer = body.buffer
+    buffer = learner.buffer
     if buffer is None or not len(buffer):
         return {}, False
     if buffer.n_held_out:
@@ -112,12 +121,12 @@ def _find_items(body: Body, probe: Probe) -> tuple[Batch, bool]:
     return buffer.read(torch.arange(min(len(buffer), probe.n_items))), False
 
 
-def _score_items(body: Body, items: Batch, size: int = 256) -> pd.DataFrame:
+def _score_items(learner: Learner, items: Batch, size: int = 256) -> pd.DataFrame:
     entries, n_items = dict(flatten(items)), count_items(items)
     scores = []
     for first in range(0, n_items, size):
-        batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), body.device)
-        scores.append(body.objective.score(body.forward(batch).float(), batch).cpu())
+        batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), learner.device)
+        scores.append(learner.objective.score(learner.forward(batch).float(), batch).cpu())
     columns = {"score": torch.cat(scores).double().numpy()}
     for kind in KINDS:
         values = entries.get(kind)

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpwave.consolidation.significance import compute_fisher
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.learner import Learner
 
 
 @dataclass(frozen=True)
 class Protection:
-    """How strongly, both off at 0.
+    """How strongly significant weights are protected; both ways are off at 0.
 
     Attributes:
         anchor: Weight of the quadratic penalty (Kirkpatrick et al. 2017, elastic weight consolidation, eq. 3; summed
-            over tasks as in the online variant, Schwarz et al. 2018). It must stay below 2 / (learning rate × the
-            largest Fisher information), or training diverges.
-        step_size: A weight's step is divided by 1 + `step_size` × its Fisher information over the layer's mean.
-        decay: Of the Fisher information that earlier nights gathered.
-        n_items: Replayed items that Fisher information is gathered from after a night.
+            over tasks as in the online variant, Schwarz et al. 2018); default 0. It must stay below 2 / (learning rate
+            × the largest Fisher information), or training diverges.
+        step_size: Strength of smaller steps: a weight's step is divided by 1 + `step_size` × its Fisher information
+            over the layer's mean; default 0.
+        decay: Share that is left of the Fisher information of earlier nights after each night; default 0.9.
+        n_items: Number of replayed items that Fisher information is gathered from after a night; default 128.
+
+    Example:
+        >>> from sharpwave.consolidation import ReplayBuffer, Sleep
+        >>> sleep = Sleep(nn.Linear(2, 2), ReplayBuffer(8), protection=Protection(anchor=1.0))
+        >>> loss = sleep.wake({"x": torch.eye(2), "y": torch.arange(2)})
+        >>> report = sleep.night(1)
+        >>> sleep.guard.is_anchored
+        True
     """
 
     anchor: float = 0.0
@@ -39,18 +52,28 @@ class Protection:
                 fix="set what is not wanted to 0",
             )
 
+    def make_guard(self) -> Guard:
+        """Protection of one network."""
+        return Guard(self)
+
 
 class Guard:
     """What is protected so far: Fisher information and weights, by name; nothing before the first night.
 
     Args:
-        protection: Options.
+        protection: How strongly it is protected.
     """
 
     def __init__(self, protection: Protection) -> None:
         self.protection = protection
         self.fisher: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
+
+    def gather(self, learner: Learner) -> None:
+        """Anchor the weights where they are after a night, with Fisher information of items from the buffer."""
+        if self.protection.anchor or self.protection.step_size:
+            items = learner.sample(self.protection.n_items)
+            self.update(learner.module, compute_fisher(learner.module, items, objective=learner.objective))
 
     @torch.no_grad()
     def update(self, model: nn.Module, fisher: Mapping[str, Tensor]) -> None:

@@ -3,49 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from sharpwave.consolidation.homeostasis import Homeostasis
+from sharpwave.consolidation.learner import Learner
+from sharpwave.consolidation.night import NREM_STAGE, REM_STAGE, Phase
 from sharpwave.consolidation.nrem import NREM
 from sharpwave.consolidation.probe import Probe
-from sharpwave.consolidation.protection import Protection
-from sharpwave.consolidation.rem import REM
-from sharpwave.consolidation.report import NREM_STAGE, REM_STAGE
-from sharpwave.consolidation.schedule import FixedRatio
+from sharpwave.consolidation.schedule import FixedRatio, Schedule
+from sharpwave.consolidation.significance import Homeostasis
 from sharpwave.consolidation.spiking import SpikingReplay
 from sharpwave.consolidation.wake import Wake
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.protection import Protection
+    from sharpwave.consolidation.rem import REM
 
 READINGS = {"steps": 0.1, "replays": 10.0}
 """Sleep steps per wake step in the two readings of "1:10": one sleep step for ten wake steps (which +15 % time allows),
 or ten replays of each wake step (which it does not)."""
 
 
+class PhaseOptions(Protocol):
+    """Options of a phase, such as `NREM`, which make the phase for one network."""
+
+    def make_phase(self, learner: Learner, recipe: Recipe) -> Phase: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """Options of wake and of each phase of sleep; None leaves a phase out.
+    """What the wake and sleep of a network are made of; None leaves a part out.
 
     Attributes:
-        wake: How the network learns while awake.
-        nrem: Replay.
-        rem: Dreams.
-        homeostasis: After the last NREM step of each cycle.
-        protection: Of significant weights while awake.
-        probe: What decides whether a night is kept.
+        wake: How the network learns while awake; default `Wake()`.
+        nrem: How stored items are replayed, or another phase in place of that; default `NREM()`.
+        rem: How dreams are made; default None, nights without.
+        homeostasis: What follows the last NREM step of each cycle; default None.
+        protection: How significant weights are protected while awake; default None.
+        probe: What decides whether a night is kept; default `Probe()`.
         steer: "brittle" lets noise into each layer during NREM replay in proportion to how brittle it is measured to be
-            at the start of the night; a mapping says so by parameter name.
-        steer_noise: Noise of the most brittle layer, in standard deviations of its weights.
+            at the start of the night; a mapping says so by parameter name. Default None, no noise.
+        steer_noise: Noise of the most brittle layer, in standard deviations of its weights; default 0.1.
+        schedule: When to sleep, and for how long; None, the default, is `FixedRatio()`. A schedule holds the sleep
+            pressure of one network, so no two networks may share one.
+
+    Example:
+        >>> import torch
+        >>> from sharpwave.consolidation import REM, ReplayBuffer, Sleep
+        >>> dreaming = Recipe(rem=REM(share=0.5))
+        >>> sleep = Sleep(torch.nn.Linear(2, 2), ReplayBuffer(8), recipe=dreaming)
+        >>> loss = sleep.wake({"x": torch.eye(2), "y": torch.arange(2)})
+        >>> print(sleep.night(4))
+        2 NREM and 2 REM steps in ... s; score (not held out) ...
     """
 
     wake: Wake = field(default_factory=Wake)
-    nrem: NREM | SpikingReplay = field(default_factory=NREM)
+    nrem: PhaseOptions = field(default_factory=NREM)
     rem: REM | None = None
     homeostasis: Homeostasis | None = None
     protection: Protection | None = None
     probe: Probe = field(default_factory=Probe)
     steer: str | Mapping[str, float] | None = None
     steer_noise: float = 0.1
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.steer, str) and self.steer != "brittle":
@@ -53,18 +74,22 @@ class Recipe:
                 "steer='brittle', or noise by parameter name", got=repr(self.steer), fix="leave it out otherwise"
             )
 
-    def get_options(self) -> dict[str, Any]:
-        """As keyword arguments of `Sleep`."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+    def make_phases(self, learner: Learner) -> dict[int, Phase]:
+        """The phases of one network's nights, by the code of their stage."""
+        phases = {NREM_STAGE: self.nrem.make_phase(learner, self)}
+        if self.rem is not None:
+            phases[REM_STAGE] = self.rem.make_phase(learner, self)
+        return phases
 
 
 def make_plan(n_steps: int, rem: REM | None, *, depth: float = 1.0) -> list[int]:
     """Stage of each step of a night: in each cycle NREM, then REM.
 
     Args:
-        n_steps: Of the night.
+        n_steps: Number of steps of the night.
         rem: Options of dreams, or None.
-        depth: From 0 to 1; the deeper, the less REM: its share at depth 1, twice that at 0.
+        depth: Depth of the night, from 0 to 1; default 1. The deeper, the less REM: its share at depth 1, twice that
+            at 0.
     """
     if rem is None:
         return [NREM_STAGE] * n_steps
@@ -77,20 +102,23 @@ def make_plan(n_steps: int, rem: REM | None, *, depth: float = 1.0) -> list[int]
     return plan
 
 
-def make_ssr(reading: str) -> tuple[Recipe, FixedRatio]:
+def make_ssr(reading: str = "steps") -> Recipe:
     """Synaptic Sleep Replay as it is described: replay reconstructed under Gaussian noise, then prune and strengthen.
+
+    Args:
+        reading: How "1:10" is read, a key of `READINGS`; default "steps".
 
     Raises:
         SharpwaveError: If there is no such reading of 1:10.
     """
     if reading not in READINGS:
         raise SharpwaveError(f"a reading among {', '.join(READINGS)}", got=repr(reading), fix="choose one of them")
-    recipe = Recipe(
+    return Recipe(
         wake=Wake(method="er"),
         nrem=NREM(distillation=0.0, noise=0.1, reconstruction=1.0, balanced=False, anneal=False),
         homeostasis=Homeostasis(prune=0.1, strengthen=0.05, gain=0.05, significance="fisher"),
+        schedule=FixedRatio(READINGS[reading]),
     )
-    return recipe, FixedRatio(READINGS[reading])
 
 
 def make_src() -> Recipe:

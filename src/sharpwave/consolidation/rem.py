@@ -1,18 +1,24 @@
-"""REM: dreams, which recombine what is remembered and are taught by the network itself."""
+"""REM: dreams, which recombine stored items and are taught by the network itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.body import Body
+from sharpwave.consolidation.learner import Learner, compute_annealing
+from sharpwave.consolidation.modules import evaluating, freeze, perturb_weights
+from sharpwave.consolidation.night import Phase
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,19 +26,28 @@ class REM:
     """How dreams are made.
 
     Attributes:
-        share: Of a night's steps, at the end of each cycle.
-        cycles: NREM–REM cycles per night.
-        batch_size: Dreams per batch; as for NREM where omitted.
-        mixing: Dreams are x = λa + (1 − λ)b with λ from Beta(`mixing`, `mixing`) (Zhang et al. 2018, mixup); integer
-            inputs (tokens) are spliced at a random place instead.
+        share: Share of a night's steps, at the end of each cycle; default 0.25.
+        cycles: Number of NREM–REM cycles per night; default 1.
+        batch_size: Number of dreams per batch; as many as a wake step passes through the network where omitted.
+        mixing: Concentration of the mixture: dreams are x = λa + (1 − λ)b with λ from Beta(`mixing`, `mixing`) (Zhang
+            et al. 2018, mixup); integer inputs (tokens) are spliced at a random place instead. Default 0.4.
         boundary: Share of dreams whose partner is of the class that the network takes the item for, were it not its
-            own: dreams on class boundaries. The others' partners are of any class and task.
-        labels: Share of the true label in the target; the rest is what the network says of the unmixed items.
-        temperature: That the network's own answer is softened by.
-        exploration: Noise in the weights while dreaming, in standard deviations of each layer.
+            own: dreams on class boundaries. The others' partners are of any class and task. Default 0.5.
+        labels: Share of the true label in the target; the rest is what the network says of the unmixed items. Default
+            0.5.
+        temperature: Temperature that softens the network's own answer; default 1.
+        exploration: Noise in the weights while dreaming, in standard deviations of each layer; default 0.
         generator: Function of a number and a torch generator to a batch of made-up items (`x`), instead of mixing; the
-            network as it was at the start of the night labels them.
-        rate: Learning rate; the optimiser's own where omitted.
+            network as it was at the start of the night labels them. None, the default, mixes stored items.
+        rate: Learning rate; the optimiser's own where omitted. It falls over the night if that of NREM does.
+
+    Example:
+        >>> import torch
+        >>> from sharpwave.consolidation import ReplayBuffer, Sleep
+        >>> sleep = Sleep(torch.nn.Linear(2, 2), ReplayBuffer(8), rem=REM(share=0.5))
+        >>> loss = sleep.wake({"x": torch.eye(2), "y": torch.arange(2)})
+        >>> sleep.night(4).hypnogram.labels
+        ['NREM', 'NREM', 'R', 'R']
     """
 
     share: float = 0.25
@@ -54,47 +69,94 @@ class REM:
                 fix="give rem=None for a night without dreams",
             )
 
+    def make_phase(self, learner: Learner, recipe: Recipe) -> Phase:
+        """Dreams in the nights of one network."""
+        return REMPhase(learner, self, anneal=getattr(recipe.nrem, "anneal", False))
 
-def compute_rem_loss(body: Body, rem: REM, n_items: int, *, teacher: Callable[[Batch], Tensor] | None = None) -> Tensor:
+
+class REMPhase(Phase):
+    """Dreams in the nights of one network.
+
+    Args:
+        learner: Network that sleeps.
+        rem: Options of dreams.
+        anneal: Whether the learning rate falls over the night.
+    """
+
+    def __init__(self, learner: Learner, rem: REM, *, anneal: bool) -> None:
+        self.learner, self.rem, self.anneal = learner, rem, anneal
+        self._before: Mapping[str, Tensor] = {}
+
+    def prepare(self, weights: Mapping[str, Tensor]) -> None:
+        """Hold the weights of the network before the night, which labels made-up dreams."""
+        self._before = weights
+
+    def step(self, plan: Sequence[int], position: int) -> float:
+        """Learn from one batch of dreams."""
+        learner, rem = self.learner, self.rem
+        names = dict(learner.module.named_parameters()) if rem.exploration else {}
+        noise = {name: rem.exploration for name, parameter in names.items() if parameter.ndim > 1}
+        n_items = rem.batch_size or learner.wake_items
+        factor = compute_annealing(position, len(plan)) if self.anneal else 1.0
+        around = perturb_weights(names, noise, generator=learner.generator) if noise else nullcontext()
+        with learner.learning_rate(rem.rate, factor=factor):
+            return learner.descend(lambda: compute_rem_loss(learner, rem, n_items, teacher=self._teach), around=around)
+
+    def finish(self) -> None:
+        """Dreams leave nothing to be done."""
+
+    def load_state_dict(self, state: Mapping[str, Any], *, weights: Mapping[str, Tensor]) -> None:
+        """Hold the weights of the network before the night that goes on."""
+        self._before = weights
+
+    def _teach(self, batch: Batch) -> Tensor:
+        module = self.learner.module
+        with torch.no_grad(), evaluating(module):
+            return self.learner.objective.forward(freeze(module, self._before), batch)
+
+
+def compute_rem_loss(
+    learner: Learner, rem: REM, n_items: int, *, teacher: Callable[[Batch], Tensor] | None = None
+) -> Tensor:
     """Loss of one batch of dreams: cross-entropy with soft targets.
 
     Args:
-        body: The network.
-        rem: Options.
-        n_items: Dreams.
-        teacher: Gives the logits of made-up items; needed with a generator.
+        learner: Network.
+        rem: Options of dreams.
+        n_items: Number of dreams.
+        teacher: Function of a batch that gives the logits of made-up items; needed with a generator only.
     """
     if rem.generator is not None:
-        dreams = move(rem.generator(n_items, body.generator), body.device)
+        dreams = move(rem.generator(n_items, learner.generator), learner.device)
         with torch.no_grad():
-            target = torch.softmax((teacher or body.forward)(dreams).float() / rem.temperature, dim=-1)
+            target = torch.softmax((teacher or learner.forward)(dreams).float() / rem.temperature, dim=-1)
     else:
-        dreams, target = recombine(body, rem, n_items)
-    log_probabilities = torch.log_softmax(body.forward(dreams).float(), dim=-1)
+        dreams, target = recombine(learner, rem, n_items)
+    log_probabilities = torch.log_softmax(learner.forward(dreams).float(), dim=-1)
     return -(target * log_probabilities).sum(dim=-1).mean()
 
 
 @torch.no_grad()
-def recombine(body: Body, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
-    """Dreams from pairs of remembered items, and their soft targets (item, ..., class)."""
-    items = body.draw(n_items, balanced=True)
-    logits = body.forward(items).float()
+def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
+    """Dreams from pairs of stored items, and their soft targets (item, ..., class)."""
+    items = learner.sample(n_items)
+    logits = learner.forward(items).float()
     soft = torch.softmax(logits / rem.temperature, dim=-1)
     labels: Any = items.get("y")
     is_class = isinstance(labels, Tensor) and labels.shape == soft.shape[:-1] and not labels.is_floating_point()
     if is_class:
         hard = torch.nn.functional.one_hot(labels.clamp(min=0), soft.shape[-1]).to(soft.dtype)
         soft = torch.where((labels >= 0)[..., None], rem.labels * hard + (1 - rem.labels) * soft, soft)
-    partners = torch.randperm(len(soft), generator=body.generator).to(body.device)
+    partners = torch.randperm(len(soft), generator=learner.generator).to(learner.device)
     if is_class and labels.ndim == 1 and rem.boundary:
-        partners = _find_rivals(logits, labels, partners, rem.boundary, body.generator)
+        partners = _find_rivals(logits, labels, partners, rem.boundary, learner.generator)
     x = items["x"]
     if x.is_floating_point():
-        shares = _draw_beta(rem.mixing, len(x), body.generator).to(x)
+        shares = _draw_beta(rem.mixing, len(x), learner.generator).to(x)
         mixed = _along(shares, x) * x + (1 - _along(shares, x)) * x[partners]
         target = _along(shares, soft) * soft + (1 - _along(shares, soft)) * soft[partners]
     else:
-        mixed, target = _splice(x, soft, partners, body.generator)
+        mixed, target = _splice(x, soft, partners, learner.generator)
     return items | {"x": mixed}, target
 
 

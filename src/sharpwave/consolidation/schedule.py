@@ -10,7 +10,12 @@ from sharpwave.errors import SharpwaveError
 
 
 class Schedule(Protocol):
-    """What decides."""
+    """When one network sleeps, and for how long.
+
+    Attributes:
+        measure_every: Number of wake steps between measurements of drift and forgetting; 0 for none.
+        pressure: Sleep pressure from 0 to 1; None where the schedule knows none.
+    """
 
     measure_every: int
     pressure: float | None
@@ -39,8 +44,14 @@ class FixedRatio:
     """Sleep steps in proportion to wake steps.
 
     Args:
-        ratio: Sleep steps per wake step: 0.1 is one to ten.
-        every: Wake steps after which a night is due; None leaves it to the user, as at the end of a task.
+        ratio: Sleep steps per wake step; default 0.1, which is one to ten.
+        every: Number of wake steps after which a night is due; None, the default, leaves it to the user, as at the end
+            of a task.
+
+    Example:
+        >>> schedule = FixedRatio(0.1, every=200)
+        >>> schedule.is_due(200), schedule.plan(200)
+        (True, 20)
     """
 
     measure_every = 0
@@ -87,14 +98,20 @@ class TwoProcess:
     is as deep as S is high. A network that neither drifts nor forgets never sleeps.
 
     Args:
-        upper: Pressure at which sleep begins.
-        lower: Pressure at which it ends.
-        rise: Wake steps in which pressure comes to 63 %, where drift and forgetting add up to 1.
-        fall: Sleep steps in which it falls to 37 %.
-        measure_every: Wake steps between measurements.
-        limit: Most sleep steps per wake step.
-        amplitude: Of C.
-        period: Of C, in wake steps.
+        upper: Pressure, from 0 to 1, at which sleep begins; default 0.6.
+        lower: Pressure at which it ends; default 0.15.
+        rise: Number of wake steps in which pressure comes to 63 %, where drift and forgetting add up to 1; default 50.
+        fall: Number of sleep steps in which pressure falls to 37 %; default 10.
+        measure_every: Number of wake steps between measurements; default 10.
+        limit: Largest number of sleep steps per wake step; default 0.15.
+        amplitude: Amplitude of C, in units of pressure; default 0.
+        period: Period of C, in wake steps; default 1000.
+
+    Example:
+        >>> schedule = TwoProcess()
+        >>> schedule.experience(drift=0.5, forgetting=0.5, n_steps=50)
+        >>> round(schedule.pressure, 2), schedule.is_due(100), schedule.plan(100)
+        (0.63, True, 15)
     """
 
     def __init__(
@@ -126,8 +143,8 @@ class TwoProcess:
 
     def experience(self, *, drift: float, forgetting: float, n_steps: int) -> None:
         """Let pressure rise."""
-        strain = max(drift, 0.0) + max(forgetting, 0.0)
-        self.pressure = 1 - (1 - self._level) * math.exp(-n_steps * strain / self.rise)
+        change = max(drift, 0.0) + max(forgetting, 0.0)
+        self.pressure = 1 - (1 - self._level) * math.exp(-n_steps * change / self.rise)
         self._clock += n_steps
 
     def is_due(self, n_wake: int) -> bool:
@@ -162,9 +179,9 @@ class Idle:
     """Sleep whenever the machine is free, within a budget for the whole run.
 
     Args:
-        is_idle: Whether the machine is free; asked before every step.
-        seconds: Most time spent asleep in all.
-        n_steps: Most steps of one night.
+        is_idle: Function that says whether the machine is free; asked before every step.
+        seconds: Longest time spent asleep in all, in seconds.
+        n_steps: Largest number of steps of one night; default 100.
     """
 
     measure_every = 0

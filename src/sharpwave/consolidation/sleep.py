@@ -3,60 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import move
-from sharpwave.consolidation.body import Body
-from sharpwave.consolidation.buffer import ReplayBuffer
-from sharpwave.consolidation.distributed import agree_any, agree_first
-from sharpwave.consolidation.homeostasis import Homeostasis
-from sharpwave.consolidation.night import Night
-from sharpwave.consolidation.nrem import NREM
-from sharpwave.consolidation.objective import Objective
-from sharpwave.consolidation.probe import Probe
-from sharpwave.consolidation.protection import Guard, Protection
+from sharpwave import moved
+from sharpwave.consolidation.batches import Batch, Objective, move
+from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
+from sharpwave.consolidation.modules import agree_any, agree_first
+from sharpwave.consolidation.night import NREM_STAGE, WAKE, Night, SleepReport, make_hypnogram
 from sharpwave.consolidation.recipe import Recipe, make_oscillatory, make_plan, make_src, make_ssr
-from sharpwave.consolidation.rem import REM
-from sharpwave.consolidation.replaying import Replayer
-from sharpwave.consolidation.report import WAKE, SleepReport, make_hypnogram
-from sharpwave.consolidation.schedule import FixedRatio, Schedule
-from sharpwave.consolidation.significance import compute_fisher
-from sharpwave.consolidation.spiking import Activity, SpikingReplay, SpikingSleeper
-from sharpwave.consolidation.strain import measure_strain
-from sharpwave.consolidation.wake import Wake, compute_wake_loss
+from sharpwave.consolidation.schedule import FixedRatio
+from sharpwave.consolidation.wake import compute_wake_loss
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 
-DEFAULT = Recipe()
+if TYPE_CHECKING:
+    from sharpwave.consolidation.buffer import ReplayBuffer
 
 
 class Sleep:
     """Wake and sleep of one network.
 
-    `wake` gives the loss of a batch and remembers it; `night` sleeps, as at the end of a task, and `rest` sleeps only
-    if the schedule says so. A night is a transaction: if the probe says that it harmed, the network is put back.
+    `wake` gives the loss of a batch and stores its items; `night` sleeps, as at the end of a task, and `rest` sleeps
+    only if the schedule says so. A night is a transaction: if the probe says that it harmed, the network is put back.
 
     Args:
         model: Any module; for several processes within DistributedDataParallel.
-        buffer: What it remembers; None for recipes that store nothing.
-        optimiser: The one of the training loop, whose moments go on through the night; SGD at 0.01 where omitted.
-        wake: How it learns while awake.
-        nrem: Replay.
-        rem: Dreams; None for nights without.
-        homeostasis: Pruning and the like; None for none.
-        protection: Of significant weights while awake; None for none.
-        schedule: When to sleep, and for how long.
-        probe: What decides whether a night is kept.
-        steer: "brittle" turns replay towards brittle layers; a mapping says how much by parameter name.
-        steer_noise: Noise of the most brittle layer in replay, in standard deviations of its weights.
+        buffer: Replay buffer; None for recipes that store nothing.
+        optimiser: Optimiser of the training loop; its state goes on through the night. SGD at 0.01 where omitted.
+        recipe: What wake and sleep are made of; `Recipe()` where omitted.
         objective: How a batch goes through the model; `model(batch["x"])` classified as `batch["y"]` where omitted.
-        accumulate: Batches per optimiser step, awake and asleep.
-        autocast: Lower precision of the passes, such as torch.bfloat16.
-        scaler: Of gradients, for torch.float16.
-        generator: Of all randomness of sleep; seeded with 0 where omitted.
+        accumulate: Number of batches per optimiser step, awake and asleep; default 1.
+        autocast: Lower precision of the passes, such as torch.bfloat16; None for full precision.
+        scaler: Scaler of gradients, for torch.float16; None for none.
+        generator: Random generator of all of sleep; seeded with 0 where omitted.
+        changes: Parts of the recipe, in place of its own: `wake`, `nrem`, `rem`, `homeostasis`, `protection`,
+            `schedule`, `probe`, `steer` or `steer_noise`, as for `Recipe`.
+
+    Example:
+        >>> from sharpwave.consolidation import NREM, ReplayBuffer
+        >>> model = nn.Linear(2, 2)
+        >>> optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> sleep = Sleep(model, ReplayBuffer(100), optimiser, nrem=NREM(batch_size=16))
+        >>> for _ in range(20):
+        ...     optimiser.zero_grad()
+        ...     sleep.wake({"x": torch.eye(2), "y": torch.arange(2)}).backward()
+        ...     optimiser.step()
+        >>> print(sleep.night())
+        2 NREM and 0 REM steps in ... s; score (not held out) ...; kept
     """
 
     def __init__(
@@ -65,25 +63,18 @@ class Sleep:
         buffer: ReplayBuffer | None,
         optimiser: torch.optim.Optimizer | None = None,
         *,
-        wake: Wake = DEFAULT.wake,
-        nrem: NREM | SpikingReplay = DEFAULT.nrem,
-        rem: REM | None = DEFAULT.rem,
-        homeostasis: Homeostasis | None = None,
-        protection: Protection | None = None,
-        schedule: Schedule | None = None,
-        probe: Probe = DEFAULT.probe,
-        steer: str | Mapping[str, float] | None = None,
-        steer_noise: float = 0.1,
+        recipe: Recipe | None = None,
         objective: Objective | None = None,
         accumulate: int = 1,
         autocast: torch.dtype | None = None,
         scaler: torch.amp.GradScaler | None = None,
         generator: torch.Generator | None = None,
+        **changes: Any,
     ) -> None:
-        self.recipe = Recipe(wake, nrem, rem, homeostasis, protection, probe, steer, steer_noise)
-        self.schedule: Schedule = schedule or FixedRatio()
+        self.recipe = replace(recipe or Recipe(), **changes)
+        self.schedule = self.recipe.schedule or FixedRatio()
         self._owns_optimiser = optimiser is None
-        self.body = Body(
+        self.learner = Learner(
             model,
             buffer,
             optimiser or torch.optim.SGD(model.parameters(), lr=0.01),
@@ -93,15 +84,15 @@ class Sleep:
             autocast=autocast,
             scaler=scaler,
         )
-        self.activity = Activity()
-        self.guard = Guard(protection or Protection())
-        self._sleeper = self._make_sleeper()
+        self.phases = self.recipe.make_phases(self.learner)
+        protection = self.recipe.protection
+        self.guard = None if protection is None else protection.make_guard()
         self._night: Night | None = None
         self._stops = False
         self._n_calls = self._n_since_night = self._n_since_measured = 0
         self._stages: list[int] = []
-        if self.guard.protection.step_size:
-            self.body.optimiser.register_step_pre_hook(lambda *_: self._shrink())
+        if protection is not None and protection.step_size:
+            self.learner.optimiser.register_step_pre_hook(lambda *_: self._shrink())
 
     @classmethod
     def ssr(
@@ -117,25 +108,30 @@ class Sleep:
 
         Args:
             model: Any module.
-            buffer: What it remembers.
-            optimiser: The one of the training loop.
-            reading: Of "1:10", a key of `recipe.READINGS`.
-            options: Others of `Sleep`.
+            buffer: Replay buffer.
+            optimiser: Optimiser of the training loop.
+            reading: How "1:10" is read, a key of `recipe.READINGS`; default "steps".
+            options: Other options of `Sleep`.
         """
-        recipe, schedule = make_ssr(reading)
-        return cls(model, buffer, optimiser, **(recipe.get_options() | {"schedule": schedule} | options))
+        return cls(model, buffer, optimiser, **({"recipe": make_ssr(reading)} | options))
 
     @classmethod
     def src(cls, model: nn.Module, optimiser: torch.optim.Optimizer | None = None, **options: Any) -> Self:
-        """Sleep replay consolidation, which stores no data (`spiking`), for stacks of linear layers."""
-        return cls(model, None, optimiser, **(make_src().get_options() | options))
+        """Sleep replay consolidation, which stores no data (`recipe.make_src`), for stacks of linear layers."""
+        return cls(model, None, optimiser, **({"recipe": make_src()} | options))
 
     @classmethod
     def oscillatory(
         cls, model: nn.Module, buffer: ReplayBuffer, optimiser: torch.optim.Optimizer | None = None, **options: Any
     ) -> Self:
         """Replay on a slow oscillation (`recipe.make_oscillatory`)."""
-        return cls(model, buffer, optimiser, **(make_oscillatory().get_options() | options))
+        return cls(model, buffer, optimiser, **({"recipe": make_oscillatory()} | options))
+
+    @property
+    def body(self) -> Learner:
+        """The old name of `learner`."""
+        moved.warn("Sleep.body", "Sleep.learner")
+        return self.learner
 
     @property
     def is_asleep(self) -> bool:
@@ -152,55 +148,48 @@ class Sleep:
 
         Args:
             batch: Entries (item, ...): `x` and `y`, or what the objective expects.
-            task: Stored with the items, where given.
+            task: Number of the task, stored with the items where given.
 
         Returns:
             The loss, for `backward`.
         """
         self._refuse_asleep()
-        body, spiking = self.body, isinstance(self.recipe.nrem, SpikingReplay)
-        moved = move(batch, body.device)
-        if body.buffer is None:
-            with self.activity.watch(body.module), body.precision():
-                logits = body.objective.forward(body.model, moved)
-                loss = body.objective.loss(logits, moved).mean()
-        else:
-            with body.precision():
-                loss, logits = compute_wake_loss(
-                    body.model,
-                    moved,
-                    body.buffer,
-                    wake=self.recipe.wake,
-                    objective=body.objective,
-                    generator=body.generator,
-                )
-            kept = {"logits": logits.float()} if not spiking and self._uses_logits() else {}
-            body.buffer.add({**batch, **kept}, task=task)
-            if isinstance(self._sleeper, Replayer):
-                self._sleeper.wake_items = self.recipe.wake.count_items(len(logits))
+        learner, on_device = self.learner, move(batch, self.learner.device)
+        with ExitStack() as watching:
+            for phase in self.phases.values():
+                watching.enter_context(phase.watch())
+            with learner.precision():
+                loss, logits = self._compute_wake_loss(on_device)
+        if learner.buffer is not None:
+            kept = {"logits": logits.float()} if self._uses_logits() else {}
+            learner.buffer.add({**batch, **kept}, task=task)
+            learner.wake_items = self.recipe.wake.count_items(len(logits))
         self._n_calls += 1
-        if self._n_calls % body.accumulate == 0:
+        if self._n_calls % learner.accumulate == 0:
             self._stages.append(WAKE)
             self._n_since_night += 1
             self._n_since_measured += 1
-        return loss + self.guard.compute_penalty(body.module) if self.guard.is_anchored else loss
+        if self.guard is not None and self.guard.is_anchored:
+            return loss + self.guard.compute_penalty(learner.module)
+        return loss
 
     def rest(self) -> SleepReport | None:
         """Sleep if the schedule says that it is time; call after each optimiser step."""
         every = self.schedule.measure_every
         if every and self._n_since_measured >= every:
-            drift, forgetting = measure_strain(self.body)
+            drift, forgetting = measure_drift_and_forgetting(self.learner)
             self.schedule.experience(drift=drift, forgetting=forgetting, n_steps=self._n_since_measured)
             self._n_since_measured = 0
-        is_due = agree_first(int(self.schedule.is_due(self._n_since_night)), self.body.device)
+        is_due = agree_first(int(self.schedule.is_due(self._n_since_night)), self.learner.device)
         return self.night() if is_due else None
 
     def night(self, steps: int | None = None, *, until: Callable[[], bool] | None = None) -> SleepReport:
         """A whole night; one that was begun, or resumed, is slept to its end.
 
         Args:
-            steps: How many; the schedule's plan where omitted.
-            until: Asked after each step whether to wake up: what was learned so far is then kept or not, as always.
+            steps: Number of steps; the schedule's plan where omitted.
+            until: Function that is asked after each step whether to wake up: what was learned so far is then kept or
+                not, as always.
 
         Returns:
             What was done.
@@ -209,7 +198,7 @@ class Sleep:
             self.fall_asleep(steps)
         try:
             while self.step():
-                if until is not None and agree_any(until(), self.body.device):
+                if until is not None and agree_any(until(), self.learner.device):
                     break
         except BaseException:
             self.abandon()
@@ -219,18 +208,12 @@ class Sleep:
     def fall_asleep(self, steps: int | None = None) -> None:
         """Begin a night; `step` and `wake_up` then go through it one step at a time."""
         self._refuse_asleep()
-        spiking = self.recipe.nrem if isinstance(self.recipe.nrem, SpikingReplay) else None
-        planned = self.schedule.plan(self._n_since_night) if spiking is None else spiking.n_steps
-        n_steps = agree_first(planned if steps is None else steps, self.body.device)
+        planned = self.phases[NREM_STAGE].n_steps
+        if planned is None:
+            planned = self.schedule.plan(self._n_since_night)
+        n_steps = agree_first(planned if steps is None else steps, self.learner.device)
         plan = make_plan(n_steps, self.recipe.rem, depth=self.schedule.find_depth())
-        night = Night(
-            self.body,
-            self._sleeper,
-            plan,
-            probe=self.recipe.probe,
-            start=len(self._stages),
-            pressure=self.schedule.pressure,
-        )
+        night = self._make_night(plan, start=len(self._stages), pressure=self.schedule.pressure)
         night.begin()
         self._night, self._stops = night, False
 
@@ -245,7 +228,7 @@ class Sleep:
             return False
         seconds = night.step()
         self._stages.append(night.plan[night.position - 1])
-        self._stops = agree_any(not self.schedule.rest(seconds), self.body.device)
+        self._stops = agree_any(not self.schedule.rest(seconds), self.learner.device)
         return not (night.is_over or self._stops)
 
     def wake_up(self) -> SleepReport:
@@ -253,10 +236,8 @@ class Sleep:
         night = self._get_night()
         report = night.end(pressure=self.schedule.pressure)
         self._night, self._n_since_night = None, 0
-        protection = self.guard.protection
-        if report.committed and (protection.anchor or protection.step_size):
-            items = self.body.draw(protection.n_items, balanced=True)
-            self.guard.update(self.body.module, compute_fisher(self.body.module, items, objective=self.body.objective))
+        if report.committed and self.guard is not None:
+            self.guard.gather(self.learner)
         return report
 
     def abandon(self) -> None:
@@ -267,64 +248,64 @@ class Sleep:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model and the user's optimiser, at any step of wake or sleep: tensors, numbers, lists."""
         return {
-            "buffer": None if self.body.buffer is None else self.body.buffer.state_dict(),
-            "generator": self.body.generator.get_state(),
-            "optimiser": self.body.optimiser.state_dict() if self._owns_optimiser else None,
+            "buffer": None if self.learner.buffer is None else self.learner.buffer.state_dict(),
+            "generator": self.learner.generator.get_state(),
+            "optimiser": self.learner.optimiser.state_dict() if self._owns_optimiser else None,
             "schedule": self.schedule.state_dict(),
-            "activity": self.activity.state_dict(),
-            "guard": self.guard.state_dict(),
+            "guard": None if self.guard is None else self.guard.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
             "stages": list(self._stages),
-            "sleeper": self._sleeper.state_dict(),
+            "wake_items": self.learner.wake_items,
+            "phases": {stage: phase.state_dict() for stage, phase in self.phases.items()},
             "night": None if self._night is None else self._night.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user."""
-        if self.body.buffer is not None:
-            self.body.buffer.load_state_dict(state["buffer"])
+        state, learner = _update_layout(state), self.learner
+        if learner.buffer is not None:
+            learner.buffer.load_state_dict(state["buffer"])
         if self._owns_optimiser:
-            self.body.optimiser.load_state_dict(state["optimiser"])
+            learner.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.activity.load_state_dict(state["activity"])
-        self.guard.load_state_dict(state["guard"])
+        if self.guard is not None:
+            self.guard.load_state_dict(state["guard"])
         self._n_calls, self._n_since_night, self._n_since_measured, stops = state["counts"]
         self._stops, self._stages, self._night = bool(stops), list(state["stages"]), None
-        if state["night"] is not None:
-            kept = state["night"]
-            self._night = Night(
-                self.body,
-                self._sleeper,
-                list(kept["plan"]),
-                probe=self.recipe.probe,
-                start=kept["start"],
-                pressure=kept["pressure"],
-            )
+        kept = state["night"]
+        if kept is not None:
+            self._night = self._make_night(list(kept["plan"]), start=kept["start"], pressure=kept["pressure"])
             self._night.load_state_dict(kept)
-        self._sleeper.load_state_dict(state["sleeper"])
-        self.body.generator.set_state(state["generator"])
+        learner.wake_items = state["wake_items"]
+        weights = {} if self._night is None else self._night.snapshot.weights
+        for stage, phase in self.phases.items():
+            phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
+        learner.generator.set_state(state["generator"])
 
-    def _make_sleeper(self) -> Replayer | SpikingSleeper:
-        recipe = self.recipe
-        if isinstance(recipe.nrem, SpikingReplay):
-            return SpikingSleeper(self.body, recipe.nrem, self.activity)
-        return Replayer(
-            self.body,
-            recipe.nrem,
-            rem=recipe.rem,
-            homeostasis=recipe.homeostasis,
-            steer=recipe.steer,
-            steer_noise=recipe.steer_noise,
+    def _compute_wake_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        learner = self.learner
+        if learner.buffer is None:
+            logits = learner.objective.forward(learner.model, batch)
+            return learner.objective.loss(logits, batch).mean(), logits
+        return compute_wake_loss(
+            learner.model,
+            batch,
+            learner.buffer,
+            wake=self.recipe.wake,
+            objective=learner.objective,
+            generator=learner.generator,
         )
 
+    def _make_night(self, plan: list[int], *, start: int, pressure: float | None) -> Night:
+        return Night(self.learner, self.phases, plan, probe=self.recipe.probe, start=start, pressure=pressure)
+
     def _uses_logits(self) -> bool:
-        nrem = self.recipe.nrem
-        distils = isinstance(nrem, NREM) and nrem.distillation > 0
-        return self.recipe.wake.method == "der++" or distils or self.schedule.measure_every > 0
+        used = self.recipe.wake.method == "der++" or any(phase.uses_logits for phase in self.phases.values())
+        return used or self.schedule.measure_every > 0
 
     def _shrink(self) -> None:
-        if not self.is_asleep:
-            self.guard.shrink_gradients(self.body.module)
+        if self.guard is not None and not self.is_asleep:
+            self.guard.shrink_gradients(self.learner.module)
 
     def _get_night(self) -> Night:
         if self._night is None:
@@ -336,3 +317,11 @@ class Sleep:
             raise SharpwaveError(
                 "a network that is awake", got="one that is asleep", fix="end the night with wake_up() or abandon()"
             )
+
+
+def _update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state as version 0.1.0 wrote it, in today's layout."""
+    if "sleeper" not in state:
+        return state
+    phase = {**state["sleeper"], "activity": state["activity"]}
+    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {NREM_STAGE: phase}}

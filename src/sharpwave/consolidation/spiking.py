@@ -10,31 +10,35 @@ found on such streams, on a narrow ridge: depression nearly three times potentia
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.body import Body
-from sharpwave.consolidation.distributed import share_weights
+from sharpwave.consolidation.learner import Learner
+from sharpwave.consolidation.modules import share_weights
+from sharpwave.consolidation.night import Phase
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class SpikingReplay:
-    """Sleep replay consolidation.
+    """Sleep replay consolidation, in place of `NREM`.
 
     Attributes:
-        n_steps: Time steps per night.
-        rate: Probability that the most active input fires in a step.
-        threshold: Of the potential, in the layer's largest activity while awake.
-        potentiation: Rise of a weight, in standard deviations of its layer.
-        depression: Fall of a weight, likewise.
-        leak: Share of the potential that is left after a step.
+        n_steps: Number of time steps per night; default 200.
+        rate: Probability that the most active input fires in a step; default 0.3.
+        threshold: Threshold of the potential, in largest activities of the layer while awake; default 0.12.
+        potentiation: Rise of a weight, in standard deviations of its layer; default 0.006.
+        depression: Fall of a weight, in standard deviations of its layer; default 0.017.
+        leak: Share of the potential that is left after a step; default 0.4.
     """
 
     n_steps: int = 200
@@ -51,6 +55,10 @@ class SpikingReplay:
                 got=f"n_steps={self.n_steps}, rate={self.rate}, threshold={self.threshold}, leak={self.leak}",
                 fix="the defaults are 200, 0.3, 0.12 and 0.4",
             )
+
+    def make_phase(self, learner: Learner, recipe: Recipe) -> Phase:
+        """Spiking replay in the nights of one network."""
+        return SpikingPhase(learner, self)
 
 
 class Activity:
@@ -122,11 +130,11 @@ def step_spikes(
     """One time step: spikes from the inputs to the head, and the weights they change, in place.
 
     Args:
-        model: The network.
-        activity: What it saw while awake.
-        potentials: Of each layer's neurons, from the step before; an empty list at first.
-        replay: Options.
-        generator: Of the inputs' spikes.
+        model: Network.
+        activity: Activity of the network while awake.
+        potentials: Potentials of each layer's neurons after the step before; an empty list at first.
+        replay: Options of the replay.
+        generator: Random generator of the inputs' spikes.
 
     Returns:
         Potentials after the step.
@@ -150,42 +158,43 @@ def step_spikes(
     return after
 
 
-class SpikingSleeper:
-    """Carries out the steps of such a night.
+class SpikingPhase(Phase):
+    """Spiking replay in the nights of one network.
 
     Args:
-        body: The network.
-        replay: Options.
-        activity: What it saw while awake.
+        learner: Network that sleeps.
+        replay: Options of the replay.
     """
 
-    def __init__(self, body: Body, replay: SpikingReplay, activity: Activity) -> None:
-        self.body, self.replay, self.activity = body, replay, activity
+    def __init__(self, learner: Learner, replay: SpikingReplay) -> None:
+        self.learner, self.replay, self.n_steps = learner, replay, replay.n_steps
+        self.activity = Activity()
         self.potentials: list[Tensor] = []
-        self.counts: dict[str, int] = {}
+
+    def watch(self) -> AbstractContextManager:
+        """Look on while the network runs awake."""
+        return self.activity.watch(self.learner.module)
 
     def prepare(self, weights: Mapping[str, Tensor]) -> None:
         """Check that the network can sleep so."""
-        self.activity.find_chain(self.body.module)
+        self.activity.find_chain(self.learner.module)
 
-    def step(self, plan: list[int], position: int) -> float:
+    def step(self, plan: Sequence[int], position: int) -> float:
         """One time step; there is no loss."""
         self.potentials = step_spikes(
-            self.body.module, self.activity, self.potentials, self.replay, generator=self.body.generator
+            self.learner.module, self.activity, self.potentials, self.replay, generator=self.learner.generator
         )
         return 0.0
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Where several processes sleep, all take the first one's weights."""
-        share_weights(self.body.module)
-
-    def remember(self) -> None:
-        """Nothing is stored."""
+        share_weights(self.learner.module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Potentials."""
-        return {"potentials": list(self.potentials)}
+        """Potentials, and what the network saw while awake."""
+        return {"potentials": list(self.potentials), "activity": self.activity.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, weights: Mapping[str, Tensor]) -> None:
         """Take up what `state_dict` gave."""
         self.potentials = list(state["potentials"])
+        self.activity.load_state_dict(state["activity"])

@@ -18,11 +18,17 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
     """Write what a `state_dict` gave: of a `Sleep`, a model or an optimiser, or several in one dictionary.
 
     Args:
-        state: Tensors, numbers, strings, None, and lists, tuples and dictionaries of them.
-        folder: Made if it does not exist.
+        state: State of tensors, numbers, strings, None, and lists, tuples and dictionaries of them.
+        folder: Folder to write into; made if it does not exist.
 
     Returns:
         The folder.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     load_state(save_state({"weight": torch.ones(2), "step": 7}, folder))
+        {'weight': tensor([1., 1.]), 'step': 7}
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.buffer import ReplayBuffer
-from sharpwave.consolidation.objective import Objective, compute_distillation
+from sharpwave.consolidation.batches import Batch, Objective, compute_distillation, move
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.buffer import ReplayBuffer
 
 METHODS = ("none", "er", "der++", "er-ace")
 
@@ -21,13 +23,17 @@ class Wake:
     """How the network learns while awake.
 
     Attributes:
-        method: `none` is the task alone; `er` replays items with their labels (Chaudhry et al. 2019, tiny episodic
-            memories); `der++` also holds their logits where they were (Buzzega et al. 2020, dark experience replay,
-            eq. 6, two draws); `er-ace` is `er` in which new classes do not push the old ones down (Caccia et al. 2022,
-            asymmetric cross-entropy).
-        n_replay: Items replayed per step and draw; as many as the batch has where omitted.
-        distillation: Weight of the logits (`alpha`).
-        replay: Weight of the replayed labels (`beta`).
+        method: One of `METHODS`; default `der++`. `none` is the task alone; `er` replays items with their labels
+            (Chaudhry et al. 2019, tiny episodic memories); `der++` also holds their logits where they were (Buzzega et
+            al. 2020, dark experience replay, eq. 6, two draws); `er-ace` is `er` in which new classes do not push the
+            old ones down (Caccia et al. 2022, asymmetric cross-entropy).
+        n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
+        distillation: Weight of the logits (`alpha`); default 0.5.
+        replay: Weight of the replayed labels (`beta`); default 0.5.
+
+    Example:
+        >>> Wake("der++").count_items(32), Wake("none").count_items(32)
+        (96, 32)
     """
 
     method: str = "der++"
@@ -57,22 +63,31 @@ def compute_wake_loss(
     """The loss of a wake step, and the logits of the new batch (detached), which the buffer may keep.
 
     Args:
-        model: In training mode.
+        model: Network in training mode.
         batch: New items, on the model's device.
-        buffer: To replay from; nothing is replayed while it is empty. It is not changed.
-        wake: Options.
-        objective: How a batch goes through the model.
-        generator: Of the draws; the buffer's own where omitted.
+        buffer: Buffer to replay from; nothing is replayed while it is empty. It is not changed.
+        wake: How the network learns while awake; `Wake()` where omitted.
+        objective: How a batch goes through the model; `Objective()` where omitted.
+        generator: Random generator of the draws; the buffer's own where omitted.
 
     Raises:
         SharpwaveError: If the method needs logits and the buffer has none.
+
+    Example:
+        >>> from sharpwave.consolidation import ReplayBuffer
+        >>> buffer, model = ReplayBuffer(8), nn.Linear(2, 2)
+        >>> batch = {"x": torch.eye(2), "y": torch.arange(2)}
+        >>> buffer.add(batch)
+        >>> loss, logits = compute_wake_loss(model, batch, buffer, wake=Wake("er"))
+        >>> loss.requires_grad, logits.shape
+        (True, torch.Size([2, 2]))
     """
     wake, objective = wake or Wake(), objective or Objective()
     logits = objective.forward(model, batch)
-    replaying = wake.method != "none" and len(buffer) > buffer.n_held_out
-    new = mask_unseen(logits, batch["y"]) if replaying and wake.method == "er-ace" else logits
+    replays = wake.method != "none" and len(buffer) > buffer.n_held_out
+    new = mask_unseen(logits, batch["y"]) if replays and wake.method == "er-ace" else logits
     loss = objective.loss(new, batch).mean()
-    if replaying:
+    if replays:
         loss = loss + _compute_replay_loss(
             model, buffer, wake, objective, n_replay=wake.n_replay or len(logits), like=logits, generator=generator
         )
@@ -96,7 +111,7 @@ def _compute_replay_loss(
     like: Tensor,
     generator: torch.Generator | None,
 ) -> Tensor:
-    def draw() -> tuple[Tensor, Batch]:
+    def sample() -> tuple[Tensor, Batch]:
         items = move(buffer.sample(n_replay, generator=generator), like.device)
         return objective.forward(model, items), items
 
@@ -108,10 +123,10 @@ def _compute_replay_loss(
                 got=f"entries {', '.join(buffer.entries)}",
                 fix="add the logits that compute_wake_loss returns, as Sleep.wake does, or use method='er'",
             )
-        replayed, items = draw()
+        replayed, items = sample()
         loss = loss + wake.distillation * compute_distillation(replayed, items["logits"])
     weight = wake.replay if wake.method == "der++" else 1.0
     if weight:
-        replayed, items = draw()
+        replayed, items = sample()
         loss = loss + weight * objective.loss(replayed, items).mean()
     return loss

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharpwave.consolidation.columns import Column
+from sharpwave.consolidation.table import Column
 from sharpwave.errors import SharpwaveError
 
 
