@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at
 from sharpwave.simulation.scene import Scene
+from sharpwave.simulation.waveforms import add_at
 
 _PER_HOUR = {"movement": 12.0, "pop": 3.0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.simulation.nuisance import compute_wander
+from sharpwave.simulation.effects import compute_wander
 from sharpwave.simulation.scene import Scene
 
 

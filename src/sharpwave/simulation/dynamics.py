@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from sharpwave.simulation.clock import SleepClock
-from sharpwave.simulation.effects import CONTENTS, Effects
-from sharpwave.simulation.hypnograms import Architecture
-from sharpwave.simulation.nuisance import (
+from sharpwave.simulation.effects import (
     AROUSALS_BY_INFRASLOW,
+    CONTENTS,
     RIPPLES_BY_INFRASLOW,
     SPINDLES_BY_INFRASLOW,
+    Effects,
     Nuisance,
     compute_infraslow_phase,
     compute_rate_modulation,
     compute_wander,
 )
+from sharpwave.simulation.hypnograms import Architecture, SleepClock
 from sharpwave.simulation.species import Species
 
 REFRESH = 5

@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, make_noise
 from sharpwave.simulation.scene import Scene
-from sharpwave.simulation.waveforms import make_sharp_wave, make_slow_oscillation, make_spindle
+from sharpwave.simulation.waveforms import (
+    add_at,
+    compute_frequencies,
+    compute_spectrum,
+    draw_white,
+    make_noise,
+    make_sharp_wave,
+    make_slow_oscillation,
+    make_spindle,
+)
 
 _HUMAN: tuple[dict[str, Any], ...] = (
     {"level": 12.0, "exponent": 1.4, "steep": 2.4},

@@ -17,19 +17,26 @@ from sharpwave.simulation.artefacts import add_artefacts, draw_artefacts
 from sharpwave.simulation.behaviour import simulate_activity, simulate_heart_rate, simulate_memory, simulate_temperature
 from sharpwave.simulation.bold import PARCELS, simulate_parcels, simulate_volumes
 from sharpwave.simulation.dynamics import simulate_dynamics
-from sharpwave.simulation.eeg import simulate_eeg
-from sharpwave.simulation.effects import CONTENTS, Effects
-from sharpwave.simulation.emg import simulate_emg
-from sharpwave.simulation.eog import draw_eye_movements, leak_blinks, simulate_eog
-from sharpwave.simulation.events import TRACK_LENGTH, draw_ripples, draw_slow_oscillations, draw_spindles
-from sharpwave.simulation.hypnograms import Architecture, load_architecture
+from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
+from sharpwave.simulation.hypnograms import Architecture, load_architecture, simulate_scorers
 from sharpwave.simulation.lfp import draw_gamma_bursts, simulate_lfp
-from sharpwave.simulation.nuisance import Nuisance
-from sharpwave.simulation.scene import Scene, compute_precursor
-from sharpwave.simulation.scorers import simulate_scorers
+from sharpwave.simulation.polysomnography import (
+    draw_eye_movements,
+    leak_blinks,
+    simulate_eeg,
+    simulate_emg,
+    simulate_eog,
+)
+from sharpwave.simulation.scene import (
+    TRACK_LENGTH,
+    Scene,
+    compute_precursor,
+    draw_ripples,
+    draw_slow_oscillations,
+    draw_spindles,
+)
 from sharpwave.simulation.species import Species, get_species
-from sharpwave.simulation.spikes import draw_place_cells, simulate_spikes
-from sharpwave.simulation.track import POSITION_RATE, Run, simulate_run
+from sharpwave.simulation.spikes import POSITION_RATE, Run, draw_place_cells, simulate_run, simulate_spikes
 from sharpwave.simulation.truth import Truth, label_events, tabulate_course
 
 SIGNALS = (

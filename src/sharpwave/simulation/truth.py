@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.simulation.effects import Effects
-from sharpwave.simulation.nuisance import Nuisance
+from sharpwave.simulation.effects import Effects, Nuisance
 from sharpwave.simulation.scene import Scene
 from sharpwave.simulation.spikes import PlaceCells
 

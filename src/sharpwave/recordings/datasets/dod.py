@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 from sharpwave.recordings.recording import Recording
 

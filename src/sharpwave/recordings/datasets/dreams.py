@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import read_columns, require_subject
+from sharpwave.recordings.datasets.files import read_columns, require_subject
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal

@@ -13,7 +13,7 @@ from typing import Any
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.guard import check_file, guarded
+from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_files import (
     fit_hypnogram,
     hypnogram_from_events,

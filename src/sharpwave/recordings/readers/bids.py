@@ -21,7 +21,7 @@ from sharpwave.recordings.readers.bids_layout import (
     list_bids_nights,
     parse_entities,
 )
-from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_length, convert_unit
 

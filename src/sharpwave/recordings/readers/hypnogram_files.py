@@ -12,17 +12,12 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.clock import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
-from sharpwave.recordings.readers.clock import compute_offset
-from sharpwave.recordings.readers.epochs import fill_epochs
-from sharpwave.recordings.readers.guard import check_file, guarded
-from sharpwave.recordings.readers.hypnogram_lines import read_json, read_lines
-from sharpwave.recordings.readers.hypnogram_shapes import find_table, stage_column
-from sharpwave.recordings.readers.hypnogram_tables import read_table
-from sharpwave.recordings.readers.hypnogram_xml import read_xml
-from sharpwave.recordings.readers.scoring import Scoring
-from sharpwave.recordings.readers.text import read_text
-from sharpwave.recordings.stage_labels import name_stage
+from sharpwave.recordings.readers.files import check_file, guarded, read_text
+from sharpwave.recordings.readers.hypnogram_tables import find_table, read_table, stage_column
+from sharpwave.recordings.readers.hypnogram_texts import read_json, read_lines, read_xml
+from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage
 
 
 def read_hypnogram(

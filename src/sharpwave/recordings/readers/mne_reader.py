@@ -13,7 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
-from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.recording import Recording
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.epochs import fill_epochs
-from sharpwave.recordings.readers.on_disk import check_declared
+from sharpwave.recordings.readers.files import check_declared
+from sharpwave.recordings.readers.scoring import fill_epochs, name_stage
 from sharpwave.recordings.recording import empty_events
-from sharpwave.recordings.stage_labels import name_stage
 
 if TYPE_CHECKING:
     import h5py

@@ -12,7 +12,7 @@ import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
-from sharpwave.recordings.readers.text import read_text
+from sharpwave.recordings.readers.files import read_text
 from sharpwave.recordings.recording import Recording
 
 _HEADER = re.compile(r"\[\s*([^\[\]]{1,40}?)\s*\]")

@@ -12,8 +12,14 @@ import pandas as pd
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.store.encoding import decode_column, decode_json, decode_modality
-from sharpwave.recordings.store.layout import FORMAT, open_array, read_whole
+from sharpwave.recordings.store.layout import (
+    FORMAT,
+    decode_column,
+    decode_json,
+    decode_modality,
+    open_array,
+    read_whole,
+)
 
 if TYPE_CHECKING:
     import pynapple as nap

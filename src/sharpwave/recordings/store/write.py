@@ -1,11 +1,11 @@
-"""Write a recording as a store, piece by piece: memory stays that of one shard, however long the recording."""
+"""Write recordings as stores, piece by piece: memory stays that of one shard, however long the recording."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,15 @@ import pandas as pd
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.store.encoding import encode_column, encode_json, encode_modality
-from sharpwave.recordings.store.layout import CHUNK_SECONDS, FORMAT, count_shards, create_array
+from sharpwave.recordings.store.layout import (
+    CHUNK_SECONDS,
+    FORMAT,
+    count_shards,
+    create_array,
+    encode_column,
+    encode_json,
+    encode_modality,
+)
 
 Progress = Callable[[str, float], None]
 """Called with the name of the signal being written and the share of the recording that is written, 0 to 1."""
@@ -198,3 +205,62 @@ def _replace(partial: Path, path: Path) -> None:
     path.rename(old)
     partial.rename(path)
     shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def convert(
+    sources: Sequence[str | Path],
+    target: str | Path,
+    *,
+    chunk_seconds: float = CHUNK_SECONDS,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write each recording as a store.
+
+    Args:
+        sources: Files or folders that `read_recording` reads.
+        target: The store where it ends in `.zarr` and there is one source; else a folder for `<name>.zarr` of each.
+        chunk_seconds: Seconds read at a time.
+        overwrite: Replace stores that are there.
+        resume: Go on with an interrupted conversion: finished stores are kept as they are.
+        progress: Called with a signal's name and the share of its recording that is written.
+
+    Returns:
+        Paths of the stores, in the order of the sources.
+
+    Raises:
+        SharpwaveError: If there is no source, two would become the same store, or one cannot be read or written.
+    """
+    from sharpwave.recordings.readers import read_recording
+
+    paths = [Path(source) for source in sources]
+    stores = _name_stores(paths, Path(target))
+    for source, store in zip(paths, stores, strict=True):
+        if resume and store.exists() and not overwrite:
+            continue
+        write_store(
+            read_recording(source),
+            store,
+            chunk_seconds=chunk_seconds,
+            overwrite=overwrite,
+            resume=resume,
+            progress=progress,
+        )
+    return stores
+
+
+def _name_stores(sources: list[Path], target: Path) -> list[Path]:
+    if not sources:
+        raise SharpwaveError("at least one recording", got="none", fix="name the files to convert")
+    if len(sources) == 1 and target.suffix == ".zarr":
+        return [target]
+    names = [source.name.removesuffix(".gz").rpartition(".")[0] or source.name for source in sources]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise SharpwaveError(
+            "sources with different names",
+            got=f"several {doubled[0]!r}",
+            fix="convert them one by one, naming each store",
+        )
+    return [target / f"{name}.zarr" for name in names]

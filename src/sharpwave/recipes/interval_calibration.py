@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.evaluation.sampled_hypnograms import MEMORY, NIGHT_SHARE, sample_hypnograms
-from sharpwave.evaluation.sleep_statistics import LEVEL, compute_interval
-from sharpwave.evaluation.stage_measures import measure_stages
+from sharpwave.evaluation.sleep_statistics import (
+    LEVEL,
+    MEMORY,
+    NIGHT_SHARE,
+    compute_interval,
+    measure_stages,
+    sample_hypnograms,
+)
 from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 

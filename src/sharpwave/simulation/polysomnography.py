@@ -1,8 +1,10 @@
-"""Scalp EEG: a 1/f background by stage, slow waves that follow depth, slow oscillations, spindles.
+"""EEG, eye movements and muscle tone, as electrodes on the head record them.
 
-Levels are defaults chosen so that the EEG looks right and a stager trained on real nights reads it; what is held to
-published numbers is the order of the slopes between 30 and 45 Hz (wake, NREM, REM: Lendner et al. 2020,
-10.7554/eLife.55092).
+The EEG is a 1/f background by stage, slow waves that follow depth, slow oscillations and spindles. Levels are defaults
+chosen so that it looks right and a stager trained on real nights reads it; what is held to published numbers is the
+order of the slopes between 30 and 45 Hz (wake, NREM, REM: Lendner et al. 2020, 10.7554/eLife.55092). The eyes move
+rapidly in REM, roll slowly in N1, blink and jump in wake, over leaking frontal EEG. Muscle tone is high in wake, low in
+NREM and lowest in REM but for twitches, with bursts at movements and arousals.
 """
 
 from __future__ import annotations
@@ -10,11 +12,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, make_noise
+from sharpwave.simulation.effects import compute_wander
 from sharpwave.simulation.scene import Scene
-from sharpwave.simulation.waveforms import make_slow_oscillation, make_spindle
+from sharpwave.simulation.waveforms import (
+    add_at,
+    compute_frequencies,
+    compute_spectrum,
+    draw_white,
+    make_blink,
+    make_noise,
+    make_saccade,
+    make_slow_oscillation,
+    make_spindle,
+)
 
 _FLOOR = 1e-4
 """Power density of the amplifier's noise, in µV²/Hz."""
@@ -120,3 +133,111 @@ def _add_spindles(signal: np.ndarray, scene: Scene, *, gain: float, rate: float,
     for index, (onset, duration, frequency, amplitude) in enumerate(zip(*columns, strict=True)):
         wave = make_spindle(duration, frequency=frequency, chirp=chirp[index], phase=phase[index], rate=rate)
         add_at(signal, np.float32(gain * amplitude) * wave, round((onset - 0.3 * duration) * rate))
+
+
+def draw_eye_movements(scene: Scene, *, rng: np.random.Generator) -> pd.DataFrame:
+    """When the eyes move: REMs in bursts, slow rolling movements in N1, saccades and blinks in wake.
+
+    Returns:
+        onset, duration, label ("rem", "slow", "saccade", "blink"), amplitude_uv (signed).
+    """
+    stage, n = scene.dynamics.stage, scene.n_seconds
+    burst = np.repeat(rng.random(n // 5 + 1) < 0.28, 5)[:n]
+    rates = {
+        "rem": 0.9 * ((stage == scene.species.rem) & burst),
+        "slow": 0.16 * (stage == 1) if scene.species.n_stages == 5 else np.zeros(n),
+        "saccade": 0.25 * (stage == 0),
+        "blink": 0.2 * (stage == 0),
+    }
+    sizes = {"rem": 75.0, "slow": 60.0, "saccade": 45.0, "blink": 110.0}
+    parts = []
+    for label, rate in rates.items():
+        second = np.repeat(np.arange(n), rng.poisson(rate))
+        size = sizes[label] * rng.lognormal(0, 0.4, len(second))
+        sign = 1.0 if label == "blink" else rng.choice([-1.0, 1.0], len(second))
+        length = {"slow": 2.5, "blink": 0.35}.get(label, 0.06) * rng.lognormal(0, 0.2, len(second))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "onset": second + rng.random(len(second)),
+                    "duration": length,
+                    "label": label,
+                    "amplitude_uv": size * sign,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True).sort_values("onset", ignore_index=True)
+
+
+def simulate_eog(
+    scene: Scene, movements: pd.DataFrame, frontal: Float[np.ndarray, " time"], *, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, " time"]]:
+    """Both EOG channels: eye movements are of opposite polarity in them, blinks and leaking EEG of the same.
+
+    Args:
+        scene: The hidden side of the night.
+        movements: From `draw_eye_movements`; amplitudes are those of the left eye.
+        frontal: Frontal EEG in µV, which leaks in.
+        rng: Random generator; the right eye moves nearly as far as the left.
+
+    Returns:
+        Left (LOC-M2) and right (ROC-M2) signal in µV.
+    """
+    rate = scene.species.eeg_rate
+    left, right = (np.float32(0.55) * frontal + rng.standard_normal(len(frontal), dtype=np.float32) for _ in range(2))
+    gains = rng.lognormal(-0.05, 0.12, len(movements))
+    columns = (movements[name].to_numpy() for name in ("onset", "duration", "label", "amplitude_uv"))
+    for onset, duration, label, amplitude, gain in zip(*columns, gains, strict=True):
+        if label == "blink":
+            wave = make_blink(duration, rate=rate)
+        elif label == "slow":
+            wave = np.sin(2 * np.pi * np.linspace(0, 1, int(duration * rate))).astype(np.float32)
+        else:
+            wave = make_saccade(duration, decay=0.6, rate=rate)
+        wave = np.float32(amplitude) * wave
+        add_at(left, wave, round(onset * rate))
+        add_at(right, np.float32(gain if label == "blink" else -gain) * wave, round(onset * rate))
+    return left, right
+
+
+def leak_blinks(frontal: Float[np.ndarray, " time"], movements: pd.DataFrame, *, gain: float, rate: float) -> None:
+    """Add the blinks, scaled, to a frontal EEG channel in place."""
+    blinks = movements[movements["label"] == "blink"]
+    for onset, duration, amplitude in blinks[["onset", "duration", "amplitude_uv"]].itertuples(index=False):
+        add_at(frontal, np.float32(gain * amplitude) * make_blink(duration, rate=rate), round(onset * rate))
+
+
+_TONE = {5: (16.0, 7.5, 5.0, 4.0, 1.8), 3: (45.0, 9.0, 3.5)}
+_AROUSAL = {5: 18.0, 3: 30.0}
+"""Root-mean-square tone by stage and in brief arousal, in µV (defaults without a checked source)."""
+
+
+def simulate_emg(scene: Scene, *, rng: np.random.Generator) -> Float[np.ndarray, " time"]:
+    """EMG of a night.
+
+    Args:
+        scene: The hidden side of the night.
+        rng: Random generator.
+
+    Returns:
+        Signal in µV at the species' EEG rate.
+    """
+    species, rate, n = scene.species, scene.species.eeg_rate, scene.n_seconds
+    tone = scene.compute_level(_TONE[species.n_stages], arousal=_AROUSAL[species.n_stages])
+    tone = tone * np.exp(0.25 * compute_wander(n, time_constant=60.0, rng=rng))
+    stage = scene.dynamics.stage
+    restless = (stage == 0) & (rng.random(n) < 0.12)
+    twitch = (stage == species.rem) & (rng.random(n) < 0.04)
+    tone = tone * np.where(restless, rng.lognormal(1.0, 0.5, n), 1.0) + np.where(
+        twitch, rng.lognormal(1.8, 0.5, n), 0.0
+    )
+    f = compute_frequencies(rate)
+    band = (f / 25) ** 2 / (1 + (f / 25) ** 2) / (1 + (f / 70) ** 4)
+    spectrum = band / (band.sum() * (f[1] - f[0]))
+    return make_noise(
+        round(n * rate),
+        rate=rate,
+        spectra=[spectrum],
+        amplitudes=tone[None].astype(np.float32),
+        white=draw_white(rng),
+    )
