@@ -28,6 +28,11 @@ from jaxtyping import Float, Int
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 
+LEVEL = 0.8
+"""Of the intervals."""
+
+SPREAD_FILE = Path(__file__).parents[1] / "weights" / "scorer_spread.json"
+
 NIGHT_SHARE = 0.2
 """Share of the noise's variance that is the same all night."""
 
@@ -143,10 +148,6 @@ def _where(defined: npt.ArrayLike, values: npt.ArrayLike) -> np.ndarray:
     return np.where(defined, values, np.nan)
 
 
-LEVEL = 0.8
-SPREAD_FILE = Path(__file__).parents[1] / "weights" / "scorer_spread.json"
-
-
 @dataclass(frozen=True)
 class Statistic:
     """What one row of the table means.
@@ -214,27 +215,13 @@ def compute_sleep_statistics(
     Raises:
         SharpwaveError: If the hypnogram counts training steps, or lights on is not after lights off.
     """
-    if hypnogram.unit != "s":
-        raise SharpwaveError("a hypnogram in seconds", got=f"unit {hypnogram.unit!r}", fix="give a night of sleep")
-    if lights_off is not None and lights_on is not None and lights_on <= lights_off:
-        raise SharpwaveError(
-            "lights on after lights off", got=f"off at {lights_off:g} s, on at {lights_on:g} s", fix="check both times"
-        )
-    bed = hypnogram.restrict(
-        hypnogram.start if lights_off is None else lights_off, hypnogram.end if lights_on is None else lights_on
-    )
-    clock: dict[str, Any] = {
-        "n_stages": bed.n_stages,
-        "epoch_length": bed.epoch_length,
-        "lead": None if lights_off is None else max(bed.start - lights_off, 0.0),
-        "in_bed": None if lights_off is None or lights_on is None else lights_on - lights_off,
-        "to_lights_on": lights_on is not None,
-    }
+    bed, clock = _restrict_to_bed(hypnogram, lights_off=lights_off, lights_on=lights_on)
     values = measure_stages(bed.stages[None], **clock)
     drawn = None
     if bed.probabilities is not None and len(bed):
         drawn = measure_stages(sample_hypnograms(bed, rng=rng, n_samples=n_samples), **clock)
     missing = {"lights-off": lights_off is None, "lights-on": lights_on is None}
+    spread = load_scorer_spread() if bed.n_stages == 5 else {}
     rows = []
     for statistic in (*STATISTICS, *_describe_stages(bed.names)):
         value = float(values[statistic.name][0])
@@ -249,13 +236,35 @@ def compute_sleep_statistics(
                 "unit": statistic.unit,
                 "low": low,
                 "high": high,
-                "scorer_spread": load_scorer_spread().get(statistic.name, np.nan) if bed.n_stages == 5 else np.nan,
+                "scorer_spread": spread.get(statistic.name, np.nan),
                 "definition": statistic.definition + (f"; needs {' and '.join(needed)}" if needed else ""),
                 "age_band": _describe_age(statistic, age=age, night=night),
             }
         )
     arousals = {"name": "arousal_index", "unit": "1/h", "definition": "arousals per hour of sleep; not scored"}
     return pd.DataFrame([*rows, {**arousals, "age_band": ""}], columns=list(rows[0]))
+
+
+def _restrict_to_bed(
+    hypnogram: Hypnogram, *, lights_off: float | None, lights_on: float | None
+) -> tuple[Hypnogram, dict[str, Any]]:
+    """The epochs between lights off and lights on, and what `measure_stages` must know of them."""
+    if hypnogram.unit != "s":
+        raise SharpwaveError("a hypnogram in seconds", got=f"unit {hypnogram.unit!r}", fix="give a night of sleep")
+    if lights_off is not None and lights_on is not None and lights_on <= lights_off:
+        raise SharpwaveError(
+            "lights on after lights off", got=f"off at {lights_off:g} s, on at {lights_on:g} s", fix="check both times"
+        )
+    bed = hypnogram.restrict(
+        hypnogram.start if lights_off is None else lights_off, hypnogram.end if lights_on is None else lights_on
+    )
+    return bed, {
+        "n_stages": bed.n_stages,
+        "epoch_length": bed.epoch_length,
+        "lead": None if lights_off is None else max(bed.start - lights_off, 0.0),
+        "in_bed": None if lights_off is None or lights_on is None else lights_on - lights_off,
+        "to_lights_on": lights_on is not None,
+    }
 
 
 @lru_cache(maxsize=1)

@@ -47,35 +47,10 @@ def read_edf(
     sources = [(channel, _samples(path, header, channel)) for channel in header.channels]
     marks = [samples for channel, samples in sources if channel.is_annotation and channel.n_samples]
     annotations = read_edf_annotations(marks) if marks else None
-    repairs = [*header.repairs, *_annotation_repairs(annotations)]
     onsets, gaps = _record_onsets(header, annotations)
-    repairs += gaps
-    raw: list[RawChannel] = []
-    absent: list[str] = []
-    times: dict[int, np.ndarray] = {}
-    for channel, samples in sources:
-        if channel.is_annotation:
-            continue
-        if not len(samples) or not _has_range(channel):
-            absent.append(channel.label)
-            fault = "no usable value range in the header" if len(samples) else "no samples"
-            repairs.append(f"{channel.label}: {fault}; left out")
-            continue
-        gain = (channel.physical_max - channel.physical_min) / (channel.digital_max - channel.digital_min)
-        if onsets is not None and channel.n_samples not in times:
-            steps = np.arange(channel.n_samples) * (header.record_duration / channel.n_samples)
-            times[channel.n_samples] = (onsets[:, None] + steps).ravel()
-        raw.append(
-            RawChannel(
-                channel.label,
-                samples,
-                rate=channel.n_samples / header.record_duration,
-                unit=channel.unit,
-                gain=gain,
-                offset=channel.physical_min - channel.digital_min * gain,
-                times=times.get(channel.n_samples),
-            )
-        )
+    raw, faults = _to_raw_channels(sources, header, onsets)
+    repairs = [*header.repairs, *_annotation_repairs(annotations), *gaps]
+    repairs += [f"{label}: {fault}; left out" for label, fault in faults]
     if not raw and annotations is None:
         raise SharpwaveError(
             f"at least one signal in {path.name}", got="none that can be read", fix="check the header's value ranges"
@@ -92,7 +67,7 @@ def read_edf(
         species="human" if details else assembled.species,
         start=start,
         source=path.name,
-        absent=tuple(absent),
+        absent=tuple(label for label, _ in faults),
         repairs=(*repairs, *assembled.repairs),
         metadata={**details, "doubtful": assembled.doubtful, "labels": assembled.labels, "device": header.recording},
     )
@@ -107,6 +82,38 @@ def _samples(path: Path, header: EdfHeader, channel: EdfChannel) -> EdfSamples:
         channel.n_samples,
         header.width,
     )
+
+
+def _to_raw_channels(
+    sources: Sequence[tuple[EdfChannel, EdfSamples]], header: EdfHeader, onsets: np.ndarray | None
+) -> tuple[list[RawChannel], list[tuple[str, str]]]:
+    """The signals that can be read, and (label, fault) of those that cannot; annotations are no signals."""
+    raw: list[RawChannel] = []
+    faults: list[tuple[str, str]] = []
+    times: dict[int, np.ndarray] = {}
+    for channel, samples in sources:
+        if channel.is_annotation:
+            continue
+        if not len(samples) or not _has_range(channel):
+            fault = "no usable value range in the header" if len(samples) else "no samples"
+            faults.append((channel.label, fault))
+            continue
+        gain = (channel.physical_max - channel.physical_min) / (channel.digital_max - channel.digital_min)
+        if onsets is not None and channel.n_samples not in times:
+            steps = np.arange(channel.n_samples) * (header.record_duration / channel.n_samples)
+            times[channel.n_samples] = (onsets[:, None] + steps).ravel()
+        raw.append(
+            RawChannel(
+                channel.label,
+                samples,
+                rate=channel.n_samples / header.record_duration,
+                unit=channel.unit,
+                gain=gain,
+                offset=channel.physical_min - channel.digital_min * gain,
+                times=times.get(channel.n_samples),
+            )
+        )
+    return raw, faults
 
 
 def _has_range(channel: EdfChannel) -> bool:

@@ -155,18 +155,9 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     Raises:
         SharpwaveError: If it is declared larger than the file, or its clock is impossible.
     """
-    import h5py
-
-    data, name = group["data"], place.rsplit("/", 1)[-1]
-    if any(part in kind for part in NOT_SIGNALS) or not isinstance(data, h5py.Dataset):
-        return Series()
-    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
-        return Series()
-    where = f"{file}:/{place}"
-    if data.external or data.is_virtual:
-        return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
-    if not data.size or data.id.get_storage_size() == 0:
-        return Series(absent=True)
+    data, name, where = group["data"], place.rsplit("/", 1)[-1], f"{file}:/{place}"
+    if (nothing := _find_nothing(data, name, kind)) is not None:
+        return nothing
     check_size(data, where)
     repairs: list[str] = []
     labels, locations = _read_electrodes(group)
@@ -181,13 +172,13 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     written = read_text_value(data.attrs.get("unit", ""))
     if modality.unit == "V" and unit is not None:
         written = unit
-    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
     converted = convert_unit(written, modality) if written else (1.0, 0.0)
     metadata = {}
     if converted is None:
         converted = (1.0, 0.0)
         metadata[f"{name}_unit"] = written
         repairs.append(f"{name}: its unit is {written!r}, not {modality.unit}; values are kept in {written!r}")
+    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
     factors = _read_channel_factors(group, n_channels, repairs, name)
     if len(labels) != n_channels:
         axes = ["x", "y", "z"] if kind == "SpatialSeries" and n_channels <= 3 else []
@@ -205,6 +196,21 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     )
     signals = (whole,) if modality.name not in SCALP or n_channels > 64 or data.ndim == 1 else _split(whole)
     return Series(signals, written, repairs=tuple(repairs), metadata=metadata)
+
+
+def _find_nothing(data: Any, name: str, kind: str) -> Series | None:
+    """An empty series where there is no signal to read, or none in this file; None where there is one."""
+    import h5py
+
+    if any(part in kind for part in NOT_SIGNALS) or not isinstance(data, h5py.Dataset):
+        return Series()
+    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
+        return Series()
+    if data.external or data.is_virtual:
+        return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
+    if not data.size or data.id.get_storage_size() == 0:
+        return Series(absent=True)
+    return None
 
 
 def _split(frame: Signal) -> tuple[Signal, ...]:

@@ -190,26 +190,33 @@ def fill_epochs(
         repairs.append(
             f"scored intervals lie up to {shift:.3g} s off the grid of {length:g} s epochs and were moved to it"
         )
+    stages, notes = _lay_out(first, last, codes, n_epochs)
+    soft = None
+    if probabilities is not None:
+        soft = np.full((n_epochs, n_stages), np.nan)
+        for low, high, row in zip(first, last, order, strict=True):
+            soft[low:high] = probabilities[row]
+    return Hypnogram(stages, length, n_stages, start, soft), repairs + notes
+
+
+def _lay_out(first: np.ndarray, last: np.ndarray, codes: np.ndarray, n_epochs: int) -> tuple[np.ndarray, list[str]]:
+    """Each interval's code in its epochs; what was scored twice or not at all is said, or refused where it is much."""
     stages = np.full(n_epochs, UNSCORED, dtype=np.int8)
-    soft = None if probabilities is None else np.full((n_epochs, n_stages), np.nan)
     covered = np.zeros(n_epochs, dtype=bool)
     n_conflicts = 0
-    for index, (low, high, code) in enumerate(zip(first, last, codes, strict=True)):
+    for low, high, code in zip(first, last, codes, strict=True):
         n_conflicts += int((covered[low:high] & (stages[low:high] != code)).sum())
         stages[low:high], covered[low:high] = code, True
-        if soft is not None and probabilities is not None:
-            soft[low:high] = probabilities[order[index]]
     if n_conflicts > max(1, 0.05 * n_epochs):
         raise SharpwaveError(
             "one stage at a time",
             got=f"{n_conflicts} of {n_epochs} epochs scored twice, differently",
             fix="keep one scorer per file",
         )
-    if n_conflicts:
-        repairs.append(f"{n_conflicts} epochs are scored twice; the later row counts")
+    notes = [f"{n_conflicts} epochs are scored twice; the later row counts"] if n_conflicts else []
     if not covered.all():
-        repairs.append(f"{int((~covered).sum())} epochs lie in gaps of the scoring and are unscored")
-    return Hypnogram(stages, length, n_stages, start, soft), repairs
+        notes.append(f"{int((~covered).sum())} epochs lie in gaps of the scoring and are unscored")
+    return stages, notes
 
 
 def _recoded(names: Sequence[str], n_stages: int) -> np.ndarray:
