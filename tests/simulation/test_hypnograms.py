@@ -1,4 +1,4 @@
-""""""
+"""Sleep stages of simulated nights follow published numbers, and simulated experts differ as experts do."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 
 LEVEL = 0.8
-"""Of the intervals."""
+"""Share of nights whose value an interval should hold."""
 
 SPREAD_FILE = Path(__file__).parents[1] / "weights" / "scorer_spread.json"
 
@@ -51,9 +51,9 @@ def sample_hypnograms(
     """Stage codes of hypnograms that the probabilities allow; unscored epochs stay unscored.
 
     Args:
-        hypnogram: With probabilities.
+        hypnogram: A hypnogram with probabilities.
         rng: Source of randomness.
-        n_samples: How many nights to draw.
+        n_samples: Number of hypnograms to draw.
         night_share: Share of the noise's variance that lasts all night, 0 to 1.
         memory: Time constant of the rest, in seconds.
 
@@ -94,9 +94,9 @@ def measure_stages(
     """Statistics of each hypnogram; NaN where undefined.
 
     Args:
-        stages: Codes, -1 where unscored: neither wake nor sleep.
-        n_stages: 2 to 5.
-        epoch_length: In seconds.
+        stages: Stage codes, -1 where unscored: neither wake nor sleep.
+        n_stages: Number of stages, 2 to 5.
+        epoch_length: Length of an epoch in seconds.
         lead: Seconds from lights off to the first epoch; None where lights-off is not known.
         in_bed: Seconds from lights off to lights on; None where either is not known.
         to_lights_on: Whether the last epoch ends at lights on.
@@ -153,10 +153,10 @@ class Statistic:
     """What one row of the table means.
 
     Attributes:
-        name: Key.
-        unit: "min", "%", "1/h".
-        definition: In words.
-        needs: What must be known: any of "lights-off", "lights-on".
+        name: Name in the table.
+        unit: Unit: "min", "%", "1/h".
+        definition: Definition in words.
+        needs: What must be known for it: any of "lights-off", "lights-on".
         per_decade: Change per decade of age in adults (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8).
         has_interval: False where drawn hypnograms do not tell it: they change stage more often than any expert's.
     """
@@ -203,10 +203,10 @@ def compute_sleep_statistics(
         hypnogram: 2 to 5 stages; where it has probabilities, the table has intervals.
         rng: Draws the hypnograms behind the intervals.
         lights_off: Seconds from the start of the recording; where None, what needs it is undefined, not invented.
-        lights_on: The same.
-        n_samples: Hypnograms drawn.
-        age: In years.
-        night: Which laboratory night, from 1. What age does is shown for adults where both are given.
+        lights_on: Seconds from the start of the recording, likewise.
+        n_samples: Number of hypnograms drawn.
+        age: Age of the sleeper in years.
+        night: Number of the laboratory night, from 1. What age does is shown for adults where both are given.
 
     Returns:
         Columns name, value, unit, low, high (80 % interval), scorer_spread (median over nights of the largest minus

@@ -102,7 +102,7 @@ def recognise_channel(label: str, *, overrides: Mapping[str, str] | None = None)
     """What a channel label means, by the overrides first, then electrode names, then the alias table.
 
     Args:
-        label: As the file has it.
+        label: Label as the file has it.
         overrides: Label → "name:modality" (or "name" alone, or ":modality" alone); labels in any case.
 
     Returns:

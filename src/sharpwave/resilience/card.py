@@ -88,8 +88,8 @@ def card(
     Args:
         subject: A recording (anything with `signals` by name, each with `read`, `rate`, `start` and `end`, and perhaps
             a `hypnogram`), an array (time,) or (time, channel) with its `rate`, or a network wrapped as a `Subject`.
-        rate: In Hz, for an array.
-        rng: For damage, surrogates and groups; seeded with 0 where omitted.
+        rate: Sampling rate of an array, in Hz.
+        rng: Source of randomness for damage, surrogates and groups; seeded with 0 where omitted.
         n_steps: Steps of recovery of a network.
         n_repeats: Draws of damage, or surrogates per window of a recording.
 

@@ -135,7 +135,7 @@ def compute_modularity(
 
     Args:
         weights: Symmetric, not negative, diagonal 0.
-        rng: For the order in which nodes are visited.
+        rng: Source of the order in which nodes are visited.
         method: The search.
         resolution: Above 1 finds more and smaller groups.
         n_repeats: Runs, of which the best is kept.

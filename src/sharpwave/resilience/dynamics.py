@@ -29,7 +29,7 @@ def compute_phases(
 
     Args:
         signals: Time first.
-        rate: In Hz.
+        rate: Sampling rate in Hz.
         band: Lowest and highest frequency in Hz, within (0, rate / 2).
 
     Raises:
@@ -100,9 +100,9 @@ def measure_dynamics(
 
     Args:
         signals: Time first, without gaps; for networks hidden states over tokens or training steps (a proxy).
-        rate: In Hz.
+        rate: Sampling rate in Hz.
         band: Band whose phases are compared, in Hz.
-        rng: For the search for groups.
+        rng: Source of randomness for the search for groups.
         spectrum: Band of the spectral entropy in Hz; all where omitted.
         density: Share of pairs kept as edges.
         margin: Samples at either end that only the filter for the phases sees.

@@ -20,7 +20,7 @@ def compute_spectral_entropy(
 
     Args:
         signal: Samples.
-        rate: In Hz.
+        rate: Sampling rate in Hz.
         band: Lowest and highest frequency in Hz; all but 0 Hz where omitted.
         window: Length of Welch's windows in s, at most the signal's.
 

@@ -21,7 +21,7 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """Return after a shock; all but the courses are relative to the twin.
+    """Return after a shock; all but the scores are relative to the twin.
 
     With `g(k) = twin(k) - perturbed(k)` the gap after `k` steps: recovered fraction `1 - g(K) / g(0)`; area
     `1 - mean g / g(0)` over the steps; half-recovery the first step with `g ≤ g(0) / 2`; residual deficit `g(K)`.
@@ -56,7 +56,7 @@ def compute_recovery(
     *,
     least_shock: float = 0.01,
 ) -> Recovery:
-    """Recovery from two courses of scores.
+    """Recovery from two time series of scores.
 
     Args:
         steps: Rising, from 0 (right after the shock).

@@ -22,8 +22,8 @@ def randomise_phases(
     channels (Prichard & Theiler 1994, doi:10.1103/PhysRevLett.73.951), so that their correlations stay as they are.
 
     Args:
-        signals: Time first.
-        rng: For the phases.
+        signals: Signals, time first.
+        rng: Source of the random phases.
         keep_coupling: Keep the correlations between channels; otherwise destroy them too.
     """
     signals = np.asarray(signals, dtype=float)
@@ -47,9 +47,9 @@ class WindowSettings:
     """How a recording is cut and filtered.
 
     Attributes:
-        length: Of a window in s.
+        length: Length of a window in seconds.
         band: Band whose phases are compared, in Hz.
-        spectrum: Band of the spectral entropy in Hz.
+        spectrum: Band of the spectral entropy, in Hz.
     """
 
     length: float
@@ -69,7 +69,7 @@ class Windows:
     """Measures of each window.
 
     Attributes:
-        onsets: In s, shape (window,).
+        onsets: Onset of each window in seconds, shape (window,).
         states: Stage of each window, `TRANSITION` where it holds two, `UNKNOWN` without a hypnogram.
         before: Stage at the start of each window.
         after: Stage at its end.
@@ -104,13 +104,13 @@ def measure_windows(
 
     Args:
         read: Samples between two times in s, time first; NaN in gaps (such windows are left out).
-        rate: In Hz.
-        span: First and last second.
-        rng: For surrogates, groups and the choice of windows.
+        rate: Sampling rate in Hz.
+        span: First and last second to measure.
+        rng: Source of randomness for surrogates, groups and the choice of windows.
         hypnogram: Anything with `at(times)` that gives codes and `names`; None where no stage is known.
-        settings: Of the windows; by `WindowSettings.for_rate` where omitted.
-        most: Windows per state, drawn at random where there are more.
-        n_surrogates: Phase-randomised surrogates per window that keep the spectra and destroy the coupling.
+        settings: How windows are cut and filtered; `WindowSettings.for_rate` where omitted.
+        most: Largest number of windows per state, drawn at random where there are more; all where omitted.
+        n_surrogates: Number of phase-randomised surrogates per window, which keep the spectra and destroy the coupling.
 
     Raises:
         SharpwaveError: If no window is free of gaps.

@@ -44,7 +44,7 @@ class _Scan:
     """What one pass over a channel collects: values per second, and spans that need single samples.
 
     Attributes:
-        low, high, mean: Of each second, in the signal's unit; NaN where it holds no sample.
+        low, high, mean: Smallest, largest and mean value of each second, in the signal's unit; NaN without samples.
         missing: Spans without samples, as sample ranges.
         clipped: Value and sample range of each run of equal samples at an end of its piece's range.
     """

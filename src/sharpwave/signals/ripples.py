@@ -66,8 +66,8 @@ def detect_ripples(
         signal: One channel, in V.
         species: Key of `BANDS`.
         hypnogram: Stages on the same clock, or None.
-        threshold: In standard deviations.
-        minimum_duration: In s.
+        threshold: Height above the mean that the envelope must reach, in standard deviations.
+        minimum_duration: Shortest ripple in seconds.
 
     Returns:
         Events: onset and duration in s, label "ripple", channel, stage, `peak` (s), `frequency` (Hz, median of the

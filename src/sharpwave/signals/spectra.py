@@ -29,7 +29,7 @@ class Spectrogram:
 
     Attributes:
         times: Middle of each window in s from the start of the recording.
-        frequencies: In Hz.
+        frequencies: Frequencies in Hz.
         power: One-sided density in the signal's unit squared per Hz (V²/Hz), shape (time, frequency); NaN where more
             than half of a window is missing.
     """
@@ -165,7 +165,7 @@ def compute_band_power(
 
     Args:
         signal: One channel.
-        epoch_length: In s, at least 4.
+        epoch_length: Length of an epoch in seconds, at least 4.
         bands: Edges in Hz by name, lower edge within; None takes `BANDS`. A band beyond half the rate is left out.
 
     Returns:
@@ -194,7 +194,7 @@ def compute_depth(signal: Signal, *, epoch_length: float = 4.0) -> pd.DataFrame:
 
     Args:
         signal: One EEG (or LFP) channel, in V.
-        epoch_length: In s, at least 4.
+        epoch_length: Length of an epoch in seconds, at least 4.
 
     Returns:
         Columns `onset` (s) and `depth` (log10 µV²); NaN where more than half of an epoch is missing or it is flat.

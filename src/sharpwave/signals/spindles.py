@@ -296,7 +296,7 @@ def _compute_sigma_share(
         near: Half-open ranges of samples that are needed, shape (range, 2).
         offset: Index in the recording of the piece's first sample.
         rate: Sampling rate in Hz.
-        settings: For the bands.
+        settings: Settings that hold the bands.
 
     Returns:
         Index in the recording of each window's centre, and its share.

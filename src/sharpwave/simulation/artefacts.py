@@ -52,11 +52,11 @@ def add_artefacts(
     """Put the artefacts of one channel into it, in place.
 
     Args:
-        signal: In µV.
-        artefacts: From `draw_artefacts`.
+        signal: Signal of the channel in µV.
+        artefacts: Artefacts from `draw_artefacts`.
         channel: Name of this channel.
-        rate: In Hz.
-        size: Relative to the robust amplitude of the signal.
+        rate: Sampling rate in Hz.
+        size: Size of the artefacts relative to the robust amplitude of the signal.
         rng: Random generator.
     """
     size = size * float(np.median(np.abs(signal[:: max(len(signal) // 10_000, 1)])) / 0.6745)

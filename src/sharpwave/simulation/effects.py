@@ -23,18 +23,20 @@ class Effects:
     """What is planted in a night.
 
     Attributes:
-        hazard_ratio: By content, the factor on the hazard of lightening (a brief arousal, or a move to a lighter
-            stage or wake) for `window` seconds after a reactivation. Exposure is yes or no: another one of the same
-            content renews the window, it does not multiply again; different contents multiply. 1 is null.
+        hazard_ratio: Factor, by content, on the hazard of a transition to lighter sleep (to a lighter stage, to wake,
+            or a brief arousal) for `window` seconds after a reactivation. Exposure is yes or no: another reactivation
+            of the same content renews the window and does not multiply again; different contents multiply. 1 is null.
         window: How long the hazard stays changed, in seconds.
-        depth_gain: By content, the step in depth (dB of slow-wave power) at a reactivation. 0 is null.
+        depth_gain: Step in depth, by content (dB of slow-wave power), at a reactivation. 0 is null.
         depth_decay: Time constant with which that step fades, in seconds.
         rate_per_db: Reverse direction: change in the log rate of ripples per dB that depth departs from what its stage
             and time expect. 0 is null.
         share_per_db: Reverse direction: change in the log odds that a ripple carries a replay, per dB. 0 is null.
-        hazard_per_db: Change in the log hazard of lightening per dB of that departure (depth mediates). 0 is null.
+        hazard_per_db: Change in the log hazard of such a transition, per dB of that departure (depth mediates). 0 is
+            null.
         precursor: Size (0 to about 1) of the signs that precede each transition in EEG, hippocampus and behaviour,
-            positive before lightening and negative before deepening. Each modality also shows false ones. 0 is null.
+            positive before lighter sleep and negative before deeper sleep. Each modality also shows false ones. 0 is
+            null.
         precursor_lead: Length of those signs, in seconds.
         replay_share: Share of NREM ripples that carry a replay right after the experience; it halves in 6 h (Giri
             2019). A default, not an effect; 0 is a night in which nothing is replayed.
@@ -82,28 +84,10 @@ class Effects:
 
     @classmethod
     def planted(cls, *, hazard_ratio: float = 2.0, depth: float = 2.0) -> Effects:
-        """Aversive content lightens and rewarding content stabilises by the same factor and dB; neutral is null."""
+        """Aversive content lightens sleep and rewarding content stabilises it, by the same factor and dB; neutral is null."""
         return cls(
             hazard_ratio={"aversive": hazard_ratio, "neutral": 1.0, "rewarding": 1 / hazard_ratio},
             depth_gain={"aversive": -depth, "neutral": 0.0, "rewarding": depth},
-        )
-
-    @property
-    def is_null(self) -> bool:
-        """True where nothing is planted."""
-        return (
-            all(value == 1 for value in self.hazard_ratio.values())
-            and all(value == 0 for value in self.depth_gain.values())
-            and not any(
-                (
-                    self.rate_per_db,
-                    self.share_per_db,
-                    self.hazard_per_db,
-                    self.precursor,
-                    self.preplay,
-                    self.memory_gain,
-                )
-            )
         )
 
 

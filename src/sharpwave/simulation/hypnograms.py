@@ -58,13 +58,13 @@ class SleepClock:
 
     Attributes:
         rem: Code of REM.
-        elapsed: Since the start of the recording.
-        age: Since the bout began.
+        elapsed: Time since the start of the recording.
+        age: Time since the bout began.
         asleep: Whether sleep has come yet.
         rem_seen: Whether REM has come yet.
-        since_rem: Since the last REM, or since sleep onset.
-        nrem: NREM sleep since then.
-        rem_in_episode: REM in the present episode.
+        since_rem: Time since the last REM, or since sleep onset.
+        nrem: Time in NREM sleep since then.
+        rem_in_episode: Time in REM in the present episode.
     """
 
     rem: int
@@ -130,7 +130,7 @@ class Architecture:
         epoch_length: Epoch of the odds, in seconds.
         shortest_bout: No bout is shorter, in seconds.
         oldest: Age in epochs beyond which a bout ages no more.
-        weights: For each stage, for each destination, one weight per feature.
+        weights: One weight per feature, by stage and by the stage that follows.
         source: Where the numbers come from.
     """
 
@@ -146,8 +146,8 @@ class Architecture:
         """Destination codes with their hazards per second.
 
         Args:
-            stage: Present stage.
-            clock: What the sleeper has behind.
+            stage: Code of the present stage.
+            clock: What the sleeper has lived through.
 
         Returns:
             One (destination, hazard) pair for each destination; none below the shortest bout.

@@ -107,7 +107,7 @@ def _add_slow_oscillations(signal: np.ndarray, scene: Scene, *, rate: float) -> 
 
 
 def _add_ripples(signal: np.ndarray, scene: Scene, *, rate: float, rng: np.random.Generator) -> None:
-    """Sharp wave and ripple; both weaken while a precursor of lightening is on, and grow before deepening."""
+    """Sharp wave and ripple; both weaken while a precursor of lighter sleep is on, and grow before deeper sleep."""
     sign = scene.precursors["hippocampus"]
     chirp = rng.normal(-60.0, 30.0, len(scene.ripples))
     phase = rng.uniform(0, 2 * np.pi, len(scene.ripples))

@@ -1,4 +1,4 @@
-"""Simulate a night: the hidden course first, then whatever signals are asked for, each from its own random stream."""
+"""Simulate a night: its hidden stages and events first, then the signals, each from a random stream of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sharpwave.simulation.scene import (
 )
 from sharpwave.simulation.species import Species, get_species
 from sharpwave.simulation.spikes import POSITION_RATE, Run, draw_place_cells, simulate_run, simulate_spikes
-from sharpwave.simulation.truth import Truth, label_events, tabulate_course
+from sharpwave.simulation.truth import Truth, label_events, tabulate_seconds
 
 SIGNALS = (
     "eeg", "eog", "emg", "lfp", "spikes", "position", "bold", "bold_volume", "heart_rate", "activity", "temperature",
@@ -79,11 +79,11 @@ def simulate_night(
 ) -> tuple[Recording, Truth]:
     """Simulate a night with everything that was planted in it.
 
-    The course of the night never depends on `modalities`.
+    Stages and events never depend on `modalities`.
 
     Args:
         species: "human" (five stages), "mouse" or "rat" (three).
-        hours: Length.
+        hours: Length of the night in hours.
         rng: Random generator; the same seed gives the same night.
         effects: Planted effects; none by default.
         nuisance: Common causes and faults; realistic by default.
@@ -91,9 +91,9 @@ def simulate_night(
         architecture: Odds of stage changes; the shipped one of the species by default.
         contents: Contents of the memories, each learnt on its own track and equally often replayed.
         task_start: When the task on the tracks begins, in seconds; the sleep before it holds no replay.
-        n_units: Units, where spikes are asked for.
-        n_scorers: Experts who score the night.
-        subject: Identifier.
+        n_units: Number of units, where spikes are asked for.
+        n_scorers: Number of experts who score the night.
+        subject: Identifier of the subject.
 
     Returns:
         The recording, as a reader would give it (its hypnogram is the experts' consensus, theirs are in
@@ -121,9 +121,9 @@ def simulate_cohort(n: int, *, rng: np.random.Generator, **options: Any) -> Iter
     """Simulate subjects one after the other, so that a cohort of any size fits in memory.
 
     Args:
-        n: How many.
+        n: Number of subjects.
         rng: Random generator.
-        options: Passed to `simulate_night`.
+        options: Options passed to `simulate_night`.
 
     Yields:
         Recording and truth of each subject, named sim-001 and so on.
@@ -213,7 +213,7 @@ def _make_truth(scene: Scene, run: Run, n_units: int, n_scorers: int, streams: d
         scorers=MappingProxyType(
             simulate_scorers(scene.dynamics.stage, species=species, n_scorers=n_scorers, rng=streams["scorers"])
         ),
-        course=tabulate_course(scene),
+        per_second=tabulate_seconds(scene),
         slow_oscillations=label_events(scene.slow_oscillations, "slow_oscillation", eeg),
         spindles=label_events(scene.spindles, "spindle", eeg),
         ripples=label_events(scene.ripples, "ripple", "HIP"),

@@ -95,7 +95,7 @@ def simulate_eeg(
 
 
 def _make_spectra(scene: Scene, *, rng: np.random.Generator) -> list[np.ndarray]:
-    """Spectra of the stages, of brief arousal, of slow waves and of the beta activity that precedes lightening."""
+    """Spectra of the stages, of brief arousal, of slow waves and of the beta activity that precedes lighter sleep."""
     species = scene.species
     f = compute_frequencies(species.eeg_rate)
     shift, loud = rng.normal(0, 0.5), rng.lognormal(0, 0.15)

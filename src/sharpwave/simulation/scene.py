@@ -191,8 +191,8 @@ def compute_precursor(
         rng: Random generator.
 
     Returns:
-        By modality, one value a second: up to `effects.precursor` before lightening, down to minus that before
-        deepening; all zero where it is off.
+        By modality, one value a second: up to `effects.precursor` before lighter sleep, down to minus that before
+        deeper sleep; all zero where it is off.
     """
     n_seconds = len(dynamics.stage)
     names = ("eeg", "hippocampus", "behaviour")

@@ -24,7 +24,7 @@ class Run:
     Attributes:
         start: Time of the first position, in seconds.
         position: Along the track, in metres, shape (time,), at `POSITION_RATE`.
-        velocity: In m/s; positive is outbound, 0 at rest, shape (time,).
+        velocity: Velocity in m/s, positive outbound, 0 at rest, shape (time,).
         track: Index of the track (of the content), shape (time,).
         laps: onset, duration, label ("lap"), content, run_direction.
     """
@@ -48,7 +48,7 @@ def simulate_run(
     Args:
         task: Start and end, in seconds, shared equally by the tracks.
         contents: One track each.
-        track_length: In metres.
+        track_length: Length of each track in metres.
         rng: Random generator.
 
     Returns:
@@ -107,7 +107,7 @@ class PlaceCells:
         maps: Rate (Hz) by content, running direction (outbound, inbound) and position bin, shape (unit, track, 2, bin).
         base_rate: Background rate in NREM outside ripples, in Hz, shape (unit,).
         participation: Chance to fire in a ripple that carries no sequence, shape (unit,).
-        shuffle: For each unit, the unit whose place it takes in a shuffled sequence, shape (unit,).
+        shuffle: Unit whose place each unit takes in a shuffled sequence, shape (unit,).
     """
 
     maps: Float[np.ndarray, "unit track direction bin"]
@@ -124,7 +124,7 @@ def draw_place_cells(
     Args:
         n_units: How many.
         n_tracks: How many tracks; each has its own map.
-        track_length: In metres.
+        track_length: Length of each track in metres.
         rng: Random generator.
 
     Returns:
@@ -150,7 +150,7 @@ def simulate_spikes(
         scene: The hidden side of the night.
         run: Laps on the tracks.
         cells: What each unit would fire.
-        track_length: In metres.
+        track_length: Length of each track in metres.
         rng: Random generator.
 
     Returns:

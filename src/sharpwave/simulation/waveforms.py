@@ -29,11 +29,11 @@ def compute_spectrum(
     """A 1/f spectrum with a knee and bumps.
 
     Args:
-        frequencies: In Hz.
+        frequencies: Frequencies in Hz.
         level: Power density at 10 Hz, in unit²/Hz.
-        exponent: Of 1/f below the knee.
-        steep: Of 1/f above the knee.
-        knee: In Hz.
+        exponent: Exponent of 1/f below the knee.
+        steep: Exponent of 1/f above the knee.
+        knee: Frequency of the knee, in Hz.
         bumps: (centre Hz, width Hz, power density) each.
         floor: Power density of white noise (the amplifier's).
         highpass: Corner of the amplifier's first-order high-pass filter, in Hz.
@@ -62,7 +62,7 @@ def shape_noise(
 
     Args:
         n_samples: Length.
-        rate: In Hz.
+        rate: Sampling rate in Hz.
         spectra: Power density of each state at `compute_frequencies(rate)`, in unit²/Hz.
         compute_weights: Amplitude of each state at given times (s); called once a block.
         white: Draws that many standard normal samples.
@@ -99,10 +99,10 @@ def make_noise(
 
     Args:
         n_samples: Length.
-        rate: In Hz.
-        spectra: As for `shape_noise`.
+        rate: Sampling rate in Hz.
+        spectra: Power spectra, as in `shape_noise`.
         amplitudes: Amplitude of each state, one value a second.
-        white: As for `shape_noise`.
+        white: Source of white noise, as in `shape_noise`.
 
     Returns:
         Noise, in the unit of the spectra.
@@ -157,8 +157,8 @@ def make_slow_oscillation(duration: float, *, rate: float) -> Float[np.ndarray, 
     """One cycle, down-state first, entered more steeply than it is left (Menicucci et al. 2009).
 
     Args:
-        duration: Of the cycle, in seconds.
-        rate: In Hz.
+        duration: Length of the cycle in seconds.
+        rate: Sampling rate in Hz.
 
     Returns:
         Waveform with a trough of −1 and a lower, wider up-state.
@@ -181,11 +181,11 @@ def make_spindle(
     """A waxing and waning oscillation of unit peak; `duration` is where its envelope exceeds about a third of its peak.
 
     Args:
-        duration: In seconds.
-        frequency: In Hz, at the middle.
+        duration: Length in seconds.
+        frequency: Frequency at the middle, in Hz.
         chirp: Change of frequency, in Hz per second.
-        phase: In radians, at the middle.
-        rate: In Hz.
+        phase: Phase at the middle, in radians.
+        rate: Sampling rate in Hz.
     """
     t = np.arange(int(1.6 * duration * rate)) / rate - 0.8 * duration
     envelope = np.exp(-0.5 * (t / (0.34 * duration)) ** 2)
@@ -202,9 +202,9 @@ def make_saccade(duration: float, *, decay: float, rate: float) -> Float[np.ndar
     """A step of unit size that the amplifier's high-pass filter draws back to zero.
 
     Args:
-        duration: Of the movement itself, in seconds.
+        duration: Length of the movement itself, in seconds.
         decay: Time constant of the return, in seconds.
-        rate: In Hz.
+        rate: Sampling rate in Hz.
     """
     t = np.arange(int((duration + 4 * decay) * rate)) / rate
     rise = np.clip(t / duration, 0, 1)

@@ -38,7 +38,7 @@ def load(folder: Path, subject: str) -> Recording:
 
     Args:
         folder: The data set's folder.
-        subject: As listed by `subjects`.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording without signals; `metadata["scorers"]` maps each scorer's name to its `Hypnogram`, same span.
@@ -76,7 +76,7 @@ def load_models(folder: Path, subject: str) -> dict[str, Hypnogram]:
 
     Args:
         folder: The data set's folder.
-        subject: As listed by `subjects`.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         Hypnogram by model name; empty where no model's output is there.

@@ -33,7 +33,7 @@ def load(folder: Path, subject: str) -> Recording:
 
     Args:
         folder: The data set's folder.
-        subject: As listed by `subjects`.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with one EEG signal in volts; `events` holds the spindles (label "spindle", channel, and `scorer`:

@@ -30,7 +30,7 @@ def load(folder: Path, subject: str) -> Recording:
 
     Args:
         folder: The data set's folder.
-        subject: As listed by `subjects`.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with signals `power` and `power_sd`, shape (epoch, band × contact), without unit, 1/30 Hz.

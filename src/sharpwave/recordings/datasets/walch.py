@@ -39,7 +39,7 @@ def load(folder: Path, subject: str) -> Recording:
 
     Args:
         folder: The data set's folder.
-        subject: As listed by `subjects`.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with signals `heart_rate`, `activity`, `circadian` (published features, without unit, 1/30 Hz).

@@ -129,9 +129,9 @@ def attach_hypnogram(
     """The recording with its scoring, placed on its clock, fitted to its length, and every repair declared.
 
     Args:
-        recording: Whose signals give the length and the clock.
+        recording: The recording whose signals give the length and the clock.
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
-        epoch_length: Seconds, where the file does not say.
+        epoch_length: Length of an epoch in seconds, where the file does not say.
         convention: Meaning of integer codes, see `read_hypnogram`.
 
     Raises:

@@ -31,8 +31,8 @@ def read_hypnogram(
     """Read a hypnogram: one label a line, a table, JSON, NSRR's XML, or EDF+ annotations.
 
     Args:
-        path: `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
-        epoch_length: Seconds, where the file does not say.
+        path: File ending in `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
+        epoch_length: Length of an epoch in seconds, where the file does not say.
         convention: Meaning of integer codes: "aasm", "rk", "dreams", "ucddb", or code → stage.
         start: Clock time of the recording's first sample; places a scoring with clock times.
         duration: Length of the recording in seconds; finds the epoch length of a bare list.
@@ -89,7 +89,7 @@ def hypnogram_from_events(
 
     Args:
         events: Columns onset, duration (s), label.
-        epoch_length: Seconds; found from the annotations if None.
+        epoch_length: Length of an epoch in seconds; found from the annotations if None.
     """
     names = [name_stage(label) for label in events["label"]]
     prefixed = [str(label).lower().startswith(("sleep stage", "stage")) for label in events["label"]]
@@ -111,8 +111,8 @@ def fit_hypnogram(
     """Make a hypnogram cover a recording: whole epochs within it, unscored where the scoring begins late or ends early.
 
     Args:
-        hypnogram: As read.
-        duration: Length of the recording, s.
+        hypnogram: The hypnogram as it was read.
+        duration: Length of the recording in seconds.
         tolerance: Seconds by which the two lengths may differ; by default two epochs or 1 %, whichever is more.
         placed: Whether the scoring has times of its own, so that it may rightly cover a part only.
 

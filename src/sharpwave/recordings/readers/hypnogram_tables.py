@@ -102,7 +102,7 @@ def read_table(
 
     Args:
         text: From its header row on, see `find_table`.
-        path: For messages.
+        path: The file, for messages.
         epoch_length: Seconds; found from the rows if None.
         convention: Meaning of integer stages.
 

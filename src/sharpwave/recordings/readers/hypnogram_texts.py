@@ -46,7 +46,7 @@ def read_lines(
 
     Args:
         text: The file's text.
-        path: For messages.
+        path: The file, for messages.
         epoch_length: Seconds; from the header, the comments, or `duration` if None.
         convention: Meaning of integer codes; from the header or the comments if None.
         duration: Length of the recording, s, where known.
@@ -103,7 +103,7 @@ def read_labels(
 
     Args:
         labels: Names or integers.
-        path: For messages.
+        path: The file, for messages.
         epoch_length: Seconds; guessed from `duration` if None.
         convention: Meaning of integers.
         duration: Length of the recording, s, where known.
@@ -175,7 +175,7 @@ def read_xml(
 
     Args:
         text: The file's text. A document type or entities of its own are refused: they can be made to fill the memory.
-        path: For messages.
+        path: The file, for messages.
         epoch_length: Seconds, where the file does not say.
         convention: Meaning of integer stages; "rk" if None.
         duration: Length of the recording, s, where known.

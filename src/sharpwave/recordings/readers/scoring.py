@@ -45,7 +45,7 @@ def name_stage(label: str, *, digits: bool = False) -> str | None:
     """The stage a label names: a name in `STAGE_SETS`, "?" where unscored, None where it is no stage at all.
 
     Args:
-        label: As written: "Sleep stage W", "Éveil", "N2", "S4", "REM" ...
+        label: Label as the scorer wrote it: "Sleep stage W", "Éveil", "N2", "S4", "REM" ...
         digits: Whether bare digits are Rechtschaffen & Kales stages; after "Stage" they always are.
     """
     text = unicodedata.normalize("NFKD", str(label)).encode("ascii", "ignore").decode().upper().strip()
@@ -125,7 +125,7 @@ class Scoring:
     """A hypnogram and what is known of where it came from.
 
     Attributes:
-        hypnogram: Its start counts from `clock`, or from the start of the recording where `placed`.
+        hypnogram: The stages; their start counts from `clock`, or from the start of the recording where `placed`.
         clock: Clock time from which the file counts, where it has one.
         dated: Whether `clock` has a date.
         placed: Whether `hypnogram.start` counts from the start of the recording.
@@ -156,11 +156,11 @@ def fill_epochs(
     """Cut scored intervals into epochs; gaps become unscored, and are declared.
 
     Args:
-        onset: Seconds, shape (interval,).
-        duration: Seconds; 0 or NaN lasts until the next interval.
-        names: Stage names or "?".
-        epoch_length: Seconds; found from the intervals if None.
-        probabilities: Per interval, shape (interval, stage), optional.
+        onset: Onset of each interval in seconds, shape (interval,).
+        duration: Duration of each interval in seconds; with 0 or NaN it lasts until the next interval.
+        names: Stage name of each interval, or "?".
+        epoch_length: Length of an epoch in seconds; found from the intervals if None.
+        probabilities: Probability of each stage in each interval, shape (interval, stage); optional.
 
     Returns:
         The hypnogram, and sentences on what was repaired.
