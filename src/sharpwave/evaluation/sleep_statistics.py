@@ -214,6 +214,11 @@ def compute_sleep_statistics(
 
     Raises:
         SharpwaveError: If the hypnogram counts training steps, or lights on is not after lights off.
+
+    >>> night = Hypnogram.from_labels(["W", "N1", "N2", "N2", "R", "W"])
+    >>> table = compute_sleep_statistics(night, rng=np.random.default_rng(0), lights_off=0.0).set_index("name")
+    >>> table.loc[["total_sleep_time", "sleep_latency", "rem_latency"], "value"].to_dict()
+    {'total_sleep_time': 2.0, 'sleep_latency': 0.5, 'rem_latency': 1.5}
     """
     bed, clock = _restrict_to_bed(hypnogram, lights_off=lights_off, lights_on=lights_on)
     values = measure_stages(bed.stages[None], **clock)

@@ -1,6 +1,9 @@
 """What a kind of signal promises: its unit, plausible values and rates, and which parts of the model serve it.
 
 Adding a modality is one line in `MODALITIES`.
+
+>>> [name for name, modality in MODALITIES.items() if modality.unit == "1/min"]
+['heart_rate']
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ class Modality:
         token: Length of one model token, in seconds.
         encoder: Name of the encoder that serves it.
         decoder: Name of the decoder that predicts it.
+
+    >>> modality = MODALITIES["eeg"]
+    >>> modality.unit, modality.rate
+    ('V', (50, 5000))
     """
 
     name: str

@@ -106,6 +106,11 @@ def measure_dynamics(
         spectrum: Band of the spectral entropy in Hz; all where omitted.
         density: Share of pairs kept as edges.
         margin: Samples at either end that only the filter for the phases sees.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = measure_dynamics(rng.normal(size=(3000, 4)), 100.0, band=(0.5, 4.0), spectrum=(0.5, 40.0), rng=rng)
+    >>> round(found["spectral_entropy"], 1), found["integration"] < 0.01
+    (1.0, True)
     """
     signals = np.asarray(signals, dtype=float)
     signals = signals[:, None] if signals.ndim == 1 else signals

@@ -55,6 +55,11 @@ def compute_stability(
 
     Raises:
         SharpwaveError: If the rows of `learned` do not fit the table.
+
+    >>> accuracy = np.array([[0.9, np.nan], [0.4, 0.8], [0.7, 0.9]])  # two tasks, three evaluations
+    >>> found = compute_stability(accuracy, learned=[0, 2])
+    >>> found.minimum, round(found.forgetting, 2), found.final
+    (0.4, 0.2, 0.8)
     """
     accuracy = np.asarray(accuracy, dtype=float)
     ends = np.asarray(learned, dtype=int)

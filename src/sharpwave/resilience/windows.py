@@ -114,6 +114,17 @@ def measure_windows(
 
     Raises:
         SharpwaveError: If no window is free of gaps.
+
+    >>> rng = np.random.default_rng(0)
+    >>> samples = rng.normal(size=(9000, 2))
+    >>> found = measure_windows(
+    ...     lambda begin, end: samples[max(0, int(np.ceil(begin * 100))) : int(np.ceil(end * 100))],
+    ...     100.0,
+    ...     span=(0.0, 90.0),
+    ...     rng=rng,
+    ... )
+    >>> found.onsets.tolist(), found.states[0]
+    ([0.0, 15.0, 30.0, 45.0, 60.0], 'all')
     """
     settings = settings or WindowSettings.for_rate(rate)
     chosen = _choose(list(_cut(span, settings, hypnogram)), most=most, rng=rng)

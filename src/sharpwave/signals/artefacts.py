@@ -80,6 +80,13 @@ def detect_artefacts(signal: Signal) -> pd.DataFrame:
 
     Returns:
         Events: onset and duration in s, label (one of `LABELS`), channel. Spans of different labels may overlap.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 6000)
+    >>> samples[1000:2000] = 0.0
+    >>> detect_artefacts(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))
+       onset  duration label channel
+    0   10.0      10.0  flat     EEG
     """
     check_one_channel(signal)
     second = max(1, round(signal.rate))

@@ -75,6 +75,13 @@ def detect_ripples(
 
     Raises:
         SharpwaveError: If the species has no band or the sampling rate is too low for it.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(30_000) / 1000
+    >>> samples = np.random.default_rng(0).normal(0, 20, times.size)
+    >>> samples += 200 * np.exp(-(((times - 15) / 0.03) ** 2)) * np.sin(2 * np.pi * 180 * times)
+    >>> detect_ripples(Signal("HIP", samples, 1000.0, MODALITIES["lfp"], scale=1e-6))["peak"].round(1).tolist()
+    [15.0]
     """
     low, high = _find_band(signal, species)
     upper = min(high / 4, signal.rate / 2 - high)

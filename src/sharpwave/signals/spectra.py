@@ -32,6 +32,9 @@ class Spectrogram:
         frequencies: Frequencies in Hz.
         power: One-sided density in the signal's unit squared per Hz (V²/Hz), shape (time, frequency); NaN where more
             than half of a window is missing.
+
+    >>> Spectrogram(times=np.array([15.0]), frequencies=np.array([0.0, 0.25]), power=np.zeros((1, 2))).power.shape
+    (1, 2)
     """
 
     times: Float[np.ndarray, " time"]
@@ -63,6 +66,12 @@ def compute_spectrogram(
 
     Raises:
         SharpwaveError: If a window is shorter than a segment.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> found = compute_spectrogram(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> found.times.tolist(), found.frequencies[found.power.argmax(axis=1)].tolist()
+    ([15.0, 45.0], [10.0, 10.0])
     """
     if window < segment:
         raise SharpwaveError(
@@ -98,6 +107,12 @@ def compute_spectrum(
 
     Returns:
         Frequencies in Hz, density in the signal's unit squared per Hz (NaN where there is no signal).
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> frequencies, density = compute_spectrum(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> float(frequencies[density.argmax()])
+    10.0
     """
     window = min(30.0, max(segment, signal.duration))
     spectrogram = compute_spectrogram(signal, window=window, max_frequency=max_frequency, segment=segment)
@@ -170,6 +185,12 @@ def compute_band_power(
 
     Returns:
         Columns `onset` (s) and one a band, in the signal's unit squared (V²); NaN where more than half is missing.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> table = compute_band_power(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> table.set_index("onset").idxmax(axis=1).to_dict()
+    {0.0: 'alpha', 30.0: 'alpha'}
     """
     bands = {name: edges for name, edges in (bands or BANDS).items() if edges[1] <= signal.rate / 2}
     highest = max((high for _, high in bands.values()), default=0.0)
@@ -198,6 +219,14 @@ def compute_depth(signal: Signal, *, epoch_length: float = 4.0) -> pd.DataFrame:
 
     Returns:
         Columns `onset` (s) and `depth` (log10 µV²); NaN where more than half of an epoch is missing or it is flat.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(800) / 100
+    >>> wave = np.where(times < 4, 10, 100) * np.sin(2 * np.pi * times)  # 10 µV, then 100 µV, at 1 Hz
+    >>> compute_depth(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6)).round(2)
+       onset  depth
+    0    0.0    1.7
+    1    4.0    3.7
     """
     power = compute_band_power(signal, epoch_length=epoch_length, bands={"slow": SLOW})
     squared_uv = power["slow"].to_numpy() * MICROVOLTS**2

@@ -60,6 +60,12 @@ def rescale_signal(signal: Signal, *, typical_uv: float = TYPICAL_UV) -> tuple[S
 
     Raises:
         SharpwaveError: If there is no whole epoch of signal, or it is flat.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 1, 12_000)
+    >>> scaled, factor = rescale_signal(Signal("EEG", samples, 100.0, MODALITIES["eeg"]))
+    >>> float(np.median(compute_epoch_amplitude(scaled)).round(1))
+    15.0
     """
     amplitude = compute_epoch_amplitude(signal)
     present = amplitude[np.isfinite(amplitude)]
@@ -112,6 +118,13 @@ def stage_night(
 
     Raises:
         SharpwaveError: If a rate is not above 80 Hz, or there is not one whole epoch.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 300 * 100)
+    >>> recording = Recording(signals={"C4-M1": Signal("C4-M1", samples, 100.0, MODALITIES["eeg"], scale=1e-6)})
+    >>> stages = stage_night(recording, eeg="C4-M1")
+    >>> len(stages), stages.probabilities.shape
+    (10, (10, 5))
     """
     channels = {"eeg": eeg, "eog": eog, "emg": emg}
     signals = {kind: _find_signal(recording, name) for kind, name in channels.items() if name is not None}

@@ -45,6 +45,12 @@ class Effects:
 
     Raises:
         SharpwaveError: If a hazard ratio, window or share is out of range.
+
+    >>> effects = Effects(hazard_ratio={"aversive": 2.0})
+    >>> effects.hazard_ratio["aversive"], effects.precursor
+    (2.0, 0.0)
+    >>> dict(Effects.planted(depth=1.0).depth_gain)
+    {'aversive': -1.0, 'neutral': 0.0, 'rewarding': 1.0}
     """
 
     hazard_ratio: Mapping[str, float] = field(default_factory=dict)
@@ -84,7 +90,7 @@ class Effects:
 
     @classmethod
     def planted(cls, *, hazard_ratio: float = 2.0, depth: float = 2.0) -> Effects:
-        """Aversive content lightens sleep and rewarding content stabilises it, by the same factor and dB; neutral is null."""
+        """Aversive content lightens and rewarding stabilises sleep, by the same factor and dB; neutral is null."""
         return cls(
             hazard_ratio={"aversive": hazard_ratio, "neutral": 1.0, "rewarding": 1 / hazard_ratio},
             depth_gain={"aversive": -depth, "neutral": 0.0, "rewarding": depth},
@@ -111,6 +117,9 @@ class Nuisance:
 
     Raises:
         SharpwaveError: If a size is negative or a share is above 1.
+
+    >>> Nuisance().infraslow, Nuisance.none().infraslow
+    (1.0, 0.0)
     """
 
     infraslow: float = 1.0

@@ -171,6 +171,9 @@ def load_architecture(species: str) -> Architecture:
 
     Raises:
         SharpwaveError: If there is none.
+
+    >>> load_architecture("human").names
+    ('W', 'N1', 'N2', 'N3', 'R')
     """
     path = files("sharpwave.simulation") / "architecture" / f"{species}.json"
     if not path.is_file():
@@ -233,6 +236,12 @@ def fit_architecture(
 
     Raises:
         SharpwaveError: If epoch lengths or stage sets differ.
+
+    >>> rng = np.random.default_rng(0)
+    >>> nights = [Hypnogram(np.repeat(rng.permutation(3), 4), 4.0, n_stages=3) for _ in range(20)]
+    >>> fitted = fit_architecture(nights, species="mouse", source="made up")
+    >>> fitted.epoch_length, sorted(fitted.weights[0])
+    (4.0, [1, 2])
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,8 @@
-"""Simulate a night: its hidden stages and events first, then the signals, each from a random stream of its own."""
+"""Simulate a night: its hidden stages and events first, then the signals, each from a random stream of its own.
+
+>>> "eeg" in SIGNALS, DEMO["species"]
+(True, 'human')
+"""
 
 from __future__ import annotations
 
@@ -101,6 +105,10 @@ def simulate_night(
 
     Raises:
         SharpwaveError: If a name is unknown or the night is too short to hold the task.
+
+    >>> recording, truth = simulate_night("human", 0.2, rng=np.random.default_rng(0), modalities=("heart_rate",))
+    >>> recording.duration, recording["heart_rate"].modality.unit, truth.hypnogram.epoch_length
+    (720.0, '1/min', 1.0)
     """
     preset = get_species(species)
     wanted = DEFAULT_SIGNALS[species] if modalities is None else tuple(modalities)
@@ -127,6 +135,10 @@ def simulate_cohort(n: int, *, rng: np.random.Generator, **options: Any) -> Iter
 
     Yields:
         Recording and truth of each subject, named sim-001 and so on.
+
+    >>> cohort = simulate_cohort(2, rng=np.random.default_rng(0), hours=0.2, modalities=("activity",))
+    >>> [recording.subject for recording, _ in cohort]
+    ['sim-001', 'sim-002']
     """
     for index, stream in enumerate(rng.spawn(n), start=1):
         yield simulate_night(rng=stream, subject=f"sim-{index:03d}", **options)
@@ -147,7 +159,12 @@ DEMO_SEED = 61
 
 
 def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
-    """The demonstration night, the same each time unless another seed is given; options override `DEMO`."""
+    """The demonstration night, the same each time unless another seed is given; options override `DEMO`.
+
+    >>> recording, _ = simulate_demo(hours=0.2, modalities=("temperature",))
+    >>> recording.subject, list(recording.signals)
+    ('demo', ['temperature'])
+    """
     return simulate_night(rng=np.random.default_rng(DEMO_SEED if seed is None else seed), **{**DEMO, **options})
 
 

@@ -43,6 +43,11 @@ class Truth:
         memory: Score of the memory task "before" and "after" sleep, in percent.
         effects: Planted effects.
         nuisance: Planted nuisance.
+
+    >>> from sharpwave.simulation import simulate_night
+    >>> _, truth = simulate_night("rat", 0.4, rng=np.random.default_rng(0), modalities=("position",))
+    >>> len(truth.per_second), truth.reactivations["kind"].unique().tolist(), len(truth.laps) > 0
+    (1440, ['replay'], True)
     """
 
     species: str

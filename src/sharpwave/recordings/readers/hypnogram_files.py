@@ -42,6 +42,14 @@ def read_hypnogram(
 
     Raises:
         SharpwaveError: If it is no hypnogram, or its integers or epoch length are ambiguous.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "stages.txt"
+    ...     _ = path.write_text("Wake\\nS1\\nS2\\nS4\\n")
+    ...     hypnogram = read_hypnogram(path, epoch_length=30)
+    >>> hypnogram.labels
+    ['W', 'N1', 'N2', 'N3']
     """
     scoring = read_scoring(path, epoch_length=epoch_length, convention=convention, start=start, duration=duration)
     return scoring.hypnogram
@@ -55,7 +63,16 @@ def read_scoring(
     start: datetime | None = None,
     duration: float | None = None,
 ) -> Scoring:
-    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it."""
+    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "hypnogram.csv"
+    ...     _ = path.write_text("onset,duration,stage\\n0,30,W\\n60,30,N2\\n")
+    ...     scoring = read_scoring(path)
+    >>> scoring.hypnogram.labels, scoring.repairs
+    (['W', '?', 'N2'], ('1 epochs lie in gaps of the scoring and are unscored',))
+    """
     if epoch_length is not None and not (np.isfinite(epoch_length) and epoch_length > 0):
         raise SharpwaveError("a positive epoch length", got=f"{epoch_length} s", fix="pass epoch_length= in seconds")
     path = check_file(path, "a hypnogram")
@@ -121,6 +138,10 @@ def fit_hypnogram(
 
     Raises:
         SharpwaveError: If the lengths differ by more: the files do not belong together, or the sampling rate is wrong.
+
+    >>> fitted, repairs = fit_hypnogram(Hypnogram.from_labels(["W", "N1", "N2"]), 60.0)
+    >>> fitted.labels, repairs
+    (['W', 'N1'], ['the scoring reaches beyond the recording: 1 epochs were cut'])
     """
     epoch = hypnogram.epoch_length
     tolerance = max(2 * epoch, 0.01 * duration) if tolerance is None else tolerance

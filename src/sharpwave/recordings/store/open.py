@@ -37,6 +37,14 @@ def open_store(path: str | Path) -> Recording:
     Raises:
         SharpwaveError: If the folder is no store, is of a later version, or is damaged.
         MissingExtraError: If zarr is not installed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.recordings import MODALITIES, write_store
+    >>> pulse = Signal("pulse", np.array([61.0, 58.0]), 1 / 30, MODALITIES["heart_rate"])
+    >>> with TemporaryDirectory() as folder:
+    ...     recording = open_store(write_store(Recording(signals={"pulse": pulse}), Path(folder) / "night.zarr"))
+    ...     recording["pulse"].read().tolist()
+    [61.0, 58.0]
     """
     path = Path(path)
     header = _read_header(path)

@@ -56,6 +56,13 @@ def write_store(
     Raises:
         SharpwaveError: If the store exists, or a signal holds no numbers.
         MissingExtraError: If zarr is not installed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.recordings import Hypnogram, open_store
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_store(Recording(hypnogram=Hypnogram.from_labels(["W", "N1"])), Path(folder) / "night.zarr")
+    ...     open_store(path).hypnogram.labels
+    ['W', 'N1']
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -231,6 +238,13 @@ def convert(
 
     Raises:
         SharpwaveError: If there is no source, two would become the same store, or one cannot be read or written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "watch.csv"
+    ...     _ = table.write_text("time,heart_rate_bpm\\n0,61\\n30,58\\n60,57\\n")
+    ...     [path.name for path in convert([table], folder)]
+    ['watch.zarr']
     """
     from sharpwave.recordings.readers import read_recording
 
