@@ -81,7 +81,8 @@ def detect_slow_waves(
     >>> from sharpwave.recordings import MODALITIES
     >>> times = np.arange(3000) / 100
     >>> samples = -80 * np.sin(2 * np.pi * 0.9 * times) * (abs(times - 15) < 1 / 1.8)  # one cycle
-    >>> detect_slow_waves(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))["mid_crossing"].round(1).tolist()
+    >>> found = detect_slow_waves(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> found["mid_crossing"].round(1).tolist()
     [15.0]
     """
     settings = settings or SlowWaveSettings()
