@@ -49,8 +49,8 @@ def score_events(
     """Match found to true events one to one, so that as much as possible overlaps, and count.
 
     Args:
-        truth: Columns `onset` and `duration` in seconds.
-        found: The same.
+        truth: True events, with columns `onset` and `duration` in seconds.
+        found: Found events, with the same columns.
         iou: Least intersection over union of a match, above 0 up to 1; 0.2 is usual for spindles (Warby et al. 2014).
         duration: Length of the scored recording in seconds, for false positives per minute.
 

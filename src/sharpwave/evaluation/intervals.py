@@ -18,7 +18,7 @@ class Estimate:
     Attributes:
         value: The estimate on all subjects.
         low: Lower end of the interval.
-        high: Upper end.
+        high: Upper end of the interval.
         n: Number of subjects.
 
     >>> estimate = Estimate(0.72, 0.65, 0.78, n=30)
@@ -111,7 +111,7 @@ def bootstrap_metrics(
 
     Args:
         statistics: One per seed; each takes a weight per subject and gives metrics by name.
-        weights: From `draw_weights`.
+        weights: How often each subject is drawn, from `draw_weights`.
     """
     rows = np.concatenate([np.ones((1, weights.shape[1])), weights])
     runs = [[statistic(row) for row in rows] for statistic in statistics]

@@ -154,7 +154,7 @@ class Statistic:
 
     Attributes:
         name: Name in the table.
-        unit: Unit: "min", "%", "1/h".
+        unit: Unit of the value: "min", "%" or "1/h".
         definition: Definition in words.
         needs: What must be known for it: any of "lights-off", "lights-on".
         per_decade: Change per decade of age in adults (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8).
@@ -201,7 +201,7 @@ def compute_sleep_statistics(
 
     Args:
         hypnogram: 2 to 5 stages; where it has probabilities, the table has intervals.
-        rng: Draws the hypnograms behind the intervals.
+        rng: Source of randomness for the hypnograms behind the intervals.
         lights_off: Seconds from the start of the recording; where None, what needs it is undefined, not invented.
         lights_on: Seconds from the start of the recording, likewise.
         n_samples: Number of hypnograms drawn.

@@ -140,7 +140,7 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
     implausible amplitude, or marked bad, is taken only where there is no other.
 
     Args:
-        recording: What was read.
+        recording: The recording whose channels to choose from.
         channels: The user's choice; each name takes its role, roles without one are picked as usual.
 
     Raises:

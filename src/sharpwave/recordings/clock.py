@@ -18,7 +18,7 @@ def place_time(time: str | float | None, start: datetime | None) -> float | None
     A clock time is taken to lie within twelve hours of the start, before or after it.
 
     Args:
-        time: What the user gave.
+        time: Time as the user gave it.
         start: Clock time of the first sample, where known.
 
     Raises:

@@ -16,7 +16,7 @@ class Modality:
     """A contract, not a base class.
 
     Attributes:
-        name: Key in `MODALITIES`.
+        name: Name of the modality, its key in `MODALITIES`.
         unit: SI unit of the samples after reading ("V", "1/min", "degC", "" for dimensionless).
         amplitude: Plausible range of the robust amplitude (half the 5–95 % spread over a recording), in `unit`.
         rate: Plausible sampling rates, in Hz.

@@ -35,7 +35,7 @@ class Signal:
         modality: What it is; `samples * scale + offset` is in `modality.unit`.
         start: Time of the first sample, in seconds from the start of the recording.
         scale: Factor from stored values to the modality's unit.
-        offset: Added after `scale`.
+        offset: Offset in the modality's unit, added after `scale`.
         channels: Names along the second axis; empty for one channel.
         times: Time of each sample in seconds, only where sampling is irregular (`rate` is then the median rate).
 

@@ -62,7 +62,7 @@ def convert_unit(unit: str, modality: Modality) -> tuple[float, float] | None:
 
     Args:
         unit: Unit as the header writes it, in any spelling or broken encoding ("uV", "µV", "Î¼V", "?V", "MV" for mV).
-        modality: What the signal is.
+        modality: Modality of the signal.
 
     Returns:
         (scale, offset) so that `value * scale + offset` is in `modality.unit`; None where the unit is of another kind.

@@ -16,7 +16,7 @@ class BrittlenessMap:
     """Loss of score per unit of damage to each part.
 
     Attributes:
-        parts: Names, most brittle first.
+        parts: Names of the parts, most brittle first.
         loss: Mean loss of score under the dose, shape (part,).
         per_damage: `loss` divided by the damage done, shape (part,).
         spread: Standard deviation of `loss` over repeats, shape (part,).

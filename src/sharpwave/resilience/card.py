@@ -76,7 +76,7 @@ class Card:
         figure: The same as a picture.
         curves: Score against dose by kind of damage (networks).
         recovery: Return after the shock (networks).
-        brittleness: Loss per part (networks).
+        brittleness: Loss of score by damaged part (networks).
         windows: Measures of each window, by signal (recordings).
 
     >>> found = card(np.random.default_rng(0).normal(size=(6000, 4)), rate=100.0)

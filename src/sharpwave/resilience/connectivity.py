@@ -22,7 +22,7 @@ def compute_integration(signals: Float[np.ndarray, "time channel"], *, shrinkage
     1994, doi:10.1073/pnas.91.11.5033). 0 where channels are independent.
 
     Args:
-        signals: Time first.
+        signals: Signals, time first.
         shrinkage: Weight of the identity in `C`, so that few samples do not make it singular.
 
     Raises:
@@ -48,7 +48,7 @@ def compute_participation(
     `P_i = 1 - Σ_g (k_ig / k_i)²`, doi:10.1038/nature03288. NaN for a node without edges.
 
     Args:
-        weights: Symmetric, not negative.
+        weights: Weight of each pair of nodes, symmetric and not negative.
         groups: Group of each node.
     """
     weights = np.asarray(weights, dtype=float)
@@ -64,7 +64,7 @@ def compute_segregation(weights: Float[np.ndarray, "node node"], groups: Int[np.
     System segregation (Chan et al. 2014, doi:10.1073/pnas.1415122111); NaN where all nodes are in one group.
 
     Args:
-        weights: Symmetric, not negative.
+        weights: Weight of each pair of nodes, symmetric and not negative.
         groups: Group of each node.
     """
     weights = np.asarray(weights, dtype=float)
@@ -97,7 +97,7 @@ def compute_connectivity(
     """Correlations of channels as weights: negative ones and the diagonal are 0.
 
     Args:
-        signals: Time first.
+        signals: Signals, time first.
         density: Keep this share of pairs, the strongest, so that graphs of different states have as many edges (a
             state in which everything correlates is otherwise less modular by that alone); None keeps all.
 
@@ -136,7 +136,7 @@ def compute_modularity(
     Args:
         weights: Symmetric, not negative, diagonal 0.
         rng: Source of the order in which nodes are visited.
-        method: The search.
+        method: Search for groups, "leiden" or "louvain".
         resolution: Above 1 finds more and smaller groups.
         n_repeats: Runs, of which the best is kept.
 

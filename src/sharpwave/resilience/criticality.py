@@ -43,9 +43,9 @@ class AvalancheFit:
         distance: Kolmogorov–Smirnov distance of the fit.
         p_fit: Share of samples drawn from the fit that lie further from it than the data: below 0.1 it is implausible.
         against_lognormal: Normalised log-likelihood ratio; above 0 favours the power law.
-        p_lognormal: Its p value; large means that the two cannot be told apart.
+        p_lognormal: p value of that comparison; large means that the two cannot be told apart.
         against_exponential: The same against an exponential.
-        p_exponential: Its p value.
+        p_exponential: p value of that comparison.
         n: Avalanches at or above `smallest`.
     """
 

@@ -28,7 +28,7 @@ def compute_phases(
     """Instantaneous phase of each channel in a band: zero-phase Butterworth filter, then Hilbert transform.
 
     Args:
-        signals: Time first.
+        signals: Signals, time first.
         rate: Sampling rate in Hz.
         band: Lowest and highest frequency in Hz, within (0, rate / 2).
 

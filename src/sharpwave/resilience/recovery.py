@@ -117,13 +117,13 @@ def measure_recovery(
     """Perturb one copy, leave its twin alone, give both the same steps, and score both on the way.
 
     Args:
-        make: Gives a fresh copy of what is tested, always the same.
-        perturb: Damages a copy.
+        make: Function that gives a fresh copy of what is tested, always the same.
+        perturb: Function that damages a copy.
         step: Gives one step of recovery (sleep, or new data); called with the copy and the number of the step. It must
             draw the same data for both, from the number alone.
         score: Score of a copy, higher is better.
-        n_steps: Steps of recovery.
-        every: Steps between scores.
+        n_steps: Number of steps of recovery.
+        every: Number of steps between scores.
 
     >>> found = measure_recovery(
     ...     lambda: [1.0],

@@ -72,7 +72,7 @@ class Windows:
         onsets: Onset of each window in seconds, shape (window,).
         states: Stage of each window, `TRANSITION` where it holds two, `UNKNOWN` without a hypnogram.
         before: Stage at the start of each window.
-        after: Stage at its end.
+        after: Stage at the end of each window.
         values: Each measure, shape (window,); NaN where the channels do not allow it.
         surrogates: The same, averaged over phase-randomised surrogates of the window.
     """

@@ -34,7 +34,7 @@ def compute_quality(
     """How much of each electrical channel is free of artefacts.
 
     Args:
-        recording: Read piece by piece.
+        recording: The recording, which is read piece by piece.
         picks: Names of signals; None takes all of EEG, EOG, EMG, ECG and LFP.
         artefacts: What `detect_artefacts` found in these signals; None looks for them.
 

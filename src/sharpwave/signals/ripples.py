@@ -64,10 +64,10 @@ def detect_ripples(
 
     Args:
         signal: One channel, in V.
-        species: Key of `BANDS`.
+        species: Species whose band is searched, a key of `BANDS`; "rat" by default.
         hypnogram: Stages on the same clock, or None.
-        threshold: Height above the mean that the envelope must reach, in standard deviations.
-        minimum_duration: Shortest ripple in seconds.
+        threshold: Height above the mean that the envelope must reach, in standard deviations; 3 is usual.
+        minimum_duration: Time in seconds that it must stay above the threshold; 0.015 to 0.02 is usual.
 
     Returns:
         Events: onset and duration in s, label "ripple", channel, stage, `peak` (s), `frequency` (Hz, median of the

@@ -71,7 +71,7 @@ def detect_slow_waves(
     Args:
         signal: One channel, in V; the amplitude criteria are absolute, so its unit must be right.
         hypnogram: Stages on the same clock, or None.
-        settings: Criteria; None takes YASA's.
+        settings: Criteria of a slow wave; None takes YASA's.
 
     Returns:
         Events: onset and duration in s, label "slow_wave", channel, stage (at the trough), `negative_peak`,

@@ -104,7 +104,7 @@ def detect_spindles(
     Args:
         signal: One channel, in V.
         hypnogram: Stages on the same clock, or None.
-        preset: Name in `PRESETS`.
+        preset: Name of the settings in `PRESETS`.
         settings: Own settings instead of a preset.
 
     Returns:

@@ -34,7 +34,7 @@ def compute_epoch_amplitude(signal: Signal, *, epoch_length: int = 30) -> Float[
 
     Args:
         signal: One channel, in V.
-        epoch_length: Whole seconds.
+        epoch_length: Length of an epoch in whole seconds.
 
     Returns:
         Shape (epoch,); NaN where any sample is missing.
@@ -180,7 +180,7 @@ def smooth_features(features: pd.DataFrame, *, missing: np.ndarray, demography: 
     """Features with their 7.5 min centred and 2 min past averages (robustly scaled), and the time of night.
 
     Args:
-        features: One row an epoch.
+        features: Table of features, one row an epoch.
         missing: Epochs to leave out, shape (epoch,).
         demography: `age` and `male`, or empty.
 

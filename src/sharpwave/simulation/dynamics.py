@@ -92,10 +92,10 @@ def simulate_dynamics(
 
     Args:
         n_seconds: Length of the night in seconds.
-        species: Preset.
+        species: Preset of the species.
         architecture: Odds of stage changes.
         effects: What reactivation does, and what is done to it.
-        nuisance: Common causes.
+        nuisance: Common causes of arousals, ripples and spindles.
         contents: Contents that reactivations can have, equally often.
         task: Start and end of the task on the tracks (s): awake throughout, and no replay before its end.
         rng: Random generator.

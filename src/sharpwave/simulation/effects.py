@@ -152,7 +152,7 @@ def compute_infraslow_phase(n_seconds: int, *, spread: float, rng: np.random.Gen
     """Phase of a rhythm near 0.02 Hz whose frequency wanders.
 
     Args:
-        n_seconds: Length.
+        n_seconds: Length in seconds.
         spread: Standard deviation of the frequency, in Hz.
         rng: Random generator.
 

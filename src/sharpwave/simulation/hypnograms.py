@@ -57,7 +57,7 @@ class SleepClock:
     """Counts that a sleeper carries along, all in seconds.
 
     Attributes:
-        rem: Code of REM.
+        rem: Stage code of REM.
         elapsed: Time since the start of the recording.
         age: Time since the bout began.
         asleep: Whether sleep has come yet.
@@ -309,9 +309,9 @@ def simulate_scorers(
     """Score the true stages by several experts.
 
     Args:
-        stage: True stage per second.
+        stage: True stage code, one a second.
         species: Gives the epoch and the number of stages.
-        n_scorers: How many experts.
+        n_scorers: Number of experts.
         rng: Random generator.
 
     Returns:

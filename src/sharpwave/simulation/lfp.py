@@ -70,7 +70,7 @@ def simulate_lfp(scene: Scene, bursts: pd.DataFrame, *, rng: np.random.Generator
 
     Args:
         scene: The hidden side of the night.
-        bursts: From `draw_gamma_bursts`.
+        bursts: Gamma bursts from `draw_gamma_bursts`.
         rng: Random generator.
 
     Returns:

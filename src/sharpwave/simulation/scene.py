@@ -49,9 +49,9 @@ def draw_slow_oscillations(
     """Trains of slow oscillations, 1.25 s apart (Massimini et al. 2004), the denser and larger the deeper the sleep.
 
     Args:
-        dynamics: Gives stage and depth.
+        dynamics: Dynamics that give stage and depth.
         spindles: The coupled ones bring their own slow oscillation, whose up-state follows them closely.
-        species: Preset.
+        species: Preset of the species.
         rng: Random generator.
 
     Returns:
@@ -138,17 +138,17 @@ class Scene:
     """The hidden side of a night.
 
     Attributes:
-        species: Preset.
-        dynamics: Second by second.
+        species: Preset of the species.
+        dynamics: Stages, depth and events second by second.
         slow_oscillations: onset, duration, amplitude_uv (of the trough), stage.
         spindles: onset, duration, frequency, amplitude_uv (half peak-to-peak), coupled, stage.
         ripples: onset, duration, frequency, amplitude_uv, stage, kind, content, direction, and, where they carry a
             sequence, run_direction, position_start, position_end (m), speed (m/s).
-        precursors: By modality ("eeg", "hippocampus", "behaviour"), the sign of a coming transition, one a second.
-        effects: What was planted.
-        nuisance: What was added to mislead.
+        precursors: Sign of a coming transition by modality ("eeg", "hippocampus", "behaviour"), one value a second.
+        effects: Effects that were planted.
+        nuisance: Nuisance that was added to mislead.
         task: Start and end of the task, in seconds.
-        contents: One track each.
+        contents: Contents of the memories, one track each.
     """
 
     species: Species
@@ -185,9 +185,9 @@ def compute_precursor(
     """The sign of coming transitions in each modality: true ramps in all of them, false ones in each alone.
 
     Args:
-        dynamics: Gives the transitions; their times do not depend on the precursor.
-        species: Says which stages are lighter.
-        effects: Size and lead.
+        dynamics: Dynamics that give the transitions; their times do not depend on the precursor.
+        species: Preset that says which stages are lighter.
+        effects: Effects that give size and lead of the sign.
         rng: Random generator.
 
     Returns:

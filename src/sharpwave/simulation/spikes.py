@@ -47,7 +47,7 @@ def simulate_run(
 
     Args:
         task: Start and end, in seconds, shared equally by the tracks.
-        contents: One track each.
+        contents: Contents of the memories, one track each.
         track_length: Length of each track in metres.
         rng: Random generator.
 
@@ -122,7 +122,7 @@ def draw_place_cells(
     """Units with log-normal rates and participation (Mizuseki & Buzsáki 2013); most are place cells on each track.
 
     Args:
-        n_units: How many.
+        n_units: Number of units.
         n_tracks: How many tracks; each has its own map.
         track_length: Length of each track in metres.
         rng: Random generator.
@@ -148,7 +148,7 @@ def simulate_spikes(
 
     Args:
         scene: The hidden side of the night.
-        run: Laps on the tracks.
+        run: Behaviour on the tracks.
         cells: What each unit would fire.
         track_length: Length of each track in metres.
         rng: Random generator.

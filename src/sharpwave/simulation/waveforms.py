@@ -61,7 +61,7 @@ def shape_noise(
     The noise is continuous over blocks: each block is filtered with what comes before and after it.
 
     Args:
-        n_samples: Length.
+        n_samples: Length of the noise in samples.
         rate: Sampling rate in Hz.
         spectra: Power density of each state at `compute_frequencies(rate)`, in unit²/Hz.
         compute_weights: Amplitude of each state at given times (s); called once a block.
@@ -98,7 +98,7 @@ def make_noise(
     """The whole of `shape_noise`, single precision.
 
     Args:
-        n_samples: Length.
+        n_samples: Length of the noise in samples.
         rate: Sampling rate in Hz.
         spectra: Power spectra, as in `shape_noise`.
         amplitudes: Amplitude of each state, one value a second.

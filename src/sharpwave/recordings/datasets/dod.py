@@ -37,7 +37,7 @@ def load(folder: Path, subject: str) -> Recording:
     A night of DOD-O begins with up to 457 epochs that some scorers left unscored; a majority vote would call them wake.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set.
         subject: Name of the subject, as `subjects` lists it.
 
     Returns:
@@ -75,7 +75,7 @@ def load_models(folder: Path, subject: str) -> dict[str, Hypnogram]:
     The models' arrays start later than the scorers'; each is placed where it agrees best with the consensus.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set.
         subject: Name of the subject, as `subjects` lists it.
 
     Returns:

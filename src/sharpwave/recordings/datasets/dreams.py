@@ -32,7 +32,7 @@ def load(folder: Path, subject: str) -> Recording:
     """One excerpt with its hypnogram and each expert's spindles.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set.
         subject: Name of the subject, as `subjects` lists it.
 
     Returns:

@@ -29,7 +29,7 @@ def load(folder: Path, subject: str) -> Recording:
     """One night of band power per contact with its expert hypnogram.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set.
         subject: Name of the subject, as `subjects` lists it.
 
     Returns:

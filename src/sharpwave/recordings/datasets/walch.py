@@ -38,7 +38,7 @@ def load(folder: Path, subject: str) -> Recording:
     published; for a forecast delay heart rate by 15 epochs, activity by 10, and leave `circadian` out.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set.
         subject: Name of the subject, as `subjects` lists it.
 
     Returns:

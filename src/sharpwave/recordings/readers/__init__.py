@@ -1,4 +1,8 @@
-"""One reader per format, chosen by the file's name; each loads its library only when it is used."""
+"""One reader per format, chosen by the file's name; each loads its library only when it is used.
+
+>>> READERS["*.nwb"].kind
+'an NWB session'
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def read_edf(
     Args:
         path: The file.
         channels: Keep only these (labels or recognised names).
-        overrides: Label → "name:modality".
+        overrides: Label → "name:modality", where the alias table is wrong.
         unit: Unit of the electrical channels, in place of the header's.
 
     Raises:

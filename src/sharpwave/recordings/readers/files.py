@@ -130,7 +130,7 @@ class OnDisk:
         where: File and place in it, for messages.
         factors: Factor per column, where columns differ; None for 1.
         transposed: Whether time is the second axis of `array`.
-        column: Keep this column only.
+        column: Index of the only column to keep; None keeps all.
     """
 
     array: Any

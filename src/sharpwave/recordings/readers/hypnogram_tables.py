@@ -104,7 +104,7 @@ def read_table(
         text: From its header row on, see `find_table`.
         path: The file, for messages.
         epoch_length: Seconds; found from the rows if None.
-        convention: Meaning of integer stages.
+        convention: Meaning of integer stages, see `read_hypnogram`.
 
     Raises:
         SharpwaveError: If no row names a stage, or times cannot be read.

@@ -45,7 +45,7 @@ def read_lines(
     """Read one label a line; comments (`#`) may hold a legend and the epoch length.
 
     Args:
-        text: The file's text.
+        text: Text of the file.
         path: The file, for messages.
         epoch_length: Seconds; from the header, the comments, or `duration` if None.
         convention: Meaning of integer codes; from the header or the comments if None.
@@ -102,10 +102,10 @@ def read_labels(
     """The scoring that a list of labels, one an epoch, means.
 
     Args:
-        labels: Names or integers.
+        labels: Stage names or integers, one an epoch.
         path: The file, for messages.
         epoch_length: Seconds; guessed from `duration` if None.
-        convention: Meaning of integers.
+        convention: Meaning of integer stages, see `read_hypnogram`.
         duration: Length of the recording, s, where known.
 
     Raises:

@@ -71,7 +71,7 @@ def read_mne(
     Args:
         path: The file; companions (`.eeg`, `.vmrk`, `.fdt`) must lie beside it.
         channels: Keep only these (labels or recognised names).
-        overrides: Label → "name:modality".
+        overrides: Label → "name:modality", where the alias table is wrong.
         unit: Unit of the electrical channels, where the file is wrong about it.
 
     Raises:

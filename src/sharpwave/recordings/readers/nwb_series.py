@@ -50,8 +50,8 @@ def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, fl
     """The clock of a series.
 
     Args:
-        group: The series.
-        n_samples: Samples it has.
+        group: HDF5 group of the series.
+        n_samples: Number of samples of the series.
         where: File and place, for messages.
 
     Returns:
@@ -143,10 +143,10 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     """A time series as signals in SI units.
 
     Args:
-        group: The series.
+        group: HDF5 group of the series.
         place: Its path in the file.
         file: Name of the file, for messages.
-        kind: Its `neurodata_type`.
+        kind: NWB type of the series (`neurodata_type`).
         unit: Unit of electrical series, in place of the file's.
 
     Returns:

@@ -54,7 +54,7 @@ def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[s
     """Sorted units as spikes.
 
     Args:
-        group: The `units` table.
+        group: HDF5 group of the `units` table.
         file: Name of the file, for messages.
 
     Returns:

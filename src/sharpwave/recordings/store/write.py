@@ -48,7 +48,7 @@ def write_store(
         chunk_seconds: Seconds read at a time; adapted where that gives very small or very large chunks.
         overwrite: Replace a store that is there.
         resume: Go on with an interrupted writing of the same recording.
-        progress: Called after each piece.
+        progress: Function that is called after each piece; None calls nothing.
 
     Returns:
         `path`.
