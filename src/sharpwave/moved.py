@@ -222,7 +222,6 @@ MODULES: dict[str, str] = {
     "recordings.readers.on_disk": "recordings.readers.files",
     "recordings.readers.text": "recordings.readers.files",
     "recordings.stage_labels": "recordings.readers.scoring",
-    "recordings.store.convert": "recordings.store.write",
     "recordings.store.encoding": "recordings.store.layout",
     "relate": "commands.relate",
     "related_nights": "commands.related_nights",

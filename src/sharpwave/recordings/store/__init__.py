@@ -1,6 +1,7 @@
 """The on-disk store: days to years of a recording, opened at once and read lazily."""
 
+from sharpwave.recordings.store.convert import convert
 from sharpwave.recordings.store.open import open_store
-from sharpwave.recordings.store.write import convert, write_store
+from sharpwave.recordings.store.write import write_store
 
 __all__ = ["convert", "open_store", "write_store"]
