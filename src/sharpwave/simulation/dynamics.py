@@ -103,7 +103,7 @@ def simulate_dynamics(
     Returns:
         The dynamics.
     """
-    night = _Night(
+    simulation = _Simulation(
         n_seconds,
         species=species,
         architecture=architecture,
@@ -114,11 +114,11 @@ def simulate_dynamics(
         rng=rng,
     )
     for t in range(n_seconds):
-        night.live_through(t)
-    return night.to_dynamics()
+        simulation.live_through(t)
+    return simulation.to_dynamics()
 
 
-class _Night:
+class _Simulation:
     """A night in the making: what was drawn for all of it beforehand, what happened so far, and the sleeper's state."""
 
     def __init__(
@@ -149,7 +149,7 @@ class _Night:
 
         self.stage, self.pressure, self.clock = 0, 1.0, SleepClock(species.rem)
         self.hazards: list[tuple[int, float]] = []
-        self.total = self.lightening = 0.0
+        self.total = self.lighter_hazard = 0.0
         self.base, self.kick = species.depth[0], 0.0
         self.last_spindle, self.arousal_end = -1e9, -1.0
         self.last_replay = {c: -1e9 for c in contents}
@@ -205,10 +205,10 @@ class _Night:
         if clock.age % REFRESH == 0 or clock.age < REFRESH * 3:
             self.hazards = self.architecture.compute_hazards(stage, clock)
             self.total = sum(h for _, h in self.hazards)
-            self.lightening = sum(h for k, h in self.hazards if k in species.lighter[stage])
+            self.lighter_hazard = sum(h for k, h in self.hazards if k in species.lighter[stage])
         common = (1 + species.infraslow_gate[stage] * (self.by_arousal[t] - 1)) * self.down[t] if stage > 0 else 1.0
         arousal = common * species.arousal_rate[stage] / 3600 if t >= self.arousal_end else 0.0
-        self.hazard_of[t] = common * self.lightening + arousal
+        self.hazard_of[t] = common * self.lighter_hazard + arousal
         push = self.effects.hazard_per_db * departure
         for content, value in self.log_ratio.items():
             if value and t - self.last_replay[content] <= self.effects.window:
@@ -218,7 +218,7 @@ class _Night:
     def _draw_change(self, t: int, factor: float) -> int | None:
         """The stage that follows, None where this one stays; `factor` acts on the hazards of lighter stages."""
         lighter, draw_left, chosen = self.species.lighter[self.stage], self.draw[0][t], None
-        if draw_left < self.total + self.lightening * factor:  # else no change can come
+        if draw_left < self.total + self.lighter_hazard * factor:  # else no change can come
             for k, h in self.hazards:
                 draw_left -= 1 - exp(-(h * factor if k in lighter else h))
                 if draw_left < 0:
