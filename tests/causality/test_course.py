@@ -22,7 +22,7 @@ def test_course_of_a_recording() -> None:
     assert len(course.time) == 2700
     assert course.candidates is not None
     assert (np.diff(course.candidates) >= 0).all()
-    hidden = truth.course["depth"].to_numpy()
+    hidden = truth.per_second["depth"].to_numpy()
     asleep = course.usable & (course.stage == 1)
     assert np.corrcoef(course.depth[asleep], hidden[asleep])[0, 1] > 0.3
     assert course.emg is not None

@@ -11,7 +11,7 @@ import pytest
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording
 from sharpwave.signals import compute_quality, detect_artefacts, rescale_signal
-from sharpwave.signals.amplitude import compute_epoch_amplitude
+from sharpwave.signals.staging import compute_epoch_amplitude
 
 from .conftest import RATE, make_eeg, make_noise
 

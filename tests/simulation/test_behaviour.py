@@ -14,8 +14,8 @@ def test_heart_rate_is_lower_in_nrem_than_in_rem(human_night):
 def test_infraslow_rhythm_drives_the_heart_in_human_n2_alone(human_night):
     recording, truth = human_night
     rate, stage = recording["heart_rate"].read(), truth.hypnogram.stages
-    wave = np.cos(truth.course["infraslow"].to_numpy())
-    n2 = (stage == 2) & ~truth.course["arousing"].to_numpy()
+    wave = np.cos(truth.per_second["infraslow"].to_numpy())
+    n2 = (stage == 2) & ~truth.per_second["arousing"].to_numpy()
     in_n2, in_n3 = (np.corrcoef(wave[part], rate[part])[0, 1] for part in (n2, stage == 3))
     assert in_n2 < -0.2
     assert abs(in_n3) < abs(in_n2) / 2

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from sharpwave.simulation.dynamics import simulate_dynamics
-from sharpwave.simulation.effects import CONTENTS, Effects
+from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
 from sharpwave.simulation.hypnograms import load_architecture
-from sharpwave.simulation.nuisance import Nuisance
 from sharpwave.simulation.species import get_species
 
 MOUSE = get_species("mouse")

@@ -127,8 +127,8 @@ def test_a_night_without_transitions_has_no_precursor():
     _, truth = simulate_night(
         "human", 0.12, rng=np.random.default_rng(0), effects=Effects(precursor=1.0), modalities=("heart_rate",)
     )
-    assert truth.course["stage"].nunique() == 1
-    assert not truth.course["precursor_eeg"].any()
+    assert truth.per_second["stage"].nunique() == 1
+    assert not truth.per_second["precursor_eeg"].any()
 
 
 def test_precursor_changes_signals_and_not_the_course():
@@ -208,6 +208,8 @@ def test_impossible_knobs_are_refused(make, message):
 
 
 def test_effects_are_off_by_default():
-    assert Effects().is_null
-    assert not Effects.planted().is_null
-    assert not Effects(precursor=0.5).is_null
+    off = Effects()
+    assert not off.hazard_ratio
+    assert not off.depth_gain
+    assert not any((off.rate_per_db, off.share_per_db, off.hazard_per_db, off.precursor, off.preplay, off.memory_gain))
+    assert Effects.planted().hazard_ratio["aversive"] > 1

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpwave.simulation.events import TRACK_LENGTH
-from sharpwave.simulation.spikes import N_BINS
-from sharpwave.simulation.track import POSITION_RATE, simulate_run
+from sharpwave.simulation.scene import TRACK_LENGTH
+from sharpwave.simulation.spikes import N_BINS, POSITION_RATE, simulate_run
 
 
 def _order_scores(recording, truth, kind, direction=None):

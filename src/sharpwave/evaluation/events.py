@@ -25,6 +25,11 @@ class EventScores:
         onset_error: Median absolute difference of onsets of matched pairs, in seconds.
         false_per_minute: Found events that match nothing, per minute of `duration`; NaN where that is not given.
         iou: Least intersection over union of a match.
+
+    >>> truth = pd.DataFrame({"onset": [1.0, 5.0], "duration": [1.0, 1.0]})
+    >>> scores = score_events(truth, truth.iloc[:1])
+    >>> scores.precision, scores.recall
+    (1.0, 0.5)
     """
 
     precision: float
@@ -44,13 +49,19 @@ def score_events(
     """Match found to true events one to one, so that as much as possible overlaps, and count.
 
     Args:
-        truth: Columns `onset` and `duration` in seconds.
-        found: The same.
+        truth: True events, with columns `onset` and `duration` in seconds.
+        found: Found events, with the same columns.
         iou: Least intersection over union of a match, above 0 up to 1; 0.2 is usual for spindles (Warby et al. 2014).
         duration: Length of the scored recording in seconds, for false positives per minute.
 
     Raises:
         SharpwaveError: If `iou` is not above 0 and at most 1.
+
+    >>> truth = pd.DataFrame({"onset": [1.0, 5.0], "duration": [1.0, 1.0]})
+    >>> found = pd.DataFrame({"onset": [1.2, 8.0], "duration": [1.0, 1.0]})
+    >>> scores = score_events(truth, found, duration=60)
+    >>> scores.f1, round(scores.onset_error, 3), scores.false_per_minute
+    (0.5, 0.2, 1.0)
     """
     if not 0 < iou <= 1:
         raise SharpwaveError("an IoU above 0 and at most 1", got=str(iou), fix="use 0.2 for spindles, 0.5 for ripples")

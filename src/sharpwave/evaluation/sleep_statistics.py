@@ -3,6 +3,13 @@
 The AASM manual's definitions, paraphrased. What is undefined is NaN, never 0: no REM latency without REM, no sleep
 latency without lights-off. Where YASA's definition agrees the values are YASA's, which a test holds; they are computed
 here because the interval needs them on hundreds of sampled hypnograms at once.
+
+The interval comes from whole hypnograms drawn from stage probabilities, with errors that last: neighbouring epochs are
+wrong together. Stage k of epoch t is the one with the largest log p + Gumbel noise, so each epoch's share of stages is
+its probabilities. The noise is a Gaussian copula: one part is the same all night (a scorer who leans towards N3 does so
+all night), the rest forgets with a time constant. Both were chosen on half of the nights of the Dreem Open Datasets so
+that 80 % intervals of sleep statistics hold a held-out expert's value in 80 % of nights; the other half measured that
+(docs/sleep-statistics.md).
 """
 
 from __future__ import annotations
@@ -14,16 +21,131 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.sampled_hypnograms import sample_hypnograms
-from sharpwave.evaluation.stage_measures import measure_stages
-from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 
 LEVEL = 0.8
+"""Share of nights whose value an interval should hold."""
+
 SPREAD_FILE = Path(__file__).parents[1] / "weights" / "scorer_spread.json"
+
+NIGHT_SHARE = 0.2
+"""Share of the noise's variance that is the same all night."""
+
+MEMORY = 1800.0
+"""Time constant of the rest, in seconds."""
+
+
+def sample_hypnograms(
+    hypnogram: Hypnogram,
+    *,
+    rng: np.random.Generator,
+    n_samples: int = 200,
+    night_share: float = NIGHT_SHARE,
+    memory: float = MEMORY,
+) -> Int[np.ndarray, "sample epoch"]:
+    """Stage codes of hypnograms that the probabilities allow; unscored epochs stay unscored.
+
+    Args:
+        hypnogram: A hypnogram with probabilities.
+        rng: Source of randomness.
+        n_samples: Number of hypnograms to draw.
+        night_share: Share of the noise's variance that lasts all night, 0 to 1.
+        memory: Time constant of the rest, in seconds.
+
+    Raises:
+        SharpwaveError: If the hypnogram has no probabilities.
+    """
+    from scipy.signal import lfilter
+    from scipy.special import log_ndtr
+
+    if hypnogram.probabilities is None:
+        raise SharpwaveError("a hypnogram with probabilities", got="stages only", fix="give each stage's probability")
+    n_epochs, n_stages = len(hypnogram), hypnogram.n_stages
+    known = hypnogram.scored & np.isfinite(hypnogram.probabilities).all(axis=1)
+    log_p = np.log(np.maximum(np.nan_to_num(hypnogram.probabilities), 1e-9))
+    stay = float(np.exp(-hypnogram.epoch_length / memory)) if memory > 0 else 0.0
+    drawn = np.empty((n_samples, n_epochs), dtype=np.int8)
+    for index in range(n_samples):
+        steps = rng.standard_normal((n_epochs, n_stages))
+        steps[1:] *= np.sqrt(1 - stay**2)
+        passing = lfilter([1.0], [1.0, -stay], steps, axis=0)
+        lasting = rng.standard_normal(n_stages)
+        noise = np.sqrt(night_share) * lasting + np.sqrt(1 - night_share) * passing
+        drawn[index] = (log_p - np.log(-log_ndtr(noise))).argmax(axis=1)
+    drawn[:, ~known] = hypnogram.stages[~known]
+    drawn[:, ~hypnogram.scored] = UNSCORED
+    return drawn
+
+
+def measure_stages(
+    stages: Int[np.ndarray, "sample epoch"],
+    *,
+    n_stages: int,
+    epoch_length: float,
+    lead: float | None = None,
+    in_bed: float | None = None,
+    to_lights_on: bool = False,
+) -> dict[str, Float[np.ndarray, " sample"]]:
+    """Statistics of each hypnogram; NaN where undefined.
+
+    Args:
+        stages: Stage codes, -1 where unscored: neither wake nor sleep.
+        n_stages: Number of stages, 2 to 5.
+        epoch_length: Length of an epoch in seconds.
+        lead: Seconds from lights off to the first epoch; None where lights-off is not known.
+        in_bed: Seconds from lights off to lights on; None where either is not known.
+        to_lights_on: Whether the last epoch ends at lights on.
+
+    Returns:
+        By name: minutes, shares in per cent, rates per hour.
+    """
+    minutes = epoch_length / 60
+    n_epochs = stages.shape[1]
+    asleep, awake = stages > 0, stages == 0
+    slept = asleep.any(axis=1)
+    onset = np.where(slept, asleep.argmax(axis=1), n_epochs) if n_epochs else np.zeros(len(stages), dtype=int)
+    end = np.where(slept, n_epochs - asleep[:, ::-1].argmax(axis=1), n_epochs) if n_epochs else onset
+    index = np.arange(n_epochs)
+    after_onset = index >= onset[:, None]
+    within = after_onset & (index < end[:, None])
+    total = asleep.sum(axis=1) * minutes
+    period = _where(slept, (end - onset) * minutes)
+    rem = stages == n_stages - 1
+    first_rem = rem.argmax(axis=1) if n_epochs else onset
+    wake_inside = (awake & within).sum(axis=1) * minutes
+    wake_after = (awake & after_onset).sum(axis=1) * minutes
+    shifts = ((stages[:, 1:] != stages[:, :-1]) & within[:, 1:] & within[:, :-1]).sum(axis=1)
+    wakings = (asleep[:, :-1] & awake[:, 1:]).sum(axis=1)
+    undefined = np.full(len(stages), np.nan)
+    bed = undefined if in_bed is None else np.full(len(stages), in_bed / 60)
+    values = {
+        "total_sleep_time": total,
+        "sleep_latency": undefined if lead is None else _where(slept, onset * minutes + lead / 60),
+        "rem_latency": undefined if n_stages == 2 else _where(rem.any(axis=1), (first_rem - onset) * minutes),
+        "wake_after_sleep_onset": _where(slept, wake_after) if to_lights_on else undefined,
+        "wake_until_last_sleep": _where(slept, wake_inside),
+        "time_in_bed": bed,
+        "sleep_efficiency": 100 * total / bed,
+        "sleep_period": period,
+        "sleep_maintenance": 100 * total / period,
+        "stage_shifts": 60 * shifts / period,
+        "fragmentation": 60 * wakings / _where(slept, total),
+    }
+    for code, name in enumerate(STAGE_SETS[n_stages]):
+        spent = (stages == code).sum(axis=1) * minutes
+        values[name] = spent
+        if code > 0 and n_stages > 2:
+            values[f"{name}_share"] = 100 * spent / _where(slept, total)
+    return {name: np.asarray(value, dtype=float) for name, value in values.items()}
+
+
+def _where(defined: npt.ArrayLike, values: npt.ArrayLike) -> np.ndarray:
+    return np.where(defined, values, np.nan)
 
 
 @dataclass(frozen=True)
@@ -31,10 +153,10 @@ class Statistic:
     """What one row of the table means.
 
     Attributes:
-        name: Key.
-        unit: "min", "%", "1/h".
-        definition: In words.
-        needs: What must be known: any of "lights-off", "lights-on".
+        name: Name in the table.
+        unit: Unit of the value: "min", "%" or "1/h".
+        definition: Definition in words.
+        needs: What must be known for it: any of "lights-off", "lights-on".
         per_decade: Change per decade of age in adults (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8).
         has_interval: False where drawn hypnograms do not tell it: they change stage more often than any expert's.
     """
@@ -79,12 +201,12 @@ def compute_sleep_statistics(
 
     Args:
         hypnogram: 2 to 5 stages; where it has probabilities, the table has intervals.
-        rng: Draws the hypnograms behind the intervals.
+        rng: Source of randomness for the hypnograms behind the intervals.
         lights_off: Seconds from the start of the recording; where None, what needs it is undefined, not invented.
-        lights_on: The same.
-        n_samples: Hypnograms drawn.
-        age: In years.
-        night: Which laboratory night, from 1. What age does is shown for adults where both are given.
+        lights_on: Seconds from the start of the recording, likewise.
+        n_samples: Number of hypnograms drawn.
+        age: Age of the sleeper in years.
+        night: Number of the laboratory night, from 1. What age does is shown for adults where both are given.
 
     Returns:
         Columns name, value, unit, low, high (80 % interval), scorer_spread (median over nights of the largest minus
@@ -92,28 +214,19 @@ def compute_sleep_statistics(
 
     Raises:
         SharpwaveError: If the hypnogram counts training steps, or lights on is not after lights off.
+
+    >>> night = Hypnogram.from_labels(["W", "N1", "N2", "N2", "R", "W"])
+    >>> table = compute_sleep_statistics(night, rng=np.random.default_rng(0), lights_off=0.0).set_index("name")
+    >>> table.loc[["total_sleep_time", "sleep_latency", "rem_latency"], "value"].to_dict()
+    {'total_sleep_time': 2.0, 'sleep_latency': 0.5, 'rem_latency': 1.5}
     """
-    if hypnogram.unit != "s":
-        raise SharpwaveError("a hypnogram in seconds", got=f"unit {hypnogram.unit!r}", fix="give a night of sleep")
-    if lights_off is not None and lights_on is not None and lights_on <= lights_off:
-        raise SharpwaveError(
-            "lights on after lights off", got=f"off at {lights_off:g} s, on at {lights_on:g} s", fix="check both times"
-        )
-    bed = hypnogram.restrict(
-        hypnogram.start if lights_off is None else lights_off, hypnogram.end if lights_on is None else lights_on
-    )
-    clock: dict[str, Any] = {
-        "n_stages": bed.n_stages,
-        "epoch_length": bed.epoch_length,
-        "lead": None if lights_off is None else max(bed.start - lights_off, 0.0),
-        "in_bed": None if lights_off is None or lights_on is None else lights_on - lights_off,
-        "to_lights_on": lights_on is not None,
-    }
+    bed, clock = _restrict_to_bed(hypnogram, lights_off=lights_off, lights_on=lights_on)
     values = measure_stages(bed.stages[None], **clock)
     drawn = None
     if bed.probabilities is not None and len(bed):
         drawn = measure_stages(sample_hypnograms(bed, rng=rng, n_samples=n_samples), **clock)
     missing = {"lights-off": lights_off is None, "lights-on": lights_on is None}
+    spread = load_scorer_spread() if bed.n_stages == 5 else {}
     rows = []
     for statistic in (*STATISTICS, *_describe_stages(bed.names)):
         value = float(values[statistic.name][0])
@@ -128,13 +241,35 @@ def compute_sleep_statistics(
                 "unit": statistic.unit,
                 "low": low,
                 "high": high,
-                "scorer_spread": load_scorer_spread().get(statistic.name, np.nan) if bed.n_stages == 5 else np.nan,
+                "scorer_spread": spread.get(statistic.name, np.nan),
                 "definition": statistic.definition + (f"; needs {' and '.join(needed)}" if needed else ""),
                 "age_band": _describe_age(statistic, age=age, night=night),
             }
         )
     arousals = {"name": "arousal_index", "unit": "1/h", "definition": "arousals per hour of sleep; not scored"}
     return pd.DataFrame([*rows, {**arousals, "age_band": ""}], columns=list(rows[0]))
+
+
+def _restrict_to_bed(
+    hypnogram: Hypnogram, *, lights_off: float | None, lights_on: float | None
+) -> tuple[Hypnogram, dict[str, Any]]:
+    """The epochs between lights off and lights on, and what `measure_stages` must know of them."""
+    if hypnogram.unit != "s":
+        raise SharpwaveError("a hypnogram in seconds", got=f"unit {hypnogram.unit!r}", fix="give a night of sleep")
+    if lights_off is not None and lights_on is not None and lights_on <= lights_off:
+        raise SharpwaveError(
+            "lights on after lights off", got=f"off at {lights_off:g} s, on at {lights_on:g} s", fix="check both times"
+        )
+    bed = hypnogram.restrict(
+        hypnogram.start if lights_off is None else lights_off, hypnogram.end if lights_on is None else lights_on
+    )
+    return bed, {
+        "n_stages": bed.n_stages,
+        "epoch_length": bed.epoch_length,
+        "lead": None if lights_off is None else max(bed.start - lights_off, 0.0),
+        "in_bed": None if lights_off is None or lights_on is None else lights_on - lights_off,
+        "to_lights_on": lights_on is not None,
+    }
 
 
 @lru_cache(maxsize=1)

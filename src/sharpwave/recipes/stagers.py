@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.evaluation.interval_calibration import measure_experts
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
+from sharpwave.recipes.interval_calibration import measure_experts
 from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
 from sharpwave.staging import lightgbm_lfp, lightgbm_wearable

@@ -56,6 +56,12 @@ class Hypnogram:
 
     Raises:
         SharpwaveError: If codes, lengths or probabilities do not fit each other.
+
+    >>> night = Hypnogram(np.array([0, 1, 2, 3, -1]))
+    >>> night.labels, night.end
+    (['W', 'N1', 'N2', 'N3', '?'], 150.0)
+    >>> night.merge(3).labels
+    ['W', 'NREM', 'NREM', 'NREM', '?']
     """
 
     stages: Int[np.ndarray, " epoch"]
@@ -290,6 +296,10 @@ def compute_consensus(hypnograms: Sequence[Hypnogram]) -> Hypnogram:
 
     Raises:
         SharpwaveError: If the scorings differ in length, start or epoch length.
+
+    >>> experts = [Hypnogram.from_labels(labels) for labels in (["W", "N2"], ["W", "N3"], ["N1", "N2"])]
+    >>> compute_consensus(experts).labels
+    ['W', 'N2']
     """
     first = hypnograms[0]
     for other in hypnograms[1:]:

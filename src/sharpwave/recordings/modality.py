@@ -1,6 +1,9 @@
 """What a kind of signal promises: its unit, plausible values and rates, and which parts of the model serve it.
 
 Adding a modality is one line in `MODALITIES`.
+
+>>> [name for name, modality in MODALITIES.items() if modality.unit == "1/min"]
+['heart_rate']
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ class Modality:
     """A contract, not a base class.
 
     Attributes:
-        name: Key in `MODALITIES`.
+        name: Name of the modality, its key in `MODALITIES`.
         unit: SI unit of the samples after reading ("V", "1/min", "degC", "" for dimensionless).
         amplitude: Plausible range of the robust amplitude (half the 5–95 % spread over a recording), in `unit`.
         rate: Plausible sampling rates, in Hz.
         token: Length of one model token, in seconds.
         encoder: Name of the encoder that serves it.
         decoder: Name of the decoder that predicts it.
+
+    >>> modality = MODALITIES["eeg"]
+    >>> modality.unit, modality.rate
+    ('V', (50, 5000))
     """
 
     name: str

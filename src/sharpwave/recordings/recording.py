@@ -35,9 +35,13 @@ class Signal:
         modality: What it is; `samples * scale + offset` is in `modality.unit`.
         start: Time of the first sample, in seconds from the start of the recording.
         scale: Factor from stored values to the modality's unit.
-        offset: Added after `scale`.
+        offset: Offset in the modality's unit, added after `scale`.
         channels: Names along the second axis; empty for one channel.
         times: Time of each sample in seconds, only where sampling is irregular (`rate` is then the median rate).
+
+    >>> signal = Signal("C4-M1", np.arange(1000), 100.0, MODALITIES["eeg"], scale=1e-6)
+    >>> signal.duration, (1e6 * signal.read(2.0, 2.03)).round().tolist()
+    (10.0, [200.0, 201.0, 202.0])
     """
 
     name: str
@@ -201,6 +205,11 @@ class Recording:
         absent: Channels that the source declares but does not hold: absent, never padded with zeros.
         repairs: What was repaired in reading, one sentence each. Shown in every report.
         metadata: Anything else of the source (age, sex, lights_off, lights_on in seconds from the start ...).
+
+    >>> eeg = Signal("C4-M1", np.zeros(1000), 100.0, MODALITIES["eeg"])
+    >>> recording = Recording(signals={"C4-M1": eeg}, subject="s1", species="human")
+    >>> recording.modalities, recording["C4-M1"].rate, recording.duration
+    (('eeg',), 100.0, 10.0)
     """
 
     signals: Mapping[str, Signal] = field(default_factory=dict)

@@ -61,8 +61,8 @@ def convert_unit(unit: str, modality: Modality) -> tuple[float, float] | None:
     """Scale and offset from a unit as a header spells it to the modality's SI unit.
 
     Args:
-        unit: As written, in any of its spellings or broken encodings ("uV", "µV", "Î¼V", "?V", "MV" for mV).
-        modality: What the signal is.
+        unit: Unit as the header writes it, in any spelling or broken encoding ("uV", "µV", "Î¼V", "?V", "MV" for mV).
+        modality: Modality of the signal.
 
     Returns:
         (scale, offset) so that `value * scale + offset` is in `modality.unit`; None where the unit is of another kind.
@@ -87,9 +87,9 @@ def compute_amplitude(signal: Signal, *, windows: int = 20, seconds: float = 5.0
     """Robust amplitude: half the 5–95 % spread, over short windows spread through the recording.
 
     Args:
-        signal: In memory or on disk; only the windows are read.
-        windows: How many windows.
-        seconds: Length of each.
+        signal: The signal, in memory or on disk; only the windows are read.
+        windows: Number of windows.
+        seconds: Length of each window in seconds.
 
     Returns:
         Amplitude in the modality's unit; NaN where nothing finite was read.
@@ -110,7 +110,7 @@ def check_amplitude(signal: Signal, *, unit: str | None = None) -> tuple[Signal,
 
     Args:
         signal: Converted by what its header says, or as plain numbers where it says nothing.
-        unit: The header's unit; "" where it has none, so that a unit is chosen and declared; None where unknown.
+        unit: Unit in the header; "" where it has none, so that a unit is chosen and declared; None where it is unknown.
 
     Returns:
         The signal and, if its unit had to be chosen, a sentence that says so.
@@ -142,7 +142,7 @@ def check_units(
 
     Args:
         signals: Signals by name.
-        units: Header unit by name.
+        units: Unit in the header, by name.
 
     Returns:
         The signals (with a unit chosen where the header had none), sentences that declare it, and doubtful channels.
@@ -173,11 +173,11 @@ def check_length(*, n_samples: int, rate: float, duration: float, name: str, tol
     """Catch a sampling rate that contradicts the length of the recording.
 
     Args:
-        n_samples: Samples there are.
-        rate: Rate the header states, Hz.
-        duration: Length stated elsewhere (records, a sidecar, a hypnogram), s.
-        name: Of the signal, for the message.
-        tolerance: Relative difference allowed.
+        n_samples: Number of samples in the file.
+        rate: Sampling rate that the header states, in Hz.
+        duration: Length in seconds that is stated elsewhere (data records, a sidecar, a hypnogram).
+        name: Name of the signal, for the message.
+        tolerance: Largest relative difference that is allowed.
 
     Raises:
         SharpwaveError: If samples / rate and duration differ by more.

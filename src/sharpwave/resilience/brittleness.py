@@ -16,10 +16,15 @@ class BrittlenessMap:
     """Loss of score per unit of damage to each part.
 
     Attributes:
-        parts: Names, most brittle first.
+        parts: Names of the parts, most brittle first.
         loss: Mean loss of score under the dose, shape (part,).
         per_damage: `loss` divided by the damage done, shape (part,).
         spread: Standard deviation of `loss` over repeats, shape (part,).
+
+    >>> score = {None: 0.9, "first": 0.4, "last": 0.9}
+    >>> found = map_brittleness(lambda part, rng: score[part], ["first", "last"], rng=np.random.default_rng(0))
+    >>> found.loss.tolist()
+    [0.5, 0.0]
     """
 
     parts: tuple[str, ...]
@@ -49,6 +54,11 @@ def map_brittleness(
 
     Raises:
         SharpwaveError: If there is no part to damage.
+
+    >>> def score(part, rng):
+    ...     return {None: 0.9, "first": 0.5, "last": 0.8}[part]
+    >>> map_brittleness(score, ["last", "first"], rng=np.random.default_rng(0)).parts
+    ('first', 'last')
     """
     names = list(parts)
     if not names:

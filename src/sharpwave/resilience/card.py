@@ -32,6 +32,20 @@ class Subject(Protocol):
         parts: What can be damaged alone, and how much damage one dose is there.
         shock: Kind and dose from which it must recover.
         chance: Score of a guess.
+
+    >>> class Lamp:  # damage dims it, a step of recovery turns it up
+    ...     doses, parts, shock, chance = {"dim": (0.0, 0.5, 1.0)}, {"bulb": 1.0}, ("dim", 0.5), 0.0
+    ...     light = 1.0
+    ...     def copy(self):
+    ...         return Lamp()
+    ...     def score(self):
+    ...         return self.light
+    ...     def damage(self, kind, dose, *, rng, part=None):
+    ...         self.light -= dose
+    ...     def recover(self, number):
+    ...         self.light = min(1.0, self.light + 0.1)
+    >>> isinstance(Lamp(), Subject), round(card(Lamp()).recovery.fraction, 2)
+    (True, 1.0)
     """
 
     doses: Mapping[str, Sequence[float]]
@@ -62,8 +76,12 @@ class Card:
         figure: The same as a picture.
         curves: Score against dose by kind of damage (networks).
         recovery: Return after the shock (networks).
-        brittleness: Loss per part (networks).
+        brittleness: Loss of score by damaged part (networks).
         windows: Measures of each window, by signal (recordings).
+
+    >>> found = card(np.random.default_rng(0).normal(size=(6000, 4)), rate=100.0)
+    >>> found.kind, list(found.windows)
+    ('recording', ['signal'])
     """
 
     kind: str
@@ -88,8 +106,8 @@ def card(
     Args:
         subject: A recording (anything with `signals` by name, each with `read`, `rate`, `start` and `end`, and perhaps
             a `hypnogram`), an array (time,) or (time, channel) with its `rate`, or a network wrapped as a `Subject`.
-        rate: In Hz, for an array.
-        rng: For damage, surrogates and groups; seeded with 0 where omitted.
+        rate: Sampling rate of an array, in Hz.
+        rng: Source of randomness for damage, surrogates and groups; seeded with 0 where omitted.
         n_steps: Steps of recovery of a network.
         n_repeats: Draws of damage, or surrogates per window of a recording.
 
@@ -98,6 +116,10 @@ def card(
 
     Raises:
         SharpwaveError: If it is none of these, or no signal can be measured.
+
+    >>> found = card(np.random.default_rng(0).normal(size=(6000, 4)), rate=100.0)
+    >>> list(found.table.columns)
+    ['part', 'state', 'measure', 'value', 'low', 'high', 'baseline', 'n']
     """
     rng = np.random.default_rng(0) if rng is None else rng
     if isinstance(subject, Subject):

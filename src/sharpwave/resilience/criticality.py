@@ -38,14 +38,14 @@ class AvalancheFit:
     """A power law fitted to sizes or durations of avalanches.
 
     Attributes:
-        exponent: Of the power law.
+        exponent: Exponent of the power law.
         smallest: Value from which it is fitted.
         distance: Kolmogorov–Smirnov distance of the fit.
         p_fit: Share of samples drawn from the fit that lie further from it than the data: below 0.1 it is implausible.
         against_lognormal: Normalised log-likelihood ratio; above 0 favours the power law.
-        p_lognormal: Its p value; large means that the two cannot be told apart.
+        p_lognormal: p value of that comparison; large means that the two cannot be told apart.
         against_exponential: The same against an exponential.
-        p_exponential: Its p value.
+        p_exponential: p value of that comparison.
         n: Avalanches at or above `smallest`.
     """
 
@@ -70,7 +70,7 @@ def compute_branching_ratio(
 
     Args:
         activity: Events per bin; trials in rows.
-        bin_length: In s.
+        bin_length: Length of a bin in seconds.
         longest: Longest lag of the fit in s, several times the expected time scale.
 
     Raises:
@@ -128,7 +128,7 @@ def fit_avalanches(
 
     Args:
         values: Sizes or durations, positive.
-        rng: For the samples behind `p_fit`.
+        rng: Source of the samples behind `p_fit`.
         discrete: True where values are whole numbers.
         smallest: Value from which to fit; chosen by the smallest distance where omitted.
         n_samples: Samples drawn from the fit, each fitted again from the same smallest value; 0 leaves `p_fit` NaN.

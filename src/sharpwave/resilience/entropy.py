@@ -19,8 +19,8 @@ def compute_spectral_entropy(
     doi:10.1016/0013-4694(91)90138-T); power by Welch's method.
 
     Args:
-        signal: Samples.
-        rate: In Hz.
+        signal: Samples of one channel, shape (time,).
+        rate: Sampling rate in Hz.
         band: Lowest and highest frequency in Hz; all but 0 Hz where omitted.
         window: Length of Welch's windows in s, at most the signal's.
 
@@ -50,9 +50,9 @@ def compute_permutation_entropy(signal: Float[np.ndarray, " time"], *, order: in
     Bandt & Pompe 2002, doi:10.1103/PhysRevLett.88.174102. Equal samples rank by their place.
 
     Args:
-        signal: Samples.
+        signal: Samples of one channel, shape (time,).
         order: Samples in a pattern, 2 to 8.
-        delay: Samples between them.
+        delay: Number of samples between the values of a pattern.
 
     Raises:
         SharpwaveError: If the signal is shorter than a pattern or the order is out of range.

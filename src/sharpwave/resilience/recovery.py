@@ -21,7 +21,7 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """Return after a shock; all but the courses are relative to the twin.
+    """Return after a shock; all but the scores are relative to the twin.
 
     With `g(k) = twin(k) - perturbed(k)` the gap after `k` steps: recovered fraction `1 - g(K) / g(0)`; area
     `1 - mean g / g(0)` over the steps; half-recovery the first step with `g ≤ g(0) / 2`; residual deficit `g(K)`.
@@ -36,6 +36,10 @@ class Recovery:
         area: 0 where nothing came back, 1 where all came back at once.
         half_step: First step at which half of the gap is closed, between steps by a line; NaN where it never is.
         residual: Gap at the last step.
+
+    >>> found = compute_recovery(np.array([0.0, 1.0]), np.array([0.5, 0.7]), np.array([0.9, 0.9]))
+    >>> round(found.shock, 2), round(found.residual, 2)
+    (0.4, 0.2)
     """
 
     steps: Float[np.ndarray, " evaluation"]
@@ -56,7 +60,7 @@ def compute_recovery(
     *,
     least_shock: float = 0.01,
 ) -> Recovery:
-    """Recovery from two courses of scores.
+    """Recovery from two time series of scores.
 
     Args:
         steps: Rising, from 0 (right after the shock).
@@ -66,6 +70,11 @@ def compute_recovery(
 
     Raises:
         SharpwaveError: If the three differ in length or the steps do not rise from 0.
+
+    >>> steps, twin = np.arange(3.0), np.array([0.9, 0.9, 0.9])
+    >>> found = compute_recovery(steps, np.array([0.5, 0.7, 0.9]), twin)
+    >>> round(found.fraction, 2), round(found.half_step, 2)
+    (1.0, 1.0)
     """
     steps, perturbed, twin = (np.asarray(values, dtype=float) for values in (steps, perturbed, twin))
     if (
@@ -108,13 +117,23 @@ def measure_recovery(
     """Perturb one copy, leave its twin alone, give both the same steps, and score both on the way.
 
     Args:
-        make: Gives a fresh copy of what is tested, always the same.
-        perturb: Damages a copy.
+        make: Function that gives a fresh copy of what is tested, always the same.
+        perturb: Function that damages a copy.
         step: Gives one step of recovery (sleep, or new data); called with the copy and the number of the step. It must
             draw the same data for both, from the number alone.
         score: Score of a copy, higher is better.
-        n_steps: Steps of recovery.
-        every: Steps between scores.
+        n_steps: Number of steps of recovery.
+        every: Number of steps between scores.
+
+    >>> found = measure_recovery(
+    ...     lambda: [1.0],
+    ...     perturb=lambda state: state.__setitem__(0, 0.5),
+    ...     step=lambda state, number: state.__setitem__(0, min(1.0, state[0] + 0.25)),
+    ...     score=lambda state: state[0],
+    ...     n_steps=2,
+    ... )
+    >>> found.perturbed.tolist(), found.fraction
+    ([0.5, 0.75, 1.0], 1.0)
     """
     marks = sorted({*range(0, n_steps + 1, every), n_steps})
 

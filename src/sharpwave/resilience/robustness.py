@@ -55,6 +55,10 @@ def measure_robustness(
 
     Raises:
         SharpwaveError: If the doses do not rise from 0.
+
+    >>> curve = measure_robustness(lambda dose, rng: 1.0 - dose, [0.0, 0.5, 1.0], rng=np.random.default_rng(0))
+    >>> curve.area, curve.half_dose
+    (0.5, 0.5)
     """
     width = np.asarray(doses, dtype=float)
     if width.ndim != 1 or width.size < 2 or width[0] != 0 or np.any(np.diff(width) <= 0):

@@ -39,7 +39,7 @@ class Stability:
 def compute_stability(
     accuracy: Float[np.ndarray, "evaluation task"], *, learned: Sequence[int], window: int = 10
 ) -> Stability:
-    """Minimum, worst-case and windowed accuracy of old tasks over the course of training.
+    """Minimum, worst-case and windowed accuracy of old tasks during training.
 
     With `A(i, n)` the accuracy of task `i` at evaluation `n`, and `t_i` the evaluation that ended its training:
     min-ACC = mean over old tasks of `min_{n > t_i} A(i, n)`; WC-ACC = `A(k, t_k) / k + (1 - 1/k) min-ACC`;
@@ -55,6 +55,11 @@ def compute_stability(
 
     Raises:
         SharpwaveError: If the rows of `learned` do not fit the table.
+
+    >>> accuracy = np.array([[0.9, np.nan], [0.4, 0.8], [0.7, 0.9]])  # two tasks, three evaluations
+    >>> found = compute_stability(accuracy, learned=[0, 2])
+    >>> found.minimum, round(found.forgetting, 2), found.final
+    (0.4, 0.2, 0.8)
     """
     accuracy = np.asarray(accuracy, dtype=float)
     ends = np.asarray(learned, dtype=int)
@@ -73,27 +78,27 @@ def compute_stability(
         )
     last = accuracy[-1]
     kept = [accuracy[end:, task] for task, end in enumerate(ends[:-1])]
-    minimum = _mean([float(np.nanmin(course[1:])) for course in kept if len(course) > 1])
+    minimum = _mean([float(np.nanmin(scores[1:])) for scores in kept if len(scores) > 1])
     newest = float(accuracy[ends[-1], -1])
     worst = newest if n_tasks == 1 else newest / n_tasks + (1 - 1 / n_tasks) * minimum
     return Stability(
         minimum=minimum,
         worst_case=worst,
-        windowed_fall=_mean([compute_largest_fall(course, window=window) for course in kept]),
-        forgetting=_mean([float(np.nanmax(course) - course[-1]) for course in kept]),
+        windowed_fall=_mean([compute_largest_fall(scores, window=window) for scores in kept]),
+        forgetting=_mean([float(np.nanmax(scores) - scores[-1]) for scores in kept]),
         final=float(np.nanmean(last)),
         n_tasks=n_tasks,
     )
 
 
-def compute_largest_fall(course: Float[np.ndarray, " evaluation"], *, window: int) -> float:
+def compute_largest_fall(scores: Float[np.ndarray, " evaluation"], *, window: int) -> float:
     """The largest fall from one evaluation to another at most `window - 1` later; 0 where nothing falls.
 
     >>> compute_largest_fall(np.array([0.9, 0.7, 0.8, 0.2]), window=2)
     0.6...
     """
-    course = np.asarray(course, dtype=float)
-    falls = [course[:-lag] - course[lag:] for lag in range(1, min(window, len(course)))]
+    scores = np.asarray(scores, dtype=float)
+    falls = [scores[:-lag] - scores[lag:] for lag in range(1, min(window, len(scores)))]
     return max([0.0, *[float(np.nanmax(fall)) for fall in falls]])
 
 

@@ -11,7 +11,30 @@ from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.dynamics import measure_dynamics
-from sharpwave.resilience.surrogates import randomise_phases
+
+
+def randomise_phases(
+    signals: Float[np.ndarray, "time channel"], *, rng: np.random.Generator, keep_coupling: bool = True
+) -> Float[np.ndarray, "time channel"]:
+    """Random phases at every frequency: the same power spectra, and nothing that is not linear and stationary.
+
+    Theiler et al. 1992, doi:10.1016/0167-2789(92)90102-S; with `keep_coupling` the same random phase is added to all
+    channels (Prichard & Theiler 1994, doi:10.1103/PhysRevLett.73.951), so that their correlations stay as they are.
+
+    Args:
+        signals: Signals, time first.
+        rng: Source of the random phases.
+        keep_coupling: Keep the correlations between channels; otherwise destroy them too.
+    """
+    signals = np.asarray(signals, dtype=float)
+    spectrum = np.fft.rfft(signals, axis=0)
+    shape = (len(spectrum), 1 if keep_coupling else signals.shape[1])
+    turns = np.exp(2j * np.pi * rng.random(shape))
+    turns[0] = 1
+    if len(signals) % 2 == 0:
+        turns[-1] = 1
+    return np.fft.irfft(spectrum * turns, n=len(signals), axis=0)
+
 
 TRANSITION, UNKNOWN = "transition", "all"
 """States of a window that holds two stages, and of one for which no stage is known."""
@@ -24,9 +47,9 @@ class WindowSettings:
     """How a recording is cut and filtered.
 
     Attributes:
-        length: Of a window in s.
+        length: Length of a window in seconds.
         band: Band whose phases are compared, in Hz.
-        spectrum: Band of the spectral entropy in Hz.
+        spectrum: Band of the spectral entropy, in Hz.
     """
 
     length: float
@@ -46,10 +69,10 @@ class Windows:
     """Measures of each window.
 
     Attributes:
-        onsets: In s, shape (window,).
+        onsets: Onset of each window in seconds, shape (window,).
         states: Stage of each window, `TRANSITION` where it holds two, `UNKNOWN` without a hypnogram.
         before: Stage at the start of each window.
-        after: Stage at its end.
+        after: Stage at the end of each window.
         values: Each measure, shape (window,); NaN where the channels do not allow it.
         surrogates: The same, averaged over phase-randomised surrogates of the window.
     """
@@ -81,16 +104,27 @@ def measure_windows(
 
     Args:
         read: Samples between two times in s, time first; NaN in gaps (such windows are left out).
-        rate: In Hz.
-        span: First and last second.
-        rng: For surrogates, groups and the choice of windows.
+        rate: Sampling rate in Hz.
+        span: First and last second to measure.
+        rng: Source of randomness for surrogates, groups and the choice of windows.
         hypnogram: Anything with `at(times)` that gives codes and `names`; None where no stage is known.
-        settings: Of the windows; by `WindowSettings.for_rate` where omitted.
-        most: Windows per state, drawn at random where there are more.
-        n_surrogates: Phase-randomised surrogates per window that keep the spectra and destroy the coupling.
+        settings: How windows are cut and filtered; `WindowSettings.for_rate` where omitted.
+        most: Largest number of windows per state, drawn at random where there are more; all where omitted.
+        n_surrogates: Number of phase-randomised surrogates per window, which keep the spectra and destroy the coupling.
 
     Raises:
         SharpwaveError: If no window is free of gaps.
+
+    >>> rng = np.random.default_rng(0)
+    >>> samples = rng.normal(size=(9000, 2))
+    >>> found = measure_windows(
+    ...     lambda begin, end: samples[max(0, int(np.ceil(begin * 100))) : int(np.ceil(end * 100))],
+    ...     100.0,
+    ...     span=(0.0, 90.0),
+    ...     rng=rng,
+    ... )
+    >>> found.onsets.tolist(), found.states[0]
+    ([0.0, 15.0, 30.0, 45.0, 60.0], 'all')
     """
     settings = settings or WindowSettings.for_rate(rate)
     chosen = _choose(list(_cut(span, settings, hypnogram)), most=most, rng=rng)

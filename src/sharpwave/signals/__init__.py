@@ -10,16 +10,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "amplitude": ["rescale_signal"],
         "artefacts": ["detect_artefacts"],
-        "band_power": ["compute_band_power"],
-        "depth": ["compute_depth"],
         "eye_movements": ["detect_eye_movements"],
         "quality": ["compute_quality"],
         "ripples": ["detect_ripples"],
         "slow_waves": ["detect_slow_waves"],
-        "spectra": ["Spectrogram", "compute_spectrogram", "compute_spectrum"],
+        "spectra": ["Spectrogram", "compute_band_power", "compute_depth", "compute_spectrogram", "compute_spectrum"],
         "spindles": ["detect_spindles"],
-        "staging": ["stage_night"],
+        "staging": ["rescale_signal", "stage_night"],
     },
 )

@@ -44,7 +44,7 @@ class _Scan:
     """What one pass over a channel collects: values per second, and spans that need single samples.
 
     Attributes:
-        low, high, mean: Of each second, in the signal's unit; NaN where it holds no sample.
+        low, high, mean: Smallest, largest and mean value of each second, in the signal's unit; NaN without samples.
         missing: Spans without samples, as sample ranges.
         clipped: Value and sample range of each run of equal samples at an end of its piece's range.
     """
@@ -80,6 +80,13 @@ def detect_artefacts(signal: Signal) -> pd.DataFrame:
 
     Returns:
         Events: onset and duration in s, label (one of `LABELS`), channel. Spans of different labels may overlap.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 6000)
+    >>> samples[1000:2000] = 0.0
+    >>> detect_artefacts(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))
+       onset  duration label channel
+    0   10.0      10.0  flat     EEG
     """
     check_one_channel(signal)
     second = max(1, round(signal.rate))

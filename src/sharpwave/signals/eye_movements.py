@@ -55,6 +55,14 @@ def detect_eye_movements(loc: Signal, roc: Signal, *, hypnogram: Hypnogram | Non
 
     Raises:
         SharpwaveError: If the two signals do not share their clock.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(2000) / 100
+    >>> jump = 150 * np.exp(-(((times - 10) / 0.15) ** 2))  # the eyes move against each other
+    >>> left = Signal("LOC", jump, 100.0, MODALITIES["eog"], scale=1e-6)
+    >>> right = Signal("ROC", -jump, 100.0, MODALITIES["eog"], scale=1e-6)
+    >>> detect_eye_movements(left, right)["peak"].round(1).tolist()
+    [10.0]
     """
     check_one_channel(roc)
     if (loc.rate, len(loc), loc.start) != (roc.rate, len(roc), roc.start):

@@ -77,8 +77,8 @@ class PieceSpectrum:
 
     Attributes:
         values: Real FFT of the zero-padded samples.
-        size: Length of the transform.
-        length: Number of samples.
+        size: Length of the transform in samples.
+        length: Number of samples of the piece.
     """
 
     values: Complex[np.ndarray, " frequency"]
@@ -108,8 +108,8 @@ def filter_piece(samples: Float[np.ndarray, " time"], taps: Float[np.ndarray, " 
     """Samples filtered by symmetric taps without delay; within half the taps of either end the result is not valid.
 
     Args:
-        samples: Shape (time,), any unit.
-        taps: Symmetric FIR taps.
+        samples: Samples in any unit, shape (time,).
+        taps: Taps of a symmetric FIR filter.
 
     Returns:
         Filtered samples, same shape and unit.

@@ -15,7 +15,7 @@ class MovingWindow:
     Attributes:
         rate: Sampling rate in Hz.
         total: Samples in the recording; windows are cut at its ends.
-        window: Length in seconds.
+        window: Length of the window in seconds.
         step: Distance of the centres in seconds.
     """
 

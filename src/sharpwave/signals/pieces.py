@@ -155,7 +155,7 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
     Args:
         signal: One channel.
         first: Index of the first core sample.
-        length: Core samples.
+        length: Number of core samples.
         pad: Margin in samples; where it reaches past the recording it is an odd reflection, then zeros.
 
     Returns:
@@ -188,7 +188,7 @@ def mark_searchable(
 
     Args:
         piece: Part of `signal`, with margins.
-        signal: Where it comes from.
+        signal: Signal that the piece comes from.
         hypnogram: Stages; None allows every sample.
         stages: Names of the stages wanted.
         guard: Seconds kept clear round gaps.

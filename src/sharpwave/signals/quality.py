@@ -34,7 +34,7 @@ def compute_quality(
     """How much of each electrical channel is free of artefacts.
 
     Args:
-        recording: Read piece by piece.
+        recording: The recording, which is read piece by piece.
         picks: Names of signals; None takes all of EEG, EOG, EMG, ECG and LFP.
         artefacts: What `detect_artefacts` found in these signals; None looks for them.
 
@@ -43,6 +43,14 @@ def compute_quality(
         fraction of time `missing`, `flat`, `clipped`, `extreme` and `muscle`, `amplitude_uv` (half the 5–95 % spread of
         the raw signal, median over 10 min pieces) and a `verdict`: "good", "partly usable", "poor", or "wrong
         amplitude" where that lies outside what the modality allows and the unit is known.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 6000)
+    >>> samples[:3000] = np.nan  # the lead was off
+    >>> eeg = Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6)
+    >>> compute_quality(Recording(signals={"EEG": eeg}))[["channel", "usable_fraction", "missing", "verdict"]]
+      channel  usable_fraction  missing        verdict
+    0     EEG              0.5      0.5  partly usable
     """
     names = [name for name, signal in recording.signals.items() if signal.modality.name in ELECTRIC]
     rows = []

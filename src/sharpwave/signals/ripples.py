@@ -7,6 +7,7 @@ known), which a first pass finds; the second pass hands each piece to the librar
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sharpwave.recordings import Hypnogram, Signal
 from sharpwave.signals.filters import PieceSpectrum, design_bandpass
 from sharpwave.signals.pieces import (
     MICROVOLTS,
+    Piece,
     iter_pieces,
     join_events,
     mark_searchable,
@@ -62,10 +64,10 @@ def detect_ripples(
 
     Args:
         signal: One channel, in V.
-        species: Key of `BANDS`.
+        species: Species whose band is searched, a key of `BANDS`; "rat" by default.
         hypnogram: Stages on the same clock, or None.
-        threshold: In standard deviations.
-        minimum_duration: In s.
+        threshold: Height above the mean that the envelope must reach, in standard deviations; 3 is usual.
+        minimum_duration: Time in seconds that it must stay above the threshold; 0.015 to 0.02 is usual.
 
     Returns:
         Events: onset and duration in s, label "ripple", channel, stage, `peak` (s), `frequency` (Hz, median of the
@@ -73,8 +75,14 @@ def detect_ripples(
 
     Raises:
         SharpwaveError: If the species has no band or the sampling rate is too low for it.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(30_000) / 1000
+    >>> samples = np.random.default_rng(0).normal(0, 20, times.size)
+    >>> samples += 200 * np.exp(-(((times - 15) / 0.03) ** 2)) * np.sin(2 * np.pi * 180 * times)
+    >>> detect_ripples(Signal("HIP", samples, 1000.0, MODALITIES["lfp"], scale=1e-6))["peak"].round(1).tolist()
+    [15.0]
     """
-    threshold_by_zscore = _import_detector().threshold_by_zscore
     low, high = _find_band(signal, species)
     upper = min(high / 4, signal.rate / 2 - high)
     taps = design_bandpass(signal.rate, low, high, low_transition=low / 4, high_transition=upper)
@@ -84,34 +92,44 @@ def detect_ripples(
     rows = []
     for piece in iter_pieces(signal, pad=_pad(signal, taps)):
         searched = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM, guard=GUARD)
-        if not searched[piece.pad : piece.pad + piece.length].any():
-            continue
-        analytic = PieceSpectrum.of(piece.samples * MICROVOLTS).analytic(taps)
-        z = np.where(searched, (_compute_envelope(analytic, signal.rate) - mean) / deviation, -np.inf)
-        origin = signal.start + (piece.first - piece.pad) / signal.rate
-        clock = np.arange(z.size)
-        for begin, last in threshold_by_zscore(z, clock, minimum_duration * signal.rate, threshold):
-            end = last + 1
-            if not piece.pad <= begin < piece.pad + piece.length:
-                continue
-            top = begin + int(np.argmax(z[begin:end]))
-            speed = np.diff(np.unwrap(np.angle(analytic[begin : end + 1]))) * signal.rate / (2 * np.pi)
-            rows.append(
-                {
-                    "onset": origin + begin / signal.rate,
-                    "duration": (end - begin) / signal.rate,
-                    "label": "ripple",
-                    "channel": signal.name,
-                    "stage": "?",
-                    "peak": origin + top / signal.rate,
-                    "frequency": float(np.median(speed)),
-                    "amplitude_uv": float(np.abs(analytic[begin:end]).max()),
-                    "z": float(z[top]),
-                }
+        if searched[piece.pad : piece.pad + piece.length].any():
+            analytic = PieceSpectrum.of(piece.samples * MICROVOLTS).analytic(taps)
+            z = np.where(searched, (_compute_envelope(analytic, signal.rate) - mean) / deviation, -np.inf)
+            rows += _find_in_piece(
+                piece, signal, analytic, z, threshold=threshold, minimum_samples=minimum_duration * signal.rate
             )
     events = join_events([pd.DataFrame(rows)], COLUMNS)
     events["stage"] = stage_names(hypnogram, events["onset"].to_numpy())
     return events
+
+
+def _find_in_piece(
+    piece: Piece, signal: Signal, analytic: np.ndarray, z: np.ndarray, *, threshold: float, minimum_samples: float
+) -> list[dict[str, Any]]:
+    """The ripples that begin in a piece, its margins left out, one row each; their stage is not yet known."""
+    rows = []
+    origin = signal.start + (piece.first - piece.pad) / signal.rate
+    spans = _import_detector().threshold_by_zscore(z, np.arange(z.size), minimum_samples, threshold)
+    for begin, last in spans:
+        end = last + 1
+        if not piece.pad <= begin < piece.pad + piece.length:
+            continue
+        top = begin + int(np.argmax(z[begin:end]))
+        speed = np.diff(np.unwrap(np.angle(analytic[begin : end + 1]))) * signal.rate / (2 * np.pi)
+        rows.append(
+            {
+                "onset": origin + begin / signal.rate,
+                "duration": (end - begin) / signal.rate,
+                "label": "ripple",
+                "channel": signal.name,
+                "stage": "?",
+                "peak": origin + top / signal.rate,
+                "frequency": float(np.median(speed)),
+                "amplitude_uv": float(np.abs(analytic[begin:end]).max()),
+                "z": float(z[top]),
+            }
+        )
+    return rows
 
 
 def _find_band(signal: Signal, species: str) -> tuple[float, float]:

@@ -71,12 +71,19 @@ def detect_slow_waves(
     Args:
         signal: One channel, in V; the amplitude criteria are absolute, so its unit must be right.
         hypnogram: Stages on the same clock, or None.
-        settings: Criteria; None takes YASA's.
+        settings: Criteria of a slow wave; None takes YASA's.
 
     Returns:
-        Events: onset and duration in s, label "slow_wave", channel, stage (at the trough), times of trough, crossing
-        and crest in s, `frequency` (Hz), `amplitude_uv` (peak to peak), depth and height in µV, `slope_uv_s` (from
-        trough to crossing).
+        Events: onset and duration in s, label "slow_wave", channel, stage (at the trough), `negative_peak`,
+        `mid_crossing` and `positive_peak` (s), `frequency` (Hz), `amplitude_uv` (peak to peak) and those of both peaks,
+        `slope_uv_s` (from the negative peak to the crossing).
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(3000) / 100
+    >>> samples = -80 * np.sin(2 * np.pi * 0.9 * times) * (abs(times - 15) < 1 / 1.8)  # one cycle
+    >>> found = detect_slow_waves(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> found["mid_crossing"].round(1).tolist()
+    [15.0]
     """
     settings = settings or SlowWaveSettings()
     taps = design_bandpass(signal.rate, *settings.band, low_transition=0.2, high_transition=0.2)

@@ -1,4 +1,4 @@
-"""Spectra and spectrograms: power spectral density in V²/Hz, by Welch's method, one window after another."""
+"""Spectra, spectrograms, band power and depth of sleep: densities in V²/Hz, by Welch's method, window after window."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import scipy.fft
 from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Signal
-from sharpwave.signals.pieces import PIECE_SECONDS, check_one_channel, read_piece
+from sharpwave.signals.pieces import MICROVOLTS, PIECE_SECONDS, check_one_channel, read_piece
 
 SEGMENT = 4.0
 """Seconds of a Welch segment: 0.25 Hz resolution."""
@@ -28,9 +29,12 @@ class Spectrogram:
 
     Attributes:
         times: Middle of each window in s from the start of the recording.
-        frequencies: In Hz.
+        frequencies: Frequencies in Hz.
         power: One-sided density in the signal's unit squared per Hz (V²/Hz), shape (time, frequency); NaN where more
             than half of a window is missing.
+
+    >>> Spectrogram(times=np.array([15.0]), frequencies=np.array([0.0, 0.25]), power=np.zeros((1, 2))).power.shape
+    (1, 2)
     """
 
     times: Float[np.ndarray, " time"]
@@ -62,6 +66,12 @@ def compute_spectrogram(
 
     Raises:
         SharpwaveError: If a window is shorter than a segment.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> found = compute_spectrogram(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> found.times.tolist(), found.frequencies[found.power.argmax(axis=1)].tolist()
+    ([15.0, 45.0], [10.0, 10.0])
     """
     if window < segment:
         raise SharpwaveError(
@@ -97,6 +107,12 @@ def compute_spectrum(
 
     Returns:
         Frequencies in Hz, density in the signal's unit squared per Hz (NaN where there is no signal).
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> frequencies, density = compute_spectrum(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> float(frequencies[density.argmax()])
+    10.0
     """
     window = min(30.0, max(segment, signal.duration))
     spectrogram = compute_spectrogram(signal, window=window, max_frequency=max_frequency, segment=segment)
@@ -145,3 +161,74 @@ def _compute_density(segments: np.ndarray, *, rate: float) -> np.ndarray:
     density = (spectrum.real**2 + spectrum.imag**2) / (rate * (taper @ taper))
     density[..., 1 : (size + 1) // 2] *= 2
     return density
+
+
+BANDS: dict[str, tuple[float, float]] = {
+    "delta": (0.5, 4.0),
+    "theta": (4.0, 8.0),
+    "alpha": (8.0, 12.0),
+    "sigma": (12.0, 16.0),
+    "beta": (16.0, 30.0),
+    "gamma": (30.0, 45.0),
+}
+
+
+def compute_band_power(
+    signal: Signal, *, epoch_length: float = 30.0, bands: dict[str, tuple[float, float]] | None = None
+) -> pd.DataFrame:
+    """Power in each band and epoch, from Welch spectra (Hann segments of 4 s, half-overlapping).
+
+    Args:
+        signal: One channel.
+        epoch_length: Length of an epoch in seconds, at least 4.
+        bands: Edges in Hz by name, lower edge within; None takes `BANDS`. A band beyond half the rate is left out.
+
+    Returns:
+        Columns `onset` (s) and one a band, in the signal's unit squared (V²); NaN where more than half is missing.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> wave = np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    >>> table = compute_band_power(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6))
+    >>> table.set_index("onset").idxmax(axis=1).to_dict()
+    {0.0: 'alpha', 30.0: 'alpha'}
+    """
+    bands = {name: edges for name, edges in (bands or BANDS).items() if edges[1] <= signal.rate / 2}
+    highest = max((high for _, high in bands.values()), default=0.0)
+    spectrogram = compute_spectrogram(signal, window=epoch_length, max_frequency=highest)
+    step = spectrogram.frequencies[1] - spectrogram.frequencies[0]
+    table = {"onset": spectrogram.times - epoch_length / 2}
+    for name, (low, high) in bands.items():
+        inside = (spectrogram.frequencies >= low) & (spectrogram.frequencies < high)
+        table[name] = spectrogram.power[:, inside].sum(axis=1, dtype=np.float64) * step
+    return pd.DataFrame(table)
+
+
+SLOW = (0.5, 4.0)
+
+
+def compute_depth(signal: Signal, *, epoch_length: float = 4.0) -> pd.DataFrame:
+    """Depth of sleep as slow-wave activity: log10 of the EEG's power between 0.5 and 4 Hz, in µV².
+
+    Slow-wave activity follows sleep pressure and its decay through the night (Borbély 1982; Achermann et al. 1993),
+    and the threshold to be woken rises with it. It is a depth within one person, one derivation and sleep: eye
+    movements and sweat also raise it, in wake it means nothing, and its level falls with age.
+
+    Args:
+        signal: One EEG (or LFP) channel, in V.
+        epoch_length: Length of an epoch in seconds, at least 4.
+
+    Returns:
+        Columns `onset` (s) and `depth` (log10 µV²); NaN where more than half of an epoch is missing or it is flat.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(800) / 100
+    >>> wave = np.where(times < 4, 10, 100) * np.sin(2 * np.pi * times)  # 10 µV, then 100 µV, at 1 Hz
+    >>> compute_depth(Signal("EEG", wave, 100.0, MODALITIES["eeg"], scale=1e-6)).round(2)
+       onset  depth
+    0    0.0    1.7
+    1    4.0    3.7
+    """
+    power = compute_band_power(signal, epoch_length=epoch_length, bands={"slow": SLOW})
+    squared_uv = power["slow"].to_numpy() * MICROVOLTS**2
+    depth = np.log10(squared_uv, out=np.full(squared_uv.shape, np.nan), where=squared_uv > 0)
+    return pd.DataFrame({"onset": power["onset"], "depth": depth})

@@ -104,7 +104,7 @@ def detect_spindles(
     Args:
         signal: One channel, in V.
         hypnogram: Stages on the same clock, or None.
-        preset: Name in `PRESETS`.
+        preset: Name of the settings in `PRESETS`.
         settings: Own settings instead of a preset.
 
     Returns:
@@ -114,6 +114,14 @@ def detect_spindles(
 
     Raises:
         SharpwaveError: If the preset is not known or the rate is below twice the broad band.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> times = np.arange(12_000) / 100
+    >>> samples = np.random.default_rng(0).normal(0, 10, times.size).cumsum() * 0.3
+    >>> samples += 40 * np.exp(-(((times - 60) / 0.5) ** 2)) * np.sin(2 * np.pi * 13 * times)
+    >>> detect_spindles(Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6))[["peak", "frequency"]].round(0)
+       peak  frequency
+    0  60.0       13.0
     """
     if settings is None:
         if preset not in PRESETS:
@@ -296,7 +304,7 @@ def _compute_sigma_share(
         near: Half-open ranges of samples that are needed, shape (range, 2).
         offset: Index in the recording of the piece's first sample.
         rate: Sampling rate in Hz.
-        settings: For the bands.
+        settings: Settings that hold the bands.
 
     Returns:
         Index in the recording of each window's centre, and its share.

@@ -28,13 +28,22 @@ def smooth_probabilities(
     Neighbouring epochs share features, so their evidence is not independent: `weight` below 1 counts it less.
 
     Args:
-        probabilities: A classifier's output; NaN rows carry no evidence.
+        probabilities: Output of a classifier, shape (epoch, stage); rows of NaN carry no evidence.
         transitions: Probability of the next stage (column) given this one (row).
         prior: Share of each stage in the classifier's training.
-        weight: 1 trusts each epoch fully.
+        weight: Weight of the evidence; 1 trusts each epoch fully, 0 not at all.
 
     Returns:
-        Rows summing to 1, also where the input was NaN.
+        Probability of each stage, rows summing to 1, also where the input was NaN.
+
+    >>> found = smooth_probabilities(
+    ...     np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]]),  # a lone epoch that looks like sleep
+    ...     transitions=np.array([[0.9, 0.1], [0.1, 0.9]]),
+    ...     prior=np.array([0.5, 0.5]),
+    ...     weight=1.0,
+    ... )
+    >>> found.argmax(axis=1).tolist()
+    [0, 0, 0]
     """
     known = np.isfinite(probabilities).all(axis=1)
     evidence = np.ones_like(probabilities)

@@ -2,12 +2,13 @@
 
 The classifier (LightGBM, trained on about 3,000 nights of the National Sleep Research Resource) and the definition of
 its features are YASA's (Vallat & Walker 2021, doi:10.7554/eLife.70092). The pass over the signal is ours: piece by
-piece, so that a week needs no more memory than a night.
+piece, so that a week needs no more memory than a night. An EEG whose unit nobody wrote down is rescaled first.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +21,62 @@ from jaxtyping import Float
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED
-from sharpwave.signals.amplitude import rescale_signal
 from sharpwave.signals.epoch_features import BROAD, RATE, compute_epoch_features
 from sharpwave.signals.filters import design_bandpass, iter_resampled
 from sharpwave.signals.pieces import MICROVOLTS, split_channels
+
+TYPICAL_UV = 15.0
+"""Standard deviation (0.4–30 Hz) that the median epoch of a night is given; that of N2 in adults at C4–A1."""
+
+
+def compute_epoch_amplitude(signal: Signal, *, epoch_length: int = 30) -> Float[np.ndarray, " epoch"]:
+    """Standard deviation between 0.4 and 30 Hz in each epoch, in µV.
+
+    Args:
+        signal: One channel, in V.
+        epoch_length: Length of an epoch in whole seconds.
+
+    Returns:
+        Shape (epoch,); NaN where any sample is missing.
+    """
+    n_epochs = int(signal.duration / epoch_length + 1e-9)
+    taps = design_bandpass(100, 0.4, 30)
+    rows = []
+    for piece in iter_resampled(signal, rate=100, taps=taps, seconds=20 * epoch_length, last=n_epochs * epoch_length):
+        samples = np.where(piece.missing, np.nan, piece.samples).reshape(-1, epoch_length * 100)
+        rows.append(samples.std(axis=1) * MICROVOLTS)
+    return np.concatenate(rows) if rows else np.empty(0)
+
+
+def rescale_signal(signal: Signal, *, typical_uv: float = TYPICAL_UV) -> tuple[Signal, float]:
+    """The signal scaled so that its median epoch is as large as a usual night's, without looking at stages.
+
+    Args:
+        signal: One EEG channel whose amplitude is in an unknown unit.
+        typical_uv: Standard deviation (0.4–30 Hz) that the median 30 s epoch gets, in µV.
+
+    Returns:
+        The signal with another `scale`, still unread, and the factor that was applied.
+
+    Raises:
+        SharpwaveError: If there is no whole epoch of signal, or it is flat.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 1, 12_000)
+    >>> scaled, factor = rescale_signal(Signal("EEG", samples, 100.0, MODALITIES["eeg"]))
+    >>> float(np.median(compute_epoch_amplitude(scaled)).round(1))
+    15.0
+    """
+    amplitude = compute_epoch_amplitude(signal)
+    present = amplitude[np.isfinite(amplitude)]
+    typical = float(np.median(present)) if present.size else 0.0
+    if typical <= 0:
+        raise SharpwaveError(
+            f"some signal in {signal.name!r}", got="a flat or missing channel", fix="choose another EEG channel"
+        )
+    factor = typical_uv / typical
+    return replace(signal, scale=signal.scale * factor, offset=signal.offset * factor), factor
+
 
 EPOCH = 30
 LEAST_RATE = 80.0
@@ -65,6 +118,13 @@ def stage_night(
 
     Raises:
         SharpwaveError: If a rate is not above 80 Hz, or there is not one whole epoch.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 300 * 100)
+    >>> recording = Recording(signals={"C4-M1": Signal("C4-M1", samples, 100.0, MODALITIES["eeg"], scale=1e-6)})
+    >>> stages = stage_night(recording, eeg="C4-M1")
+    >>> len(stages), stages.probabilities.shape
+    (10, (10, 5))
     """
     channels = {"eeg": eeg, "eog": eog, "emg": emg}
     signals = {kind: _find_signal(recording, name) for kind, name in channels.items() if name is not None}
@@ -120,7 +180,7 @@ def smooth_features(features: pd.DataFrame, *, missing: np.ndarray, demography: 
     """Features with their 7.5 min centred and 2 min past averages (robustly scaled), and the time of night.
 
     Args:
-        features: One row an epoch.
+        features: Table of features, one row an epoch.
         missing: Epochs to leave out, shape (epoch,).
         demography: `age` and `male`, or empty.
 

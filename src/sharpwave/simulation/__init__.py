@@ -7,10 +7,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "effects": ["Effects"],
+        "effects": ["Effects", "Nuisance"],
         "hypnograms": ["fit_architecture", "load_architecture"],
         "night": ["DEMO", "SIGNALS", "simulate_cohort", "simulate_demo", "simulate_night"],
-        "nuisance": ["Nuisance"],
         "truth": ["Truth"],
     },
 )

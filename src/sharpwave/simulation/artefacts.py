@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at
 from sharpwave.simulation.scene import Scene
+from sharpwave.simulation.waveforms import add_at
 
 _PER_HOUR = {"movement": 12.0, "pop": 3.0}
 
@@ -52,11 +52,11 @@ def add_artefacts(
     """Put the artefacts of one channel into it, in place.
 
     Args:
-        signal: In µV.
-        artefacts: From `draw_artefacts`.
+        signal: Signal of the channel in µV.
+        artefacts: Artefacts from `draw_artefacts`.
         channel: Name of this channel.
-        rate: In Hz.
-        size: Relative to the robust amplitude of the signal.
+        rate: Sampling rate in Hz.
+        size: Size of the artefacts relative to the robust amplitude of the signal.
         rng: Random generator.
     """
     size = size * float(np.median(np.abs(signal[:: max(len(signal) // 10_000, 1)])) / 0.6745)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.simulation.nuisance import compute_wander
+from sharpwave.simulation.effects import compute_wander
 from sharpwave.simulation.scene import Scene
 
 
 def simulate_heart_rate(scene: Scene, *, rng: np.random.Generator) -> Float[np.ndarray, " second"]:
     """Heart rate in beats a minute, one value a second: lower in NREM than in REM, falling across the night.
 
-    It is low at the peak of the infraslow rhythm and rises with arousals, and before lightening with a precursor.
+    It is low at the peak of the infraslow rhythm and rises with arousals, and before lighter sleep with a precursor.
 
     Args:
         scene: The hidden side of the night.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.simulation.nuisance import compute_wander
+from sharpwave.simulation.effects import compute_wander
 from sharpwave.simulation.scene import Scene
 
 PARCELS = (
@@ -21,7 +21,7 @@ def compute_haemodynamic_response(step: float, *, time_scale: float = 1.0) -> Fl
     """SPM's canonical response: gammas of delay 6 and 16 s, dispersion 1, ratio 6, onset 0, 32 s long.
 
     Args:
-        step: Between samples, in seconds.
+        step: Time between samples in seconds.
         time_scale: Below 1 for a faster and narrower response (rodents).
 
     Returns:
@@ -72,7 +72,7 @@ def simulate_volumes(
     """Small volumes in which each parcel is a blob.
 
     Args:
-        parcels: From `simulate_parcels`.
+        parcels: BOLD of the parcels, from `simulate_parcels`.
         rng: Random generator.
 
     Returns:

@@ -1,10 +1,17 @@
-"""Planted effects, each with a knob, all off by default: what reactivation does to sleep, and sleep to reactivation."""
+"""What is planted in a night: effects, all off by default, and the nuisance that fools a naive analysis.
+
+`Effects` holds what reactivation does to sleep, and sleep to reactivation, each with a knob. `Nuisance` holds common
+causes, drifts and trends that no effect explains.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 
@@ -16,18 +23,20 @@ class Effects:
     """What is planted in a night.
 
     Attributes:
-        hazard_ratio: By content, the factor on the hazard of lightening (a brief arousal, or a move to a lighter
-            stage or wake) for `window` seconds after a reactivation. Exposure is yes or no: another one of the same
-            content renews the window, it does not multiply again; different contents multiply. 1 is null.
+        hazard_ratio: Factor, by content, on the hazard of a transition to lighter sleep (to a lighter stage, to wake,
+            or a brief arousal) for `window` seconds after a reactivation. Exposure is yes or no: another reactivation
+            of the same content renews the window and does not multiply again; different contents multiply. 1 is null.
         window: How long the hazard stays changed, in seconds.
-        depth_gain: By content, the step in depth (dB of slow-wave power) at a reactivation. 0 is null.
+        depth_gain: Step in depth, by content (dB of slow-wave power), at a reactivation. 0 is null.
         depth_decay: Time constant with which that step fades, in seconds.
         rate_per_db: Reverse direction: change in the log rate of ripples per dB that depth departs from what its stage
             and time expect. 0 is null.
         share_per_db: Reverse direction: change in the log odds that a ripple carries a replay, per dB. 0 is null.
-        hazard_per_db: Change in the log hazard of lightening per dB of that departure (depth mediates). 0 is null.
+        hazard_per_db: Change in the log hazard of such a transition, per dB of that departure (depth mediates). 0 is
+            null.
         precursor: Size (0 to about 1) of the signs that precede each transition in EEG, hippocampus and behaviour,
-            positive before lightening and negative before deepening. Each modality also shows false ones. 0 is null.
+            positive before lighter sleep and negative before deeper sleep. Each modality also shows false ones. 0 is
+            null.
         precursor_lead: Length of those signs, in seconds.
         replay_share: Share of NREM ripples that carry a replay right after the experience; it halves in 6 h (Giri
             2019). A default, not an effect; 0 is a night in which nothing is replayed.
@@ -36,6 +45,12 @@ class Effects:
 
     Raises:
         SharpwaveError: If a hazard ratio, window or share is out of range.
+
+    >>> effects = Effects(hazard_ratio={"aversive": 2.0})
+    >>> effects.hazard_ratio["aversive"], effects.precursor
+    (2.0, 0.0)
+    >>> dict(Effects.planted(depth=1.0).depth_gain)
+    {'aversive': -1.0, 'neutral': 0.0, 'rewarding': 1.0}
     """
 
     hazard_ratio: Mapping[str, float] = field(default_factory=dict)
@@ -75,26 +90,91 @@ class Effects:
 
     @classmethod
     def planted(cls, *, hazard_ratio: float = 2.0, depth: float = 2.0) -> Effects:
-        """Aversive content lightens and rewarding content stabilises by the same factor and dB; neutral is null."""
+        """Aversive content lightens and rewarding stabilises sleep, by the same factor and dB; neutral is null."""
         return cls(
             hazard_ratio={"aversive": hazard_ratio, "neutral": 1.0, "rewarding": 1 / hazard_ratio},
             depth_gain={"aversive": -depth, "neutral": 0.0, "rewarding": depth},
         )
 
-    @property
-    def is_null(self) -> bool:
-        """True where nothing is planted."""
-        return (
-            all(value == 1 for value in self.hazard_ratio.values())
-            and all(value == 0 for value in self.depth_gain.values())
-            and not any(
-                (
-                    self.rate_per_db,
-                    self.share_per_db,
-                    self.hazard_per_db,
-                    self.precursor,
-                    self.preplay,
-                    self.memory_gain,
-                )
+
+@dataclass(frozen=True)
+class Nuisance:
+    """Common causes and faults, realistic by default; `Nuisance.none()` switches all of them off.
+
+    The infraslow rhythm (Lecci et al. 2017, 10.1126/sciadv.1602026) is the confounder that matters most: sigma power,
+    ripples and heart rate follow its phase, and arousals come a quarter of a cycle later. Ripples then precede waking
+    without causing it.
+
+    Attributes:
+        infraslow: Size of the infraslow rhythm; 1 is realistic, 0 is off.
+        drift: Standard deviation of a slow random drift (time constant 40 min) in the log rates of ripples, spindles
+            and arousals together.
+        trend: Change per hour about mid-night, shared by the same log rates (ripples and spindles fall by it, arousals
+            rise).
+        artefacts: Artefact rate relative to a realistic night.
+        electrode_loss: Chance that a channel is lost for part of the night.
+        decoys: Share of ripples that hold the spikes of a replay with the order of the cells shuffled.
+
+    Raises:
+        SharpwaveError: If a size is negative or a share is above 1.
+
+    >>> Nuisance().infraslow, Nuisance.none().infraslow
+    (1.0, 0.0)
+    """
+
+    infraslow: float = 1.0
+    drift: float = 0.2
+    trend: float = 0.03
+    artefacts: float = 1.0
+    electrode_loss: float = 0.05
+    decoys: float = 0.15
+
+    def __post_init__(self) -> None:
+        sizes = (self.infraslow, self.drift, self.artefacts, self.electrode_loss, self.decoys)
+        if min(sizes) < 0 or self.electrode_loss > 1 or self.decoys > 1:
+            raise SharpwaveError(
+                "nuisance sizes of at least 0, and shares of at most 1", got=str(self), fix="0 switches a nuisance off"
             )
-        )
+
+    @classmethod
+    def none(cls) -> Nuisance:
+        """A night without any nuisance."""
+        return cls(infraslow=0.0, drift=0.0, trend=0.0, artefacts=0.0, electrode_loss=0.0, decoys=0.0)
+
+
+RIPPLES_BY_INFRASLOW = 0.6
+SPINDLES_BY_INFRASLOW = 0.9
+AROUSALS_BY_INFRASLOW = 1.2
+"""Log rate at the peak of the infraslow rhythm relative to its mean, for a size of 1."""
+
+
+def compute_infraslow_phase(n_seconds: int, *, spread: float, rng: np.random.Generator) -> Float[np.ndarray, " second"]:
+    """Phase of a rhythm near 0.02 Hz whose frequency wanders.
+
+    Args:
+        n_seconds: Length in seconds.
+        spread: Standard deviation of the frequency, in Hz.
+        rng: Random generator.
+
+    Returns:
+        Phase in radians, one value a second, growing; 0 is the peak of sigma power.
+    """
+    frequency = 0.02 + spread * compute_wander(n_seconds, time_constant=100.0, rng=rng)
+    return rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.cumsum(np.clip(frequency, 0.006, 0.05))
+
+
+def compute_wander(n_seconds: int, *, time_constant: float, rng: np.random.Generator) -> Float[np.ndarray, " second"]:
+    """A stationary Gauss–Markov (Ornstein–Uhlenbeck) path with unit variance, one value a second."""
+    from scipy.signal import lfilter
+
+    keep = np.exp(-1 / time_constant)
+    noise = rng.standard_normal(n_seconds) * np.sqrt(1 - keep**2)
+    noise[:1] /= np.sqrt(1 - keep**2)
+    return np.asarray(lfilter([1.0], [1.0, -keep], noise))
+
+
+def compute_rate_modulation(
+    phase: Float[np.ndarray, " second"], *, size: float, lag: float = 0.0
+) -> Float[np.ndarray, " second"]:
+    """exp(size·cos(phase − lag)) with mean 1 over a cycle (so that the rhythm moves events without adding any)."""
+    return np.exp(size * np.cos(phase - lag)) / np.i0(size)

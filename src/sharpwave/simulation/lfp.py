@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.simulation.noise import add_at, compute_frequencies, compute_spectrum, draw_white, make_noise
 from sharpwave.simulation.scene import Scene
-from sharpwave.simulation.waveforms import make_sharp_wave, make_slow_oscillation, make_spindle
+from sharpwave.simulation.waveforms import (
+    add_at,
+    compute_frequencies,
+    compute_spectrum,
+    draw_white,
+    make_noise,
+    make_sharp_wave,
+    make_slow_oscillation,
+    make_spindle,
+)
 
 _HUMAN: tuple[dict[str, Any], ...] = (
     {"level": 12.0, "exponent": 1.4, "steep": 2.4},
@@ -62,7 +70,7 @@ def simulate_lfp(scene: Scene, bursts: pd.DataFrame, *, rng: np.random.Generator
 
     Args:
         scene: The hidden side of the night.
-        bursts: From `draw_gamma_bursts`.
+        bursts: Gamma bursts from `draw_gamma_bursts`.
         rng: Random generator.
 
     Returns:
@@ -99,7 +107,7 @@ def _add_slow_oscillations(signal: np.ndarray, scene: Scene, *, rate: float) -> 
 
 
 def _add_ripples(signal: np.ndarray, scene: Scene, *, rate: float, rng: np.random.Generator) -> None:
-    """Sharp wave and ripple; both weaken while a precursor of lightening is on, and grow before deepening."""
+    """Sharp wave and ripple; both weaken while a precursor of lighter sleep is on, and grow before deeper sleep."""
     sign = scene.precursors["hippocampus"]
     chirp = rng.normal(-60.0, 30.0, len(scene.ripples))
     phase = rng.uniform(0, 2 * np.pi, len(scene.ripples))

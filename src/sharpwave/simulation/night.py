@@ -1,4 +1,8 @@
-"""Simulate a night: the hidden course first, then whatever signals are asked for, each from its own random stream."""
+"""Simulate a night: its hidden stages and events first, then the signals, each from a random stream of its own.
+
+>>> "eeg" in SIGNALS, DEMO["species"]
+(True, 'human')
+"""
 
 from __future__ import annotations
 
@@ -17,20 +21,27 @@ from sharpwave.simulation.artefacts import add_artefacts, draw_artefacts
 from sharpwave.simulation.behaviour import simulate_activity, simulate_heart_rate, simulate_memory, simulate_temperature
 from sharpwave.simulation.bold import PARCELS, simulate_parcels, simulate_volumes
 from sharpwave.simulation.dynamics import simulate_dynamics
-from sharpwave.simulation.eeg import simulate_eeg
-from sharpwave.simulation.effects import CONTENTS, Effects
-from sharpwave.simulation.emg import simulate_emg
-from sharpwave.simulation.eog import draw_eye_movements, leak_blinks, simulate_eog
-from sharpwave.simulation.events import TRACK_LENGTH, draw_ripples, draw_slow_oscillations, draw_spindles
-from sharpwave.simulation.hypnograms import Architecture, load_architecture
+from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
+from sharpwave.simulation.hypnograms import Architecture, load_architecture, simulate_scorers
 from sharpwave.simulation.lfp import draw_gamma_bursts, simulate_lfp
-from sharpwave.simulation.nuisance import Nuisance
-from sharpwave.simulation.scene import Scene, compute_precursor
-from sharpwave.simulation.scorers import simulate_scorers
+from sharpwave.simulation.polysomnography import (
+    draw_eye_movements,
+    leak_blinks,
+    simulate_eeg,
+    simulate_emg,
+    simulate_eog,
+)
+from sharpwave.simulation.scene import (
+    TRACK_LENGTH,
+    Scene,
+    compute_precursor,
+    draw_ripples,
+    draw_slow_oscillations,
+    draw_spindles,
+)
 from sharpwave.simulation.species import Species, get_species
-from sharpwave.simulation.spikes import draw_place_cells, simulate_spikes
-from sharpwave.simulation.track import POSITION_RATE, Run, simulate_run
-from sharpwave.simulation.truth import Truth, label_events, tabulate_course
+from sharpwave.simulation.spikes import POSITION_RATE, Run, draw_place_cells, simulate_run, simulate_spikes
+from sharpwave.simulation.truth import Truth, label_events, tabulate_seconds
 
 SIGNALS = (
     "eeg", "eog", "emg", "lfp", "spikes", "position", "bold", "bold_volume", "heart_rate", "activity", "temperature",
@@ -72,11 +83,11 @@ def simulate_night(
 ) -> tuple[Recording, Truth]:
     """Simulate a night with everything that was planted in it.
 
-    The course of the night never depends on `modalities`.
+    Stages and events never depend on `modalities`.
 
     Args:
         species: "human" (five stages), "mouse" or "rat" (three).
-        hours: Length.
+        hours: Length of the night in hours.
         rng: Random generator; the same seed gives the same night.
         effects: Planted effects; none by default.
         nuisance: Common causes and faults; realistic by default.
@@ -84,9 +95,9 @@ def simulate_night(
         architecture: Odds of stage changes; the shipped one of the species by default.
         contents: Contents of the memories, each learnt on its own track and equally often replayed.
         task_start: When the task on the tracks begins, in seconds; the sleep before it holds no replay.
-        n_units: Units, where spikes are asked for.
-        n_scorers: Experts who score the night.
-        subject: Identifier.
+        n_units: Number of units, where spikes are asked for.
+        n_scorers: Number of experts who score the night.
+        subject: Identifier of the subject.
 
     Returns:
         The recording, as a reader would give it (its hypnogram is the experts' consensus, theirs are in
@@ -94,6 +105,10 @@ def simulate_night(
 
     Raises:
         SharpwaveError: If a name is unknown or the night is too short to hold the task.
+
+    >>> recording, truth = simulate_night("human", 0.2, rng=np.random.default_rng(0), modalities=("heart_rate",))
+    >>> recording.duration, recording["heart_rate"].modality.unit, truth.hypnogram.epoch_length
+    (720.0, '1/min', 1.0)
     """
     preset = get_species(species)
     wanted = DEFAULT_SIGNALS[species] if modalities is None else tuple(modalities)
@@ -114,12 +129,16 @@ def simulate_cohort(n: int, *, rng: np.random.Generator, **options: Any) -> Iter
     """Simulate subjects one after the other, so that a cohort of any size fits in memory.
 
     Args:
-        n: How many.
+        n: Number of subjects.
         rng: Random generator.
-        options: Passed to `simulate_night`.
+        options: Options passed to `simulate_night`.
 
     Yields:
         Recording and truth of each subject, named sim-001 and so on.
+
+    >>> cohort = simulate_cohort(2, rng=np.random.default_rng(0), hours=0.2, modalities=("activity",))
+    >>> [recording.subject for recording, _ in cohort]
+    ['sim-001', 'sim-002']
     """
     for index, stream in enumerate(rng.spawn(n), start=1):
         yield simulate_night(rng=stream, subject=f"sim-{index:03d}", **options)
@@ -140,7 +159,12 @@ DEMO_SEED = 61
 
 
 def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
-    """The demonstration night, the same each time unless another seed is given; options override `DEMO`."""
+    """The demonstration night, the same each time unless another seed is given; options override `DEMO`.
+
+    >>> recording, _ = simulate_demo(hours=0.2, modalities=("temperature",))
+    >>> recording.subject, list(recording.signals)
+    ('demo', ['temperature'])
+    """
     return simulate_night(rng=np.random.default_rng(DEMO_SEED if seed is None else seed), **{**DEMO, **options})
 
 
@@ -206,7 +230,7 @@ def _make_truth(scene: Scene, run: Run, n_units: int, n_scorers: int, streams: d
         scorers=MappingProxyType(
             simulate_scorers(scene.dynamics.stage, species=species, n_scorers=n_scorers, rng=streams["scorers"])
         ),
-        course=tabulate_course(scene),
+        per_second=tabulate_seconds(scene),
         slow_oscillations=label_events(scene.slow_oscillations, "slow_oscillation", eeg),
         spindles=label_events(scene.spindles, "spindle", eeg),
         ripples=label_events(scene.ripples, "ripple", "HIP"),

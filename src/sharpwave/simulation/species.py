@@ -29,10 +29,10 @@ class Species:
         infraslow_gate: How far each stage follows the infraslow rhythm, 0 to 1.
         infraslow_spread: Standard deviation of the infraslow frequency, in Hz.
         theta: Theta frequency of the hippocampus, in Hz.
-        wake_heart_rate: In beats a minute.
+        wake_heart_rate: Heart rate in wake, in beats a minute.
         haemodynamics: Factor on the time of the canonical haemodynamic response.
-        repetition_time: Of BOLD, in seconds.
-        lighter: For each stage, the codes that are lighter.
+        repetition_time: Repetition time of BOLD, in seconds.
+        lighter: Codes of the lighter stages, for each stage.
     """
 
     name: str

@@ -11,24 +11,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.simulation.effects import Effects
-from sharpwave.simulation.nuisance import Nuisance
+from sharpwave.simulation.effects import Effects, Nuisance
 from sharpwave.simulation.scene import Scene
 from sharpwave.simulation.spikes import PlaceCells
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What was planted. Every table has columns onset (s), duration (s), label, channel, and those named here.
+    """What was planted. Every table of events has onset (s), duration (s), label, channel, and the columns named here.
 
     Attributes:
         species: "human", "mouse" or "rat".
         hypnogram: True stages, second by second.
         scorers: The experts' hypnograms by name.
-        course: One row a second: time (s), stage, depth and departure (dB), infraslow (phase, rad; 0 at the peak of
-            sigma power), drift, lightening_hazard (1/s; what would hold without any reactivation), lightened, arousing,
-            precursor_eeg, precursor_hippocampus, precursor_behaviour.
+        per_second: Time series with one row a second: time (s), stage, depth and departure (dB), infraslow (phase, rad;
+            0 at the peak of sigma power), drift, lightening_hazard (1/s; hazard of a transition to lighter sleep that
+            would hold without any reactivation), lightened (whether one came), arousing, precursor_eeg,
+            precursor_hippocampus, precursor_behaviour.
         slow_oscillations: amplitude_uv, stage.
         spindles: frequency (Hz), amplitude_uv, coupled (to a slow oscillation), stage.
         ripples: frequency (Hz), amplitude_uv, stage, kind ("ripple", "replay", "shuffled"), content, direction
@@ -42,12 +43,17 @@ class Truth:
         memory: Score of the memory task "before" and "after" sleep, in percent.
         effects: Planted effects.
         nuisance: Planted nuisance.
+
+    >>> from sharpwave.simulation import simulate_night
+    >>> _, truth = simulate_night("rat", 0.4, rng=np.random.default_rng(0), modalities=("position",))
+    >>> len(truth.per_second), truth.reactivations["kind"].unique().tolist(), len(truth.laps) > 0
+    (1440, ['replay'], True)
     """
 
     species: str
     hypnogram: Hypnogram
     scorers: Mapping[str, Hypnogram]
-    course: pd.DataFrame
+    per_second: pd.DataFrame
     slow_oscillations: pd.DataFrame
     spindles: pd.DataFrame
     ripples: pd.DataFrame
@@ -60,6 +66,12 @@ class Truth:
     memory: Mapping[str, float]
     effects: Effects
     nuisance: Nuisance
+
+    @property
+    def course(self) -> pd.DataFrame:
+        """The old name of `per_second`."""
+        moved.warn("Truth.course", "Truth.per_second")
+        return self.per_second
 
     @property
     def reactivations(self) -> pd.DataFrame:
@@ -77,7 +89,7 @@ class Truth:
         )
 
     def write(self, folder: str | Path) -> Path:
-        """Write the truth as tables (TSV, Parquet for the course) and the knobs as JSON.
+        """Write the truth as tables (TSV, Parquet for the time series) and the knobs as JSON.
 
         Args:
             folder: Made if it does not exist.
@@ -90,7 +102,7 @@ class Truth:
         self.hypnogram.write(folder / "hypnogram.tsv")
         for name, hypnogram in self.scorers.items():
             hypnogram.write(folder / f"hypnogram_{name}.tsv")
-        self.course.to_parquet(folder / "course.parquet", index=False)
+        self.per_second.to_parquet(folder / "course.parquet", index=False)
         names = (
             "slow_oscillations",
             "spindles",
@@ -122,8 +134,8 @@ def label_events(table: pd.DataFrame, label: str | None, channel: str | None) ->
     return table[[*first, *(column for column in table.columns if column not in first)]]
 
 
-def tabulate_course(scene: Scene) -> pd.DataFrame:
-    """The hidden course as a table, one row a second."""
+def tabulate_seconds(scene: Scene) -> pd.DataFrame:
+    """The hidden side of the night as a table, one row a second."""
     dynamics = scene.dynamics
     return pd.DataFrame(
         {

@@ -13,7 +13,7 @@ from tests.files import write_small_bids
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.readers import READERS, read_recording
-from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.readers.files import guarded
 
 
 @pytest.mark.parametrize("pattern", READERS)

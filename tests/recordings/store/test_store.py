@@ -17,8 +17,7 @@ from tests.files import make_small_recording, write_small_store
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Recording, Signal, open_store, write_store
 from sharpwave.recordings.store import convert
-from sharpwave.recordings.store.encoding import decode_json, encode_json
-from sharpwave.recordings.store.layout import compute_chunk_rows
+from sharpwave.recordings.store.layout import compute_chunk_rows, decode_json, encode_json
 
 
 class CountedSamples:

@@ -10,9 +10,8 @@ from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
 from sharpwave.causality.infraslow import estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.simulation.dynamics import Dynamics, simulate_dynamics
-from sharpwave.simulation.effects import CONTENTS, Effects
+from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
 from sharpwave.simulation.hypnograms import load_architecture
-from sharpwave.simulation.nuisance import Nuisance
 from sharpwave.simulation.species import get_species
 
 DEPTH_NOISE = 1.2

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 from sharpwave.recordings.recording import Recording
 
@@ -37,8 +37,8 @@ def load(folder: Path, subject: str) -> Recording:
     A night of DOD-O begins with up to 457 epochs that some scorers left unscored; a majority vote would call them wake.
 
     Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
+        folder: Folder of the data set.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording without signals; `metadata["scorers"]` maps each scorer's name to its `Hypnogram`, same span.
@@ -75,8 +75,8 @@ def load_models(folder: Path, subject: str) -> dict[str, Hypnogram]:
     The models' arrays start later than the scorers'; each is placed where it agrees best with the consensus.
 
     Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
+        folder: Folder of the data set.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         Hypnogram by model name; empty where no model's output is there.

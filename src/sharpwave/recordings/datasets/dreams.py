@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import read_columns, require_subject
+from sharpwave.recordings.datasets.files import read_columns, require_subject
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
@@ -32,8 +32,8 @@ def load(folder: Path, subject: str) -> Recording:
     """One excerpt with its hypnogram and each expert's spindles.
 
     Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
+        folder: Folder of the data set.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with one EEG signal in volts; `events` holds the spindles (label "spindle", channel, and `scorer`:

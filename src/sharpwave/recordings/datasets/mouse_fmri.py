@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.datasets.spreadsheet import read_sheets
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES

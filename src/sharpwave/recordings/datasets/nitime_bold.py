@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sharpwave.recordings.datasets.columns import read_columns, require_subject
+from sharpwave.recordings.datasets.files import read_columns, require_subject
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
 

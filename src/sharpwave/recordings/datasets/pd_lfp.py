@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
@@ -29,8 +29,8 @@ def load(folder: Path, subject: str) -> Recording:
     """One night of band power per contact with its expert hypnogram.
 
     Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
+        folder: Folder of the data set.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with signals `power` and `power_sd`, shape (epoch, band × contact), without unit, 1/30 Hz.

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
-from sharpwave.recordings.datasets.matlab import iterate_structs, read_matlab
+from sharpwave.recordings.datasets.files import iterate_structs, read_matlab, require_subject
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import require_subject
-from sharpwave.recordings.datasets.matlab import read_matlab
+from sharpwave.recordings.datasets.files import read_matlab, require_subject
 from sharpwave.recordings.recording import Recording
 
 BIN = 1e-3

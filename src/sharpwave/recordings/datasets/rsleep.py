@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.recordings.datasets.columns import require_subject
+from sharpwave.recordings.datasets.files import require_subject
 from sharpwave.recordings.recording import Recording
 
 PREFIX = "noxturnal_events_example_"
@@ -50,9 +50,9 @@ def load(folder: Path, subject: str) -> Recording:
 
 def _read_events(path: Path) -> pd.DataFrame:
     """Every row of the export that is no sleep stage, in seconds from the first stage; labels as written."""
-    from sharpwave.recordings.readers.clock import parse_times
-    from sharpwave.recordings.readers.text import read_text
-    from sharpwave.recordings.stage_labels import name_stage
+    from sharpwave.recordings.clock import parse_times
+    from sharpwave.recordings.readers.files import read_text
+    from sharpwave.recordings.readers.scoring import name_stage
 
     rows = [row for row in csv.reader(io.StringIO(read_text(path))) if len(row) >= 4][2:]
     onset, _, _ = parse_times([row[0] for row in rows])

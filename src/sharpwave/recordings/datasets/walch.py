@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.datasets.columns import read_columns, require_subject
+from sharpwave.recordings.datasets.files import read_columns, require_subject
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
@@ -38,8 +38,8 @@ def load(folder: Path, subject: str) -> Recording:
     published; for a forecast delay heart rate by 15 epochs, activity by 10, and leave `circadian` out.
 
     Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
+        folder: Folder of the data set.
+        subject: Name of the subject, as `subjects` lists it.
 
     Returns:
         A recording with signals `heart_rate`, `activity`, `circadian` (published features, without unit, 1/30 Hz).

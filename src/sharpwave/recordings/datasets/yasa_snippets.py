@@ -10,7 +10,7 @@ import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
-from sharpwave.recordings.datasets.columns import read_columns, require_subject
+from sharpwave.recordings.datasets.files import read_columns, require_subject
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
 

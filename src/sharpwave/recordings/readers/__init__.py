@@ -1,4 +1,8 @@
-"""One reader per format, chosen by the file's name; each loads its library only when it is used."""
+"""One reader per format, chosen by the file's name; each loads its library only when it is used.
+
+>>> READERS["*.nwb"].kind
+'an NWB session'
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from typing import Any
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.guard import check_file, guarded
+from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_files import (
     fit_hypnogram,
     hypnogram_from_events,
@@ -27,7 +31,11 @@ __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypno
 
 @dataclass(frozen=True)
 class Reader:
-    """Where the function that reads a format lives, and what to call the format in an error."""
+    """Where the function that reads a format lives, and what to call the format in an error.
+
+    >>> READERS["*.edf"].load().__name__
+    'read_edf'
+    """
 
     module: str
     function: str
@@ -84,6 +92,14 @@ def read_recording(
 
     Raises:
         SharpwaveError: If the format is not known, the file cannot be read, or the option is not one of its reader's.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "watch.csv"
+    ...     _ = path.write_text("time,heart_rate_bpm\\n0,61\\n30,58\\n60,57\\n")
+    ...     recording = read_recording(path)
+    >>> recording["heart_rate_bpm"].read().tolist(), recording["heart_rate_bpm"].modality.unit
+    ([61.0, 58.0, 57.0], '1/min')
     """
     path = Path(path)
     reader = _reader_of(path)
@@ -129,13 +145,19 @@ def attach_hypnogram(
     """The recording with its scoring, placed on its clock, fitted to its length, and every repair declared.
 
     Args:
-        recording: Whose signals give the length and the clock.
+        recording: The recording whose signals give the length and the clock.
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
-        epoch_length: Seconds, where the file does not say.
+        epoch_length: Length of an epoch in seconds, where the file does not say.
         convention: Meaning of integer codes, see `read_hypnogram`.
 
     Raises:
         SharpwaveError: If the scoring cannot be read, or is not of this recording's length.
+
+    >>> import numpy as np
+    >>> from sharpwave.recordings import MODALITIES, Signal
+    >>> recording = Recording(signals={"EEG": Signal("EEG", np.zeros(9000), 100.0, MODALITIES["eeg"])})
+    >>> attach_hypnogram(recording, Hypnogram.from_labels(["W", "N1"])).repairs
+    ('the scoring ends 30 s before the recording: 1 epochs are unscored',)
     """
     duration = max((signal.end for signal in recording.signals.values()), default=0.0)
     if hypnogram is None:

@@ -34,8 +34,8 @@ class Assembled:
     """Signals by name, and what there is to say about them.
 
     Attributes:
-        signals: By name.
-        labels: The file's label by name.
+        signals: Signals by name.
+        labels: Label in the file, by name.
         repairs: What was repaired, one sentence each.
         doubtful: Names of signals with an implausible amplitude.
         species: "human" where electrodes are named by the 10-20 system, else "unknown".
@@ -58,7 +58,7 @@ def assemble_signals(
     """Recognise, convert and check channels.
 
     Args:
-        raw: As the file has them.
+        raw: Channels as the file has them.
         channels: Keep only these (labels of the file, or recognised names); all if None.
         overrides: Label → "name:modality", see `recognise_channel`.
         unit: Unit of all electrical channels, in place of what the header says.

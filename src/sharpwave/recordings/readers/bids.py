@@ -21,7 +21,7 @@ from sharpwave.recordings.readers.bids_layout import (
     list_bids_nights,
     parse_entities,
 )
-from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_length, convert_unit
 
@@ -56,7 +56,7 @@ def read_bids(
     Args:
         path: Its EEG file (`…_eeg.edf`, `.bdf`, `.vhdr`, `.set`, `.fif`), or a folder that holds one night.
         channels: Keep only these (labels or recognised names).
-        overrides: Label → "name:modality".
+        overrides: Label → "name:modality", where the alias table is wrong.
         unit: Unit of the electrical channels, where the file is wrong about it.
 
     Returns:

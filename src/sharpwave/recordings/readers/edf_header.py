@@ -43,7 +43,7 @@ class EdfHeader:
     Attributes:
         width: Bytes per sample: 2 (EDF) or 3 (BDF).
         n_records: Data records that are whole in the file (the header may claim another number).
-        record_duration: Seconds.
+        record_duration: Length of a data record in seconds.
         repairs: Where header and file disagree, one sentence each.
     """
 

@@ -22,9 +22,9 @@ class EdfSamples:
 
     Attributes:
         path: The file.
-        first_byte: Of the signal's samples in the first data record, from the start of the file.
+        first_byte: Byte of the file at which the signal's samples begin in the first data record.
         record_bytes: Length of a data record.
-        n_records: How many there are.
+        n_records: Number of data records.
         n_samples: The signal's samples in each.
         width: Bytes per sample: 2 or 3, little-endian, signed.
     """

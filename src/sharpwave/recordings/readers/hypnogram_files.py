@@ -12,17 +12,12 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.clock import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
-from sharpwave.recordings.readers.clock import compute_offset
-from sharpwave.recordings.readers.epochs import fill_epochs
-from sharpwave.recordings.readers.guard import check_file, guarded
-from sharpwave.recordings.readers.hypnogram_lines import read_json, read_lines
-from sharpwave.recordings.readers.hypnogram_shapes import find_table, stage_column
-from sharpwave.recordings.readers.hypnogram_tables import read_table
-from sharpwave.recordings.readers.hypnogram_xml import read_xml
-from sharpwave.recordings.readers.scoring import Scoring
-from sharpwave.recordings.readers.text import read_text
-from sharpwave.recordings.stage_labels import name_stage
+from sharpwave.recordings.readers.files import check_file, guarded, read_text
+from sharpwave.recordings.readers.hypnogram_tables import find_table, read_table, stage_column
+from sharpwave.recordings.readers.hypnogram_texts import read_json, read_lines, read_xml
+from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage
 
 
 def read_hypnogram(
@@ -36,8 +31,8 @@ def read_hypnogram(
     """Read a hypnogram: one label a line, a table, JSON, NSRR's XML, or EDF+ annotations.
 
     Args:
-        path: `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
-        epoch_length: Seconds, where the file does not say.
+        path: File ending in `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
+        epoch_length: Length of an epoch in seconds, where the file does not say.
         convention: Meaning of integer codes: "aasm", "rk", "dreams", "ucddb", or code → stage.
         start: Clock time of the recording's first sample; places a scoring with clock times.
         duration: Length of the recording in seconds; finds the epoch length of a bare list.
@@ -47,6 +42,14 @@ def read_hypnogram(
 
     Raises:
         SharpwaveError: If it is no hypnogram, or its integers or epoch length are ambiguous.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "stages.txt"
+    ...     _ = path.write_text("Wake\\nS1\\nS2\\nS4\\n")
+    ...     hypnogram = read_hypnogram(path, epoch_length=30)
+    >>> hypnogram.labels
+    ['W', 'N1', 'N2', 'N3']
     """
     scoring = read_scoring(path, epoch_length=epoch_length, convention=convention, start=start, duration=duration)
     return scoring.hypnogram
@@ -60,7 +63,16 @@ def read_scoring(
     start: datetime | None = None,
     duration: float | None = None,
 ) -> Scoring:
-    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it."""
+    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "hypnogram.csv"
+    ...     _ = path.write_text("onset,duration,stage\\n0,30,W\\n60,30,N2\\n")
+    ...     scoring = read_scoring(path)
+    >>> scoring.hypnogram.labels, scoring.repairs
+    (['W', '?', 'N2'], ('1 epochs lie in gaps of the scoring and are unscored',))
+    """
     if epoch_length is not None and not (np.isfinite(epoch_length) and epoch_length > 0):
         raise SharpwaveError("a positive epoch length", got=f"{epoch_length} s", fix="pass epoch_length= in seconds")
     path = check_file(path, "a hypnogram")
@@ -94,7 +106,7 @@ def hypnogram_from_events(
 
     Args:
         events: Columns onset, duration (s), label.
-        epoch_length: Seconds; found from the annotations if None.
+        epoch_length: Length of an epoch in seconds; found from the annotations if None.
     """
     names = [name_stage(label) for label in events["label"]]
     prefixed = [str(label).lower().startswith(("sleep stage", "stage")) for label in events["label"]]
@@ -116,8 +128,8 @@ def fit_hypnogram(
     """Make a hypnogram cover a recording: whole epochs within it, unscored where the scoring begins late or ends early.
 
     Args:
-        hypnogram: As read.
-        duration: Length of the recording, s.
+        hypnogram: The hypnogram as it was read.
+        duration: Length of the recording in seconds.
         tolerance: Seconds by which the two lengths may differ; by default two epochs or 1 %, whichever is more.
         placed: Whether the scoring has times of its own, so that it may rightly cover a part only.
 
@@ -126,6 +138,10 @@ def fit_hypnogram(
 
     Raises:
         SharpwaveError: If the lengths differ by more: the files do not belong together, or the sampling rate is wrong.
+
+    >>> fitted, repairs = fit_hypnogram(Hypnogram.from_labels(["W", "N1", "N2"]), 60.0)
+    >>> fitted.labels, repairs
+    (['W', 'N1'], ['the scoring reaches beyond the recording: 1 epochs were cut'])
     """
     epoch = hypnogram.epoch_length
     tolerance = max(2 * epoch, 0.01 * duration) if tolerance is None else tolerance

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
-from sharpwave.recordings.readers.guard import guarded
+from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.recording import Recording
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read_mne(
     Args:
         path: The file; companions (`.eeg`, `.vmrk`, `.fdt`) must lie beside it.
         channels: Keep only these (labels or recognised names).
-        overrides: Label → "name:modality".
+        overrides: Label → "name:modality", where the alias table is wrong.
         unit: Unit of the electrical channels, where the file is wrong about it.
 
     Raises:

@@ -14,8 +14,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
-from sharpwave.recordings.readers.guard import check_file, guarded
-from sharpwave.recordings.readers.on_disk import OnDisk, check_declared
+from sharpwave.recordings.readers.files import OnDisk, check_declared, check_file, guarded
 from sharpwave.recordings.recording import Recording, Signal
 
 PLAUSIBLE_TR = (0.05, 20.0)

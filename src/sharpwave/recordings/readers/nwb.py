@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.readers.guard import check_file, guarded
+from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.nwb_series import read_series
 from sharpwave.recordings.readers.nwb_tables import choose_hypnogram, read_intervals, read_text_value, read_units
 from sharpwave.recordings.recording import Recording, Signal, empty_events

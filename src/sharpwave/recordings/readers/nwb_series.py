@@ -1,23 +1,117 @@
-"""One time series of an NWB file as signals: its clock, unit and channels."""
+"""One time series of an NWB file as signals: its unit, its channels, and when its samples were taken.
+
+The times are a rate, or timestamps that are checked for being regular.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.modality import MODALITIES, Modality
-from sharpwave.recordings.readers.nwb_clock import check_size, read_clock, read_number
+from sharpwave.recordings.readers.files import OnDisk, check_declared
 from sharpwave.recordings.readers.nwb_tables import read_text_value, read_text_values
-from sharpwave.recordings.readers.on_disk import OnDisk
 from sharpwave.recordings.recording import Signal
 from sharpwave.recordings.units import convert_unit
 
 if TYPE_CHECKING:
     import h5py
+
+
+BLOCK = 2**20
+MOST_TIMES = 5 * 10**7
+
+
+def check_size(data: h5py.Dataset, where: str) -> None:
+    """Refuse a dataset that is declared larger than what the file stores of it."""
+    compressed = data.chunks is not None and data.id.get_create_plist().get_nfilters() > 0
+    stored = data.id.get_storage_size()
+    check_declared(
+        declared=math.prod(data.shape) * data.dtype.itemsize, stored=stored, where=where, compressed=compressed
+    )
+
+
+def read_number(value: Any, default: float) -> float:
+    """One finite number other than 0, or the default."""
+    try:
+        number = float(np.asarray(value).reshape(()))
+    except (TypeError, ValueError):
+        return default
+    return number if math.isfinite(number) and number != 0 else default
+
+
+def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, float, np.ndarray | None, list[str]]:
+    """The clock of a series.
+
+    Args:
+        group: HDF5 group of the series.
+        n_samples: Number of samples of the series.
+        where: File and place, for messages.
+
+    Returns:
+        Rate in Hz, first time in s, the times where sampling is irregular (else None), and sentences on gaps.
+
+    Raises:
+        SharpwaveError: If there is no clock, or it runs backwards or does not fit the samples.
+    """
+    if "starting_time" in group:
+        dataset = group["starting_time"]
+        rate = read_number(dataset.attrs.get("rate"), math.nan)
+        start = float(np.asarray(dataset[()]).reshape(()))
+        if not (rate > 0 and math.isfinite(start)):
+            raise SharpwaveError(f"a positive rate in {where}", got=f"{rate} Hz from {start} s", fix="correct the file")
+        return rate, start, None, []
+    if "timestamps" not in group:
+        raise SharpwaveError(f"a rate or timestamps in {where}", got="neither", fix="write starting_time or timestamps")
+    stamps = group["timestamps"]
+    if stamps.ndim != 1 or stamps.shape[0] < 1 or n_samples < 1:
+        raise SharpwaveError(
+            f"one timestamp per sample in {where}", got=f"shape {stamps.shape}", fix="correct the file"
+        )
+    check_size(stamps, f"{where}/timestamps")
+    notes: list[str] = []
+    if stamps.shape[0] != n_samples:
+        raise SharpwaveError(
+            f"one timestamp per sample in {where}",
+            got=f"{stamps.shape[0]} for {n_samples} samples",
+            fix="correct the file",
+        )
+    first, last = float(stamps[0]), float(stamps[-1])
+    if not (math.isfinite(first) and math.isfinite(last) and (last > first or n_samples == 1)):
+        raise SharpwaveError(f"times that go forward in {where}", got=f"{first} to {last} s", fix="correct the file")
+    rate = (n_samples - 1) / (last - first) if n_samples > 1 else 1.0
+    if _is_regular(stamps, first, rate):
+        return rate, first, None, notes
+    if n_samples > MOST_TIMES:
+        raise SharpwaveError(
+            f"regular timestamps in {where}, which has {n_samples} samples", got="irregular ones", fix="split the file"
+        )
+    times = np.asarray(stamps[:], dtype=np.float64)
+    steps = np.diff(times)
+    if not np.isfinite(times).all() or (steps < 0).any():
+        raise SharpwaveError(f"times that go forward in {where}", got="times that run backwards", fix="sort the series")
+    usual = float(np.median(steps))
+    rate = 1 / usual if usual > 0 else rate
+    gaps = int((steps > 5 * usual).sum()) if usual > 0 else 0
+    if gaps:
+        notes.append(f"{gaps} gaps between its samples, {float(steps[steps > 5 * usual].sum()):.6g} s in all")
+    return rate, first, times, notes
+
+
+def _is_regular(stamps: h5py.Dataset, first: float, rate: float) -> bool:
+    for low in range(0, stamps.shape[0], BLOCK):
+        block = np.asarray(stamps[low : low + BLOCK], dtype=np.float64)
+        expected = first + np.arange(low, low + len(block)) / rate
+        if not np.abs(block - expected).max() < 0.5 / rate:
+            return False
+    return True
+
 
 NOT_SIGNALS = ("Image", "TwoPhoton", "OnePhoton", "IndexSeries", "Annotation", "IntervalSeries", "OptogeneticSeries")
 SCALP = ("eeg", "eog", "emg", "ecg")
@@ -49,10 +143,10 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     """A time series as signals in SI units.
 
     Args:
-        group: The series.
+        group: HDF5 group of the series.
         place: Its path in the file.
         file: Name of the file, for messages.
-        kind: Its `neurodata_type`.
+        kind: NWB type of the series (`neurodata_type`).
         unit: Unit of electrical series, in place of the file's.
 
     Returns:
@@ -61,18 +155,9 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     Raises:
         SharpwaveError: If it is declared larger than the file, or its clock is impossible.
     """
-    import h5py
-
-    data, name = group["data"], place.rsplit("/", 1)[-1]
-    if any(part in kind for part in NOT_SIGNALS) or not isinstance(data, h5py.Dataset):
-        return Series()
-    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
-        return Series()
-    where = f"{file}:/{place}"
-    if data.external or data.is_virtual:
-        return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
-    if not data.size or data.id.get_storage_size() == 0:
-        return Series(absent=True)
+    data, name, where = group["data"], place.rsplit("/", 1)[-1], f"{file}:/{place}"
+    if (nothing := _find_nothing(data, name, kind)) is not None:
+        return nothing
     check_size(data, where)
     repairs: list[str] = []
     labels, locations = _read_electrodes(group)
@@ -87,13 +172,13 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     written = read_text_value(data.attrs.get("unit", ""))
     if modality.unit == "V" and unit is not None:
         written = unit
-    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
     converted = convert_unit(written, modality) if written else (1.0, 0.0)
     metadata = {}
     if converted is None:
         converted = (1.0, 0.0)
         metadata[f"{name}_unit"] = written
         repairs.append(f"{name}: its unit is {written!r}, not {modality.unit}; values are kept in {written!r}")
+    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
     factors = _read_channel_factors(group, n_channels, repairs, name)
     if len(labels) != n_channels:
         axes = ["x", "y", "z"] if kind == "SpatialSeries" and n_channels <= 3 else []
@@ -111,6 +196,21 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     )
     signals = (whole,) if modality.name not in SCALP or n_channels > 64 or data.ndim == 1 else _split(whole)
     return Series(signals, written, repairs=tuple(repairs), metadata=metadata)
+
+
+def _find_nothing(data: Any, name: str, kind: str) -> Series | None:
+    """An empty series where there is no signal to read, or none in this file; None where there is one."""
+    import h5py
+
+    if any(part in kind for part in NOT_SIGNALS) or not isinstance(data, h5py.Dataset):
+        return Series()
+    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
+        return Series()
+    if data.external or data.is_virtual:
+        return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
+    if not data.size or data.id.get_storage_size() == 0:
+        return Series(absent=True)
+    return None
 
 
 def _split(frame: Signal) -> tuple[Signal, ...]:

@@ -10,10 +10,9 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.epochs import fill_epochs
-from sharpwave.recordings.readers.on_disk import check_declared
+from sharpwave.recordings.readers.files import check_declared
+from sharpwave.recordings.readers.scoring import fill_epochs, name_stage
 from sharpwave.recordings.recording import empty_events
-from sharpwave.recordings.stage_labels import name_stage
 
 if TYPE_CHECKING:
     import h5py
@@ -55,7 +54,7 @@ def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[s
     """Sorted units as spikes.
 
     Args:
-        group: The `units` table.
+        group: HDF5 group of the `units` table.
         file: Name of the file, for messages.
 
     Returns:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
-from sharpwave.recordings.readers.text import read_text
+from sharpwave.recordings.readers.files import read_text
 from sharpwave.recordings.recording import Recording
 
 _HEADER = re.compile(r"\[\s*([^\[\]]{1,40}?)\s*\]")
@@ -31,9 +31,9 @@ def read_plain_text(
     Args:
         path: The file.
         rate: Sampling rate, Hz: the file has none.
-        channels: As in `read_recording`.
-        overrides: As in `read_recording`; a file without a name is labelled "EEG".
-        unit: Of the numbers; without it the unit that makes the amplitude plausible is taken, and declared.
+        channels: Channels to keep, as in `read_recording`.
+        overrides: Names of channels, as in `read_recording`; a file without a name is labelled "EEG".
+        unit: Unit of the numbers; without it the unit that makes the amplitude plausible is taken, and declared.
 
     Raises:
         SharpwaveError: If no rate is given, or a line is not a number.

@@ -1,11 +1,123 @@
-"""What a scoring file gives: stages, and what is known of when they were."""
+"""From stage labels and scored intervals, with whatever gaps and overlaps they have, to one stage per epoch.
+
+A label or code means an AASM stage: R&K's and vendors' words, several languages, integers.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sharpwave.recordings.hypnogram import Hypnogram
+import numpy as np
+from jaxtyping import Float, Int8
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+
+_SPELLINGS: dict[str, str] = {
+    "W": "W WAKE AWAKE WK WAKEFULNESS EVEIL EVEILLE WACH VEGLIA VIGILIA WAAK S0",
+    "N1": "N1 S1 NREM1 NONREM1 ST1",
+    "N2": "N2 S2 NREM2 NONREM2 ST2",
+    "N3": "N3 S3 S4 N4 NREM3 NREM4 NONREM3 NONREM4 ST3 ST4 SWS",
+    "R": "R REM SP PARADOXAL PARADOXICAL REMSLEEP SREM",
+    "NREM": "NREM NR NONREM NREMSLEEP",
+    "LIGHT": "LIGHT LIGHTSLEEP",
+    "DEEP": "DEEP DEEPSLEEP",
+    "S": "S SLEEP ASLEEP",
+    "?": "? U NA UNS UNSCORED UNSTAGED UNKNOWN NOTSCORED NOSTAGE MT M MVT MOVEMENT MOVEMENTTIME ART ARTEFACT ARTIFACT",
+}
+_WORDS = {word: stage for stage, words in _SPELLINGS.items() for word in words.split()}
+_DIGITS = {"0": "W", "1": "N1", "2": "N2", "3": "N3", "4": "N3", "5": "R"}
+
+CONVENTIONS: dict[str, dict[int, str]] = {
+    "aasm": {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"},
+    "rk": {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "N3", 5: "R", 6: "?", 7: "?", 8: "?", 9: "?"},
+    "dreams": {5: "W", 4: "R", 3: "N1", 2: "N2", 1: "N3", 0: "N3"},
+    "ucddb": {0: "W", 1: "R", 2: "N1", 3: "N2", 4: "N3", 5: "N3", 6: "?", 7: "?", 8: "?"},
+}
+"""Integer codes: YASA and Dreem; Rechtschaffen & Kales (NSRR, Walch); DREAMS; UCDDB. Negative is unscored."""
+
+
+def name_stage(label: str, *, digits: bool = False) -> str | None:
+    """The stage a label names: a name in `STAGE_SETS`, "?" where unscored, None where it is no stage at all.
+
+    Args:
+        label: Label as the scorer wrote it: "Sleep stage W", "Éveil", "N2", "S4", "REM" ...
+        digits: Whether bare digits are Rechtschaffen & Kales stages; after "Stage" they always are.
+    """
+    text = unicodedata.normalize("NFKD", str(label)).encode("ascii", "ignore").decode().upper().strip()
+    bare = re.sub(r"^(SLEEP[ _-]*STAGE|STAGE|STADE|STADIUM|SLEEP[ _-](?=S\d|N\d|REM|MT|W))[ _:-]*", "", text)
+    if bare in _DIGITS and (digits or bare != text):
+        return _DIGITS[bare]
+    if text in ("", "N/A"):
+        return "?"
+    return _WORDS.get(re.sub(r"[ _.-]", "", bare))
+
+
+def codes_of_names(names: Sequence[str | None]) -> tuple[Int8[np.ndarray, " epoch"], int]:
+    """Stage codes and number of stages for stage names ("?" and None are unscored).
+
+    Raises:
+        SharpwaveError: If the names come from different stage sets.
+    """
+    present = {name for name in names if name and name != "?"}
+    for n_stages in (5, 4, 3, 2):
+        if present <= set(STAGE_SETS[n_stages]):
+            index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
+            return np.array([index.get(name or "?", UNSCORED) for name in names], dtype=np.int8), n_stages
+    raise SharpwaveError(
+        "stages of one set (W N1 N2 N3 R; W LIGHT DEEP R; W NREM R; or W S)",
+        got=", ".join(sorted(present)),
+        fix="merge the finer stages, or relabel the coarser ones",
+    )
+
+
+def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] | None) -> list[str]:
+    """Stage names for integer codes.
+
+    Args:
+        codes: Integers; negative is unscored.
+        convention: Name in `CONVENTIONS`, or code → label.
+
+    Raises:
+        SharpwaveError: If the convention is not given, not known, or does not hold a code.
+    """
+    if convention is None:
+        raise SharpwaveError(
+            "stage names, or integers with a known meaning",
+            got=f"integers {', '.join(map(str, sorted(set(codes))[:10]))}, which several conventions read differently",
+            fix="pass convention='aasm' (4 is REM), 'rk' (5 is REM), 'dreams' (5 is wake), 'ucddb' (1 is REM)",
+        )
+    if isinstance(convention, str):
+        if convention not in CONVENTIONS:
+            raise SharpwaveError(
+                f"a convention among {', '.join(CONVENTIONS)}",
+                got=repr(convention),
+                fix="or pass a mapping code → stage",
+            )
+        table = CONVENTIONS[convention]
+    else:
+        table = {int(code): _named(label) for code, label in convention.items()}
+    strange = sorted({code for code in codes if code >= 0 and code not in table})
+    if strange:
+        raise SharpwaveError(
+            f"codes {', '.join(map(str, sorted(table)))} as in the convention {convention!r}",
+            got=", ".join(map(str, strange[:5])),
+            fix="choose the convention that fits, or pass a mapping code → stage",
+        )
+    return [table.get(code, "?") for code in codes]
+
+
+def _named(label: str) -> str:
+    name = name_stage(label, digits=True)
+    if name is None:
+        raise SharpwaveError(
+            "a stage such as W, N1, N2, N3, R", got=repr(label), fix="correct the mapping of the convention"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -13,7 +125,7 @@ class Scoring:
     """A hypnogram and what is known of where it came from.
 
     Attributes:
-        hypnogram: Its start counts from `clock`, or from the start of the recording where `placed`.
+        hypnogram: The stages; their start counts from `clock`, or from the start of the recording where `placed`.
         clock: Clock time from which the file counts, where it has one.
         dated: Whether `clock` has a date.
         placed: Whether `hypnogram.start` counts from the start of the recording.
@@ -25,3 +137,121 @@ class Scoring:
     dated: bool = False
     placed: bool = False
     repairs: tuple[str, ...] = ()
+
+
+MAX_EPOCHS = 3_000_000
+"""A month of seconds, or nearly three years of 30 s."""
+
+_USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.5, 2.0, 1.0)
+
+
+def fill_epochs(
+    onset: Float[np.ndarray, " interval"],
+    duration: Float[np.ndarray, " interval"],
+    names: Sequence[str],
+    *,
+    epoch_length: float | None = None,
+    probabilities: Float[np.ndarray, "interval stage"] | None = None,
+) -> tuple[Hypnogram, list[str]]:
+    """Cut scored intervals into epochs; gaps become unscored, and are declared.
+
+    Args:
+        onset: Onset of each interval in seconds, shape (interval,).
+        duration: Duration of each interval in seconds; with 0 or NaN it lasts until the next interval.
+        names: Stage name of each interval, or "?".
+        epoch_length: Length of an epoch in seconds; found from the intervals if None.
+        probabilities: Probability of each stage in each interval, shape (interval, stage); optional.
+
+    Returns:
+        The hypnogram, and sentences on what was repaired.
+
+    Raises:
+        SharpwaveError: If times are not finite, or overlap with different stages.
+    """
+    repairs: list[str] = []
+    order = np.argsort(onset, kind="stable")
+    onset, duration = np.asarray(onset, dtype=float)[order], np.asarray(duration, dtype=float)[order]
+    if not len(onset) or not np.isfinite(onset).all():
+        raise SharpwaveError("finite onsets of scored epochs", got=f"{len(onset)} rows", fix="check the time column")
+    duration, open_ended = _closed(onset, duration, epoch_length)
+    if open_ended:
+        repairs.append(f"{open_ended} scored intervals have no duration; each lasts until the next")
+    length = _epoch_length(onset, duration) if epoch_length is None else float(epoch_length)
+    start = float(onset[0])
+    n_epochs = _count((onset + duration).max() - start, length)
+    codes, n_stages = codes_of_names([names[index] for index in order])
+    if probabilities is not None:
+        n_stages = probabilities.shape[1]
+        codes = _recoded([names[index] for index in order], n_stages)
+    first = np.rint((onset - start) / length).astype(int)
+    last = np.minimum(np.maximum(np.rint((onset + duration - start) / length).astype(int), first + 1), n_epochs)
+    shift = np.abs(onset - start - first * length).max()
+    if shift > min(1.0, length / 4):
+        repairs.append(
+            f"scored intervals lie up to {shift:.3g} s off the grid of {length:g} s epochs and were moved to it"
+        )
+    stages, notes = _lay_out(first, last, codes, n_epochs)
+    soft = None
+    if probabilities is not None:
+        soft = np.full((n_epochs, n_stages), np.nan)
+        for low, high, row in zip(first, last, order, strict=True):
+            soft[low:high] = probabilities[row]
+    return Hypnogram(stages, length, n_stages, start, soft), repairs + notes
+
+
+def _lay_out(first: np.ndarray, last: np.ndarray, codes: np.ndarray, n_epochs: int) -> tuple[np.ndarray, list[str]]:
+    """Each interval's code in its epochs; what was scored twice or not at all is said, or refused where it is much."""
+    stages = np.full(n_epochs, UNSCORED, dtype=np.int8)
+    covered = np.zeros(n_epochs, dtype=bool)
+    n_conflicts = 0
+    for low, high, code in zip(first, last, codes, strict=True):
+        n_conflicts += int((covered[low:high] & (stages[low:high] != code)).sum())
+        stages[low:high], covered[low:high] = code, True
+    if n_conflicts > max(1, 0.05 * n_epochs):
+        raise SharpwaveError(
+            "one stage at a time",
+            got=f"{n_conflicts} of {n_epochs} epochs scored twice, differently",
+            fix="keep one scorer per file",
+        )
+    notes = [f"{n_conflicts} epochs are scored twice; the later row counts"] if n_conflicts else []
+    if not covered.all():
+        notes.append(f"{int((~covered).sum())} epochs lie in gaps of the scoring and are unscored")
+    return stages, notes
+
+
+def _recoded(names: Sequence[str], n_stages: int) -> np.ndarray:
+    index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
+    return np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
+
+
+def _closed(onset: np.ndarray, duration: np.ndarray, epoch_length: float | None) -> tuple[np.ndarray, int]:
+    open_ended = ~(np.isfinite(duration) & (duration > 0))
+    if not open_ended.any():
+        return duration, 0
+    gaps = np.diff(onset, append=np.nan)
+    positive = gaps[gaps > 0]
+    usual = epoch_length or (float(positive.min()) if len(positive) else 30.0)
+    until_next = np.where(np.isfinite(gaps) & (gaps > 0), gaps, usual)
+    return np.where(open_ended, until_next, duration), int(open_ended.sum())
+
+
+def _epoch_length(onset: np.ndarray, duration: np.ndarray) -> float:
+    spans = np.r_[duration, np.diff(onset)]
+    spans = spans[spans > 1e-3]
+    if not len(spans):
+        return 30.0
+    for length in _USUAL:
+        if (np.abs(spans / length - np.rint(spans / length)) * length < 0.02).mean() > 0.99:
+            return length
+    return float(np.median(duration))
+
+
+def _count(span: float, length: float) -> int:
+    if not (np.isfinite(length) and length > 0):
+        raise SharpwaveError("a positive epoch length", got=f"{length} s", fix="pass epoch_length= in seconds")
+    n_epochs = span / length
+    if not n_epochs <= MAX_EPOCHS:
+        raise SharpwaveError(
+            f"at most {MAX_EPOCHS} epochs", got=f"{span:.3g} s of {length:g} s each", fix="check the times in the file"
+        )
+    return max(1, int(np.ceil(n_epochs - 1e-6)))

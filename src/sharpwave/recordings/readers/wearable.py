@@ -13,8 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
-from sharpwave.recordings.readers.guard import check_file, guarded
-from sharpwave.recordings.readers.text import read_text
+from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.wearable_columns import Column, identify_column, is_time_column
 from sharpwave.recordings.recording import Recording, Signal
 

@@ -52,7 +52,7 @@ def identify_column(name: str, values: np.ndarray) -> tuple[Column, list[str]]:
     """Modality and unit of a column.
 
     Args:
-        name: Its header.
+        name: Header of the column.
         values: Its numbers, NaN where missing.
 
     Returns:

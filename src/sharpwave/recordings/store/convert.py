@@ -34,6 +34,13 @@ def convert(
 
     Raises:
         SharpwaveError: If there is no source, two would become the same store, or one cannot be read or written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "watch.csv"
+    ...     _ = table.write_text("time,heart_rate_bpm\\n0,61\\n30,58\\n60,57\\n")
+    ...     [path.name for path in convert([table], folder)]
+    ['watch.zarr']
     """
     from sharpwave.recordings.readers import read_recording
 

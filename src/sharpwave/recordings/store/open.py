@@ -12,8 +12,14 @@ import pandas as pd
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.store.encoding import decode_column, decode_json, decode_modality
-from sharpwave.recordings.store.layout import FORMAT, open_array, read_whole
+from sharpwave.recordings.store.layout import (
+    FORMAT,
+    decode_column,
+    decode_json,
+    decode_modality,
+    open_array,
+    read_whole,
+)
 
 if TYPE_CHECKING:
     import pynapple as nap
@@ -31,6 +37,14 @@ def open_store(path: str | Path) -> Recording:
     Raises:
         SharpwaveError: If the folder is no store, is of a later version, or is damaged.
         MissingExtraError: If zarr is not installed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.recordings import MODALITIES, write_store
+    >>> pulse = Signal("pulse", np.array([61.0, 58.0]), 1 / 30, MODALITIES["heart_rate"])
+    >>> with TemporaryDirectory() as folder:
+    ...     recording = open_store(write_store(Recording(signals={"pulse": pulse}), Path(folder) / "night.zarr"))
+    ...     recording["pulse"].read().tolist()
+    [61.0, 58.0]
     """
     path = Path(path)
     header = _read_header(path)

@@ -1,4 +1,4 @@
-"""Write a recording as a store, piece by piece: memory stays that of one shard, however long the recording."""
+"""Write recordings as stores, piece by piece: memory stays that of one shard, however long the recording."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ import pandas as pd
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.store.encoding import encode_column, encode_json, encode_modality
-from sharpwave.recordings.store.layout import CHUNK_SECONDS, FORMAT, count_shards, create_array
+from sharpwave.recordings.store.layout import (
+    CHUNK_SECONDS,
+    FORMAT,
+    count_shards,
+    create_array,
+    encode_column,
+    encode_json,
+    encode_modality,
+)
 
 Progress = Callable[[str, float], None]
 """Called with the name of the signal being written and the share of the recording that is written, 0 to 1."""
@@ -41,7 +48,7 @@ def write_store(
         chunk_seconds: Seconds read at a time; adapted where that gives very small or very large chunks.
         overwrite: Replace a store that is there.
         resume: Go on with an interrupted writing of the same recording.
-        progress: Called after each piece.
+        progress: Function that is called after each piece; None calls nothing.
 
     Returns:
         `path`.
@@ -49,6 +56,13 @@ def write_store(
     Raises:
         SharpwaveError: If the store exists, or a signal holds no numbers.
         MissingExtraError: If zarr is not installed.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.recordings import Hypnogram, open_store
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_store(Recording(hypnogram=Hypnogram.from_labels(["W", "N1"])), Path(folder) / "night.zarr")
+    ...     open_store(path).hypnogram.labels
+    ['W', 'N1']
     """
     path = Path(path)
     if path.exists() and not overwrite:

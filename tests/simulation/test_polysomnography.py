@@ -1,3 +1,5 @@
+"""The scalp shows what was planted: slopes, slow oscillations, spindles, eye movements, tone."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +9,7 @@ from scipy.signal import butter, hilbert, sosfiltfilt, welch
 
 def _spectrum(recording, truth, channel, code, *, seconds=4):
     """Median spectrum of the whole seconds of one stage, away from arousals and artefacts."""
-    signal, course = recording[channel], truth.course
+    signal, course = recording[channel], truth.per_second
     good = (course["stage"] == code) & ~course["arousing"]
     for onset, duration in truth.artefacts[["onset", "duration"]].to_numpy():
         good[int(onset) - 1 : int(onset + duration) + 2] = False
@@ -49,7 +51,7 @@ def test_mouse_rem_has_theta(mouse_night):
 
 def test_slow_wave_power_follows_depth(human_night):
     recording, truth = human_night
-    course = truth.course
+    course = truth.per_second
     rows = [
         (course["depth"][t : t + 4].mean(), np.log(np.var(recording["C4-M1"].read(t, t + 4))))
         for t in range(400, len(course) - 4, 4)

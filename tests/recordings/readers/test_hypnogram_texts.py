@@ -122,6 +122,6 @@ def test_deep_nesting_does_not_crash(tmp_path: Path) -> None:
 
 
 def test_too_large_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sharpwave.recordings.readers.hypnogram_xml.MOST_CHARACTERS", 50)
+    monkeypatch.setattr("sharpwave.recordings.readers.hypnogram_texts.MOST_CHARACTERS", 50)
     with pytest.raises(SharpwaveError, match="at most 50 characters"):
         read_hypnogram(lab.write_profusion_xml(tmp_path / "h.xml"))

@@ -17,13 +17,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.evaluation.sampled_hypnograms import MEMORY, NIGHT_SHARE, sample_hypnograms
-from sharpwave.evaluation.sleep_statistics import LEVEL, compute_interval
-from sharpwave.evaluation.stage_measures import measure_stages
+from sharpwave.evaluation.sleep_statistics import (
+    LEVEL,
+    MEMORY,
+    NIGHT_SHARE,
+    compute_interval,
+    measure_stages,
+    sample_hypnograms,
+)
 from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 
-Night = Sequence[Hypnogram]
+Scorings = Sequence[Hypnogram]
 
 CANDIDATES = tuple(product((0.2, 0.4, 0.6), (120.0, 600.0, 1800.0)))
 """Night shares and memories (s) among which `choose_persistence` chooses."""
@@ -66,7 +71,7 @@ def measure_experts(data_root: Path | None, rng: np.random.Generator) -> dict[st
 
 
 def choose_persistence(
-    nights: Sequence[Night],
+    nights: Sequence[Scorings],
     *,
     rng: np.random.Generator,
     candidates: Sequence[tuple[float, float]] = CANDIDATES,
@@ -93,7 +98,7 @@ def choose_persistence(
     return candidates[int(np.argmin(misses))]
 
 
-def measure_spread(nights: Sequence[Night]) -> dict[str, float]:
+def measure_spread(nights: Sequence[Scorings]) -> dict[str, float]:
     """Largest minus smallest value over the experts, median over the nights where two experts or more have one."""
     spreads: dict[str, list[float]] = {}
     for experts in nights:
@@ -104,7 +109,7 @@ def measure_spread(nights: Sequence[Night]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in spreads.items()}
 
 
-def fit_dissent(nights: Sequence[Night]) -> Float[np.ndarray, "stage votes stage"]:
+def fit_dissent(nights: Sequence[Scorings]) -> Float[np.ndarray, "stage votes stage"]:
     """Probability of an expert's stage given the majority of the four others and how many of them it has."""
     counts = np.full((5, 5, 5), 1e-3)
     for experts in nights:
@@ -115,7 +120,7 @@ def fit_dissent(nights: Sequence[Night]) -> Float[np.ndarray, "stage votes stage
 
 
 def measure_coverage(
-    nights: Sequence[Night],
+    nights: Sequence[Scorings],
     dissent: Float[np.ndarray, "stage votes stage"],
     *,
     rng: np.random.Generator,
@@ -140,7 +145,7 @@ def measure_coverage(
     return {name: float(np.mean(values)) for name, values in held.items()} | {"level": LEVEL}
 
 
-def _leave_one_out(experts: Night) -> list[tuple[Hypnogram, Hypnogram, np.ndarray]]:
+def _leave_one_out(experts: Scorings) -> list[tuple[Hypnogram, Hypnogram, np.ndarray]]:
     """For each expert: their hypnogram, the majority of the others, and that majority's number of votes."""
     triples = []
     for index, held_out in enumerate(experts):

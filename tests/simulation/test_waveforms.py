@@ -1,10 +1,12 @@
+"""Noise has the spectrum that was asked for, in blocks as in one piece."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy.signal import welch
 
-from sharpwave.simulation import noise
+from sharpwave.simulation import waveforms as noise
 
 
 def _make(n, seed=0, weights=None):

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpwave.evaluation.interval_calibration import choose_persistence, fit_dissent, measure_coverage, measure_spread
-from sharpwave.evaluation.sampled_hypnograms import MEMORY, NIGHT_SHARE
-from sharpwave.evaluation.sleep_statistics import SPREAD_FILE
+from sharpwave.evaluation.sleep_statistics import MEMORY, NIGHT_SHARE, SPREAD_FILE
+from sharpwave.recipes.interval_calibration import choose_persistence, fit_dissent, measure_coverage, measure_spread
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
 

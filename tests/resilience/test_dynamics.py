@@ -7,8 +7,12 @@ import pytest
 from tests.resilience.oscillators import simulate_kuramoto
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.resilience.dynamics import measure_dynamics
-from sharpwave.resilience.metastability import compute_metastability, compute_order_parameter, compute_phases
+from sharpwave.resilience.dynamics import (
+    compute_metastability,
+    compute_order_parameter,
+    compute_phases,
+    measure_dynamics,
+)
 
 
 def test_coupling_synchronises(rng: np.random.Generator) -> None:

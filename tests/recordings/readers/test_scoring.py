@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.stage_labels import CONVENTIONS, codes_of_names, name_stage, names_of_codes
+from sharpwave.recordings.readers.scoring import CONVENTIONS, codes_of_names, name_stage, names_of_codes
 
 WORDS = {
     "Sleep stage W": "W", "Sleep stage 4": "N3", "Sleep stage R": "R", "Sleep stage ?": "?", "Stage 2": "N2",
