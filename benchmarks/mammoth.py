@@ -25,12 +25,12 @@ import torch
 from torch import nn
 
 from sharpwave.benchmarks.continual.harness import run_stream
-from sharpwave.benchmarks.continual.images import ImageSet, load_images
+from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.learners.contract import Setting
-from sharpwave.benchmarks.continual.models import Perceptron, make_model
-from sharpwave.benchmarks.continual.streams import Stream, Task
 from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.demonstrations.networks import Perceptron, make_model
+from sharpwave.demonstrations.streams import ImageSet, Stream, Task
 from sharpwave.evaluation.intervals import bootstrap_mean
 
 BATCH, BUFFER, LR = 32, 200, 0.05

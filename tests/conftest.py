@@ -38,9 +38,9 @@ def make_nights(rng: np.random.Generator) -> Callable[..., list[Night]]:
 @pytest.fixture(scope="session")
 def declared() -> ReactivationNight:
     """One short night of the declared difficulty."""
-    from sharpwave.recipes.difficulty import simulate_declared
+    from sharpwave.recipes.difficulty import simulate_declared_night
 
-    return simulate_declared(rng=np.random.default_rng(3), hours=0.5)
+    return simulate_declared_night(rng=np.random.default_rng(3), hours=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sharpwave.benchmarks.resilience import demonstration
-from sharpwave.benchmarks.resilience.demonstration import Demonstration, demonstrate_forgetting
 from sharpwave.commands.network_sleep import demonstrate_network_sleep
+from sharpwave.demonstrations import network_sleep as demonstration
+from sharpwave.demonstrations.network_sleep import Demonstration, demonstrate_forgetting
 from sharpwave.recordings import read_hypnogram
 
 

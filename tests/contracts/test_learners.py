@@ -12,9 +12,9 @@ from tests.benchmarks.continual.blobs import Reader, make_blobs, make_texts
 from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
 from sharpwave.benchmarks.continual.learners import LEARNERS, OURS
 from sharpwave.benchmarks.continual.learners.contract import REPLAY
-from sharpwave.benchmarks.continual.models import make_model
-from sharpwave.benchmarks.continual.streams import Stream, split_classes, take
 from sharpwave.benchmarks.continual.tuning import SPACES, list_trials
+from sharpwave.demonstrations.networks import make_model
+from sharpwave.demonstrations.streams import Stream, split_classes, take
 from sharpwave.errors import SharpwaveError
 
 BATCH = 8

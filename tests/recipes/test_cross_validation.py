@@ -21,7 +21,7 @@ from sharpwave.recipes.cross_validation import (
     name_subject,
     split_cohorts,
 )
-from sharpwave.recipes.mixture import Forecasting
+from sharpwave.recipes.sources import Forecasting
 
 
 def test_every_subject_is_tested_once_by_who_has_not_seen_it(make_nights: Callable[..., list[Night]]) -> None:

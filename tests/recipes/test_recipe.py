@@ -12,8 +12,8 @@ from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.checkpoints import make_lite
 from sharpwave.forecasting.brainmu_nights import window_night
 from sharpwave.forecasting.cohorts import Night
-from sharpwave.recipes.mixture import Forecasting
 from sharpwave.recipes.recipe import LAST, LICENCES, add_blocks, describe_training, train_in_parts
+from sharpwave.recipes.sources import Forecasting
 
 SMALL = {"modalities": ("stages", "features"), "width": 16, "n_heads": 2}
 

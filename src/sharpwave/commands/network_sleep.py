@@ -43,7 +43,7 @@ def demonstrate_network_sleep(
     import torch
 
     from sharpwave import __version__
-    from sharpwave.benchmarks.resilience.demonstration import demonstrate_forgetting
+    from sharpwave.demonstrations.network_sleep import demonstrate_forgetting
     from sharpwave.reports.network_page import describe_run, write_network_card
     from sharpwave.reports.network_run import NetworkRun
 

@@ -13,7 +13,7 @@ from sharpwave.forecasting.cohorts import Night
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.protocols import HORIZONS, compute_steps, compute_targets, hide_stages, split_by_subject
 from sharpwave.forecasting.shipped import calibrate, fit_calibration
-from sharpwave.recipes.mixture import Forecasting
+from sharpwave.recipes.sources import Forecasting
 
 PROTOCOLS = ("observed", "signal-only")
 Fold = tuple[list[Night], list[Night]]

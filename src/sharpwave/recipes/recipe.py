@@ -23,16 +23,17 @@ from sharpwave.brainmu.training.training import train
 from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.forecasting.cohorts import load_cohort
-from sharpwave.recipes.companions import write_companions
 from sharpwave.recipes.cross_validation import fit_calibrations, forecast_folds, split_cohorts
-from sharpwave.recipes.mixture import (
+from sharpwave.recipes.files_beside_weights import write_companions
+from sharpwave.recipes.sources import (
+    POLYSOMNOGRAM,
     Forecasting,
     Shares,
     load_forecasting,
     load_unlabelled,
     make_mixture,
+    simulate_mixture,
 )
-from sharpwave.recipes.simulated import POLYSOMNOGRAM, simulate_mixture
 from sharpwave.recipes.staging_training import make_staging_source
 
 OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)

@@ -14,7 +14,6 @@ from sharpwave.evaluation.interval_calibration import measure_experts
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
-from sharpwave.staging import lightgbm_lfp, lightgbm_wearable
 from sharpwave.staging.boosted import (
     RECIPES,
     Recipe,
@@ -23,11 +22,12 @@ from sharpwave.staging.boosted import (
     predict_probabilities,
     soften,
 )
+from sharpwave.staging.lightgbm_stagers import compute_lfp_table, compute_wearable_table
 from sharpwave.staging.weights import FOLDER, save_json, save_weights
 
 TABLES: dict[str, Callable[[Recording], pd.DataFrame]] = {
-    "lightgbm-wearable": lightgbm_wearable.compute_table,
-    "lightgbm-lfp": lightgbm_lfp.compute_table,
+    "lightgbm-wearable": compute_wearable_table,
+    "lightgbm-lfp": compute_lfp_table,
 }
 N_FOLDS = 5
 _TEMPERATURES = np.linspace(0.8, 4.0, 33)

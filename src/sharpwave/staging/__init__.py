@@ -12,9 +12,9 @@ from sharpwave.staging.contract import Stager
 
 STAGERS: dict[str, str] = {
     "yasa": "yasa_stager.YasaStager",
-    "yasa-resampled": "yasa_resampled.YasaResampledStager",
-    "lightgbm-lfp": "lightgbm_lfp.LfpStager",
-    "lightgbm-wearable": "lightgbm_wearable.WearableStager",
+    "yasa-resampled": "yasa_stager.YasaResampledStager",
+    "lightgbm-lfp": "lightgbm_stagers.LfpStager",
+    "lightgbm-wearable": "lightgbm_stagers.WearableStager",
     "rodent": "rodent.RodentStager",
     "hmm": "hidden_markov.HiddenMarkovStager",
     "brainmu": "brainmu_stager.BrainMuStager",

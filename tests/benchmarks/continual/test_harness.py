@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
 from sharpwave.benchmarks.continual.learners.contract import Learner, Setting
-from sharpwave.benchmarks.continual.models import NarrowResNet18, make_model
-from sharpwave.benchmarks.continual.streams import Inputs, Task, split_classes
+from sharpwave.demonstrations.networks import NarrowResNet18, make_model
+from sharpwave.demonstrations.streams import Inputs, Task, split_classes
 
 
 class Oracle(Learner):

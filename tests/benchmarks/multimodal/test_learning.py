@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from sharpwave.benchmarks.ablations import LateFusion
 from sharpwave.benchmarks.multimodal import learning
-from sharpwave.benchmarks.multimodal.judging import judge_forecasts, judge_staging
-from sharpwave.benchmarks.multimodal.learning import Budget, fit, forecast, make_model
+from sharpwave.benchmarks.multimodal.ablations import LateFusion
+from sharpwave.benchmarks.multimodal.learning import Budget, fit, forecast, judge_forecasts, judge_staging, make_model
 from sharpwave.benchmarks.multimodal.nights import PairedNight
 from sharpwave.brainmu.objective import Objective
 

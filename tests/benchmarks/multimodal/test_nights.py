@@ -8,8 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.multimodal.coarse import N_BUNDLES, N_FRAMES, average_frames, bundle_units, relate_rates
-from sharpwave.benchmarks.multimodal.nights import SIMULATED, PairedNight, simulate_paired_nights, summarise_windows
+from sharpwave.benchmarks.multimodal.nights import (
+    N_BUNDLES,
+    N_FRAMES,
+    SIMULATED,
+    PairedNight,
+    average_frames,
+    bundle_units,
+    relate_rates,
+    simulate_paired_nights,
+    summarise_windows,
+)
 from sharpwave.benchmarks.multimodal.splits import hide_labels, pair_night, split_subjects
 from sharpwave.brainmu.windows import Windows
 

@@ -50,10 +50,8 @@ def test_rows_and_paired_gains(night: Night) -> None:
     bad = say([0.9, 0.0, 0.9, 0.0, 0.9, 0.0, 0.0], [0, 2, 2, 3, 3, 2, 2])
     runs = {name: [ChangeScore.of([night], [said], base_rate=0.5)] * 2 for name, said in (("good", good), ("bad", bad))}
     rows = tabulate("made-up", "held out", runs, against=("bad",))
-    assert {frozenset(row) for row in rows} == {
-        frozenset({"data", "setting", "method", "metric", "value", "low", "high", "n"})
-    }
-    values = {(row["method"], row["metric"]): row["value"] for row in rows}
+    assert {(row.data, row.setting, row.n) for row in rows} == {("made-up", "held out", 1)}
+    values = {(row.method, row.metric): row.value for row in rows}
     assert values["good", "balanced_accuracy_change_gain_over_bad"] == pytest.approx(1.0)
     assert values["good", "log_loss_gain_over_bad"] == pytest.approx(
         values["bad", "log_loss"] - values["good", "log_loss"]

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.benchmarks.continual.learners.contract import REPLAY, Learner, Setting
-from sharpwave.benchmarks.continual.models import make_model
-from sharpwave.benchmarks.continual.streams import Stream, Task, take
+from sharpwave.demonstrations.networks import make_model
+from sharpwave.demonstrations.streams import Stream, Task, take
 
 EVALUATION_BATCH = 1000
 LOGIT_BYTES = 4

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
-from sharpwave.benchmarks.continual.images import ImageSet, hold_out, load_images
+from sharpwave.benchmarks.continual.images import hold_out, load_images
 from sharpwave.benchmarks.continual.learners.contract import Learner, Setting
-from sharpwave.benchmarks.continual.streams import Stream, permute_images, split_classes
+from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
 from sharpwave.errors import SharpwaveError
 
 MOST_TASKS = 5

@@ -22,10 +22,9 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from sharpwave.benchmarks.continual.images import ImageSet
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol
-from sharpwave.benchmarks.continual.streams import Stream
+from sharpwave.demonstrations.streams import ImageSet, Stream
 from sharpwave.errors import SharpwaveError
 
 TRIALS = 8

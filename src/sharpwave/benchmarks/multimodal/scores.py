@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from sharpwave.benchmarks.tally import Tally
+from sharpwave.benchmarks.forecast.accumulator import Tally
+from sharpwave.benchmarks.rows import Row, resampled_row
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.evaluation.metrics import (
     compute_balanced_accuracy,
@@ -115,9 +116,7 @@ class Score(Protocol):
         """Metrics with each subject counted `weights` times."""
 
 
-def tabulate(
-    data: str, setting: str, runs: Mapping[str, Sequence[Score]], *, against: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+def tabulate(data: str, setting: str, runs: Mapping[str, Sequence[Score]], *, against: Sequence[str] = ()) -> list[Row]:
     """Rows of every method, averaged over its runs, with intervals over subjects.
 
     Args:
@@ -139,7 +138,5 @@ def tabulate(
             if metric in table
         }
         for metric, values in {**table, **gains}.items():
-            low, high = np.nanquantile(values[1:], [0.025, 0.975]) if n_subjects > 1 else (np.nan, np.nan)
-            numbers = {"value": float(values[0]), "low": float(low), "high": float(high), "n": n_subjects}
-            rows.append({"data": data, "setting": setting, "method": name, "metric": metric, **numbers})
+            rows.append(resampled_row(data, setting, name, metric, values, n=n_subjects))
     return rows

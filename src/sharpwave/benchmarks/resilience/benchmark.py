@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from sharpwave.benchmarks.continual.images import ImageSet, load_images
-from sharpwave.benchmarks.continual.streams import Stream, permute_images, split_classes
-from sharpwave.benchmarks.resilience.courses import SLEEP_RATIO, WAYS, Course, run_course
-from sharpwave.benchmarks.resilience.demonstration import measure_doses
-from sharpwave.benchmarks.resilience.label_noise import measure_label_noise
-from sharpwave.benchmarks.resilience.layers import map_layers, map_units
-from sharpwave.benchmarks.resilience.recovering import SHOCKS, make_remedies, recover_network
+from sharpwave.benchmarks.continual.images import load_images
+from sharpwave.benchmarks.resilience.robustness import map_layers, map_units, measure_label_noise
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.demonstrations.network_sleep import measure_doses
+from sharpwave.demonstrations.recovery import SHOCKS, make_remedies, recover_network
+from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
+from sharpwave.demonstrations.training_runs import SLEEP_RATIO, WAYS, Course, run_course
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
 from sharpwave.resilience.recovery import Recovery

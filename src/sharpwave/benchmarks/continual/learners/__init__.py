@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sharpwave.benchmarks.continual.learners.agem import AveragedGEM
-from sharpwave.benchmarks.continual.learners.cls_er import ComplementaryReplay
+from sharpwave.benchmarks.continual.learners.bounds import Finetune, Joint, Progressive
 from sharpwave.benchmarks.continual.learners.contract import Learner
-from sharpwave.benchmarks.continual.learners.der import DarkExperienceReplay
-from sharpwave.benchmarks.continual.learners.er import ExperienceReplay
-from sharpwave.benchmarks.continual.learners.ewc import OnlineEWC
-from sharpwave.benchmarks.continual.learners.finetune import Finetune
-from sharpwave.benchmarks.continual.learners.joint import Joint
-from sharpwave.benchmarks.continual.learners.lwf import LearningWithoutForgetting
-from sharpwave.benchmarks.continual.learners.progressive import Progressive
-from sharpwave.benchmarks.continual.learners.si import SynapticIntelligence
-from sharpwave.benchmarks.continual.learners.sleeper import LiteralSleeper, Sleeper, SpikingSleeper
+from sharpwave.benchmarks.continual.learners.ours import LiteralSleeper, Sleeper, SpikingSleeper
+from sharpwave.benchmarks.continual.learners.regularisation import (
+    LearningWithoutForgetting,
+    OnlineEWC,
+    SynapticIntelligence,
+)
+from sharpwave.benchmarks.continual.learners.replay import (
+    AveragedGEM,
+    ComplementaryReplay,
+    DarkExperienceReplay,
+    ExperienceReplay,
+)
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "finetune": Finetune,
