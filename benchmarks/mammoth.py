@@ -91,7 +91,7 @@ def main(images: Path, logs: Path, output: Path) -> None:
         for seed in range(2 * len(said)):
             setting = Setting(5, 10, BATCH, 1, BUFFER * item_bytes, seed, replay)
             outcome = run_stream(stream, partial(LEARNERS[method], **options), setting, model=make_xavier(seed))
-            ours.append([outcome.compute_accuracy(), outcome.compute_accuracy(told=True)])
+            ours.append([outcome.compute_accuracy(), outcome.compute_accuracy(task_known=True)])
         for place, name in enumerate(("task unknown", "task told")):
             rng = np.random.default_rng(0)
             for who, values in (("Mammoth", said[:, place]), ("sharpwave", np.array(ours)[:, place])):

@@ -13,24 +13,24 @@ from sharpwave.brainmu.training.pieces import Alternation, Nights, pick_source
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_night
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.recipes.sources import (
     FewModalities,
     Forecasting,
+    SamplingWeights,
     ScorerSubsets,
-    Shares,
+    combine_sources,
     load_forecasting,
-    make_mixture,
     rescore,
     simulate_windowed,
 )
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 
-SHARES = Shares(forecasting=0.5, staging=0.2, unlabelled=0.2, human=0.05, rodent=0.05)
+SHARES = SamplingWeights(forecasting=0.5, staging=0.2, unlabelled=0.2, human=0.05, rodent=0.05)
 
 
 @pytest.fixture
-def nights(make_nights: Callable[..., list[Night]]) -> list[WindowedRecording]:
+def nights(make_nights: Callable[..., list[EpochTable]]) -> list[WindowedRecording]:
     return [replace(window_night(night), cohort="walch") for night in make_nights(4, n_epochs=60)]
 
 
@@ -71,7 +71,7 @@ def test_few_modalities_at_a_time(rng: np.random.Generator) -> None:
 
 
 def test_everything_in_one_mixture(nights: list[WindowedRecording]) -> None:
-    source = make_mixture(Forecasting({"walch": nights}, ()), SHARES, unlabelled=[replace(nights[0], cohort="rest")])
+    source = combine_sources(Forecasting({"walch": nights}, ()), SHARES, unlabelled=[replace(nights[0], cohort="rest")])
     drawn = {
         pick_source(source, np.random.default_rng(seed)).draw(np.random.default_rng(0), 9).cohort for seed in range(99)
     }
@@ -83,11 +83,11 @@ def test_no_cohorts_is_said(tmp_path: Path) -> None:
         load_forecasting(tmp_path)
 
 
-Scored = tuple[Night, tuple[Hypnogram, ...]]
+Scored = tuple[EpochTable, tuple[Hypnogram, ...]]
 
 
 @pytest.fixture
-def scored(make_nights: Callable[..., list[Night]], rng: np.random.Generator) -> Scored:
+def scored(make_nights: Callable[..., list[EpochTable]], rng: np.random.Generator) -> Scored:
     (night,) = make_nights(1, n_epochs=200)
     codes = [np.where(rng.random(200) < 0.2, rng.integers(0, 5, 200), night.stages) for _ in range(5)]
     return night, tuple(Hypnogram(c.astype(np.int8), 30.0, 5, 900.0, scorer=f"s{i}") for i, c in enumerate(codes))

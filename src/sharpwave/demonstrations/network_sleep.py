@@ -11,8 +11,8 @@ import pandas as pd
 
 from sharpwave.demonstrations.networks import DOSES, NetworkSubject
 from sharpwave.demonstrations.recovery import make_remedies, recover_network
-from sharpwave.demonstrations.streams import Exam, Stream, stream_digits
-from sharpwave.demonstrations.training_runs import Course, run_course
+from sharpwave.demonstrations.streams import Stream, StreamTestSet, stream_digits
+from sharpwave.demonstrations.training_runs import TrainingRun, train_network
 from sharpwave.evaluation.intervals import bootstrap_mean
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.resilience.recovery import Recovery
@@ -34,7 +34,7 @@ class Demonstration:
         hypnogram: Of the first seed, with sleep.
         losses: Of the same: step, loss.
         tables: The others, by name.
-        n_seeds: Networks of each way.
+        n_seeds: Networks of each method.
     """
 
     hypnogram: Hypnogram
@@ -52,54 +52,54 @@ def demonstrate_forgetting(
     """Learn five pairs of digits one after another, with sleep and without, and put the networks to the test.
 
     Args:
-        n_seeds: Networks of each way.
+        n_seeds: Networks of each method.
         make_stream: From a seed; handwritten digits where omitted.
-        progress: Told what is done next.
+        progress: Called with what is done next.
     """
     rng = np.random.default_rng(0)
     streams = {seed: make_stream(seed=seed) for seed in range(n_seeds)}
-    courses: list[Course] = []
-    for way in SHOWN:
-        progress(f"learning, {way}")
-        courses += [
-            run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+    runs: list[TrainingRun] = []
+    for method in SHOWN:
+        progress(f"learning, {method}")
+        runs += [
+            train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
             for seed, stream in streams.items()
         ]
     progress("damage and recovery")
     curves: dict[tuple[str, str], list[DoseCurve]] = {}
     recoveries: dict[str, list[Recovery]] = {}
     remedies = make_remedies(BATCH)
-    for course in courses:
-        stream = streams[course.seed]
-        if course.way in TESTED:
+    for run in runs:
+        stream = streams[run.seed]
+        if run.method in TESTED:
             for damage in DAMAGES:
-                curves.setdefault((damage, course.way), []).append(measure_doses(course, stream, damage))
-        if course.way == TESTED[0]:
+                curves.setdefault((damage, run.method), []).append(measure_doses(run, stream, damage))
+        if run.method == TESTED[0]:
             for name in REMEDIES:
                 recovery = recover_network(
-                    course, stream, remedies[name], shock="weight_noise", seed=course.seed, batch=BATCH, rate=RATE
+                    run, stream, remedies[name], shock="weight_noise", seed=run.seed, batch=BATCH, rate=RATE
                 )
                 recoveries.setdefault(name, []).append(recovery)
-    asleep = [course for course in courses if course.way == "sleep"]
+    asleep = [run for run in runs if run.method == "sleep"]
     tables = {
-        "summary": summarise_ways(courses, awake="replay", rng=rng),
-        "curves": tabulate_curves(courses),
+        "summary": summarise_methods(runs, awake="replay", rng=rng),
+        "curves": tabulate_curves(runs),
         "matrix": tabulate_matrix(asleep),
         "doses": tabulate_doses(curves),
         "recovery": tabulate_recovery(recoveries),
         "resilience": tabulate_resilience(curves, recoveries, rng=rng),
-        "hurt": find_harm(courses, sleeping="sleep", awake="replay"),
-        "long": tabulate_long(courses),
+        "hurt": find_harm(runs, sleeping="sleep", awake="replay"),
+        "long": tabulate_long(runs),
     }
     first = asleep[0]
     losses = pd.DataFrame({"step": np.arange(len(first.losses)) + 0.5, "loss": first.losses})
     return Demonstration(first.hypnogram, losses, tables, n_seeds)
 
 
-def measure_doses(course: Course, stream: Stream, damage: str, *, n_repeats: int = 3) -> DoseCurve:
+def measure_doses(run: TrainingRun, stream: Stream, damage: str, *, n_repeats: int = 3) -> DoseCurve:
     """Accuracy on all tasks against the dose of one kind of damage."""
-    exam = Exam.of(stream)
-    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
+    test_set = StreamTestSet.of(stream)
+    subject = NetworkSubject(run.network, test_set.inputs, test_set.labels)
 
     def score(dose: float, rng: np.random.Generator) -> float:
         copy = subject.copy()
@@ -107,7 +107,7 @@ def measure_doses(course: Course, stream: Stream, damage: str, *, n_repeats: int
             copy.damage(damage, dose, rng=rng)
         return copy.score()
 
-    rng = np.random.default_rng(course.seed)
+    rng = np.random.default_rng(run.seed)
     return measure_robustness(score, DOSES[damage], rng=rng, n_repeats=n_repeats, chance=subject.chance)
 
 
@@ -115,22 +115,22 @@ LEAST_HARM = 0.005
 """Fall of accuracy below which sleep is not said to have hurt."""
 
 
-def summarise_ways(courses: Sequence[Course], *, awake: str, rng: np.random.Generator) -> pd.DataFrame:
-    """One row a way: forgetting with its interval over seeds, accuracy at the end, and what it cost.
+def summarise_methods(runs: Sequence[TrainingRun], *, awake: str, rng: np.random.Generator) -> pd.DataFrame:
+    """One row a method: forgetting with its interval over seeds, accuracy at the end, and what it cost.
 
     Args:
-        courses: Of every way and seed.
-        awake: Way that extra time is relative to.
+        runs: Of every method and seed.
+        awake: Method that extra time is relative to.
         rng: For the bootstrap.
     """
-    times = {way: np.mean([one.seconds for one in mine]) for way, mine in _by_way(courses).items()}
+    times = {method: np.mean([one.seconds for one in mine]) for method, mine in _by_method(runs).items()}
     rows = []
-    for way, mine in _by_way(courses).items():
+    for method, mine in _by_method(runs).items():
         stability = [compute_stability(one.accuracy, learned=one.learned) for one in mine]
         forgetting = bootstrap_mean([one.forgetting for one in stability], rng=rng)
         rows.append(
             {
-                "way": way,
+                "way": method,
                 "forgetting": forgetting.value,
                 "forgetting_low": forgetting.low,
                 "forgetting_high": forgetting.high,
@@ -138,48 +138,48 @@ def summarise_ways(courses: Sequence[Course], *, awake: str, rng: np.random.Gene
                 "minimum": float(np.mean([one.minimum for one in stability])),
                 "n": len(mine),
                 "gradient_samples": float(np.mean([one.n_gradient_samples for one in mine])),
-                "extra_time": float(times[way] / times[awake] - 1),
+                "extra_time": float(times[method] / times[awake] - 1),
                 "memory": float(np.mean([one.n_buffer_bytes for one in mine])),
             }
         )
     return pd.DataFrame(rows)
 
 
-def tabulate_curves(courses: Sequence[Course]) -> pd.DataFrame:
-    """Accuracy on each task over steps, mean over seeds: columns task, way, step, accuracy."""
+def tabulate_curves(runs: Sequence[TrainingRun]) -> pd.DataFrame:
+    """Accuracy on each task over steps, mean over seeds: columns task, way (the method), step, accuracy."""
     rows = []
-    for way, mine in _by_way(courses).items():
+    for method, mine in _by_method(runs).items():
         mean = np.mean([one.accuracy for one in mine], axis=0)
         for task in range(mean.shape[1]):
             rows += [
-                {"task": task + 1, "way": way, "step": step, "accuracy": value}
+                {"task": task + 1, "way": method, "step": step, "accuracy": value}
                 for step, value in zip(mine[0].at.tolist(), mean[:, task].tolist(), strict=True)
             ]
     return pd.DataFrame(rows).sort_values("task", kind="stable", ignore_index=True)
 
 
-def tabulate_matrix(courses: Sequence[Course]) -> pd.DataFrame:
+def tabulate_matrix(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """Accuracy on each task after each, mean over seeds: columns after, task, accuracy."""
-    mean = np.mean([one.accuracy for one in courses], axis=0)
+    mean = np.mean([one.accuracy for one in runs], axis=0)
     return pd.DataFrame(
         [
             {"after": after + 1, "task": task + 1, "accuracy": float(mean[row, task])}
-            for after, row in enumerate(courses[0].learned)
+            for after, row in enumerate(runs[0].learned)
             for task in range(mean.shape[1])
         ]
     )
 
 
-def find_harm(courses: Sequence[Course], *, sleeping: str, awake: str) -> pd.DataFrame:
+def find_harm(runs: Sequence[TrainingRun], *, sleeping: str, awake: str) -> pd.DataFrame:
     """Where sleep hurt: tasks that ended lower with it than without, and classes that a night lowered on average."""
-    ways = _by_way(courses)
+    methods = _by_method(runs)
     rows: list[dict[str, Any]] = []
-    ends = {way: np.mean([one.accuracy[-1] for one in ways[way]], axis=0) for way in (awake, sleeping)}
+    ends = {method: np.mean([one.accuracy[-1] for one in methods[method]], axis=0) for method in (awake, sleeping)}
     for task, (before, after) in enumerate(zip(ends[awake], ends[sleeping], strict=True), start=1):
         if before - after > LEAST_HARM:
             what = f"task {task} at the end, without sleep and with it"
-            rows.append({"what": what, "before": float(before), "after": float(after), "n": len(ways[sleeping])})
-    nights = [night.groups for one in ways[sleeping] for night in one.nights]
+            rows.append({"what": what, "before": float(before), "after": float(after), "n": len(methods[sleeping])})
+    nights = [night.groups for one in methods[sleeping] for night in one.nights]
     table = pd.concat(nights) if nights else pd.DataFrame(columns=["kind", "value", "n", "before", "after"])
     for value, group in table[table["kind"] == "y"].groupby("value"):
         if (group["before"] - group["after"]).mean() > LEAST_HARM:
@@ -191,11 +191,11 @@ def find_harm(courses: Sequence[Course], *, sleeping: str, awake: str) -> pd.Dat
 
 
 def tabulate_doses(curves: Mapping[tuple[str, str], Sequence[DoseCurve]]) -> pd.DataFrame:
-    """Score against dose, mean over seeds, by damage and way: columns damage, way, dose, score."""
+    """Score against dose, mean over seeds, by damage and method: columns damage, way (the method), dose, score."""
     return pd.DataFrame(
         [
-            {"damage": damage, "way": way, "dose": dose, "score": score}
-            for (damage, way), mine in curves.items()
+            {"damage": damage, "way": method, "dose": dose, "score": score}
+            for (damage, method), mine in curves.items()
             for dose, score in zip(mine[0].doses, np.mean([one.scores for one in mine], axis=0), strict=True)
         ]
     )
@@ -222,13 +222,13 @@ def tabulate_resilience(
     """Share kept under each damage, and recovery beside the twin, with intervals over seeds."""
     rows = []
 
-    def add(test: str, way: str, measure: str, values: list[float]) -> None:
+    def add(test: str, method: str, measure: str, values: list[float]) -> None:
         found = bootstrap_mean(values, rng=rng)
-        row = {"test": test, "way": way, "measure": measure, "value": found.value}
+        row = {"test": test, "way": method, "measure": measure, "value": found.value}
         rows.append(row | {"low": found.low, "high": found.high, "n": found.n})
 
-    for (damage, way), mine in curves.items():
-        add(damage.replace("_", " "), way, "share kept", [one.kept for one in mine])
+    for (damage, method), mine in curves.items():
+        add(damage.replace("_", " "), method, "share kept", [one.kept for one in mine])
     for remedy, back in recoveries.items():
         add("after the shock", remedy, "recovered fraction", [one.fraction for one in back])
         add("after the shock", remedy, "steps to half", [one.half_step for one in back])
@@ -236,19 +236,21 @@ def tabulate_resilience(
     return pd.DataFrame(rows)
 
 
-def tabulate_long(courses: Sequence[Course]) -> pd.DataFrame:
+def tabulate_long(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """Everything: columns run, seed, step, task, metric, value."""
-    return pd.DataFrame(list(_iter_long(courses)), columns=["run", "seed", "step", "task", "metric", "value"])
+    return pd.DataFrame(list(_iter_long(runs)), columns=["run", "seed", "step", "task", "metric", "value"])
 
 
-def _iter_long(courses: Sequence[Course]) -> Iterator[tuple[str, int, float, Any, str, float]]:
-    for one in courses:
+def _iter_long(runs: Sequence[TrainingRun]) -> Iterator[tuple[str, int, float, Any, str, float]]:
+    for one in runs:
         for step, row in zip(one.at.tolist(), one.accuracy.tolist(), strict=True):
             for task, value in enumerate(row, start=1):
-                yield one.way, one.seed, step, task, "accuracy", value
+                yield one.method, one.seed, step, task, "accuracy", value
         for step, value in enumerate(one.losses.tolist()):
-            yield one.way, one.seed, float(step), pd.NA, "loss", value
+            yield one.method, one.seed, float(step), pd.NA, "loss", value
 
 
-def _by_way(courses: Sequence[Course]) -> dict[str, list[Course]]:
-    return {way: [one for one in courses if one.way == way] for way in dict.fromkeys(one.way for one in courses)}
+def _by_method(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
+    return {
+        method: [one for one in runs if one.method == method] for method in dict.fromkeys(one.method for one in runs)
+    }

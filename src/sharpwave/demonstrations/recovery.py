@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
 from sharpwave.demonstrations.networks import add_weight_noise, lesion_units
-from sharpwave.demonstrations.streams import Exam, Stream, take
-from sharpwave.demonstrations.training_runs import Course
+from sharpwave.demonstrations.streams import Stream, StreamTestSet, take
+from sharpwave.demonstrations.training_runs import TrainingRun
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 
@@ -49,21 +49,51 @@ def make_remedies(batch: int) -> dict[str, Remedy]:
 
 @dataclass(eq=False)
 class Patient:
-    """A copy of a network on its way back.
+    """A copy of a network that recovers.
 
     Attributes:
         network: The copy.
         sleep: What trains it.
-        optimiser: Of wake steps.
+        optimiser: Optimiser of wake steps.
+        remedy: What the network gets.
     """
 
     network: nn.Module
     sleep: Sleep
     optimiser: torch.optim.Optimizer
+    remedy: Remedy
+
+    @classmethod
+    def of(cls, run: TrainingRun, remedy: Remedy, *, seed: int, batch: int, rate: float) -> Self:
+        """A copy of a run's network and of what it remembers."""
+        assert run.buffer is not None
+        network = copy.deepcopy(run.network)
+        optimiser = torch.optim.SGD(network.parameters(), lr=rate)
+        buffer = ReplayBuffer(run.buffer.capacity, generator=torch.Generator().manual_seed(seed))
+        buffer.load_state_dict(run.buffer.state_dict())
+        options = dict(remedy.options)
+        if remedy.wake:
+            options["wake"] = Wake(method=remedy.wake, n_replay=batch)
+        sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
+        return cls(network, sleep, optimiser, remedy)
+
+    def step(self, stream: Stream, number: int, *, seed: int, batch: int, n_steps: int) -> None:
+        """One step of the remedy: of a night of `n_steps`, or of new data of the last task."""
+        if not self.remedy.wake:
+            if number == 0:
+                self.sleep.fall_asleep(n_steps)
+            self.sleep.step()
+            return
+        task = stream.tasks[-1]
+        rows = _draw(task.y_train, 3 * batch if self.remedy.wake == "none" else batch, seed=seed, number=number)
+        loss = self.sleep.wake({"x": take(task.x_train, rows), "y": task.y_train[rows]}, task=len(stream.tasks) - 1)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
 
 
 def recover_network(
-    course: Course,
+    run: TrainingRun,
     stream: Stream,
     remedy: Remedy,
     *,
@@ -74,56 +104,32 @@ def recover_network(
     batch: int = 32,
     rate: float = 0.1,
 ) -> Recovery:
-    """Damage the network at the end of a course, and give it and its twin the same steps.
+    """Damage the network at the end of a run, and give it and its twin the same steps.
 
     Args:
-        course: One with a buffer.
+        run: A training run with a buffer.
         stream: What it learned; new data are its last task's.
         remedy: What the network gets.
         shock: Key of `SHOCKS`.
-        seed: Of the damage and of the steps.
+        seed: Seed of the damage and of the steps.
         n_steps: Steps of the remedy.
         every: Steps between scores.
         batch: New items per wake step.
         rate: Learning rate.
 
     Raises:
-        SharpwaveError: If the course has no buffer.
+        SharpwaveError: If the run has no buffer.
     """
-    if course.buffer is None:
-        raise SharpwaveError("a course with a buffer", got=f"the way {course.way!r}", fix="choose a way that replays")
-    exam = Exam.of(stream)
-    kept = course.buffer.state_dict()
-    task = stream.tasks[-1]
-
-    def make() -> Patient:
-        network = copy.deepcopy(course.network)
-        optimiser = torch.optim.SGD(network.parameters(), lr=rate)
-        buffer = ReplayBuffer(course.buffer.capacity, generator=torch.Generator().manual_seed(seed))  # type: ignore[union-attr]
-        buffer.load_state_dict(kept)
-        options = dict(remedy.options)
-        if remedy.wake:
-            options["wake"] = Wake(method=remedy.wake, n_replay=batch)
-        sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
-        return Patient(network, sleep, optimiser)
-
-    def step(patient: Patient, number: int) -> None:
-        if not remedy.wake:
-            if number == 0:
-                patient.sleep.fall_asleep(n_steps)
-            patient.sleep.step()
-            return
-        rows = _draw(task.y_train, 3 * batch if remedy.wake == "none" else batch, seed=seed, number=number)
-        loss = patient.sleep.wake({"x": take(task.x_train, rows), "y": task.y_train[rows]}, task=len(stream.tasks) - 1)
-        patient.optimiser.zero_grad()
-        loss.backward()
-        patient.optimiser.step()
-
+    if run.buffer is None:
+        raise SharpwaveError(
+            "a run with a buffer", got=f"the method {run.method!r}", fix="choose a method that replays"
+        )
+    test_set = StreamTestSet.of(stream)
     return measure_recovery(
-        make,
+        lambda: Patient.of(run, remedy, seed=seed, batch=batch, rate=rate),
         perturb=lambda patient: damage(patient.network, shock, seed=seed),
-        step=step,
-        score=lambda patient: float(np.mean(exam.score(patient.network))),
+        step=lambda patient, number: patient.step(stream, number, seed=seed, batch=batch, n_steps=n_steps),
+        score=lambda patient: float(np.mean(test_set.score(patient.network))),
         n_steps=n_steps,
         every=every,
     )

@@ -194,7 +194,7 @@ def stream_digits(*, seed: int) -> Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
+class StreamTestSet:
     """What networks are asked.
 
     Attributes:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import compute_steps, compute_targets
 
 N_STAGES = 5
@@ -32,15 +32,15 @@ class Forecast:
 class Forecaster(Protocol):
     """Learns from nights, then says what comes next in others. Row t of a forecast uses nothing after epoch t."""
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         """Learn from whole nights what `horizon` seconds ahead looks like."""
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         """Forecast from each epoch of a night; in the signal-only protocol its stages are hidden."""
 
 
 def join_targets(
-    nights: Sequence[Night], horizon: float
+    nights: Sequence[EpochTable], horizon: float
 ) -> tuple[Int[np.ndarray, " epoch"], Int[np.ndarray, " epoch"]]:
     """Present and later stage of all nights, one after the other; -1 where either is unknown.
 
@@ -69,8 +69,8 @@ def compose_forecast(
 ) -> Forecast:
     """Stay with 1 - `change`; otherwise go where `given_change` says, which never is the present stage."""
     rows = np.arange(len(now))
-    away = given_change + 1e-9
-    away[rows, now] = 0
-    destination = change[:, None] * away / away.sum(axis=1, keepdims=True)
+    elsewhere = given_change + 1e-9
+    elsewhere[rows, now] = 0
+    destination = change[:, None] * elsewhere / elsewhere.sum(axis=1, keepdims=True)
     destination[rows, now] = 1 - change
     return Forecast(change, destination)

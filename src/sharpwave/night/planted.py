@@ -19,7 +19,7 @@ from sharpwave.simulation.dynamics import Dynamics, simulate_dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
 from sharpwave.simulation.hypnograms import load_architecture
 from sharpwave.simulation.nuisance import Nuisance
-from sharpwave.simulation.species import get_species
+from sharpwave.simulation.species import Species, get_species
 
 DEPTH_NOISE = 1.2
 """Standard deviation in dB of slow-wave power over 4 s: 3.5 Hz for 4 s are 28 degrees of freedom."""
@@ -50,7 +50,7 @@ def simulate_course(
 
     Args:
         species: "mouse", "rat" or "human".
-        hours: Length.
+        hours: Length, in h.
         rng: Random generator; the course depends on nothing else but the effects.
         effects: What is planted; nothing by default.
         nuisance: Common causes; realistic by default.
@@ -66,35 +66,48 @@ def simulate_course(
     """
     if phase not in PHASES:
         raise SharpwaveError(f"phase among {', '.join(PHASES)}", got=repr(phase), fix="choose one of these")
-    preset = get_species(species)
     hidden, seen = rng.spawn(2)
-    dynamics = simulate_dynamics(
+    dynamics = _simulate_dynamics(species, hours, effects or Effects(), nuisance or Nuisance(), hidden)
+    return _observe(dynamics, get_species(species), phase=phase, candidates=candidates, night=night, rng=seen), dynamics
+
+
+def _simulate_dynamics(
+    species: str, hours: float, effects: Effects, nuisance: Nuisance, rng: np.random.Generator
+) -> Dynamics:
+    """The hidden course of a night that begins with a task."""
+    preset = get_species(species)
+    return simulate_dynamics(
         round(hours * 3600),
         species=preset,
         architecture=load_architecture(species),
-        effects=effects or Effects(),
-        nuisance=nuisance or Nuisance(),
+        effects=effects,
+        nuisance=nuisance,
         contents=CONTENTS,
         task=(0.0, preset.task_length),
-        rng=hidden,
+        rng=rng,
     )
+
+
+def _observe(
+    dynamics: Dynamics, preset: Species, *, phase: str, candidates: bool, night: str, rng: np.random.Generator
+) -> NightCourse:
+    """What a laboratory measures of a hidden course."""
     awake = np.r_[False, dynamics.arousing[:-1]]  # an arousal that comes within a second shows in the next
     stage = np.where(awake, 0, dynamics.stage).astype(np.int8)
     asleep = np.isin(stage, preset.nrem)
     replays = dynamics.ripples[dynamics.ripples["kind"] == "replay"]
-    course = NightCourse(
+    return NightCourse(
         night=night,
         time=np.arange(len(stage), dtype=float),
         stage=stage,
         n_stages=preset.n_stages,
-        depth=_average(dynamics.depth, noise=DEPTH_NOISE, rng=seen),
-        emg=_average(np.where(stage == 0, 8.0, 0.0), noise=1.0, rng=seen),
-        infraslow=_see_phase(phase, dynamics, asleep, seen),
+        depth=_average(dynamics.depth, noise=DEPTH_NOISE, rng=rng),
+        emg=_average(np.where(stage == 0, 8.0, 0.0), noise=1.0, rng=rng),
+        infraslow=_see_phase(phase, dynamics, asleep, rng),
         reactivations=replays[["onset", "content"]].reset_index(drop=True),
         usable=np.ones(len(stage), bool),
         candidates=np.sort(dynamics.ripples["onset"].to_numpy(dtype=float)) if candidates else None,
     )
-    return course, dynamics
 
 
 def compute_sigma(spindles: pd.DataFrame, n_seconds: int, *, rng: np.random.Generator) -> Float[np.ndarray, " second"]:
@@ -149,9 +162,9 @@ def compare_planted_nights(
     and reactivations are those that happened.
 
     Args:
-        seed: Of the first night; each night has the next one.
-        n_nights: How many.
-        hours: Length of each.
+        seed: Seed of the first night; each night has the next one.
+        n_nights: Number of nights.
+        hours: Length of each night, in h.
         species: "mouse", "rat" or "human".
         effects: What is planted; aversive contents lighten and rewarding ones stabilise where omitted.
 

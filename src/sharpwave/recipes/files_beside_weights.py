@@ -33,7 +33,7 @@ SEED = 23
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredNight:
+class MeasuredRecording:
     """A simulated night, as the model sees it and as sleep researchers measure it.
 
     Attributes:
@@ -49,7 +49,7 @@ class MeasuredNight:
 
 def simulate_measured(
     n: int, *, rng: np.random.Generator, precursor: float = 0.0, hours: float = HOURS
-) -> Iterator[MeasuredNight]:
+) -> Iterator[MeasuredRecording]:
     """Simulated human nights with most modalities, one after the other.
 
     Args:
@@ -63,12 +63,12 @@ def simulate_measured(
     options = {"species": "human", "hours": hours, "modalities": MODALITIES, "effects": Effects(precursor=precursor)}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
         piece = window_recording(recording, modalities=MODALITIES, cohort="simulated-human")
-        yield MeasuredNight(recording, piece, compute_measures(recording, piece.grid))
+        yield MeasuredRecording(recording, piece, compute_measures(recording, piece.grid))
 
 
-def fit_companions(
+def fit_files_beside_weights(
     model: BrainMu,
-    nights: Sequence[MeasuredNight],
+    nights: Sequence[MeasuredRecording],
     *,
     rng: np.random.Generator,
     others: Sequence[WindowedRecording] = (),
@@ -79,7 +79,7 @@ def fit_companions(
     return directions, fit_novelty([*(night.piece for night in nights), *others], rng=rng)
 
 
-def write_companions(
+def write_files_beside_weights(
     folder: str | Path, *, data: str | Path | None = None, seed: int = SEED, n_nights: int = N_NIGHTS
 ) -> Path:
     """Fit directions and novelty for the weights in a folder, and write them beside.
@@ -93,11 +93,13 @@ def write_companions(
     rng = np.random.default_rng(seed)
     model, _ = load_brainmu(folder)
     others = [join_recorded(night) for night in load_raw_ucddb(data)]
-    directions, novelty = fit_companions(model, list(simulate_measured(n_nights, rng=rng)), rng=rng, others=others)
+    directions, novelty = fit_files_beside_weights(
+        model, list(simulate_measured(n_nights, rng=rng)), rng=rng, others=others
+    )
     save_directions(directions, folder)
     save_novelty(novelty, folder)
     return Path(folder)
 
 
 if __name__ == "__main__":
-    write_companions(sys.argv[1])
+    write_files_beside_weights(sys.argv[1])

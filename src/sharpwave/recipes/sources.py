@@ -12,7 +12,7 @@ from sharpwave.brainmu.batches import window_recording
 from sharpwave.brainmu.training.pieces import Alternation, Nights, Source, pick_source
 from sharpwave.brainmu.windows import WindowedRecording, align_stages
 from sharpwave.errors import SharpwaveError
-from sharpwave.forecasting.brainmu_nights import load_windowed_cohort, relate_stages
+from sharpwave.forecasting.brainmu_nights import load_windowed_cohort, window_stages
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
 
@@ -127,7 +127,7 @@ def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecordin
 
 
 @dataclass(frozen=True)
-class Shares:
+class SamplingWeights:
     """How many of the updates each kind of night gets; they need not sum to one."""
 
     forecasting: float
@@ -137,9 +137,9 @@ class Shares:
     rodent: float
 
 
-def make_mixture(
+def combine_sources(
     forecasting: Forecasting,
-    shares: Shares,
+    weights: SamplingWeights,
     *,
     staging: Source | None = None,
     unlabelled: Sequence[WindowedRecording] = (),
@@ -149,21 +149,21 @@ def make_mixture(
 
     Args:
         forecasting: Stage histories and features of the cohorts.
-        shares: Of the updates; `rodent` for each of mouse and rat.
+        weights: How many of the updates each kind of night gets; `rodent` counts for mouse and rat each.
         staging: EEG with stages.
         unlabelled: Recordings without stages.
         simulated: Nights; those with more than a polysomnogram serve here.
     """
-    parts: list[tuple[Source, float]] = [(forecasting.make_source(), shares.forecasting)]
+    parts: list[tuple[Source, float]] = [(forecasting.make_source(), weights.forecasting)]
     if staging is not None:
-        parts.append((staging, shares.staging))
+        parts.append((staging, weights.staging))
     if unlabelled:
-        parts.append((Nights(unlabelled), shares.unlabelled))
-    for species, share in (("human", shares.human), ("mouse", shares.rodent), ("rat", shares.rodent)):
+        parts.append((Nights(unlabelled), weights.unlabelled))
+    for species, weight in (("human", weights.human), ("mouse", weights.rodent), ("rat", weights.rodent)):
         nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.windows]
         if nights:
             names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
-            parts.append((FewModalities(Nights(nights), names), share))
+            parts.append((FewModalities(Nights(nights), names), weight))
     return Alternation(parts)
 
 
@@ -199,7 +199,7 @@ def rescore(night: WindowedRecording, scorers: Sequence[Hypnogram]) -> WindowedR
     """The night as these scorers alone would have it."""
     consensus = compute_consensus(scorers)
     stages, votes, _ = align_stages(consensus, replace(night.grid, start=consensus.start))
-    return replace(night, windows={**night.windows, "stages": relate_stages(stages, votes)}, stages=stages, votes=votes)
+    return replace(night, windows={**night.windows, "stages": window_stages(stages, votes)}, stages=stages, votes=votes)
 
 
 def load_scorers(nights: Sequence[WindowedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
@@ -235,7 +235,7 @@ def simulate_windowed(
         yield window_recording(recording, cohort=cohort)
 
 
-def simulate_mixture(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[WindowedRecording]:
+def simulate_training_nights(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[WindowedRecording]:
     """The simulated nights that the shipped weights learn from.
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.continual.blobs import make_blobs
 
 from sharpwave.benchmarks.continual import tuning
-from sharpwave.benchmarks.continual.benchmark import find_best_peer, tabulate
+from sharpwave.benchmarks.continual.benchmark import find_best_baseline, tabulate
 from sharpwave.benchmarks.continual.harness import Outcome
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, make_protocols
@@ -98,7 +98,7 @@ def test_rows_say_what_was_forgotten_what_it_cost_and_by_how_much_sleep_is_ahead
         "wake": [make_outcome(1.0, 0.4, seconds=2.0, samples=300)] * 2,
         "sleep": [make_outcome(1.0, 0.8, seconds=2.2, samples=330)] * 2,
     }
-    assert find_best_peer(runs) == "der++"
+    assert find_best_baseline(runs) == "der++"
     rows = {(row.method, row.metric): row for row in tabulate("d", "s", runs)}
     assert rows["sleep", "accuracy"].value == pytest.approx(0.9)
     assert rows["sleep", "forgetting"].value == pytest.approx(0.2)

@@ -7,22 +7,22 @@ import pytest
 from tests.brainmu.planted import LENGTH, TELLING, make_model, simulate_recording, train_model
 
 from sharpwave.benchmarks.explanations.abstention import change_eeg, judge_coverage, make_faults
-from sharpwave.benchmarks.explanations.benchmark import judge_deletion, judge_directions
+from sharpwave.benchmarks.explanations.benchmark import judge_directions, judge_occlusion
 from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu import window_recording
 from sharpwave.brainmu.explanation.deletion import pass_over_night
 from sharpwave.brainmu.explanation.latents import fit_directions
-from sharpwave.recipes.files_beside_weights import MeasuredNight
+from sharpwave.recipes.files_beside_weights import MeasuredRecording
 from sharpwave.recordings import Recording
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Signal
 
 
-def _simulate(rng: np.random.Generator) -> MeasuredNight:
+def _simulate(rng: np.random.Generator) -> MeasuredRecording:
     recording = simulate_recording(rng)
     piece = window_recording(recording, modalities=("heart_rate", "activity", "temperature"))
     level = recording[TELLING].read()[:, 1].reshape(LENGTH, 3).mean(axis=1)
-    return MeasuredNight(recording, piece, {"level": level, "dice": rng.normal(size=LENGTH)})
+    return MeasuredRecording(recording, piece, {"level": level, "dice": rng.normal(size=LENGTH)})
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def passed(nights):
 
 def test_deletion_of_a_trained_model_and_of_a_blank_one(nights, rng: np.random.Generator):
     pieces = [night.piece for night in nights[:4]]
-    ours = judge_deletion(train_model(), pieces, rng=rng)
-    blank = judge_deletion(make_model(), pieces, rng=rng, name="random-init")
+    ours = judge_occlusion(train_model(), pieces, rng=rng)
+    blank = judge_occlusion(make_model(), pieces, rng=rng, name="random-init")
     assert all(isinstance(row, Row) for row in ours + blank)
 
     def find(rows: list[Row], method: str) -> Row:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from tests.brainmu.planted import simulate_pieces, train_model
 
-from sharpwave.benchmarks.explanations.occlusion import compare_deletion
+from sharpwave.benchmarks.explanations.occlusion import compare_occlusion
 from sharpwave.errors import SharpwaveError
 
 
 @pytest.fixture(scope="module")
 def curves():
     options = {"n_forecasts": 6, "n_random": 5, "rng": np.random.default_rng(0)}
-    return compare_deletion(train_model(), simulate_pieces(6, seed=21), **options)
+    return compare_occlusion(train_model(), simulate_pieces(6, seed=21), **options)
 
 
 @pytest.mark.parametrize("method", ["spans", "integrated", "occlusion", "gradient x attention"])
@@ -36,4 +36,4 @@ def test_random_deletion_moves_more_the_more_is_deleted(curves):
 
 def test_unknown_method_is_refused(rng: np.random.Generator):
     with pytest.raises(SharpwaveError, match="an attribution among"):
-        compare_deletion(train_model(), simulate_pieces(1), rng=rng, methods=("guess",))
+        compare_occlusion(train_model(), simulate_pieces(1), rng=rng, methods=("guess",))

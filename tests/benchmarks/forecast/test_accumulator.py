@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.forecast.accumulator import Tally
+from sharpwave.benchmarks.forecast.accumulator import Accumulator
 from sharpwave.evaluation import metrics
 from sharpwave.forecasting import FORECASTERS, Forecast
 from sharpwave.forecasting.protocols import compute_targets
@@ -17,7 +17,7 @@ def test_sums_by_subject_give_the_same_metrics(make_nights: Callable, rng: np.ra
     nights = make_nights(3, n_epochs=200)
     model = FORECASTERS["observed"]["semi-markov"]().fit(nights, horizon=30.0, rng=rng)
     said = [model.predict(night) for night in nights]
-    tally = Tally.of(nights, said, horizon=30.0, thresholds=[0.15] * 3, observed=True)
+    accumulator = Accumulator.of(nights, said, horizon=30.0, thresholds=[0.15] * 3, observed=True)
     for weights in (np.ones(3), np.array([2.0, 0.0, 1.0])):
         chosen = [night for night, w in zip(nights, weights, strict=True) for _ in range(int(w))]
         forecasts = [forecast for forecast, w in zip(said, weights, strict=True) for _ in range(int(w))]
@@ -25,7 +25,7 @@ def test_sums_by_subject_give_the_same_metrics(make_nights: Callable, rng: np.ra
         known = np.concatenate(later) >= 0
         truth = (np.concatenate(later) != np.concatenate([night.stages for night in chosen]))[known]
         p = np.concatenate([forecast.change for forecast in forecasts])[known]
-        scores = tally.score(weights)
+        scores = accumulator.score(weights)
         assert scores["auprc_change"] == pytest.approx(metrics.compute_auprc(truth, p))
         assert scores["auroc_change"] == pytest.approx(metrics.compute_auroc(truth, p))
         assert scores["log_loss_change"] == pytest.approx(metrics.compute_log_loss(truth, p))
@@ -42,14 +42,15 @@ def test_a_known_destination_is_counted(make_nights: Callable) -> None:
     later = compute_targets(night.stages, 1)
     destination = np.eye(5)[np.maximum(later, 0)]
     perfect = Forecast((later != night.stages).astype(float), destination)
-    scores = Tally.of([night], [perfect], horizon=30.0, thresholds=[0.5], observed=True).score()
+    scores = Accumulator.of([night], [perfect], horizon=30.0, thresholds=[0.5], observed=True).score()
     assert scores["destination_accuracy"] == 1
     assert scores["auprc_change"] == pytest.approx(1)
     assert scores["balanced_accuracy_change"] == 1
     assert scores["log_loss"] == pytest.approx(0, abs=1e-6)
     timid = Forecast(perfect.change * 0.4, 0.6 * np.eye(5)[night.stages] + 0.4 * destination)
     assert (
-        Tally.of([night], [timid], horizon=30.0, thresholds=[0.5], observed=True).score()["destination_accuracy"] == 1
+        Accumulator.of([night], [timid], horizon=30.0, thresholds=[0.5], observed=True).score()["destination_accuracy"]
+        == 1
     )
 
 
@@ -57,7 +58,7 @@ def test_many_scores_are_binned_without_harm(make_nights: Callable, rng: np.rand
     nights = make_nights(2, n_epochs=4000)
     truth = [(compute_targets(night.stages, 1) != night.stages).astype(float) for night in nights]
     said = [Forecast(np.clip(0.3 * t + 0.6 * rng.random(len(t)), 0, 1), np.full((len(t), 5), 0.2)) for t in truth]
-    tally = Tally.of(nights, said, horizon=30.0, thresholds=[0.1] * 2, observed=True)
+    accumulator = Accumulator.of(nights, said, horizon=30.0, thresholds=[0.1] * 2, observed=True)
     p = np.concatenate([forecast.change[:-1] for forecast in said])
     events = np.concatenate([t[:-1] for t in truth]) > 0
-    assert tally.score()["auprc_change"] == pytest.approx(metrics.compute_auprc(events, p), abs=0.01)
+    assert accumulator.score()["auprc_change"] == pytest.approx(metrics.compute_auprc(events, p), abs=0.01)

@@ -11,19 +11,19 @@ import pytest
 from sharpwave.benchmarks.forecast import benchmark
 from sharpwave.benchmarks.forecast.benchmark import Task, score_task
 from sharpwave.forecasting import FORECASTERS
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import split_by_subject
 
 QUICK = ("persistence", "markov", "semi-markov", "hmm", "lightgbm", "lightgbm-signals")
 
 
-def make_task(nights: list[Night], protocol: str) -> Task:
+def make_task(nights: list[EpochTable], protocol: str) -> Task:
     return Task(
         "made-up", protocol, 30.0, "cross-validated", nights, lambda rng: split_by_subject(nights, n_folds=3, rng=rng)
     )
 
 
-def score(nights: list[Night], protocol: str, methods: tuple[str, ...] = QUICK) -> dict[tuple[str, str], dict]:
+def score(nights: list[EpochTable], protocol: str, methods: tuple[str, ...] = QUICK) -> dict[tuple[str, str], dict]:
     members = {name: make for name, make in FORECASTERS[protocol].items() if name in methods}
     rows = score_task(make_task(nights, protocol), members, seeds=1)
     return {(row.method, row.metric): row for row in rows}

@@ -7,16 +7,16 @@ import pytest
 
 from sharpwave.benchmarks.multimodal import benchmark
 from sharpwave.benchmarks.multimodal.learning import Budget
-from sharpwave.benchmarks.multimodal.nights import PairedNight, simulate_paired_nights
+from sharpwave.benchmarks.multimodal.nights import PairedViews, simulate_paired_nights
 
 
 @pytest.fixture(scope="module")
-def nights() -> list[PairedNight]:
+def nights() -> list[PairedViews]:
     return list(simulate_paired_nights(3, rng=np.random.default_rng(1), hours=1.2, precursor=1.0))
 
 
 def test_all_methods_and_modalities_left_out(
-    nights: list[PairedNight], tiny: Budget, monkeypatch: pytest.MonkeyPatch
+    nights: list[PairedViews], tiny: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "BASELINES", ("persistence", "markov", "semi-markov", "lightgbm-signals"))
     monkeypatch.setattr(benchmark, "SUMMARISED", {"lightgbm-all": "lightgbm-signals"})

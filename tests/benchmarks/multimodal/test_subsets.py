@@ -16,7 +16,7 @@ from sharpwave.benchmarks.multimodal.splits import Split, split_subjects
 from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu.batches import collate
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 
 
@@ -47,13 +47,13 @@ def test_degradation_has_both_methods_on_every_subset(split: Split, tiny: Budget
 class Shipped:
     """Weights that saw one subject and expect what the epochs' features and stages let them."""
 
-    def fit(self, nights: list[Night], *, horizon: float, rng: np.random.Generator) -> Shipped:
+    def fit(self, nights: list[EpochTable], *, horizon: float, rng: np.random.Generator) -> Shipped:
         return self
 
-    def has_seen(self, night: Night) -> bool:
+    def has_seen(self, night: EpochTable) -> bool:
         return night.subject == "s0"
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         change = np.full(len(night), 0.2 if night.names else 0.1)
         now = carry_stages(night.stages)
         return compose_forecast(now, change, np.full((len(night), 5), 0.2))

@@ -10,7 +10,7 @@ from sharpwave.reactivation.state_space import decode_events
 def test_libraries_that_are_not_there_are_noted(monkeypatch):
     monkeypatch.setenv(replay_speed.PEER_VARIABLE, "/no/such/python")
     notes: list[str] = []
-    assert replay_speed.find_peers(notes) == []
+    assert replay_speed.find_libraries(notes) == []
     assert "replay_trajectory_classification left out: not installed" in notes[0]
     assert len(notes) == 2
 

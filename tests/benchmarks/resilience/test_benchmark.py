@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharpwave.benchmarks.resilience import benchmark as resilience
-from sharpwave.demonstrations.training_runs import WAYS
+from sharpwave.demonstrations.training_runs import METHODS
 from sharpwave.errors import SharpwaveError
 
 
@@ -29,8 +29,8 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in sizes.items():
         monkeypatch.setattr(resilience, name, value)
     monkeypatch.setattr(resilience, "DAMAGES", ("lesion",))
-    ways = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
-    monkeypatch.setattr(resilience, "WAYS", {name: WAYS[name] for name in ways})
+    methods = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
+    monkeypatch.setattr(resilience, "METHODS", {name: METHODS[name] for name in methods})
     config, rows = resilience.run(folder, seeds=2)
     assert config["seeds"] == 2
     found = {(row.setting, row.method, row.metric): row for row in rows}
@@ -43,7 +43,7 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"].value for dose in (0, 0.8)]
         assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"].value
         learning = f"{stream}, learning"
-        steered, plain = (found[learning, way, "final_accuracy"].value for way in ("sleep, steered", "sleep"))
+        steered, plain = (found[learning, method, "final_accuracy"].value for method in ("sleep, steered", "sleep"))
         gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"].value
         assert gap == pytest.approx(steered - plain)
 

@@ -10,7 +10,7 @@ import torch
 
 from sharpwave.benchmarks.resilience.robustness import measure_label_noise, mislabel
 from sharpwave.demonstrations.streams import stream_digits
-from sharpwave.demonstrations.training_runs import run_course
+from sharpwave.demonstrations.training_runs import train_network
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
@@ -26,7 +26,7 @@ def test_a_share_of_the_training_labels_is_wrong(share: float) -> None:
 
 def test_the_more_labels_are_wrong_the_less_is_learned() -> None:
     stream = stream_digits(seed=0)
-    learn = partial(run_course, way="replay", seed=0, batch=8, n_remembered=100)
+    learn = partial(train_network, method="replay", seed=0, batch=8, n_remembered=100)
     clean = learn(stream)
     curve = measure_label_noise(learn, stream, clean)
     assert curve.scores[0] == clean.accuracy[-1].mean()

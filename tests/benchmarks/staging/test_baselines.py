@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.staging.baselines import BASELINES, StagedNight
+from sharpwave.benchmarks.staging.baselines import BASELINES, StagedFeatures
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.staging.boosted import add_context
 
 
-def make_nights(n: int, *, effect: float, seed: int = 0) -> list[StagedNight]:
+def make_nights(n: int, *, effect: float, seed: int = 0) -> list[StagedFeatures]:
     rng = np.random.default_rng(seed)
     found = []
     for index in range(n):
         codes = np.repeat(rng.integers(0, 5, 30), rng.integers(8, 25, 30))
         features = effect * np.eye(5)[codes] + rng.standard_normal((len(codes), 5))
         features[20:25] = np.nan
-        found.append(StagedNight(str(index), add_context(features, list("abcde"), windows=(5,)), 5, codes))
+        found.append(StagedFeatures(str(index), add_context(features, list("abcde"), windows=(5,)), 5, codes))
     return found
 
 

@@ -57,7 +57,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 
 def run_cifar10(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
-    """Every learner, the task told and not.
+    """Every learner, with the task known and not.
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
@@ -104,14 +104,14 @@ def run_protocols(
     torch.set_num_threads(1)
     rows: list[Row] = []
     chosen: dict[str, Any] = {}
-    best_peers: dict[str, str] = {}
+    best_baselines: dict[str, str] = {}
     try:
         for protocol, images in pairs:
             tuned = tune_protocol(protocol, images)["chosen"] if train else load_tuned(protocol.tuned_as)
             chosen[protocol.name] = tuned
             protocol_rows, best = compare_learners(protocol, images, tuned, seeds=seeds)
             rows += protocol_rows
-            best_peers |= best
+            best_baselines |= best
             if ablate:
                 rows += take_apart(protocol, images, tuned["sleep"], seeds=min(seeds, ABLATION_SEEDS))
     finally:
@@ -124,7 +124,7 @@ def run_protocols(
         "seeds": seeds,
         "trials_per_learner": TRIALS,
         "options": chosen,
-        "best_peer_of_equal_parameters": best_peers,
+        "best_peer_of_equal_parameters": best_baselines,
         "not_of_equal_parameters": UNEQUAL,
         "interval": "95 %, bootstrap over seeds; differences are paired by seed",
         "notes": [
@@ -137,7 +137,7 @@ def run_protocols(
 def compare_learners(
     protocol: Protocol, images: ImageSet, tuned: dict[str, dict[str, float]], *, seeds: int
 ) -> tuple[list[Row], dict[str, str]]:
-    """Rows of every learner with every buffer, and the best peer of equal parameters in each setting."""
+    """Rows of every learner with every buffer, and the best baseline of equal parameters in each setting."""
     methods = [name for name in LEARNERS if name in tuned]
     runs: dict[int, dict[str, list[Outcome]]] = {size: {name: [] for name in methods} for size in BUFFERS}
     for seed in range(seeds):
@@ -152,10 +152,10 @@ def compare_learners(
     rows: list[Row] = []
     best: dict[str, str] = {}
     for size in BUFFERS:
-        for told in (False,) if protocol.permutes else (False, True):
-            setting = f"{'task told, ' if told else ''}buffer {size}"
-            rows += tabulate(protocol.name, setting, runs[size], told=told)
-            best[f"{protocol.name}, {setting}"] = find_best_peer(runs[size], told=told)
+        for task_known in (False,) if protocol.permutes else (False, True):
+            setting = f"{'task told, ' if task_known else ''}buffer {size}"
+            rows += tabulate(protocol.name, setting, runs[size], task_known=task_known)
+            best[f"{protocol.name}, {setting}"] = find_best_baseline(runs[size], task_known=task_known)
     return rows, best
 
 
@@ -175,32 +175,34 @@ def take_apart(protocol: Protocol, images: ImageSet, options: dict[str, float], 
     return rows
 
 
-def tabulate(data: str, setting: str, runs: Runs, *, told: bool = False) -> list[Row]:
+def tabulate(data: str, setting: str, runs: Runs, *, task_known: bool = False) -> list[Row]:
     """Accuracy, forgetting, cost, and paired differences by seed.
 
     Args:
         data: Name of the stream.
         setting: What was asked.
         runs: At least `finetune`, `wake` and `der++` for what is measured against them.
-        told: Whether the learner is told the task.
+        task_known: Whether the learner knows the task.
     """
     rows: list[Row] = []
-    best = find_best_peer(runs, told=told)
+    best = find_best_baseline(runs, task_known=task_known)
     for method, outcomes in runs.items():
-        accuracy = [each.compute_accuracy(told=told) for each in outcomes]
+        accuracy = [each.compute_accuracy(task_known=task_known) for each in outcomes]
         if not all(map(math.isfinite, accuracy)):
             continue
         measured = {"accuracy": accuracy}
         if method != "joint":
-            forgotten = measured["forgetting"] = [each.compute_forgetting(told=told) for each in outcomes]
+            forgotten = measured["forgetting"] = [each.compute_forgetting(task_known=task_known) for each in outcomes]
             if method != "finetune" and "finetune" in runs:
-                lost = [each.compute_forgetting(told=told) for each in runs["finetune"]]
+                lost = [each.compute_forgetting(task_known=task_known) for each in runs["finetune"]]
                 measured["forgetting_cut"] = [
                     1 - mine / whole if whole > 0 else math.nan for mine, whole in zip(forgotten, lost, strict=True)
                 ]
         for other, metric in (("der++", "accuracy_minus_der++"), (best, "accuracy_minus_best_peer")):
             if other in runs and method in OURS:
-                measured[metric] = _subtract(accuracy, [each.compute_accuracy(told=told) for each in runs[other]])
+                measured[metric] = _subtract(
+                    accuracy, [each.compute_accuracy(task_known=task_known) for each in runs[other]]
+                )
         if method == "sleep" and "wake" in runs:
             pairs = zip(outcomes, runs["wake"], strict=True)
             measured["time_ratio"] = [mine.seconds / awake.seconds for mine, awake in pairs]
@@ -216,14 +218,14 @@ def tabulate(data: str, setting: str, runs: Runs, *, told: bool = False) -> list
     return rows
 
 
-def find_best_peer(runs: Runs, *, told: bool = False) -> str:
-    """The peer of equal parameters with the highest mean accuracy on these very seeds; "" if there is none."""
-    peers = {
-        method: float(np.mean([each.compute_accuracy(told=told) for each in outcomes]))
+def find_best_baseline(runs: Runs, *, task_known: bool = False) -> str:
+    """The baseline of equal parameters with the highest mean accuracy on these very seeds; "" if there is none."""
+    baselines = {
+        method: float(np.mean([each.compute_accuracy(task_known=task_known) for each in outcomes]))
         for method, outcomes in runs.items()
         if method not in OURS and method not in UNEQUAL
     }
-    return max(peers, key=lambda method: peers[method]) if peers else ""
+    return max(baselines, key=lambda method: baselines[method]) if baselines else ""
 
 
 def _subtract(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

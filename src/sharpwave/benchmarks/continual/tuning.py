@@ -104,7 +104,7 @@ def tune(
         n_trials: How many options are tried.
 
     Returns:
-        The options chosen, and the accuracy of every trial (the task told, for learners that need it).
+        The options chosen, and the accuracy of every trial (with the task known, for learners that need it).
     """
     trials, scores = list_trials(method, n_trials=n_trials), []
     for options in trials:
@@ -112,7 +112,7 @@ def tune(
         for number, stream in enumerate(streams):
             learner = partial(LEARNERS[method], **options)
             outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
-            accuracies.append(outcome.compute_accuracy(told=bool(np.isnan(outcome.at_the_end).any())))
+            accuracies.append(outcome.compute_accuracy(task_known=bool(np.isnan(outcome.at_the_end).any())))
         scores.append(float(np.mean(accuracies)))
     return trials[int(np.argmax(scores))], scores
 

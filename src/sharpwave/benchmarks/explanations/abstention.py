@@ -1,4 +1,4 @@
-"""Are doubts to be trusted: coverage of the sets of stages, and abstention from what is unlike anything seen."""
+"""Is stated uncertainty to be trusted: coverage of sets of stages, and abstention from what is out of distribution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sharpwave.brainmu.shipped import rescale_unknown
 from sharpwave.brainmu.uncertainty import Calibration, fit_stage_sets
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
-from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredNight
+from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredRecording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
 
@@ -28,7 +28,9 @@ REAL = ("dreams", "ucddb")
 MOST_REAL = 6
 
 
-def judge_coverage(passed: Sequence[Night], nights: Sequence[MeasuredNight], *, rng: np.random.Generator) -> list[Row]:
+def judge_coverage(
+    passed: Sequence[Night], nights: Sequence[MeasuredRecording], *, rng: np.random.Generator
+) -> list[Row]:
     """Share of steps whose stage is in the conformal set, each subject in turn left out of the fit; and set size."""
     probabilities = [Calibration().stages(night.readout.stage[0].double().numpy()) for night in passed]
     stages = [np.asarray(night.piece.stages, dtype=int) for night in nights]
@@ -49,7 +51,7 @@ def judge_coverage(passed: Sequence[Night], nights: Sequence[MeasuredNight], *, 
 
 
 def judge_abstention(
-    novelty: Novelty, nights: Sequence[MeasuredNight], data: Path | None, *, rng: np.random.Generator
+    novelty: Novelty, nights: Sequence[MeasuredRecording], data: Path | None, *, rng: np.random.Generator
 ) -> list[Row]:
     """Share of steps at which to abstain: nights as in training, broken ones, another species, real EEG."""
     settings: dict[tuple[str, str], list[float]] = {

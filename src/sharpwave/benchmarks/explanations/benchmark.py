@@ -1,4 +1,4 @@
-"""Are explanations and doubts to be trusted: deletion curves, named directions, coverage of sets, abstention."""
+"""Are explanations and stated uncertainty to be trusted: occlusion curves, named directions, coverage, abstention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from sharpwave.benchmarks.explanations.abstention import judge_abstention, judge_coverage
-from sharpwave.benchmarks.explanations.occlusion import SHUFFLED, compare_deletion
+from sharpwave.benchmarks.explanations.occlusion import SHUFFLED, compare_occlusion
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu
 from sharpwave.brainmu.explanation.attribution import ATTRIBUTIONS
@@ -20,7 +20,12 @@ from sharpwave.brainmu.explanation.latents import Directions, fit_directions, lo
 from sharpwave.brainmu.explanation.novelty import load_novelty
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.windows import WindowedRecording
-from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredNight, simulate_measured, write_companions
+from sharpwave.recipes.files_beside_weights import (
+    MODALITIES,
+    MeasuredRecording,
+    simulate_measured,
+    write_files_beside_weights,
+)
 
 SEED = 4_100
 """Of the simulated nights; what lies beside the weights is fitted on others."""
@@ -44,7 +49,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     """
     folder = WEIGHTS / "lite"
     if train:
-        write_companions(folder, data=data)
+        write_files_beside_weights(folder, data=data)
     model, _ = load_brainmu(folder)
     rng = np.random.default_rng(SEED)
     n = max(FEWEST_NIGHTS, NIGHTS_PER_SEED * seeds)
@@ -53,8 +58,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     torch.manual_seed(SEED)
     blank = BrainMu(model.config).eval()
     pieces = [night.piece for night in nights]
-    rows = judge_deletion(model, pieces, rng=rng)
-    rows += judge_deletion(blank, pieces, rng=rng, name="random-init")
+    rows = judge_occlusion(model, pieces, rng=rng)
+    rows += judge_occlusion(blank, pieces, rng=rng, name="random-init")
     untrained = [pass_over_night(blank, piece) for piece in pieces]
     rows += judge_directions(passed, untrained, nights, load_directions(folder), rng=rng)
     rows += judge_coverage(passed, nights, rng=rng)
@@ -70,13 +75,13 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     return config, rows
 
 
-def judge_deletion(
+def judge_occlusion(
     model: BrainMu, pieces: Sequence[WindowedRecording], *, rng: np.random.Generator, name: str = ""
 ) -> list[Row]:
-    """How far the log-odds move when what is named is deleted, beyond deleting as much at random."""
+    """How far the log-odds move when what is named is occluded, beyond occluding as much at random."""
     methods: tuple[str, ...] = ("spans",) if name else (*ATTRIBUTIONS, SHUFFLED)
     rows = []
-    for found in compare_deletion(model, pieces, rng=rng, methods=methods, n_forecasts=N_FORECASTS).to_dict("records"):
+    for found in compare_occlusion(model, pieces, rng=rng, methods=methods, n_forecasts=N_FORECASTS).to_dict("records"):
         setting = f"deletion of {100 * found['share']:g} %"
         method, n = ", ".join(part for part in (name, found["method"]) if part), found["n"]
         ahead = (found["difference"], found["low"], found["high"])
@@ -91,7 +96,7 @@ def judge_deletion(
 def judge_directions(
     passed: Sequence[Night],
     blank: Sequence[Night],
-    nights: Sequence[MeasuredNight],
+    nights: Sequence[MeasuredRecording],
     directions: Directions,
     *,
     rng: np.random.Generator,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.evaluation import metrics
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import N_STAGES, Forecast
 from sharpwave.forecasting.protocols import compute_steps, compute_targets
 
@@ -21,7 +21,7 @@ N_BINS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Tally:
+class Accumulator:
     """Counts and sums by subject, first axis (subject,).
 
     Attributes:
@@ -45,7 +45,7 @@ class Tally:
     @classmethod
     def of(
         cls,
-        nights: Sequence[Night],
+        nights: Sequence[EpochTable],
         forecasts: Sequence[Forecast],
         *,
         horizon: float,
@@ -62,7 +62,9 @@ class Tally:
             observed: Whether the present stage was known: then a change cannot lead back to it.
         """
         subjects = sorted({night.subject for night in nights})
-        who, truth, found, changed, p, away, alarm, loss = _flatten(nights, forecasts, horizon, thresholds, observed)
+        who, truth, found, changed, p, elsewhere, alarm, loss = _flatten(
+            nights, forecasts, horizon, thresholds, observed
+        )
         row = np.array([subjects.index(name) for name in who], dtype=int)
 
         def count(*cells: tuple[np.ndarray, int], weights: np.ndarray | None = None) -> np.ndarray:
@@ -80,7 +82,7 @@ class Tally:
             ranks=count(((~changed).astype(int), 2), (scores, n_scores)),
             confusion=count((truth, N_STAGES), (found, N_STAGES)),
             alarms=count((changed.astype(int), 2), (alarm.astype(int), 2)),
-            arrivals=np.stack([count(weights=changed * (away == truth)), count(weights=changed)], axis=1),
+            arrivals=np.stack([count(weights=changed * (elsewhere == truth)), count(weights=changed)], axis=1),
             sums=np.stack([count(weights=value) for value in values], axis=1),
             reliability=np.stack([count((bins, N_BINS), weights=w) for w in (np.ones_like(p), p, changed)], axis=1),
         )
@@ -110,7 +112,11 @@ class Tally:
 
 
 def _flatten(
-    nights: Sequence[Night], forecasts: Sequence[Forecast], horizon: float, thresholds: Sequence[float], observed: bool
+    nights: Sequence[EpochTable],
+    forecasts: Sequence[Forecast],
+    horizon: float,
+    thresholds: Sequence[float],
+    observed: bool,
 ) -> tuple[np.ndarray, ...]:
     parts = []
     for night, forecast, threshold in zip(nights, forecasts, thresholds, strict=True):
@@ -118,14 +124,14 @@ def _flatten(
         known = np.flatnonzero(later >= 0)
         now, truth = night.stages[known].astype(int), later[known].astype(int)
         destination = forecast.destination[known]
-        away = destination.copy()
+        elsewhere = destination.copy()
         if observed:
-            away[np.arange(len(known)), now] = -1
+            elsewhere[np.arange(len(known)), now] = -1
         p = forecast.change[known]
         loss = -np.log(np.maximum(destination[np.arange(len(known)), truth], 1e-6))
         found = destination.argmax(axis=1)
         who = np.full(len(known), night.subject, dtype=object)
-        parts.append((who, truth, found, truth != now, p, away.argmax(axis=1), p > threshold + 1e-9, loss))
+        parts.append((who, truth, found, truth != now, p, elsewhere.argmax(axis=1), p > threshold + 1e-9, loss))
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 

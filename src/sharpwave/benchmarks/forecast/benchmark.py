@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from sharpwave.benchmarks.forecast.accumulator import Tally
+from sharpwave.benchmarks.forecast.accumulator import Accumulator
 from sharpwave.benchmarks.forecast.brainmu import score_cross_validated
 from sharpwave.benchmarks.forecast.scores import (
     OURS,
     SLOW,
     Fold,
     Task,
+    accumulate_forecasts,
     make_forecasts,
     score_task,
-    tally_forecasts,
     to_rows,
 )
 from sharpwave.benchmarks.rows import Row
@@ -25,7 +25,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting import FORECASTERS, Forecaster
 from sharpwave.forecasting.boosting import Boosting
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
-from sharpwave.forecasting.cohorts import COHORTS, Night, load_cohort, simulate_nights
+from sharpwave.forecasting.cohorts import COHORTS, EpochTable, load_cohort, simulate_nights
 from sharpwave.forecasting.protocols import (
     HORIZONS,
     leave_one_subject_out,
@@ -104,7 +104,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     return config, rows
 
 
-def _load(data: Path | None, *, required: bool = True) -> dict[str, list[Night]]:
+def _load(data: Path | None, *, required: bool = True) -> dict[str, list[EpochTable]]:
     cohorts = {}
     for name in COHORTS:
         try:
@@ -120,7 +120,9 @@ def _load(data: Path | None, *, required: bool = True) -> dict[str, list[Night]]
     return cohorts
 
 
-def _run_cohort(name: str, nights: list[Night], unseen: list[Night], development: list[Night], seeds: int) -> list[Row]:
+def _run_cohort(
+    name: str, nights: list[EpochTable], unseen: list[EpochTable], development: list[EpochTable], seeds: int
+) -> list[Row]:
     rows: list[Row] = []
     tested = {night.subject for night in unseen}
     training = [night for night in [*nights, *development] if night.subject not in tested]
@@ -140,7 +142,7 @@ def _run_cohort(name: str, nights: list[Night], unseen: list[Night], development
     return rows
 
 
-def _run_simulated(name: str, nights: list[Night], seeds: int) -> list[Row]:
+def _run_simulated(name: str, nights: list[EpochTable], seeds: int) -> list[Row]:
     methods = ("persistence", "markov", "semi-markov", "lightgbm", "lightgbm-signals")
     rows: list[Row] = []
     for protocol, members in FORECASTERS.items():
@@ -150,7 +152,7 @@ def _run_simulated(name: str, nights: list[Night], seeds: int) -> list[Row]:
     return rows
 
 
-def _run_pooled(cohorts: dict[str, list[Night]], seeds: int) -> list[Row]:
+def _run_pooled(cohorts: dict[str, list[EpochTable]], seeds: int) -> list[Row]:
     """What ships, cross-validated: trained on all cohorts at once, on the folds' training subjects."""
     everyone = [night for nights in cohorts.values() for night in nights]
 
@@ -169,12 +171,12 @@ def _run_pooled(cohorts: dict[str, list[Night]], seeds: int) -> list[Row]:
         task = Task("all", "observed", horizon, "cross-validated", everyone, split)
         runs = [make_forecasts(task, Boosting, seed) for seed in range(min(seeds, 2) if horizon == HORIZONS[0] else 1)]
         for name, nights in cohorts.items():
-            tallies = [tally_forecasts(task, nights, forecasts) for forecasts in runs]
-            rows += to_rows(name, task.setting, {"sharpwave": tallies})
+            accumulators = [accumulate_forecasts(task, nights, forecasts) for forecasts in runs]
+            rows += to_rows(name, task.setting, {"sharpwave": accumulators})
     return rows
 
 
-def _cross_validation(nights: list[Night]) -> Callable[[np.random.Generator], Iterator[Fold]]:
+def _cross_validation(nights: list[EpochTable]) -> Callable[[np.random.Generator], Iterator[Fold]]:
     few = len({night.subject for night in nights}) <= FEW
     return lambda rng: leave_one_subject_out(nights) if few else split_by_subject(nights, n_folds=N_FOLDS, rng=rng)
 
@@ -193,7 +195,7 @@ def _choose_methods(task: Task) -> dict[str, Callable[[], Forecaster]]:
     return chosen
 
 
-def _score_shipped(name: str, nights: list[Night], unseen: list[Night], horizon: float) -> list[Row]:
+def _score_shipped(name: str, nights: list[EpochTable], unseen: list[EpochTable], horizon: float) -> list[Row]:
     shipped = load_shipped_forecaster(horizon)
     rows = []
     seen = [night for night in nights if night not in unseen]
@@ -201,12 +203,12 @@ def _score_shipped(name: str, nights: list[Night], unseen: list[Night], horizon:
         if not group:
             continue
         tables = {"markov": shipped.markov, "semi-markov": shipped.semi_markov, "sharpwave": shipped}
-        tallies = {method: [_tally_shipped(shipped, table, group)] for method, table in tables.items()}
-        rows += to_rows(name, f"observed, +{horizon:g} s, {how}", tallies)
+        accumulators = {method: [_accumulate_shipped(shipped, table, group)] for method, table in tables.items()}
+        rows += to_rows(name, f"observed, +{horizon:g} s, {how}", accumulators)
     return rows
 
 
-def _tally_shipped(shipped: ShippedForecaster, model: Any, nights: list[Night]) -> Tally:
+def _accumulate_shipped(shipped: ShippedForecaster, model: Any, nights: list[EpochTable]) -> Accumulator:
     said = [model.predict(night) for night in nights]
     rates = [shipped.persistence] * len(nights)
-    return Tally.of(nights, said, horizon=shipped.horizon, thresholds=rates, observed=True)
+    return Accumulator.of(nights, said, horizon=shipped.horizon, thresholds=rates, observed=True)

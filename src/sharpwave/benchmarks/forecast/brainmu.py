@@ -13,13 +13,13 @@ from sharpwave.benchmarks.forecast.scores import (
     REFERENCES,
     Fold,
     Task,
+    accumulate_forecasts,
     make_forecasts,
-    tally_forecasts,
     to_rows,
 )
 from sharpwave.benchmarks.rows import Row
 from sharpwave.forecasting import FORECASTERS, Forecaster
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import compute_base_rate
 from sharpwave.recipes.cross_validation import (
     OutOfFold,
@@ -35,7 +35,7 @@ N_FOLDS = 3
 HOW = "cross-validated, trained on all cohorts"
 
 
-def score_cross_validated(cohorts: Mapping[str, list[Night]], data: Path | None, *, seed: int = 0) -> list[Row]:
+def score_cross_validated(cohorts: Mapping[str, list[EpochTable]], data: Path | None, *, seed: int = 0) -> list[Row]:
     """Rows of Brainµ and of LightGBM on the same folds, for every cohort, protocol and horizon.
 
     Args:
@@ -51,7 +51,7 @@ def score_cross_validated(cohorts: Mapping[str, list[Night]], data: Path | None,
     return [row for name, nights in cohorts.items() for row in _score_cohort(name, nights, folds, forecasts)]
 
 
-def _score_cohort(name: str, nights: list[Night], folds: list[Fold], forecasts: OutOfFold) -> list[Row]:
+def _score_cohort(name: str, nights: list[EpochTable], folds: list[Fold], forecasts: OutOfFold) -> list[Row]:
     rows: list[Row] = []
     for (protocol, horizon), said in forecasts.items():
         if any(name_subject(night) not in said for night in nights):
@@ -63,10 +63,10 @@ def _score_cohort(name: str, nights: list[Night], folds: list[Fold], forecasts: 
             for night in testing
         }
         ours = {id(night): (said[name_subject(night)], rates[id(night)]) for night in nights}
-        tallies = {OURS: [tally_forecasts(task, nights, ours)]}
+        accumulators = {OURS: [accumulate_forecasts(task, nights, ours)]}
         for method, make in _choose_references(protocol, nights[0]).items():
-            tallies[method] = [tally_forecasts(task, nights, make_forecasts(task, make, 0))]
-        rows += to_rows(name, task.setting, tallies)
+            accumulators[method] = [accumulate_forecasts(task, nights, make_forecasts(task, make, 0))]
+        rows += to_rows(name, task.setting, accumulators)
     return rows
 
 
@@ -80,7 +80,7 @@ def _take_folds(cohort: str, folds: list[Fold]) -> Callable[[np.random.Generator
     return split
 
 
-def _choose_references(protocol: str, night: Night) -> dict[str, Callable[[], Forecaster]]:
+def _choose_references(protocol: str, night: EpochTable) -> dict[str, Callable[[], Forecaster]]:
     members = FORECASTERS[protocol]
     names = [name for name in (*REFERENCES, *BETTER_REFERENCES) if name in members]
     if not night.names:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sharpwave.benchmarks.forecast.accumulator import Tally
+from sharpwave.benchmarks.forecast.accumulator import Accumulator
 from sharpwave.benchmarks.rows import Row, resampled_row
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.forecasting import Forecast, Forecaster
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import HORIZONS, compute_base_rate, hide_stages
 
 SLOW = ("hmm", "cnn", "lstm")
@@ -21,7 +21,7 @@ REFERENCES = ("persistence", "markov")
 BETTER_REFERENCES = ("lightgbm", "lightgbm-signals", "lightgbm-votes")
 """What Brainµ is compared with, person by person."""
 
-Fold = tuple[list[Night], list[Night]]
+Fold = tuple[list[EpochTable], list[EpochTable]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Task:
     protocol: str
     horizon: float
     how: str
-    nights: list[Night]
+    nights: list[EpochTable]
     split: Callable[[np.random.Generator], Iterator[Fold]]
 
     @property
@@ -51,12 +51,12 @@ class Task:
 
 def score_task(task: Task, methods: dict[str, Callable[[], Forecaster]], *, seeds: int) -> list[Row]:
     """Rows of every method on one task, and what it gains over simpler ones, paired by subject."""
-    tallies = {}
+    accumulators = {}
     for name, make in methods.items():
         n_seeds = 1 if name in (*SLOW, OURS) or task.horizon != HORIZONS[0] else seeds
         runs = [make_forecasts(task, make, seed) for seed in range(n_seeds)]
-        tallies[name] = [tally_forecasts(task, task.nights, forecasts) for forecasts in runs]
-    return to_rows(task.data, task.setting, tallies)
+        accumulators[name] = [accumulate_forecasts(task, task.nights, forecasts) for forecasts in runs]
+    return to_rows(task.data, task.setting, accumulators)
 
 
 def make_forecasts(task: Task, make: Callable[[], Forecaster], seed: int) -> dict[int, tuple[Forecast, float]]:
@@ -72,18 +72,23 @@ def make_forecasts(task: Task, make: Callable[[], Forecaster], seed: int) -> dic
     return forecasts
 
 
-def tally_forecasts(task: Task, nights: Sequence[Night], forecasts: dict[int, tuple[Forecast, float]]) -> Tally:
+def accumulate_forecasts(
+    task: Task, nights: Sequence[EpochTable], forecasts: dict[int, tuple[Forecast, float]]
+) -> Accumulator:
     """Forecasts of these nights, counted."""
     said, rates = zip(*(forecasts[id(night)] for night in nights), strict=True)
     observed = task.protocol == "observed"
-    return Tally.of(nights, said, horizon=task.horizon, thresholds=rates, observed=observed)
+    return Accumulator.of(nights, said, horizon=task.horizon, thresholds=rates, observed=observed)
 
 
-def to_rows(data: str, setting: str, tallies: dict[str, list[Tally]]) -> list[Row]:
-    """Rows of tallies by method, one tally per seed, over the same people."""
-    n_subjects = len(next(iter(tallies.values()))[0].subjects)
+def to_rows(data: str, setting: str, accumulators: dict[str, list[Accumulator]]) -> list[Row]:
+    """Rows of accumulators by method, one accumulator per seed, over the same people."""
+    n_subjects = len(next(iter(accumulators.values()))[0].subjects)
     weights = draw_weights(n_subjects, rng=np.random.default_rng(0))
-    draws = {name: bootstrap_metrics([tally.score for tally in runs], weights) for name, runs in tallies.items()}
+    draws = {
+        name: bootstrap_metrics([accumulator.score for accumulator in runs], weights)
+        for name, runs in accumulators.items()
+    }
     rows = []
     for name, table in draws.items():
         if name == "persistence":

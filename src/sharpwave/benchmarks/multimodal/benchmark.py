@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from sharpwave.benchmarks.multimodal.learning import Budget, fit, judge_forecasts, make_model
-from sharpwave.benchmarks.multimodal.nights import PRECURSORS, SIMULATED, PairedNight, simulate_paired_nights
+from sharpwave.benchmarks.multimodal.nights import PRECURSORS, SIMULATED, PairedViews, simulate_paired_nights
 from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, tabulate
 from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu.objective import Objective
 from sharpwave.forecasting import FORECASTERS
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import compute_base_rate
 
 N_NIGHTS = 36
@@ -61,8 +61,8 @@ def run_multimodal(seeds: int, *, hours: float = HOURS, n_nights: int = N_NIGHTS
 
 
 def compare_methods(
-    training: Sequence[PairedNight],
-    testing: Sequence[PairedNight],
+    training: Sequence[PairedViews],
+    testing: Sequence[PairedViews],
     *,
     name: str,
     seeds: int,
@@ -83,8 +83,8 @@ def compare_methods(
 
 
 def score_brainmu(
-    training: Sequence[PairedNight],
-    testing: Sequence[PairedNight],
+    training: Sequence[PairedViews],
+    testing: Sequence[PairedViews],
     budget: Budget,
     seed: int,
     *,
@@ -102,7 +102,7 @@ def score_brainmu(
 
 
 def score_cnn(
-    training: Sequence[PairedNight], testing: Sequence[PairedNight], budget: Budget, seed: int
+    training: Sequence[PairedViews], testing: Sequence[PairedViews], budget: Budget, seed: int
 ) -> ChangeScore:
     """The EEG encoder and the heads alone."""
     model = make_model(("eeg",), budget, seed=seed, window=ALONE, n_layers=1)
@@ -111,10 +111,10 @@ def score_cnn(
 
 
 def _score_baseline(
-    method: str, training: Sequence[PairedNight], testing: Sequence[PairedNight], seed: int
+    method: str, training: Sequence[PairedViews], testing: Sequence[PairedViews], seed: int
 ) -> ChangeScore:
-    view: Callable[[PairedNight], Night] = (
-        PairedNight.summarised if method in SUMMARISED else lambda paired: paired.night
+    view: Callable[[PairedViews], EpochTable] = (
+        PairedViews.summarised if method in SUMMARISED else lambda paired: paired.night
     )
     make = FORECASTERS["observed"][NAMES.get(method, method)]
     learned = make().fit([view(paired) for paired in training], horizon=HORIZON, rng=np.random.default_rng(seed))
@@ -122,7 +122,7 @@ def _score_baseline(
     return ChangeScore.of(nights, [learned.predict(night) for night in nights], base_rate=_base_rate(training))
 
 
-def _base_rate(training: Sequence[PairedNight]) -> float:
+def _base_rate(training: Sequence[PairedViews]) -> float:
     return compute_base_rate([paired.night for paired in training], HORIZON)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from sharpwave.benchmarks.multimodal.nights import PairedNight
+from sharpwave.benchmarks.multimodal.nights import PairedViews
 from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, StagingScore
 from sharpwave.brainmu.attention import LayerCache
 from sharpwave.brainmu.batches import collate
@@ -111,8 +111,8 @@ def read_night(model: BrainMu, windowed: WindowedRecording) -> list[Readout]:
 
 def judge_forecasts(
     model: BrainMu,
-    training: Sequence[PairedNight],
-    testing: Sequence[PairedNight],
+    training: Sequence[PairedViews],
+    testing: Sequence[PairedViews],
     *,
     modalities: Collection[str],
     observed: bool | None = None,
@@ -132,7 +132,7 @@ def judge_forecasts(
     return ChangeScore.of([paired.night for paired in testing], said, base_rate=rate, observed=known)
 
 
-def judge_staging(model: BrainMu, testing: Sequence[PairedNight], *, modalities: Collection[str]) -> StagingScore:
+def judge_staging(model: BrainMu, testing: Sequence[PairedViews], *, modalities: Collection[str]) -> StagingScore:
     """Score the stages that the model finds in these modalities, each step from what is known by its end."""
     found = [find_stages(model, paired.windowed.only(modalities)) for paired in testing]
     return StagingScore.of([paired.night for paired in testing], found)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from sharpwave.brainmu.batches import window_recording
 from sharpwave.brainmu.encoders.levels import relate_to_level
 from sharpwave.brainmu.windows import WindowedRecording, Windows
-from sharpwave.forecasting.cohorts import EPOCH, Night, compute_night
+from sharpwave.forecasting.cohorts import EPOCH, EpochTable, compute_night
 from sharpwave.recordings.recording import Recording
 
 SIMULATED = ("stages", "eeg", "spikes", "heart_rate", "activity")
@@ -32,7 +32,7 @@ N_GROUPS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class PairedNight:
+class PairedViews:
     """A night in both forms, with the same stages.
 
     Attributes:
@@ -41,9 +41,9 @@ class PairedNight:
     """
 
     windowed: WindowedRecording
-    night: Night
+    night: EpochTable
 
-    def summarised(self) -> Night:
+    def summarised(self) -> EpochTable:
         """The baselines' night with summaries of every modality instead of the usual features."""
         values, names = summarise_windows(self.windowed)
         return replace(self.night, features=values, names=names)
@@ -56,7 +56,7 @@ def simulate_paired_nights(
     hours: float = 6.0,
     precursor: float = 1.0,
     modalities: Collection[str] = SIMULATED,
-) -> Iterator[PairedNight]:
+) -> Iterator[PairedViews]:
     """Simulated human nights of several modalities, with the true stage that holds most of each 30 s.
 
     What a night does next is the truth here, not the experts' view of it, which adds flips that nothing foretells.
@@ -78,13 +78,13 @@ def simulate_paired_nights(
         yield pair_recording(known, "simulated", modalities=modalities)
 
 
-def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedNight:
+def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedViews:
     """Both forms of a recording whose hypnogram has epochs of 30 s from the start; Brainµ's is coarse."""
     windowed = window_recording(recording, modalities=modalities, cohort=cohort)
     night = compute_night(recording, cohort)
     rows = min(len(windowed), len(night))
     night = replace(night, stages=night.stages[:rows], features=night.features[:rows], votes=None)
-    return PairedNight(coarsen(windowed.restrict(0, rows)), night)
+    return PairedViews(coarsen(windowed.restrict(0, rows)), night)
 
 
 def summarise_windows(windowed: WindowedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
@@ -122,7 +122,7 @@ def coarsen(windowed: WindowedRecording) -> WindowedRecording:
     windows = dict(windowed.windows)
     for name, part in windowed.windows.items():
         if name == "spikes":
-            windows[name] = relate_rates(bundle_units(part))
+            windows[name] = normalise_rates(bundle_units(part))
         elif part.values.ndim == 4:
             windows[name] = Windows(average_frames(part.values[:, :1]), part.present[:, :1], part.channels[:1])
     return replace(windowed, windows=windows)
@@ -139,7 +139,7 @@ def bundle_units(windows: Windows) -> Windows:
     return Windows(values, present, tuple(f"bundle {index + 1}" for index in range(N_BUNDLES)))
 
 
-def relate_rates(windows: Windows) -> Windows:
+def normalise_rates(windows: Windows) -> Windows:
     """Root counts against each channel's mean so far, in standard deviations of Poisson counts: cells differ."""
     related, _ = relate_to_level(windows)
     return replace(windows, values=related.values[..., windows.values.shape[3] :] / ROOT_DEVIATION)

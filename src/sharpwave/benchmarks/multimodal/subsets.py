@@ -18,7 +18,7 @@ from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.objective import Objective
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import hide_stages
 from sharpwave.forecasting.shipped import load_shipped_forecaster
 
@@ -71,7 +71,7 @@ def degrade(split: Split, budget: Budget, *, seeds: int) -> list[Row]:
     return rows
 
 
-def score_shipped(data: str, nights: Sequence[Night]) -> list[Row]:
+def score_shipped(data: str, nights: Sequence[EpochTable]) -> list[Row]:
     """Rows of the shipped weights on a real cohort with stages and features, or one of them; none where none ship."""
     shipped = ShippedBrainMu().fit([], horizon=HORIZON, rng=np.random.default_rng(0))
     try:
@@ -89,11 +89,11 @@ def score_shipped(data: str, nights: Sequence[Night]) -> list[Row]:
     return rows
 
 
-def _hide_features(night: Night) -> Night:
+def _hide_features(night: EpochTable) -> EpochTable:
     return replace(night, features=night.features[:, :0], names=())
 
 
-VIEWS: dict[str, Callable[[Night], Night]] = {
+VIEWS: dict[str, Callable[[EpochTable], EpochTable]] = {
     "stages + features": lambda night: night,
     "stages": _hide_features,
     "features": hide_stages,

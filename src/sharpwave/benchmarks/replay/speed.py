@@ -62,11 +62,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     """
     notes: list[str] = []
     measured: dict[tuple[str, str, str], list[float]] = {}
-    peers = find_peers(notes)
+    libraries = find_libraries(notes)
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         fields = simulate_fields(rng)
-        for part in (compare_state_space(fields, peers, notes, rng=rng), compare_pynapple(fields, rng=rng)):
+        for part in (compare_state_space(fields, libraries, notes, rng=rng), compare_pynapple(fields, rng=rng)):
             for key, value in part.items():
                 measured.setdefault(key, []).append(value)
     rows = [range_row("simulated", *key, values) for key, values in measured.items()]
@@ -79,7 +79,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "places": 2 * len(CONTENTS) * N_PLACES,
         "run_minutes": MINUTES,
         "sessions": seeds,
-        "peers": [library for library, _ in peers],
+        "peers": [library for library, _ in libraries],
         "ratios": "time of the other over ours",
         "tolerance": "largest difference of two posteriors' probabilities",
         "notes": notes,
@@ -87,7 +87,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     return config, rows
 
 
-def find_peers(notes: list[str]) -> list[tuple[str, str]]:
+def find_libraries(notes: list[str]) -> list[tuple[str, str]]:
     """Libraries that can be run, with the interpreter that has them; the others are noted."""
     python = os.environ.get(PEER_VARIABLE, sys.executable)
     found = []
@@ -124,15 +124,15 @@ def simulate_fields(rng: np.random.Generator) -> PlaceFields:
 
 def simulate_events(fields: PlaceFields, *, rng: np.random.Generator) -> BinnedEvents:
     """Events of equal length that sweep along one map at 5–15 m/s, either way, at five times the rates."""
-    start, way = rng.uniform(0, TRACK, (N_EVENTS, 1)), rng.choice([-1, 1], (N_EVENTS, 1))
-    path = np.clip(start + way * rng.uniform(5, 15, (N_EVENTS, 1)) * BIN * np.arange(N_BINS), 0, TRACK - 1e-9)
+    start, sign = rng.uniform(0, TRACK, (N_EVENTS, 1)), rng.choice([-1, 1], (N_EVENTS, 1))
+    path = np.clip(start + sign * rng.uniform(5, 15, (N_EVENTS, 1)) * BIN * np.arange(N_BINS), 0, TRACK - 1e-9)
     place = (path / TRACK * N_PLACES).astype(int) + N_PLACES * rng.integers(0, 2 * len(CONTENTS), (N_EVENTS, 1))
     counts = rng.poisson(5 * BIN * fields.rates[:, place.ravel()]).T.astype(np.int16)
     return BinnedEvents(counts, np.arange(N_EVENTS + 1) * N_BINS, BIN, np.arange(N_EVENTS, dtype=float))
 
 
 def compare_state_space(
-    fields: PlaceFields, peers: list[tuple[str, str]], notes: list[str], *, rng: np.random.Generator
+    fields: PlaceFields, libraries: list[tuple[str, str]], notes: list[str], *, rng: np.random.Generator
 ) -> dict[tuple[str, str, str], float]:
     """Seconds per 1000 events, ratios, and how far posteriors agree, by setting, method and metric.
 
@@ -144,22 +144,22 @@ def compare_state_space(
     whole_time, posteriors = measure(lambda: decode_posteriors(binned, fields, dynamics=dynamics))
     ours = {"sharpwave": table_time, "sharpwave, whole posteriors": whole_time}
     found = {(setting, name, metric): value for name, time_ in ours.items() for metric, value in _per_1000(time_)}
-    for library, python in peers:
+    for library, python in libraries:
         try:
-            peer_time, theirs = run_peer(library, python, binned, fields, dynamics)
+            their_time, theirs = run_library(library, python, binned, fields, dynamics)
         except subprocess.CalledProcessError as error:
             notes.append(f"{library} left out: it stopped with {error.stderr.strip().splitlines()[-1:]}")
             continue
-        found |= {(setting, library, metric): value for metric, value in _per_1000(peer_time)}
+        found |= {(setting, library, metric): value for metric, value in _per_1000(their_time)}
         for name, time_ in ours.items():
-            found[setting, f"{library} / {name}", "time_ratio"] = peer_time.wall_s / time_.wall_s
-            found[setting, f"{library} / {name}", "cpu_ratio"] = peer_time.cpu_s / time_.cpu_s
+            found[setting, f"{library} / {name}", "time_ratio"] = their_time.wall_s / time_.wall_s
+            found[setting, f"{library} / {name}", "cpu_ratio"] = their_time.cpu_s / time_.cpu_s
         difference = float(np.abs(np.concatenate(posteriors) - theirs).max())
         found[setting, f"sharpwave, whole posteriors / {library}", "largest_difference"] = difference
     return found
 
 
-def run_peer(
+def run_library(
     library: str, python: str, binned: BinnedEvents, fields: PlaceFields, dynamics: Dynamics
 ) -> tuple[Timing, Float[np.ndarray, "bin 3 place"]]:
     """One library in its own process on our model: seconds and posterior."""

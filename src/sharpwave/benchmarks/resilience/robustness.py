@@ -8,23 +8,23 @@ from dataclasses import replace
 import numpy as np
 
 from sharpwave.demonstrations.networks import DOSES, NetworkSubject, flip_labels, list_layers, silence_units
-from sharpwave.demonstrations.streams import Exam, Stream
-from sharpwave.demonstrations.training_runs import Course
+from sharpwave.demonstrations.streams import Stream, StreamTestSet
+from sharpwave.demonstrations.training_runs import TrainingRun
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
 from sharpwave.resilience.robustness import DoseCurve, summarise_doses
 
 
-def map_layers(course: Course, stream: Stream, *, dose: float = 1.0, n_repeats: int = 5) -> BrittlenessMap:
+def map_layers(run: TrainingRun, stream: Stream, *, dose: float = 1.0, n_repeats: int = 5) -> BrittlenessMap:
     """Loss of accuracy under weight noise in one layer at a time, and per share of all weights.
 
     Args:
-        course: Whose network.
+        run: Whose network.
         stream: On whose test items.
         dose: In standard deviations of each layer's weights.
         n_repeats: Draws of the noise.
     """
-    exam = Exam.of(stream)
-    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
+    test_set = StreamTestSet.of(stream)
+    subject = NetworkSubject(run.network, test_set.inputs, test_set.labels)
 
     def score(part: str | None, rng: np.random.Generator) -> float:
         copy = subject.copy()
@@ -32,20 +32,20 @@ def map_layers(course: Course, stream: Stream, *, dose: float = 1.0, n_repeats: 
             copy.damage("weight_noise", dose, rng=rng, part=part)
         return copy.score()
 
-    rng = np.random.default_rng(course.seed)
+    rng = np.random.default_rng(run.seed)
     return map_brittleness(score, subject.parts, rng=rng, damage=subject.parts.__getitem__, n_repeats=n_repeats)
 
 
-def map_units(course: Course, stream: Stream, layer: str) -> BrittlenessMap:
+def map_units(run: TrainingRun, stream: Stream, layer: str) -> BrittlenessMap:
     """Loss of accuracy with one unit of a layer silenced at a time; units are named by their number.
 
     Args:
-        course: Whose network.
+        run: Whose network.
         stream: On whose test items.
         layer: Name of a linear or convolutional layer.
     """
-    exam = Exam.of(stream)
-    subject = NetworkSubject(course.network, exam.inputs, exam.labels)
+    test_set = StreamTestSet.of(stream)
+    subject = NetworkSubject(run.network, test_set.inputs, test_set.labels)
 
     def score(part: str | None, rng: np.random.Generator) -> float:
         patient = subject.copy()
@@ -53,8 +53,8 @@ def map_units(course: Course, stream: Stream, layer: str) -> BrittlenessMap:
             silence_units(list_layers(patient.model)[layer], [int(part)])
         return patient.score()
 
-    n_units = len(list_layers(course.network)[layer].weight)  # type: ignore[arg-type]
-    rng = np.random.default_rng(course.seed)
+    n_units = len(list_layers(run.network)[layer].weight)  # type: ignore[arg-type]
+    rng = np.random.default_rng(run.seed)
     return map_brittleness(score, [str(unit) for unit in range(n_units)], rng=rng, n_repeats=1)
 
 
@@ -70,16 +70,16 @@ def mislabel(stream: Stream, share: float, *, rng: np.random.Generator) -> Strea
     return replace(stream, tasks=tuple(tasks))
 
 
-def measure_label_noise(learn: Callable[[Stream], Course], stream: Stream, clean: Course) -> DoseCurve:
+def measure_label_noise(learn: Callable[[Stream], TrainingRun], stream: Stream, clean: TrainingRun) -> DoseCurve:
     """Accuracy at the end on all tasks, against the share of wrong training labels.
 
     Args:
-        learn: A whole course through a stream.
+        learn: A whole run through a stream.
         stream: With the right labels; test labels always are.
-        clean: The course through it.
+        clean: The run through it.
     """
-    courses = [clean] + [
+    runs = [clean] + [
         learn(mislabel(stream, share, rng=np.random.default_rng(clean.seed))) for share in DOSES[KIND][1:]
     ]
-    scores = np.array([[course.accuracy[-1].mean()] for course in courses])
+    scores = np.array([[run.accuracy[-1].mean()] for run in runs])
     return summarise_doses(np.array(DOSES[KIND]), scores, chance=1 / stream.n_classes)

@@ -19,7 +19,7 @@ _CHUNK, _WIDTH, _PASSES = 128, 24, 16
 
 
 @dataclass(frozen=True, eq=False)
-class StagedNight:
+class StagedFeatures:
     """One night as numbers.
 
     Attributes:
@@ -43,16 +43,16 @@ class StagedNight:
         return self.table.notna().any(axis=1).to_numpy()
 
 
-Trained = Callable[[StagedNight], Float[np.ndarray, "epoch stage"]]
+Trained = Callable[[StagedFeatures], Float[np.ndarray, "epoch stage"]]
 
 
-def train_majority(train: Sequence[StagedNight], rng: np.random.Generator) -> Trained:
+def train_majority(train: Sequence[StagedFeatures], rng: np.random.Generator) -> Trained:
     """The stage shares of the training nights, in every epoch."""
     prior = compute_prior([night.stages for night in train], balance=0.0)
     return lambda night: np.tile(prior, (len(night.stages), 1))
 
 
-def train_gaussian_hmm(train: Sequence[StagedNight], rng: np.random.Generator) -> Trained:
+def train_gaussian_hmm(train: Sequence[StagedFeatures], rng: np.random.Generator) -> Trained:
     """A Gaussian per stage with equal covariances, and the training nights' transitions, smoothed over the night."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -67,7 +67,7 @@ def train_gaussian_hmm(train: Sequence[StagedNight], rng: np.random.Generator) -
     transitions = counts / counts.sum(axis=1, keepdims=True)
     prior = compute_prior([night.stages for night in train], balance=0.0)
 
-    def predict(night: StagedNight) -> np.ndarray:
+    def predict(night: StagedFeatures) -> np.ndarray:
         probabilities = np.full((len(night.stages), N_STAGES), 1e-6)
         probabilities[:, classes] = model.predict_proba(night.own)
         probabilities[~night.known] = np.nan
@@ -76,23 +76,23 @@ def train_gaussian_hmm(train: Sequence[StagedNight], rng: np.random.Generator) -
     return predict
 
 
-def train_lightgbm(train: Sequence[StagedNight], rng: np.random.Generator) -> Trained:
+def train_lightgbm(train: Sequence[StagedFeatures], rng: np.random.Generator) -> Trained:
     """LightGBM on features with context."""
     booster = fit_booster([night.table for night in train], [night.stages for night in train], recipe=_RECIPE, rng=rng)
     return lambda night: booster.predict(night.table.to_numpy(), num_threads=1)
 
 
-def train_cnn(train: Sequence[StagedNight], rng: np.random.Generator) -> Trained:
+def train_cnn(train: Sequence[StagedFeatures], rng: np.random.Generator) -> Trained:
     """Three convolutions over ±6 epochs of the epochs' own features."""
     return _train_network(train, rng, recurrent=False)
 
 
-def train_lstm(train: Sequence[StagedNight], rng: np.random.Generator) -> Trained:
+def train_lstm(train: Sequence[StagedFeatures], rng: np.random.Generator) -> Trained:
     """A bidirectional LSTM over the epochs' own features."""
     return _train_network(train, rng, recurrent=True)
 
 
-BASELINES: dict[str, Callable[[Sequence[StagedNight], np.random.Generator], Trained]] = {
+BASELINES: dict[str, Callable[[Sequence[StagedFeatures], np.random.Generator], Trained]] = {
     "majority": train_majority,
     "gaussian-hmm": train_gaussian_hmm,
     "lightgbm": train_lightgbm,
@@ -133,7 +133,7 @@ def _build_network(n_features: int, *, recurrent: bool) -> Any:
     return Recurrent() if recurrent else Convolutional()
 
 
-def _train_network(train: Sequence[StagedNight], rng: np.random.Generator, *, recurrent: bool) -> Trained:
+def _train_network(train: Sequence[StagedFeatures], rng: np.random.Generator, *, recurrent: bool) -> Trained:
     import torch
     from torch import nn
 
@@ -152,7 +152,7 @@ def _train_network(train: Sequence[StagedNight], rng: np.random.Generator, *, re
                 optimiser.step()
         network.eval()
 
-    def predict(night: StagedNight) -> np.ndarray:
+    def predict(night: StagedFeatures) -> np.ndarray:
         with torch.no_grad():
             scores = network(torch.from_numpy(night.own.astype(np.float32))[None])[0]
         return np.asarray(scores.softmax(dim=-1).double().numpy())
@@ -160,7 +160,7 @@ def _train_network(train: Sequence[StagedNight], rng: np.random.Generator, *, re
     return predict
 
 
-def _cut(train: Sequence[StagedNight]) -> tuple:  # type: ignore[type-arg]
+def _cut(train: Sequence[StagedFeatures]) -> tuple:  # type: ignore[type-arg]
     """Training nights in chunks of equal length, shape (chunk, epoch, feature), with their stages."""
     import torch
 
@@ -177,6 +177,6 @@ def _cut(train: Sequence[StagedNight]) -> tuple:  # type: ignore[type-arg]
     return torch.from_numpy(np.stack(inputs).astype(np.float32)), torch.from_numpy(np.stack(targets).astype(np.int64))
 
 
-def _stack(rows: Sequence[np.ndarray], train: Sequence[StagedNight]) -> tuple[np.ndarray, np.ndarray]:
+def _stack(rows: Sequence[np.ndarray], train: Sequence[StagedFeatures]) -> tuple[np.ndarray, np.ndarray]:
     codes = np.concatenate([np.where(night.known, night.stages, -1) for night in train])
     return np.concatenate(rows)[codes >= 0], codes[codes >= 0]

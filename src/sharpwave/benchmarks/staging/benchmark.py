@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sharpwave.benchmarks.rows import Row
-from sharpwave.benchmarks.staging.baselines import BASELINES, StagedNight
+from sharpwave.benchmarks.staging.baselines import BASELINES, StagedFeatures
 from sharpwave.benchmarks.staging.cohorts import (
     Fold,
     has_eeg,
@@ -223,7 +223,7 @@ def run_rodents(species: str, *, rng: np.random.Generator) -> list[Row]:
 def _cross_validate(
     name: str,
     recordings: Sequence[Recording],
-    nights: Sequence[StagedNight],
+    nights: Sequence[StagedFeatures],
     *,
     seeds: int,
     temperature: float,
@@ -238,19 +238,21 @@ def _cross_validate(
     return _at_both_depths(scored, COHORTS[LEARNED[name][0]], "cross-validated by subject", name, rng)
 
 
-def _split(pairs: list[tuple[StagedNight, Recording]], others: list[StagedNight], seed: int) -> list[Fold]:
+def _split(pairs: list[tuple[StagedFeatures, Recording]], others: list[StagedFeatures], seed: int) -> list[Fold]:
     return leave_out(pairs, others, n_folds=N_FOLDS, seed=seed)
 
 
-def _train_elsewhere(pairs: list[tuple[StagedNight, Recording]], others: list[StagedNight], seed: int) -> list[Fold]:
+def _train_elsewhere(
+    pairs: list[tuple[StagedFeatures, Recording]], others: list[StagedFeatures], seed: int
+) -> list[Fold]:
     return [(others, pairs)]
 
 
-def _to_night(recording: Recording, name: str) -> StagedNight:
+def _to_night(recording: Recording, name: str) -> StagedFeatures:
     assert recording.hypnogram is not None  # every recording of the benchmark has one
     table = TABLES[name](recording).iloc[: len(recording.hypnogram)]
     stages = np.asarray(recording.hypnogram.stages[: len(table)], dtype=int)
-    return StagedNight(recording.subject, table, LEARNED[name][1], stages)
+    return StagedFeatures(recording.subject, table, LEARNED[name][1], stages)
 
 
 def _at_both_depths(scored: list[Scored], data: str, setting: str, method: str, rng: np.random.Generator) -> list[Row]:

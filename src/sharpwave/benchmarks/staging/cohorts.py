@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.benchmarks.staging.baselines import StagedNight
+from sharpwave.benchmarks.staging.baselines import StagedFeatures
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.datasets import list_subjects, load_dataset
@@ -17,7 +17,7 @@ from sharpwave.staging.boosted import add_context
 from sharpwave.staging.eeg_features import FEATURES, compute_eeg_features
 from sharpwave.staging.yasa_stager import resample_signal
 
-Fold = tuple[Sequence[StagedNight], Sequence[tuple[StagedNight, Recording]]]
+Fold = tuple[Sequence[StagedFeatures], Sequence[tuple[StagedFeatures, Recording]]]
 """Training nights, and test nights with their recordings."""
 
 LOW_RATE = 50.0
@@ -74,7 +74,7 @@ def only_eeg(recording: Recording) -> Recording:
     return replace(recording, signals={name: recording[name]})
 
 
-def to_features(recording: Recording) -> StagedNight:
+def to_features(recording: Recording) -> StagedFeatures:
     """One EEG channel as features with context, 30 s epochs from the start of the recording."""
     name = pick_channels(recording)["eeg"]
     features = compute_eeg_features(recording[name])
@@ -82,7 +82,7 @@ def to_features(recording: Recording) -> StagedNight:
     assert recording.hypnogram is not None  # `load_recordings` saw to it
     stages = recording.hypnogram.resample(30.0).at(middle).astype(int)
     table = add_context(features, FEATURES, windows=_WINDOWS)
-    return StagedNight(recording.subject, table, len(FEATURES), stages)
+    return StagedFeatures(recording.subject, table, len(FEATURES), stages)
 
 
 def simulate_recordings(species: str, *, n: int, hours: float, seed: int = 0) -> list[Recording]:
@@ -97,7 +97,7 @@ def simulate_recordings(species: str, *, n: int, hours: float, seed: int = 0) ->
 
 
 def leave_out(
-    tested: Sequence[tuple[StagedNight, Recording]], others: Sequence[StagedNight], *, n_folds: int, seed: int
+    tested: Sequence[tuple[StagedFeatures, Recording]], others: Sequence[StagedFeatures], *, n_folds: int, seed: int
 ) -> list[Fold]:
     """Folds in which every tested night is left out once, and what is left of them trains together with the others.
 

@@ -1,4 +1,4 @@
-"""The learners by name: peers, a ceiling, and ours with and without sleep."""
+"""The learners by name: baselines, a ceiling, and ours with and without sleep."""
 
 from __future__ import annotations
 

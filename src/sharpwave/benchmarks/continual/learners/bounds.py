@@ -1,4 +1,4 @@
-"""Bounds: fine-tuning below, joint training above, and progressive networks, which grow and are told the task."""
+"""Bounds: fine-tuning below, joint training above, and progressive networks, which grow and know the task."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Progressive(Learner):
     """Progressive networks: a new column per task beside frozen ones (Rusu et al. 2016, arXiv:1606.04671).
 
     Columns are joined at the head: each task's head reads the hidden layer of its own column and of all before it. The
-    network grows with every task and has to be told which task it is in, so it has no equal number of parameters.
+    network grows with every task and has to know which task it is in, so it has no equal number of parameters.
 
     Args:
         model: A network with `hidden` and a linear `head`; copied as it is at the start for every column.

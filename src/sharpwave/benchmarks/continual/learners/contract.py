@@ -55,7 +55,7 @@ class Learner(ABC):
     Attributes:
         deployed: (inputs, index of the task) → logits; most ignore the task.
         n_gradient_samples: Samples of which a gradient was taken so far.
-        knows_task: Whether `deployed` has to be told the task.
+        knows_task: Whether `deployed` has to know the task.
     """
 
     knows_task = False

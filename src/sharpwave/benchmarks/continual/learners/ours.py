@@ -21,7 +21,7 @@ N_DRAWS = {"none": 0, "er": 1, "er-ace": 1, "der++": DRAWS}
 
 
 class Sleeper(Learner):
-    """Wakes with DER++ and sleeps after each task, for as many samples as its peers replay more while awake.
+    """Wakes with DER++ and sleeps after each task, for as many samples as the baselines replay more while awake.
 
     Args:
         model: The network.
