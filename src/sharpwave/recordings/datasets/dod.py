@@ -69,33 +69,6 @@ def load(folder: Path, subject: str) -> Recording:
     )
 
 
-def load_models(folder: Path, subject: str) -> dict[str, Hypnogram]:
-    """Published models' stages of one night, on the scorers' clock.
-
-    The models' arrays start later than the scorers'; each is placed where it agrees best with the consensus.
-
-    Args:
-        folder: The data set's folder.
-        subject: As listed by `subjects`.
-
-    Returns:
-        Hypnogram by model name; empty where no model's output is there.
-    """
-    truth = compute_consensus(list(load(folder, subject).metadata["scorers"].values()))
-    cohort, night = subject.split("-", 1)
-    placed = {}
-    for path in sorted((folder / "results" / cohort / "base_models").glob(f"*/{night}.json")):
-        stages = _read_stages(path)
-        last = round(truth.end / EPOCH) + 1
-        starts = range(max(1, last - len(stages) + 60))
-        agreement = [
-            float((truth.at((start + np.arange(len(stages)) + 0.5) * EPOCH) == stages).sum()) for start in starts
-        ]
-        start = int(np.argmax(agreement))
-        placed[path.parent.name] = Hypnogram(stages, EPOCH, 5, start * EPOCH, scorer=path.parent.name)
-    return placed
-
-
 def _read_stages(path: Path) -> np.ndarray:
     try:
         values = np.asarray(json.loads(path.read_text(encoding="utf-8")))
