@@ -28,7 +28,7 @@ def options(name: str) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def stream() -> Stream:
     rng = np.random.default_rng(0)
-    return split_classes(make_blobs(rng, n_train=160), n_tasks=3, rng=rng)
+    return split_classes(make_blobs(rng, n_train=100), n_tasks=3, rng=rng)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_asking_changes_nothing(name: str, stream: Stream) -> None:
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name not in ("src", "ssr")])
 def test_streams_of_tokens_are_learned(name: str) -> None:
-    stream = make_texts(np.random.default_rng(0), n_train=120)
+    stream = make_texts(np.random.default_rng(0), n_train=100)
     setting = make_setting(stream, batch=BATCH, buffer_items=30, seed=0)
     torch.manual_seed(0)
     outcome = run_stream(stream, partial(LEARNERS[name], **options(name) | {"lr": 0.5}), setting, model=Reader)

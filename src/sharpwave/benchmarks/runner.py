@@ -56,6 +56,10 @@ class BenchmarkResult:
         machine: Processor, cores, memory and Python.
         commit: Revision of the code; "unknown" outside a clone.
         rows: One estimate each.
+
+    >>> row = Row("DREAMS", "at 50 Hz", "yasa", "kappa", 0.7)
+    >>> BenchmarkResult("staging", {"seeds": 1}, {}, "unknown", [row]).rows[0].value
+    0.7
     """
 
     benchmark: str
@@ -88,6 +92,11 @@ def run_benchmark(
 
     Raises:
         SharpwaveError: If there is no such benchmark, or nothing to run it on.
+
+    >>> run_benchmark("weather")
+    Traceback (most recent call last):
+    ...
+    sharpwave.errors.SharpwaveError: expected a benchmark among forecast, staging, ...
     """
     if name not in BENCHMARKS:
         raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")

@@ -114,7 +114,7 @@ def measure_memory(*, n_parameters: int = 20_000_000) -> list[Row]:
     """Peak memory of a training that sleeps and of one that does not, each in a process of its own.
 
     Args:
-        n_parameters: Of the network, so that what sleep copies of it can be told from the rest.
+        n_parameters: Number of parameters of the network; many, so that what sleep copies of it stands out.
     """
     peaks = {}
     for sleeps in (False, True):
@@ -135,7 +135,7 @@ def print_peak(n_parameters: int, *, sleeps: bool) -> None:
     """Train a little and print the peak of this process in megabytes.
 
     Args:
-        n_parameters: Of the network.
+        n_parameters: Number of parameters of the network.
         sleeps: Whether there is a buffer, and a night.
     """
     torch.set_num_threads(1)

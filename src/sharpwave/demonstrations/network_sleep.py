@@ -31,8 +31,8 @@ class Demonstration:
     """What was found; the tables are those of `sharpwave.reports.network_run.NetworkRun`.
 
     Attributes:
-        hypnogram: Of the first seed, with sleep.
-        losses: Of the same: step, loss.
+        hypnogram: Hypnogram of the first network that sleeps.
+        losses: Losses of the same network: columns step and loss.
         tables: The others, by name.
         n_seeds: Networks of each method.
     """
@@ -55,6 +55,14 @@ def demonstrate_forgetting(
         n_seeds: Networks of each method.
         make_stream: From a seed; handwritten digits where omitted.
         progress: Called with what is done next.
+
+    >>> from sharpwave.demonstrations.streams import ImageSet, split_classes
+    >>> pixels, labels = np.eye(4, dtype=np.uint8).reshape(4, 1, 2, 2) * 255, np.arange(4)
+    >>> images = ImageSet("pixels", pixels.repeat(16, axis=0), labels.repeat(16), pixels, labels)
+    >>> stream = split_classes(images, n_tasks=2, rng=np.random.default_rng(0))
+    >>> found = demonstrate_forgetting(n_seeds=1, make_stream=lambda seed: stream)
+    >>> found.tables["summary"]["way"].tolist()
+    ['fine-tuning', 'replay', 'sleep', 'joint']
     """
     rng = np.random.default_rng(0)
     streams = {seed: make_stream(seed=seed) for seed in range(n_seeds)}
@@ -119,9 +127,9 @@ def summarise_methods(runs: Sequence[TrainingRun], *, awake: str, rng: np.random
     """One row a method: forgetting with its interval over seeds, accuracy at the end, and what it cost.
 
     Args:
-        runs: Of every method and seed.
+        runs: Training runs of every method and seed.
         awake: Method that extra time is relative to.
-        rng: For the bootstrap.
+        rng: Random generator of the bootstrap.
     """
     times = {method: np.mean([one.seconds for one in mine]) for method, mine in _by_method(runs).items()}
     rows = []

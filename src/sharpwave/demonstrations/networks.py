@@ -19,7 +19,7 @@ class Perceptron(nn.Module):
     """Two hidden layers of rectified units over the pixels.
 
     Args:
-        shape: Of one image.
+        shape: Shape of one image.
         n_classes: Size of the answer.
         width: Units per hidden layer.
     """
@@ -57,7 +57,7 @@ class NarrowResNet18(nn.Module):
     """ResNet-18 (He et al. 2016), stem included, with fewer channels; images below 32 pixels meet a stem of one step.
 
     Args:
-        shape: Of one image: channels, height, width.
+        shape: Shape of one image: channels, height, width.
         n_classes: Size of the answer.
         width: Channels of the first of the four stages; the published network has 64.
     """
@@ -107,7 +107,7 @@ def add_weight_noise(model: nn.Module, dose: float, *, rng: np.random.Generator,
     Args:
         model: Changed in place.
         dose: Standard deviation of the noise relative to that of the layer's weights.
-        rng: For the noise.
+        rng: Random generator of the noise.
         part: One layer only.
     """
     for layer in _choose(model, part).values():
@@ -123,7 +123,7 @@ def lesion_units(model: nn.Module, share: float, *, rng: np.random.Generator, pa
     Args:
         model: Changed in place.
         share: 0 to 1.
-        rng: For the choice of units.
+        rng: Random generator of the choice of units.
         part: One layer only (the last one too, if named).
     """
     layers = _choose(model, part)
@@ -195,6 +195,13 @@ class NetworkSubject:
         train_labels: Labels that `relearn` is given, some of them wrong.
         doses: Doses by kind; `DOSES` where omitted.
         shock: Kind and dose from which it must recover.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    >>> subject = NetworkSubject(network, torch.rand(40, 1, 4, 4), torch.arange(40) % 2)
+    >>> twin = subject.copy()
+    >>> twin.damage("weight_noise", 1.0, rng=np.random.default_rng(0))
+    >>> list(subject.parts), torch.equal(network[1].weight, twin.model[1].weight)
+    (['1'], False)
     """
 
     def __init__(
@@ -276,6 +283,10 @@ def record_hidden_states(model: nn.Module, inputs: Any, *, layer: str) -> Float[
 
     Raises:
         SharpwaveError: If there is no such layer, or its output has no axis of tokens.
+
+    >>> network = nn.Sequential(nn.RNN(3, 5, batch_first=True))
+    >>> record_hidden_states(network, torch.rand(1, 20, 3), layer="0").shape
+    (20, 5)
     """
     modules = dict(model.named_modules())
     if layer not in modules:

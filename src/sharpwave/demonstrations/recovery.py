@@ -27,8 +27,8 @@ class Remedy:
     """What a network gets after the shock.
 
     Attributes:
-        wake: Method of `Wake` for steps of new data, or "" for sleep.
-        options: Of `Sleep`, for a night.
+        wake: Method of `Wake` for steps of new data; "" for sleep.
+        options: Options of `Sleep`, for a night.
     """
 
     wake: str = ""

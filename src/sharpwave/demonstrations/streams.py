@@ -77,7 +77,7 @@ class Stream:
         name: What the stream is called in tables.
         tasks: In order.
         n_classes: Size of the answer.
-        shape: Of one input, for the model; empty where inputs are named tensors.
+        shape: Shape of one input, for the model; empty where inputs are named tensors.
     """
 
     name: str
@@ -99,7 +99,7 @@ def permute_images(
     Args:
         images: Labelled images.
         n_tasks: Tasks; the first keeps the order of the pixels.
-        rng: For the permutations and for drawing images.
+        rng: Random generator of permutations and images.
         n_train: Training images per task, drawn anew for each; all where omitted.
         n_test: Test images per task, the same images in each; all where omitted.
     """
@@ -130,7 +130,7 @@ def split_classes(
     Args:
         images: Labelled images.
         n_tasks: Tasks; the classes are shared out as evenly as can be.
-        rng: For the order of classes and for drawing images.
+        rng: Random generator of the order of classes and of images.
         n_train: Training images per task; all where omitted.
         n_test: Test images per task; all where omitted.
 
@@ -198,7 +198,7 @@ class StreamTestSet:
     """What networks are asked.
 
     Attributes:
-        inputs: Of all tasks, one after another.
+        inputs: Inputs of all tasks, one after another.
         labels: Their classes.
         sizes: Items of each task.
     """

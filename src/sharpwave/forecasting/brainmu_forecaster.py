@@ -54,7 +54,7 @@ def forecast_horizons(
     Args:
         model: Ready for use.
         night: With stages, votes or features; a cohort's whole night.
-        calibration: Of the probability of a change; none where omitted.
+        calibration: Calibration of the probability of a change; none where omitted.
     """
     observed = bool((night.stages >= 0).any())
     protocol = "observed" if observed else "signal-only"
@@ -77,9 +77,9 @@ class BrainMuForecaster:
     """Brainµ under the contract of the baselines: `fit` trains a copy of the preset on these nights alone.
 
     Attributes:
-        options: Of the training.
+        options: Options of the training.
         shape: Changes to the preset `lite`.
-        calibration: Of the probability of a change.
+        calibration: Calibration of the probability of a change.
     """
 
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(steps=400, batch=8, piece=120))
@@ -108,7 +108,7 @@ class ShippedBrainMu:
     """The shipped weights under the same contract; `fit` learns nothing.
 
     Attributes:
-        folder: Of the weights.
+        folder: Folder of the weights.
     """
 
     folder: Path = WEIGHTS / "lite"

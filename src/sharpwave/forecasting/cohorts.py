@@ -126,7 +126,7 @@ def simulate_nights(
     Args:
         n: Number of subjects.
         rng: Random generator.
-        hours: Length of each night.
+        hours: Length of each night, in h.
         precursor: Size of the planted signs that precede transitions; with 0 no signal tells of one beforehand.
     """
     from sharpwave.simulation import Effects, simulate_cohort

@@ -23,6 +23,10 @@ class Forecast:
     Attributes:
         change: Probability that the stage at the horizon differs from the present one, shape (epoch,).
         destination: Probability of each stage at the horizon, rows summing to 1, shape (epoch, stage).
+
+    >>> forecast = Forecast(np.array([0.1, 0.4]), np.array([[0.9, 0.1, 0, 0, 0], [0.4, 0.6, 0, 0, 0]]))
+    >>> forecast.destination.argmax(axis=1).tolist()
+    [0, 1]
     """
 
     change: Float[np.ndarray, " epoch"]
@@ -30,7 +34,14 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Learns from nights, then says what comes next in others. Row t of a forecast uses nothing after epoch t."""
+    """Learns from nights, then says what comes next in others. Row t of a forecast uses nothing after epoch t.
+
+    >>> from sharpwave.forecasting import FORECASTERS
+    >>> nights = [EpochTable("s1", "made up", np.array([0, 0, 1, 2, 2, 2] * 20), np.empty((120, 0)))]
+    >>> chain = FORECASTERS["observed"]["markov"]().fit(nights, horizon=30.0, rng=np.random.default_rng(0))
+    >>> chain.predict(nights[0]).change.round(2).tolist()[:4]
+    [0.51, 0.51, 0.98, 0.33]
+    """
 
     def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         """Learn from whole nights what `horizon` seconds ahead looks like."""

@@ -101,7 +101,7 @@ def train_shipped_forecaster(
     Args:
         nights: Nights of the cohorts in `TRAINED_ON`.
         rng: Splits and seeds.
-        folder: Where to write.
+        folder: Folder to write into.
         horizons: Seconds ahead, each its own models.
 
     Returns:

@@ -52,7 +52,7 @@ def forecast_folds(
         forecasting: All subjects, for training.
         folds: Training and tested nights.
         train_model: A model trained on these cohorts, from a seed.
-        seed: Of the first fold; each has its own.
+        seed: Seed of the first fold; each has its own.
 
     Returns:
         Raw forecasts, and who was in each fold.

@@ -56,7 +56,7 @@ def simulate_measured(
         n: Number of subjects.
         rng: Random generator.
         precursor: Size of the sign that precedes changes of stage.
-        hours: Length of each night.
+        hours: Length of each night, in h.
     """
     from sharpwave.simulation import Effects, simulate_cohort
 
@@ -85,10 +85,10 @@ def write_files_beside_weights(
     """Fit directions and novelty for the weights in a folder, and write them beside.
 
     Args:
-        folder: With `model.safetensors`.
+        folder: Folder that holds `model.safetensors`.
         data: Folder of data sets, for the EEG of UCDDB, which the weights saw; `data_root()` where omitted.
-        seed: Of the simulated nights.
-        n_nights: How many.
+        seed: Seed of the simulated nights.
+        n_nights: Number of nights.
     """
     rng = np.random.default_rng(seed)
     model, _ = load_brainmu(folder)

@@ -85,10 +85,10 @@ def train_lite(
     """Train `lite` on all of it and write it with its card, its calibration, and what lies beside the weights.
 
     Args:
-        folder: Where to write.
+        folder: Folder to write into.
         data: Folder of data sets; `data_root()` where omitted.
         scale: Updates as a share of the recipe's.
-        seed: Of the simulation, the first weights and the draws.
+        seed: Seed of the simulation, the first weights and the draws.
         simulated: Simulated nights, if they were made before.
         finish: Whether to calibrate, which trains again without each fold's subjects, and to fit what lies beside.
         show: Whether to show a bar.
@@ -141,7 +141,7 @@ def train_in_parts(
         histories: Whole nights of the cohorts.
         parts: What each further part learns from, and how.
         scale: Updates as a share of the recipe's.
-        seed: Of the first weights and the draws.
+        seed: Seed of the first weights and the draws.
         show: Whether to show bars.
         shape: Changes to `lite`.
 

@@ -26,7 +26,7 @@ class Forecasting:
 
     Attributes:
         nights: By cohort.
-        scorers: Of each of DOD's nights.
+        scorers: Scorers of each of DOD's nights.
     """
 
     nights: Mapping[str, Sequence[WindowedRecording]]
@@ -81,7 +81,7 @@ class FewModalities:
     """Of recordings with many modalities, a few in each update, and shorter pieces.
 
     Attributes:
-        source: Of pieces.
+        source: Source of pieces.
         names: Modalities to choose among.
         most: How many at most.
         longest: Steps of a piece at most.
@@ -224,7 +224,7 @@ def simulate_windowed(
         species: "human", "mouse" or "rat".
         n: Number of subjects.
         rng: Random generator.
-        hours: Length of each night.
+        hours: Length of each night, in h.
         modalities: Keys of `SIGNALS` of the simulator.
     """
     from sharpwave.simulation import simulate_cohort

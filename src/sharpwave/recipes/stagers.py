@@ -39,7 +39,7 @@ def train_stagers(data_root: Path | None, rng: np.random.Generator, *, folder: P
     Args:
         data_root: Folder of data sets.
         rng: Seeds folds and subsampling.
-        folder: Where to write.
+        folder: Folder to write into.
     """
     save_json("dod_transitions", count_transitions(data_root), folder=folder)
     save_json("scorer_spread", measure_experts(data_root, rng), folder=folder)

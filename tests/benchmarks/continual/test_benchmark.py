@@ -33,7 +33,7 @@ def test_any_images_can_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert set(config["protocols"]) == {"split blobs", "permuted blobs"}
     settings = {(row.data, row.setting) for row in rows}
     assert settings == {
-        *(("split blobs", f"{told}buffer {n}") for task_known in ("", "task told, ") for n in (200, 500)),
+        *(("split blobs", f"{known}buffer {n}") for known in ("", "task told, ") for n in (200, 500)),
         *(("permuted blobs", f"buffer {n}") for n in (200, 500)),
     }
     told = {row.method for row in rows if row.setting == "task told, buffer 200"}

@@ -29,7 +29,7 @@ def estimate_naive(
         courses: Nights.
         outcome: "depth", "lighter", "deeper" or "wake".
         content: Name; None for any content.
-        horizon: In s.
+        horizon: Horizon in s.
 
     Returns:
         The difference, with the interval and p of a t test or of two proportions over events.

@@ -22,7 +22,7 @@ def compute_rows(trials: pd.DataFrame, oracle: pd.DataFrame) -> list[Row]:
     """Rows of the benchmark.
 
     Args:
-        trials: Of `run_trial`, all data sets.
+        trials: Rows of `run_trial` from all data sets.
         oracle: Counts of `tabulate_oracle_risk`, with their scenario.
 
     Returns:

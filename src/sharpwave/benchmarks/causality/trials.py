@@ -33,11 +33,11 @@ class Scenario:
     """What is planted, and how much is simulated.
 
     Attributes:
-        name: Of the scenario.
+        name: Name of the scenario.
         effects: Planted effects.
         n_nights: Nights of a data set.
-        hours: Length of each.
-        species: Of the sleeper.
+        hours: Length of each night, in h.
+        species: Species of the sleeper.
         questions: Any of `QUESTIONS`.
         groups: Sizes of the groups into which the nights are split for the hazard regression; all together by default.
     """
@@ -56,7 +56,7 @@ def run_trial(scenario: Scenario, seed: tuple[int, ...]) -> tuple[list[dict[str,
 
     Args:
         scenario: What is planted.
-        seed: Of this data set.
+        seed: Seed of this data set.
 
     Returns:
         Rows (scenario, n_nights, method, question, content, value, low, high, p, truth), where truth is NaN if it takes
@@ -192,7 +192,7 @@ def add_cues(
         dynamics: Behind it; gives the hazard.
         hazard_ratio: At least 1; 1 is null.
         rng: Random generator.
-        window: In s.
+        window: Length of the window in s.
 
     Returns:
         The course with `cues`.

@@ -33,8 +33,8 @@ class Outcome:
         at_the_end_task_known: The same.
         seconds: Processor time of learning alone.
         n_gradient_samples: Samples of which a gradient was taken.
-        n_buffer_bytes: Of stored samples, at the end.
-        n_parameters: Of every network that is kept.
+        n_buffer_bytes: Bytes of stored samples, at the end.
+        n_parameters: Number of parameters of every network that is kept.
     """
 
     just_learned: Float[np.ndarray, " task"]
@@ -67,7 +67,7 @@ def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int, re
         stream: What will be learned.
         batch: New samples per step.
         buffer_items: Items with label and logits, images in one byte a channel, whose bytes make the budget.
-        seed: Of everything that a learner draws.
+        seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample, sleep included.
     """
     first = stream.tasks[0]

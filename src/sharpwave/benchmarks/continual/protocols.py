@@ -52,7 +52,7 @@ class Protocol:
 
         Args:
             images: The data set.
-            seed: Of the stream.
+            seed: Seed of the stream.
             validation: Made of training images alone, by another generator than any stream of results.
         """
         rng = np.random.default_rng([seed, int(validation)])
@@ -85,7 +85,7 @@ class Protocol:
         Args:
             stream: From `make_stream`.
             make_learner: From the network and the setting.
-            seed: Of network and learner.
+            seed: Seed of network and learner.
             buffer_items: As for `make_setting`.
         """
         setting = make_setting(stream, batch=self.batch, buffer_items=buffer_items, seed=seed)

@@ -139,7 +139,7 @@ def freeze(names: Sequence[str], folder: Path) -> None:
 
     Args:
         names: Keys of `PROTOCOLS`.
-        folder: Of data sets.
+        folder: Folder of data sets.
     """
     torch.set_num_threads(1)
     for name in names:

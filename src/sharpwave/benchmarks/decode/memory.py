@@ -56,8 +56,8 @@ def measure(store: Path, folder: Path) -> dict[str, float]:
     """Decode a store with the command line in a fresh process.
 
     Args:
-        store: What to decode.
-        folder: Where the results go.
+        store: Store to decode.
+        folder: Folder for the results.
 
     Returns:
         `seconds`, `cpu_s`, and `peak_mb`, the largest resident size.

@@ -53,7 +53,7 @@ def write_night(path: Path, *, hours: float, rate: float, rng: np.random.Generat
 
     Args:
         path: File to write.
-        hours: Length.
+        hours: Length, in h.
         rate: Sampling rate in Hz.
         rng: Random generator.
 
@@ -100,8 +100,8 @@ def write_long_store(path: Path, *, hours: float, n_channels: int) -> Path:
     """A store of EEG, EOG and EMG channels, written piece by piece.
 
     Args:
-        path: Where.
-        hours: Length.
+        path: Folder of the store to write.
+        hours: Length, in h.
         n_channels: At least four; beyond those it is more EEG.
 
     Returns:

@@ -23,7 +23,7 @@ def compare_spiking(data: Path | None, *, rng: np.random.Generator) -> list[Row]
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
-        rng: For shifts and samples.
+        rng: Random generator of shifts and samples.
     """
     try:
         subjects = list_subjects("rat-ca1", data)

@@ -42,7 +42,7 @@ def load_staged(name: str, data: Path | None) -> list[StagedSignal]:
     """The staged signals of a data set: "ucddb", "dreams", "mouse-fmri" or "rest-bold"; none where it is absent.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         data: Folder of data sets; `data_root()` where omitted.
     """
     try:

@@ -41,7 +41,7 @@ def compare_occlusion(
     move towards the night's median: down for a forecast above it, up for one below.
 
     Args:
-        model: In evaluation mode.
+        model: The model, in evaluation mode.
         pieces: Nights that the model was not trained on.
         rng: Random generator.
         methods: Keys of `ATTRIBUTIONS`, or "shuffled".

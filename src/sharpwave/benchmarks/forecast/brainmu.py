@@ -41,7 +41,7 @@ def score_cross_validated(cohorts: Mapping[str, list[EpochTable]], data: Path | 
     Args:
         cohorts: Nights by cohort, of two subjects or more each.
         data: Folder of data sets that they are from.
-        seed: Of folds and training.
+        seed: Seed of folds and training.
     """
     cohorts = {name: nights for name, nights in cohorts.items() if len({night.subject for night in nights}) > 1}
     folds = split_cohorts(cohorts, n_folds=N_FOLDS, rng=np.random.default_rng(seed))

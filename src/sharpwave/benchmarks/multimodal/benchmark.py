@@ -48,7 +48,7 @@ def run_multimodal(seeds: int, *, hours: float = HOURS, n_nights: int = N_NIGHTS
 
     Args:
         seeds: Seeds of the learners; Brainµ, the CNN and the LSTM run with at most two.
-        hours: Length of each night.
+        hours: Length of each night, in h.
         n_nights: Subjects; two in three are trained on.
     """
     rows = []

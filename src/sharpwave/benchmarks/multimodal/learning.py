@@ -120,7 +120,7 @@ def judge_forecasts(
     """Score forecasts 30 s ahead.
 
     Args:
-        model: Trained.
+        model: The trained model.
         training: Gives the base rate above which a probability is an alarm.
         testing: Nights of other subjects.
         modalities: Those that the model is shown.

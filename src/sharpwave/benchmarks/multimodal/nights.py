@@ -64,7 +64,7 @@ def simulate_paired_nights(
     Args:
         n: Number of subjects.
         rng: Random generator; the same one gives the same courses with the precursor on and off.
-        hours: Length of each night.
+        hours: Length of each night, in h.
         precursor: Size of the planted signs before transitions; 0 is off.
         modalities: Keys of `ENCODERS`; "stages" is the stage history.
     """

@@ -120,7 +120,7 @@ def score_reactivations(
         replays: Planted: onset, duration (s), content, direction.
         found: onset, duration (s); content and direction where they were read; `known` (s) where a detector that runs
             along says when it could have spoken.
-        duration: Of the night, in s.
+        duration: Length of the night, in s.
         iou: Least intersection over union of a match.
 
     Returns:

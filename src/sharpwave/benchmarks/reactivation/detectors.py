@@ -55,7 +55,7 @@ def detect_hand_crafted(
         recording: With spikes.
         candidates: From `find_rippled_bursts`.
         fields: What the units fire where.
-        rng: For the exchange of cells.
+        rng: Random generator of the exchange of cells.
 
     Returns:
         onset, duration (s), content, direction ("forward", "reverse"), correlation, p (over all maps at once).
@@ -93,10 +93,10 @@ def compare_rank_order(
     """Rank correlation of spike times with the order of the fields, on the map where it is largest, and its p.
 
     Args:
-        times: Of an event, in seconds, ascending.
+        times: Spike times of an event, in s, ascending.
         cells: Unit of each spike.
         peaks: Where each unit's field is, NaN where it has none on that map.
-        rng: For the exchange of cells among those active.
+        rng: Random generator of the exchange of the active cells.
 
     Returns:
         Row of `peaks`, correlation, and the share of exchanges whose largest correlation on any map is as large;
@@ -167,7 +167,7 @@ def detect_by_state_space(
         recording: With spikes.
         candidates: From `find_rippled_bursts`.
         fields: What the units fire where.
-        rng: For the exchange of cells.
+        rng: Random generator of the exchange of cells.
 
     Returns:
         onset, duration (s), content, direction, p.

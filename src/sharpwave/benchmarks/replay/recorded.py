@@ -36,7 +36,7 @@ def assess_sessions(data: Path | None, *, rng: np.random.Generator) -> tuple[lis
 
     Args:
         data: As for `find_folders`.
-        rng: Of the surrogates.
+        rng: Random generator of the surrogates.
     """
     rows: list[Row] = []
     notes: list[str] = []

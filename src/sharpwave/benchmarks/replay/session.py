@@ -26,11 +26,11 @@ def measure_session(
     """Simulate a session, run `sharpwave replay` on its store, and time it.
 
     Args:
-        hours: Length of the session.
-        n_units: Units.
-        seed: Of the session.
+        hours: Length of the session, in h.
+        n_units: Number of units.
+        seed: Seed of the session.
         lfp: With an LFP, so that candidates are ripples; without, they are bursts of the units.
-        n_surrogates: Surrogates of each event.
+        n_surrogates: Number of surrogates of each event.
 
     Returns:
         Rows of `seconds` (wall clock), `cpu_seconds`, `memory_gb` (peak), `n_events`, `significant_before` and

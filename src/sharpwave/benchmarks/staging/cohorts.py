@@ -105,7 +105,7 @@ def leave_out(
         tested: Nights with their recordings; one subject's nights are left out together.
         others: Nights that are never tested.
         n_folds: How many folds, if there are so many subjects.
-        seed: Of the split.
+        seed: Seed of the split.
     """
     names = sorted({night.subject for night, _ in tested})
     folds = []

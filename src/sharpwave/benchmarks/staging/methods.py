@@ -40,7 +40,7 @@ def run_stager(
         data: What to call them.
         setting: How they were given.
         n_stages: Stages to compare at.
-        rng: Draws the bootstrap.
+        rng: Random generator of the bootstrap.
     """
     stager = load_stager(name)
     nights = []
@@ -68,7 +68,7 @@ def run_baselines(
         setting: What the baselines were trained on.
         seeds: Number of seeds; each subject's metrics are averaged over them. Where neither the method nor the folds
             are random, one is enough and one is run.
-        rng: Draws the bootstrap.
+        rng: Random generator of the bootstrap.
         methods: Keys of `BASELINES`.
     """
     rows: list[Row] = []

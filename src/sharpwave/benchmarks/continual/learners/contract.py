@@ -31,7 +31,7 @@ class Setting:
         batch: New samples per step.
         n_steps: Steps per task.
         buffer_bytes: What stored samples may take, labels and logits included.
-        seed: Of everything that a learner draws.
+        seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample.
     """
 

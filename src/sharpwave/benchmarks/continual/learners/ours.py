@@ -183,7 +183,7 @@ def list_variants(options: dict[str, float]) -> dict[str, Callable[[nn.Module, S
     """Learners by name, all with the tuned options of `sleep`.
 
     Args:
-        options: Of `Sleeper`: lr, alpha, beta.
+        options: Options of `Sleeper`: lr, alpha and beta.
     """
     variants: dict[str, Callable[[nn.Module, Setting], Learner]] = {
         name: partial(_make, options=options, change=change) for name, change in NIGHTS.items()

@@ -26,8 +26,8 @@ class OnlineEWC(Learner):
         model: The network.
         setting: What is equal for all.
         lr: Step size.
-        strength: Of the penalty; held below 1 / lr where the Fisher is largest, so that steps do not overshoot.
-        decay: Of the Fisher of earlier tasks, at each new one.
+        strength: Strength of the penalty; held below 1 / lr where the Fisher is largest: steps must not overshoot.
+        decay: Decay of the Fisher of earlier tasks, at each new one.
     """
 
     n_buffer_bytes = 0
@@ -63,7 +63,7 @@ class SynapticIntelligence(Learner):
         model: The network.
         setting: What is equal for all.
         lr: Step size.
-        strength: Of the penalty; each weight's share is held below 1 / lr, so that steps do not overshoot.
+        strength: Strength of the penalty; each weight's share is held below 1 / lr, so that steps do not overshoot.
         damping: Added to the squared way of a weight, so that weights that did not move do not matter.
     """
 
@@ -112,8 +112,8 @@ class LearningWithoutForgetting(Learner):
         model: The network.
         setting: What is equal for all.
         lr: Step size.
-        strength: Of the distillation.
-        temperature: Of both softmaxes.
+        strength: Strength of the distillation.
+        temperature: Temperature of both softmaxes.
     """
 
     n_buffer_bytes = 0

@@ -31,7 +31,7 @@ class ExperienceReplay(Learner):
         model: The network.
         setting: What is equal for all.
         lr: Step size.
-        weight: Of the replayed samples.
+        weight: Weight of the replayed samples.
         asymmetric: ER-ACE.
     """
 
@@ -150,7 +150,7 @@ class ComplementaryReplay(Learner):
         model: The network.
         setting: What is equal for all.
         lr: Step size.
-        strength: Of the teaching.
+        strength: Strength of the teaching.
         horizon: Steps over which the slower copy averages, as a share of a task; the faster one takes half.
     """
 
