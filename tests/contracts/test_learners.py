@@ -28,7 +28,7 @@ def options(name: str) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def stream() -> Stream:
     rng = np.random.default_rng(0)
-    return split_classes(make_blobs(rng, n_train=100), n_tasks=3, rng=rng)
+    return split_classes(make_blobs(rng, n_train=130), n_tasks=3, rng=rng)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def images() -> ImageSet:
         labels = np.arange(n) % 6
         return np.clip(patterns[labels] + rng.integers(0, 56, size=(n, 1, 4, 4)), 0, 255).astype(np.uint8), labels
 
-    (x_train, y_train), (x_test, y_test) = draw(720), draw(180)
+    (x_train, y_train), (x_test, y_test) = draw(960), draw(240)
     return ImageSet("patterns", x_train, y_train, x_test, y_test)
 
 

@@ -31,7 +31,7 @@ def test_cost_is_equal(stream: Stream) -> None:
     assert len(stored) == 1
 
 
-def test_course_is_written_down(stream: Stream) -> None:
+def test_a_run_is_written_down(stream: Stream) -> None:
     run = train_network(stream, "sleep, NREM and REM", seed=1, batch=8, n_remembered=60)
     assert run.accuracy.shape == (len(run.at), 3)
     assert len(run.losses) == len(run.hypnogram) == run.at[-1]

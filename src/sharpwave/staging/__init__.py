@@ -71,7 +71,7 @@ def choose_stager(
 
     >>> import numpy as np
     >>> from sharpwave.simulation import simulate_night
-    >>> recording, _ = simulate_night("mouse", 0.3, rng=np.random.default_rng(0), modalities=("eeg", "emg"))
+    >>> recording, _ = simulate_night("mouse", 1.0, rng=np.random.default_rng(0), modalities=("eeg", "emg"))
     >>> stager, refusals = choose_stager(recording, {"eeg": "EEG", "emg": "EMG"})
     >>> stager.name, refusals[0]
     ('rodent', 'yasa: the subject is a mouse; its classifier knows human EEG only')

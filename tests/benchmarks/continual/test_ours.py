@@ -10,7 +10,7 @@ import torch
 
 from sharpwave.benchmarks.continual.harness import make_setting, run_stream
 from sharpwave.benchmarks.continual.learners.bounds import Finetune
-from sharpwave.benchmarks.continual.learners.ours import SpikingSleeper
+from sharpwave.benchmarks.continual.learners.ours import SRCLearner
 from sharpwave.demonstrations.streams import stream_digits
 
 
@@ -21,7 +21,7 @@ def test_old_classes_come_back_without_stored_items() -> None:
         stream = stream_digits(seed=seed)
         setting = make_setting(stream, batch=8, buffer_items=100, seed=seed)
         asleep, awake = (
-            run_stream(stream, partial(learner, lr=0.2), setting, model="mlp") for learner in (SpikingSleeper, Finetune)
+            run_stream(stream, partial(learner, lr=0.2), setting, model="mlp") for learner in (SRCLearner, Finetune)
         )
         assert asleep.n_buffer_bytes == 0
         gained.append(asleep.compute_accuracy() - awake.compute_accuracy())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sharpwave.benchmarks.resilience.robustness import measure_label_noise, mislabel
-from sharpwave.demonstrations.streams import load_digits, split_classes, stream_digits
+from sharpwave.demonstrations.streams import stream_digits
 from sharpwave.demonstrations.training_runs import train_network
 
 
@@ -25,7 +25,7 @@ def test_a_share_of_the_training_labels_is_wrong(share: float) -> None:
 
 
 def test_the_more_labels_are_wrong_the_less_is_learned() -> None:
-    stream = split_classes(load_digits(), n_tasks=5, rng=np.random.default_rng(0), n_train=140)
+    stream = stream_digits(seed=0)
     learn = partial(train_network, method="replay", seed=0, batch=8, n_remembered=100)
     clean = learn(stream)
     curve = measure_label_noise(learn, stream, clean)

@@ -37,7 +37,7 @@ class Scenario:
         effects: Planted effects.
         n_nights: Nights of a data set.
         hours: Length of each night, in h.
-        species: Species of the sleeper.
+        species: Species of the animal.
         questions: Any of `QUESTIONS`.
         groups: Sizes of the groups into which the nights are split for the hazard regression; all together by default.
     """

@@ -7,7 +7,7 @@ from functools import partial
 
 from sharpwave.benchmarks.continual.learners.bounds import Finetune, Joint, Progressive
 from sharpwave.benchmarks.continual.learners.contract import Learner
-from sharpwave.benchmarks.continual.learners.ours import LiteralSleeper, Sleeper, SpikingSleeper
+from sharpwave.benchmarks.continual.learners.ours import SleepLearner, SRCLearner, SSRLearner
 from sharpwave.benchmarks.continual.learners.regularisation import (
     LearningWithoutForgetting,
     OnlineEWC,
@@ -32,10 +32,10 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "er-ace": partial(ExperienceReplay, asymmetric=True),
     "progressive": Progressive,
     "cls-er": ComplementaryReplay,
-    "wake": partial(Sleeper, sleeps=False),
-    "sleep": Sleeper,
-    "ssr": LiteralSleeper,
-    "src": SpikingSleeper,
+    "wake": partial(SleepLearner, sleeps=False),
+    "sleep": SleepLearner,
+    "ssr": SSRLearner,
+    "src": SRCLearner,
 }
 """Each is called as `(model, setting, lr=…, **options)`. `wake` is `sleep` without its nights."""
 

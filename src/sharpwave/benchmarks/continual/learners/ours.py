@@ -20,7 +20,7 @@ from sharpwave.demonstrations.streams import Inputs, Task
 N_DRAWS = {"none": 0, "er": 1, "er-ace": 1, "der++": DRAWS}
 
 
-class Sleeper(Learner):
+class SleepLearner(Learner):
     """Wakes with DER++ and sleeps after each task, for as many samples as the baselines replay more while awake.
 
     Args:
@@ -66,7 +66,7 @@ class Sleeper(Learner):
         return self.buffer.n_bytes
 
 
-class LiteralSleeper(Learner):
+class SSRLearner(Learner):
     """Synaptic Sleep Replay as it is described, `Sleep.ssr`, in the same budget.
 
     Awake experience replay; asleep reconstruction under noise, then prune and strengthen.
@@ -95,7 +95,7 @@ class LiteralSleeper(Learner):
         return self.buffer.n_bytes
 
 
-class SpikingSleeper(Learner):
+class SRCLearner(Learner):
     """Sleep replay consolidation, `Sleep.src`: no stored data and no gradients in sleep; for multilayer perceptrons.
 
     Biases are held at zero, as in the published networks.
@@ -183,25 +183,25 @@ def list_variants(options: dict[str, float]) -> dict[str, Callable[[nn.Module, S
     """Learners by name, all with the tuned options of `sleep`.
 
     Args:
-        options: Options of `Sleeper`: lr, alpha and beta.
+        options: Options of `SleepLearner`: lr, alpha and beta.
     """
     variants: dict[str, Callable[[nn.Module, Setting], Learner]] = {
         name: partial(_make, options=options, change=change) for name, change in NIGHTS.items()
     }
     for method in AWAKE:
         variants[f"sleep, {method} awake"] = partial(_make_awake, options=options, method=method)
-    variants["no sleep"] = partial(Sleeper, sleeps=False, **options)  # type: ignore[arg-type]
+    variants["no sleep"] = partial(SleepLearner, sleeps=False, **options)  # type: ignore[arg-type]
     return variants
 
 
 def _make(
     model: nn.Module, setting: Setting, *, options: dict[str, float], change: Callable[[NREM], dict[str, Any]]
-) -> Sleeper:
-    plain = Sleeper(model, setting, **options).sleep.recipe.nrem  # type: ignore[arg-type]
+) -> SleepLearner:
+    plain = SleepLearner(model, setting, **options).sleep.recipe.nrem  # type: ignore[arg-type]
     assert isinstance(plain, NREM)
-    return Sleeper(model, setting, **options, changes=change(plain))  # type: ignore[arg-type]
+    return SleepLearner(model, setting, **options, changes=change(plain))  # type: ignore[arg-type]
 
 
-def _make_awake(model: nn.Module, setting: Setting, *, options: dict[str, float], method: str) -> Sleeper:
+def _make_awake(model: nn.Module, setting: Setting, *, options: dict[str, float], method: str) -> SleepLearner:
     changes = {"wake": make_wake(setting, method, replay=options["beta"])}
-    return Sleeper(model, setting, **options, changes=changes)  # type: ignore[arg-type]
+    return SleepLearner(model, setting, **options, changes=changes)  # type: ignore[arg-type]
