@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sharpwave.benchmarks import BENCHMARKS
 from sharpwave.benchmarks.rows import Row, estimate_row, range_row, resampled_row
 from sharpwave.errors import SharpwaveError
 
@@ -46,6 +48,21 @@ def test_what_is_no_estimate_is_refused(changes: dict[str, Any], words: str) -> 
 def test_a_row_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Row(*PLACE, 0.5).value = 1.0  # type: ignore[misc]
+
+
+def test_a_row_still_answers_like_a_dictionary() -> None:
+    with pytest.warns(DeprecationWarning, match=r"row.value"):
+        assert Row(*PLACE, 0.5)["value"] == 0.5
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_published_rows_are_rows(name: str) -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / f"{name}.json"
+    if not path.is_file():
+        pytest.skip("no published result")
+    for published in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        row = Row(**{key: math.nan if value is None else value for key, value in published.items()})
+        assert row.to_dict() == published
 
 
 def test_intervals_over_subjects_over_runs_and_of_resamples() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import Estimate, bootstrap_mean
 
@@ -59,6 +60,11 @@ class Row:
             raise SharpwaveError("low at most high", got=f"{self.low} and {self.high}", fix="exchange the two")
         if not isinstance(self.n, int) or self.n < 0:
             raise SharpwaveError("a count n of 0 or more", got=repr(self.n), fix="give the number of subjects or runs")
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by its name, from when rows were dictionaries; to be deleted with version 0.3."""
+        moved.warn(f'row["{name}"]', f"row.{name}")
+        return asdict(self)[name]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it: undefined numbers are None, others have five decimals."""

@@ -1,4 +1,4 @@
-"""One decoding in its own process, for `decode_speed` and `decode_memory`: prints a line of JSON."""
+"""One decoding in its own process, for `decode.speed` and `decode.memory`: prints a line of JSON."""
 
 from __future__ import annotations
 

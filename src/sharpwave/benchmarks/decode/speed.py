@@ -28,7 +28,7 @@ HOURS = 8.0
 RATE = 256.0
 
 BRAINMU = ("yasa-stages", "brainmu-stages", "yasa-stages-eeg", "brainmu-stages-eeg", "brainmu-online")
-"""Runs of `decode_once` that need the shipped Brainµ, each beside YASA's."""
+"""Runs of `decode.once` that need the shipped Brainµ, each beside YASA's."""
 
 METRICS = ("cold_s", "warm_s", "cold_cpu_s", "warm_cpu_s", "peak_mb")
 RATIOS = {

@@ -1,6 +1,6 @@
 """The same state-space model in replay_trajectory_classification and in non_local_detector, event by event.
 
-Run as a script by an interpreter that has one of them: `python replay_peer.py LIBRARY MODEL.npz POSTERIOR.npz`. It
+Run as a script by an interpreter that has one of them: `python other_libraries.py LIBRARY MODEL.npz POSTERIOR.npz`. It
 imports nothing of sharpwave, because these libraries may live in an environment of their own.
 """
 
