@@ -17,6 +17,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +26,16 @@ import torch
 from torch import nn
 
 from sharpwave.benchmarks.continual.harness import run_stream
-from sharpwave.benchmarks.continual.images import ImageSet, load_images
+from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.learners.contract import Setting
-from sharpwave.benchmarks.continual.models import Perceptron, make_model
-from sharpwave.benchmarks.continual.streams import Stream, Task
+from sharpwave.benchmarks.rows import to_row
 from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.demonstrations.networks import Perceptron, make_model
+from sharpwave.demonstrations.streams import ImageSet, Stream, Task
 from sharpwave.evaluation.intervals import bootstrap_mean
 
+DATA = "sequential MNIST, 10,000 images"
 BATCH, BUFFER, LR = 32, 200, 0.05
 PIXELS, LABEL, SCALES, LOGITS = 784, 8, 8, 40
 METHODS: dict[str, tuple[str, float, int, dict[str, float]]] = {
@@ -91,15 +94,13 @@ def main(images: Path, logs: Path, output: Path) -> None:
         for seed in range(2 * len(said)):
             setting = Setting(5, 10, BATCH, 1, BUFFER * item_bytes, seed, replay)
             outcome = run_stream(stream, partial(LEARNERS[method], **options), setting, model=make_xavier(seed))
-            ours.append([outcome.compute_accuracy(), outcome.compute_accuracy(told=True)])
+            ours.append([outcome.compute_accuracy(), outcome.compute_accuracy(task_known=True)])
         for place, name in enumerate(("task unknown", "task told")):
             rng = np.random.default_rng(0)
             for who, values in (("Mammoth", said[:, place]), ("sharpwave", np.array(ours)[:, place])):
                 mean = bootstrap_mean(list(values), rng=rng)
-                row = {"data": "sequential MNIST, 10,000 images", "setting": name, "method": f"{method} ({who})"}
-                row |= {"metric": "accuracy", "value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
-                rows.append(row)
-                print(row)
+                rows.append(asdict(to_row(DATA, name, f"{method} ({who})", "accuracy", mean)))
+                print(rows[-1])
     config = {"batch": BATCH, "buffer_items": BUFFER, "lr": LR, "options": {k: v[3] for k, v in METHODS.items()}}
     config["seeds"] = "not shared: the two draw order, weights and buffer from different generators"
     config["mammoth_commit"] = "e75a491"

@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 from tests.typecheck import typecheck
 
 if TYPE_CHECKING:
-    from sharpwave.forecasting.cohorts import Night
+    from sharpwave.forecasting.cohorts import EpochTable
     from sharpwave.night.found_replays import ReactivationNight
 
 install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
@@ -25,11 +25,11 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def make_nights(rng: np.random.Generator) -> Callable[..., list[Night]]:
+def make_nights(rng: np.random.Generator) -> Callable[..., list[EpochTable]]:
     """Nights of a Markov chain; see `draw_night`."""
     from tests.markov_nights import draw_night
 
-    def make(n: int, **options: object) -> list[Night]:
+    def make(n: int, **options: object) -> list[EpochTable]:
         return [draw_night(rng, subject=f"s{index}", **options) for index in range(n)]  # type: ignore[arg-type]
 
     return make

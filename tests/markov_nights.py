@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 
 STAY = np.array(
     [
@@ -17,7 +17,7 @@ STAY = np.array(
 )
 
 
-def draw_night(rng: np.random.Generator, *, subject: str, n_epochs: int = 500, informative: bool = False) -> Night:
+def draw_night(rng: np.random.Generator, *, subject: str, n_epochs: int = 500, informative: bool = False) -> EpochTable:
     """A Markov chain's night; `informative` features rise in the epoch before a change."""
     stages = np.zeros(n_epochs, dtype=np.int8)
     for epoch in range(1, n_epochs):
@@ -26,4 +26,4 @@ def draw_night(rng: np.random.Generator, *, subject: str, n_epochs: int = 500, i
     if informative:
         features[:-1, 0] += 2.5 * (np.diff(stages) != 0)
     votes = 0.8 * np.eye(5)[stages] + 0.2 * rng.dirichlet(np.ones(5), n_epochs)
-    return Night(subject, "made-up", stages, features, ("noise", "more noise"), votes)
+    return EpochTable(subject, "made-up", stages, features, ("noise", "more noise"), votes)

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sharpwave.benchmarks import runner
+from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
 
-ROW = {
-    "data": "d",
-    "setting": "s",
-    "method": "m",
-    "metric": "kappa",
-    "value": 0.5,
-    "low": float("nan"),
-    "high": 1.0,
-    "n": 3,
-}
+ROW = Row("d", "s", "m", "kappa", 0.5, float("nan"), 1.0, 3)
 
 
 def test_a_run_is_printed_and_written(
@@ -32,7 +25,7 @@ def test_a_run_is_printed_and_written(
     written = json.loads((tmp_path / "deep" / "out.json").read_text())
     assert list(written) == ["benchmark", "config", "machine", "commit", "rows"]
     assert written["config"] == {"seeds": 2}
-    assert written["rows"] == [{**ROW, "low": None}]
+    assert written["rows"] == [{**asdict(ROW), "low": None}]
     assert set(written["machine"]) == {"cpu", "cores", "ram_gb", "python"}
     assert "kappa" in capsys.readouterr().out
 

@@ -19,7 +19,7 @@ def test_operations_are_those_of_the_matrices_and_of_attention() -> None:
 
 
 def test_hours_are_operations_over_speed() -> None:
-    rows = {(row["setting"], row["metric"]): row["value"] for row in project_hours("base", 3.6e12)}
+    rows = {(row.setting, row.metric): row.value for row in project_hours("base", 3.6e12)}
     assert rows["1000 h of recordings, 100 passes", "A100_hours_at_40%"] == pytest.approx(
         3.6e12 * 1000 * 100 / (312e12 * 0.4) / 3600
     )
@@ -32,11 +32,11 @@ def test_mfu_is_given_for_a_known_card_alone(monkeypatch: pytest.MonkeyPatch) ->
     model = make_model()
     monkeypatch.setattr(training_cost, "find_peak", lambda: None)
     assert "mfu" not in {
-        row["metric"] for row in training_cost.describe_machine_rows("lite", model, operations=1e9, speed=2)
+        row.metric for row in training_cost.describe_machine_rows("lite", model, operations=1e9, speed=2)
     }
     monkeypatch.setattr(training_cost, "find_peak", lambda: 1e12)
     rows = training_cost.describe_machine_rows("lite", model, operations=1e11, speed=4.0)
-    assert {row["metric"]: row["value"] for row in rows}["mfu"] == pytest.approx(0.4)
+    assert {row.metric: row.value for row in rows}["mfu"] == pytest.approx(0.4)
 
 
 def test_an_unknown_card_has_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:

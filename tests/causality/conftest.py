@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.causality import NightCourse
+from sharpwave.night.planted import simulate_course
 from sharpwave.simulation import Effects
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from sharpwave.benchmarks.causality.cues import add_cues
-from sharpwave.benchmarks.causality.nights import simulate_course
+from sharpwave.benchmarks.causality.trials import add_cues
 from sharpwave.causality import EFFECT_COLUMNS, NightCourse, estimate_effects
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.planted import simulate_course
 
 
 def test_table_of_a_planted_effect(planted_nights: list[NightCourse]) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.benchmarks.causality.cues import add_cues
-from sharpwave.benchmarks.causality.nights import simulate_course
+from sharpwave.benchmarks.causality.trials import add_cues
 from sharpwave.causality import NightCourse
 from sharpwave.causality.randomised import estimate_randomised
+from sharpwave.night.planted import simulate_course
 
 
 def make_cued(ratio: float, n: int = 3) -> list[NightCourse]:

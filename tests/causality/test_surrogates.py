@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.causality.shifts import draw_false_positives
+from sharpwave.benchmarks.causality.baselines import draw_false_positives
 from sharpwave.causality.surrogates import compute_absolute_correlation, compute_session_p, compute_shift_p
 from sharpwave.errors import SharpwaveError
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sharpwave.benchmarks.resilience import demonstration
-from sharpwave.benchmarks.resilience.demonstration import Demonstration, demonstrate_forgetting
 from sharpwave.commands.network_sleep import demonstrate_network_sleep
+from sharpwave.demonstrations import network_sleep as demonstration
+from sharpwave.demonstrations.network_sleep import Demonstration, demonstrate_forgetting
+from sharpwave.demonstrations.streams import Stream, load_digits, split_classes
 from sharpwave.recordings import read_hypnogram
 
 
 @pytest.fixture(scope="module")
 def found() -> Demonstration:
-    return demonstrate_forgetting(n_seeds=1)
+    return demonstrate_forgetting(n_seeds=1, make_stream=stream_few_digits)
+
+
+def stream_few_digits(*, seed: int) -> Stream:
+    """Five tasks of two digits each, half of the images."""
+    return split_classes(load_digits(), n_tasks=5, rng=np.random.default_rng(seed), n_train=140, n_test=45)
 
 
 def test_sleep_forgets_less(found: Demonstration) -> None:

@@ -10,17 +10,17 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting import FORECASTERS
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import hide_stages
 
 MEMBERS = [(protocol, name) for protocol, members in FORECASTERS.items() for name in members]
 
 
-def make_night(rng: np.random.Generator, subject: str, n_epochs: int = 300) -> Night:
+def make_night(rng: np.random.Generator, subject: str, n_epochs: int = 300) -> EpochTable:
     stages = np.repeat(rng.integers(0, 5, n_epochs), rng.integers(1, 12, n_epochs))[:n_epochs].astype(np.int8)
     stages[40:43] = -1
     votes = rng.dirichlet(np.ones(5), n_epochs)
-    return Night(subject, "made-up", stages, rng.normal(size=(n_epochs, 2)), ("a", "b"), votes)
+    return EpochTable(subject, "made-up", stages, rng.normal(size=(n_epochs, 2)), ("a", "b"), votes)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def fitted() -> dict[tuple[str, str], Callable[[], object]]:
     return fit  # type: ignore[return-value]
 
 
-def show(night: Night, protocol: str) -> Night:
+def show(night: EpochTable, protocol: str) -> EpochTable:
     return hide_stages(night) if protocol == "signal-only" else night
 
 
@@ -66,7 +66,7 @@ def test_noise_after_t_moves_nothing_up_to_t(
     before = model.predict(show(night, protocol))
     for t in (0, 50, 211):
         other = make_night(rng, "new")
-        spoilt = Night(
+        spoilt = EpochTable(
             "new",
             "made-up",
             np.r_[night.stages[: t + 1], other.stages[t + 1 :]],

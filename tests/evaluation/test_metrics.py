@@ -7,7 +7,6 @@ import pytest
 from sklearn import metrics as oracle
 
 from sharpwave.evaluation import metrics
-from sharpwave.recordings.hypnogram import Hypnogram
 
 
 @pytest.fixture
@@ -35,12 +34,48 @@ def test_stage_metrics_match_sklearn(stages: tuple[np.ndarray, np.ndarray]) -> N
 def test_ranking_and_calibration_match_sklearn(event: tuple[np.ndarray, np.ndarray]) -> None:
     truth, p = event
     assert metrics.compute_auprc(truth, p) == pytest.approx(oracle.average_precision_score(truth, p))
-    assert metrics.compute_auroc(truth, p) == pytest.approx(oracle.roc_auc_score(truth, p))
+    assert metrics.compute_auroc_from_counts(*count(truth, p)) == pytest.approx(oracle.roc_auc_score(truth, p))
     assert metrics.compute_brier(truth, p) == pytest.approx(oracle.brier_score_loss(truth, p))
     assert metrics.compute_log_loss(truth, p) == pytest.approx(oracle.log_loss(truth, p))
 
 
-@pytest.mark.parametrize("name", ["auprc", "auroc", "log_loss", "brier", "ece"])
+def test_weighted_metrics_match_sklearn(
+    stages: tuple[np.ndarray, np.ndarray], event: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+) -> None:
+    truth, found = stages
+    weights = rng.uniform(0, 2, len(truth))
+    known = {"sample_weight": weights}
+    confusion = metrics.compute_confusion(truth, found, n_stages=5, weights=weights)
+    np.testing.assert_allclose(confusion, oracle.confusion_matrix(truth, found, **known))
+    assert metrics.compute_accuracy(confusion) == pytest.approx(oracle.accuracy_score(truth, found, **known))
+    assert metrics.compute_macro_f1(confusion) == pytest.approx(oracle.f1_score(truth, found, average="macro", **known))
+    assert metrics.compute_kappa(confusion) == pytest.approx(oracle.cohen_kappa_score(truth, found, **known))
+    changed, p = event
+    weights = rng.uniform(0, 2, len(changed))
+    known = {"sample_weight": weights}
+    assert metrics.compute_auprc(changed, p, weights=weights) == pytest.approx(
+        oracle.average_precision_score(changed, p, **known)
+    )
+    assert metrics.compute_auroc_from_counts(*count(changed, p, weights)) == pytest.approx(
+        oracle.roc_auc_score(changed, p, **known)
+    )
+    assert metrics.compute_brier(changed, p, weights=weights) == pytest.approx(
+        oracle.brier_score_loss(changed, p, **known)
+    )
+    assert metrics.compute_log_loss(changed, p, weights=weights) == pytest.approx(oracle.log_loss(changed, p, **known))
+
+
+def count(truth: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of epochs with and without the event at each score, highest score first."""
+    w = np.ones(len(truth)) if weights is None else weights
+    scores = np.unique(score)[::-1]
+    return (
+        np.array([w[(score == each) & truth].sum() for each in scores]),
+        np.array([w[(score == each) & ~truth].sum() for each in scores]),
+    )
+
+
+@pytest.mark.parametrize("name", ["auprc", "log_loss", "brier", "ece"])
 def test_weights_are_repetitions(name: str, event: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
     truth, p = event
     weights = rng.integers(0, 4, len(truth))
@@ -64,7 +99,7 @@ def test_calibration_error_of_a_known_mistake() -> None:
 def test_undefined_is_nan() -> None:
     nothing = np.zeros(5, dtype=bool)
     assert np.isnan(metrics.compute_auprc(nothing, np.arange(5.0)))
-    assert np.isnan(metrics.compute_auroc(nothing, np.arange(5.0)))
+    assert np.isnan(metrics.compute_auroc_from_counts(*count(nothing, np.arange(5.0))))
     assert np.isnan(metrics.compute_kappa(np.zeros((5, 5))))
     assert np.isnan(metrics.compute_balanced_accuracy(np.zeros((5, 5))))
 
@@ -72,14 +107,4 @@ def test_undefined_is_nan() -> None:
 def test_a_constant_ranks_at_chance(event: tuple[np.ndarray, np.ndarray]) -> None:
     truth, _ = event
     assert metrics.compute_auprc(truth, np.full(len(truth), 0.1)) == pytest.approx(truth.mean())
-    assert metrics.compute_auroc(truth, np.full(len(truth), 0.1)) == pytest.approx(0.5)
-
-
-def test_agreement_with_scorers() -> None:
-    base = np.tile([0, 1, 2, 3, 4], 20)
-    other = base.copy()
-    other[:20] = np.roll(other[:20], 1)
-    scores = metrics.compute_scorer_agreement(Hypnogram(base), [Hypnogram(base), Hypnogram(other)])
-    assert scores["kappa_high"] == pytest.approx(1)
-    assert scores["kappa_low"] == pytest.approx(scores["kappa_experts"])
-    assert scores["accuracy"] == pytest.approx(0.9)
+    assert metrics.compute_auroc_from_counts(*count(truth, np.full(len(truth), 0.1))) == pytest.approx(0.5)

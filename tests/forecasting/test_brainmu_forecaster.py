@@ -13,14 +13,14 @@ from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.metrics import compute_auprc
 from sharpwave.forecasting.brainmu_forecaster import BrainMuForecaster, ShippedBrainMu, forecast_night
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import hide_stages
 
 SMALL = {"width": 32, "n_layers": 1, "n_heads": 2}
 QUICK = TrainingOptions(steps=120, batch=6, piece=60, learning_rate=4e-3)
 
 
-def test_a_planted_sign_is_learned(make_nights: Callable[..., list[Night]], rng: np.random.Generator) -> None:
+def test_a_planted_sign_is_learned(make_nights: Callable[..., list[EpochTable]], rng: np.random.Generator) -> None:
     nights = make_nights(5, n_epochs=300, informative=True)
     model = BrainMuForecaster(options=QUICK, shape=SMALL).fit(nights[:4], horizon=30.0, rng=rng)
     changed = np.diff(nights[4].stages) != 0
@@ -29,7 +29,7 @@ def test_a_planted_sign_is_learned(make_nights: Callable[..., list[Night]], rng:
         assert compute_auprc(changed, change[:-1]) > changed.mean() + 0.15
 
 
-def test_contract(make_nights: Callable[..., list[Night]]) -> None:
+def test_contract(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=80)
     model = make_lite(seed=0, modalities=("stages", "features"), **SMALL).eval()
     for horizon in (30.0, 60.0, 300.0):
@@ -42,7 +42,7 @@ def test_contract(make_nights: Callable[..., list[Night]]) -> None:
         np.testing.assert_allclose(alone.destination.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_calibration_is_that_of_the_protocol(make_nights: Callable[..., list[Night]]) -> None:
+def test_calibration_is_that_of_the_protocol(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=40)
     model = make_lite(seed=0, modalities=("stages", "features"), **SMALL).eval()
     calibration = {name_calibration("observed", 30.0): (1.0, 2.0)}
@@ -53,13 +53,13 @@ def test_calibration_is_that_of_the_protocol(make_nights: Callable[..., list[Nig
     np.testing.assert_array_equal(*(forecast.change for forecast in hidden))
 
 
-def test_another_horizon_is_refused(make_nights: Callable[..., list[Night]]) -> None:
+def test_another_horizon_is_refused(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=40)
     with pytest.raises(SharpwaveError, match="horizon of 30, 60, 300 s"):
         forecast_night(make_lite(seed=0, modalities=("stages", "features"), **SMALL).eval(), night, horizon=90.0)
 
 
-def test_shipped_weights_forecast(make_nights: Callable[..., list[Night]], rng: np.random.Generator) -> None:
+def test_shipped_weights_forecast(make_nights: Callable[..., list[EpochTable]], rng: np.random.Generator) -> None:
     nights = make_nights(3, n_epochs=300)
     shipped = ShippedBrainMu().fit([], horizon=30.0, rng=rng)
     change = np.concatenate([shipped.predict(night).change[:-1] for night in nights])

@@ -14,7 +14,7 @@ from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
 from sharpwave.forecasting.brainmu_nights import window_night
-from sharpwave.forecasting.cohorts import COHORTS, DELAYS, Night, compute_night
+from sharpwave.forecasting.cohorts import COHORTS, DELAYS, EpochTable, compute_night
 from sharpwave.forecasting.protocols import hide_stages
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
@@ -61,7 +61,7 @@ def model() -> BrainMu:
 
 
 @torch.inference_mode()
-def read(model: BrainMu, night: Night) -> np.ndarray:
+def read(model: BrainMu, night: EpochTable) -> np.ndarray:
     readout = model(collate([window_night(night)])).readout
     return torch.cat([readout.stage, readout.change, readout.destination.flatten(2)], dim=2)[0].numpy()
 
@@ -99,7 +99,7 @@ def test_presence_tells_nothing(data_root: Path) -> None:
     )
 
 
-def test_votes_are_history_and_hard_stages_where_one_scored(make_nights: Callable[..., list[Night]]) -> None:
+def test_votes_are_history_and_hard_stages_where_one_scored(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=50)
     soft, hard = window_night(night), window_night(replace(night, votes=None))
     np.testing.assert_allclose(soft.windows["stages"].values[:, 0, :5], night.votes, rtol=1e-6)
@@ -108,12 +108,12 @@ def test_votes_are_history_and_hard_stages_where_one_scored(make_nights: Callabl
     assert len(soft) == len(night)
 
 
-def test_hidden_stages_leave_signals_alone(make_nights: Callable[..., list[Night]]) -> None:
+def test_hidden_stages_leave_signals_alone(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=50)
     assert set(window_night(hide_stages(night)).windows) == {"features"}
 
 
-def test_a_tie_is_told_from_the_stage_that_won_it(make_nights: Callable[..., list[Night]]) -> None:
+def test_a_tie_is_told_from_the_stage_that_won_it(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=20)
     votes = np.tile([0.5, 0.5, 0.0, 0.0, 0.0], (20, 1))
     first, second = (

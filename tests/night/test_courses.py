@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.causality.course_files import write_course
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.courses import holds_course, open_folder
+from sharpwave.night.planted import simulate_course
 from sharpwave.recordings import Hypnogram
 from sharpwave.simulation import simulate_night
 

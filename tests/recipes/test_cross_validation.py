@@ -11,7 +11,7 @@ from sharpwave.brainmu.checkpoints import make_lite
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.evaluation.metrics import compute_log_loss
 from sharpwave.forecasting.brainmu_nights import window_night
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import compose_forecast
 from sharpwave.recipes.cross_validation import (
     OutOfFold,
@@ -21,10 +21,10 @@ from sharpwave.recipes.cross_validation import (
     name_subject,
     split_cohorts,
 )
-from sharpwave.recipes.mixture import Forecasting
+from sharpwave.recipes.sources import Forecasting
 
 
-def test_every_subject_is_tested_once_by_who_has_not_seen_it(make_nights: Callable[..., list[Night]]) -> None:
+def test_every_subject_is_tested_once_by_who_has_not_seen_it(make_nights: Callable[..., list[EpochTable]]) -> None:
     nights = make_nights(7, n_epochs=40)
     cohorts = {
         "walch": [replace(n, cohort="walch") for n in nights[:5]],
@@ -38,7 +38,7 @@ def test_every_subject_is_tested_once_by_who_has_not_seen_it(make_nights: Callab
         assert len(training) + len(testing) == 7
 
 
-def overconfident(nights: list[Night], rng: np.random.Generator) -> OutOfFold:
+def overconfident(nights: list[EpochTable], rng: np.random.Generator) -> OutOfFold:
     """Forecasts with the right order and far too much confidence."""
     said = {}
     for night in nights:
@@ -50,13 +50,13 @@ def overconfident(nights: list[Night], rng: np.random.Generator) -> OutOfFold:
     return {("observed", 30.0): said}
 
 
-def lose(nights: list[Night], forecasts: OutOfFold) -> float:
+def lose(nights: list[EpochTable], forecasts: OutOfFold) -> float:
     said = [forecasts["observed", 30.0][name_subject(night)].change[:-1] for night in nights]
     return compute_log_loss(np.concatenate([np.diff(n.stages) != 0 for n in nights]), np.concatenate(said))
 
 
 def test_calibration_lowers_the_loss_of_people_it_was_not_fitted_on(
-    make_nights: Callable[..., list[Night]], rng: np.random.Generator
+    make_nights: Callable[..., list[EpochTable]], rng: np.random.Generator
 ) -> None:
     nights = make_nights(6)
     raw = overconfident(nights, rng)
@@ -67,7 +67,7 @@ def test_calibration_lowers_the_loss_of_people_it_was_not_fitted_on(
     assert intercept < -0.5
 
 
-def test_each_fold_is_forecast_by_a_model_of_its_own(make_nights: Callable[..., list[Night]]) -> None:
+def test_each_fold_is_forecast_by_a_model_of_its_own(make_nights: Callable[..., list[EpochTable]]) -> None:
     nights = [replace(night, cohort="walch") for night in make_nights(3, n_epochs=40)]
     forecasting = Forecasting({"walch": [window_night(night) for night in nights]}, ())
     folds = split_cohorts({"walch": nights}, n_folds=3, rng=np.random.default_rng(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.reactivation.hand_crafted import find_rippled_bursts
+from sharpwave.benchmarks.reactivation.detectors import find_rippled_bursts
 from sharpwave.night.found_replays import ReactivationNight
 from sharpwave.recipes.difficulty import DECLARED, NULLS, Difficulty, simulate_null_night
 from sharpwave.simulation.species import get_species

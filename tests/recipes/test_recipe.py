@@ -11,14 +11,14 @@ import torch
 from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.checkpoints import make_lite
 from sharpwave.forecasting.brainmu_nights import window_night
-from sharpwave.forecasting.cohorts import Night
-from sharpwave.recipes.mixture import Forecasting
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.recipes.recipe import LAST, LICENCES, add_blocks, describe_training, train_in_parts
+from sharpwave.recipes.sources import Forecasting
 
 SMALL = {"modalities": ("stages", "features"), "width": 16, "n_heads": 2}
 
 
-def test_blocks_start_by_adding_nothing(make_nights: Callable[..., list[Night]]) -> None:
+def test_blocks_start_by_adding_nothing(make_nights: Callable[..., list[EpochTable]]) -> None:
     batch = collate([window_night(make_nights(1, n_epochs=40)[0])])
     shallow = make_lite(seed=0, n_layers=0, **SMALL).eval()
     deep = add_blocks(shallow, make_lite(seed=1, n_layers=2, **SMALL)).eval()
@@ -27,7 +27,7 @@ def test_blocks_start_by_adding_nothing(make_nights: Callable[..., list[Night]])
     assert len(deep.blocks) == 2
 
 
-def test_the_second_part_teaches_the_blocks(make_nights: Callable[..., list[Night]]) -> None:
+def test_the_second_part_teaches_the_blocks(make_nights: Callable[..., list[EpochTable]]) -> None:
     nights = [replace(window_night(night), cohort="walch") for night in make_nights(3, n_epochs=60)]
     source = Forecasting({"walch": nights}, ()).make_source()
     model, losses = train_in_parts(source, [(source, LAST)], scale=0.01, n_layers=1, **SMALL)
@@ -36,7 +36,7 @@ def test_the_second_part_teaches_the_blocks(make_nights: Callable[..., list[Nigh
     assert not model.training
 
 
-def test_card_names_everyone(make_nights: Callable[..., list[Night]]) -> None:
+def test_card_names_everyone(make_nights: Callable[..., list[EpochTable]]) -> None:
     nights = [replace(window_night(night), cohort="walch") for night in make_nights(2, n_epochs=20)]
     other = replace(nights[0], cohort="simulated-rat", subject="sim-001")
     card = describe_training(Forecasting({"walch": nights}, ()), [other])

@@ -1,4 +1,8 @@
-"""Benchmarks by name: run one, print ours beside the baselines, and keep the numbers with where they came from."""
+"""Benchmarks by name: run one, print ours beside the baselines, and keep the numbers with where they came from.
+
+>>> BENCHMARKS["spindles"]
+'sharpwave.benchmarks.spindles'
+"""
 
 from __future__ import annotations
 

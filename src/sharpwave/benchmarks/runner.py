@@ -12,33 +12,34 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
 
 BENCHMARKS: dict[str, str] = {
-    "forecast": "sharpwave.benchmarks.forecast",
-    "staging": "sharpwave.benchmarks.staging",
+    "forecast": "sharpwave.benchmarks.forecast.benchmark",
+    "staging": "sharpwave.benchmarks.staging.benchmark",
     "spindles": "sharpwave.benchmarks.spindles",
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
-    "subsets": "sharpwave.benchmarks.subsets",
-    "labels": "sharpwave.benchmarks.labels",
-    "transfer": "sharpwave.benchmarks.transfer",
-    "ablations": "sharpwave.benchmarks.ablations",
-    "explanations": "sharpwave.benchmarks.explanations",
+    "subsets": "sharpwave.benchmarks.multimodal.subsets",
+    "labels": "sharpwave.benchmarks.multimodal.labels",
+    "transfer": "sharpwave.benchmarks.multimodal.transfer",
+    "ablations": "sharpwave.benchmarks.multimodal.ablations",
+    "explanations": "sharpwave.benchmarks.explanations.benchmark",
     "causality": "sharpwave.benchmarks.causality.benchmark",
-    "decode-speed": "sharpwave.benchmarks.decode_speed",
-    "decode-memory": "sharpwave.benchmarks.decode_memory",
+    "decode-speed": "sharpwave.benchmarks.decode.speed",
+    "decode-memory": "sharpwave.benchmarks.decode.memory",
     "training-cost": "sharpwave.benchmarks.training_cost",
-    "dynamics": "sharpwave.benchmarks.dynamics",
+    "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
     "resilience": "sharpwave.benchmarks.resilience.benchmark",
     "continual": "sharpwave.benchmarks.continual.benchmark",
-    "continual-cifar10": "sharpwave.benchmarks.continual_cifar10",
+    "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
-    "run-decoding": "sharpwave.benchmarks.run_decoding",
-    "replay-speed": "sharpwave.benchmarks.replay_speed",
+    "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
+    "replay-speed": "sharpwave.benchmarks.replay.speed",
 }
-"""Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`; a row holds `data`,
-`setting`, `method`, `metric`, `value`, `low`, `high` and `n`."""
+"""Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`, or the function named after
+the colon."""
 
 
 MOST_COLUMNS = 9
@@ -54,19 +55,23 @@ class BenchmarkResult:
         config: Everything that was chosen.
         machine: Processor, cores, memory and Python.
         commit: Revision of the code; "unknown" outside a clone.
-        rows: One estimate each: data, setting, method, metric, value, low, high, n.
+        rows: One estimate each.
+
+    >>> row = Row("DREAMS", "at 50 Hz", "yasa", "kappa", 0.7)
+    >>> BenchmarkResult("staging", {"seeds": 1}, {}, "unknown", [row]).rows[0].value
+    0.7
     """
 
     benchmark: str
     config: dict[str, Any]
     machine: dict[str, Any]
     commit: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     def write(self, path: Path) -> Path:
         """As JSON; undefined numbers are null."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {**asdict(self), "rows": [without_nan(row) for row in self.rows]}
+        content = {**asdict(self), "rows": [row.to_dict() for row in self.rows]}
         head = json.dumps({**content, "rows": []}, indent=1)[: -len('"rows": []\n}')]
         rows = ",\n".join("  " + json.dumps(row) for row in content["rows"])
         path.write_text(f'{head}"rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
@@ -87,6 +92,11 @@ def run_benchmark(
 
     Raises:
         SharpwaveError: If there is no such benchmark, or nothing to run it on.
+
+    >>> run_benchmark("weather")
+    Traceback (most recent call last):
+    ...
+    sharpwave.errors.SharpwaveError: expected a benchmark among forecast, staging, ...
     """
     if name not in BENCHMARKS:
         raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")
@@ -96,7 +106,8 @@ def run_benchmark(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
-        config, rows = import_module(BENCHMARKS[name]).run(data, seeds=seeds, train=train)
+        module, _, function = BENCHMARKS[name].partition(":")
+        config, rows = getattr(import_module(module), function or "run")(data, seeds=seeds, train=train)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows)
     print_result(result)
     if output is not None:
@@ -137,16 +148,16 @@ def print_result(result: BenchmarkResult) -> None:
     console = Console()
     for note in result.config.get("notes", ()):
         console.print(note)
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in result.rows:
-        groups.setdefault((row["data"], row["setting"]), []).append(row)
+        groups.setdefault((row.data, row.setting), []).append(row)
     for (data, setting), rows in groups.items():
-        counts = sorted({row["n"] for row in rows if row["n"] is not None})
+        counts = sorted({row.n for row in rows})
         title = f"{result.benchmark}: {data}, {setting} (n = {', '.join(map(str, counts))})"
         cells: dict[str, dict[str, str]] = {}
         for row in rows:
-            cells.setdefault(row["metric"], {})[row["method"]] = _cell(row)
-        methods = list(dict.fromkeys(row["method"] for row in rows))
+            cells.setdefault(row.metric, {})[row.method] = _cell(row)
+        methods = list(dict.fromkeys(row.method for row in rows))
         for metrics in _share_out(cells, width=console.width - max(map(len, methods)) - 4):
             table = Table(title=title)
             table.add_column("method")
@@ -174,24 +185,8 @@ def _share_out(cells: dict[str, dict[str, str]], *, width: int) -> list[list[str
     return tables
 
 
-def _cell(row: dict[str, Any]) -> str:
-    if row["value"] is None or (isinstance(row["value"], float) and math.isnan(row["value"])):
+def _cell(row: Row) -> str:
+    if math.isnan(row.value):
         return "–"
-    if not isinstance(row["value"], int | float):
-        return str(row["value"])
-    text = f"{row['value']:.3g}"
-    low, high = row.get("low"), row.get("high")
-    known = low is not None and high is not None and not math.isnan(low) and not math.isnan(high)
-    return f"{text}\n[{low:.3g}, {high:.3g}]" if known else text
-
-
-def without_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it: undefined numbers are None, others have five decimals."""
-    return {
-        key: None
-        if isinstance(value, float) and not math.isfinite(value)
-        else round(value, 5)
-        if isinstance(value, float)
-        else value
-        for key, value in row.items()
-    }
+    text = f"{row.value:.3g}"
+    return text if math.isnan(row.low) or math.isnan(row.high) else f"{text}\n[{row.low:.3g}, {row.high:.3g}]"

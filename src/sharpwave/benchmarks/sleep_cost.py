@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.benchmarks.continual.models import make_model
 from sharpwave.benchmarks.rows import Row
 from sharpwave.consolidation import ReplayBuffer, Sleep, Wake
 from sharpwave.consolidation.significance import compute_significance
+from sharpwave.demonstrations.networks import make_model
 from sharpwave.evaluation.intervals import bootstrap_statistic, draw_weights
 
 BATCH = 128
@@ -88,8 +88,8 @@ def measure_wake(name: str) -> list[Row]:
                 times[repeat, place] = time.process_time() - begun
     share = bootstrap_median_ratio(times[:, 1], times[:, 0])
     return [
-        _row("wake step", name, "added_share", *share, n=len(times)),
-        _row("wake step", name, "milliseconds", 1e3 * float(np.median(times[:, 0])), n=len(times)),
+        Row("random numbers", "wake step", name, "added_share", *share, n=len(times)),
+        Row("random numbers", "wake step", name, "milliseconds", 1e3 * float(np.median(times[:, 0])), n=len(times)),
     ]
 
 
@@ -114,7 +114,7 @@ def measure_memory(*, n_parameters: int = 20_000_000) -> list[Row]:
     """Peak memory of a training that sleeps and of one that does not, each in a process of its own.
 
     Args:
-        n_parameters: Of the network, so that what sleep copies of it can be told from the rest.
+        n_parameters: Number of parameters of the network; many, so that what sleep copies of it stands out.
     """
     peaks = {}
     for sleeps in (False, True):
@@ -124,10 +124,10 @@ def measure_memory(*, n_parameters: int = 20_000_000) -> list[Row]:
     weights = 4 * n_parameters / 1e6
     setting = f"memory, {n_parameters:.0e} parameters"
     return [
-        _row(setting, "weights", "megabytes", weights),
-        _row(setting, "without sleep", "peak_megabytes", peaks[False]),
-        _row(setting, "with sleep", "peak_megabytes", peaks[True]),
-        _row(setting, "with sleep", "added_in_weights", (peaks[True] - peaks[False]) / weights),
+        Row("random numbers", setting, "weights", "megabytes", weights),
+        Row("random numbers", setting, "without sleep", "peak_megabytes", peaks[False]),
+        Row("random numbers", setting, "with sleep", "peak_megabytes", peaks[True]),
+        Row("random numbers", setting, "with sleep", "added_in_weights", (peaks[True] - peaks[False]) / weights),
     ]
 
 
@@ -135,7 +135,7 @@ def print_peak(n_parameters: int, *, sleeps: bool) -> None:
     """Train a little and print the peak of this process in megabytes.
 
     Args:
-        n_parameters: Of the network.
+        n_parameters: Number of parameters of the network.
         sleeps: Whether there is a buffer, and a night.
     """
     torch.set_num_threads(1)
@@ -171,28 +171,14 @@ def measure_significance(*, repeats: int) -> list[Row]:
     slope = float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
     largest = math.log(seconds[-1] / seconds[-2]) / math.log(counts[-1] / counts[-2])
     rows = [
-        _row("significance", f"{count:.0e} parameters", "seconds", value)
+        Row("random numbers", "significance", f"{count:.0e} parameters", "seconds", value)
         for count, value in zip(counts, seconds, strict=True)
     ]
-    rows.append(_row("significance", "all sizes", "slope", slope, n=len(SIZES)))
-    return [*rows, _row("significance", "the two largest", "slope", largest, n=2)]
+    rows.append(Row("random numbers", "significance", "all sizes", "slope", slope, n=len(SIZES)))
+    return [*rows, Row("random numbers", "significance", "the two largest", "slope", largest, n=2)]
 
 
 def make_wide(n_parameters: int) -> nn.Module:
     """A perceptron with one hidden layer of as many units as make up the number of parameters."""
     width = round(n_parameters / (WIDTH + 11))
     return nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU(), nn.Linear(width, 10))
-
-
-def _row(
-    setting: str,
-    method: str,
-    metric: str,
-    value: float,
-    low: float | None = None,
-    high: float | None = None,
-    *,
-    n: int = 1,
-) -> Row:
-    row = {"data": "random numbers", "setting": setting, "method": method, "metric": metric}
-    return row | {"value": value, "low": low, "high": high, "n": n}

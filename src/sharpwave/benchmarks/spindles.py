@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.events import EventScores, score_events
-from sharpwave.evaluation.intervals import bootstrap_mean
 from sharpwave.recordings import Signal, load_dataset
 from sharpwave.recordings.datasets import list_subjects
 from sharpwave.signals.spindles import PRESETS, SpindleSettings, detect_spindles
@@ -38,8 +38,6 @@ TUNED_ON = ("excerpt1", "excerpt3", "excerpt4", "excerpt5", "excerpt6", "excerpt
 
 METHODS = {"default": "yasa", "tuned": "sharpwave"}
 """Name of each preset in the table: YASA's own thresholds, and ours."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,16 +165,10 @@ def to_rows(
     """The mean over subjects with its interval, and each subject's F1."""
     rows: list[Row] = []
     for metric in METRICS:
-        estimate = bootstrap_mean([getattr(score, metric) for score in scores], rng=rng)
-        rows.append(
-            {"data": data, "setting": setting, "method": method, "metric": metric, "value": estimate.value}
-            | {"low": estimate.low, "high": estimate.high, "n": estimate.n}
-        )
+        values = [getattr(score, metric) for score in scores]
+        rows.append(estimate_row(data, setting, method, metric, values, rng=rng))
     for score, excerpt in zip(scores, excerpts, strict=True):
-        rows.append(
-            {"data": data, "setting": f"{setting}, {excerpt.subject}", "method": method, "metric": "f1"}
-            | {"value": score.f1, "low": float("nan"), "high": float("nan"), "n": score.n_truth}
-        )
+        rows.append(Row(data, f"{setting}, {excerpt.subject}", method, "f1", score.f1, n=score.n_truth))
     return rows
 
 

@@ -20,6 +20,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu import BrainMu, collate, configure, window_recording
 from sharpwave.brainmu.objective import compute_losses
 from sharpwave.brainmu.presets import PRESETS
@@ -45,8 +46,7 @@ BACKWARD = 3
 """A training step in forward passes: one forward, two backward."""
 PIECE = 120
 REPEATS = 2
-
-Row = dict[str, Any]
+DATA = "simulated polysomnogram"
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -61,9 +61,9 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     night = window_recording(recording, modalities=MODALITIES)
     cuda = torch.cuda.is_available()
     drawing = measure_drawing(recording)
-    rows: list[Row] = [_row("this machine", "drawing", "hours_per_second", drawing)]
+    rows: list[Row] = [Row(DATA, "this machine", "drawing", "hours_per_second", drawing)]
     for hours in HOURS:
-        rows.append(_row(_name(hours), "drawing", "hours_in_one_process", hours * PASSES / drawing / 3600))
+        rows.append(Row(DATA, _name(hours), "drawing", "hours_in_one_process", hours * PASSES / drawing / 3600))
     for preset in PRESETS:
         model = BrainMu(configure(preset, modalities=MODALITIES))
         operations = count_operations(model, night.restrict(0, PIECE))
@@ -141,14 +141,16 @@ def describe_machine_rows(preset: str, model: BrainMu, *, operations: float, spe
     """Size, operations and throughput here; and MFU on a card whose peak is known."""
     size = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     rows = [
-        _row("this machine", f"brainmu-{preset}", "million_parameters", size),
-        _row("this machine", f"brainmu-{preset}", "gflop_per_hour", operations / 1e9),
-        _row("this machine", f"brainmu-{preset}", "hours_per_second", speed),
-        _row("this machine", f"brainmu-{preset}", "gflop_per_second", operations * speed / 1e9),
+        Row(DATA, "this machine", f"brainmu-{preset}", "million_parameters", size),
+        Row(DATA, "this machine", f"brainmu-{preset}", "gflop_per_hour", operations / 1e9),
+        Row(DATA, "this machine", f"brainmu-{preset}", "hours_per_second", speed),
+        Row(DATA, "this machine", f"brainmu-{preset}", "gflop_per_second", operations * speed / 1e9),
     ]
     peak = find_peak()
     return (
-        rows if peak is None else [*rows, _row("this machine", f"brainmu-{preset}", "mfu", operations * speed / peak)]
+        rows
+        if peak is None
+        else [*rows, Row(DATA, "this machine", f"brainmu-{preset}", "mfu", operations * speed / peak)]
     )
 
 
@@ -163,7 +165,8 @@ def find_peak() -> float | None:
 def project_hours(preset: str, operations: float) -> list[Row]:
     """Hours on one card for `PASSES` passes over so many hours of recordings."""
     return [
-        _row(
+        Row(
+            DATA,
             _name(hours),
             f"brainmu-{preset}",
             f"{card}_hours_at_{round(100 * share)}%",
@@ -177,16 +180,3 @@ def project_hours(preset: str, operations: float) -> list[Row]:
 
 def _name(hours: int) -> str:
     return f"{hours} h of recordings, {PASSES} passes"
-
-
-def _row(setting: str, method: str, metric: str, value: float) -> Row:
-    return {
-        "data": "simulated polysomnogram",
-        "setting": setting,
-        "method": method,
-        "metric": metric,
-        "value": float(value),
-        "low": None,
-        "high": None,
-        "n": 1,
-    }

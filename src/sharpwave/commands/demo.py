@@ -19,8 +19,8 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
 
     from rich.console import Console
 
-    from sharpwave.benchmarks.planted_nights import compare_planted_nights
     from sharpwave.commands.network_sleep import demonstrate_network_sleep
+    from sharpwave.night.planted import compare_planted_nights
     from sharpwave.simulation.night import DEMO_SEED
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "before", "fine-tuned"
 RESULT = "finetuning.json"
+DECIMALS = 5
 
 
 def finetune_model(
@@ -46,12 +47,12 @@ def finetune_model(
     Raises:
         SharpwaveError: If there are fewer than two subjects, no stages, or no modality that the weights know.
     """
-    from sharpwave.benchmarks.runner import without_nan
     from sharpwave.brainmu import load_brainmu, save_brainmu
     from sharpwave.brainmu.training.finetuning import finetune, split_nights
     from sharpwave.brainmu.training.pieces import Nights
     from sharpwave.brainmu.uncertainty import Calibration
     from sharpwave.recipes.finetuned import compare_models
+    from sharpwave.reports.archive import to_plain
 
     before, card = load_brainmu(weights)
     after, _ = load_brainmu(weights)
@@ -65,7 +66,10 @@ def finetune_model(
         calibrations={BEFORE: Calibration.from_card(card)},
         rng=np.random.default_rng(options.seed),
     )
-    rows = [without_nan(row) for row in rows]
+    rows = [
+        {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in to_plain(row).items()}
+        for row in rows
+    ]
     about = {
         "fine-tuned from": "the shipped lite" if weights is None else weights.name,
         "layers": layers,

@@ -8,8 +8,8 @@ from typing import Any
 
 FILE = "network-sleep.html"
 TRUST = (
-    "Three networks of each way, each with its own weights, order of classes and order of images; intervals are over "
-    "these three.",
+    "Three networks of each method, each with its own weights, order of classes and order of images; intervals are "
+    "over these three.",
     "Nothing was tuned for this run: the recipe is the default of Sleep(), the learning rate is 0.1.",
     "Test images (every fourth) were never trained on, remembered or slept on.",
     "Replay and sleep hold the same memory and take as many gradient samples; replay takes while awake what sleep "
@@ -33,8 +33,8 @@ def demonstrate_network_sleep(
 
     Args:
         output: Folder to write `network-sleep.html` and `network-hypnogram.tsv` into; made where there is none.
-        n_seeds: Networks of each way.
-        progress: Told what is done next.
+        n_seeds: Networks of each method.
+        progress: Called with what is done next.
 
     Returns:
         Path of the page, and what it says of forgetting, in a sentence or two.
@@ -43,7 +43,7 @@ def demonstrate_network_sleep(
     import torch
 
     from sharpwave import __version__
-    from sharpwave.benchmarks.resilience.demonstration import demonstrate_forgetting
+    from sharpwave.demonstrations.network_sleep import demonstrate_forgetting
     from sharpwave.reports.network_page import describe_run, write_network_card
     from sharpwave.reports.network_run import NetworkRun
 

@@ -16,7 +16,7 @@ _get, __dir__, __all__ = lazy_loader.attach(
 __getattr__ = moved.rename(
     __name__,
     {
-        "Night": "forecasting.cohorts:Night",
+        "Night": "forecasting.cohorts:EpochTable",
         "load_cohort": "forecasting.cohorts:load_cohort",
         "FORECASTERS": "forecasting:FORECASTERS",
         "forecast_night": "forecasting.forecaster:forecast_night",

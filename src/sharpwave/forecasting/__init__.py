@@ -1,4 +1,8 @@
-"""Forecasters behind one small contract, by name and protocol."""
+"""Forecasters behind one small contract, by name and protocol.
+
+>>> list(FORECASTERS), list(FORECASTERS["signal-only"])
+(['observed', 'signal-only'], ['persistence', 'hmm', 'lightgbm-signals', 'cnn', 'lstm'])
+"""
 
 from __future__ import annotations
 

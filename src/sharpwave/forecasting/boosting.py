@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import (
     N_STAGES,
     Forecast,
@@ -50,7 +50,7 @@ class Boosting:
     def __init__(self, *, stages: bool = True, signals: bool = False, votes: bool = False) -> None:
         self.stages, self.signals, self.votes = stages, signals, votes
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         now, later = join_targets(nights, horizon)
         inputs = np.concatenate([self.encode(night) for night in nights])
         known = later >= 0
@@ -63,7 +63,7 @@ class Boosting:
         )
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         inputs = self.encode(night)
         change = np.asarray(self.change.predict(inputs, num_threads=1))
         destination = np.asarray(self.destination.predict(inputs, num_threads=1))
@@ -71,7 +71,7 @@ class Boosting:
             return compose_forecast(carry_stages(night.stages), change, destination)
         return Forecast(change, destination)
 
-    def encode(self, night: Night) -> Float[np.ndarray, "epoch input"]:
+    def encode(self, night: EpochTable) -> Float[np.ndarray, "epoch input"]:
         """The inputs of each epoch of a night."""
         parts = []
         if self.stages:

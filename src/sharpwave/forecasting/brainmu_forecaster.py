@@ -20,7 +20,7 @@ from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_night
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast, join_targets
 from sharpwave.forecasting.shipped import calibrate
 
@@ -28,7 +28,9 @@ Calibration = Mapping[str, tuple[float, float]]
 """Slope and intercept on the logit of a change, by `name_calibration`."""
 
 
-def forecast_night(model: BrainMu, night: Night, *, horizon: float, calibration: Calibration | None = None) -> Forecast:
+def forecast_night(
+    model: BrainMu, night: EpochTable, *, horizon: float, calibration: Calibration | None = None
+) -> Forecast:
     """What a model expects of a night `horizon` seconds ahead; see `forecast_horizons`.
 
     Raises:
@@ -44,13 +46,15 @@ def forecast_night(model: BrainMu, night: Night, *, horizon: float, calibration:
 
 
 @torch.inference_mode()
-def forecast_horizons(model: BrainMu, night: Night, *, calibration: Calibration | None = None) -> dict[float, Forecast]:
+def forecast_horizons(
+    model: BrainMu, night: EpochTable, *, calibration: Calibration | None = None
+) -> dict[float, Forecast]:
     """What a model expects of a night at each of its horizons; of one whose stages are hidden, from its signals alone.
 
     Args:
         model: Ready for use.
         night: With stages, votes or features; a cohort's whole night.
-        calibration: Of the probability of a change; none where omitted.
+        calibration: Calibration of the probability of a change; none where omitted.
     """
     observed = bool((night.stages >= 0).any())
     protocol = "observed" if observed else "signal-only"
@@ -73,16 +77,16 @@ class BrainMuForecaster:
     """Brainµ under the contract of the baselines: `fit` trains a copy of the preset on these nights alone.
 
     Attributes:
-        options: Of the training.
+        options: Options of the training.
         shape: Changes to the preset `lite`.
-        calibration: Of the probability of a change.
+        calibration: Calibration of the probability of a change.
     """
 
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(steps=400, batch=8, piece=120))
     shape: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=dict)
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         """Train on whole nights, for all horizons at once."""
         join_targets(nights, horizon)
         self.horizon = horizon
@@ -94,7 +98,7 @@ class BrainMuForecaster:
         self.model.eval()
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         """Forecast from each epoch of a night."""
         return forecast_night(self.model, night, horizon=self.horizon, calibration=self.calibration)
 
@@ -104,24 +108,24 @@ class ShippedBrainMu:
     """The shipped weights under the same contract; `fit` learns nothing.
 
     Attributes:
-        folder: Of the weights.
+        folder: Folder of the weights.
     """
 
     folder: Path = WEIGHTS / "lite"
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         """Choose the horizon; the nights are not looked at."""
         self.horizon = horizon
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         """Forecast from each epoch of a night."""
         model, card = _load(self.folder)
         lines = {key: line for key, line in card.get("calibration", {}).items() if key != "temperature"}
         calibration = {key: (slope, intercept) for key, (slope, intercept) in lines.items()}
         return forecast_night(model, night, horizon=self.horizon, calibration=calibration)
 
-    def has_seen(self, night: Night) -> bool:
+    def has_seen(self, night: EpochTable) -> bool:
         """True if the night's subject was trained on."""
         return f"{night.cohort}/{night.subject}" in _load(self.folder)[1]["trained_on"]
 

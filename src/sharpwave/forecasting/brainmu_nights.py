@@ -14,7 +14,7 @@ from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.stage_history import measure_stages
 from sharpwave.brainmu.encoders.summaries import MEASURES, N_BINS, RESOLVED, SPREAD
 from sharpwave.brainmu.windows import N_STAGES, Grid, WindowedRecording, Windows
-from sharpwave.forecasting.cohorts import Night, load_cohort
+from sharpwave.forecasting.cohorts import EpochTable, load_cohort
 
 
 def load_windowed_cohort(name: str, root: str | Path | None = None) -> list[WindowedRecording]:
@@ -22,7 +22,7 @@ def load_windowed_cohort(name: str, root: str | Path | None = None) -> list[Wind
     return [window_night(night) for night in load_cohort(name, root)]
 
 
-def window_night(night: Night) -> WindowedRecording:
+def window_night(night: EpochTable) -> WindowedRecording:
     """A night as windows: its votes where several scored, else its stages, and its features as named channels.
 
     A night whose stages are hidden has no stage history. Features are as causal as the night's own: they are neither
@@ -31,7 +31,7 @@ def window_night(night: Night) -> WindowedRecording:
     votes = get_votes(night)
     windows = {}
     if (night.stages >= 0).any():
-        windows["stages"] = relate_stages(night.stages, votes)
+        windows["stages"] = window_stages(night.stages, votes)
     if night.names:
         windows["features"] = window_features(night.features, night.names)
     return WindowedRecording(
@@ -44,7 +44,7 @@ def window_night(night: Night) -> WindowedRecording:
     )
 
 
-def get_votes(night: Night) -> Float[np.ndarray, "epoch stage"]:
+def get_votes(night: EpochTable) -> Float[np.ndarray, "epoch stage"]:
     """Votes where several scored, one vote where one did, zeros where nobody did."""
     votes = np.zeros((len(night), N_STAGES), dtype=np.float32)
     known = night.stages >= 0
@@ -55,7 +55,7 @@ def get_votes(night: Night) -> Float[np.ndarray, "epoch stage"]:
     return votes
 
 
-def relate_stages(stages: np.ndarray, votes: np.ndarray) -> Windows:
+def window_stages(stages: np.ndarray, votes: np.ndarray) -> Windows:
     """Stage history of stages and votes that are on the grid."""
     return ENCODERS["stages"].relate(measure_stages(stages, votes, N_STAGES))[0]
 

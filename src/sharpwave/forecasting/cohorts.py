@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -29,8 +30,8 @@ was scaled by the whole night before it was published, so its level would look a
 
 
 @dataclass(frozen=True, eq=False)
-class Night:
-    """One night of one subject, epoch by epoch.
+class EpochTable:
+    """One night of one subject, epoch by epoch: stages, votes and causal features.
 
     Attributes:
         subject: Who; nights of one subject are never split between training and test.
@@ -67,7 +68,7 @@ class Night:
         return Hypnogram(self.stages, self.epoch_length, probabilities=self.votes)
 
 
-def load_cohort(name: str, root: str | Path | None = None) -> list[Night]:
+def load_cohort(name: str, root: str | Path | None = None) -> list[EpochTable]:
     """Every night of a cohort.
 
     Args:
@@ -82,7 +83,7 @@ def load_cohort(name: str, root: str | Path | None = None) -> list[Night]:
     return [compute_night(load_dataset(f"{name}/{subject}", root), name) for subject in list_subjects(name, root)]
 
 
-def compute_night(recording: Recording, cohort: str) -> Night:
+def compute_night(recording: Recording, cohort: str) -> EpochTable:
     """A recording as stages and causal features.
 
     Args:
@@ -106,7 +107,7 @@ def compute_night(recording: Recording, cohort: str) -> Night:
         for name, column in columns.items()
     ]
     several = recording.metadata.get("scorers") is not None
-    return Night(
+    return EpochTable(
         subject=recording.subject,
         cohort=cohort,
         stages=np.asarray(hypnogram.stages, dtype=np.int8),
@@ -117,13 +118,15 @@ def compute_night(recording: Recording, cohort: str) -> Night:
     )
 
 
-def simulate_nights(n: int, *, rng: np.random.Generator, hours: float = 8.0, precursor: float = 0.0) -> Iterator[Night]:
+def simulate_nights(
+    n: int, *, rng: np.random.Generator, hours: float = 8.0, precursor: float = 0.0
+) -> Iterator[EpochTable]:
     """Simulated human nights with EEG, heart rate and activity as features.
 
     Args:
         n: Number of subjects.
         rng: Random generator.
-        hours: Length of each night.
+        hours: Length of each night, in h.
         precursor: Size of the planted signs that precede transitions; with 0 no signal tells of one beforehand.
     """
     from sharpwave.simulation import Effects, simulate_cohort
@@ -140,7 +143,7 @@ def delay(values: Float[np.ndarray, " epoch"], epochs: int) -> Float[np.ndarray,
 
 
 def fill_forward(values: Float[np.ndarray, " epoch"]) -> Float[np.ndarray, " epoch"]:
-    """The last value known at each epoch, NaN before the first: that one is missing is not told apart."""
+    """The last value known at each epoch, NaN before the first: that one is missing is not distinguished."""
     known = np.isfinite(values)
     last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
     return np.where(last >= 0, values[np.maximum(last, 0)], np.nan)
@@ -241,3 +244,5 @@ FEATURES: dict[str, Callable[[Recording], dict[str, np.ndarray]]] = {
     "simulated": _any_signals,
 }
 """Feature columns (epoch,) by cohort. UCDDB: entropies, never which epochs have EEG. Walch: `circadian` is left out."""
+
+__getattr__ = moved.rename(__name__, {"Night": "EpochTable"})

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import compute_steps, compute_targets
 
 N_STAGES = 5
@@ -23,6 +23,10 @@ class Forecast:
     Attributes:
         change: Probability that the stage at the horizon differs from the present one, shape (epoch,).
         destination: Probability of each stage at the horizon, rows summing to 1, shape (epoch, stage).
+
+    >>> forecast = Forecast(np.array([0.1, 0.4]), np.array([[0.9, 0.1, 0, 0, 0], [0.4, 0.6, 0, 0, 0]]))
+    >>> forecast.destination.argmax(axis=1).tolist()
+    [0, 1]
     """
 
     change: Float[np.ndarray, " epoch"]
@@ -30,17 +34,24 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Learns from nights, then says what comes next in others. Row t of a forecast uses nothing after epoch t."""
+    """Learns from nights, then says what comes next in others. Row t of a forecast uses nothing after epoch t.
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    >>> from sharpwave.forecasting import FORECASTERS
+    >>> nights = [EpochTable("s1", "made up", np.array([0, 0, 1, 2, 2, 2] * 20), np.empty((120, 0)))]
+    >>> chain = FORECASTERS["observed"]["markov"]().fit(nights, horizon=30.0, rng=np.random.default_rng(0))
+    >>> chain.predict(nights[0]).change.round(2).tolist()[:4]
+    [0.51, 0.51, 0.98, 0.33]
+    """
+
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         """Learn from whole nights what `horizon` seconds ahead looks like."""
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         """Forecast from each epoch of a night; in the signal-only protocol its stages are hidden."""
 
 
 def join_targets(
-    nights: Sequence[Night], horizon: float
+    nights: Sequence[EpochTable], horizon: float
 ) -> tuple[Int[np.ndarray, " epoch"], Int[np.ndarray, " epoch"]]:
     """Present and later stage of all nights, one after the other; -1 where either is unknown.
 
@@ -69,8 +80,8 @@ def compose_forecast(
 ) -> Forecast:
     """Stay with 1 - `change`; otherwise go where `given_change` says, which never is the present stage."""
     rows = np.arange(len(now))
-    away = given_change + 1e-9
-    away[rows, now] = 0
-    destination = change[:, None] * away / away.sum(axis=1, keepdims=True)
+    elsewhere = given_change + 1e-9
+    elsewhere[rows, now] = 0
+    destination = change[:, None] * elsewhere / elsewhere.sum(axis=1, keepdims=True)
     destination[rows, now] = 1 - change
     return Forecast(change, destination)

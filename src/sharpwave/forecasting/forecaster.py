@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.shipped import load_shipped_forecaster
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -43,7 +43,7 @@ def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFra
         return _forecast_from_itself(hypnogram, horizon)
     staged = hypnogram.resample(EPOCH)
     shipped = load_shipped_forecaster(float(horizon))
-    night = Night("", "", np.asarray(staged.stages), np.empty((len(staged), 0)))
+    night = EpochTable("", "", np.asarray(staged.stages), np.empty((len(staged), 0)))
     forecast = shipped.predict(night)
     frame = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
     frame["persistence_p_change"] = shipped.persistence
@@ -85,8 +85,8 @@ def forecast_with_best(
         return frame, [f"The forecast is not Brainµ's: {refusal}."]
     staged = hypnogram.resample(EPOCH)
     said = forecast_with_brainmu(staged, recording=None if weights is None else recording, weights=weights)
-    away = said[[f"p_{name}" for name in staged.names]].to_numpy()
-    forecast = compose_forecast(carry_stages(np.asarray(staged.stages)), said["p_change"].to_numpy(), away)
+    elsewhere = said[[f"p_{name}" for name in staged.names]].to_numpy()
+    forecast = compose_forecast(carry_stages(np.asarray(staged.stages)), said["p_change"].to_numpy(), elsewhere)
     ours = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
     frame[ours.columns[2:]] = ours[ours.columns[2:]]
     frame.loc[~staged.scored, frame.columns[2:]] = np.nan
@@ -109,9 +109,9 @@ def _blur(forecast: Forecast, hypnogram: Hypnogram) -> Forecast:
     present = np.array(hypnogram.probabilities)
     unknown = ~np.isfinite(present).all(axis=1)
     present[unknown] = np.eye(hypnogram.n_stages)[now[unknown]]
-    away = forecast.destination.copy()
-    away[rows, now] = 0
-    return Forecast(forecast.change, away + (1 - forecast.change)[:, None] * present)
+    elsewhere = forecast.destination.copy()
+    elsewhere[rows, now] = 0
+    return Forecast(forecast.change, elsewhere + (1 - forecast.change)[:, None] * present)
 
 
 def _forecast_from_itself(hypnogram: Hypnogram, horizon: float) -> pd.DataFrame:

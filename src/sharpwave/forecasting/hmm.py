@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import (
     N_STAGES,
     Forecast,
@@ -30,7 +30,7 @@ class HiddenMarkov:
     def __init__(self, *, stages: bool = True, n_states: int = 8, n_iterations: int = 15) -> None:
         self.stages, self.n_states, self.n_iterations = stages, n_states, n_iterations
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         from hmmlearn.hmm import GaussianHMM
 
         join_targets(nights, horizon)
@@ -50,7 +50,7 @@ class HiddenMarkov:
         self._count(nights, np.concatenate([self.filter(rows) for rows in inputs]), horizon)
         return self
 
-    def _count(self, nights: Sequence[Night], states: np.ndarray, horizon: float) -> None:
+    def _count(self, nights: Sequence[EpochTable], states: np.ndarray, horizon: float) -> None:
         now, later = join_targets(nights, horizon)
         known = later >= 0
         later_hot, now_hot = np.eye(N_STAGES)[later[known]], np.eye(N_STAGES)[now[known]]
@@ -65,7 +65,7 @@ class HiddenMarkov:
         weight = states[known].sum(axis=0)
         self.changes = (states[known].T @ changed + 5 * changed.mean()) / (weight + 5)
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         states = self.filter(self.encode(night))
         if not self.stages:
             return Forecast(states @ self.changes, states @ self.leads_to_blind)
@@ -73,7 +73,7 @@ class HiddenMarkov:
         destination = np.einsum("es,esl->el", states, self.leads_to[:, now].transpose(1, 0, 2))
         return Forecast(1 - destination[np.arange(len(now)), now], destination)
 
-    def encode(self, night: Night) -> Float[np.ndarray, "epoch input"]:
+    def encode(self, night: EpochTable) -> Float[np.ndarray, "epoch input"]:
         """Emissions of each epoch, without the time of night."""
         return encode_sequence(night, stages=self.stages, signals=True)[:, 1:]
 

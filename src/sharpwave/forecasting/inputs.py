@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import N_STAGES, carry_stages
 from sharpwave.forecasting.tables import compute_dwell
 
@@ -52,7 +52,7 @@ def compute_context(features: Float[np.ndarray, "epoch feature"]) -> Float[np.nd
     return np.stack(columns, axis=1)
 
 
-def encode_sequence(night: Night, *, stages: bool, signals: bool) -> Float[np.ndarray, "epoch input"]:
+def encode_sequence(night: EpochTable, *, stages: bool, signals: bool) -> Float[np.ndarray, "epoch input"]:
     """Inputs of a sequence model: one-hot stage and log dwell, and/or features; then the time of night in hours."""
     parts = [np.arange(len(night))[:, None] * night.epoch_length / 3600 / 4 - 1]
     if stages:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import N_STAGES, Forecast, carry_stages, compose_forecast, join_targets
 from sharpwave.forecasting.inputs import encode_sequence
 from sharpwave.forecasting.protocols import compute_steps, compute_targets
@@ -62,7 +62,7 @@ class Network:
     def __init__(self, *, kind: str, stages: bool = True, width: int = 32, n_steps: int = 200) -> None:
         self.kind, self.stages, self.width, self.n_steps = kind, stages, width, n_steps
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         join_targets(nights, horizon)
         pieces = [piece for night in nights for piece in self._cut(night, horizon)]
         build = {"cnn": CausalConvolutions, "lstm": Recurrent}[self.kind]
@@ -84,7 +84,7 @@ class Network:
             schedule.step()
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         with torch.no_grad():
             output = self.model(self._encode(night)[None])[0].double()
         change = torch.sigmoid(output[:, 0]).numpy()
@@ -93,10 +93,10 @@ class Network:
             return compose_forecast(carry_stages(night.stages), change, destination)
         return Forecast(change, destination)
 
-    def _encode(self, night: Night) -> Tensor:
+    def _encode(self, night: EpochTable) -> Tensor:
         return torch.as_tensor(encode_sequence(night, stages=self.stages, signals=True), dtype=torch.float32)
 
-    def _cut(self, night: Night, horizon: float) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _cut(self, night: EpochTable, horizon: float) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Pieces of a night: inputs, whether the stage changes, the stage at the horizon; -1 where unknown."""
         later = compute_targets(night.stages, compute_steps(night, horizon))
         changed = np.where(later >= 0, later != night.stages, -1)

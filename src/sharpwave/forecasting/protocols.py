@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.recordings.hypnogram import UNSCORED
 
 HORIZONS = (30.0, 60.0, 300.0)
 """Seconds ahead."""
 
 
-def compute_steps(night: Night, horizon: float) -> int:
+def compute_steps(night: EpochTable, horizon: float) -> int:
     """Epochs in `horizon` seconds.
 
     Raises:
@@ -41,14 +41,14 @@ def compute_targets(stages: Int[np.ndarray, " epoch"], steps: int) -> Int[np.nda
     return np.where(stages >= 0, later, UNSCORED).astype(np.int8)
 
 
-def hide_stages(night: Night) -> Night:
+def hide_stages(night: EpochTable) -> EpochTable:
     """What a forecaster sees of a night in the signal-only protocol."""
     return replace(night, stages=np.full(len(night), UNSCORED, dtype=np.int8), votes=None)
 
 
 def split_by_subject(
-    nights: Sequence[Night], *, n_folds: int, rng: np.random.Generator
-) -> Iterator[tuple[list[Night], list[Night]]]:
+    nights: Sequence[EpochTable], *, n_folds: int, rng: np.random.Generator
+) -> Iterator[tuple[list[EpochTable], list[EpochTable]]]:
     """Training and test nights, every subject in exactly one test set.
 
     Raises:
@@ -70,13 +70,13 @@ def split_by_subject(
         )
 
 
-def leave_one_subject_out(nights: Sequence[Night]) -> Iterator[tuple[list[Night], list[Night]]]:
+def leave_one_subject_out(nights: Sequence[EpochTable]) -> Iterator[tuple[list[EpochTable], list[EpochTable]]]:
     """As `split_by_subject`, with one subject in each test set, in order."""
     n_subjects = len({night.subject for night in nights})
     return split_by_subject(nights, n_folds=n_subjects, rng=np.random.default_rng(0))
 
 
-def compute_base_rate(nights: Sequence[Night], horizon: float) -> float:
+def compute_base_rate(nights: Sequence[EpochTable], horizon: float) -> float:
     """Share of epochs whose stage is another one `horizon` seconds later."""
     changed = total = 0
     for night in nights:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.forecasting.boosting import Boosting
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.inputs import compute_history
 from sharpwave.forecasting.protocols import HORIZONS, compute_steps, compute_targets, split_by_subject
@@ -53,14 +53,14 @@ class ShippedForecaster:
     semi_markov: SemiMarkov
     subjects: frozenset[str]
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         """Forecast from each epoch of a night whose stages are known up to it."""
         inputs = compute_history(night.stages)
         raw = np.asarray(self.change.predict(inputs, num_threads=1))
-        away = np.asarray(self.destination.predict(inputs, num_threads=1))
-        return compose_forecast(carry_stages(night.stages), calibrate(raw, self.calibration), away)
+        elsewhere = np.asarray(self.destination.predict(inputs, num_threads=1))
+        return compose_forecast(carry_stages(night.stages), calibrate(raw, self.calibration), elsewhere)
 
-    def has_seen(self, night: Night) -> bool:
+    def has_seen(self, night: EpochTable) -> bool:
         """True if the night's subject was trained on."""
         return f"{night.cohort}/{night.subject}" in self.subjects
 
@@ -90,7 +90,7 @@ def fit_calibration(
 
 
 def train_shipped_forecaster(
-    nights: Sequence[Night],
+    nights: Sequence[EpochTable],
     *,
     rng: np.random.Generator,
     folder: Path = WEIGHTS,
@@ -101,7 +101,7 @@ def train_shipped_forecaster(
     Args:
         nights: Nights of the cohorts in `TRAINED_ON`.
         rng: Splits and seeds.
-        folder: Where to write.
+        folder: Folder to write into.
         horizons: Seconds ahead, each its own models.
 
     Returns:
@@ -182,7 +182,7 @@ def _load_booster(path: Path) -> Any:
     return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
 
 
-def _cross_calibrate(nights: Sequence[Night], horizon: float, rng: np.random.Generator) -> tuple[float, float]:
+def _cross_calibrate(nights: Sequence[EpochTable], horizon: float, rng: np.random.Generator) -> tuple[float, float]:
     forecasts, truths = [], []
     for training, testing in split_by_subject(nights, n_folds=5, rng=rng):
         model = Boosting().fit(training, horizon=horizon, rng=rng)

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Int
 
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import N_STAGES, Forecast, carry_stages, compose_forecast, join_targets
 
 DWELL_EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 40, 60, 90])
@@ -24,14 +24,14 @@ class Persistence:
     def __init__(self, *, observed: bool = True) -> None:
         self.observed = observed
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         now, later = join_targets(nights, horizon)
         known = later >= 0
         self.change = float((now[known] != later[known]).mean())
         self.shares = np.bincount(later[known], minlength=N_STAGES) / known.sum()
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         change = np.full(len(night), self.change)
         shares = np.tile(self.shares, (len(night), 1))
         if not self.observed:
@@ -49,7 +49,7 @@ class Markov:
     def __init__(self, *, prior: float = 2.0) -> None:
         self.prior = prior
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         now, later = join_targets(nights, horizon)
         known = later >= 0
         shares = np.bincount(later[known], minlength=N_STAGES) / known.sum()
@@ -58,7 +58,7 @@ class Markov:
         self.table = _shrink(counts, shares, self.prior)
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         return _look_up(self.table[carry_stages(night.stages)], night)
 
 
@@ -73,7 +73,7 @@ class SemiMarkov:
     def __init__(self, *, prior: float = 20.0) -> None:
         self.prior = prior
 
-    def fit(self, nights: Sequence[Night], *, horizon: float, rng: np.random.Generator) -> Self:
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         now, later = join_targets(nights, horizon)
         states = [compute_dwell(night.stages) for night in nights]
         dwell, before = (np.concatenate(parts) for parts in zip(*states, strict=True))
@@ -86,7 +86,7 @@ class SemiMarkov:
         self.table = _shrink(cells, by_time[:, :, None], self.prior)
         return self
 
-    def predict(self, night: Night) -> Forecast:
+    def predict(self, night: EpochTable) -> Forecast:
         dwell, before = compute_dwell(night.stages)
         return _look_up(self.table[carry_stages(night.stages), _bin(dwell), before], night)
 
@@ -108,6 +108,6 @@ def _shrink(counts: np.ndarray, towards: np.ndarray, prior: float) -> np.ndarray
     return (counts + prior * towards) / (counts.sum(axis=-1, keepdims=True) + prior)
 
 
-def _look_up(rows: np.ndarray, night: Night) -> Forecast:
+def _look_up(rows: np.ndarray, night: EpochTable) -> Forecast:
     now = carry_stages(night.stages)
     return Forecast(1 - rows[np.arange(len(night)), now], rows)

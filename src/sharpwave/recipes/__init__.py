@@ -1,1 +1,1 @@
-"""How each shipped file of weights was made: mixtures of nights, settings, and the command that makes it again."""
+"""How each shipped file of weights was made: its nights, its settings, and the command that makes it again."""

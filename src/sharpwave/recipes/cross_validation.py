@@ -9,25 +9,25 @@ import numpy as np
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.forecasting.brainmu_forecaster import Calibration, forecast_horizons
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.protocols import HORIZONS, compute_steps, compute_targets, hide_stages, split_by_subject
 from sharpwave.forecasting.shipped import calibrate, fit_calibration
-from sharpwave.recipes.mixture import Forecasting
+from sharpwave.recipes.sources import Forecasting
 
 PROTOCOLS = ("observed", "signal-only")
-Fold = tuple[list[Night], list[Night]]
+Fold = tuple[list[EpochTable], list[EpochTable]]
 Key = tuple[str, float]
 OutOfFold = dict[Key, dict[str, Forecast]]
 """Forecasts by protocol and horizon, then by `name_subject`."""
 
 
-def name_subject(night: Night) -> str:
+def name_subject(night: EpochTable) -> str:
     """ "cohort/subject"."""
     return f"{night.cohort}/{night.subject}"
 
 
-def split_cohorts(cohorts: Mapping[str, Sequence[Night]], *, n_folds: int, rng: np.random.Generator) -> list[Fold]:
+def split_cohorts(cohorts: Mapping[str, Sequence[EpochTable]], *, n_folds: int, rng: np.random.Generator) -> list[Fold]:
     """Folds over all cohorts at once, every subject tested in one of them."""
     parts = [list(split_by_subject(nights, n_folds=n_folds, rng=rng)) for nights in cohorts.values()]
     everyone = [night for nights in cohorts.values() for night in nights]
@@ -52,7 +52,7 @@ def forecast_folds(
         forecasting: All subjects, for training.
         folds: Training and tested nights.
         train_model: A model trained on these cohorts, from a seed.
-        seed: Of the first fold; each has its own.
+        seed: Seed of the first fold; each has its own.
 
     Returns:
         Raw forecasts, and who was in each fold.
@@ -72,7 +72,7 @@ def forecast_folds(
     return forecasts, members
 
 
-def fit_calibrations(forecasts: OutOfFold, nights: Iterable[Night]) -> Calibration:
+def fit_calibrations(forecasts: OutOfFold, nights: Iterable[EpochTable]) -> Calibration:
     """Slope and intercept for each protocol and horizon, from forecasts of subjects that the model had not seen."""
     by_name = {name_subject(night): night for night in nights}
     found: dict[str, tuple[float, float]] = {}
@@ -90,7 +90,7 @@ def fit_calibrations(forecasts: OutOfFold, nights: Iterable[Night]) -> Calibrati
     return found
 
 
-def calibrate_folds(forecasts: OutOfFold, members: Sequence[set[str]], nights: Sequence[Night]) -> OutOfFold:
+def calibrate_folds(forecasts: OutOfFold, members: Sequence[set[str]], nights: Sequence[EpochTable]) -> OutOfFold:
     """Each fold's forecasts calibrated with what the other folds' say."""
     by_name = {name_subject(night): night for night in nights}
     out: OutOfFold = {key: {} for key in forecasts}

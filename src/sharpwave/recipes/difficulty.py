@@ -67,7 +67,7 @@ def simulate_null_night(kind: str, *, rng: np.random.Generator, hours: float = D
         kind: One of `NULLS`: sleep before the task; sleep after it in which every sequence has its cells exchanged, as
             many as there are sequences in a declared night; or sleep after it with ripples alone.
         rng: Random generator.
-        hours: Length.
+        hours: Length, in h.
     """
     if kind == NULLS[0]:
         return _simulate(rng, hours=hours, replay_share=DECLARED.replay_share, decoys=DECLARED.decoys, replay=False)

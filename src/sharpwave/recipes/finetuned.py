@@ -30,7 +30,7 @@ class Prediction:
         stages: As scored, -1 where unknown.
         stage: Likeliest stage now, as coarse as the scoring.
         change: Probability that the stage 30 s later is another one.
-        n_stages: Of the scoring.
+        n_stages: Number of stages of the scoring.
     """
 
     stages: Int[np.ndarray, " step"]
@@ -76,10 +76,10 @@ def compare_models(
 
     Args:
         models: By name; the first is what the others are compared with.
-        nights: Of people that no model learned from.
+        nights: Nights of people that no model learned from.
         learned: Nights that say how often changes come.
-        calibrations: Of the models, by name.
-        rng: Of the intervals over subjects.
+        calibrations: Calibrations of the models, by name.
+        rng: Random generator of the intervals over subjects.
 
     Raises:
         SharpwaveError: If no night has stages.

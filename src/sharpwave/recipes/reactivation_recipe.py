@@ -54,9 +54,9 @@ def train_reactivation_head(
     """Learn frame by frame; half of the segments hold a sequence, weighted so that probabilities stay those of a night.
 
     Args:
-        nights: To learn from.
+        nights: Nights to learn from.
         steps: Batches of `BATCH` segments of `SEGMENT` frames.
-        generator: For weights, segments, and what is withheld.
+        generator: Random generator of weights, segments, and what is withheld.
     """
     torch.manual_seed(int(torch.randint(0, 2**31, (1,), generator=generator)))
     head = ReactivationHead()
@@ -97,7 +97,7 @@ def ship_reactivation_head(folder: str | Path, *, seed: int = 0) -> ShippedHead:
 
     Args:
         folder: Made if it does not exist.
-        seed: Of nights and training.
+        seed: Seed of nights and training.
     """
     learning = np.random.default_rng([seed, 20]).spawn(len(TRAINED_ON))
     nights = [
@@ -112,9 +112,9 @@ def finish_reactivation_head(head: ReactivationHead, folder: str | Path, *, seed
     """Thresholds, figures and card of a trained head, written with its weights.
 
     Args:
-        head: Trained.
+        head: The trained head.
         folder: Made if it does not exist.
-        seed: Of the training, for the card, and of these nights.
+        seed: Seed of the training, for the card, and of these nights.
     """
     choosing, judging, empty = np.random.default_rng([seed, 21]).spawn(3)
     chosen_on = [simulate_declared_night(rng=stream) for stream in choosing.spawn(N_CHOSEN_ON)]

@@ -1,4 +1,4 @@
-"""The recipe of the shipped `lite`: one model, one mixture, one run.
+"""The recipe of the shipped `lite`: one model, one source of nights, one run.
 
     python -m sharpwave.recipes.recipe FOLDER
 
@@ -23,16 +23,17 @@ from sharpwave.brainmu.training.training import train
 from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.forecasting.cohorts import load_cohort
-from sharpwave.recipes.companions import write_companions
 from sharpwave.recipes.cross_validation import fit_calibrations, forecast_folds, split_cohorts
-from sharpwave.recipes.mixture import (
+from sharpwave.recipes.files_beside_weights import write_files_beside_weights
+from sharpwave.recipes.sources import (
+    POLYSOMNOGRAM,
     Forecasting,
-    Shares,
+    SamplingWeights,
+    combine_sources,
     load_forecasting,
     load_unlabelled,
-    make_mixture,
+    simulate_training_nights,
 )
-from sharpwave.recipes.simulated import POLYSOMNOGRAM, simulate_mixture
 from sharpwave.recipes.staging_training import make_staging_source
 
 OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)
@@ -55,8 +56,8 @@ LAST = TrainingOptions(
 )
 """An hour at a time of everything, mostly what forecasts."""
 N_FOLDS = 3
-SIGNALS = Shares(forecasting=0.2, staging=0.5, unlabelled=0.03, human=0.17, rodent=0.05)
-EVERYTHING = Shares(forecasting=0.65, staging=0.21, unlabelled=0.01, human=0.09, rodent=0.02)
+SIGNALS = SamplingWeights(forecasting=0.2, staging=0.5, unlabelled=0.03, human=0.17, rodent=0.05)
+EVERYTHING = SamplingWeights(forecasting=0.65, staging=0.21, unlabelled=0.01, human=0.09, rodent=0.02)
 LICENCES = {
     "dod": "MIT",
     "walch": "ODC-By 1.0",
@@ -81,13 +82,13 @@ def train_lite(
     finish: bool = True,
     show: bool = True,
 ) -> Path:
-    """Train `lite` on the mixture and write it with its card, its calibration, and what lies beside the weights.
+    """Train `lite` on all of it and write it with its card, its calibration, and what lies beside the weights.
 
     Args:
-        folder: Where to write.
+        folder: Folder to write into.
         data: Folder of data sets; `data_root()` where omitted.
         scale: Updates as a share of the recipe's.
-        seed: Of the simulation, the first weights and the draws.
+        seed: Seed of the simulation, the first weights and the draws.
         simulated: Simulated nights, if they were made before.
         finish: Whether to calibrate, which trains again without each fold's subjects, and to fit what lies beside.
         show: Whether to show a bar.
@@ -96,11 +97,11 @@ def train_lite(
         The folder.
     """
     forecasting, unlabelled = load_forecasting(data), list(load_unlabelled(data))
-    nights = list(simulate_mixture(rng=np.random.default_rng([seed, 1])) if simulated is None else simulated)
+    nights = list(simulate_training_nights(rng=np.random.default_rng([seed, 1])) if simulated is None else simulated)
     staging = make_staging_source(nights, rng=np.random.default_rng([seed, 2]), data=data, modalities=POLYSOMNOGRAM)
     parts = [
-        (make_mixture(forecasting, shares, staging=staging, unlabelled=unlabelled, simulated=nights), options)
-        for shares, options in ((SIGNALS, SECOND), (EVERYTHING, LAST))
+        (combine_sources(forecasting, weights, staging=staging, unlabelled=unlabelled, simulated=nights), options)
+        for weights, options in ((SIGNALS, SECOND), (EVERYTHING, LAST))
     ]
     model, losses = train_in_parts(forecasting.make_source(), parts, scale=scale, seed=seed, show=show)
     card = describe_training(forecasting, [*unlabelled, *nights])
@@ -108,7 +109,7 @@ def train_lite(
     if finish:
         card["calibration"] = calibrate_recipe(forecasting, data=data, seed=seed)
     save_brainmu(model, folder, card=card)
-    return write_companions(folder, data=data) if finish else Path(folder)
+    return write_files_beside_weights(folder, data=data) if finish else Path(folder)
 
 
 def calibrate_recipe(
@@ -140,7 +141,7 @@ def train_in_parts(
         histories: Whole nights of the cohorts.
         parts: What each further part learns from, and how.
         scale: Updates as a share of the recipe's.
-        seed: Of the first weights and the draws.
+        seed: Seed of the first weights and the draws.
         show: Whether to show bars.
         shape: Changes to `lite`.
 

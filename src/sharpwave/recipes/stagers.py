@@ -14,7 +14,6 @@ from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.recipes.interval_calibration import measure_experts
 from sharpwave.recordings.datasets import find_dataset, list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
-from sharpwave.staging import lightgbm_lfp, lightgbm_wearable
 from sharpwave.staging.boosted import (
     RECIPES,
     Recipe,
@@ -23,11 +22,12 @@ from sharpwave.staging.boosted import (
     predict_probabilities,
     soften,
 )
+from sharpwave.staging.lightgbm_stagers import compute_lfp_table, compute_wearable_table
 from sharpwave.staging.weights import FOLDER, save_json, save_weights
 
 TABLES: dict[str, Callable[[Recording], pd.DataFrame]] = {
-    "lightgbm-wearable": lightgbm_wearable.compute_table,
-    "lightgbm-lfp": lightgbm_lfp.compute_table,
+    "lightgbm-wearable": compute_wearable_table,
+    "lightgbm-lfp": compute_lfp_table,
 }
 N_FOLDS = 5
 _TEMPERATURES = np.linspace(0.8, 4.0, 33)
@@ -39,7 +39,7 @@ def train_stagers(data_root: Path | None, rng: np.random.Generator, *, folder: P
     Args:
         data_root: Folder of data sets.
         rng: Seeds folds and subsampling.
-        folder: Where to write.
+        folder: Folder to write into.
     """
     save_json("dod_transitions", count_transitions(data_root), folder=folder)
     save_json("scorer_spread", measure_experts(data_root, rng), folder=folder)

@@ -55,7 +55,7 @@ def make_staging_source(
         rng: Draws the people and their recordings.
         data: Folder of data sets.
         leave_out: Subjects of UCDDB that are kept for testing; 022 alone shows N1, N2 and REM of a real person.
-        modalities: Of the simulated nights; all that they have where omitted.
+        modalities: Modalities of the simulated nights; all that they have where omitted.
     """
     real = load_raw_ucddb(data, leave_out=leave_out)
     contrasts = collect_contrasts([night for night in real if night.scorable])

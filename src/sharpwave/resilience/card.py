@@ -25,7 +25,7 @@ MOST_WINDOWS = 40
 
 @runtime_checkable
 class Subject(Protocol):
-    """What a network must offer to be tested; `sharpwave.benchmarks.resilience.NetworkSubject` does for torch.
+    """What a network must offer to be tested; `sharpwave.demonstrations.NetworkSubject` does for torch.
 
     Attributes:
         doses: Doses of each kind of damage, rising from 0.
@@ -135,7 +135,7 @@ def card(
     raise SharpwaveError(
         "a recording, an array with its rate, or a network wrapped as a Subject",
         got=f"{type(subject).__name__}{' without a rate' if isinstance(subject, np.ndarray) else ''}",
-        fix="give rate in Hz, or wrap a torch module in sharpwave.benchmarks.resilience.NetworkSubject",
+        fix="give rate in Hz, or wrap a torch module in sharpwave.demonstrations.NetworkSubject",
     )
 
 

@@ -1,4 +1,8 @@
-"""Who stages a night: YASA for adult human EEG, and the best validated baseline for everything else."""
+"""Who stages a night: YASA for adult human EEG, and the best validated baseline for everything else.
+
+>>> list(STAGERS)[:2], BY_NAME
+(['yasa', 'yasa-resampled'], ('brainmu',))
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from sharpwave.staging.contract import Stager
 
 STAGERS: dict[str, str] = {
     "yasa": "yasa_stager.YasaStager",
-    "yasa-resampled": "yasa_resampled.YasaResampledStager",
-    "lightgbm-lfp": "lightgbm_lfp.LfpStager",
-    "lightgbm-wearable": "lightgbm_wearable.WearableStager",
+    "yasa-resampled": "yasa_stager.YasaResampledStager",
+    "lightgbm-lfp": "lightgbm_stagers.LfpStager",
+    "lightgbm-wearable": "lightgbm_stagers.WearableStager",
     "rodent": "rodent.RodentStager",
     "hmm": "hidden_markov.HiddenMarkovStager",
     "brainmu": "brainmu_stager.BrainMuStager",
@@ -36,6 +40,9 @@ def load_stager(name: str, *, weights: Path | None = None) -> Stager:
 
     Raises:
         SharpwaveError: If there is none.
+
+    >>> load_stager("rodent").name
+    'rodent'
     """
     if name not in STAGERS:
         raise SharpwaveError(f"a stager among {', '.join(STAGERS)}", got=repr(name), fix="see docs/staging.md")
@@ -61,6 +68,13 @@ def choose_stager(
 
     Raises:
         SharpwaveError: If none accepts, or the chosen one does not.
+
+    >>> import numpy as np
+    >>> from sharpwave.simulation import simulate_night
+    >>> recording, _ = simulate_night("mouse", 1.0, rng=np.random.default_rng(0), modalities=("eeg", "emg"))
+    >>> stager, refusals = choose_stager(recording, {"eeg": "EEG", "emg": "EMG"})
+    >>> stager.name, refusals[0]
+    ('rodent', 'yasa: the subject is a mouse; its classifier knows human EEG only')
     """
     refusals: list[str] = []
     for candidate in [each for each in STAGERS if each not in BY_NAME] if name is None else [name]:

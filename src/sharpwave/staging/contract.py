@@ -16,6 +16,11 @@ class Stager(Protocol):
 
     Attributes:
         name: Key in `STAGERS`.
+
+    >>> from sharpwave.recordings import Recording
+    >>> from sharpwave.staging import load_stager
+    >>> load_stager("yasa").accepts(Recording({}, species="human"), {})
+    'no EEG channel'
     """
 
     name: str

@@ -16,7 +16,7 @@ from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.staging.boosted import to_hypnogram
 from sharpwave.staging.contract import Picks
 from sharpwave.staging.eeg_features import EPOCH, FEATURES, MINIMUM_RATE, compute_eeg_features
-from sharpwave.staging.wearable_features import compute_wearable_features
+from sharpwave.staging.lightgbm_stagers import compute_wearable_features
 from sharpwave.staging.weights import load_validation
 
 MINIMUM_EPOCHS = 20

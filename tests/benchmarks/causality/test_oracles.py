@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.benchmarks.causality.naive import estimate_naive
-from sharpwave.benchmarks.causality.nights import simulate_course
+from sharpwave.benchmarks.causality.baselines import estimate_naive
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, pool_oracle_risk, tabulate_oracle_risk
 from sharpwave.causality import NightCourse
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.planted import simulate_course
 from sharpwave.simulation import Effects
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.benchmarks.continual.images import ImageSet
-from sharpwave.benchmarks.continual.streams import Stream, Task
+from sharpwave.demonstrations.streams import ImageSet, Stream, Task
 
 
 def make_blobs(rng: np.random.Generator, *, n_classes: int = 6, n_train: int = 60, n_test: int = 20) -> ImageSet:

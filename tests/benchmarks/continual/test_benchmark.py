@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.benchmarks.continual.blobs import make_blobs
 
-from sharpwave.benchmarks import continual_cifar10, sleep_cost
+from sharpwave.benchmarks import sleep_cost
 from sharpwave.benchmarks.continual import benchmark as continual
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.errors import SharpwaveError
@@ -31,17 +31,17 @@ def test_any_images_can_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     config, rows = continual.run(folder, seeds=2)
     assert torch.get_num_threads() == threads
     assert set(config["protocols"]) == {"split blobs", "permuted blobs"}
-    settings = {(row["data"], row["setting"]) for row in rows}
+    settings = {(row.data, row.setting) for row in rows}
     assert settings == {
-        *(("split blobs", f"{told}buffer {n}") for told in ("", "task told, ") for n in (200, 500)),
+        *(("split blobs", f"{known}buffer {n}") for known in ("", "task told, ") for n in (200, 500)),
         *(("permuted blobs", f"buffer {n}") for n in (200, 500)),
     }
-    told = {row["method"] for row in rows if row["setting"] == "task told, buffer 200"}
+    told = {row.method for row in rows if row.setting == "task told, buffer 200"}
     assert told == set(METHODS)
-    untold = {row["method"] for row in rows if (row["data"], row["setting"]) == ("split blobs", "buffer 200")}
+    untold = {row.method for row in rows if (row.data, row.setting) == ("split blobs", "buffer 200")}
     assert untold == set(METHODS) - {"progressive"}
-    ahead = [row for row in rows if row["metric"] == "accuracy_minus_best_peer" and row["method"] == "sleep"]
-    assert {row["n"] for row in ahead} == {2}
+    ahead = [row for row in rows if row.metric == "accuracy_minus_best_peer" and row.method == "sleep"]
+    assert {row.n for row in ahead} == {2}
     assert len(ahead) == 6
     assert set(config["best_peer_of_equal_parameters"].values()) <= set(LEARNERS)
 
@@ -50,7 +50,7 @@ def test_without_images_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SharpwaveError, match="no IDX, NPZ or image file"):
         continual.run(tmp_path, seeds=1)
     with pytest.raises(SharpwaveError, match="benchmark continual --data"):
-        continual_cifar10.run(tmp_path, seeds=1)
+        continual.run_cifar10(tmp_path, seeds=1)
 
 
 def test_twice_the_time_is_all_of_it_added() -> None:
@@ -62,7 +62,7 @@ def test_twice_the_time_is_all_of_it_added() -> None:
 
 def test_significance_costs_more_for_more_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sleep_cost, "SIZES", (1e4, 1e6))
-    rows = {(row["method"], row["metric"]): row["value"] for row in sleep_cost.measure_significance(repeats=1)}
+    rows = {(row.method, row.metric): row.value for row in sleep_cost.measure_significance(repeats=1)}
     assert rows["1e+06 parameters", "seconds"] > rows["1e+04 parameters", "seconds"]
     assert 0 < rows["all sizes", "slope"] < 2
 

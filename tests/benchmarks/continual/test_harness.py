@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
 from sharpwave.benchmarks.continual.learners.contract import Learner, Setting
-from sharpwave.benchmarks.continual.models import NarrowResNet18, make_model
-from sharpwave.benchmarks.continual.streams import Inputs, Task, split_classes
+from sharpwave.demonstrations.networks import NarrowResNet18, make_model
+from sharpwave.demonstrations.streams import Inputs, Task, split_classes
 
 
 class Oracle(Learner):
@@ -46,8 +46,8 @@ def test_accuracy_and_forgetting_of_one_who_knows_the_last_task_alone(rng: np.ra
     assert outcome.at_the_end.tolist() == [0, 0, 1]
     assert outcome.compute_accuracy() == pytest.approx(1 / 3)
     assert outcome.compute_forgetting() == 1
-    assert outcome.at_the_end_told.tolist() == [0.5, 0.5, 1]
-    assert outcome.compute_forgetting(told=True) == 0.5
+    assert outcome.at_the_end_task_known.tolist() == [0.5, 0.5, 1]
+    assert outcome.compute_forgetting(task_known=True) == 0.5
     assert outcome.n_gradient_samples == 3 * setting.n_steps * 8
 
 

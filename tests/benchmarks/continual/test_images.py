@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 from tests.benchmarks.continual.blobs import make_blobs
 
-from sharpwave.benchmarks.continual.idx import read_idx
-from sharpwave.benchmarks.continual.images import hold_out, load_images
+from sharpwave.benchmarks.continual.images import hold_out, load_images, read_idx
 from sharpwave.errors import SharpwaveError
 
 

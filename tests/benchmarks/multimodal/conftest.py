@@ -7,16 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from sharpwave.benchmarks.multimodal.learning import Budget
-from sharpwave.benchmarks.multimodal.nights import PairedNight
+from sharpwave.benchmarks.multimodal.nights import PairedViews
 from sharpwave.benchmarks.multimodal.splits import pair_night
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 
 
 @pytest.fixture
-def pair_nights(make_nights: Callable[..., list[Night]]) -> Callable[..., list[PairedNight]]:
+def pair_nights(make_nights: Callable[..., list[EpochTable]]) -> Callable[..., list[PairedViews]]:
     """The same nights in both forms: for the baselines and for Brainµ."""
 
-    def pair(n: int, **options: object) -> list[PairedNight]:
+    def pair(n: int, **options: object) -> list[PairedViews]:
         return [pair_night(night) for night in make_nights(n, **options)]
 
     return pair

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from sharpwave.benchmarks.ablations import LateFusion
 from sharpwave.benchmarks.multimodal import learning
-from sharpwave.benchmarks.multimodal.judging import judge_forecasts, judge_staging
-from sharpwave.benchmarks.multimodal.learning import Budget, fit, forecast, make_model
-from sharpwave.benchmarks.multimodal.nights import PairedNight
+from sharpwave.benchmarks.multimodal.ablations import LateFusion
+from sharpwave.benchmarks.multimodal.learning import Budget, fit, forecast, judge_forecasts, judge_staging, make_model
+from sharpwave.benchmarks.multimodal.nights import PairedViews
 from sharpwave.brainmu.objective import Objective
 
 LABELS = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.2, drop_channel=0.0)
 
 
-def learn(nights: Sequence[PairedNight], tiny: Budget, *, modalities: Sequence[str] = ("stages", "features")) -> dict:
+def learn(nights: Sequence[PairedViews], tiny: Budget, *, modalities: Sequence[str] = ("stages", "features")) -> dict:
     model = make_model(modalities, tiny, seed=0)
     fit(model, [paired.windowed.only(modalities) for paired in nights[:6]], tiny, seed=0, objective=LABELS)
     score = judge_forecasts(model, nights[:6], nights[6:], modalities=modalities)

@@ -8,21 +8,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.multimodal.coarse import N_BUNDLES, N_FRAMES, average_frames, bundle_units, relate_rates
-from sharpwave.benchmarks.multimodal.nights import SIMULATED, PairedNight, simulate_paired_nights, summarise_windows
+from sharpwave.benchmarks.multimodal.nights import (
+    N_BUNDLES,
+    N_FRAMES,
+    SIMULATED,
+    PairedViews,
+    average_frames,
+    bundle_units,
+    normalise_rates,
+    simulate_paired_nights,
+    summarise_windows,
+)
 from sharpwave.benchmarks.multimodal.splits import hide_labels, pair_night, split_subjects
 from sharpwave.brainmu.windows import Windows
 
 
 @pytest.fixture(scope="module")
-def simulated() -> dict[float, PairedNight]:
+def simulated() -> dict[float, PairedViews]:
     return {
         size: next(iter(simulate_paired_nights(1, rng=np.random.default_rng(3), hours=0.4, precursor=size)))
         for size in (0.0, 1.0)
     }
 
 
-def test_both_forms_have_the_same_stages(simulated: dict[float, PairedNight]) -> None:
+def test_both_forms_have_the_same_stages(simulated: dict[float, PairedViews]) -> None:
     for paired in simulated.values():
         np.testing.assert_array_equal(paired.windowed.stages, paired.night.stages)
         assert tuple(paired.windowed.windows) == SIMULATED
@@ -30,14 +39,14 @@ def test_both_forms_have_the_same_stages(simulated: dict[float, PairedNight]) ->
         assert len(paired.summarised()) == len(paired.night)
 
 
-def test_the_course_is_the_same_with_and_without_a_precursor(simulated: dict[float, PairedNight]) -> None:
+def test_the_course_is_the_same_with_and_without_a_precursor(simulated: dict[float, PairedViews]) -> None:
     on, off = simulated[1.0], simulated[0.0]
     np.testing.assert_array_equal(on.night.stages, off.night.stages)
     for name in ("eeg", "spikes", "heart_rate"):
         assert not np.array_equal(on.windowed.windows[name].values, off.windowed.windows[name].values)
 
 
-def test_summaries_use_one_step_alone(simulated: dict[float, PairedNight]) -> None:
+def test_summaries_use_one_step_alone(simulated: dict[float, PairedViews]) -> None:
     windowed = simulated[1.0].windowed
     whole, names = summarise_windows(windowed)
     assert whole.shape[1] == len(names)
@@ -56,10 +65,10 @@ def test_rates_are_told_against_the_level_so_far(rng: np.random.Generator) -> No
     """Two cells of different rate look alike, and nothing later moves what was."""
     counts = np.stack([rng.poisson(rate, size=(300, 10, 1)) for rate in (4.0, 40.0)], axis=1)
     windows = Windows(np.sqrt(counts).astype(np.float32), np.ones((300, 2), bool), ("slow", "fast"))
-    related = relate_rates(windows).values
+    related = normalise_rates(windows).values
     np.testing.assert_allclose(related[100:].mean(axis=(0, 2, 3)), 0, atol=0.1)
     np.testing.assert_allclose(related[100:].std(axis=(0, 2, 3)), 1, atol=0.15)
-    np.testing.assert_array_equal(relate_rates(windows.restrict(0, 50)).values, related[:50])
+    np.testing.assert_array_equal(normalise_rates(windows.restrict(0, 50)).values, related[:50])
 
 
 def test_a_bundle_with_a_lost_unit_is_absent(rng: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharpwave.benchmarks.resilience import benchmark as resilience
-from sharpwave.benchmarks.resilience.courses import WAYS
+from sharpwave.demonstrations.training_runs import METHODS
 from sharpwave.errors import SharpwaveError
 
 
@@ -29,22 +29,22 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in sizes.items():
         monkeypatch.setattr(resilience, name, value)
     monkeypatch.setattr(resilience, "DAMAGES", ("lesion",))
-    ways = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
-    monkeypatch.setattr(resilience, "WAYS", {name: WAYS[name] for name in ways})
+    methods = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
+    monkeypatch.setattr(resilience, "METHODS", {name: METHODS[name] for name in methods})
     config, rows = resilience.run(folder, seeds=2)
     assert config["seeds"] == 2
-    found = {(row["setting"], row["method"], row["metric"]): row for row in rows}
+    found = {(row.setting, row.method, row.metric): row for row in rows}
     for stream in ("split", "permuted"):
-        assert found[f"{stream}, learning", "sleep", "kept_lesion"]["n"] == 2
-        assert found[f"{stream}, after lesion", "wake", "half_step"]["value"] <= 4
+        assert found[f"{stream}, learning", "sleep", "kept_lesion"].n == 2
+        assert found[f"{stream}, after lesion", "wake", "half_step"].value <= 4
         assert (f"{stream}, after weight noise, minus wake", "sleep, NREM only", "recovered_fraction") in found
         assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "recovery_area") in found
         assert (f"{stream}, one part damaged", "sleep, steered", "loss_per_weight_head") in found
-        wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"]["value"] for dose in (0, 0.8)]
-        assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"]["value"]
+        wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"].value for dose in (0, 0.8)]
+        assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"].value
         learning = f"{stream}, learning"
-        steered, plain = (found[learning, way, "final_accuracy"]["value"] for way in ("sleep, steered", "sleep"))
-        gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"]["value"]
+        steered, plain = (found[learning, method, "final_accuracy"].value for method in ("sleep, steered", "sleep"))
+        gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"].value
         assert gap == pytest.approx(steered - plain)
 
 

@@ -38,15 +38,6 @@ def test_dod_keeps_the_span_all_scored_and_shares_votes(tmp_path: Path) -> None:
     assert {len(h) for h in night.metadata["scorers"].values()} == {2}
 
 
-def test_dod_models_are_placed_where_they_agree(tmp_path: Path, rng: np.random.Generator) -> None:
-    stages = np.repeat(rng.integers(0, 5, 60), rng.integers(1, 9, 60)).tolist()
-    write_dod(tmp_path, {f"scorer_{k}": stages for k in (1, 2)})
-    path = tmp_path / "results" / "dodo" / "base_models" / "Net" / "abc.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(stages[37:]))
-    assert dod.load_models(tmp_path, "dodo-abc")["Net"].start == 37 * 30
-
-
 def test_dod_refuses_what_is_not_a_list_of_stages(tmp_path: Path) -> None:
     write_dod(tmp_path, {"scorer_1": [0, 1], "scorer_2": [0, 1]})
     (tmp_path / "scorers" / "dodo" / "scorer_2" / "abc.json").write_text('{"a": 1}')

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.benchmarks.causality.shifts import draw_false_positives
+from sharpwave.benchmarks.causality.baselines import draw_false_positives
+from sharpwave.benchmarks.causality.scores import ALPHA, compute_rows, compute_share
 from sharpwave.benchmarks.causality.trials import Scenario, run_trial
-from sharpwave.benchmarks.causality_scores import ALPHA, compute_rows, compute_share
 from sharpwave.benchmarks.rows import Row
 from sharpwave.simulation.effects import Effects
 
@@ -103,14 +103,5 @@ def make_scenarios() -> Sequence[Scenario]:
 
 def _shift_rows(n: int) -> Iterator[Row]:
     for (signal, method), p in draw_false_positives(n, rng=np.random.default_rng(0)).items():
-        value, low, high = compute_share((p < ALPHA).tolist())
-        yield {
-            "data": "simulated",
-            "setting": f"two unrelated series: {signal}",
-            "method": method,
-            "metric": "false_positive_rate",
-            "value": value,
-            "low": low,
-            "high": high,
-            "n": len(p),
-        }
+        share = compute_share((p < ALPHA).tolist())
+        yield Row("simulated", f"two unrelated series: {signal}", method, "false_positive_rate", *share, len(p))

@@ -25,10 +25,10 @@ def compute_oracle_depth(
 
     Args:
         course: The night.
-        content: Of the reactivations.
+        content: Content of the reactivations.
         gain: Planted step in dB.
         decay: Planted time constant in s.
-        horizon: In s.
+        horizon: Horizon in s.
 
     Returns:
         In dB, one for each reactivation after which depth was measured.
@@ -58,9 +58,9 @@ def tabulate_oracle_risk(
 
     Args:
         course: A night that knows its candidates.
-        content: Of the reactivations.
+        content: Content of the reactivations.
         outcome: "lighter", "deeper" or "wake".
-        horizon: In s.
+        horizon: Horizon in s.
 
     Returns:
         Columns stratum, exposed (0 or 1), n, moved.

@@ -1,4 +1,4 @@
-"""One simulated data set through every estimator: what each said, and what was true."""
+"""One simulated data set through every estimator, randomised cues among them: what each said, and what was true."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.benchmarks.causality.cues import add_cues
-from sharpwave.benchmarks.causality.naive import estimate_naive
-from sharpwave.benchmarks.causality.nights import simulate_course
+from sharpwave.benchmarks.causality.baselines import estimate_naive
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, tabulate_oracle_risk
 from sharpwave.causality.course import NightCourse
 from sharpwave.causality.directed import compute_granger
@@ -20,6 +18,7 @@ from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.randomised import estimate_randomised
 from sharpwave.causality.reverse import estimate_reverse
 from sharpwave.causality.units import Interval
+from sharpwave.night.planted import simulate_course
 from sharpwave.simulation.dynamics import Dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
 
@@ -34,11 +33,11 @@ class Scenario:
     """What is planted, and how much is simulated.
 
     Attributes:
-        name: Of the scenario.
+        name: Name of the scenario.
         effects: Planted effects.
         n_nights: Nights of a data set.
-        hours: Length of each.
-        species: Of the sleeper.
+        hours: Length of each night, in h.
+        species: Species of the animal.
         questions: Any of `QUESTIONS`.
         groups: Sizes of the groups into which the nights are split for the hazard regression; all together by default.
     """
@@ -57,7 +56,7 @@ def run_trial(scenario: Scenario, seed: tuple[int, ...]) -> tuple[list[dict[str,
 
     Args:
         scenario: What is planted.
-        seed: Of this data set.
+        seed: Seed of this data set.
 
     Returns:
         Rows (scenario, n_nights, method, question, content, value, low, high, p, truth), where truth is NaN if it takes
@@ -166,3 +165,50 @@ def _row(method: str, question: str, content: str, interval: Interval, truth: fl
         "p": interval.p,
         "truth": truth,
     }
+
+
+SPACING = (60.0, 120.0)
+"""Shortest and longest time between two cues, in seconds."""
+
+AROUSAL = 8
+"""Length of an arousal that a cue brings, in seconds."""
+
+
+def add_cues(
+    course: NightCourse,
+    dynamics: Dynamics,
+    *,
+    hazard_ratio: float,
+    rng: np.random.Generator,
+    window: int = 30,
+) -> NightCourse:
+    """The night with cues and shams drawn by a coin during NREM sleep.
+
+    For `window` s after a cue, not after a sham, sleep lightens at (ratio - 1) times the hazard that would hold without
+    any reactivation, in addition to what it did: an arousal of `AROUSAL` s.
+
+    Args:
+        course: The night.
+        dynamics: Behind it; gives the hazard.
+        hazard_ratio: At least 1; 1 is null.
+        rng: Random generator.
+        window: Length of the window in s.
+
+    Returns:
+        The course with `cues`.
+    """
+    onsets = np.cumsum(rng.uniform(*SPACING, size=int(len(course.time) / SPACING[0])))
+    onsets = onsets[onsets < len(course.time) - 2 * window]
+    onsets = onsets[np.isin(course.stage[onsets.astype(int)], course.nrem)]
+    cued = rng.random(len(onsets)) < 0.5
+    stage = course.stage.copy()
+    for second in onsets[cued].astype(int):
+        extra = (hazard_ratio - 1) * dynamics.lightening_hazard[second + 1 : second + 1 + window]
+        comes = np.flatnonzero(rng.random(window) < -np.expm1(-extra))
+        moment = second + 2 + int(comes[0]) if comes.size else 0
+        if comes.size and np.isin(stage[second:moment], course.nrem).all():
+            stage[moment : moment + AROUSAL] = np.where(
+                stage[moment : moment + AROUSAL] > 0, 0, stage[moment : moment + AROUSAL]
+            )
+    table = pd.DataFrame({"onset": onsets, "condition": np.where(cued, "cue", "sham"), "content": "sound"})
+    return replace(course, stage=stage, cues=table)

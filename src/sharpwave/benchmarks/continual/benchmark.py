@@ -1,4 +1,4 @@
-"""`sharpwave benchmark continual`: one task after another, with and without sleep, beside the published peers.
+"""`sharpwave benchmark continual` and `continual-cifar10`: one task after another, with and without sleep.
 
 All learners see the same streams in the same order with the same network, store the same bytes, and may take a gradient
 of as many samples: those that do not sleep replay more while awake. Their hyper-parameters come from validation streams
@@ -7,6 +7,8 @@ of as many samples: those that do not sleep replay more while awake. Their hyper
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,14 @@ import numpy as np
 import torch
 
 from sharpwave.benchmarks.continual.harness import Outcome
-from sharpwave.benchmarks.continual.images import ImageSet, load_images
-from sharpwave.benchmarks.continual.ingredients import list_variants
-from sharpwave.benchmarks.continual.learners import LEARNERS, UNEQUAL
+from sharpwave.benchmarks.continual.images import load_images
+from sharpwave.benchmarks.continual.learners import LEARNERS, OURS, UNEQUAL
 from sharpwave.benchmarks.continual.learners.contract import REPLAY, SLEEP_SHARE
+from sharpwave.benchmarks.continual.learners.ours import list_variants
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol, make_protocols
-from sharpwave.benchmarks.continual.scores import find_best_peer, tabulate
 from sharpwave.benchmarks.continual.tuning import TRIALS, load_tuned, tune_protocol
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.demonstrations.streams import ImageSet
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
 
@@ -32,6 +34,9 @@ STORELESS = ("finetune", "joint", "ewc", "si", "lwf", "progressive", "src")
 ABLATION_BUFFER = 200
 ABLATION_SEEDS = 3
 OWN = ("permuted-mnist", "split-mnist")
+
+Runs = Mapping[str, Sequence[Outcome]]
+"""Outcomes by method, one per seed, seeds in the same order."""
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -49,6 +54,25 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         images = load_images(data)  # type: ignore[arg-type]
         pairs = [(protocol, images) for protocol in make_protocols(images)]
     return run_protocols(pairs, seeds=seeds, train=train, ablate=own is not None)
+
+
+def run_cifar10(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """Every learner, with the task known and not.
+
+    Args:
+        data: Folder of data sets; `data_root()` where omitted.
+        seeds: Streams, networks and learners, drawn anew for each.
+        train: Choose the hyper-parameters again first, on validation streams.
+    """
+    own = find_own(data)
+    if own is None:
+        raise SharpwaveError(
+            "the folder of our data sets",
+            got=str(data),
+            fix="run `sharpwave benchmark continual --data FOLDER` for other images",
+        )
+    protocol = PROTOCOLS["split-cifar10"]
+    return run_protocols([(protocol, protocol.load(own))], seeds=seeds, train=train, ablate=False)
 
 
 def find_own(data: Path | None) -> Path | None:
@@ -80,14 +104,14 @@ def run_protocols(
     torch.set_num_threads(1)
     rows: list[Row] = []
     chosen: dict[str, Any] = {}
-    best_peers: dict[str, str] = {}
+    best_baselines: dict[str, str] = {}
     try:
         for protocol, images in pairs:
             tuned = tune_protocol(protocol, images)["chosen"] if train else load_tuned(protocol.tuned_as)
             chosen[protocol.name] = tuned
             protocol_rows, best = compare_learners(protocol, images, tuned, seeds=seeds)
             rows += protocol_rows
-            best_peers |= best
+            best_baselines |= best
             if ablate:
                 rows += take_apart(protocol, images, tuned["sleep"], seeds=min(seeds, ABLATION_SEEDS))
     finally:
@@ -100,7 +124,7 @@ def run_protocols(
         "seeds": seeds,
         "trials_per_learner": TRIALS,
         "options": chosen,
-        "best_peer_of_equal_parameters": best_peers,
+        "best_peer_of_equal_parameters": best_baselines,
         "not_of_equal_parameters": UNEQUAL,
         "interval": "95 %, bootstrap over seeds; differences are paired by seed",
         "notes": [
@@ -113,7 +137,7 @@ def run_protocols(
 def compare_learners(
     protocol: Protocol, images: ImageSet, tuned: dict[str, dict[str, float]], *, seeds: int
 ) -> tuple[list[Row], dict[str, str]]:
-    """Rows of every learner with every buffer, and the best peer of equal parameters in each setting."""
+    """Rows of every learner with every buffer, and the best baseline of equal parameters in each setting."""
     methods = [name for name in LEARNERS if name in tuned]
     runs: dict[int, dict[str, list[Outcome]]] = {size: {name: [] for name in methods} for size in BUFFERS}
     for seed in range(seeds):
@@ -128,10 +152,10 @@ def compare_learners(
     rows: list[Row] = []
     best: dict[str, str] = {}
     for size in BUFFERS:
-        for told in (False,) if protocol.permutes else (False, True):
-            setting = f"{'task told, ' if told else ''}buffer {size}"
-            rows += tabulate(protocol.name, setting, runs[size], told=told)
-            best[f"{protocol.name}, {setting}"] = find_best_peer(runs[size], told=told)
+        for task_known in (False,) if protocol.permutes else (False, True):
+            setting = f"{'task told, ' if task_known else ''}buffer {size}"
+            rows += tabulate(protocol.name, setting, runs[size], task_known=task_known)
+            best[f"{protocol.name}, {setting}"] = find_best_baseline(runs[size], task_known=task_known)
     return rows, best
 
 
@@ -149,3 +173,60 @@ def take_apart(protocol: Protocol, images: ImageSet, options: dict[str, float], 
         for metric, each in (("accuracy", values), ("accuracy_change", change)):
             rows.append(estimate_row(protocol.name, "ablation", name, metric, each, rng=np.random.default_rng(0)))
     return rows
+
+
+def tabulate(data: str, setting: str, runs: Runs, *, task_known: bool = False) -> list[Row]:
+    """Accuracy, forgetting, cost, and paired differences by seed.
+
+    Args:
+        data: Name of the stream.
+        setting: What was asked.
+        runs: At least `finetune`, `wake` and `der++` for what is measured against them.
+        task_known: Whether the learner knows the task.
+    """
+    rows: list[Row] = []
+    best = find_best_baseline(runs, task_known=task_known)
+    for method, outcomes in runs.items():
+        accuracy = [each.compute_accuracy(task_known=task_known) for each in outcomes]
+        if not all(map(math.isfinite, accuracy)):
+            continue
+        measured = {"accuracy": accuracy}
+        if method != "joint":
+            forgotten = measured["forgetting"] = [each.compute_forgetting(task_known=task_known) for each in outcomes]
+            if method != "finetune" and "finetune" in runs:
+                lost = [each.compute_forgetting(task_known=task_known) for each in runs["finetune"]]
+                measured["forgetting_cut"] = [
+                    1 - mine / whole if whole > 0 else math.nan for mine, whole in zip(forgotten, lost, strict=True)
+                ]
+        for other, metric in (("der++", "accuracy_minus_der++"), (best, "accuracy_minus_best_peer")):
+            if other in runs and method in OURS:
+                measured[metric] = _subtract(
+                    accuracy, [each.compute_accuracy(task_known=task_known) for each in runs[other]]
+                )
+        if method == "sleep" and "wake" in runs:
+            pairs = zip(outcomes, runs["wake"], strict=True)
+            measured["time_ratio"] = [mine.seconds / awake.seconds for mine, awake in pairs]
+        if "finetune" in runs:
+            pairs = zip(outcomes, runs["finetune"], strict=True)
+            measured["gradient_samples"] = [each.n_gradient_samples / new.n_gradient_samples for each, new in pairs]
+        measured["buffer_kilobytes"] = [each.n_buffer_bytes / 1000 for each in outcomes]
+        measured["thousand_parameters"] = [each.n_parameters / 1000 for each in outcomes]
+        rows += [
+            estimate_row(data, setting, method, metric, values, rng=np.random.default_rng(0))
+            for metric, values in measured.items()
+        ]
+    return rows
+
+
+def find_best_baseline(runs: Runs, *, task_known: bool = False) -> str:
+    """The baseline of equal parameters with the highest mean accuracy on these very seeds; "" if there is none."""
+    baselines = {
+        method: float(np.mean([each.compute_accuracy(task_known=task_known) for each in outcomes]))
+        for method, outcomes in runs.items()
+        if method not in OURS and method not in UNEQUAL
+    }
+    return max(baselines, key=lambda method: baselines[method]) if baselines else ""
+
+
+def _subtract(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [mine - other for mine, other in zip(ours, theirs, strict=True)]

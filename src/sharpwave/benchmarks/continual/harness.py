@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.benchmarks.continual.learners.contract import REPLAY, Learner, Setting
-from sharpwave.benchmarks.continual.models import make_model
-from sharpwave.benchmarks.continual.streams import Stream, Task, take
+from sharpwave.demonstrations.networks import make_model
+from sharpwave.demonstrations.streams import Stream, Task, take
 
 EVALUATION_BATCH = 1000
 LOGIT_BYTES = 4
@@ -29,30 +29,34 @@ class Outcome:
     Attributes:
         just_learned: Accuracy on each task right after it.
         at_the_end: Accuracy on each task after the last.
-        just_learned_told: The same where the learner is told the task, and chooses among its classes.
-        at_the_end_told: The same.
+        just_learned_task_known: The same where the task is known, and the learner chooses among its classes.
+        at_the_end_task_known: The same.
         seconds: Processor time of learning alone.
         n_gradient_samples: Samples of which a gradient was taken.
-        n_buffer_bytes: Of stored samples, at the end.
-        n_parameters: Of every network that is kept.
+        n_buffer_bytes: Bytes of stored samples, at the end.
+        n_parameters: Number of parameters of every network that is kept.
     """
 
     just_learned: Float[np.ndarray, " task"]
     at_the_end: Float[np.ndarray, " task"]
-    just_learned_told: Float[np.ndarray, " task"]
-    at_the_end_told: Float[np.ndarray, " task"]
+    just_learned_task_known: Float[np.ndarray, " task"]
+    at_the_end_task_known: Float[np.ndarray, " task"]
     seconds: float
     n_gradient_samples: int
     n_buffer_bytes: int
     n_parameters: int
 
-    def compute_accuracy(self, *, told: bool = False) -> float:
+    def compute_accuracy(self, *, task_known: bool = False) -> float:
         """Mean over tasks at the end."""
-        return float((self.at_the_end_told if told else self.at_the_end).mean())
+        return float((self.at_the_end_task_known if task_known else self.at_the_end).mean())
 
-    def compute_forgetting(self, *, told: bool = False) -> float:
+    def compute_forgetting(self, *, task_known: bool = False) -> float:
         """Mean over all tasks but the last of what was lost since each was learned (Chaudhry et al. 2018, eq. 3)."""
-        then, now = (self.just_learned_told, self.at_the_end_told) if told else (self.just_learned, self.at_the_end)
+        then, now = (
+            (self.just_learned_task_known, self.at_the_end_task_known)
+            if task_known
+            else (self.just_learned, self.at_the_end)
+        )
         return float((then - now)[:-1].mean()) if then.size > 1 else math.nan
 
 
@@ -63,7 +67,7 @@ def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int, re
         stream: What will be learned.
         batch: New samples per step.
         buffer_items: Items with label and logits, images in one byte a channel, whose bytes make the budget.
-        seed: Of everything that a learner draws.
+        seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample, sleep included.
     """
     first = stream.tasks[0]
@@ -122,15 +126,15 @@ def run_stream(
 def score_task(learner: Learner, task: Task, index: int) -> tuple[float, float]:
     """Accuracy on the test inputs of a task: among all classes, and among those of the task.
 
-    The first is NaN for a learner that has to be told the task.
+    The first is NaN for a learner that has to know the task.
     """
-    right = told = 0
+    right = right_in_task = 0
     others = torch.ones(learner.setting.n_classes, dtype=torch.bool)
     others[list(task.classes)] = False
     for start in range(0, len(task.y_test), EVALUATION_BATCH):
         rows = slice(start, start + EVALUATION_BATCH)
         logits, labels = learner.predict(take(task.x_test, rows), index), task.y_test[rows]
         right += int((logits.argmax(dim=1) == labels).sum())
-        told += int((logits.masked_fill(others, -torch.inf).argmax(dim=1) == labels).sum())
+        right_in_task += int((logits.masked_fill(others, -torch.inf).argmax(dim=1) == labels).sum())
     n_inputs = len(task.y_test)
-    return (torch.nan if learner.knows_task else right / n_inputs), told / n_inputs
+    return (torch.nan if learner.knows_task else right / n_inputs), right_in_task / n_inputs

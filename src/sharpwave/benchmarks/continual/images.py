@@ -1,51 +1,27 @@
-"""Labelled images for streams: an NPZ, IDX files, or image files in a folder per class."""
+"""Labelled images for streams: an NPZ, IDX files, or image files in a folder per class, on disk or in a tar.
+
+IDX is the format of MNIST (http://yann.lecun.com/exdb/mnist): a big-endian header, then bytes. A tar is read without
+being unpacked.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import gzip
+import io
+import struct
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
-from sharpwave.benchmarks.continual.idx import load_idx
-from sharpwave.benchmarks.continual.image_files import is_image, load_image_folder, load_image_tar
-from sharpwave.errors import SharpwaveError
+from sharpwave.demonstrations.streams import ImageSet
+from sharpwave.errors import MissingExtraError, SharpwaveError
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 MOST_BYTES = 8 * 2**30
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images with a class each.
-
-    Attributes:
-        name: What the data set is called in tables.
-        x_train: Images to learn from, one byte a channel.
-        y_train: Their classes, from 0.
-        x_test: Images to be judged on.
-        y_test: Their classes.
-        note: What was done to the files so that they fit; empty if nothing.
-    """
-
-    name: str
-    x_train: UInt8[np.ndarray, "train channel height width"]
-    y_train: Int64[np.ndarray, " train"]
-    x_test: UInt8[np.ndarray, "test channel height width"]
-    y_test: Int64[np.ndarray, " test"]
-    note: str = ""
-
-    @property
-    def n_classes(self) -> int:
-        """Classes that occur in training."""
-        return int(self.y_train.max()) + 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        channels, height, width = self.x_train.shape[1:]
-        return channels, height, width
 
 
 def load_images(path: str | Path) -> ImageSet:
@@ -189,3 +165,178 @@ def _every_fifth(labels: np.ndarray) -> np.ndarray:
     for label in np.unique(labels):
         chosen[np.flatnonzero(labels == label)[4::5]] = True
     return chosen
+
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"))
+TRAINING = frozenset(("train", "training"))
+TESTING = frozenset(("test", "testing", "val", "valid", "validation"))
+LARGEST_SIDE = 64
+"""Images are scaled down to squares of 32 pixels where they are larger than this, or differ in size."""
+SIDE = 32
+MOST_PIXELS = 64_000_000
+MOST_FILE_BYTES = 256 * 2**20
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name ends like an image's."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def load_image_folder(folder: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Images below a folder, labelled by the folder they lie in.
+
+    Args:
+        folder: Holds CLASS/image, or train/CLASS/image and test/CLASS/image.
+
+    Returns:
+        x_train, y_train and, if there is a test folder, x_test and y_test; and a sentence on what was scaled.
+
+    Raises:
+        SharpwaveError: If a file is no image, or images lie outside a class folder.
+    """
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and is_image(path.name))
+    return _collect((path.relative_to(folder).as_posix(), path.read_bytes()) for path in files)
+
+
+def load_image_tar(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """The same from a tar; nothing is written to disk.
+
+    Raises:
+        SharpwaveError: If the tar or an image in it is broken.
+    """
+    try:
+        return _collect(_read_members(path))
+    except (tarfile.TarError, EOFError) as error:
+        raise SharpwaveError(
+            "a tar of image files", got=f"{path.name}: {error}", fix="pack the folder again"
+        ) from error
+
+
+def _read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if not member.isreg() or not is_image(member.name):
+                continue
+            if member.size > MOST_FILE_BYTES:
+                raise SharpwaveError("images below 256 MB", got=member.name, fix="leave that file out")
+            content = archive.extractfile(member)
+            if content is not None:
+                yield member.name, content.read()
+
+
+def _collect(files: Iterable[tuple[str, bytes]]) -> tuple[dict[str, np.ndarray], str]:
+    images: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    names: dict[str, list[str]] = {"train": [], "test": []}
+    large = False
+    for name, content in files:
+        parts = [part for part in PurePosixPath(name).parts[:-1] if part != "."]
+        part = "test" if any(each.lower() in TESTING for each in parts) else "train"
+        classes = [each for each in parts if each.lower() not in TESTING | TRAINING]
+        if not classes:
+            raise SharpwaveError(
+                "image files in one folder per class", got=name, fix="move it into a folder named after its class"
+            )
+        image = _decode(content, name)
+        if max(image.shape[:2]) > LARGEST_SIDE:
+            image, large = _scale(image), True
+        images[part].append(image)
+        names[part].append(classes[-1])
+    if not images["train"]:
+        raise SharpwaveError(
+            "training images", got="none outside a test folder", fix="put images into train/CLASS or CLASS folders"
+        )
+    known = {label: index for index, label in enumerate(sorted(set(names["train"]) | set(names["test"])))}
+    scale = large or len({image.shape for image in images["train"] + images["test"]}) > 1
+    arrays: dict[str, np.ndarray] = {}
+    for part, group in images.items():
+        if group:
+            arrays[f"x_{part}"] = np.stack([_scale(image) if scale else image for image in group])
+            arrays[f"y_{part}"] = np.array([known[name] for name in names[part]], dtype=np.int64)
+    return arrays, f"Images were scaled to {SIDE} × {SIDE} pixels." if scale else ""
+
+
+def _decode(content: bytes, name: str) -> np.ndarray:
+    image_module = _import_pillow()
+    try:
+        with image_module.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise SharpwaveError("images below 64 megapixels", got=name, fix="scale it down")
+            if image.mode[0] in "IF":
+                raise SharpwaveError("images of 8 bits a channel", got=name, fix="convert it to 8 bits")
+            return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+    except SharpwaveError:
+        raise
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
+        raise SharpwaveError(
+            "image files that can be decoded", got=f"{name}: {error}", fix="remove or replace that file"
+        ) from error
+
+
+def _scale(image: np.ndarray) -> np.ndarray:
+    colour = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    return np.asarray(_import_pillow().fromarray(colour).resize((SIDE, SIDE)))
+
+
+def _import_pillow() -> ModuleType:
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pillow", extra="brain") from error
+    return Image
+
+
+UNSIGNED_BYTE = 0x08
+MOST_BYTES = 4 * 2**30
+FILES = {
+    "x_train": "train-images*idx3-ubyte*",
+    "y_train": "train-labels*idx1-ubyte*",
+    "x_test": "t10k-images*idx3-ubyte*",
+    "y_test": "t10k-labels*idx1-ubyte*",
+}
+
+
+def load_idx(folder: Path) -> dict[str, np.ndarray]:
+    """Images and labels of a folder with MNIST's four files, gzipped or not; without the t10k pair, training alone.
+
+    Raises:
+        SharpwaveError: If a training file is missing, or a file is not IDX.
+    """
+    found = {name: sorted(folder.glob(pattern)) for name, pattern in FILES.items()}
+    missing = [FILES[name] for name in ("x_train", "y_train") if not found[name]]
+    if missing:
+        raise SharpwaveError(
+            "train-images-idx3-ubyte and train-labels-idx1-ubyte",
+            got=f"no {missing[0]} in {folder.name}/",
+            fix="put the files of the data set into one folder under their usual names",
+        )
+    return {name: read_idx(files[0]) for name, files in found.items() if files}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """One IDX file of unsigned bytes; ".gz" is decompressed.
+
+    Raises:
+        SharpwaveError: If it is not IDX, not of bytes, or shorter or longer than its header says.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            magic = file.read(4)
+            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != UNSIGNED_BYTE or not 1 <= magic[3] <= 4:
+                raise _refuse(path, f"first bytes {magic.hex() or 'missing'}")
+            shape = struct.unpack(f">{magic[3]}I", file.read(4 * magic[3]))
+            n_bytes = int(np.prod(shape, dtype=object))
+            if n_bytes > MOST_BYTES:
+                raise _refuse(path, f"a header that asks for {n_bytes} bytes")
+            content = file.read(n_bytes + 1)
+    except (OSError, EOFError, struct.error) as error:
+        raise _refuse(path, str(error)) from error
+    if len(content) != n_bytes:
+        raise _refuse(path, f"{len(content)} bytes or more after a header that asks for {n_bytes}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _refuse(path: Path, got: str) -> SharpwaveError:
+    return SharpwaveError(
+        "an IDX file of unsigned bytes", got=f"{path.name}: {got}", fix="download the file again, or convert it"
+    )

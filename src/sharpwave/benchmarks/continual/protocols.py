@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from sharpwave.benchmarks.continual.harness import Outcome, make_setting, run_stream
-from sharpwave.benchmarks.continual.images import ImageSet, hold_out, load_images
+from sharpwave.benchmarks.continual.images import hold_out, load_images
 from sharpwave.benchmarks.continual.learners.contract import Learner, Setting
-from sharpwave.benchmarks.continual.streams import Stream, permute_images, split_classes
+from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
 from sharpwave.errors import SharpwaveError
 
 MOST_TASKS = 5
@@ -52,7 +52,7 @@ class Protocol:
 
         Args:
             images: The data set.
-            seed: Of the stream.
+            seed: Seed of the stream.
             validation: Made of training images alone, by another generator than any stream of results.
         """
         rng = np.random.default_rng([seed, int(validation)])
@@ -85,7 +85,7 @@ class Protocol:
         Args:
             stream: From `make_stream`.
             make_learner: From the network and the setting.
-            seed: Of network and learner.
+            seed: Seed of network and learner.
             buffer_items: As for `make_setting`.
         """
         setting = make_setting(stream, batch=self.batch, buffer_items=buffer_items, seed=seed)

@@ -22,10 +22,9 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from sharpwave.benchmarks.continual.images import ImageSet
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol
-from sharpwave.benchmarks.continual.streams import Stream
+from sharpwave.demonstrations.streams import ImageSet, Stream
 from sharpwave.errors import SharpwaveError
 
 TRIALS = 8
@@ -105,7 +104,7 @@ def tune(
         n_trials: How many options are tried.
 
     Returns:
-        The options chosen, and the accuracy of every trial (the task told, for learners that need it).
+        The options chosen, and the accuracy of every trial (with the task known, for learners that need it).
     """
     trials, scores = list_trials(method, n_trials=n_trials), []
     for options in trials:
@@ -113,7 +112,7 @@ def tune(
         for number, stream in enumerate(streams):
             learner = partial(LEARNERS[method], **options)
             outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
-            accuracies.append(outcome.compute_accuracy(told=bool(np.isnan(outcome.at_the_end).any())))
+            accuracies.append(outcome.compute_accuracy(task_known=bool(np.isnan(outcome.at_the_end).any())))
         scores.append(float(np.mean(accuracies)))
     return trials[int(np.argmax(scores))], scores
 
@@ -140,7 +139,7 @@ def freeze(names: Sequence[str], folder: Path) -> None:
 
     Args:
         names: Keys of `PROTOCOLS`.
-        folder: Of data sets.
+        folder: Folder of data sets.
     """
     torch.set_num_threads(1)
     for name in names:

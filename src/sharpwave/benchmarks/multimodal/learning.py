@@ -1,4 +1,4 @@
-"""Brainµ trained for minutes on a few nights, and asked for forecasts: what the benchmarks of this folder share."""
+"""Brainµ trained for minutes on a few nights, and judged on others: what the benchmarks of this folder share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from sharpwave.benchmarks.multimodal.nights import PairedViews
+from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, StagingScore
 from sharpwave.brainmu.attention import LayerCache
 from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.heads import Readout
@@ -18,6 +20,7 @@ from sharpwave.brainmu.objective import Objective
 from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
+from sharpwave.forecasting.protocols import compute_base_rate
 
 SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.1, "direct": True}
 """A `lite` for which a minute is enough. Its attention spans 2.5 min a layer; what came before is in the stage history
@@ -104,3 +107,32 @@ def read_night(model: BrainMu, windowed: WindowedRecording) -> list[Readout]:
             caches = output.caches
             readouts.append(output.readout)
     return readouts
+
+
+def judge_forecasts(
+    model: BrainMu,
+    training: Sequence[PairedViews],
+    testing: Sequence[PairedViews],
+    *,
+    modalities: Collection[str],
+    observed: bool | None = None,
+) -> ChangeScore:
+    """Score forecasts 30 s ahead.
+
+    Args:
+        model: The trained model.
+        training: Gives the base rate above which a probability is an alarm.
+        testing: Nights of other subjects.
+        modalities: Those that the model is shown.
+        observed: Whether the present stage is known; as the stage history is shown where omitted.
+    """
+    known = "stages" in modalities if observed is None else observed
+    said = [forecast(model, paired.windowed.only(modalities), horizon=HORIZON, observed=known) for paired in testing]
+    rate = compute_base_rate([paired.night for paired in training], HORIZON)
+    return ChangeScore.of([paired.night for paired in testing], said, base_rate=rate, observed=known)
+
+
+def judge_staging(model: BrainMu, testing: Sequence[PairedViews], *, modalities: Collection[str]) -> StagingScore:
+    """Score the stages that the model finds in these modalities, each step from what is known by its end."""
+    found = [find_stages(model, paired.windowed.only(modalities)) for paired in testing]
+    return StagingScore.of([paired.night for paired in testing], found)

@@ -1,15 +1,16 @@
-"""How good forecasts of simulated or real nights are: the usual tally, and where a change leads to, class by class."""
+"""How good forecasts of nights are: the usual metrics, and where a change leads to, class by class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from sharpwave.benchmarks.tally import Tally
+from sharpwave.benchmarks.forecast.accumulator import Accumulator
+from sharpwave.benchmarks.rows import Row, resampled_row
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.evaluation.metrics import (
     compute_balanced_accuracy,
@@ -17,7 +18,7 @@ from sharpwave.evaluation.metrics import (
     compute_kappa,
     compute_macro_f1,
 )
-from sharpwave.forecasting.cohorts import Night
+from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import N_STAGES, Forecast
 from sharpwave.forecasting.protocols import compute_steps, compute_targets
 
@@ -38,7 +39,7 @@ class ChangeScore:
     """One run of one method on held-out nights.
 
     Attributes:
-        tally: The usual metrics; `balanced_accuracy_change` is the mean of two shares: of the epochs whose stage
+        accumulator: The usual metrics; `balanced_accuracy_change` is the mean of two shares: of the epochs whose stage
             changes within the horizon, those with an alarm, and of the others, those without. An alarm is a probability
             above the training nights' base rate.
         arrivals: Epochs whose stage changes, true stage at the horizon by the most probable one other than the present
@@ -46,34 +47,34 @@ class ChangeScore:
             that changes lead to.
     """
 
-    tally: Tally
+    accumulator: Accumulator
     arrivals: Float[np.ndarray, "subject stage stage"]
 
     @classmethod
     def of(
-        cls, nights: Sequence[Night], forecasts: Sequence[Forecast], *, base_rate: float, observed: bool = True
+        cls, nights: Sequence[EpochTable], forecasts: Sequence[Forecast], *, base_rate: float, observed: bool = True
     ) -> Self:
         """Score forecasts of nights whose present stage was known, or was not."""
         rates = [base_rate] * len(nights)
-        tally = Tally.of(nights, forecasts, horizon=HORIZON, thresholds=rates, observed=observed)
-        arrivals = np.zeros((len(tally.subjects), N_STAGES, N_STAGES))
+        accumulator = Accumulator.of(nights, forecasts, horizon=HORIZON, thresholds=rates, observed=observed)
+        arrivals = np.zeros((len(accumulator.subjects), N_STAGES, N_STAGES))
         for night, forecast in zip(nights, forecasts, strict=True):
             later = compute_targets(night.stages, compute_steps(night, HORIZON))
             rows = np.flatnonzero((later >= 0) & (later != night.stages))
-            away = forecast.destination[rows].copy()
+            elsewhere = forecast.destination[rows].copy()
             if observed:
-                away[np.arange(len(rows)), night.stages[rows]] = -1
-            np.add.at(arrivals[tally.subjects.index(night.subject)], (later[rows], away.argmax(axis=1)), 1)
-        return cls(tally, arrivals)
+                elsewhere[np.arange(len(rows)), night.stages[rows]] = -1
+            np.add.at(arrivals[accumulator.subjects.index(night.subject)], (later[rows], elsewhere.argmax(axis=1)), 1)
+        return cls(accumulator, arrivals)
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        return self.tally.subjects
+        return self.accumulator.subjects
 
     def score(self, weights: Float[np.ndarray, " subject"]) -> dict[str, float]:
         """Metrics with each subject counted `weights` times."""
         found = compute_balanced_accuracy(np.tensordot(weights, self.arrivals, axes=1))
-        values = {**self.tally.score(weights), "balanced_accuracy_destination": found}
+        values = {**self.accumulator.score(weights), "balanced_accuracy_destination": found}
         return {metric: values[metric] for metric in METRICS}
 
 
@@ -90,7 +91,7 @@ class StagingScore:
     confusion: Float[np.ndarray, "subject stage stage"]
 
     @classmethod
-    def of(cls, nights: Sequence[Night], found: Sequence[Int[np.ndarray, " epoch"]]) -> Self:
+    def of(cls, nights: Sequence[EpochTable], found: Sequence[Int[np.ndarray, " epoch"]]) -> Self:
         """Compare stages with those scored."""
         subjects = tuple(sorted({night.subject for night in nights}))
         confusion = np.zeros((len(subjects), N_STAGES, N_STAGES))
@@ -115,14 +116,12 @@ class Score(Protocol):
         """Metrics with each subject counted `weights` times."""
 
 
-def tabulate(
-    data: str, setting: str, runs: Mapping[str, Sequence[Score]], *, against: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+def tabulate(data: str, setting: str, runs: Mapping[str, Sequence[Score]], *, against: Sequence[str] = ()) -> list[Row]:
     """Rows of every method, averaged over its runs, with intervals over subjects.
 
     Args:
         data: Name of the nights.
-        setting: Of the test.
+        setting: Setting of the test.
         runs: By method, one score per seed; all on the same subjects.
         against: Methods against which the others' gains are given, paired by subject (log-loss: what is saved).
     """
@@ -139,7 +138,5 @@ def tabulate(
             if metric in table
         }
         for metric, values in {**table, **gains}.items():
-            low, high = np.nanquantile(values[1:], [0.025, 0.975]) if n_subjects > 1 else (np.nan, np.nan)
-            numbers = {"value": float(values[0]), "low": float(low), "high": float(high), "n": n_subjects}
-            rows.append({"data": data, "setting": setting, "method": name, "metric": metric, **numbers})
+            rows.append(resampled_row(data, setting, name, metric, values, n=n_subjects))
     return rows

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.benchmarks.multimodal.nights import PairedNight, simulate_paired_nights
+from sharpwave.benchmarks.multimodal.nights import PairedViews, simulate_paired_nights
 from sharpwave.brainmu.windows import WindowedRecording, Windows
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_features, window_night
-from sharpwave.forecasting.cohorts import Night, load_cohort
+from sharpwave.forecasting.cohorts import EpochTable, load_cohort
 
 REAL = ("walch", "ucddb", "pd-lfp")
 """Cohorts with stages and signals; DOD's public part has stages alone."""
@@ -33,8 +33,8 @@ class Split:
     """
 
     data: str
-    training: list[PairedNight]
-    testing: list[PairedNight]
+    training: list[PairedViews]
+    testing: list[PairedViews]
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -58,12 +58,12 @@ def load_splits(data: Path | None, *, simulated: bool = True, rng: np.random.Gen
 @lru_cache(maxsize=2)
 def simulate_once(
     precursor: float, n: int = N_SIMULATED, hours: float = SIMULATED_HOURS, seed: int = 5
-) -> tuple[PairedNight, ...]:
+) -> tuple[PairedViews, ...]:
     """The simulated nights of these benchmarks, kept for the next one that is run in the same process."""
     return tuple(simulate_paired_nights(n, rng=np.random.default_rng(seed), hours=hours, precursor=precursor))
 
 
-def split_subjects(data: str, nights: Sequence[PairedNight], *, rng: np.random.Generator) -> Split:
+def split_subjects(data: str, nights: Sequence[PairedViews], *, rng: np.random.Generator) -> Split:
     """A third of the subjects, at least one, for testing."""
     subjects = sorted({paired.night.subject for paired in nights})
     tested = set(rng.permutation(subjects)[: max(len(subjects) // 3, 1)].tolist())
@@ -74,16 +74,16 @@ def split_subjects(data: str, nights: Sequence[PairedNight], *, rng: np.random.G
     )
 
 
-def pair_night(night: Night) -> PairedNight:
+def pair_night(night: EpochTable) -> PairedViews:
     """A night of a real cohort; heart rate and activity are modalities of their own."""
     windowed = window_night(night)
     groups = {name: [i for i, column in enumerate(night.names) if column.startswith(name)] for name in APART}
     if not all(groups.values()):
-        return PairedNight(windowed, night)
+        return PairedViews(windowed, night)
     windows: dict[str, Windows] = {"stages": windowed.windows["stages"]}
     for name, columns in groups.items():
         windows[name] = window_features(night.features[:, columns], tuple(night.names[i] for i in columns))
-    return PairedNight(replace(windowed, windows=windows), night)
+    return PairedViews(replace(windowed, windows=windows), night)
 
 
 APART = ("heart_rate", "activity")

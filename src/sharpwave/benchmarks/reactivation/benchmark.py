@@ -15,23 +15,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.benchmarks.reactivation.contents import detect_by_state_space, read_contents
-from sharpwave.benchmarks.reactivation.hand_crafted import (
+from sharpwave.benchmarks.reactivation.detectors import (
+    detect_by_state_space,
     detect_hand_crafted,
     detect_ripples_alone,
     find_rippled_bursts,
+    read_contents,
 )
-from sharpwave.benchmarks.reactivation.scoring import score_reactivations
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.reactivation.reactivation_head import ShippedHead, detect_reactivations, load_reactivation_head
+from sharpwave.evaluation.events import match_events, score_events
 from sharpwave.night.found_replays import ReactivationNight
-from sharpwave.recipes.difficulty import (
-    DECLARED,
-    IOU,
-    NULLS,
-    simulate_declared_night,
-    simulate_null_night,
-)
+from sharpwave.recipes.difficulty import DECLARED, IOU, NULLS, simulate_declared_night, simulate_null_night
 from sharpwave.recipes.reactivation_recipe import ship_reactivation_head
 
 SEED = 2026
@@ -58,7 +53,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     n_empty = max(seeds // 2, 1)
     for kind in NULLS:
         false = [_score(simulate_null_night(kind, rng=rng), shipped, rng) for rng in empty.spawn(n_empty)]
-        rows += [row for row in _to_rows(NULL_DATA, kind, false, bootstrap) if "false_positives" in row["metric"]]
+        rows += [row for row in _to_rows(NULL_DATA, kind, false, bootstrap) if "false_positives" in row.metric]
     config = {
         "difficulty": asdict(DECLARED),
         "iou": IOU,
@@ -108,9 +103,44 @@ def _to_rows(
         for method in nights[0]
         for metric in nights[0][method]
     ]
-    return [row for row in rows if row["n"]]
+    return [row for row in rows if row.n]
 
 
 def _train() -> ShippedHead:
     with TemporaryDirectory() as folder:
         return ship_reactivation_head(folder)
+
+
+def score_reactivations(
+    replays: pd.DataFrame, found: pd.DataFrame, *, duration: float, iou: float = IOU
+) -> dict[str, float]:
+    """All figures of one night.
+
+    Args:
+        replays: Planted: onset, duration (s), content, direction.
+        found: onset, duration (s); content and direction where they were read; `known` (s) where a detector that runs
+            along says when it could have spoken.
+        duration: Length of the night, in s.
+        iou: Least intersection over union of a match.
+
+    Returns:
+        precision, recall, f1, onset_error (s, median), false_positives_per_minute; of matched events content_accuracy
+        and direction_accuracy, and latency (s after the planted onset, median). NaN where undefined.
+    """
+    scores = score_events(replays, found, iou=iou, duration=duration)
+    pairs = match_events(replays, found, iou=iou)
+    planted, matched = replays.iloc[pairs[:, 0]], found.iloc[pairs[:, 1]]
+    figures = {
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "onset_error": scores.onset_error,
+        "false_positives_per_minute": scores.false_per_minute,
+    }
+    for name in ("content", "direction"):
+        read = len(pairs) > 0 and name in found
+        same = planted[name].to_numpy() == matched[name].to_numpy() if read else np.array([np.nan])
+        figures[f"{name}_accuracy"] = float(np.mean(same))
+    late = matched["known"].to_numpy(float) - planted["onset"].to_numpy(float) if "known" in found else np.zeros(0)
+    figures["latency"] = float(np.median(late)) if len(late) else float("nan")
+    return figures

@@ -1,5 +1,1 @@
-"""Protocols of resilience: the dynamics of nights by state, and networks that are damaged and come back."""
-
-from sharpwave.benchmarks.resilience.network import NetworkSubject
-
-__all__ = ["NetworkSubject"]
+"""Networks that are damaged, with sleep and without: what they keep, stand, and how they come back."""

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from sharpwave.benchmarks.continual.images import ImageSet, load_images
-from sharpwave.benchmarks.continual.streams import Stream, permute_images, split_classes
-from sharpwave.benchmarks.resilience.courses import SLEEP_RATIO, WAYS, Course, run_course
-from sharpwave.benchmarks.resilience.demonstration import measure_doses
-from sharpwave.benchmarks.resilience.label_noise import measure_label_noise
-from sharpwave.benchmarks.resilience.layers import map_layers, map_units
-from sharpwave.benchmarks.resilience.recovering import SHOCKS, make_remedies, recover_network
+from sharpwave.benchmarks.continual.images import load_images
+from sharpwave.benchmarks.resilience.robustness import map_layers, map_units, measure_label_noise
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.demonstrations.network_sleep import measure_doses
+from sharpwave.demonstrations.recovery import SHOCKS, make_remedies, recover_network
+from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
+from sharpwave.demonstrations.training_runs import METHODS, SLEEP_RATIO, TrainingRun, train_network
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
 from sharpwave.resilience.recovery import Recovery
@@ -29,9 +28,9 @@ N_TASKS, N_TRAIN, N_TEST, BATCH, RATE, N_REMEMBERED, N_STEPS = 5, 1500, 300, 32,
 DAMAGES = ("weight_noise", "lesion", "input_noise")
 BASELINE = "replay"
 MISLABELLED = (BASELINE, "sleep")
-"""Ways that learn again from wrong labels."""
+"""Methods that learn again from wrong labels."""
 STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
-"""Ways compared by pairs, besides each against the baseline."""
+"""Methods compared by pairs, besides each against the baseline."""
 
 UNITS_OF = "hidden.3"
 """Layer whose units are silenced one at a time: the second hidden one."""
@@ -45,7 +44,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
     Args:
         data: Folder of data sets (then `images/mnist.npz` in it), or images as `load_images` reads them.
-        seeds: Networks of each way.
+        seeds: Networks of each method.
         train: Not used: every network is trained here.
 
     Returns:
@@ -58,11 +57,13 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     rng = np.random.default_rng(0)
     rows: list[Row] = []
     for name in ("split", "permuted"):
-        courses = {way: [run_course_of(images, name, way, seed=seed) for seed in range(seeds)] for way in WAYS}
-        rows += _compare_ways(images, name, courses, rng=rng)
-        rows += _compare_label_noise(images, name, courses, rng=rng)
-        rows += _compare_remedies(images, name, courses[BASELINE], rng=rng)
-        rows += _tabulate_brittleness(images, name, courses, rng=rng)
+        runs = {
+            method: [train_on_stream(images, name, method, seed=seed) for seed in range(seeds)] for method in METHODS
+        }
+        rows += _compare_methods(images, name, runs, rng=rng)
+        rows += _compare_label_noise(images, name, runs, rng=rng)
+        rows += _compare_remedies(images, name, runs[BASELINE], rng=rng)
+        rows += _tabulate_brittleness(images, name, runs, rng=rng)
     config = {
         "images": images.name,
         "tasks": N_TASKS,
@@ -97,18 +98,18 @@ def make_stream(images: ImageSet, name: str, *, seed: int) -> Stream:
     return make(images, n_tasks=N_TASKS, rng=np.random.default_rng(seed), n_train=N_TRAIN, n_test=N_TEST)
 
 
-def run_course_of(images: ImageSet, name: str, way: str, *, seed: int) -> Course:
+def train_on_stream(images: ImageSet, name: str, method: str, *, seed: int) -> TrainingRun:
     """One network through the stream of its seed."""
     stream = make_stream(images, name, seed=seed)
-    return run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+    return train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
 
 
-def _compare_ways(
-    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+def _compare_methods(
+    images: ImageSet, name: str, runs: Mapping[str, Sequence[TrainingRun]], *, rng: np.random.Generator
 ) -> list[Row]:
-    """Stability, robustness and cost of each way; differences from the baseline, and of steering from not steering."""
+    """Stability, robustness and cost of each method, and differences: from the baseline, and of steering."""
     found: Values = {}
-    for way, mine in courses.items():
+    for method, mine in runs.items():
         for one in mine:
             stability = compute_stability(one.accuracy, learned=one.learned)
             values = {
@@ -117,51 +118,53 @@ def _compare_ways(
                 "minimum_accuracy": stability.minimum,
                 "worst_case_accuracy": stability.worst_case,
                 "windowed_fall": stability.windowed_fall,
-                "time_ratio": one.seconds / courses[BASELINE][one.seed].seconds,
+                "time_ratio": one.seconds / runs[BASELINE][one.seed].seconds,
                 "gradient_samples": float(one.n_gradient_samples),
             }
             stream = make_stream(images, name, seed=one.seed)
             values |= {f"kept_{damage}": measure_doses(one, stream, damage).kept for damage in DAMAGES}
-            _append(found, way, values)
+            _append(found, method, values)
     setting = f"{name}, learning"
     rows = _estimate(images.name, setting, found, rng=rng)
-    for way in courses:
-        if way != BASELINE:
-            rows += _subtract(images.name, setting, found, way, BASELINE, rng=rng)
-    for way, others in STEERED.items():
+    for method in runs:
+        if method != BASELINE:
+            rows += _subtract(images.name, setting, found, method, BASELINE, rng=rng)
+    for method, others in STEERED.items():
         for other in others:
-            rows += _subtract(images.name, setting, found, way, other, rng=rng)
+            rows += _subtract(images.name, setting, found, method, other, rng=rng)
     return rows
 
 
 def _compare_label_noise(
-    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+    images: ImageSet, name: str, runs: Mapping[str, Sequence[TrainingRun]], *, rng: np.random.Generator
 ) -> list[Row]:
     """Share of the accuracy above chance that is kept as more and more training labels are wrong."""
     found: Values = {}
-    for way in MISLABELLED:
-        for one in courses[way]:
+    for method in MISLABELLED:
+        for one in runs[method]:
 
-            def learn(stream: Stream, way: str = way, seed: int = one.seed) -> Course:
-                return run_course(stream, way, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+            def learn(stream: Stream, method: str = method, seed: int = one.seed) -> TrainingRun:
+                return train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
 
             curve = measure_label_noise(learn, make_stream(images, name, seed=one.seed), one)
             values = {"kept_label_noise": curve.kept, "area_label_noise": curve.area}
             values |= {f"accuracy_at_{dose:g}": score for dose, score in zip(curve.doses, curve.scores, strict=True)}
-            _append(found, way, values)
+            _append(found, method, values)
     setting = f"{name}, wrong labels"
     rows = _estimate(images.name, setting, found, rng=rng)
     return rows + _subtract(images.name, setting, found, "sleep", BASELINE, rng=rng)
 
 
-def _compare_remedies(images: ImageSet, name: str, courses: Sequence[Course], *, rng: np.random.Generator) -> list[Row]:
+def _compare_remedies(
+    images: ImageSet, name: str, runs: Sequence[TrainingRun], *, rng: np.random.Generator
+) -> list[Row]:
     """Recovery with each remedy, and its difference from wake and from NREM alone."""
     rows: list[Row] = []
     remedies = make_remedies(BATCH)
     for shock in SHOCKS:
         found: Values = {}
         for remedy, what in remedies.items():
-            for one in courses:
+            for one in runs:
                 stream = make_stream(images, name, seed=one.seed)
                 back = recover_network(
                     one, stream, what, shock=shock, seed=one.seed, n_steps=N_STEPS, batch=BATCH, rate=RATE
@@ -193,12 +196,12 @@ def _describe(back: Recovery) -> dict[str, float]:
 
 
 def _tabulate_brittleness(
-    images: ImageSet, name: str, courses: Mapping[str, Sequence[Course]], *, rng: np.random.Generator
+    images: ImageSet, name: str, runs: Mapping[str, Sequence[TrainingRun]], *, rng: np.random.Generator
 ) -> list[Row]:
     """Loss of accuracy with each layer damaged alone, plain and per share of all weights, and with one unit silent."""
     found: Values = {}
-    for way in (BASELINE, "sleep", *STEERED):
-        for one in courses[way]:
+    for method in (BASELINE, "sleep", *STEERED):
+        for one in runs[method]:
             stream = make_stream(images, name, seed=one.seed)
             layers = map_layers(one, stream)
             values = {f"loss_{part}": loss for part, loss in zip(layers.parts, layers.loss.tolist(), strict=True)}
@@ -209,7 +212,7 @@ def _tabulate_brittleness(
             units = np.sort(map_units(one, stream, UNITS_OF).loss)[::-1]
             values["loss_worst_unit"] = float(units[0])
             values["loss_tenth_worst_unit"] = float(units[len(units) // 10])
-            _append(found, way, values)
+            _append(found, method, values)
     return _estimate(images.name, f"{name}, one part damaged", found, rng=rng)
 
 

@@ -37,8 +37,8 @@ def load(folder: Path, subject: str) -> Recording:
     A night of DOD-O begins with up to 457 epochs that some scorers left unscored; a majority vote would call them wake.
 
     Args:
-        folder: Folder of the data set.
-        subject: Name of the subject, as `subjects` lists it.
+        folder: The data set's folder.
+        subject: As listed by `subjects`.
 
     Returns:
         A recording without signals; `metadata["scorers"]` maps each scorer's name to its `Hypnogram`, same span.
@@ -67,33 +67,6 @@ def load(folder: Path, subject: str) -> Recording:
         repairs=(f"kept epochs {first} to {last - 1} of {length}: the span that all {len(scorers)} scorers scored",),
         metadata={"cohort": cohort, "scorers": scorers},
     )
-
-
-def load_models(folder: Path, subject: str) -> dict[str, Hypnogram]:
-    """Published models' stages of one night, on the scorers' clock.
-
-    The models' arrays start later than the scorers'; each is placed where it agrees best with the consensus.
-
-    Args:
-        folder: Folder of the data set.
-        subject: Name of the subject, as `subjects` lists it.
-
-    Returns:
-        Hypnogram by model name; empty where no model's output is there.
-    """
-    truth = compute_consensus(list(load(folder, subject).metadata["scorers"].values()))
-    cohort, night = subject.split("-", 1)
-    placed = {}
-    for path in sorted((folder / "results" / cohort / "base_models").glob(f"*/{night}.json")):
-        stages = _read_stages(path)
-        last = round(truth.end / EPOCH) + 1
-        starts = range(max(1, last - len(stages) + 60))
-        agreement = [
-            float((truth.at((start + np.arange(len(stages)) + 0.5) * EPOCH) == stages).sum()) for start in starts
-        ]
-        start = int(np.argmax(agreement))
-        placed[path.parent.name] = Hypnogram(stages, EPOCH, 5, start * EPOCH, scorer=path.parent.name)
-    return placed
 
 
 def _read_stages(path: Path) -> np.ndarray:

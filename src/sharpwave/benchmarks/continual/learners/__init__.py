@@ -1,22 +1,24 @@
-"""The learners by name: peers, a ceiling, and ours with and without sleep."""
+"""The learners by name: baselines, a ceiling, and ours with and without sleep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
-from sharpwave.benchmarks.continual.learners.agem import AveragedGEM
-from sharpwave.benchmarks.continual.learners.cls_er import ComplementaryReplay
+from sharpwave.benchmarks.continual.learners.bounds import Finetune, Joint, Progressive
 from sharpwave.benchmarks.continual.learners.contract import Learner
-from sharpwave.benchmarks.continual.learners.der import DarkExperienceReplay
-from sharpwave.benchmarks.continual.learners.er import ExperienceReplay
-from sharpwave.benchmarks.continual.learners.ewc import OnlineEWC
-from sharpwave.benchmarks.continual.learners.finetune import Finetune
-from sharpwave.benchmarks.continual.learners.joint import Joint
-from sharpwave.benchmarks.continual.learners.lwf import LearningWithoutForgetting
-from sharpwave.benchmarks.continual.learners.progressive import Progressive
-from sharpwave.benchmarks.continual.learners.si import SynapticIntelligence
-from sharpwave.benchmarks.continual.learners.sleeper import LiteralSleeper, Sleeper, SpikingSleeper
+from sharpwave.benchmarks.continual.learners.ours import SleepLearner, SRCLearner, SSRLearner
+from sharpwave.benchmarks.continual.learners.regularisation import (
+    LearningWithoutForgetting,
+    OnlineEWC,
+    SynapticIntelligence,
+)
+from sharpwave.benchmarks.continual.learners.replay import (
+    AveragedGEM,
+    ComplementaryReplay,
+    DarkExperienceReplay,
+    ExperienceReplay,
+)
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "finetune": Finetune,
@@ -30,10 +32,10 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "er-ace": partial(ExperienceReplay, asymmetric=True),
     "progressive": Progressive,
     "cls-er": ComplementaryReplay,
-    "wake": partial(Sleeper, sleeps=False),
-    "sleep": Sleeper,
-    "ssr": LiteralSleeper,
-    "src": SpikingSleeper,
+    "wake": partial(SleepLearner, sleeps=False),
+    "sleep": SleepLearner,
+    "ssr": SSRLearner,
+    "src": SRCLearner,
 }
 """Each is called as `(model, setting, lr=…, **options)`. `wake` is `sleep` without its nights."""
 

@@ -1,15 +1,17 @@
-"""What a continual learner promises, and what all of them are given alike."""
+"""What a continual learner promises, and what all of them are given alike: budget, store, and how much is drawn."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from sharpwave.benchmarks.continual.streams import Inputs, Task
+from sharpwave.consolidation import ReplayBuffer
+from sharpwave.consolidation.batches import Batch
+from sharpwave.demonstrations.streams import Inputs, Task
 
 WAKE_REPLAY = 2.0
 """Replayed samples per new sample while awake, in the recipe that sleeps."""
@@ -29,7 +31,7 @@ class Setting:
         batch: New samples per step.
         n_steps: Steps per task.
         buffer_bytes: What stored samples may take, labels and logits included.
-        seed: Of everything that a learner draws.
+        seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample.
     """
 
@@ -53,7 +55,7 @@ class Learner(ABC):
     Attributes:
         deployed: (inputs, index of the task) → logits; most ignore the task.
         n_gradient_samples: Samples of which a gradient was taken so far.
-        knows_task: Whether `deployed` has to be told the task.
+        knows_task: Whether `deployed` has to know the task.
     """
 
     knows_task = False
@@ -105,3 +107,22 @@ class Learner(ABC):
         loss.backward()
         self.optimiser.step()
         self.n_gradient_samples += n_samples
+
+
+DRAWS = 2
+
+
+def make_buffer(setting: Setting, generator: torch.Generator) -> ReplayBuffer:
+    """A reservoir of the setting's bytes; images are stored as `uint8`."""
+    return ReplayBuffer(n_bytes=setting.buffer_bytes, storage={"x": "uint8"}, generator=generator)
+
+
+def count_draw(setting: Setting) -> int:
+    """Samples in each of the `DRAWS` draws that make up the replay of one step."""
+    return round(setting.replay * setting.batch / DRAWS)
+
+
+def draw_replay(buffer: ReplayBuffer, setting: Setting) -> Iterator[Batch]:
+    """The replay of one step; nothing while the buffer is empty."""
+    for _ in range(DRAWS if len(buffer) else 0):
+        yield buffer.sample(count_draw(setting))

@@ -1,0 +1,1 @@
+"""Decoding a night: speed beside YASA, and memory of long recordings."""

@@ -1,0 +1,125 @@
+"""`sharpwave benchmark dynamics`: is sleep more modular and less complex, and is metastability highest at transitions?
+
+Every window is measured beside a phase-randomised surrogate of itself, which keeps each channel's spectrum and
+destroys coupling and whatever is not linear: a contrast that the surrogates show too is one of spectra. The unit is the
+subject; for the one mouse it is a piece of 40 min, and the setting says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpwave.benchmarks.dynamics.spiking import compare_spiking
+from sharpwave.benchmarks.dynamics.states import (
+    StagedSignal,
+    contrast_states,
+    contrast_surrogates,
+    contrast_transitions,
+    load_staged,
+    load_transitions,
+    measure_subject,
+    simulate_staged,
+)
+from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.errors import SharpwaveError
+from sharpwave.resilience.dynamics import measure_dynamics
+from sharpwave.resilience.windows import Windows, WindowSettings
+
+REAL = {
+    "ucddb": "ucddb-eeg",
+    "dreams": "dreams-spindles",
+    "mouse-fmri": "mouse-sleep-fmri, pieces of one mouse",
+    "rest-bold": "human-rest-bold",
+}
+MOST_WINDOWS, N_SURROGATES, HOURS = 15, 1, 4.0
+PAIRS = (("NREM", "wake"), ("REM", "wake"))
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """Measure the dynamics of every staged recording under `data` and of simulated nights.
+
+    Args:
+        data: Folder of data sets; `data_root()` where omitted.
+        seeds: Number of simulated nights.
+        train: Not used: nothing is learned.
+
+    Returns:
+        Configuration and rows.
+
+    Raises:
+        SharpwaveError: If `data` is given and holds none of the data sets.
+    """
+    rng = np.random.default_rng(0)
+    groups: dict[str, list[StagedSignal]] = {}
+    for name, label in REAL.items():
+        groups[label] = load_staged(name, data)
+    transitions = load_transitions(data)
+    if data is not None and not any(groups.values()) and not transitions:
+        raise SharpwaveError(
+            f"one of the data sets {', '.join(REAL)}", got=f"none under {data}", fix="pass the folder of data sets"
+        )
+    for modality in ("eeg", "bold"):
+        groups[f"simulated {modality}"] = simulate_staged(seeds, modality, hours=HOURS)
+    rows: list[Row] = []
+    used: dict[str, list[str]] = {}
+    for label, staged in groups.items():
+        measured = {
+            one.subject: measure_subject(one, rng=rng, most=MOST_WINDOWS, n_surrogates=N_SURROGATES) for one in staged
+        }
+        windows = [found for found in measured.values() if found is not None]
+        used[label] = [subject for subject, found in measured.items() if found is not None]
+        rows += _tabulate(label, windows, rng=rng)
+    rows += _contrast_round_transitions(transitions, rng=rng)
+    rows += compare_spiking(data, rng=rng)
+    config = {
+        "windows": {
+            "electrical": str(WindowSettings.for_rate(128.0)),
+            "bold": "30 volumes: " + str(WindowSettings.for_rate(0.5)),
+        },
+        "most_windows_per_state": MOST_WINDOWS,
+        "surrogates_per_window": N_SURROGATES,
+        "subjects": used,
+        "interval": "95 %, bootstrap over subjects (over pieces for the one mouse)",
+        "states": "NREM is N2 and N3 (N3 alone in ucddb, whose EEG holds wake and N3, but for one night)",
+        "simulated": f"{seeds} human nights of {HOURS:g} h, seed 0; nothing about groups or complexity is planted",
+    }
+    return config, rows
+
+
+def _tabulate(label: str, windows: Sequence[Windows], *, rng: np.random.Generator) -> list[Row]:
+    rows: list[Row] = []
+
+    def add(setting: str, method: str, values: Mapping[str, list[float]]) -> None:
+        rows.extend(estimate_row(label, setting, method, metric, row, rng=rng) for metric, row in values.items())
+
+    for state, other in PAIRS:
+        for method, values in contrast_states(windows, state, other).items():
+            add(f"{state} minus {other}", method, values)
+    for method, values in contrast_transitions(windows).items():
+        add("windows with a transition", method, values)
+    add("measured minus phase-randomised", "measured", contrast_surrogates(windows))
+    return rows
+
+
+def _contrast_round_transitions(transitions: Mapping[str, Any], *, rng: np.random.Generator) -> list[Row]:
+    """The state after minus the state before a transition, in the mean BOLD of the mouse's regions; no intervals."""
+    rows: list[Row] = []
+    for name, recording in transitions.items():
+        signal = recording.signals["bold"]
+        samples = signal.read(dtype=np.float64)
+        middle = len(samples) // 2
+        settings = WindowSettings.for_rate(signal.rate)
+        before, after = (
+            measure_dynamics(half, signal.rate, band=settings.band, rng=rng)
+            for half in (samples[:middle], samples[middle:])
+        )
+        for metric in ("modularity", "integration", "segregation", "participation", "synchrony"):
+            if metric in before and metric in after:
+                value = after[metric] - before[metric]
+                setting = f"{name}: after minus before"
+                rows.append(Row("mouse-sleep-fmri, mean of transitions", setting, "measured", metric, value))
+    return rows

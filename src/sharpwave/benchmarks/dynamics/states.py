@@ -1,0 +1,196 @@
+"""Nights whose dynamics are compared, and the differences between states within one subject and in its surrogates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram, Recording, Signal, load_dataset
+from sharpwave.recordings.datasets import list_subjects
+from sharpwave.resilience.windows import TRANSITION, Windows, WindowSettings, measure_windows
+
+NREM, WAKE, REM = ("N2", "N3", "NREM"), ("W",), ("R",)
+"""Stages of each state. N1 is none of them."""
+
+LEFT_OUT = {"dreams": ("excerpt7",)}
+"""Excerpt 7's hypnogram contradicts its EEG."""
+
+BLOCK = 2400.0
+"""Length in s of the pieces in which the one mouse is counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class StagedSignal:
+    """One signal of one subject, with its stages.
+
+    Attributes:
+        subject: Who; a piece of a night is named by its place.
+        signal: The signal.
+        hypnogram: Stages on the same clock; None where the subject did not sleep.
+    """
+
+    subject: str
+    signal: Signal
+    hypnogram: Hypnogram | None
+
+
+def load_staged(name: str, data: Path | None) -> list[StagedSignal]:
+    """The staged signals of a data set: "ucddb", "dreams", "mouse-fmri" or "rest-bold"; none where it is absent.
+
+    Args:
+        name: Name of the data set.
+        data: Folder of data sets; `data_root()` where omitted.
+    """
+    try:
+        subjects = list_subjects(name, data)
+    except SharpwaveError:
+        return []
+    if name == "mouse-fmri":
+        return list(_cut_mouse(load_dataset("mouse-fmri/session", data))) if "session" in subjects else []
+    chosen = [subject for subject in subjects if subject not in LEFT_OUT.get(name, ())]
+    return [_pick(subject, load_dataset(f"{name}/{subject}", data)) for subject in chosen]
+
+
+def _pick(subject: str, recording: Recording) -> StagedSignal:
+    """The first EEG, or the BOLD."""
+    found = {**recording.of("eeg"), **recording.of("bold")}
+    return StagedSignal(subject, next(iter(found.values())), recording.hypnogram)
+
+
+def _cut_mouse(recording: Recording) -> Iterator[StagedSignal]:
+    """The 4 h of the one mouse in pieces, so that an interval can be given: over pieces, not over animals."""
+    signal, hypnogram = recording.signals["bold"], recording.hypnogram
+    for start in np.arange(0, signal.end - BLOCK + 1, BLOCK).tolist():
+        piece = replace(signal.restrict(start, start + BLOCK), start=start)
+        yield StagedSignal(f"minute {start / 60:g}", piece, hypnogram)
+
+
+def simulate_staged(n: int, modality: str, *, hours: float, seed: int = 0) -> list[StagedSignal]:
+    """Simulated human nights: "eeg" (its channels side by side) or "bold" (parcels)."""
+    from sharpwave.simulation import simulate_night
+
+    staged = []
+    for index, stream in enumerate(np.random.default_rng(seed).spawn(n)):
+        recording, _ = simulate_night("human", hours, rng=stream, modalities=(modality,))
+        signals = list(recording.of(modality).values())
+        first = signals[0]
+        if len(signals) > 1:
+            samples = np.stack([signal.read() for signal in signals], axis=1)
+            names = tuple(signal.name for signal in signals)
+            first = Signal(modality, samples, first.rate, first.modality, start=first.start, channels=names)
+        staged.append(StagedSignal(f"simulated-{index}", first, recording.hypnogram))
+    return staged
+
+
+def load_transitions(data: Path | None) -> dict[str, Recording]:
+    """The mean BOLD of some 140 regions of the mouse round each type of transition, by its name."""
+    try:
+        subjects = [name for name in list_subjects("mouse-fmri", data) if name != "session"]
+    except SharpwaveError:
+        return {}
+    return {name: load_dataset(f"mouse-fmri/{name}", data) for name in subjects}
+
+
+FEWEST_WINDOWS = 3
+"""Windows of a state below which a subject says nothing about it."""
+
+STATES: dict[str, tuple[str, ...]] = {"NREM": NREM, "wake": WAKE, "REM": REM}
+
+
+def measure_subject(
+    staged: StagedSignal,
+    *,
+    rng: np.random.Generator,
+    most: int,
+    n_surrogates: int,
+    settings: WindowSettings | None = None,
+) -> Windows | None:
+    """Windows of one subject; None where no window is whole."""
+    signal = staged.signal
+    try:
+        return measure_windows(
+            lambda begin, end: signal.read(begin, end),
+            signal.rate,
+            span=(signal.start, signal.end),
+            rng=rng,
+            hypnogram=staged.hypnogram,
+            settings=settings,
+            most=most,
+            n_surrogates=n_surrogates,
+        )
+    except SharpwaveError:
+        return None
+
+
+def contrast_states(windows: Sequence[Windows], state: str, other: str) -> dict[str, dict[str, list[float]]]:
+    """Mean of each measure in one state minus another, one value per subject that has both.
+
+    Args:
+        windows: One per subject.
+        state: Key of `STATES`.
+        other: Key of `STATES`.
+
+    Returns:
+        Values by measure, for "measured" and "phase-randomised".
+    """
+    found: dict[str, dict[str, list[float]]] = {"measured": {}, "phase-randomised": {}}
+    for one in windows:
+        inside, outside = one.of(*STATES[state]), one.of(*STATES[other])
+        if min(inside.sum(), outside.sum()) < FEWEST_WINDOWS:
+            continue
+        for method, values in (("measured", one.values), ("phase-randomised", one.surrogates)):
+            _append(found[method], _subtract(values, inside, outside))
+    return found
+
+
+def contrast_surrogates(windows: Sequence[Windows]) -> dict[str, list[float]]:
+    """Mean of each measure minus that of its surrogates, one value per subject."""
+    found: dict[str, list[float]] = {}
+    for one in windows:
+        gaps = {name: float(np.nanmean(one.values[name] - values)) for name, values in one.surrogates.items()}
+        _append(found, gaps)
+    return found
+
+
+def contrast_transitions(windows: Sequence[Windows]) -> dict[str, dict[str, list[float]]]:
+    """Metastability of windows that hold a transition, minus that of whole ones and minus that of spliced ones.
+
+    A window of two states varies more by that alone. Halves of whole windows of the states before and after, spliced,
+    would vary by `(v_a + v_b) / 2 + (m_a - m_b)² / 4`, with `v` and `m` the variance and mean of the order parameter.
+
+    Returns:
+        One value per subject, for "measured minus whole" and "measured minus spliced".
+    """
+    found: dict[str, dict[str, list[float]]] = {"minus whole windows": {}, "minus spliced windows": {}}
+    for one in windows:
+        at = one.of(TRANSITION)
+        if "metastability" not in one.values or at.sum() < FEWEST_WINDOWS:
+            continue
+        variance, mean = one.values["metastability"], one.values["synchrony"]
+        _append(found["minus whole windows"], _subtract({"metastability": variance}, at, ~at))
+        typical = {
+            state: (float(np.mean(variance[one.of(state)])), float(np.mean(mean[one.of(state)])))
+            for state in set(one.states) - {TRANSITION}
+        }
+        gaps = []
+        for index in np.flatnonzero(at).tolist():
+            before, after = typical.get(one.before[index]), typical.get(one.after[index])
+            if before is not None and after is not None:
+                spliced = (before[0] + after[0]) / 2 + (before[1] - after[1]) ** 2 / 4
+                gaps.append(float(variance[index]) - spliced)
+        if gaps:
+            _append(found["minus spliced windows"], {"metastability": float(np.mean(gaps))})
+    return found
+
+
+def _subtract(values: Mapping[str, np.ndarray], inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
+    return {name: float(np.nanmean(row[inside]) - np.nanmean(row[outside])) for name, row in values.items()}
+
+
+def _append(found: dict[str, list[float]], row: Mapping[str, float]) -> None:
+    for name, value in row.items():
+        found.setdefault(name, []).append(value)

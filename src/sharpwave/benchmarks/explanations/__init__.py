@@ -1,0 +1,1 @@
+"""Whether explanations and statements of uncertainty are to be trusted."""

@@ -1,0 +1,1 @@
+"""What comes next: forecasts of real and simulated nights beside all baselines."""

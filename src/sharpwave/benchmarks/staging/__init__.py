@@ -1,0 +1,1 @@
+"""Stagers and baselines against experts, by subject."""

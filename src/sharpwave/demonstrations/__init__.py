@@ -1,0 +1,11 @@
+"""Networks that sleep, on a scale of seconds: streams of tasks, small networks, training runs, damage and recovery."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "network_sleep": ["demonstrate_forgetting"],
+        "networks": ["NetworkSubject", "record_hidden_states"],
+    },
+)

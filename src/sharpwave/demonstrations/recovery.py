@@ -1,0 +1,145 @@
+"""How a damaged network comes back: asleep, or awake with as many gradient samples, each beside its own twin."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
+from sharpwave.demonstrations.networks import add_weight_noise, lesion_units
+from sharpwave.demonstrations.streams import Stream, StreamTestSet, take
+from sharpwave.demonstrations.training_runs import TrainingRun
+from sharpwave.errors import SharpwaveError
+from sharpwave.resilience.recovery import Recovery, measure_recovery
+
+SHOCKS: dict[str, float] = {"weight_noise": 1.0, "lesion": 0.5}
+"""Doses: standard deviations of each layer's weights, and a share of the hidden units."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What a network gets after the shock.
+
+    Attributes:
+        wake: Method of `Wake` for steps of new data; "" for sleep.
+        options: Options of `Sleep`, for a night.
+    """
+
+    wake: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_remedies(batch: int) -> dict[str, Remedy]:
+    """Remedies by name; all take `3 * batch` gradient samples per step, but for new data alone, all of it new."""
+    nrem = NREM(batch_size=3 * batch)
+    return {
+        "sleep, NREM only": Remedy(options={"nrem": nrem}),
+        "sleep, NREM and REM": Remedy(options={"nrem": nrem, "rem": REM(batch_size=3 * batch, share=0.5, cycles=4)}),
+        "sleep, REM only": Remedy(options={"rem": REM(batch_size=3 * batch, share=1.0)}),
+        "wake": Remedy(wake="der++"),
+        "wake, new data alone": Remedy(wake="none"),
+    }
+
+
+@dataclass(eq=False)
+class Patient:
+    """A copy of a network that recovers.
+
+    Attributes:
+        network: The copy.
+        sleep: What trains it.
+        optimiser: Optimiser of wake steps.
+        remedy: What the network gets.
+    """
+
+    network: nn.Module
+    sleep: Sleep
+    optimiser: torch.optim.Optimizer
+    remedy: Remedy
+
+    @classmethod
+    def of(cls, run: TrainingRun, remedy: Remedy, *, seed: int, batch: int, rate: float) -> Self:
+        """A copy of a run's network and of what it remembers."""
+        assert run.buffer is not None
+        network = copy.deepcopy(run.network)
+        optimiser = torch.optim.SGD(network.parameters(), lr=rate)
+        buffer = ReplayBuffer(run.buffer.capacity, generator=torch.Generator().manual_seed(seed))
+        buffer.load_state_dict(run.buffer.state_dict())
+        options = dict(remedy.options)
+        if remedy.wake:
+            options["wake"] = Wake(method=remedy.wake, n_replay=batch)
+        sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
+        return cls(network, sleep, optimiser, remedy)
+
+    def step(self, stream: Stream, number: int, *, seed: int, batch: int, n_steps: int) -> None:
+        """One step of the remedy: of a night of `n_steps`, or of new data of the last task."""
+        if not self.remedy.wake:
+            if number == 0:
+                self.sleep.fall_asleep(n_steps)
+            self.sleep.step()
+            return
+        task = stream.tasks[-1]
+        rows = _draw(task.y_train, 3 * batch if self.remedy.wake == "none" else batch, seed=seed, number=number)
+        loss = self.sleep.wake({"x": take(task.x_train, rows), "y": task.y_train[rows]}, task=len(stream.tasks) - 1)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+
+def recover_network(
+    run: TrainingRun,
+    stream: Stream,
+    remedy: Remedy,
+    *,
+    shock: str,
+    seed: int,
+    n_steps: int = 40,
+    every: int = 2,
+    batch: int = 32,
+    rate: float = 0.1,
+) -> Recovery:
+    """Damage the network at the end of a run, and give it and its twin the same steps.
+
+    Args:
+        run: A training run with a buffer.
+        stream: What it learned; new data are its last task's.
+        remedy: What the network gets.
+        shock: Key of `SHOCKS`.
+        seed: Seed of the damage and of the steps.
+        n_steps: Steps of the remedy.
+        every: Steps between scores.
+        batch: New items per wake step.
+        rate: Learning rate.
+
+    Raises:
+        SharpwaveError: If the run has no buffer.
+    """
+    if run.buffer is None:
+        raise SharpwaveError(
+            "a run with a buffer", got=f"the method {run.method!r}", fix="choose a method that replays"
+        )
+    test_set = StreamTestSet.of(stream)
+    return measure_recovery(
+        lambda: Patient.of(run, remedy, seed=seed, batch=batch, rate=rate),
+        perturb=lambda patient: damage(patient.network, shock, seed=seed),
+        step=lambda patient, number: patient.step(stream, number, seed=seed, batch=batch, n_steps=n_steps),
+        score=lambda patient: float(np.mean(test_set.score(patient.network))),
+        n_steps=n_steps,
+        every=every,
+    )
+
+
+def damage(network: nn.Module, shock: str, *, seed: int) -> None:
+    """Damage a network in place with a shock's dose; the same for the same seed."""
+    act = {"weight_noise": add_weight_noise, "lesion": lesion_units}[shock]
+    act(network, SHOCKS[shock], rng=np.random.default_rng(seed))
+
+
+def _draw(labels: Tensor, n: int, *, seed: int, number: int) -> Tensor:
+    return torch.randint(len(labels), (n,), generator=torch.Generator().manual_seed(1000 * seed + number))

@@ -1,0 +1,253 @@
+"""Everything that the shipped weights learn from, as one source of pieces: real cohorts and simulated nights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.training.pieces import Alternation, Nights, Source, pick_source
+from sharpwave.brainmu.windows import WindowedRecording, align_stages
+from sharpwave.errors import SharpwaveError
+from sharpwave.forecasting.brainmu_nights import load_windowed_cohort, window_stages
+from sharpwave.recordings.datasets import list_subjects, load_dataset
+from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
+
+COHORTS: Mapping[str, float] = {"dod": 0.55, "walch": 0.2, "ucddb": 0.15, "pd-lfp": 0.1}
+"""Weight of each cohort with whole nights of stages."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasting:
+    """Nights of the cohorts, for training: windows, and the scorers where several scored.
+
+    Attributes:
+        nights: By cohort.
+        scorers: Scorers of each of DOD's nights.
+    """
+
+    nights: Mapping[str, Sequence[WindowedRecording]]
+    scorers: Sequence[tuple]
+
+    def without(self, tested: Collection[str]) -> Forecasting:
+        """Without these subjects ("cohort/subject")."""
+        kept = {
+            cohort: [night for night in nights if f"{cohort}/{night.subject}" not in tested]
+            for cohort, nights in self.nights.items()
+        }
+        dod = self.nights.get("dod", ())
+        scorers = [s for s, night in zip(self.scorers, dod, strict=True) if f"dod/{night.subject}" not in tested]
+        return Forecasting({cohort: nights for cohort, nights in kept.items() if nights}, scorers)
+
+    @property
+    def subjects(self) -> list[str]:
+        """Everyone, as "cohort/subject"."""
+        return sorted(f"{cohort}/{night.subject}" for cohort, nights in self.nights.items() for night in nights)
+
+    def make_source(self, *, whole: float = 0.4) -> Alternation:
+        """Pieces of all cohorts, each update from one of them."""
+        parts: list[tuple[Source, float]] = []
+        for cohort, nights in self.nights.items():
+            several = cohort == "dod"
+            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else Nights(nights)
+            parts.append((source, COHORTS[cohort]))
+        return Alternation(parts)
+
+
+def load_forecasting(data: str | Path | None = None) -> Forecasting:
+    """The cohorts under `data`; those that are not there are left out.
+
+    Raises:
+        SharpwaveError: If none is there.
+    """
+    nights: dict[str, list[WindowedRecording]] = {}
+    for cohort in COHORTS:
+        try:
+            nights[cohort] = load_windowed_cohort(cohort, data)
+        except SharpwaveError:
+            continue
+    if not nights:
+        raise SharpwaveError(
+            f"at least one of the cohorts {', '.join(COHORTS)}", got="none", fix="set SHARPWAVE_DATA, or pass --data"
+        )
+    return Forecasting(nights, load_scorers(nights.get("dod", []), data))
+
+
+@dataclass(frozen=True, eq=False)
+class FewModalities:
+    """Of recordings with many modalities, a few in each update, and shorter pieces.
+
+    Attributes:
+        source: Source of pieces.
+        names: Modalities to choose among.
+        most: How many at most.
+        longest: Steps of a piece at most.
+        always: Modality that is taken half of the time whatever the others are.
+    """
+
+    source: Source
+    names: tuple[str, ...]
+    most: int = 3
+    longest: int = 90
+    always: str = "stages"
+
+    def pick(self, rng: np.random.Generator) -> Source:
+        """The same modalities for a whole update."""
+        count = int(rng.integers(1, self.most + 1))
+        chosen = set(rng.choice(self.names, count, replace=False).tolist())
+        if rng.random() < 0.5:
+            chosen.add(self.always)
+        return _Only(self.source, frozenset(chosen), self.longest)
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+        """A piece with a few modalities of its own."""
+        return pick_source(self, rng).draw(rng, n_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Only:
+    source: Source
+    names: frozenset[str]
+    longest: int
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+        piece = self.source.draw(rng, min(n_steps, self.longest))
+        few = piece.only(self.names)
+        return few if few.windows else piece
+
+
+def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecording]:
+    """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
+    for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
+        for subject in list_subjects(cohort, data):
+            yield window_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
+
+
+@dataclass(frozen=True)
+class SamplingWeights:
+    """How many of the updates each kind of night gets; they need not sum to one."""
+
+    forecasting: float
+    staging: float
+    unlabelled: float
+    human: float
+    rodent: float
+
+
+def combine_sources(
+    forecasting: Forecasting,
+    weights: SamplingWeights,
+    *,
+    staging: Source | None = None,
+    unlabelled: Sequence[WindowedRecording] = (),
+    simulated: Sequence[WindowedRecording] = (),
+) -> Alternation:
+    """One source of all of it.
+
+    Args:
+        forecasting: Stage histories and features of the cohorts.
+        weights: How many of the updates each kind of night gets; `rodent` counts for mouse and rat each.
+        staging: EEG with stages.
+        unlabelled: Recordings without stages.
+        simulated: Nights; those with more than a polysomnogram serve here.
+    """
+    parts: list[tuple[Source, float]] = [(forecasting.make_source(), weights.forecasting)]
+    if staging is not None:
+        parts.append((staging, weights.staging))
+    if unlabelled:
+        parts.append((Nights(unlabelled), weights.unlabelled))
+    for species, weight in (("human", weights.human), ("mouse", weights.rodent), ("rat", weights.rodent)):
+        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.windows]
+        if nights:
+            names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
+            parts.append((FewModalities(Nights(nights), names), weight))
+    return Alternation(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class ScorerSubsets:
+    """A source of pieces: the consensus of all scorers, or of a random subset, of a random night.
+
+    A subset's stages and votes are history and target both, so no scorer's opinion leaks into another's.
+
+    Attributes:
+        nights: Windowed nights.
+        scorers: Every scorer's hypnogram of each night.
+        whole: Share of the pieces with all scorers.
+    """
+
+    nights: Sequence[WindowedRecording]
+    scorers: Sequence[tuple[Hypnogram, ...]]
+    whole: float = 0.5
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+        """A piece of at most `n_steps` steps; the history before it is in its windows."""
+        places = np.array([max(len(night) - n_steps, 0) + 1 for night in self.nights])
+        index = int(rng.choice(len(places), p=places / places.sum()))
+        night, scorers = self.nights[index], self.scorers[index]
+        if rng.random() >= self.whole:
+            count = int(rng.integers(1, len(scorers)))
+            night = rescore(night, [scorers[i] for i in sorted(rng.choice(len(scorers), count, replace=False))])
+        first = int(rng.integers(places[index]))
+        return night.restrict(first, min(first + n_steps, len(night)))
+
+
+def rescore(night: WindowedRecording, scorers: Sequence[Hypnogram]) -> WindowedRecording:
+    """The night as these scorers alone would have it."""
+    consensus = compute_consensus(scorers)
+    stages, votes, _ = align_stages(consensus, replace(night.grid, start=consensus.start))
+    return replace(night, windows={**night.windows, "stages": window_stages(stages, votes)}, stages=stages, votes=votes)
+
+
+def load_scorers(nights: Sequence[WindowedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
+    """Every scorer's hypnogram of each of these nights of DOD."""
+    return [
+        tuple(load_dataset(f"{night.cohort}/{night.subject}", root).metadata["scorers"].values()) for night in nights
+    ]
+
+
+HUMAN = ("eeg", "eog", "emg", "spikes", "bold", "heart_rate", "activity", "temperature")
+POLYSOMNOGRAM = ("eeg", "eog", "emg")
+RODENT = ("eeg", "emg", "lfp", "spikes")
+N_UNITS = 12
+
+
+def simulate_windowed(
+    species: str, n: int, *, rng: np.random.Generator, hours: float, modalities: tuple[str, ...]
+) -> Iterator[WindowedRecording]:
+    """Nights of simulated subjects, windowed one by one, without any planted effect.
+
+    Args:
+        species: "human", "mouse" or "rat".
+        n: Number of subjects.
+        rng: Random generator.
+        hours: Length of each night, in h.
+        modalities: Keys of `SIGNALS` of the simulator.
+    """
+    from sharpwave.simulation import simulate_cohort
+
+    cohort = f"simulated-{species}"
+    options = {"species": species, "hours": hours, "modalities": modalities, "n_units": N_UNITS}
+    for recording, _ in simulate_cohort(n, rng=rng, **options):
+        yield window_recording(recording, cohort=cohort)
+
+
+def simulate_training_nights(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[WindowedRecording]:
+    """The simulated nights that the shipped weights learn from.
+
+    Args:
+        rng: Random generator.
+        scale: Length of every night as a share of the recipe's.
+    """
+    plan = (
+        ("human", 10, 6.0, HUMAN),
+        ("human", 2, 4.0, (*HUMAN, "lfp")),
+        ("mouse", 4, 4.0, RODENT),
+        ("rat", 2, 4.0, RODENT),
+        ("human", 16, 7.0, POLYSOMNOGRAM),
+    )
+    for species, n, hours, modalities in plan:
+        yield from simulate_windowed(species, n, rng=rng, hours=hours * scale, modalities=modalities)

@@ -1,0 +1,142 @@
+"""Learned stagers of wearables and of LFP band power.
+
+Heart rate and movement from the wrist: trained on Walch et al. 2019, in the form of their published features.
+Subthalamic LFP band power of people with Parkinson's disease: trained on the UH3-RestoreSleepPD nights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.staging.boosted import EPOCH, RECIPES, add_context, stage_with_weights
+from sharpwave.staging.contract import Picks
+from sharpwave.staging.weights import load_validation
+
+N_BANDS = 6
+LFP_SIGNALS = ("power", "power_sd")
+MINIMUM_MINUTES = 60
+FEATURES = ("heart_rate", "activity")
+
+
+class LfpStager:
+    """Stages from band power per 30 s, averaged over contacts and relative to the night."""
+
+    name = "lightgbm-lfp"
+
+    def accepts(self, recording: Recording, picks: Picks) -> str | None:
+        for name in LFP_SIGNALS:
+            if name not in recording.signals:
+                return f"no signal {name!r} of band power per 30 s (band1_contact1 …)"
+            shape = recording[name].samples.shape
+            if len(shape) != 2 or shape[1] % N_BANDS or abs(recording[name].rate * EPOCH - 1) > 1e-6:
+                return f"{name!r} is not {N_BANDS} bands per contact once in {EPOCH:g} s"
+        return None
+
+    def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
+        return stage_with_weights(self.name, compute_lfp_table(recording))
+
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="lfp")
+
+
+def compute_lfp_table(recording: Recording) -> pd.DataFrame:
+    """What the booster is given: log power and its deviation per band, over contacts, with context."""
+    power, deviation = (recording[name].read(dtype=np.float64) for name in LFP_SIGNALS)
+    power, deviation = (np.log(np.maximum(x, 1e-9)).reshape(len(x), N_BANDS, -1) for x in (power, deviation))
+    features = np.concatenate([power.mean(axis=2), power.std(axis=2), deviation.mean(axis=2)], axis=1)
+    names = [f"{kind}{band}" for kind in ("power", "contacts", "deviation") for band in range(1, N_BANDS + 1)]
+    return add_context(features, names, windows=RECIPES["lightgbm-lfp"].windows)
+
+
+class WearableStager:
+    """Stages from how heart rate and movement vary, each relative to the night."""
+
+    name = "lightgbm-wearable"
+
+    def accepts(self, recording: Recording, picks: Picks) -> str | None:
+        if recording.species not in ("human", "unknown"):
+            return f"the subject is a {recording.species}; it was trained on people"
+        absent = [modality for modality in FEATURES if not recording.of(modality)]
+        if absent:
+            return f"no {' and no '.join(absent)} signal"
+        if recording.duration < 60 * MINIMUM_MINUTES:
+            return f"{recording.duration / 60:.0f} min; it needs {MINIMUM_MINUTES} min to know what is usual"
+        return None
+
+    def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
+        return stage_with_weights(self.name, compute_wearable_table(recording))
+
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="wearable")
+
+
+def compute_wearable_table(recording: Recording) -> pd.DataFrame:
+    """What the booster is given, one row per 30 s epoch."""
+    return add_context(compute_wearable_features(recording), FEATURES, windows=RECIPES["lightgbm-wearable"].windows)
+
+
+def compute_wearable_features(recording: Recording) -> Float[np.ndarray, "epoch feature"]:
+    """Heart-rate variation and movement of each 30 s epoch from the recording's start; NaN where absent.
+
+    A signal that already comes once per 30 s without a plausible heart rate is taken as a published feature. Raw heart
+    rate becomes one as Walch et al. (2019, 10.1093/sleep/zsz180) describe: difference of Gaussians (120 s, 600 s),
+    divided by the 90th percentile of its absolute size, and the deviation within 5 min round the epoch.
+
+    Args:
+        recording: With a `heart_rate` signal, an `activity` signal, or both.
+
+    Returns:
+        Columns `FEATURES`.
+    """
+    n_epochs = int(recording.duration / EPOCH + 1e-6)
+    features = np.full((n_epochs, len(FEATURES)), np.nan)
+    for column, modality in enumerate(FEATURES):
+        signals = list(recording.of(modality).values())
+        if not signals:
+            continue
+        seconds = _per_epoch(signals[0], n_epochs)
+        if modality == "heart_rate" and np.nanmedian(seconds) > 20:
+            seconds = _compute_heart_variation(seconds)
+        elif modality == "activity":
+            seconds = np.log1p(np.maximum(seconds, 0))
+        features[:, column] = seconds
+    return features
+
+
+def _per_epoch(signal: Signal, n_epochs: int) -> np.ndarray:
+    """Mean of each epoch; for several axes the deviation of their length, which is movement whatever the posture."""
+    if (
+        signal.times is None
+        and abs(signal.rate * EPOCH - 1) < 1e-6
+        and signal.start == 0
+        and len(signal.samples.shape) == 1
+    ):
+        values = np.full(n_epochs, np.nan)
+        values[: len(signal)] = signal.read()[:n_epochs]
+        return values
+    values = np.full(n_epochs, np.nan)
+    for index in range(n_epochs):
+        piece = signal.read(index * EPOCH, (index + 1) * EPOCH)
+        if piece.ndim == 2:
+            length = np.linalg.norm(piece, axis=1)
+            piece = np.abs(length - np.nanmean(length)) if length.size else length
+        if piece.size and np.isfinite(piece).any():
+            values[index] = np.nanmean(piece)
+    return values
+
+
+def _compute_heart_variation(heart_rate: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d
+
+    known = np.isfinite(heart_rate)
+    filled = np.interp(np.arange(heart_rate.size), np.flatnonzero(known), heart_rate[known])
+    band = gaussian_filter1d(filled, 120 / EPOCH) - gaussian_filter1d(filled, 600 / EPOCH)
+    scale = np.percentile(np.abs(band), 90)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(band / scale if scale > 0 else band, 5, mode="edge"), 11)
+    return np.where(known, windows.std(axis=1), np.nan)

@@ -1,0 +1,96 @@
+"""The damaged network comes back asleep; what it is made of is left as it was."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sharpwave.benchmarks.resilience.robustness import map_layers, map_units
+from sharpwave.demonstrations.networks import DOSES, NetworkSubject
+from sharpwave.demonstrations.recovery import damage, make_remedies, recover_network
+from sharpwave.demonstrations.streams import Stream, StreamTestSet
+from sharpwave.demonstrations.training_runs import TrainingRun, train_network
+from sharpwave.errors import SharpwaveError
+from sharpwave.resilience import card
+
+
+@pytest.fixture(scope="module")
+def run(stream: Stream) -> TrainingRun:
+    return train_network(stream, "replay", seed=0, batch=8, n_remembered=60)
+
+
+@pytest.mark.parametrize("remedy", list(make_remedies(8)))
+def test_every_remedy_runs_beside_its_twin(run: TrainingRun, stream: Stream, remedy: str) -> None:
+    before = copy.deepcopy(run.network.state_dict())
+    options = {"shock": "weight_noise", "seed": 1, "n_steps": 20, "batch": 8, "every": 10}
+    found = recover_network(run, stream, make_remedies(8)[remedy], **options)  # type: ignore[arg-type]
+    again = recover_network(run, stream, make_remedies(8)[remedy], **options)  # type: ignore[arg-type]
+    assert np.array_equal(found.perturbed, again.perturbed)
+    assert found.twin[0] == pytest.approx(np.mean(StreamTestSet.of(stream).score(run.network)))
+    assert all(torch.equal(value, before[name]) for name, value in run.network.state_dict().items())
+    if remedy.startswith("sleep, NREM"):
+        assert found.fraction > 0.5
+
+
+def test_the_same_seed_is_the_same_damage(run: TrainingRun) -> None:
+    copies = [copy.deepcopy(run.network) for _ in range(3)]
+    for network, seed in zip(copies, (1, 1, 2), strict=True):
+        damage(network, "lesion", seed=seed)
+    first, second, third = (torch.nn.utils.parameters_to_vector(network.parameters()) for network in copies)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+def test_a_buffer_is_needed(stream: Stream) -> None:
+    plain = train_network(stream, "fine-tuning", seed=0, batch=32)
+    with pytest.raises(SharpwaveError, match="a run with a buffer"):
+        recover_network(plain, stream, make_remedies(8)["wake"], shock="lesion", seed=0)
+
+
+def test_card_of_a_network(run: TrainingRun, stream: Stream) -> None:
+    test_set = StreamTestSet.of(stream)
+    inputs, labels = test_set.inputs, test_set.labels
+    subject = NetworkSubject(run.network, inputs, labels, doses={"weight_noise": (0.0, 1.0, 3.0)})
+    found = card(subject, n_steps=2, n_repeats=2)
+    assert found.curves["weight_noise"].scores[0] == pytest.approx(subject.score())
+    assert found.curves["weight_noise"].scores[-1] < subject.score()
+    assert found.recovery is not None
+    assert found.recovery.fraction == pytest.approx(0.0)
+    assert set(found.brittleness.parts) == {"hidden.1", "hidden.3", "head"}  # type: ignore[union-attr]
+
+
+def test_label_noise_needs_to_learn_again(run: TrainingRun, stream: Stream) -> None:
+    test_set = StreamTestSet.of(stream)
+    inputs, labels = test_set.inputs, test_set.labels
+    with pytest.raises(SharpwaveError, match="relearn"):
+        NetworkSubject(run.network, inputs, labels).damage("label_noise", 0.5, rng=np.random.default_rng(0))
+    seen: list[float] = []
+    subject = NetworkSubject(
+        run.network,
+        inputs,
+        labels,
+        relearn=lambda model, wrong: seen.append(float((wrong != labels).float().mean())),
+        train_labels=labels,
+    )
+    assert set(subject.doses) == set(DOSES)
+    subject.damage("label_noise", 0.5, rng=np.random.default_rng(0))
+    assert seen == pytest.approx([0.5], abs=0.1)
+
+
+def test_layers_are_ranked(run: TrainingRun, stream: Stream) -> None:
+    found = map_layers(run, stream, n_repeats=2)
+    assert found.per_damage.tolist() == sorted(found.per_damage.tolist(), reverse=True)
+
+
+def test_the_only_unit_that_matters_is_found(run: TrainingRun, stream: Stream) -> None:
+    planted = replace(run, network=copy.deepcopy(run.network))
+    with torch.no_grad():
+        weight: torch.Tensor = planted.network.get_submodule("head").weight  # type: ignore[assignment]
+        weight[:, 1:] = 0
+    found = map_units(planted, stream, "hidden.3")
+    assert found.loss[1:] == pytest.approx(0.0)
+    assert len(found.parts) == 100
