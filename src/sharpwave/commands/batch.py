@@ -15,8 +15,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from sharpwave import __version__
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import option
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -25,6 +28,29 @@ if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
 
 Existing = Literal["skip", "overwrite", "refuse"]
+RUN = "Run"
+"""Panel of the help text."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`."""
+
+    jobs: int = option(1, "Nights decoded at once.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN)
+    skip_existing: bool = option(False, "Resume: skip nights already decoded from the same input.", panel=RUN)
+    overwrite: bool = option(False, "Decode again and replace earlier results.", panel=RUN)
+    stop_on_first_crash: bool = option(False, "Stop at the first night that fails.", panel=RUN)
+    json_lines: bool = option(False, "One JSON line per night on stdout.", flags=("--json",), panel=RUN)
+    verbose: bool = option(False, "Show tracebacks and library messages.", flags=("--verbose", "-v"), panel=RUN)
+
+    def to_arguments(self) -> dict[str, Any]:
+        """Arguments of `decode_nights`."""
+        return {
+            "jobs": self.jobs,
+            "existing": "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse",
+            "stop_on_first_crash": self.stop_on_first_crash,
+            "verbose": self.verbose,
+        }
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,15 @@ def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
     else:
         lines.append(f"{'Some nights failed' if bad else 'All nights decoded'}: {summary}.")
     return "\n".join(lines)
+
+
+def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False) -> None:
+    """Print what happened and exit: the code and the last line come from the same record."""
+    if json_lines:
+        for outcome in outcomes:
+            typer.echo(json.dumps(outcome.to_dict()))
+    typer.echo(describe_outcomes(outcomes), err=json_lines)
+    raise typer.Exit(compute_exit_code(outcomes))
 
 
 def expand_sources(sources: Sequence[str]) -> list[str]:

@@ -6,10 +6,22 @@ import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
+import typer
 
-from sharpwave.commands.batch import NightOutcome, NightTask, finish_night, quieten
+from sharpwave.commands.batch import NightOutcome, NightTask, finish, finish_night, quieten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
+    seed: Annotated[int | None, typer.Option(help="Another simulated night.")] = None,
+) -> None:
+    """Decode a simulated night with all modalities, let a small network sleep, and name the page to open."""
+    finish([run_demo(output, seed=seed)])
 
 
 def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 
 STEPS = 60
 """Steps of the night on which graph and model are compared."""
+
+
+def export(
+    weights: Annotated[Path | None, typer.Argument(help="Folder of weights [default: the shipped ones].")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")] = Path("brainmu.onnx"),
+    kind: Annotated[str, typer.Option("--format", help="onnx, or int8: weights in eight bits.")] = "onnx",
+    modality: Annotated[
+        list[str] | None, typer.Option(help="That the graph takes [default: those of the example].")
+    ] = None,
+    example: Annotated[str | None, typer.Option(help="Night to compare on [default: a simulated one].")] = None,
+) -> None:
+    """Write weights as an ONNX graph whose probabilities are those of the model, within a stated tolerance."""
+    about = export_weights(weights, output, kind=kind, modalities=modality, example=example)
+    typer.echo(
+        f"Graph: {output.with_suffix('.onnx')} for {', '.join(about['modalities'])}; probabilities differ by at most "
+        f"{about['largest difference in a probability']:.1g} (tolerance {about['tolerance']:g})"
+    )
 
 
 def export_weights(
@@ -36,6 +53,8 @@ def export_weights(
         SharpwaveError: If weights and example do not fit, or the graph is not within the tolerance of the model.
         MissingExtraError: If the extra `export` is not installed.
     """
+    import numpy as np
+
     from sharpwave.brainmu import load_brainmu, window_recording
     from sharpwave.brainmu.runtime.export import export_onnx
     from sharpwave.night.options import open_source

@@ -4,19 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
-from sharpwave.commands.train import WINDOWS, open_nights
+from sharpwave.commands.train import WINDOWS, Output, open_nights
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.training_options import TrainingOptions
 
 BEFORE, AFTER = "before", "fine-tuned"
 RESULT = "finetuning.json"
+
+
+def finetune(
+    nights: Annotated[
+        list[str], typer.Argument(help="Nights with their stages, of two subjects or more.", metavar="NIGHT...")
+    ],
+    output: Output = Path("finetuned"),
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of weights to start from [default: the shipped ones].")
+    ] = None,
+    scorings: Annotated[
+        Path | None, typer.Option(help="Folder of hypnograms named as the nights, where those do not hold them.")
+    ] = None,
+    layers: Annotated[str, typer.Option(help="What may change: heads, last or all.")] = "all",
+    held_out: Annotated[float, typer.Option(min=0.05, max=0.9, help="Share of the subjects to judge by.")] = 0.25,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates of the weights.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest.")] = None,
+    seed: Annotated[int, typer.Option(help="Of pieces, and of who is held out.")] = 0,
+) -> None:
+    """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out."""
+    from sharpwave.brainmu.training.finetuning import FINETUNING
+
+    given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
+    options = replace(FINETUNING, **{name: value for name, value in given.items() if value is not None})
+    rows = finetune_model(
+        nights, output, options=options, weights=weights, layers=layers, scorings=scorings, held_out=held_out
+    )
+    print_comparison(rows)
+    typer.echo(f"Weights: {output}")
 
 
 def finetune_model(
@@ -46,9 +75,11 @@ def finetune_model(
     Raises:
         SharpwaveError: If there are fewer than two subjects, no stages, or no modality that the weights know.
     """
+    import numpy as np
+
     from sharpwave.benchmarks.runner import without_nan
     from sharpwave.brainmu import load_brainmu, save_brainmu
-    from sharpwave.brainmu.training.finetuning import finetune, split_nights
+    from sharpwave.brainmu.training import finetuning
     from sharpwave.brainmu.training.pieces import Nights
     from sharpwave.brainmu.uncertainty import Calibration
     from sharpwave.recipes.finetuned import compare_models
@@ -56,8 +87,8 @@ def finetune_model(
     before, card = load_brainmu(weights)
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
-    learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
-    finetune(after, Nights(learned), options=options, layers=layers, folder=output)
+    learned, judged = finetuning.split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
+    finetuning.finetune(after, Nights(learned), options=options, layers=layers, folder=output)
     rows = compare_models(
         {BEFORE: before, AFTER: after},
         judged,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import pandas as pd
+import typer
 
+from sharpwave.commands.batch import name_source, quieten
+from sharpwave.commands.options import Replace, with_options
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import open_source
-from sharpwave.recordings import Recording
-from sharpwave.recordings.datasets import list_subjects, load_dataset
+from sharpwave.night.options import open_source, option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sharpwave.reactivation.session import Progress, ReplaySession
+    from sharpwave.recordings import Recording
     from sharpwave.reports.replay_figures import DrawnEvent
 
 FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "summary.json", "report.html")
@@ -73,14 +75,48 @@ class ReplayOptions:
         seed: Of the surrogates.
     """
 
-    run: tuple[float, float] | None = None
-    events: Path | None = None
-    candidates: str = "auto"
-    surrogate: str = "cell-identity"
-    n_surrogates: int = 500
-    statistic: str | None = None
-    min_units: int = 5
-    seed: int = 0
+    run: tuple[float, float] | None = option(
+        None, "Start and end of the experience in seconds [default: found from running]."
+    )
+    events: Path | None = option(None, "Your own candidate events: onset, duration in seconds.")
+    candidates: str = option("auto", "ripples, bursts, or auto: ripples where there is an LFP for them.")
+    surrogate: str = option("cell-identity", "cell-identity, place-field, time-bin or poisson.")
+    n_surrogates: int = option(500, "How many.", min=20)
+    statistic: str | None = option(
+        None, "correlation or trajectory [default: correlation on tracks, trajectory in open fields]."
+    )
+    min_units: int = option(5, "Fewest place cells that fire in an event.", min=2)
+    seed: int = option(0, "Seed of the surrogates.")
+
+
+@with_options
+def replay(
+    session: Annotated[
+        str,
+        typer.Argument(
+            help="A recording with sorted units (NWB, store), a folder of spikes and tracking, or a data set by name.",
+            metavar="SESSION",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME-replay].")
+    ] = None,
+    *,
+    options: ReplayOptions,
+    overwrite: Replace = False,
+) -> None:
+    """Find the replays of a session, and say how many exceed chance before and after the experience.
+
+    Writes `reactivations.tsv` (the significant events), `candidates.tsv` (all, columns explained in
+    `candidates.json`), `summary.json` and `report.html`.
+
+    - `sharpwave replay session.nwb`
+    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600 6000`
+    """
+    page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
+    for line in words:
+        typer.echo(line)
+    typer.echo(f"Open {page}")
 
 
 def replay_to_folder(
@@ -106,7 +142,8 @@ def replay_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or the session has no units, no experience or no candidates.
     """
-    from sharpwave.commands.batch import name_source
+    import numpy as np
+
     from sharpwave.reactivation.session import analyse_session
     from sharpwave.reports.replay_page import describe_test
 
@@ -138,8 +175,6 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
     """`replay_to_folder` with what is under way on stderr."""
     from rich.console import Console
 
-    from sharpwave.commands.batch import quieten
-
     quieten()
     with Console(stderr=True).status("Opening the session ...") as status:
 
@@ -151,6 +186,8 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
 
 def open_session(source: str) -> Recording:
     """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
+    from sharpwave.recordings.datasets import list_subjects, load_dataset
+
     path = Path(source)
     if path.is_dir() and path.suffix != ".zarr":
         for name in FOLDERS:
@@ -173,6 +210,8 @@ def read_events(path: Path) -> pd.DataFrame:
     Raises:
         SharpwaveError: If the file is no such table.
     """
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, sep=None, engine="python")[["onset", "duration"]].astype(float)
     except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
@@ -192,6 +231,8 @@ def write_session(
     Returns:
         The page's path.
     """
+    import numpy as np
+
     from sharpwave.night.methods import read_versions
     from sharpwave.reports.archive import to_json
     from sharpwave.reports.files import records, write_table
@@ -242,6 +283,8 @@ def write_session(
 
 def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:
     """Events and significant events by epoch and content; empty where there is one content."""
+    import pandas as pd
+
     if events["content"].nunique() < 2:
         return pd.DataFrame(columns=["epoch", "content", "n_events", "n_significant"])
     grouped = events.groupby(["epoch", "content"], sort=True)["significant"]
@@ -250,6 +293,8 @@ def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:
 
 def draw_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEvent]:
     """Some events with their posterior over the places of their content, and their spikes."""
+    import numpy as np
+
     from sharpwave.reactivation.state_space import decode_posteriors
     from sharpwave.reports.replay_figures import DrawnEvent
 

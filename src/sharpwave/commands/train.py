@@ -1,15 +1,17 @@
-"""`sharpwave train` and `sharpwave distil`: from recordings, stores and simulated nights to weights."""
+"""`sharpwave train`: from recordings, stores and simulated nights to weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
+from sharpwave.commands.options import with_options
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import option
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 WINDOWS = "windows"
 """Folder in the output for the windows of recordings that are not stores, and of simulated nights."""
 SPECIES = ("human", "rat", "mouse")
+LEARNING, DEVICES = "Learning", "Devices"
+"""Panels of the help text."""
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="Stores (.zarr), folders of stores, recordings, or data sets by name.", metavar="NIGHT..."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and losses.")]
+Weights = Annotated[Path | None, typer.Option(help="Folder of weights to start from.")]
+Preset = Annotated[str, typer.Option(help="lite, small or base.")]
 
 
 @dataclass(frozen=True)
@@ -35,20 +47,83 @@ class Data:
     """
 
     sources: Sequence[str] = ()
-    simulated: int = 0
-    simulated_share: float = 0.5
-    hours: float = 8.0
+    simulated: int = option(0, "Nights to simulate, of each species in turn.", min=0)
+    simulated_share: float = option(
+        0.5, "Share of the pieces that are simulated, beside recordings.", min=0.01, max=0.99
+    )
+    hours: float = option(8.0, "Length of a simulated night.", min=0.5, max=24)
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How to learn: those of `TrainingOptions` that the command line offers."""
+
+    steps: int = option(1000, "Updates of the weights.", panel=LEARNING, min=1)
+    batch: int = option(16, "Pieces per update, all devices together.", panel=LEARNING, min=1)
+    piece: int = option(240, "Steps of 30 s in a piece.", panel=LEARNING, min=2)
+    learning_rate: float = option(1e-3, "The highest.", panel=LEARNING)
+    seed: int = option(0, "The same seed gives the same run.", panel=LEARNING)
+    checkpoint_every: int = option(200, "Updates between checkpoints.", panel=LEARNING, min=1)
+    precision: str = option("32-true", "32-true or bf16-mixed.", panel=DEVICES)
+
+    def to_options(self) -> TrainingOptions:
+        from sharpwave.brainmu.training.training_options import TrainingOptions
+
+        return TrainingOptions(**asdict(self))
+
+
+def _read_devices(devices: str) -> int | str:
+    if devices != "auto" and not devices.isdigit():
+        raise ValueError(f"--devices wants a number or auto, got {devices!r}")
+    return devices if devices == "auto" else int(devices)
 
 
 @dataclass(frozen=True)
 class Machines:
     """What to train on: see `sharpwave.brainmu.training.devices.make_fabric`."""
 
-    devices: int | str = 1
-    strategy: str = "auto"
-    nodes: int = 1
-    accelerator: str = "auto"
+    devices: int | str = option(1, "Number per machine, or auto.", panel=DEVICES, type=str, convert=_read_devices)
+    strategy: str = option("auto", "auto, ddp or fsdp.", panel=DEVICES)
+    nodes: int = option(1, "Machines.", panel=DEVICES, min=1)
+    accelerator: str = option("auto", "auto, cpu or cuda.", panel=DEVICES)
+
+
+@with_options
+def train(
+    nights: Sources = None,
+    output: Output = Path("brainmu"),
+    preset: Preset = "lite",
+    weights: Weights = None,
+    modality: Annotated[list[str] | None, typer.Option(help="Only these, of a fresh model [default: all].")] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="Learn stages too, or from signals alone.")
+    ] = True,
+    *,
+    data: Data,
+    learning: Learning,
+    machines: Machines,
+) -> None:
+    """Train Brainµ on recordings and simulated nights; run again, it goes on where it was stopped.
+
+    - `sharpwave train` alone trains the shipped weights again, from the data they were trained on
+    - `sharpwave train stores/ --no-labels -o pretrained`, then `sharpwave finetune ... --weights pretrained`
+    - `sharpwave train stores/ --preset base --devices 8 --strategy fsdp --precision bf16-mixed`
+    """
+    if not nights and not data.simulated:
+        typer.echo(f"Weights: {train_shipped(output)}")
+        return
+    path = train_model(
+        replace(data, sources=nights or (), seed=learning.seed),
+        output,
+        options=learning.to_options(),
+        preset=preset,
+        modalities=modality,
+        weights=weights,
+        labels=labels,
+        machines=machines,
+    )
+    typer.echo(f"Weights: {path}")
 
 
 def train_model(
@@ -77,14 +152,13 @@ def train_model(
     Raises:
         SharpwaveError: If there is nothing to learn from, or the output holds another run.
     """
-    from sharpwave.brainmu.training.pretraining import pretrain
-    from sharpwave.brainmu.training.training import train
+    from sharpwave.brainmu.training import pretraining, training
 
-    fabric = _launch(machines, options)
+    fabric = launch(machines, options)
     with fabric.rank_zero_first():
         source = open_data(data, output / WINDOWS, modalities=modalities)
-    model = _start(weights, preset, modalities, options.seed)
-    learn = train if labels else pretrain
+    model = start_model(weights, preset, modalities, options.seed)
+    learn = training.train if labels else pretraining.pretrain
     learn(model, source, options=options, folder=output, fabric=fabric)
     return output
 
@@ -94,30 +168,6 @@ def train_shipped(output: Path) -> Path:
     from sharpwave.recipes.recipe import train_lite
 
     return train_lite(output)
-
-
-def distil_model(
-    data: Data,
-    output: Path,
-    *,
-    teachers: Sequence[Path],
-    options: TrainingOptions,
-    preset: str = "lite",
-    weights: Path | None = None,
-    machines: Machines | None = None,
-) -> Path:
-    """Train a model to answer as trained ones do on average; arguments as of `train_model`."""
-    from sharpwave.brainmu import load_brainmu
-    from sharpwave.brainmu.training.distillation import distil
-
-    taught = [load_brainmu(folder)[0] for folder in teachers]
-    modalities = list(dict.fromkeys(name for teacher in taught for name in teacher.config.modalities)) or None
-    fabric = _launch(machines, options)
-    with fabric.rank_zero_first():
-        source = open_data(data, output / WINDOWS, modalities=modalities)
-    student = _start(weights, preset, modalities, options.seed)
-    distil(student, taught, source, options=options, folder=output, fabric=fabric)
-    return output
 
 
 def open_data(data: Data, folder: Path, *, modalities: Sequence[str] | None = None) -> Source:
@@ -179,8 +229,6 @@ def _holds_stores(path: Path) -> bool:
 
 def _name_subject(recording: Any, name: str) -> Any:
     """Nights that do not say whose they are count as of different people."""
-    from dataclasses import replace
-
     return replace(recording, subject=name) if recording.subject in ("", "unknown") else recording
 
 
@@ -199,8 +247,7 @@ def _attach(recording: Any, scorings: Path, name: str) -> Any:
 
 def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredNight]:
     """Simulated nights of each species in turn, windowed one by one; those made before are used again."""
-    from dataclasses import replace
-
+    import numpy as np
     from rich.console import Console
     from rich.progress import track
 
@@ -220,7 +267,7 @@ def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> lis
     return nights
 
 
-def _launch(machines: Machines | None, options: TrainingOptions) -> Any:
+def launch(machines: Machines | None, options: TrainingOptions) -> Any:
     from sharpwave.brainmu.training.devices import make_fabric
 
     machines = machines or Machines()
@@ -233,7 +280,7 @@ def _launch(machines: Machines | None, options: TrainingOptions) -> Any:
     )
 
 
-def _start(weights: Path | None, preset: str, modalities: Sequence[str] | None, seed: int) -> BrainMu:
+def start_model(weights: Path | None, preset: str, modalities: Sequence[str] | None, seed: int) -> BrainMu:
     """Loaded or fresh; fresh weights follow from the seed, so that all processes start alike."""
     import torch
 

@@ -1,12 +1,51 @@
-"""`sharpwave bids`: the nights of a BIDS data set as tasks, and their pages written again without decoding."""
+"""`sharpwave bids`: a BIDS data set decoded as a BIDS app, and its pages written again without decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from sharpwave.commands.batch import NightOutcome, NightTask
+import typer
+
+from sharpwave.commands.batch import NightOutcome, NightTask, RunOptions, decode_nights, finish, write_group_page
+from sharpwave.commands.options import Config, with_options
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import DecodeOptions
+
+
+@with_options
+def bids(
+    bids_dir: Annotated[Path, typer.Argument(help="The BIDS data set; never written to.")],
+    output_dir: Annotated[Path, typer.Argument(help="Where the derivatives go.")],
+    level: Annotated[str, typer.Argument(help="`participant` decodes; `group` writes the page over all nights.")],
+    participant_label: Annotated[list[str] | None, typer.Option(help="Only these, without `sub-`.")] = None,
+    session_label: Annotated[list[str] | None, typer.Option(help="Only these, without `ses-`.")] = None,
+    *,
+    options: Annotated[DecodeOptions, "channels", "aliases"],
+    run: RunOptions,
+    reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
+    hypnogram: Annotated[
+        bool, typer.Option("--hypnogram", help="Also write BIDS's proposed `_hypnogram.tsv`.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`."""
+    if level not in ("participant", "group"):
+        raise typer.BadParameter(f"the level is participant or group, got {level!r}")
+    tasks = plan_bids_nights(
+        bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
+    )
+    outcomes = []
+    if reports_only:
+        outcomes = rewrite_pages(tasks)
+    elif level == "participant":
+        outcomes = decode_nights(tasks, options, **run.to_arguments())
+    page = write_group_page(tasks, output_dir / "index.html")
+    if level == "group" and not reports_only:
+        typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
+        raise typer.Exit(0 if page else 1)
+    finish(outcomes, json_lines=run.json_lines)
 
 
 def plan_bids_nights(

@@ -2,24 +2,78 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import pandas as pd
+import typer
 
-from sharpwave.commands.batch import NightOutcome, name_source, unique_names
+from sharpwave.commands.batch import NightOutcome, compute_exit_code, name_source, unique_names
+from sharpwave.commands.options import Replace, with_options
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sharpwave.night.courses import OpenedNight
     from sharpwave.night.options import DecodeOptions
 
 PAGE = "report.html"
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class CausalityOptions:
+    """What the user chose: arguments of `relate_to_folder`, which says what they are."""
+
+    cues: Path | None = option(None, "TSV of randomised cues: night, onset, condition (cue or sham), content.")
+    memory: Path | None = option(None, "TSV of task scores in percent: night, before, after.")
+    surrogate: str = option("linear", "linear, session or circular; the last is unsafe on signals that drift.")
+    stages: str = option("any", "any: all NREM together; each: and each stage of it; or names, as in N2,N3.")
+    halves: bool = option(False, "Ask of the early and the late half of each night as well.")
+    seed: int = option(0, "Seed of matches and surrogates.")
+
+
+@with_options
+def causality(
+    nights: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders written by decode, replay or simulate (.truth), recordings, or data sets by name.",
+            metavar="NIGHT...",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "sharpwave-causality"
+    ),
+    *,
+    options: CausalityOptions,
+    overwrite: Replace = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per night on stdout.")] = False,
+) -> None:
+    """Pool nights and say what reactivation does to sleep: rules in words, each with its control, tables and a page.
+
+    Writes `rules.tsv`, `effects.tsv`, `peri_event.tsv`, `summary.json` and `report.html`.
+
+    - `sharpwave causality decoded/night-* -o related`
+    - `sharpwave causality decoded/night-* --stages each --halves` asks by stage and time of night, too: every further
+      question makes false-discovery control stricter for all
+    - `sharpwave causality night.truth` knows a simulated night as no recording does
+    """
+    outcome = relate_with_progress(nights, output=output, overwrite=overwrite, **vars(options))
+    for night in outcome.nights:
+        if json_lines:
+            typer.echo(json.dumps(night.to_dict()))
+        elif night.status == "failed":
+            typer.echo(f"{night.identifier}: left out ({night.message})", err=True)
+    for line in outcome.words:
+        typer.echo(line, err=json_lines)
+    typer.echo(f"Open {outcome.page}" if outcome.page else "No night could be related.", err=json_lines)
+    raise typer.Exit(compute_exit_code(outcome.nights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +126,8 @@ def relate_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or a table given cannot be read.
     """
+    import numpy as np
+
     from sharpwave.causality.estimates import PERIODS
     from sharpwave.commands.related_nights import attach_cues, open_night
     from sharpwave.night.options import DecodeOptions
@@ -125,6 +181,8 @@ def tabulate_sessions(opened: Sequence[OpenedNight], path: Path | None) -> pd.Da
     Raises:
         SharpwaveError: If the table of scores cannot be read or lacks a column.
     """
+    import pandas as pd
+
     from sharpwave.causality.memory import measure_session
     from sharpwave.recordings import Hypnogram
 
@@ -142,6 +200,8 @@ def tabulate_sessions(opened: Sequence[OpenedNight], path: Path | None) -> pd.Da
 
 
 def _read_scores(path: Path) -> dict[str, dict[str, float]]:
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, sep=None, engine="python", dtype={"night": str})
         return {str(row["night"]): {n: float(row[n]) for n in ("before", "after")} for row in table.to_dict("records")}
@@ -163,6 +223,9 @@ def _write(
     surrogate: str,
     refusals: Sequence[str],
 ) -> tuple[list[str], Path]:
+    import numpy as np
+    import pandas as pd
+
     from sharpwave.causality import estimate_effects
     from sharpwave.causality.association import check_association
     from sharpwave.causality.memory import describe_memory, relate_to_memory
@@ -223,6 +286,9 @@ def _write(
 
 def tabulate_nights(opened: Sequence[OpenedNight]) -> pd.DataFrame:
     """One row a night: hours of usable NREM sleep, reactivations, contents, what else is known, and its origin."""
+    import numpy as np
+    import pandas as pd
+
     rows = []
     for night in opened:
         course = night.course
