@@ -77,9 +77,19 @@ def run_doctor() -> bool:
 
 
 def list_requirements(extra: str) -> list[str]:
-    """Packages that an extra of the installed sharpwave asks for, as its metadata says."""
+    """Packages that an extra of the installed sharpwave asks for, as its metadata says.
+
+    Args:
+        extra: Name of the extra; such as "brain".
+
+    >>> "yasa" in list_requirements("brain")
+    True
+    """
     marker = re.compile(rf"""extra == ['"]{extra}['"]""")
-    lines = [line for line in metadata.requires("sharpwave") or () if marker.search(line)]
+    try:
+        lines = [line for line in metadata.requires("sharpwave") or () if marker.search(line)]
+    except metadata.PackageNotFoundError:  # run from its source
+        return []
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]
 
 
