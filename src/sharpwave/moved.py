@@ -205,7 +205,7 @@ MODULES: dict[str, str] = {
     "finetune": "commands.finetune",
     "inputs": "night.options",
     "network_sleep": "commands.network_sleep",
-    "relate": "commands.causality",
+    "relate": "commands.relate",
     "related_nights": "commands.related_nights",
     "replay": "commands.replay",
     "reports.methods": "night.methods",

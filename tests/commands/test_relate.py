@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.causality.course_files import write_course
-from sharpwave.commands.causality import relate_to_folder
 from sharpwave.commands.cli import app
+from sharpwave.commands.relate import relate_to_folder
 from sharpwave.commands.related_nights import open_night
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
