@@ -34,13 +34,28 @@ RUN = "Run"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`."""
+    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`.
 
-    jobs: int = option(1, "Nights decoded at once.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN)
-    skip_existing: bool = option(False, "Resume: skip nights already decoded from the same input.", panel=RUN)
+    Attributes:
+        jobs: Nights decoded at the same time, each in a process of its own.
+        skip_existing: Whether nights decoded from the same input are skipped and others replaced.
+        overwrite: Whether all earlier results are replaced.
+        stop_on_first_crash: Whether the remaining nights are left alone after a failure.
+        json_lines: Whether a line of JSON is printed for each night.
+        verbose: Whether tracebacks and messages of libraries are shown.
+    """
+
+    jobs: int = option(
+        1, "How many nights to decode at the same time.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN
+    )
+    skip_existing: bool = option(
+        False, "Go on where an earlier run stopped: skip nights that were decoded from the same input.", panel=RUN
+    )
     overwrite: bool = option(False, "Decode again and replace earlier results.", panel=RUN)
     stop_on_first_crash: bool = option(False, "Stop at the first night that fails.", panel=RUN)
-    json_lines: bool = option(False, "One JSON line per night on stdout.", flags=("--json",), panel=RUN)
+    json_lines: bool = option(
+        False, "Print one line of JSON for each night on standard output.", flags=("--json",), panel=RUN
+    )
     verbose: bool = option(False, "Show tracebacks and library messages.", flags=("--verbose", "-v"), panel=RUN)
 
     def to_arguments(self) -> dict[str, Any]:
@@ -62,7 +77,7 @@ class NightOutcome:
         status: "done", "skipped" (already decoded), "refused" (a report that says why) or "failed".
         message: One sentence.
         report: The page, where there is one.
-        seconds: Time it took.
+        seconds: Time it took, in seconds.
     """
 
     identifier: str
@@ -136,7 +151,7 @@ class NightTask:
     """One night to decode, and where its results go.
 
     Attributes:
-        source: Path or data-set name.
+        source: Path of the recording, or a data set by name.
         name: Short name of the night.
         folder: Folder of its results; for BIDS derivatives, their root.
         entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.

@@ -9,13 +9,15 @@ import typer
 
 
 def benchmark(
-    name: Annotated[str, typer.Argument(help="forecast, staging, subsets, decode-speed …; an unknown one lists them.")],
-    data: Annotated[Path | None, typer.Option(help="Folder laid out like SHARPWAVE_DATA [default: that one].")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of whatever is random.")] = 5,
+    name: Annotated[
+        str, typer.Argument(help="forecast, staging, subsets, decode-speed …; an unknown name lists them all.")
+    ],
+    data: Annotated[Path | None, typer.Option(help="Folder of data sets [default: SHARPWAVE_DATA].")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for whatever is random.")] = 5,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the results.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train the shipped weights again first.")] = False,
 ) -> None:
-    """Run a benchmark: ours, the baselines and their intervals, as a table and as JSON."""
+    """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
     from sharpwave.benchmarks import run_benchmark
 
     run_benchmark(name, data=data, seeds=seeds, output=output, train=train)

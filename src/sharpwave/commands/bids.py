@@ -19,8 +19,12 @@ def bids(
     bids_dir: Annotated[Path, typer.Argument(help="The BIDS data set; never written to.")],
     output_dir: Annotated[Path, typer.Argument(help="Where the derivatives go.")],
     level: Annotated[str, typer.Argument(help="`participant` decodes; `group` writes the page over all nights.")],
-    participant_label: Annotated[list[str] | None, typer.Option(help="Only these, without `sub-`.")] = None,
-    session_label: Annotated[list[str] | None, typer.Option(help="Only these, without `ses-`.")] = None,
+    participant_label: Annotated[
+        list[str] | None, typer.Option(help="Only this participant, without `sub-`; may be given several times.")
+    ] = None,
+    session_label: Annotated[
+        list[str] | None, typer.Option(help="Only this session, without `ses-`; may be given several times.")
+    ] = None,
     *,
     options: Annotated[DecodeOptions, "channels", "aliases"],
     run: RunOptions,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sharpwave.commands.batch import compute_exit_code
-from sharpwave.commands.options import Replace, with_options
+from sharpwave.commands.options import Overwrite, with_options
 from sharpwave.night.options import option
 
 
@@ -18,12 +18,19 @@ from sharpwave.night.options import option
 class CausalityOptions:
     """What the user chose: arguments of `sharpwave.commands.relate.relate_to_folder`, which says what they are."""
 
-    cues: Path | None = option(None, "TSV of randomised cues: night, onset, condition (cue or sham), content.")
-    memory: Path | None = option(None, "TSV of task scores in percent: night, before, after.")
-    surrogate: str = option("linear", "linear, session or circular; the last is unsafe on signals that drift.")
-    stages: str = option("any", "any: all NREM together; each: and each stage of it; or names, as in N2,N3.")
-    halves: bool = option(False, "Ask of the early and the late half of each night as well.")
-    seed: int = option(0, "Seed of matches and surrogates.")
+    cues: Path | None = option(
+        None, "Table (.tsv) of randomised cues: night, onset in seconds, condition (cue or sham), content."
+    )
+    memory: Path | None = option(None, "Table (.tsv) of scores in a memory task, in percent: night, before, after.")
+    surrogate: str = option(
+        "linear",
+        "How chance is drawn: linear (shifts), session (exchanged nights) or circular (unsafe where signals drift).",
+    )
+    stages: str = option(
+        "any", "any (all NREM sleep together), each (every NREM stage on its own as well), or names such as N2,N3."
+    )
+    halves: bool = option(False, "Ask about the first and the second half of each night as well.")
+    seed: int = option(0, "Seed of the matched moments and the surrogates, which are drawn at random.")
 
 
 @with_options
@@ -40,17 +47,19 @@ def causality(
     ),
     *,
     options: CausalityOptions,
-    overwrite: Replace = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per night on stdout.")] = False,
+    overwrite: Overwrite = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON for each night on standard output.")
+    ] = False,
 ) -> None:
     """Pool nights and say what reactivation does to sleep: rules in words, each with its control, tables and a page.
 
     Writes `rules.tsv`, `effects.tsv`, `peri_event.tsv`, `summary.json` and `report.html`.
 
     - `sharpwave causality decoded/night-* -o related`
-    - `sharpwave causality decoded/night-* --stages each --halves` asks by stage and time of night, too: every further
-      question makes false-discovery control stricter for all
-    - `sharpwave causality night.truth` knows a simulated night as no recording does
+    - `sharpwave causality decoded/night-* --stages each --halves` also asks by stage and by time of night; every
+      further question makes false-discovery control stricter for all
+    - `sharpwave causality night.truth` takes a simulated night as it truly was
     """
     from sharpwave.commands.relate import relate_with_progress
 

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Public data sets by name: what the
 
 @app.command("list")
 def list_datasets() -> None:
-    """Name, contents, licence, source and whether it is on this machine."""
+    """List the data sets: name, contents, whether it is on this machine, licence and source."""
     from rich.console import Console
     from rich.table import Table
 
@@ -34,9 +34,11 @@ def list_datasets() -> None:
 @app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="A name from `sharpwave datasets list`.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that holds data sets.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder that holds data sets [default: the user's cache].")
+    ] = None,
 ) -> None:
-    """Get a data set: from the mirror in SHARPWAVE_DATA, or from its source where there is internet."""
+    """Get a data set: copied from the folder SHARPWAVE_DATA, or downloaded from its source."""
     from sharpwave.recordings.datasets import fetch_dataset
 
     typer.echo(f"Data set: {fetch_dataset(name, output)}")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
-    seed: Annotated[int | None, typer.Option(help="Another simulated night.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of another simulated night [default: the shipped night].")
+    ] = None,
 ) -> None:
     """Decode a simulated night with all modalities, let a small network sleep, and name the page to open."""
     finish([run_demo(output, seed=seed)])
@@ -51,8 +53,8 @@ def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | Non
 
     Args:
         output: Folder for the results.
-        planting: The comparison of planted nights, computed beside.
-        seed: Of another night.
+        planting: Comparison of the nights with a planted effect, which another process computes.
+        seed: Seed of another night; the shipped one where omitted.
     """
     from rich.console import Console
 

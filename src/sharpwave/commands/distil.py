@@ -33,7 +33,8 @@ def distil(
     nights: Sources = None,
     output: Output = Path("distilled"),
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Folder of a teacher's weights; several are averaged.")
+        list[Path] | None,
+        typer.Option(help="Folder of a teacher's weights; may be given several times: teachers are averaged."),
     ] = None,
     preset: Preset = "lite",
     weights: Weights = None,

@@ -25,7 +25,7 @@ apnoea and 0.59 in 19 healthy ones; six scorers elsewhere reach 0.46 (Bakker et 
 
 
 def doctor() -> None:
-    """Versions, what is missing, and a self-test that recomputes the human agreement on `dod-hypnograms`."""
+    """Show versions and what is missing, and run a self-test: how far human experts agree on `dod-hypnograms`."""
     raise typer.Exit(0 if run_doctor() else 1)
 
 

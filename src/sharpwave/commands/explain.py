@@ -18,19 +18,29 @@ from sharpwave.recordings.clock import place_time
 def explain(
     file: Annotated[str, typer.Argument(help="A recording, or a data set by name (`ucddb/022`).", metavar="NIGHT")],
     at: Annotated[
-        list[str] | None, typer.Option("--at", help="Clock time or seconds of a forecast [default: the surest].")
+        list[str] | None,
+        typer.Option(
+            "--at",
+            help="Clock time, or seconds from the start, of a forecast to explain [default: the surest ones].",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME-explained].")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder of a model [default: the shipped one].")] = None,
-    horizon: Annotated[float, typer.Option(help="Seconds ahead: 30, 60 or 300.")] = 30.0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with the weights of a model [default: the shipped ones].")
+    ] = None,
+    horizon: Annotated[float, typer.Option(help="How far ahead the forecast looks, in seconds: 30, 60 or 300.")] = 30.0,
     signals_only: Annotated[
-        bool, typer.Option("--signals-only", help="Leave out a stage history that the recording has.")
+        bool,
+        typer.Option(
+            "--signals-only",
+            help="Explain the forecast from signals alone, without the sleep stages that the recording has.",
+        ),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say which modality, channel and moment moved the forecasts of a night, in words, tables and a page."""
+    """Say which modality, channel and moment changed the forecasts of a night most, in words, tables and a page."""
     page, words = explain_to_folder(
         file,
         at=at or (),

@@ -15,9 +15,12 @@ STEPS = 60
 def export(
     weights: Annotated[Path | None, typer.Argument(help="Folder of weights [default: the shipped ones].")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")] = Path("brainmu.onnx"),
-    kind: Annotated[str, typer.Option("--format", help="onnx, or int8: weights in eight bits.")] = "onnx",
+    kind: Annotated[str, typer.Option("--format", help="onnx, or int8 (weights in eight bits).")] = "onnx",
     modality: Annotated[
-        list[str] | None, typer.Option(help="That the graph takes [default: those of the example].")
+        list[str] | None,
+        typer.Option(
+            help="Modality that the graph takes as input; may be given several times [default: those of the example]."
+        ),
     ] = None,
     example: Annotated[str | None, typer.Option(help="Night to compare on [default: a simulated one].")] = None,
 ) -> None:
@@ -40,10 +43,10 @@ def export_weights(
     """Write a graph, and what it takes and how near it is to the model in a .json beside it.
 
     Args:
-        weights: Folder; the shipped `lite` where omitted.
+        weights: Folder of weights; the shipped `lite` where omitted.
         output: File to write (.onnx).
         kind: "onnx" or "int8".
-        modalities: That the graph takes; those of the example where omitted.
+        modalities: Modalities that the graph takes as input; those of the example where omitted.
         example: Recording to compare on; a simulated human night where omitted.
 
     Returns:

@@ -28,13 +28,18 @@ def finetune(
         Path | None, typer.Option(help="Folder of weights to start from [default: the shipped ones].")
     ] = None,
     scorings: Annotated[
-        Path | None, typer.Option(help="Folder of hypnograms named as the nights, where those do not hold them.")
+        Path | None,
+        typer.Option(help="Folder of hypnograms with the names of the nights, for nights that hold no stages."),
     ] = None,
-    layers: Annotated[str, typer.Option(help="What may change: heads, last or all.")] = "all",
-    held_out: Annotated[float, typer.Option(min=0.05, max=0.9, help="Share of the subjects to judge by.")] = 0.25,
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates of the weights.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest.")] = None,
-    seed: Annotated[int, typer.Option(help="Of pieces, and of who is held out.")] = 0,
+    layers: Annotated[
+        str, typer.Option(help="Which weights may change: heads, last (heads and the last block) or all.")
+    ] = "all",
+    held_out: Annotated[
+        float, typer.Option(min=0.05, max=0.9, help="Share of the subjects that are held out, to judge the result by.")
+    ] = 0.25,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of updates of the weights.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of the run.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed that decides who is held out, and which crops are drawn.")] = 0,
 ) -> None:
     """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out."""
     from sharpwave.brainmu.training.finetuning import FINETUNING
@@ -63,11 +68,11 @@ def finetune_model(
     Args:
         sources: Stores, recordings or data sets with their stages.
         output: Folder for the weights, `losses.csv` and `finetuning.json`.
-        options: Of the run.
-        weights: To start from; the shipped `lite` where omitted.
-        layers: heads, last or all.
+        options: Options of the training run.
+        weights: Folder of weights to start from; the shipped `lite` where omitted.
+        layers: Which weights may change: "heads", "last" (heads and the last block) or "all".
         scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
-        held_out: Share of subjects to judge by.
+        held_out: Share of the subjects that are held out, to judge the result by.
 
     Returns:
         Rows of setting, metric, method, value, low, high, n.

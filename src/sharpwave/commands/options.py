@@ -121,11 +121,8 @@ Config = Annotated[
         "--config",
         callback=read_config,
         is_eager=True,
-        help="TOML file of options; flags beat it.",
+        help="TOML file of options; what is given on the command line beats it.",
         rich_help_panel="Run",
     ),
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Decode again and replace earlier results.", rich_help_panel="Run")
-]
-Replace = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpwave.commands.batch import name_source, quieten
-from sharpwave.commands.options import Replace, with_options
+from sharpwave.commands.options import Overwrite, with_options
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import open_source, option
 
@@ -52,7 +52,7 @@ COLUMNS: dict[str, str] = {
     "p_continuous": "Share in continuous dynamics",
     "p_fragmented": "Share in fragmented dynamics",
     "dynamics": "The largest of these three",
-    "speed": "Of the straight line through the posterior, position units per second",
+    "speed": "Speed of the straight line through the posterior, in position units per second",
     "path_start": "Position at the onset, on that line",
     "path_end": "Position at the end",
     "log_likelihood": "log p(spikes) of the state-space model",
@@ -65,27 +65,32 @@ class ReplayOptions:
     """What the user chose.
 
     Attributes:
-        run: Start and end of the experience in s; found from running where None.
-        events: Table of candidate events (onset, duration in s).
+        run: Start and end of the experience in seconds; found from running where None.
+        events: Path of a table of candidate events (onset and duration in seconds); detected where None.
         candidates: "ripples", "bursts" or "auto".
-        surrogate: Kind of surrogates.
-        n_surrogates: How many.
+        surrogate: What is shuffled for the surrogates.
+        n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
-        min_units: Fewest place cells in an event.
-        seed: Of the surrogates.
+        min_units: Smallest number of place cells that fire in an event.
+        seed: Seed of the surrogates.
     """
 
     run: tuple[float, float] | None = option(
         None, "Start and end of the experience in seconds [default: found from running]."
     )
-    events: Path | None = option(None, "Your own candidate events: onset, duration in seconds.")
-    candidates: str = option("auto", "ripples, bursts, or auto: ripples where there is an LFP for them.")
-    surrogate: str = option("cell-identity", "cell-identity, place-field, time-bin or poisson.")
-    n_surrogates: int = option(500, "How many.", min=20)
-    statistic: str | None = option(
-        None, "correlation or trajectory [default: correlation on tracks, trajectory in open fields]."
+    events: Path | None = option(None, "Table of your own candidate events: onset and duration in seconds.")
+    candidates: str = option(
+        "auto", "What the candidate events are: ripples, bursts (of spikes), or auto (ripples where there is an LFP)."
     )
-    min_units: int = option(5, "Fewest place cells that fire in an event.", min=2)
+    surrogate: str = option(
+        "cell-identity", "What is shuffled for the surrogates: cell-identity, place-field, time-bin or poisson."
+    )
+    n_surrogates: int = option(500, "Number of surrogates of each event.", min=20)
+    statistic: str | None = option(
+        None,
+        "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
+    )
+    min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
     seed: int = option(0, "Seed of the surrogates.")
 
 
@@ -103,7 +108,7 @@ def replay(
     ] = None,
     *,
     options: ReplayOptions,
-    overwrite: Replace = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find the replays of a session, and say how many exceed chance before and after the experience.
 
@@ -133,7 +138,7 @@ def replay_to_folder(
         source: A recording with units (NWB, store), a folder `rat-ca1-*`, or a data set by name.
         output: Folder for the results; `sharpwave-NAME-replay` where omitted.
         options: What the user chose.
-        overwrite: Replace earlier results.
+        overwrite: Overwrite earlier results.
         progress: Called with (step, number done, number of steps).
 
     Returns:

@@ -14,10 +14,11 @@ from sharpwave.commands.options import Overwrite
 def simulate(
     output: Annotated[Path, typer.Argument(help="Store to write, ending in .zarr.")],
     species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",
-    hours: Annotated[float, typer.Option(min=0.1, max=168)] = 8.0,
+    hours: Annotated[float, typer.Option(min=0.1, max=168, help="Length of the night in hours.")] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same night.")] = 0,
     effects: Annotated[
-        bool, typer.Option("--effects/--no-effects", help="Plant reactivation → sleep effects.")
+        bool,
+        typer.Option("--effects/--no-effects", help="Let reactivations change sleep by known amounts, or not at all."),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:

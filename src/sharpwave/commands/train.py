@@ -31,7 +31,7 @@ Sources = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and losses.")]
 Weights = Annotated[Path | None, typer.Option(help="Folder of weights to start from.")]
-Preset = Annotated[str, typer.Option(help="lite, small or base.")]
+Preset = Annotated[str, typer.Option(help="Size of a new model: lite, small or base.")]
 
 
 @dataclass(frozen=True)
@@ -40,32 +40,32 @@ class Data:
 
     Attributes:
         sources: Stores (.zarr), folders of stores, recordings, and data sets by name.
-        simulated: Nights to simulate beside them, of each species in turn.
-        simulated_share: Share of the pieces that are simulated, where there are sources too.
-        hours: Length of a simulated night.
-        seed: Of the simulated nights.
+        simulated: Number of nights to simulate beside them; the species take turns.
+        simulated_share: Share of the crops that come from simulated nights, where there are sources, too.
+        hours: Length of a simulated night in hours.
+        seed: Seed of the simulated nights.
     """
 
     sources: Sequence[str] = ()
-    simulated: int = option(0, "Nights to simulate, of each species in turn.", min=0)
+    simulated: int = option(0, "How many nights to simulate; the species take turns.", min=0)
     simulated_share: float = option(
-        0.5, "Share of the pieces that are simulated, beside recordings.", min=0.01, max=0.99
+        0.5, "Share of the crops that come from simulated nights, where there are recordings, too.", min=0.01, max=0.99
     )
-    hours: float = option(8.0, "Length of a simulated night.", min=0.5, max=24)
+    hours: float = option(8.0, "Length of a simulated night in hours.", min=0.5, max=24)
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How to learn: those of `TrainingOptions` that the command line offers."""
+    """How to learn: those of `TrainingOptions` that the command line offers, which says what they are."""
 
-    steps: int = option(1000, "Updates of the weights.", panel=LEARNING, min=1)
-    batch: int = option(16, "Pieces per update, all devices together.", panel=LEARNING, min=1)
-    piece: int = option(240, "Steps of 30 s in a piece.", panel=LEARNING, min=2)
-    learning_rate: float = option(1e-3, "The highest.", panel=LEARNING)
+    steps: int = option(1000, "Number of updates of the weights.", panel=LEARNING, min=1)
+    batch: int = option(16, "Crops (stretches of nights) per update, all devices together.", panel=LEARNING, min=1)
+    piece: int = option(240, "Length of a crop in steps of 30 s.", panel=LEARNING, min=2)
+    learning_rate: float = option(1e-3, "Highest learning rate of the run.", panel=LEARNING)
     seed: int = option(0, "The same seed gives the same run.", panel=LEARNING)
-    checkpoint_every: int = option(200, "Updates between checkpoints.", panel=LEARNING, min=1)
-    precision: str = option("32-true", "32-true or bf16-mixed.", panel=DEVICES)
+    checkpoint_every: int = option(200, "Number of updates between two checkpoints.", panel=LEARNING, min=1)
+    precision: str = option("32-true", "Precision of the computation: 32-true or bf16-mixed.", panel=DEVICES)
 
     def to_options(self) -> TrainingOptions:
         from sharpwave.brainmu.training.training_options import TrainingOptions
@@ -81,12 +81,21 @@ def _read_devices(devices: str) -> int | str:
 
 @dataclass(frozen=True)
 class Machines:
-    """What to train on: see `sharpwave.brainmu.training.devices.make_fabric`."""
+    """What to train on: see `sharpwave.brainmu.training.devices.make_fabric`.
 
-    devices: int | str = option(1, "Number per machine, or auto.", panel=DEVICES, type=str, convert=_read_devices)
-    strategy: str = option("auto", "auto, ddp or fsdp.", panel=DEVICES)
-    nodes: int = option(1, "Machines.", panel=DEVICES, min=1)
-    accelerator: str = option("auto", "auto, cpu or cuda.", panel=DEVICES)
+    Attributes:
+        devices: Number of devices per machine, or "auto".
+        strategy: How several devices share the work: "auto", "ddp" or "fsdp".
+        nodes: Number of machines.
+        accelerator: Kind of the devices: "auto", "cpu" or "cuda".
+    """
+
+    devices: int | str = option(
+        1, "Number of devices per machine, or auto.", panel=DEVICES, type=str, convert=_read_devices
+    )
+    strategy: str = option("auto", "How several devices share the work: auto, ddp or fsdp.", panel=DEVICES)
+    nodes: int = option(1, "Number of machines.", panel=DEVICES, min=1)
+    accelerator: str = option("auto", "Kind of the devices: auto, cpu or cuda.", panel=DEVICES)
 
 
 @with_options
@@ -95,9 +104,12 @@ def train(
     output: Output = Path("brainmu"),
     preset: Preset = "lite",
     weights: Weights = None,
-    modality: Annotated[list[str] | None, typer.Option(help="Only these, of a fresh model [default: all].")] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Modality of a new model; may be given several times [default: all].")
+    ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="Learn stages too, or from signals alone.")
+        bool,
+        typer.Option("--labels/--no-labels", help="Learn the sleep stages as well, or learn from the signals alone."),
     ] = True,
     *,
     data: Data,
@@ -142,12 +154,12 @@ def train_model(
     Args:
         data: What to learn from.
         output: Folder for weights, checkpoints and losses.
-        options: Of the run.
-        preset: Size, where no weights are given to start from.
-        modalities: Of a fresh model; all where omitted.
-        weights: Folder to start from.
-        labels: Whether stages are learned too; signals alone otherwise.
-        machines: One device where omitted.
+        options: Options of the training run.
+        preset: Size of the model, where no weights are given to start from.
+        modalities: Modalities of a new model; all where omitted.
+        weights: Folder of weights to start from; a new model where omitted.
+        labels: Whether sleep stages are learned as well; otherwise the signals alone are.
+        machines: What to train on; one device where omitted.
 
     Raises:
         SharpwaveError: If there is nothing to learn from, or the output holds another run.

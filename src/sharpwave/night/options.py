@@ -62,67 +62,88 @@ class DecodeOptions:
     """What the user said about the night. Each field with a help text is an option of `sharpwave decode`.
 
     Attributes:
-        lights_off: Clock time "23:10" or seconds from the start; None where unknown.
-        lights_on: The same, for the end.
-        age: In years.
-        male: True, False, or None where unknown.
-        night: Which laboratory night.
+        lights_off: When the lights went off: clock time "23:10" or seconds from the start; None where unknown.
+        lights_on: When the lights went on, in the same form; None where unknown.
+        age: Age in years; None where unknown.
+        male: Sex; None where unknown.
+        night: Number of the night in the laboratory, from 1; None where unknown.
         channels: Names of the channels to decode, best first; empty lets the package choose.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
         cues: Table of cues (onset, duration, label; condition "cue" or "sham" where they were randomised, content).
         reactivations: Table of reactivations (onset, content), where they were found elsewhere.
-        species: Overrides what the file says.
+        species: "human", "rat" or "mouse", in place of what the file says; None to take that.
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
-        stager: Who stages; the best for the recording where None.
-        weights: Folder of the user's own Brainµ; the shipped one where None.
-        seed: Of the sampled intervals.
+        stager: Method that stages; the best one for the recording where None.
+        weights: Folder with the user's own weights of Brainµ; the shipped ones where None.
+        seed: Seed of the random draws behind the intervals.
         identifier: Short name of the night.
         source: How the user named the input.
     """
 
     lights_off: str | float | None = option(
-        None, "Clock time (23:10) or seconds from the start.", panel=RECORDING, type=str
+        None,
+        "When the lights went off: clock time (23:10) or seconds from the start of the recording.",
+        panel=RECORDING,
+        type=str,
     )
     lights_on: str | float | None = option(
-        None, "Clock time (07:02) or seconds from the start.", panel=RECORDING, type=str
+        None,
+        "When the lights went on: clock time (07:02) or seconds from the start of the recording.",
+        panel=RECORDING,
+        type=str,
     )
     age: float | None = option(
-        None, "Age in years; adults get reference slopes.", panel=PERSON, type=int, min=0, max=120
+        None,
+        "Age in years; for adults, the page says how sleep changes with age.",
+        panel=PERSON,
+        type=int,
+        min=0,
+        max=120,
     )
     male: bool | None = option(
         None,
-        "female or male; YASA's stager uses it with the age.",
+        "female or male; YASA's stager uses it together with the age.",
         panel=PERSON,
         name="sex",
         type=str,
         convert=_read_sex,
     )
-    night: int | None = option(None, "Which night in the laboratory this is.", panel=PERSON, min=1)
+    night: int | None = option(None, "Which night in the laboratory this is; 1 is the first.", panel=PERSON, min=1)
     channels: tuple[str, ...] = option(
-        (), "Channels to decode, best first, by their name in the file.", panel=RECORDING, type=list[str], convert=tuple
+        (),
+        "Name of a channel to decode; give the option once for each channel, the best first.",
+        panel=RECORDING,
+        type=list[str],
+        convert=tuple,
     )
     aliases: Mapping[str, str] = option(
         dict,
-        "Say what a channel is.",
+        "What a channel is, where its label does not say so; such as Ch3=C4-M1:eeg.",
         panel=RECORDING,
         name="channel_alias",
         metavar="LABEL=NAME:MODALITY",
         type=list[str],
         convert=_read_aliases,
     )
-    stages: Path | None = option(None, "Expert hypnogram, any common format, to compare with.", panel=RECORDING)
-    cues: Path | None = option(None, "TSV of cues: onset, duration, label.", panel=RECORDING)
-    reactivations: Path | None = option(None, "TSV of reactivations found elsewhere: onset, content.", panel=RECORDING)
-    species: str | None = option(None, "human, rat or mouse, where the file does not say.", panel=RECORDING)
-    unit: str | None = option(None, "Unit of the samples (uV, mV, V), where the file does not say.", panel=RECORDING)
+    stages: Path | None = option(
+        None, "File with an expert's hypnogram, in any common format, to compare with.", panel=RECORDING
+    )
+    cues: Path | None = option(None, "Table (.tsv) of cues: onset and duration in seconds, label.", panel=RECORDING)
+    reactivations: Path | None = option(
+        None,
+        "Table (.tsv) of memory reactivations that were found elsewhere: onset in seconds, content.",
+        panel=RECORDING,
+    )
+    species: str | None = option(None, "human, rat or mouse, where the file does not say it.", panel=RECORDING)
+    unit: str | None = option(None, "Unit of the samples (uV, mV, V), where the file does not say it.", panel=RECORDING)
     rate: float | None = option(None, "Sampling rate in Hz, for formats without one.", panel=RECORDING)
     stager: str | None = option(
-        None, "Who stages (yasa, brainmu, ...) [default: the best for the recording].", panel=RUN
+        None, "Method that stages sleep (yasa, brainmu, ...) [default: the best one for the recording].", panel=RUN
     )
-    weights: Path | None = option(None, "Folder of your own Brainµ, from `sharpwave finetune`.", panel=RUN)
-    seed: int = option(0, "Seed of the sampled intervals.", panel=RUN)
+    weights: Path | None = option(None, "Folder with your own weights of Brainµ, from `sharpwave finetune`.", panel=RUN)
+    seed: int = option(0, "Seed of the random draws behind the intervals.", panel=RUN)
     identifier: str = ""
     source: str = ""
 
