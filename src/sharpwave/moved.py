@@ -204,7 +204,7 @@ MODULES: dict[str, str] = {
     "export": "commands.export",
     "finetune": "commands.finetune",
     "inputs": "night.options",
-    "network_sleep": "commands.network_sleep",
+    "network_sleep": "commands.demo",
     "relate": "commands.relate",
     "related_nights": "commands.related_nights",
     "replay": "commands.replay",

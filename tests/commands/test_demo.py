@@ -8,7 +8,7 @@ import pytest
 
 from sharpwave.benchmarks.resilience import demonstration
 from sharpwave.benchmarks.resilience.demonstration import Demonstration, demonstrate_forgetting
-from sharpwave.commands.network_sleep import demonstrate_network_sleep
+from sharpwave.commands.demo import demonstrate_network_sleep
 from sharpwave.recordings import read_hypnogram
 
 
