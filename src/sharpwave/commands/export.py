@@ -56,8 +56,6 @@ def export_weights(
         SharpwaveError: If weights and example do not fit, or the graph is not within the tolerance of the model.
         MissingExtraError: If the extra `export` is not installed.
     """
-    import numpy as np
-
     from sharpwave.brainmu import load_brainmu, window_recording
     from sharpwave.brainmu.runtime.export import export_onnx
     from sharpwave.night.options import open_source
@@ -65,6 +63,8 @@ def export_weights(
 
     model, _ = load_brainmu(weights)
     if example is None:
+        import numpy as np
+
         recording, _ = simulate_night("human", 1.0, rng=np.random.default_rng(0))
     else:
         recording = open_source(example)

@@ -84,7 +84,7 @@ def finetune_model(
 
     from sharpwave.benchmarks.runner import without_nan
     from sharpwave.brainmu import load_brainmu, save_brainmu
-    from sharpwave.brainmu.training import finetuning
+    from sharpwave.brainmu.training.finetuning import finetune, split_nights
     from sharpwave.brainmu.training.pieces import Nights
     from sharpwave.brainmu.uncertainty import Calibration
     from sharpwave.recipes.finetuned import compare_models
@@ -92,8 +92,8 @@ def finetune_model(
     before, card = load_brainmu(weights)
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
-    learned, judged = finetuning.split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
-    finetuning.finetune(after, Nights(learned), options=options, layers=layers, folder=output)
+    learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
+    finetune(after, Nights(learned), options=options, layers=layers, folder=output)
     rows = compare_models(
         {BEFORE: before, AFTER: after},
         judged,

@@ -34,7 +34,7 @@ COLUMNS: dict[str, str] = {
     "duration": "Seconds",
     "label": "reactivation where significant, else candidate",
     "content": "Track (environment) with the largest posterior probability",
-    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not told apart",
+    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not known",
     "epoch": "before, during or after the experience; rest where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
@@ -52,7 +52,7 @@ COLUMNS: dict[str, str] = {
     "p_continuous": "Share in continuous dynamics",
     "p_fragmented": "Share in fragmented dynamics",
     "dynamics": "The largest of these three",
-    "speed": "Speed of the straight line through the posterior, in position units per second",
+    "speed": "Speed along the straight line through the posterior, position units per second",
     "path_start": "Position at the onset, on that line",
     "path_end": "Position at the end",
     "log_likelihood": "log p(spikes) of the state-space model",
@@ -65,13 +65,13 @@ class ReplayOptions:
     """What the user chose.
 
     Attributes:
-        run: Start and end of the experience in seconds; found from running where None.
-        events: Path of a table of candidate events (onset and duration in seconds); detected where None.
+        run: Start and end of the experience, in seconds; found from running where None.
+        events: Table of candidate events (onset, duration in s).
         candidates: "ripples", "bursts" or "auto".
-        surrogate: What is shuffled for the surrogates.
+        surrogate: Kind of surrogates.
         n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
-        min_units: Smallest number of place cells that fire in an event.
+        min_units: Fewest place cells that fire in an event.
         seed: Seed of the surrogates.
     """
 
