@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import NightOutcome, NightTask, RunOptions, decode_nights, finish, write_group_page
-from sharpwave.commands.options import Config, with_options
+from sharpwave.commands.batch import NightOutcome, NightTask, decode_nights, finish, write_group_page
+from sharpwave.commands.options import Config, RunOptions, with_options
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
 

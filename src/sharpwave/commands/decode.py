@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import RunOptions, decode_nights, expand_sources, finish, plan_nights, write_group_page
-from sharpwave.commands.options import Config, with_options
+from sharpwave.commands.batch import decode_nights, expand_sources, finish, plan_nights, write_group_page
+from sharpwave.commands.options import Config, RunOptions, with_options
 from sharpwave.night.options import DecodeOptions
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import tomllib
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
+
+from sharpwave.night.options import option
 
 OWN = ("name", "flags", "type", "convert")
 """Entries of a field's metadata that are read here (see `option`); all others go to `typer.Option`."""
@@ -115,6 +117,46 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+RUN = "Run"
+"""Panel of the help text."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`.
+
+    Attributes:
+        jobs: Nights decoded at the same time, each in a process of its own.
+        skip_existing: Whether nights decoded from the same input are skipped and others replaced.
+        overwrite: Whether all earlier results are replaced.
+        stop_on_first_crash: Whether the remaining nights are left alone after a failure.
+        json_lines: Whether a line of JSON is printed for each night.
+        verbose: Whether tracebacks and messages of libraries are shown.
+    """
+
+    jobs: int = option(
+        1, "How many nights to decode at the same time.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN
+    )
+    skip_existing: bool = option(
+        False, "Go on where an earlier run stopped: skip nights that were decoded from the same input.", panel=RUN
+    )
+    overwrite: bool = option(False, "Decode again and replace earlier results.", panel=RUN)
+    stop_on_first_crash: bool = option(False, "Stop at the first night that fails.", panel=RUN)
+    json_lines: bool = option(
+        False, "Print one line of JSON for each night on standard output.", flags=("--json",), panel=RUN
+    )
+    verbose: bool = option(False, "Show tracebacks and library messages.", flags=("--verbose", "-v"), panel=RUN)
+
+    def to_arguments(self) -> dict[str, Any]:
+        """Arguments of `decode_nights`."""
+        return {
+            "jobs": self.jobs,
+            "existing": "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse",
+            "stop_on_first_crash": self.stop_on_first_crash,
+            "verbose": self.verbose,
+        }
+
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -122,7 +164,7 @@ Config = Annotated[
         callback=read_config,
         is_eager=True,
         help="TOML file of options; what is given on the command line beats it.",
-        rich_help_panel="Run",
+        rich_help_panel=RUN,
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
