@@ -17,6 +17,8 @@ from sharpwave.night.options import option
 
 OWN = ("name", "flags", "type", "convert")
 """Entries of a field's metadata that are read here (see `option`); all others go to `typer.Option`."""
+RUN = "Run"
+"""Panel of the help text."""
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,10 +117,6 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         )
     ctx.default_map = {**(ctx.default_map or {}), **table}
     return path
-
-
-RUN = "Run"
-"""Panel of the help text."""
 
 
 @dataclass(frozen=True)
