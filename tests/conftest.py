@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# Small networks on several threads wait for each other: on a busy machine that costs fifty times as long. Said before
+# a numerical library is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook

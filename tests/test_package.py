@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import sharpwave
 from sharpwave.errors import MissingExtraError, SharpwaveError
+
+ROOT = Path(__file__).parents[1]
 
 
 def run_python(code: str) -> str:
@@ -37,3 +43,37 @@ def test_an_error_says_expected_got_fix():
     assert str(error) == "expected volts; got microvolts. Fix: divide by a million"
     assert isinstance(error, ValueError)
     assert "sharpwave[brain]" in str(MissingExtraError("yasa", extra="brain"))
+
+
+IMPORTED_AS = {"lazy-loader": "lazy_loader", "lightning-fabric": "lightning_fabric", "pillow": "PIL"}
+IMPORTED_AS |= {"ripple-detection": "ripple_detection", "scikit-learn": "sklearn", "scikit-network": "sknetwork"}
+BEHIND = {"pyarrow": "pandas reads and writes parquet through it", "onnxscript": "torch.onnx writes graphs through it"}
+
+
+def test_every_dependency_is_imported_somewhere():
+    """What is asked for is used: by the source, or in the case of `dev` by the tests."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [name_of(line) for line in [*project["dependencies"], *extras["brain"], *extras["export"]]]
+    imported = list_imports(ROOT / "src")
+    assert [name for name in asked if IMPORTED_AS.get(name, name) not in imported | BEHIND.keys()] == []
+    oracles = {"edfio", "networkx", "pynwb", "statsmodels"}
+    assert oracles <= set(map(name_of, extras["dev"]))
+    assert oracles <= list_imports(ROOT / "tests")
+    assert not oracles & imported
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+
+
+def list_imports(folder: Path) -> set[str]:
+    """First names of the modules that the files of a folder import, also inside functions."""
+    found = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found

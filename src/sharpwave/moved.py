@@ -16,7 +16,7 @@ from typing import Any
 
 MODULES: dict[str, str] = {
     "batch": "commands.batch",
-    "bids_app": "commands.bids_app",
+    "bids_app": "commands.bids",
     "brainmu._place_kernels": "brainmu.reactivation._place_kernels",
     "brainmu.arrivals": "brainmu.runtime.arrivals",
     "brainmu.attribution": "brainmu.explanation.attribution",
@@ -45,9 +45,9 @@ MODULES: dict[str, str] = {
     "brainmu.training_state": "brainmu.training.training_state",
     "brainmu.weight_average": "brainmu.training.weight_average",
     "cli": "commands.cli",
-    "cli_data": "commands.cli_data",
-    "cli_memory": "commands.cli_memory",
-    "cli_training": "commands.cli_training",
+    "cli_data": "commands.cli",
+    "cli_memory": "commands.cli",
+    "cli_training": "commands.cli",
     "consolidation.anatomy": "consolidation.modules",
     "consolidation.body": "consolidation.learner",
     "consolidation.columns": "consolidation.table",
@@ -222,7 +222,7 @@ MODULES: dict[str, str] = {
     "export": "commands.export",
     "finetune": "commands.finetune",
     "inputs": "night.options",
-    "network_sleep": "commands.network_sleep",
+    "network_sleep": "commands.demo",
     "recordings.channel_table": "recordings.channels",
     "recordings.datasets.columns": "recordings.datasets.files",
     "recordings.datasets.matlab": "recordings.datasets.files",
@@ -262,7 +262,7 @@ MODULES: dict[str, str] = {
     "simulation.nuisance": "simulation.effects",
     "simulation.scorers": "simulation.hypnograms",
     "simulation.track": "simulation.spikes",
-    "stores": "commands.stores",
+    "stores": "commands.convert",
     "train": "commands.train",
 }
 """Modules below `sharpwave`: old address → new one."""

@@ -15,6 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from sharpwave import __version__
 from sharpwave.errors import SharpwaveError
 
@@ -36,7 +38,7 @@ class NightOutcome:
         status: "done", "skipped" (already decoded), "refused" (a report that says why) or "failed".
         message: One sentence.
         report: The page, where there is one.
-        seconds: Time it took.
+        seconds: Time it took, in seconds.
     """
 
     identifier: str
@@ -72,6 +74,15 @@ def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
     return "\n".join(lines)
 
 
+def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False) -> None:
+    """Print what happened and exit: the code and the last line come from the same record."""
+    if json_lines:
+        for outcome in outcomes:
+            typer.echo(json.dumps(outcome.to_dict()))
+    typer.echo(describe_outcomes(outcomes), err=json_lines)
+    raise typer.Exit(compute_exit_code(outcomes))
+
+
 def expand_sources(sources: Sequence[str]) -> list[str]:
     """Paths stay; a data-set name without a subject becomes all its subjects."""
     from sharpwave.recordings.datasets import DATASETS, list_subjects
@@ -101,7 +112,7 @@ class NightTask:
     """One night to decode, and where its results go.
 
     Attributes:
-        source: Path or data-set name.
+        source: Path of the recording, or a data set by name.
         name: Short name of the night.
         folder: Folder of its results; for BIDS derivatives, their root.
         entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.

@@ -1,37 +1,39 @@
-"""What is installed, what is missing, and a self-test on real expert hypnograms."""
+"""`sharpwave doctor`: what is installed, what is missing, and a self-test on real expert hypnograms."""
 
 from __future__ import annotations
 
 import platform
+import re
 import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from sharpwave import __version__
-from sharpwave.errors import SharpwaveError
-from sharpwave.night.methods import read_versions
+from sharpwave.commands.datasets import count_subjects
 
-_EXTRAS = {
-    "brain": (
-        "mne", "edfio", "pynapple", "pynwb", "nibabel", "zarr", "h5py", "mne-bids", "yasa", "ripple-detection",
-        "scikit-learn", "lightgbm", "hmmlearn", "statsmodels", "matplotlib", "jinja2", "pyarrow",
-    ),
-    "live": ("pylsl", "fastapi", "uvicorn"),
-    "llm": ("transformers", "accelerate", "peft", "datasets", "opacus"),
-    "jax": ("jax", "optax", "equinox"),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-}  # fmt: skip
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXTRAS = ("brain", "export")
+"""What pip installs with `sharpwave[NAME]`, beside what developing needs."""
 
 UNANIMOUS = (0.52, 0.66)
 """Where the share of epochs that all five scorers of DOD stage alike must lie: it is 0.57 in 42 nights with sleep
 apnoea and 0.59 in 19 healthy ones; six scorers elsewhere reach 0.46 (Bakker et al. 2022)."""
 
 
+def doctor() -> None:
+    """Show versions and what is missing, and run a self-test: how far human experts agree on `dod-hypnograms`."""
+    raise typer.Exit(0 if run_doctor() else 1)
+
+
 def compute_human_agreement() -> tuple[float, float, int]:
     """Agreement of the experts of DOD: share of epochs staged alike by all, mean κ of pairs, number of nights."""
     from itertools import combinations
+
+    import numpy as np
 
     from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
     from sharpwave.recordings.datasets import list_subjects, load_dataset
@@ -50,22 +52,45 @@ def compute_human_agreement() -> tuple[float, float, int]:
 
 def run_doctor() -> bool:
     """Print versions and the self-test; True if decoding can work here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sharpwave.night.methods import read_versions
+
     console = Console()
     console.print(
         f"sharpwave {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     )
     table = Table("extra", "installed", "missing", box=None)
-    for extra, packages in _EXTRAS.items():
+    required = {extra: list_requirements(extra) for extra in EXTRAS}
+    for extra, packages in required.items():
         versions = read_versions(packages)
         installed = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
         missing = ", ".join(name for name in packages if name not in versions)
         table.add_row(extra, installed or "–", missing or "–")
     console.print(table)
-    ready = set(_EXTRAS["brain"]) <= set(read_versions(_EXTRAS["brain"])) and sys.version_info >= (3, 11)
+    ready = set(required["brain"]) <= set(read_versions(required["brain"])) and sys.version_info >= (3, 11)
     if not ready:
         console.print("Decoding needs the brain extra: pip install 'sharpwave[brain]'")
         return False
     return _check_human_agreement(console)
+
+
+def list_requirements(extra: str) -> list[str]:
+    """Packages that an extra of the installed sharpwave asks for, as its metadata says.
+
+    Args:
+        extra: Name of the extra; such as "brain".
+
+    >>> "yasa" in list_requirements("brain")
+    True
+    """
+    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
+    try:
+        lines = [line for line in metadata.requires("sharpwave") or () if marker.search(line)]
+    except metadata.PackageNotFoundError:  # run from its source
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]
 
 
 def _check_human_agreement(console: Console) -> bool:
@@ -81,28 +106,3 @@ def _check_human_agreement(console: Console) -> bool:
         f"{UNANIMOUS[0]:.0%} to {UNANIMOUS[1]:.0%}; κ of pairs {kappa:.2f}): {'passed' if passed else 'FAILED'}."
     )
     return passed
-
-
-def count_subjects(name: str) -> int:
-    """Subjects of a data set on this machine; 0 where it is not here or holds no recordings."""
-    from sharpwave.recordings.datasets import list_subjects
-
-    try:
-        return len(list_subjects(name))
-    except SharpwaveError:
-        return 0
-
-
-def print_datasets() -> None:
-    """Print every data set that sharpwave knows by name."""
-    from sharpwave.recordings.datasets import DATASETS, find_folder
-
-    table = Table("name", "what", "here", "licence", "source", box=None)
-    for name, dataset in DATASETS.items():
-        try:
-            find_folder(name)
-            here = f"{count_subjects(name)} subjects" if dataset.loader else "yes"
-        except SharpwaveError:
-            here = "–"
-        table.add_row(name, dataset.what, here, dataset.licence, dataset.source)
-    Console().print(table)

@@ -4,10 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from sharpwave.commands.batch import name_source
+from sharpwave.commands.options import Overwrite
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source
 from sharpwave.recordings.clock import place_time
+
+
+def explain(
+    file: Annotated[str, typer.Argument(help="A recording, or a data set by name (`ucddb/022`).", metavar="NIGHT")],
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            help="Clock time, or seconds from the start, of a forecast to explain [default: the surest ones].",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME-explained].")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with the weights of a model [default: the shipped ones].")
+    ] = None,
+    horizon: Annotated[float, typer.Option(help="How far ahead the forecast looks, in seconds: 30, 60 or 300.")] = 30.0,
+    signals_only: Annotated[
+        bool,
+        typer.Option(
+            "--signals-only",
+            help="Explain the forecast from signals alone, without the sleep stages that the recording has.",
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Say which modality, channel and moment changed the forecasts of a night most, in words, tables and a page."""
+    page, words = explain_to_folder(
+        file,
+        at=at or (),
+        output=output,
+        weights=weights,
+        horizon=horizon,
+        signals_only=signals_only,
+        overwrite=overwrite,
+    )
+    for line in words:
+        typer.echo(line)
+    typer.echo(f"Open {page}")
 
 
 def explain_to_folder(
@@ -39,7 +84,6 @@ def explain_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or the recording cannot be explained.
     """
-    from sharpwave.commands.batch import name_source
     from sharpwave.night.explaining import explain_recording
     from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
     from sharpwave.reports.files import write_table

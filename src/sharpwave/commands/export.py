@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 
 STEPS = 60
 """Steps of the night on which graph and model are compared."""
+
+
+def export(
+    weights: Annotated[Path | None, typer.Argument(help="Folder of weights [default: the shipped ones].")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")] = Path("brainmu.onnx"),
+    kind: Annotated[str, typer.Option("--format", help="onnx, or int8 (weights in eight bits).")] = "onnx",
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Modality that the graph takes as input; may be given several times [default: those of the example]."
+        ),
+    ] = None,
+    example: Annotated[str | None, typer.Option(help="Night to compare on [default: a simulated one].")] = None,
+) -> None:
+    """Write weights as an ONNX graph whose probabilities are those of the model, within a stated tolerance."""
+    about = export_weights(weights, output, kind=kind, modalities=modality, example=example)
+    typer.echo(
+        f"Graph: {output.with_suffix('.onnx')} for {', '.join(about['modalities'])}; probabilities differ by at most "
+        f"{about['largest difference in a probability']:.1g} (tolerance {about['tolerance']:g})"
+    )
 
 
 def export_weights(
@@ -23,10 +43,10 @@ def export_weights(
     """Write a graph, and what it takes and how near it is to the model in a .json beside it.
 
     Args:
-        weights: Folder; the shipped `lite` where omitted.
+        weights: Folder of weights; the shipped `lite` where omitted.
         output: File to write (.onnx).
         kind: "onnx" or "int8".
-        modalities: That the graph takes; those of the example where omitted.
+        modalities: Modalities that the graph takes as input; those of the example where omitted.
         example: Recording to compare on; a simulated human night where omitted.
 
     Returns:
@@ -43,6 +63,8 @@ def export_weights(
 
     model, _ = load_brainmu(weights)
     if example is None:
+        import numpy as np
+
         recording, _ = simulate_night("human", 1.0, rng=np.random.default_rng(0))
     else:
         recording = open_source(example)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
-from sharpwave.commands.train import WINDOWS, open_nights
+from sharpwave.commands.train import WINDOWS, Output, open_nights
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.training_options import TrainingOptions
@@ -18,6 +18,40 @@ if TYPE_CHECKING:
 BEFORE, AFTER = "before", "fine-tuned"
 RESULT = "finetuning.json"
 DECIMALS = 5
+
+
+def finetune(
+    nights: Annotated[
+        list[str], typer.Argument(help="Nights with their stages, of two subjects or more.", metavar="NIGHT...")
+    ],
+    output: Output = Path("finetuned"),
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of weights to start from [default: the shipped ones].")
+    ] = None,
+    scorings: Annotated[
+        Path | None,
+        typer.Option(help="Folder of hypnograms with the names of the nights, for nights that hold no stages."),
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="Which weights may change: heads, last (heads and the last block) or all.")
+    ] = "all",
+    held_out: Annotated[
+        float, typer.Option(min=0.05, max=0.9, help="Share of the subjects that are held out, to judge the result by.")
+    ] = 0.25,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of updates of the weights.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of the run.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed that decides who is held out, and which crops are drawn.")] = 0,
+) -> None:
+    """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out."""
+    from sharpwave.brainmu.training.finetuning import FINETUNING
+
+    given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
+    options = replace(FINETUNING, **{name: value for name, value in given.items() if value is not None})
+    rows = finetune_model(
+        nights, output, options=options, weights=weights, layers=layers, scorings=scorings, held_out=held_out
+    )
+    print_comparison(rows)
+    typer.echo(f"Weights: {output}")
 
 
 def finetune_model(
@@ -35,11 +69,11 @@ def finetune_model(
     Args:
         sources: Stores, recordings or data sets with their stages.
         output: Folder for the weights, `losses.csv` and `finetuning.json`.
-        options: Of the run.
-        weights: To start from; the shipped `lite` where omitted.
-        layers: heads, last or all.
+        options: Options of the training run.
+        weights: Folder of weights to start from; the shipped `lite` where omitted.
+        layers: Which weights may change: "heads", "last" (heads and the last block) or "all".
         scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
-        held_out: Share of subjects to judge by.
+        held_out: Share of the subjects that are held out, to judge the result by.
 
     Returns:
         Rows of setting, metric, method, value, low, high, n.
@@ -47,6 +81,8 @@ def finetune_model(
     Raises:
         SharpwaveError: If there are fewer than two subjects, no stages, or no modality that the weights know.
     """
+    import numpy as np
+
     from sharpwave.brainmu import load_brainmu, save_brainmu
     from sharpwave.brainmu.training.finetuning import finetune, split_nights
     from sharpwave.brainmu.training.pieces import Nights

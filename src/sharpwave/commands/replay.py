@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import pandas as pd
+import typer
 
+from sharpwave.commands.batch import name_source, quieten
+from sharpwave.commands.options import Overwrite, with_options
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import open_source
-from sharpwave.recordings import Recording
-from sharpwave.recordings.datasets import list_subjects, load_dataset
+from sharpwave.night.options import open_source, option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sharpwave.reactivation.session import Progress, ReplaySession
+    from sharpwave.recordings import Recording
     from sharpwave.reports.replay_figures import DrawnEvent
 
 FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "summary.json", "report.html")
@@ -32,7 +34,7 @@ COLUMNS: dict[str, str] = {
     "duration": "Seconds",
     "label": "reactivation where significant, else candidate",
     "content": "Track (environment) with the largest posterior probability",
-    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not told apart",
+    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not known",
     "epoch": "before, during or after the experience; rest where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
@@ -50,7 +52,7 @@ COLUMNS: dict[str, str] = {
     "p_continuous": "Share in continuous dynamics",
     "p_fragmented": "Share in fragmented dynamics",
     "dynamics": "The largest of these three",
-    "speed": "Of the straight line through the posterior, position units per second",
+    "speed": "Speed along the straight line through the posterior, position units per second",
     "path_start": "Position at the onset, on that line",
     "path_end": "Position at the end",
     "log_likelihood": "log p(spikes) of the state-space model",
@@ -63,24 +65,63 @@ class ReplayOptions:
     """What the user chose.
 
     Attributes:
-        run: Start and end of the experience in s; found from running where None.
+        run: Start and end of the experience, in seconds; found from running where None.
         events: Table of candidate events (onset, duration in s).
         candidates: "ripples", "bursts" or "auto".
         surrogate: Kind of surrogates.
-        n_surrogates: How many.
+        n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
-        min_units: Fewest place cells in an event.
-        seed: Of the surrogates.
+        min_units: Fewest place cells that fire in an event.
+        seed: Seed of the surrogates.
     """
 
-    run: tuple[float, float] | None = None
-    events: Path | None = None
-    candidates: str = "auto"
-    surrogate: str = "cell-identity"
-    n_surrogates: int = 500
-    statistic: str | None = None
-    min_units: int = 5
-    seed: int = 0
+    run: tuple[float, float] | None = option(
+        None, "Start and end of the experience in seconds [default: found from running]."
+    )
+    events: Path | None = option(None, "Table of your own candidate events: onset and duration in seconds.")
+    candidates: str = option(
+        "auto", "What the candidate events are: ripples, bursts (of spikes), or auto (ripples where there is an LFP)."
+    )
+    surrogate: str = option(
+        "cell-identity", "What is shuffled for the surrogates: cell-identity, place-field, time-bin or poisson."
+    )
+    n_surrogates: int = option(500, "Number of surrogates of each event.", min=20)
+    statistic: str | None = option(
+        None,
+        "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
+    )
+    min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
+    seed: int = option(0, "Seed of the surrogates.")
+
+
+@with_options
+def replay(
+    session: Annotated[
+        str,
+        typer.Argument(
+            help="A recording with sorted units (NWB, store), a folder of spikes and tracking, or a data set by name.",
+            metavar="SESSION",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME-replay].")
+    ] = None,
+    *,
+    options: ReplayOptions,
+    overwrite: Overwrite = False,
+) -> None:
+    """Find the replays of a session, and say how many exceed chance before and after the experience.
+
+    Writes `reactivations.tsv` (the significant events), `candidates.tsv` (all, columns explained in
+    `candidates.json`), `summary.json` and `report.html`.
+
+    - `sharpwave replay session.nwb`
+    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600 6000`
+    """
+    page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
+    for line in words:
+        typer.echo(line)
+    typer.echo(f"Open {page}")
 
 
 def replay_to_folder(
@@ -97,7 +138,7 @@ def replay_to_folder(
         source: A recording with units (NWB, store), a folder `rat-ca1-*`, or a data set by name.
         output: Folder for the results; `sharpwave-NAME-replay` where omitted.
         options: What the user chose.
-        overwrite: Replace earlier results.
+        overwrite: Overwrite earlier results.
         progress: Called with (step, number done, number of steps).
 
     Returns:
@@ -106,7 +147,8 @@ def replay_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or the session has no units, no experience or no candidates.
     """
-    from sharpwave.commands.batch import name_source
+    import numpy as np
+
     from sharpwave.reactivation.session import analyse_session
     from sharpwave.reports.replay_page import describe_test
 
@@ -138,8 +180,6 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
     """`replay_to_folder` with what is under way on stderr."""
     from rich.console import Console
 
-    from sharpwave.commands.batch import quieten
-
     quieten()
     with Console(stderr=True).status("Opening the session ...") as status:
 
@@ -151,6 +191,8 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
 
 def open_session(source: str) -> Recording:
     """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
+    from sharpwave.recordings.datasets import list_subjects, load_dataset
+
     path = Path(source)
     if path.is_dir() and path.suffix != ".zarr":
         for name in FOLDERS:
@@ -173,6 +215,8 @@ def read_events(path: Path) -> pd.DataFrame:
     Raises:
         SharpwaveError: If the file is no such table.
     """
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, sep=None, engine="python")[["onset", "duration"]].astype(float)
     except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
@@ -192,6 +236,8 @@ def write_session(
     Returns:
         The page's path.
     """
+    import numpy as np
+
     from sharpwave.night.methods import read_versions
     from sharpwave.reports.archive import to_json
     from sharpwave.reports.files import records, write_table
@@ -242,6 +288,8 @@ def write_session(
 
 def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:
     """Events and significant events by epoch and content; empty where there is one content."""
+    import pandas as pd
+
     if events["content"].nunique() < 2:
         return pd.DataFrame(columns=["epoch", "content", "n_events", "n_significant"])
     grouped = events.groupby(["epoch", "content"], sort=True)["significant"]
@@ -250,6 +298,8 @@ def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:
 
 def draw_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEvent]:
     """Some events with their posterior over the places of their content, and their spikes."""
+    import numpy as np
+
     from sharpwave.reactivation.state_space import decode_posteriors
     from sharpwave.reports.replay_figures import DrawnEvent
 

@@ -1,15 +1,17 @@
-"""`sharpwave train` and `sharpwave distil`: from recordings, stores and simulated nights to weights."""
+"""`sharpwave train`: from recordings, stores and simulated nights to weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
+from sharpwave.commands.options import with_options
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import option
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 WINDOWS = "windows"
 """Folder in the output for the windows of recordings that are not stores, and of simulated nights."""
 SPECIES = ("human", "rat", "mouse")
+LEARNING, DEVICES = "Learning", "Devices"
+"""Panels of the help text."""
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="Stores (.zarr), folders of stores, recordings, or data sets by name.", metavar="NIGHT..."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and losses.")]
+Weights = Annotated[Path | None, typer.Option(help="Folder of weights to start from.")]
+Preset = Annotated[str, typer.Option(help="Size of a new model: lite, small or base.")]
 
 
 @dataclass(frozen=True)
@@ -28,27 +40,102 @@ class Data:
 
     Attributes:
         sources: Stores (.zarr), folders of stores, recordings, and data sets by name.
-        simulated: Nights to simulate beside them, of each species in turn.
-        simulated_share: Share of the pieces that are simulated, where there are sources too.
-        hours: Length of a simulated night.
-        seed: Of the simulated nights.
+        simulated: Number of nights to simulate beside them; the species take turns.
+        simulated_share: Share of the crops that come from simulated nights, where there are sources, too.
+        hours: Length of a simulated night in hours.
+        seed: Seed of the simulated nights.
     """
 
     sources: Sequence[str] = ()
-    simulated: int = 0
-    simulated_share: float = 0.5
-    hours: float = 8.0
+    simulated: int = option(0, "How many nights to simulate; the species take turns.", min=0)
+    simulated_share: float = option(
+        0.5, "Share of the crops that come from simulated nights, where there are recordings, too.", min=0.01, max=0.99
+    )
+    hours: float = option(8.0, "Length of a simulated night in hours.", min=0.5, max=24)
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class Machines:
-    """What to train on: see `sharpwave.brainmu.training.devices.make_fabric`."""
+class Learning:
+    """How to learn: those of `TrainingOptions` that the command line offers, which says what they are."""
 
-    devices: int | str = 1
-    strategy: str = "auto"
-    nodes: int = 1
-    accelerator: str = "auto"
+    steps: int = option(1000, "Number of updates of the weights.", panel=LEARNING, min=1)
+    batch: int = option(16, "Crops (stretches of nights) per update, all devices together.", panel=LEARNING, min=1)
+    piece: int = option(240, "Length of a crop in steps of 30 s.", panel=LEARNING, min=2)
+    learning_rate: float = option(1e-3, "Highest learning rate of the run.", panel=LEARNING)
+    seed: int = option(0, "The same seed gives the same run.", panel=LEARNING)
+    checkpoint_every: int = option(200, "Number of updates between two checkpoints.", panel=LEARNING, min=1)
+    precision: str = option("32-true", "Precision of the computation: 32-true or bf16-mixed.", panel=DEVICES)
+
+    def to_options(self) -> TrainingOptions:
+        from sharpwave.brainmu.training.training_options import TrainingOptions
+
+        return TrainingOptions(**asdict(self))
+
+
+def _read_devices(devices: str) -> int | str:
+    if devices != "auto" and not devices.isdigit():
+        raise ValueError(f"--devices wants a number or auto, got {devices!r}")
+    return devices if devices == "auto" else int(devices)
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What to train on: see `sharpwave.brainmu.training.devices.make_fabric`.
+
+    Attributes:
+        devices: Number of devices per machine, or "auto".
+        strategy: How several devices share the work: "auto", "ddp" or "fsdp".
+        nodes: Number of machines.
+        accelerator: Kind of the devices: "auto", "cpu" or "cuda".
+    """
+
+    devices: int | str = option(
+        1, "Number of devices per machine, or auto.", panel=DEVICES, type=str, convert=_read_devices
+    )
+    strategy: str = option("auto", "How several devices share the work: auto, ddp or fsdp.", panel=DEVICES)
+    nodes: int = option(1, "Number of machines.", panel=DEVICES, min=1)
+    accelerator: str = option("auto", "Kind of the devices: auto, cpu or cuda.", panel=DEVICES)
+
+
+@with_options
+def train(
+    nights: Sources = None,
+    output: Output = Path("brainmu"),
+    preset: Preset = "lite",
+    weights: Weights = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Modality of a new model; may be given several times [default: all].")
+    ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option("--labels/--no-labels", help="Learn the sleep stages as well, or learn from the signals alone."),
+    ] = True,
+    *,
+    data: Data,
+    learning: Learning,
+    machines: Machines,
+) -> None:
+    """Train Brainµ on recordings and simulated nights; run again, it goes on where it was stopped.
+
+    - `sharpwave train` alone trains the shipped weights again, from the data they were trained on
+    - `sharpwave train stores/ --no-labels -o pretrained`, then `sharpwave finetune ... --weights pretrained`
+    - `sharpwave train stores/ --preset base --devices 8 --strategy fsdp --precision bf16-mixed`
+    """
+    if not nights and not data.simulated:
+        typer.echo(f"Weights: {train_shipped(output)}")
+        return
+    path = train_model(
+        replace(data, sources=nights or (), seed=learning.seed),
+        output,
+        options=learning.to_options(),
+        preset=preset,
+        modalities=modality,
+        weights=weights,
+        labels=labels,
+        machines=machines,
+    )
+    typer.echo(f"Weights: {path}")
 
 
 def train_model(
@@ -67,24 +154,23 @@ def train_model(
     Args:
         data: What to learn from.
         output: Folder for weights, checkpoints and losses.
-        options: Of the run.
-        preset: Size, where no weights are given to start from.
-        modalities: Of a fresh model; all where omitted.
-        weights: Folder to start from.
-        labels: Whether stages are learned too; signals alone otherwise.
-        machines: One device where omitted.
+        options: Options of the training run.
+        preset: Size of the model, where no weights are given to start from.
+        modalities: Modalities of a new model; all where omitted.
+        weights: Folder of weights to start from; a new model where omitted.
+        labels: Whether sleep stages are learned as well; otherwise the signals alone are.
+        machines: What to train on; one device where omitted.
 
     Raises:
         SharpwaveError: If there is nothing to learn from, or the output holds another run.
     """
-    from sharpwave.brainmu.training.pretraining import pretrain
-    from sharpwave.brainmu.training.training import train
+    from sharpwave.brainmu.training import pretraining, training
 
-    fabric = _launch(machines, options)
+    fabric = launch(machines, options)
     with fabric.rank_zero_first():
         source = open_data(data, output / WINDOWS, modalities=modalities)
-    model = _start(weights, preset, modalities, options.seed)
-    learn = train if labels else pretrain
+    model = start_model(weights, preset, modalities, options.seed)
+    learn = training.train if labels else pretraining.pretrain
     learn(model, source, options=options, folder=output, fabric=fabric)
     return output
 
@@ -94,30 +180,6 @@ def train_shipped(output: Path) -> Path:
     from sharpwave.recipes.recipe import train_lite
 
     return train_lite(output)
-
-
-def distil_model(
-    data: Data,
-    output: Path,
-    *,
-    teachers: Sequence[Path],
-    options: TrainingOptions,
-    preset: str = "lite",
-    weights: Path | None = None,
-    machines: Machines | None = None,
-) -> Path:
-    """Train a model to answer as trained ones do on average; arguments as of `train_model`."""
-    from sharpwave.brainmu import load_brainmu
-    from sharpwave.brainmu.training.distillation import distil
-
-    taught = [load_brainmu(folder)[0] for folder in teachers]
-    modalities = list(dict.fromkeys(name for teacher in taught for name in teacher.config.modalities)) or None
-    fabric = _launch(machines, options)
-    with fabric.rank_zero_first():
-        source = open_data(data, output / WINDOWS, modalities=modalities)
-    student = _start(weights, preset, modalities, options.seed)
-    distil(student, taught, source, options=options, folder=output, fabric=fabric)
-    return output
 
 
 def open_data(data: Data, folder: Path, *, modalities: Sequence[str] | None = None) -> Source:
@@ -179,8 +241,6 @@ def _holds_stores(path: Path) -> bool:
 
 def _name_subject(recording: Any, name: str) -> Any:
     """Nights that do not say whose they are count as of different people."""
-    from dataclasses import replace
-
     return replace(recording, subject=name) if recording.subject in ("", "unknown") else recording
 
 
@@ -199,8 +259,7 @@ def _attach(recording: Any, scorings: Path, name: str) -> Any:
 
 def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredNight]:
     """Simulated nights of each species in turn, windowed one by one; those made before are used again."""
-    from dataclasses import replace
-
+    import numpy as np
     from rich.console import Console
     from rich.progress import track
 
@@ -220,7 +279,7 @@ def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> lis
     return nights
 
 
-def _launch(machines: Machines | None, options: TrainingOptions) -> Any:
+def launch(machines: Machines | None, options: TrainingOptions) -> Any:
     from sharpwave.brainmu.training.devices import make_fabric
 
     machines = machines or Machines()
@@ -233,7 +292,7 @@ def _launch(machines: Machines | None, options: TrainingOptions) -> Any:
     )
 
 
-def _start(weights: Path | None, preset: str, modalities: Sequence[str] | None, seed: int) -> BrainMu:
+def start_model(weights: Path | None, preset: str, modalities: Sequence[str] | None, seed: int) -> BrainMu:
     """Loaded or fresh; fresh weights follow from the seed, so that all processes start alike."""
     import torch
 

@@ -2,62 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings import Recording
 from sharpwave.recordings.clock import place_time
-from sharpwave.recordings.datasets import DATASETS, load_dataset
-from sharpwave.recordings.readers import attach_hypnogram, read_recording
-from sharpwave.recordings.recording import empty_events
+
+if TYPE_CHECKING:  # the command line shows its help without them
+    import pandas as pd
+
+    from sharpwave.recordings import Recording
+
+RECORDING, PERSON, RUN = "Recording", "Person", "Run"
+"""Panels of the help text of `sharpwave decode`."""
+
+
+def option(default: Any, help: str, *, panel: str | None = None, **how: Any) -> Any:
+    """A field of a dataclass that is an option of the command line, too.
+
+    Args:
+        default: Value where the option is not given; a type, such as dict, is called for each new one.
+        help: One sentence for `--help`.
+        panel: Heading in `--help` below which it stands.
+        how: `flags` (such as ("--jobs", "-j")), `name` and `type` where they are not those of the field, `convert`
+            (makes the field's value of what was typed; it raises ValueError), and what `typer.Option` takes.
+
+    >>> @dataclass(frozen=True)
+    ... class Bake:
+    ...     minutes: int = option(40, "How long to bake.", min=1)
+    >>> Bake().minutes
+    40
+    """
+    metadata = {"help": help, "rich_help_panel": panel, **how}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _read_sex(sex: str) -> bool:
+    if sex not in ("female", "male"):
+        raise ValueError(f"--sex wants female or male, got {sex!r}")
+    return sex == "male"
+
+
+def _read_aliases(given: Sequence[str]) -> dict[str, str]:
+    aliases = {}
+    for alias in given:
+        label, separator, identity = alias.partition("=")
+        if not separator:
+            raise ValueError(f"--channel-alias wants LABEL=NAME:MODALITY, got {alias!r}")
+        aliases[label] = identity
+    return aliases
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What the user said about the night.
+    """What the user said about the night. Each field with a help text is an option of `sharpwave decode`.
 
     Attributes:
-        lights_off: Clock time "23:10" or seconds from the start; None where unknown.
-        lights_on: The same, for the end.
-        age: In years.
-        male: True, False, or None where unknown.
-        night: Which laboratory night.
+        lights_off: When the lights went off: clock time "23:10" or seconds from the start; None where unknown.
+        lights_on: When the lights went on, in the same form; None where unknown.
+        age: Age in years; None where unknown.
+        male: Sex; None where unknown.
+        night: Number of the night in the laboratory, from 1; None where unknown.
         channels: Names of the channels to decode, best first; empty lets the package choose.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
         cues: Table of cues (onset, duration, label; condition "cue" or "sham" where they were randomised, content).
         reactivations: Table of reactivations (onset, content), where they were found elsewhere.
-        species: Overrides what the file says.
+        species: "human", "rat" or "mouse", in place of what the file says; None to take that.
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
-        stager: Who stages; the best for the recording where None.
-        weights: Folder of the user's own Brainµ; the shipped one where None.
-        seed: Of the sampled intervals.
+        stager: Method that stages; the best one for the recording where None.
+        weights: Folder with the user's own weights of Brainµ; the shipped ones where None.
+        seed: Seed of the random draws behind the intervals.
         identifier: Short name of the night.
         source: How the user named the input.
     """
 
-    lights_off: str | float | None = None
-    lights_on: str | float | None = None
-    age: float | None = None
-    male: bool | None = None
-    night: int | None = None
-    channels: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    stages: Path | None = None
-    cues: Path | None = None
-    reactivations: Path | None = None
-    species: str | None = None
-    unit: str | None = None
-    rate: float | None = None
-    stager: str | None = None
-    weights: Path | None = None
-    seed: int = 0
+    lights_off: str | float | None = option(
+        None,
+        "When the lights went off: clock time (23:10) or seconds from the start of the recording.",
+        panel=RECORDING,
+        type=str,
+    )
+    lights_on: str | float | None = option(
+        None,
+        "When the lights went on: clock time (07:02) or seconds from the start of the recording.",
+        panel=RECORDING,
+        type=str,
+    )
+    age: float | None = option(
+        None,
+        "Age in years; for adults, the page says how sleep changes with age.",
+        panel=PERSON,
+        type=int,
+        min=0,
+        max=120,
+    )
+    male: bool | None = option(
+        None,
+        "female or male; YASA's stager uses it together with the age.",
+        panel=PERSON,
+        name="sex",
+        type=str,
+        convert=_read_sex,
+    )
+    night: int | None = option(None, "Which night in the laboratory this is; 1 is the first.", panel=PERSON, min=1)
+    channels: tuple[str, ...] = option(
+        (),
+        "Name of a channel to decode; give the option once for each channel, the best first.",
+        panel=RECORDING,
+        type=list[str],
+        convert=tuple,
+    )
+    aliases: Mapping[str, str] = option(
+        dict,
+        "What a channel is, where its label does not say so; such as Ch3=C4-M1:eeg.",
+        panel=RECORDING,
+        name="channel_alias",
+        metavar="LABEL=NAME:MODALITY",
+        type=list[str],
+        convert=_read_aliases,
+    )
+    stages: Path | None = option(
+        None, "File with an expert's hypnogram, in any common format, to compare with.", panel=RECORDING
+    )
+    cues: Path | None = option(None, "Table (.tsv) of cues: onset and duration in seconds, label.", panel=RECORDING)
+    reactivations: Path | None = option(
+        None,
+        "Table (.tsv) of memory reactivations that were found elsewhere: onset in seconds, content.",
+        panel=RECORDING,
+    )
+    species: str | None = option(None, "human, rat or mouse, where the file does not say it.", panel=RECORDING)
+    unit: str | None = option(None, "Unit of the samples (uV, mV, V), where the file does not say it.", panel=RECORDING)
+    rate: float | None = option(None, "Sampling rate in Hz, for formats without one.", panel=RECORDING)
+    stager: str | None = option(
+        None, "Method that stages sleep (yasa, brainmu, ...) [default: the best one for the recording].", panel=RUN
+    )
+    weights: Path | None = option(None, "Folder with your own weights of Brainµ, from `sharpwave finetune`.", panel=RUN)
+    seed: int = option(0, "Seed of the random draws behind the intervals.", panel=RUN)
     identifier: str = ""
     source: str = ""
 
@@ -70,6 +156,9 @@ class DecodeOptions:
 
 def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
     """Open a recording from a path, or from a data set by name (`ucddb/022`)."""
+    from sharpwave.recordings.datasets import DATASETS, load_dataset
+    from sharpwave.recordings.readers import read_recording
+
     options = options or DecodeOptions()
     path = Path(source)
     name = str(source).partition("/")[0]
@@ -86,6 +175,8 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
 
 def apply_options(options: DecodeOptions, recording: Recording) -> Recording:
     """The recording with what the user said of it: age, sex, species, the expert's stages, and an amplitude."""
+    from sharpwave.recordings.readers import attach_hypnogram
+
     known = {"age": options.age, "male": options.male}
     metadata = {**recording.metadata, **{name: value for name, value in known.items() if value is not None}}
     recording = replace(recording, species=options.species or recording.species, metadata=metadata)
@@ -113,6 +204,10 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
 
 def read_cues(path: Path | None) -> pd.DataFrame:
     """Cues as events, from a table with onset and duration in seconds and a label."""
+    import pandas as pd
+
+    from sharpwave.recordings.recording import empty_events
+
     if path is None:
         return empty_events()
     try:
@@ -134,6 +229,8 @@ def read_cues(path: Path | None) -> pd.DataFrame:
 
 def find_randomised(cues: pd.DataFrame) -> pd.DataFrame | None:
     """The cues that were given or withheld at random: onset, condition ("cue", "sham"), content; None without any."""
+    import pandas as pd
+
     if "condition" not in cues:
         return None
     content = cues["content"].fillna("").astype(str) if "content" in cues else pd.Series("", index=cues.index)

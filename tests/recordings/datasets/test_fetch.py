@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `files`, from any byte on; notes what was asked for."""
+    """Serves `files`, from any byte on (whole.mat: never; cut.mat: breaks off at first); notes what was asked for."""
 
     def __init__(self, files: dict[str, bytes], asked: list[str], *args: object) -> None:
         self.files, self.asked = files, asked
@@ -32,14 +32,15 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        low = int(start.removeprefix("bytes=").rstrip("-"))
+        low = 0 if self.path == "/whole.mat" else int(start.removeprefix("bytes=").rstrip("-"))
         if low >= len(content):
             self.send_error(416)
             return
         self.send_response(206 if low else 200)
         self.send_header("Content-Length", str(len(content) - low))
         self.end_headers()
-        self.wfile.write(content[low:])
+        cut = self.path == "/cut.mat" and not low
+        self.wfile.write(content[low:600_000] if cut else content[low:])
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -54,6 +55,8 @@ def asked() -> list[str]:
 def address(asked: list[str]) -> Iterator[str]:
     files = {
         "/spikes.mat": CONTENT,
+        "/whole.mat": CONTENT,
+        "/cut.mat": CONTENT,
         "/SUMS.txt": f"{SHA256} a.rec\n{SHA256} notes.txt\n{SHA256} ../b.rec\n".encode(),
         "/a.rec": CONTENT,
     }
@@ -99,6 +102,43 @@ def test_a_finished_part_is_not_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     (folder / "spikes.mat.part").write_bytes(CONTENT)
     fetch_dataset("rat-ca1", tmp_path)
     assert (folder / "spikes.mat").read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("no_mirror")
+def test_a_broken_download_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, asked: list[str]
+) -> None:
+    register(monkeypatch, address, files=(("spikes.mat", "cut.mat", SHA256),))
+    folder = tmp_path / "rat-ca1-linear-track"
+    with pytest.raises(SharpwaveError, match=r"a connection to 127.0.0.1.*it resumes"):
+        fetch_dataset("rat-ca1", tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["spikes.mat.part"]
+    fetch_dataset("rat-ca1", tmp_path)
+    assert asked == ["/cut.mat bytes=0-", "/cut.mat bytes=589824-"]
+    assert (folder / "spikes.mat").read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("no_mirror")
+@pytest.mark.parametrize("name", ["whole.mat", "spikes.mat"])
+def test_a_part_that_does_not_fit_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, name: str
+) -> None:
+    """The server does not know byte ranges, or the part is longer than the file."""
+    register(monkeypatch, address, files=(("spikes.mat", name, SHA256),))
+    folder = tmp_path / "rat-ca1-linear-track"
+    folder.mkdir()
+    (folder / "spikes.mat.part").write_bytes(b"other" * len(CONTENT))
+    fetch_dataset("rat-ca1", tmp_path)
+    assert (folder / "spikes.mat").read_bytes() == CONTENT
+    assert [path.name for path in folder.iterdir()] == ["spikes.mat"]
+
+
+@pytest.mark.usefixtures("no_mirror")
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    register(monkeypatch, address, files=(("../spikes.mat", "spikes.mat", SHA256),))
+    with pytest.raises(SharpwaveError, match="a file inside"):
+        fetch_dataset("rat-ca1", tmp_path)
+    assert not (tmp_path / "spikes.mat").exists()
 
 
 @pytest.mark.usefixtures("no_mirror")

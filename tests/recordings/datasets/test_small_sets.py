@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import zipfile
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
+from openpyxl import Workbook
 from scipy.io import savemat
 
 from sharpwave.errors import SharpwaveError
@@ -20,32 +21,32 @@ from sharpwave.recordings.datasets import (
     rat_ca1_events,
     rest_bold,
     rsleep,
+    spreadsheet,
     yasa_snippets,
 )
 from sharpwave.recordings.datasets.spreadsheet import read_sheets
 
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
 
 def write_spreadsheet(path: Path, sheets: dict[str, list[list]]) -> Path:
-    names = "".join(f'<sheet name="{name}" sheetId="{number}"/>' for number, name in enumerate(sheets, 1))
-    strings: list[str] = []
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("xl/workbook.xml", f'<workbook xmlns="urn:x"><sheets>{names}</sheets></workbook>')
-        for number, rows in enumerate(sheets.values(), 1):
-            body = "".join("<row>" + "".join(cell(value, strings) for value in row) + "</row>" for row in rows)
-            content = f'<worksheet xmlns="urn:x"><sheetData>{body}</sheetData></worksheet>'
-            archive.writestr(f"xl/worksheets/sheet{number}.xml", content)
-        items = "".join(f"<si><t>{escape(text)}</t></si>" for text in strings)
-        archive.writestr("xl/sharedStrings.xml", f'<sst xmlns="urn:x">{items}</sst>')
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
     return path
 
 
-def cell(value: float | str | None, strings: list[str]) -> str:
-    if value is None:
-        return "<c/>"
-    if isinstance(value, str):
-        strings.append(value)
-        return f'<c t="s"><v>{len(strings) - 1}</v></c>'
-    return f"<c><v>{value!r}</v></c>"
+def replace_sheet(path: Path, content: str) -> None:
+    """Put other XML in the place of the first sheet."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"xl/worksheets/sheet1.xml": content}).items():
+            archive.writestr(name, part)
 
 
 def write_track(path: Path, frames: list[tuple[int, int, int]], header: str | None = None) -> None:
@@ -72,20 +73,38 @@ def test_spreadsheets_come_back(tmp_path: Path) -> None:
     assert sheets == {"one": rows, "two": [[7.0]]}
 
 
+def test_numbers_stay_numbers_whatever_their_format(tmp_path: Path) -> None:
+    rows = [[datetime.datetime(2024, 1, 1, 12), datetime.timedelta(hours=6), datetime.time(18), True, 3, None], []]
+    sheets = read_sheets(write_spreadsheet(tmp_path / "x.xlsx", {"one": rows}))
+    assert sheets == {"one": [[45292.5, 0.25, 0.75, 1.0, 3.0]]}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("<!DOCTYPE x><worksheet/>", "document type"),
         ("<worksheet", "ParseError"),
-        ('<r xmlns="urn:x"><row><c r="ZZZ1"/></row></r>', "16,384"),
+        (
+            f'<worksheet xmlns="{SHEET}"><sheetData><row><c r="ZZZ1"><v>1</v></c></row></sheetData></worksheet>',
+            "16,384",
+        ),
+        (f'<worksheet xmlns="{SHEET}"><sheetData><row r="9{"9" * 9}"/></sheetData></worksheet>', "1,048,576 rows"),
     ],
 )
 def test_spreadsheets_that_are_none(tmp_path: Path, content: str, message: str) -> None:
-    with zipfile.ZipFile(tmp_path / "x.xlsx", "w") as archive:
-        archive.writestr("xl/workbook.xml", '<workbook xmlns="urn:x"><sheet name="a"/></workbook>')
-        archive.writestr("xl/worksheets/sheet1.xml", content)
+    replace_sheet(write_spreadsheet(tmp_path / "x.xlsx", {"a": [[1.0]]}), content)
     with pytest.raises(SharpwaveError, match=message):
         read_sheets(tmp_path / "x.xlsx")
+
+
+def test_spreadsheets_too_large_or_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_spreadsheet(tmp_path / "x.xlsx", {"a": [[1.0] * 100]})
+    monkeypatch.setattr(spreadsheet, "MOST_BYTES", 1000)
+    with pytest.raises(SharpwaveError, match="at most 256 MiB"):
+        read_sheets(path)
+    path.write_bytes(b"no archive")
+    with pytest.raises(SharpwaveError, match="BadZipFile"):
+        read_sheets(path)
 
 
 def test_rat_units_and_position_share_a_clock(tmp_path: Path) -> None:

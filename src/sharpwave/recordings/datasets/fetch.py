@@ -1,26 +1,36 @@
-"""Get a data set: copied from a local mirror, or downloaded from its authors' copy; every file is checked."""
+"""Get a data set: copied from a local mirror, or downloaded from its authors' copy by pooch; all files are checked."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets.load import DATA_VARIABLE, cache_folder, data_root, find_dataset
 from sharpwave.recordings.datasets.registry import Dataset
 
-BLOCK = 2**20
+BLOCK = 2**16
+MOST_LISTED = 2**24
 TIMEOUT = 30.0
 
 
 def compute_checksum(folder: str | Path) -> str:
-    """SHA-256 over the names and contents of all files under a folder, whatever their dates and order on disk."""
+    """SHA-256 over the names and contents of all files under a folder, whatever their dates and order on disk.
+
+    Args:
+        folder: The folder; an empty one has a checksum, too.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "stages.txt").write_text("W W N1")
+    ...     compute_checksum(folder)[:12]
+    '5580665c28f8'
+    """
     folder = Path(folder)
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -29,7 +39,17 @@ def compute_checksum(folder: str | Path) -> str:
 
 
 def compare_checksum(name: str, folder: str | Path) -> str:
-    """One sentence on whether a folder is the development copy; other subjects of a cohort are no error."""
+    """One sentence on whether a folder is the development copy; other subjects of a cohort are no error.
+
+    Args:
+        name: Short name or folder name of the data set.
+        folder: Where its files are.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     compare_checksum("dod", folder)
+    'checksum differs: other subjects or changed files'
+    """
     if compute_checksum(folder) == find_dataset(name).sha256:
         return "checksum agrees: the same files as in development"
     return "checksum differs: other subjects or changed files"
@@ -50,6 +70,14 @@ def fetch_dataset(name: str, target: str | Path | None = None) -> Path:
     Raises:
         SharpwaveError: If there is no mirror and no connection, if a file is not what was published, or if the data
             set cannot be downloaded by a program; the message then says how to get it.
+        MissingExtraError: If pooch, which downloads, is not installed.
+
+    >>> import os, tempfile
+    >>> from unittest.mock import patch
+    >>> with tempfile.TemporaryDirectory() as mirror, patch.dict(os.environ, SHARPWAVE_DATA=mirror):
+    ...     Path(mirror, "dod-hypnograms").mkdir()
+    ...     fetch_dataset("dod").name
+    'dod-hypnograms'
     """
     dataset = find_dataset(name)
     mirror = _find_mirror(dataset)
@@ -112,56 +140,85 @@ def _list_remote(dataset: Dataset, folder: Path) -> list[_Remote]:
 
 
 def _download(remote: _Remote, folder: Path, dataset: Dataset) -> None:
+    import pooch
+
+    def resume(url: str, goal: str, _: Any) -> None:
+        """A downloader for pooch that goes on from the bytes in `.part`; what it gets is checked by pooch."""
+        if not (partial.is_file() and _hash_file(partial) == remote.sha256):
+            _append(url, partial, dataset)
+        partial.replace(goal)
+
     path = folder / remote.path
-    if path.is_file() and _hash_file(path) == remote.sha256:
-        return
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SharpwaveError(f"a file inside {folder}", got=remote.path, fix="correct the registry")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    have = partial.stat().st_size if partial.is_file() else 0
-    resumed, response = _open(remote.url, have, dataset)
     try:
-        with response, partial.open("ab" if resumed else "wb") as file:
-            shutil.copyfileobj(response, file, BLOCK)
-    except OSError as error:
-        raise _offline(remote.url, error, dataset) from error
-    if _hash_file(partial) != remote.sha256:
-        partial.unlink()
+        pooch.retrieve(remote.url, f"sha256:{remote.sha256}", fname=path.name, path=path.parent, downloader=resume)
+    except ValueError as error:  # pooch's word for another checksum
+        if isinstance(error, SharpwaveError):
+            raise
         raise SharpwaveError(
             f"{remote.path} with SHA-256 {remote.sha256[:12]}…",
             got="another file, which was deleted",
             fix=f"try again; if it stays so, the source has changed: {dataset.source}",
-        )
-    partial.replace(path)
+        ) from error
+
+
+def _append(url: str, partial: Path, dataset: Dataset) -> None:
+    """Add to a file the bytes that it lacks; all of them anew where the server does not know what is asked for."""
+    have = partial.stat().st_size if partial.is_file() else 0
+    with partial.open("ab") as file:
+
+        def begin(response: Any, **_: Any) -> None:
+            if response.status_code == 200:  # not 206: the whole file comes
+                file.truncate(0)
+
+        try:
+            _get(url, file, dataset, headers={"Range": f"bytes={have}-"} if have else {}, hooks={"response": begin})
+            return
+        except SharpwaveError as error:
+            if not have or getattr(getattr(error.__cause__, "response", None), "status_code", None) != 416:
+                raise
+    partial.unlink()  # longer than the file at the source
+    _append(url, partial, dataset)
 
 
 def _read(url: str, dataset: Dataset) -> bytes:
-    _, response = _open(url, 0, dataset)
-    with response:
-        return response.read(16 * BLOCK)
+    content = _Page()
+    _get(url, content, dataset)
+    return content.getvalue()
 
 
-def _open(url: str, have: int, dataset: Dataset) -> tuple[bool, HTTPResponse]:
-    """An open response, and whether it goes on from the byte asked for."""
+class _Page(io.BytesIO):
+    """What stands at an address, in memory: at most 16 MiB of it."""
+
+    def write(self, block: Any) -> int:
+        return super().write(block[: MOST_LISTED - self.tell()])
+
+
+def _get(url: str, file: Any, dataset: Dataset, *, headers: dict[str, str] | None = None, **options: Any) -> None:
+    import pooch
+
     if urlsplit(url).scheme not in ("http", "https"):
         raise SharpwaveError("an http or https address", got=url, fix="correct the registry")
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity", **(headers or {})}  # bytes as they are at the source, to count and resume
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # all bytes are there already
-            return _open(url, 0, dataset)
-        raise _offline(url, error, dataset) from error
+        pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=BLOCK, headers=headers, **options)(url, file, None)
     except OSError as error:
-        raise _offline(url, error, dataset) from error
-    return response.status == 206, response
+        raise SharpwaveError(
+            f"a connection to {urlsplit(url).netloc}",
+            got=str(_find_root(error))[:150],
+            fix=f"try again (it resumes), or set {DATA_VARIABLE} to a folder that holds {dataset.folder!r}; "
+            f"{dataset.how}",
+        ) from error
 
 
-def _offline(url: str, error: OSError, dataset: Dataset) -> SharpwaveError:
-    return SharpwaveError(
-        f"a connection to {urlsplit(url).netloc}",
-        got=str(error)[:150],
-        fix=f"try again (it resumes), or set {DATA_VARIABLE} to a folder that holds {dataset.folder!r}; {dataset.how}",
-    )
+def _find_root(error: BaseException) -> BaseException:
+    """The first error of a chain: "connection refused", not what each library wrapped around it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _hash_file(path: Path) -> str:

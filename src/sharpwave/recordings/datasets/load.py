@@ -22,6 +22,12 @@ def data_root() -> Path | None:
 
     Raises:
         SharpwaveError: If `SHARPWAVE_DATA` names something that is not a folder.
+
+    >>> import os, tempfile
+    >>> from unittest.mock import patch
+    >>> with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, SHARPWAVE_DATA=folder):
+    ...     data_root() == Path(folder)
+    True
     """
     named = os.environ.get(DATA_VARIABLE)
     if named:
@@ -47,6 +53,12 @@ def find_dataset(name: str) -> Dataset:
 
     Raises:
         SharpwaveError: If no data set has this name.
+
+    >>> find_dataset("ucddb-eeg").name
+    'ucddb'
+    >>> find_dataset("sleep-edf")
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected a data set among ucddb, ...
     """
     for dataset in DATASETS.values():
         if name in (dataset.name, dataset.folder):
@@ -63,6 +75,12 @@ def find_folder(name: str, root: str | Path | None = None) -> Path:
 
     Raises:
         SharpwaveError: If it is not on this machine.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     Path(root, "dod-hypnograms").mkdir()
+    ...     find_folder("dod", root).name
+    'dod-hypnograms'
     """
     dataset = find_dataset(name)
     base = data_root() if root is None else Path(root)
@@ -88,6 +106,12 @@ def list_subjects(name: str, root: str | Path | None = None) -> list[str]:
 
     Raises:
         SharpwaveError: If it is unknown, not on this machine, or holds no recordings.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "eeg_sample.txt").write_text("10 20 30".replace(" ", os.linesep))
+    ...     list_subjects("openspindlenet", folder)
+    ['eeg']
     """
     return _loader(find_dataset(name)).subjects(find_folder(name, root))
 
@@ -101,6 +125,13 @@ def load_dataset(name: str, root: str | Path | None = None) -> Recording:
 
     Raises:
         SharpwaveError: If the data set or the subject is unknown or not on this machine.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "eeg_sample.txt").write_text("10 20 30".replace(" ", os.linesep))
+    ...     recording = load_dataset("openspindlenet/eeg", folder)
+    >>> recording["EEG"].rate, len(recording["EEG"].read())
+    (250.0, 3)
     """
     short, _, subject = name.partition("/")
     known = list_subjects(short, root)

@@ -26,6 +26,11 @@ class Dataset:
         sums: In place of `files`: name of the source's own list of SHA-256 sums under `base`.
         suffixes: Which files of that list are wanted.
         traps: What goes wrong with it, each found by measurement.
+
+    >>> from sharpwave.recordings.datasets import DATASETS
+    >>> dataset = DATASETS["walch"]
+    >>> dataset.folder, dataset.licence, dataset.may_train
+    ('walch-applewatch', 'ODC-By 1.0', True)
     """
 
     name: str

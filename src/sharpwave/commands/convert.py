@@ -1,29 +1,25 @@
-"""`sharpwave simulate` and `sharpwave convert`: recordings into stores."""
+"""`sharpwave convert`: recordings into stores."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
+import typer
 
 from sharpwave.commands.batch import name_source, unique_names
+from sharpwave.commands.options import Overwrite
 
 
-def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
-    """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
-    from sharpwave.recordings.store import write_store
-    from sharpwave.simulation import Effects, simulate_night
-
-    planted = Effects.planted() if effects else Effects()
-    recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
-    path = write_store(recording, output, overwrite=overwrite)
-    folder = output.with_name(f"{output.name}.truth")
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    truth.write(folder)
-    return path
+def convert(
+    sources: Annotated[list[str], typer.Argument(help="Recordings to convert.", metavar="FILE...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Store to write (.zarr), or a folder for several.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write recordings as chunked Zarr stores: they open at once, read lazily, and hold days to years."""
+    for path in convert_to_stores(sources, output, overwrite=overwrite):
+        typer.echo(f"Store: {path}")
 
 
 def convert_to_stores(sources: Sequence[str], output: Path, *, overwrite: bool) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpwave.commands.network_sleep import demonstrate_network_sleep
+from sharpwave.commands.demo import demonstrate_network_sleep
 from sharpwave.demonstrations import network_sleep as demonstration
 from sharpwave.demonstrations.network_sleep import Demonstration, demonstrate_forgetting
 from sharpwave.demonstrations.streams import Stream, load_digits, split_classes

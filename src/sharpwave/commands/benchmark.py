@@ -1,0 +1,23 @@
+"""`sharpwave benchmark`: ours and the baselines on one question, from `sharpwave.benchmarks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def benchmark(
+    name: Annotated[
+        str, typer.Argument(help="forecast, staging, subsets, decode-speed …; an unknown name lists them all.")
+    ],
+    data: Annotated[Path | None, typer.Option(help="Folder of data sets [default: SHARPWAVE_DATA].")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for whatever is random.")] = 5,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the results.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train the shipped weights again first.")] = False,
+) -> None:
+    """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
+    from sharpwave.benchmarks import run_benchmark
+
+    run_benchmark(name, data=data, seeds=seeds, output=output, train=train)

@@ -1,0 +1,105 @@
+"""`sharpwave bids`: a BIDS data set decoded as a BIDS app, and its pages written again without decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharpwave.commands.batch import NightOutcome, NightTask, decode_nights, finish, write_group_page
+from sharpwave.commands.options import Config, RunOptions, with_options
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import DecodeOptions
+
+
+@with_options
+def bids(
+    bids_dir: Annotated[Path, typer.Argument(help="The BIDS data set; never written to.")],
+    output_dir: Annotated[Path, typer.Argument(help="Where the derivatives go.")],
+    level: Annotated[str, typer.Argument(help="`participant` decodes; `group` writes the page over all nights.")],
+    participant_label: Annotated[
+        list[str] | None, typer.Option(help="Only this participant, without `sub-`; may be given several times.")
+    ] = None,
+    session_label: Annotated[
+        list[str] | None, typer.Option(help="Only this session, without `ses-`; may be given several times.")
+    ] = None,
+    *,
+    options: Annotated[DecodeOptions, "channels", "aliases"],
+    run: RunOptions,
+    reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
+    hypnogram: Annotated[
+        bool, typer.Option("--hypnogram", help="Also write BIDS's proposed `_hypnogram.tsv`.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`."""
+    if level not in ("participant", "group"):
+        raise typer.BadParameter(f"the level is participant or group, got {level!r}")
+    tasks = plan_bids_nights(
+        bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
+    )
+    outcomes = []
+    if reports_only:
+        outcomes = rewrite_pages(tasks)
+    elif level == "participant":
+        outcomes = decode_nights(tasks, options, **run.to_arguments())
+    page = write_group_page(tasks, output_dir / "index.html")
+    if level == "group" and not reports_only:
+        typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
+        raise typer.Exit(0 if page else 1)
+    finish(outcomes, json_lines=run.json_lines)
+
+
+def plan_bids_nights(
+    bids: Path,
+    output: Path,
+    *,
+    participants: Sequence[str] | None = None,
+    sessions: Sequence[str] | None = None,
+    hypnogram: bool = False,
+) -> list[NightTask]:
+    """One task per EEG file of the data set.
+
+    Args:
+        bids: The data set; it is only read.
+        output: Root of the derivatives; must not be the data set itself.
+        participants: Labels without `sub-`; None for all.
+        sessions: Labels without `ses-`; None for all.
+        hypnogram: Also write `_hypnogram.tsv`.
+
+    Raises:
+        SharpwaveError: If there is no night, a label does not exist, or the output is the input.
+    """
+    from sharpwave.recordings.readers.bids import list_bids_nights
+
+    if output.resolve() == bids.resolve():
+        raise SharpwaveError(
+            "an output folder beside the data set", got=f"{output}, the data set itself", fix="give another folder"
+        )
+    files = list_bids_nights(bids, participants=participants, sessions=sessions)
+    return [
+        NightTask(str(file), entities, output, entities, hypnogram) for file in files for entities in [_entities(file)]
+    ]
+
+
+def _entities(file: Path) -> str:
+    """`sub-01_ses-2_task-sleep` of `sub-01_ses-2_task-sleep_eeg.edf`."""
+    return file.name.split(".")[0].rpartition("_")[0]
+
+
+def rewrite_pages(tasks: Sequence[NightTask]) -> list[NightOutcome]:
+    """Write each night's page again from its earlier results."""
+    from sharpwave.reports.archive import read_archive
+    from sharpwave.reports.bids_files import locate_archive
+    from sharpwave.reports.page import write_report
+
+    outcomes = []
+    for task in tasks:
+        try:
+            night = read_archive(locate_archive(task.folder, task.entities or ""))
+            outcomes.append(NightOutcome(task.name, "done", night.verdict, write_report(night, task.page)))
+        except SharpwaveError as error:
+            outcomes.append(NightOutcome(task.name, "failed", str(error)))
+    return outcomes

@@ -1,0 +1,82 @@
+"""`sharpwave distil`: a small model that answers as large ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sharpwave.commands.options import with_options
+from sharpwave.commands.train import (
+    WINDOWS,
+    Data,
+    Learning,
+    Machines,
+    Output,
+    Preset,
+    Sources,
+    Weights,
+    launch,
+    open_data,
+    start_model,
+)
+
+if TYPE_CHECKING:
+    from sharpwave.brainmu.training.training_options import TrainingOptions
+
+
+@with_options
+def distil(
+    nights: Sources = None,
+    output: Output = Path("distilled"),
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a teacher's weights; may be given several times: teachers are averaged."),
+    ] = None,
+    preset: Preset = "lite",
+    weights: Weights = None,
+    *,
+    data: Data,
+    learning: Learning,
+    machines: Machines,
+) -> None:
+    """Train a small model to answer as a large one does: `sharpwave distil stores/ --teacher small -o lite`."""
+    if not teacher:
+        raise typer.BadParameter("give the teacher's weights: --teacher FOLDER")
+    path = distil_model(
+        replace(data, sources=nights or (), seed=learning.seed),
+        output,
+        teachers=teacher,
+        options=learning.to_options(),
+        preset=preset,
+        weights=weights,
+        machines=machines,
+    )
+    typer.echo(f"Weights: {path}")
+
+
+def distil_model(
+    data: Data,
+    output: Path,
+    *,
+    teachers: Sequence[Path],
+    options: TrainingOptions,
+    preset: str = "lite",
+    weights: Path | None = None,
+    machines: Machines | None = None,
+) -> Path:
+    """Train a model to answer as trained ones do on average; arguments as of `train_model`."""
+    from sharpwave.brainmu import load_brainmu
+    from sharpwave.brainmu.training import distillation
+
+    taught = [load_brainmu(folder)[0] for folder in teachers]
+    modalities = list(dict.fromkeys(name for teacher in taught for name in teacher.config.modalities)) or None
+    fabric = launch(machines, options)
+    with fabric.rank_zero_first():
+        source = open_data(data, output / WINDOWS, modalities=modalities)
+    student = start_model(weights, preset, modalities, options.seed)
+    distillation.distil(student, taught, source, options=options, folder=output, fabric=fabric)
+    return output
