@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
 from sharpwave.causality.peri_event import compute_peri_event
+from sharpwave.causality.series import NightCourse
 
 
 def make_course(rng: np.random.Generator, *, step: float, n: int = 4000, night: str = "a") -> NightCourse:

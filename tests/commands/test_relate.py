@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sharpwave.benchmarks.causality.nights import simulate_course
-from sharpwave.causality.course_files import write_course
+from sharpwave.causality.series_files import write_course
 from sharpwave.commands.cli import app
 from sharpwave.commands.relate import relate_to_folder
 from sharpwave.commands.related_nights import open_night

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sharpwave.benchmarks.causality.nights import simulate_course
-from sharpwave.causality.course_files import write_course
+from sharpwave.causality.series_files import write_course
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.courses import holds_course, open_folder
 from sharpwave.recordings import Hypnogram

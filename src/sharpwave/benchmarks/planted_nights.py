@@ -9,7 +9,7 @@ import pandas as pd
 
 from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.causality import estimate_effects
-from sharpwave.causality.course import DEPTH_WINDOW
+from sharpwave.causality.series import DEPTH_WINDOW
 from sharpwave.simulation.effects import Effects
 
 N_NIGHTS = 8

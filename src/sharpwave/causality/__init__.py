@@ -10,8 +10,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "course": ["NightCourse", "compute_course"],
+        "effects_table": ["EFFECT_COLUMNS"],
         "estimates": ["estimate_effects"],
-        "rows": ["EFFECT_COLUMNS"],
+        "series": ["NightCourse", "compute_course"],
     },
 )

@@ -1,14 +1,140 @@
-"""Columns of the regressions, and which seconds belong to them."""
+"""The design of the regressions: what is known at each second before it happens, and which seconds count."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.covariates import AGE_KNOTS, Covariates, compute_spline, count_events, count_past
+from sharpwave.causality.series import DEPTH_WINDOW, FREQUENCY, NightCourse
+
+AGE_KNOTS = (2.0, 8.0, 25.0, 80.0, 250.0, 800.0)
+"""Seconds; natural cubic splines run on their logarithms."""
+
+BRIEF = 16
+"""Wake up to so long (s) does not end a bout of sleep: it is an arousal."""
+
+SLOW = 600
+"""Seconds over which the slow rate of events is counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """One value a second, each from what lies before that second.
+
+    Attributes:
+        age: Seconds since this stage came (after whatever it was, arousals too).
+        bout: Seconds since the last wake or REM that was longer than an arousal.
+        phase: Infraslow phase (rad), extrapolated from `DEPTH_WINDOW` s ago; None if unknown.
+        depth: Mean depth (dB) of the 8 s that are wholly past.
+        before: Mean depth of the 32 s before those.
+        emg: EMG in dB, wholly past; None without an EMG.
+        recent: Candidate events (reactivations where only they are known) in the last `horizon` s.
+        slow: The same in the last 10 min.
+    """
+
+    age: Float[np.ndarray, " second"]
+    bout: Float[np.ndarray, " second"]
+    phase: Float[np.ndarray, " second"] | None
+    depth: Float[np.ndarray, " second"]
+    before: Float[np.ndarray, " second"]
+    emg: Float[np.ndarray, " second"] | None
+    recent: Float[np.ndarray, " second"]
+    slow: Float[np.ndarray, " second"]
+
+
+@lru_cache(maxsize=32)
+def compute_covariates(course: NightCourse, *, horizon: int) -> Covariates:
+    """The covariates of one night; those of the last nights asked for are kept, since every estimator wants them.
+
+    Args:
+        course: The night.
+        horizon: Seconds in which recent events are counted.
+    """
+    asleep = np.isin(course.stage, course.nrem)
+    every = course.reactivations["onset"].to_numpy(dtype=float) if course.candidates is None else course.candidates
+    counts = count_events(course, every)
+    phase = None
+    if course.infraslow is not None:
+        phase = delay(course.infraslow, DEPTH_WINDOW) + 2 * np.pi * FREQUENCY * DEPTH_WINDOW
+    return Covariates(
+        age=count_since(np.r_[True, np.diff(course.stage) != 0]),
+        bout=count_since(_long_gaps(asleep)),
+        phase=phase,
+        depth=compute_past_mean(course.depth, first=DEPTH_WINDOW, last=DEPTH_WINDOW + 7),
+        before=compute_past_mean(course.depth, first=DEPTH_WINDOW + 8, last=DEPTH_WINDOW + 39),
+        emg=None if course.emg is None else delay(course.emg, DEPTH_WINDOW),
+        recent=count_past(counts, horizon),
+        slow=count_past(counts, SLOW),
+    )
+
+
+def count_events(course: NightCourse, onsets: Float[np.ndarray, " event"]) -> Float[np.ndarray, " second"]:
+    """Events in each second; those outside the night are left out."""
+    index = np.floor(np.asarray(onsets, dtype=float) - course.time[0]).astype(int)
+    return np.bincount(index[(index >= 0) & (index < len(course.time))], minlength=len(course.time)).astype(float)
+
+
+def count_past(counts: Float[np.ndarray, " second"], seconds: int) -> Float[np.ndarray, " second"]:
+    """Events in the `seconds` before each second, that second not among them."""
+    total = np.r_[0.0, np.cumsum(counts)]
+    now = np.arange(len(counts))
+    return total[now] - total[np.maximum(now - seconds, 0)]
+
+
+def compute_past_mean(values: Float[np.ndarray, " second"], *, first: int, last: int) -> Float[np.ndarray, " second"]:
+    """Mean over the seconds t - last to t - first, without the missing; NaN where all are."""
+    known = np.isfinite(values)
+    total = np.r_[0.0, np.cumsum(np.where(known, values, 0.0))]
+    count = np.r_[0.0, np.cumsum(known)]
+    now = np.arange(len(values))
+    high, low = np.clip(now - first + 1, 0, None), np.clip(now - last, 0, None)
+    n = count[high] - count[low]
+    return np.divide(total[high] - total[low], n, out=np.full(len(values), np.nan), where=n > 0)
+
+
+def delay(values: Float[np.ndarray, " second"], seconds: int) -> Float[np.ndarray, " second"]:
+    """The values of `seconds` ago; the first value before there are any."""
+    return np.r_[np.full(min(seconds, len(values)), values[0]), values[:-seconds]]
+
+
+def count_since(starts: Bool[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+    """Seconds since the last start, that second included: 1 at a start."""
+    now = np.arange(len(starts))
+    return (now - np.maximum.accumulate(np.where(starts, now, 0)) + 1).astype(float)
+
+
+def compute_spline(values: Float[np.ndarray, " row"], knots: np.ndarray) -> Float[np.ndarray, "row column"]:
+    """Natural cubic spline, linear beyond the outer knots (Harrell 2015, eq. 2.25), without a constant."""
+    knots = np.asarray(knots, dtype=float)
+    last, previous = knots[-1], knots[-2]
+    scale = (last - knots[0]) ** 2
+    columns = [values]
+    tail, end = np.maximum(values - previous, 0) ** 3, np.maximum(values - last, 0) ** 3
+    for knot in knots[:-2]:
+        columns.append(
+            (
+                np.maximum(values - knot, 0) ** 3
+                - tail * (last - knot) / (last - previous)
+                + end * (previous - knot) / (last - previous)
+            )
+            / scale
+        )
+    return np.column_stack(columns)
+
+
+def _long_gaps(asleep: Bool[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds of wake or REM in runs longer than `BRIEF`, and the first second of the night."""
+    change = np.flatnonzero(np.r_[True, np.diff(asleep)])
+    length = np.diff(np.r_[change, len(asleep)])
+    run = np.repeat(length, length)
+    gaps = ~asleep & (run > BRIEF)
+    gaps[:1] = True
+    return gaps
+
 
 N_KNOTS = 5
 """Knots of the course of a night."""

@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.hazards import estimate_hazards
-from sharpwave.causality.matching import estimate_matched
-from sharpwave.causality.moves import MOVES
-from sharpwave.causality.randomised import estimate_randomised
-from sharpwave.causality.reverse import estimate_reverse
-from sharpwave.causality.rows import (
+from sharpwave.causality.directions import estimate_reverse
+from sharpwave.causality.effects_table import (
     EFFECT_COLUMNS,
     Question,
     adjust,
@@ -23,6 +18,11 @@ from sharpwave.causality.rows import (
     describe_hazard,
     describe_reverse,
 )
+from sharpwave.causality.hazards import estimate_hazards
+from sharpwave.causality.matching import estimate_matched
+from sharpwave.causality.outcomes import MOVES
+from sharpwave.causality.randomised import estimate_randomised
+from sharpwave.causality.series import NightCourse
 from sharpwave.errors import SharpwaveError
 
 HORIZONS = (5, 15, 30, 60)

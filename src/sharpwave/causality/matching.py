@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.covariates import compute_covariates, count_events
-from sharpwave.causality.design import choose_onsets, find_exposure, find_period
-from sharpwave.causality.moves import compute_outcome
-from sharpwave.causality.units import Interval, compute_jackknife, split_units
+from sharpwave.causality.design import choose_onsets, compute_covariates, count_events, find_exposure, find_period
+from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import DEPTH_WINDOW, NightCourse
 
 N_MATCHES = 5
 MOST_CONTROLS = 4000

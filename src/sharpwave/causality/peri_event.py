@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import NightCourse
+from sharpwave.causality.series import NightCourse
 
 BEFORE, AFTER, STEP = 60, 60, 4
 """Seconds; a step holds one window of depth."""

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import NightCourse
 from sharpwave.causality.design import find_period
-from sharpwave.causality.moves import compute_outcome
-from sharpwave.causality.units import Interval, compute_jackknife, split_units
+from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import NightCourse
 
 
 @dataclass(frozen=True)

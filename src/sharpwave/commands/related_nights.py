@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.causality import compute_course
-from sharpwave.causality.course_files import CANDIDATES, REACTIVATIONS, read_events
+from sharpwave.causality.series_files import CANDIDATES, REACTIVATIONS, read_events
 from sharpwave.commands.replay import open_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.courses import SUMMARY, OpenedNight, holds_course, open_folder

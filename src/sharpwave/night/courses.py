@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.coupling import Coupling, compute_coupling
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.course_files import COURSE, REACTIVATIONS, read_course, read_events, read_reactivations
+from sharpwave.causality.memory import Coupling, compute_coupling
+from sharpwave.causality.series import DEPTH_WINDOW, NightCourse
+from sharpwave.causality.series_files import COURSE, REACTIVATIONS, read_course, read_events, read_reactivations
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_hypnogram
 from sharpwave.simulation.species import get_species

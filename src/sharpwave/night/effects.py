@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.causality import compute_course
-from sharpwave.causality.course_files import tabulate_files
 from sharpwave.causality.peri_event import compute_peri_event
 from sharpwave.causality.rules import HORIZON, describe_rules, extract_rules
+from sharpwave.causality.series_files import tabulate_files
 from sharpwave.night.reactivations import FoundReactivations
 from sharpwave.recordings import Hypnogram, Recording
 

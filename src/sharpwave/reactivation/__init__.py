@@ -11,10 +11,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "assemblies": ["find_assemblies"],
-        "bayes": ["decode_position"],
         "candidates": ["find_candidates"],
         "counts": ["bin_events"],
-        "filtering": ["filter_position"],
+        "decoding": ["decode_position", "filter_position"],
         "place_fields": ["PlaceFields", "estimate_place_fields"],
         "position": ["get_position"],
         "sequence_scores": ["score_sequences"],

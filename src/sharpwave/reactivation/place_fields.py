@@ -1,9 +1,9 @@
-"""Place fields: how fast each unit fires where, per track and running direction."""
+"""Place fields: how fast each unit fires where, per track and running direction, and which units are place cells."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,13 @@ from sharpwave.reactivation.position import GAP, Position, compute_velocity, con
 DIRECTIONS = {"outbound": 0, "inbound": 1}
 SINGLE = "track"
 """Content of place fields where only one track is told."""
+
+MIN_PEAK, MIN_INFORMATION = 1.0, 0.25
+"""A place cell fires at 1 Hz or more somewhere, and says 0.25 bits or more about place with each spike."""
+
+MIN_CELLS = 5
+
+MOST_PLACES = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +150,93 @@ def compute_information(fields: PlaceFields) -> Float[np.ndarray, " unit"]:
     share = fields.occupancy / fields.occupancy.sum()
     ratio = fields.rates / (fields.rates @ share)[:, None]
     return (ratio * np.log2(ratio)) @ share
+
+
+def compute_log_likelihood(
+    counts: Int[np.ndarray, "bin unit"],
+    fields: PlaceFields,
+    *,
+    bin_size: float,
+    gain: float = 1.0,
+    dtype: type = np.float64,
+) -> Float[np.ndarray, "bin place"]:
+    """Log of the Poisson probability of the counts at each place, but for the factorials, which no place changes.
+
+    log p(n | x) = Σ_i n_i log(g λ_i(x) τ) − g τ Σ_i λ_i(x).
+
+    Args:
+        counts: Spikes by bin, units in the order of `fields.units`.
+        fields: Rates λ in Hz.
+        bin_size: τ in s.
+        gain: g, by how much faster the units fire than where the fields were measured.
+        dtype: Precision; in short bins float32 is enough, and faster.
+
+    Raises:
+        SharpwaveError: If the counts are of another number of units.
+    """
+    if counts.shape[1] != len(fields.units):
+        raise SharpwaveError(
+            f"counts of {len(fields.units)} units, as the place fields have",
+            got=f"{counts.shape[1]}",
+            fix="bin the spikes with units=fields.units",
+        )
+    expected = gain * bin_size * fields.rates
+    return counts.astype(dtype) @ np.log(expected).astype(dtype) - expected.sum(axis=0).astype(dtype)
+
+
+def select_place_cells(fields: PlaceFields) -> PlaceFields:
+    """The fields of the units that are place cells: the others carry no place, and cannot be exchanged with these.
+
+    Raises:
+        SharpwaveError: If there are fewer than `MIN_CELLS`.
+    """
+    keep = mark_place_cells(fields)
+    if keep.sum() < MIN_CELLS:
+        raise SharpwaveError(
+            f"at least {MIN_CELLS} place cells ({MIN_PEAK:g} Hz at their peak, {MIN_INFORMATION:g} bits per spike)",
+            got=f"{int(keep.sum())} of {len(keep)} units",
+            fix="check --run START END, and that units and position share a clock",
+        )
+    units = tuple(unit for unit, kept in zip(fields.units, keep, strict=True) if kept)
+    return replace(fields, units=units, rates=fields.rates[keep])
+
+
+def mark_place_cells(fields: PlaceFields) -> Bool[np.ndarray, " unit"]:
+    """Which units fire at `MIN_PEAK` or more somewhere and carry `MIN_INFORMATION` or more."""
+    return (fields.rates.max(axis=1) >= MIN_PEAK) & (compute_information(fields) >= MIN_INFORMATION)
+
+
+def make_fields(rate_map: Float[np.ndarray, "unit bin"], units: tuple[int, ...], *, floor: float = 0.05) -> PlaceFields:
+    """Place fields from a rate map of one track, neighbouring bins pooled so that there are at most `MOST_PLACES`.
+
+    Args:
+        rate_map: In Hz.
+        units: Their names.
+        floor: Least rate in Hz.
+
+    Raises:
+        SharpwaveError: If there is not one row a unit.
+    """
+    if len(units) != len(rate_map):
+        raise SharpwaveError(
+            "a rate map with one row a unit", got=f"{len(rate_map)} rows for {len(units)} units", fix="check the source"
+        )
+    size = -(-rate_map.shape[1] // MOST_PLACES)
+    first = np.arange(0, rate_map.shape[1], size)
+    width = np.diff(np.r_[first, rate_map.shape[1]])
+    rates = np.add.reduceat(np.nan_to_num(rate_map), first, axis=1) / width
+    n_places = len(first)
+    return PlaceFields(
+        units,
+        np.maximum(rates, floor),
+        (SINGLE,),
+        np.zeros(n_places, dtype=np.int64),
+        np.full(n_places, -1, dtype=np.int64),
+        (np.arange(n_places, dtype=float) * size)[:, None],
+        np.ones(n_places),
+        float(size),
+        "bins",
+    )
 
 
 def _select_maps(

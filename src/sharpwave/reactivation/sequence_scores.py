@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents
 from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.surrogates import Lanes, get_surrogate
+from sharpwave.reactivation.significance import Lanes, get_surrogate
 
 CROSSING = 0.25
 """Seconds in which a replay crosses a map: at 8 m/s, the speed of long replays (Davidson et al. 2009), 2 m."""

@@ -12,7 +12,15 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.experience import Experience, find_experience
+from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields, make_fields, select_place_cells
+from sharpwave.reactivation.position import (
+    Position,
+    find_runs,
+    get_position,
+    linearise,
+    mark_running,
+    restrict_position,
+)
 from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
 from sharpwave.reactivation.significance import (
     LEVEL,
@@ -212,3 +220,98 @@ class _Stepper:
     def __call__(self, step: str) -> None:
         if self._progress is not None:
             self._progress(step, STEPS.index(step) if step in STEPS else len(STEPS), len(STEPS))
+
+
+ON_A_LINE = 0.8
+"""Share of the movement's variance along one axis from which an environment counts as a track."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experience:
+    """What the animal did, and what its units said of it.
+
+    Attributes:
+        start: In s.
+        end: In s.
+        fields: Place fields of the place cells alone.
+        position: All of it, in the coordinates of the tracking; None where place fields came without.
+        notes: What was chosen, in sentences.
+    """
+
+    start: float
+    end: float
+    fields: PlaceFields
+    position: Position | None
+    notes: tuple[str, ...]
+
+
+def find_experience(recording: Recording, *, run: tuple[float, float] | None = None) -> Experience:
+    """Place fields from the running of a session, or from the rate map that its source gives instead.
+
+    A table of laps among the recording's events (columns content and run_direction) tells tracks and directions
+    apart; without one, traversals are found from the position.
+
+    Args:
+        recording: With spikes, and a position or `metadata["rate_map"]` (unit, place).
+        run: Start and end of the experience in s; from the first to the last traversal where omitted.
+
+    Raises:
+        SharpwaveError: If there is neither, no running, or fewer than `MIN_CELLS` place cells.
+    """
+    if not recording.of("position") and "rate_map" in recording.metadata:
+        rates = np.asarray(recording.metadata["rate_map"], dtype=float)
+        units = tuple(int(unit) for unit in recording.spikes) if recording.spikes is not None else ()
+        note = "Place fields are the source's rate map, taken as one track: its positions are not described."
+        return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, (note,))
+    position = get_position(recording)
+    path, notes = _follow(position)
+    laps = _find_laps(recording, path, run)
+    if run is None:
+        run = _find_span(path, laps)
+    path = restrict_position(path, *run)
+    if not len(path.times):
+        raise SharpwaveError(
+            "a position within the experience",
+            got=f"none from {run[0]:g} to {run[1]:g} s",
+            fix=f"--run START END, within {position.times[0]:g} to {position.times[-1]:g} s",
+        )
+    fields = estimate_place_fields(recording.spikes, path, epochs=laps)
+    chosen = select_place_cells(fields)
+    notes.append(f"{len(chosen.units)} of {len(fields.units)} units have a place field.")
+    return Experience(run[0], run[1], chosen, position, tuple(notes))
+
+
+def _follow(position: Position) -> tuple[Position, list[str]]:
+    """Position along the track where there is one, else as it is."""
+    if position.dimension == 1:
+        return position, []
+    along = linearise(position)
+    if along.explained >= ON_A_LINE:
+        return along, [f"Position was projected on a line, along which {along.explained:.0%} of the movement lies."]
+    return position, [f"Two-dimensional place fields: {along.explained:.0%} of the movement lies along one line."]
+
+
+def _find_laps(recording: Recording, path: Position, run: tuple[float, float] | None) -> pd.DataFrame | None:
+    events = recording.events
+    if {"content", "run_direction"} <= set(events.columns) and events["run_direction"].isin(("outbound",)).any():
+        laps = events[events["run_direction"].isin(("outbound", "inbound"))]
+    elif path.dimension == 1:
+        laps = find_runs(path)
+        laps = laps.assign(run_direction=np.where(laps["direction"] > 0, "outbound", "inbound"))
+    else:
+        return None
+    inside = np.ones(len(laps), bool) if run is None else laps["onset"].between(*run, inclusive="left").to_numpy()
+    return laps[inside].reset_index(drop=True)
+
+
+def _find_span(path: Position, laps: pd.DataFrame | None) -> tuple[float, float]:
+    if laps is not None and len(laps):
+        return float(laps["onset"].min()), float((laps["onset"] + laps["duration"]).max())
+    moving = path.times[mark_running(path)]
+    if laps is not None or not len(moving):
+        raise SharpwaveError(
+            "running, from which the experience is found",
+            got="no traversal of the track",
+            fix="give its start and end: --run START END",
+        )
+    return float(moving[0]), float(moving[-1])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
+from sharpwave.causality.series import NightCourse
 from sharpwave.simulation.dynamics import Dynamics
 
 SPACING = (60.0, 120.0)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.covariates import count_events
-from sharpwave.causality.design import choose_onsets
-from sharpwave.causality.moves import compute_outcome
-from sharpwave.causality.units import Interval
+from sharpwave.causality.design import choose_onsets, count_events
+from sharpwave.causality.intervals import Interval
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import NightCourse
 
 
 def estimate_naive(

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave.causality.series import DEPTH_WINDOW, NightCourse, estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.simulation.dynamics import Dynamics, simulate_dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.covariates import count_events
-from sharpwave.causality.design import choose_onsets
-from sharpwave.causality.moves import compute_risk, find_next_change
+from sharpwave.causality.design import choose_onsets, count_events
+from sharpwave.causality.outcomes import compute_risk, find_next_change
+from sharpwave.causality.series import DEPTH_WINDOW, NightCourse
 from sharpwave.errors import SharpwaveError
 
 STRATUM = 1800

@@ -13,13 +13,12 @@ from sharpwave.benchmarks.causality.cues import add_cues
 from sharpwave.benchmarks.causality.naive import estimate_naive
 from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, tabulate_oracle_risk
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.directed import compute_granger
+from sharpwave.causality.directions import compute_granger, estimate_reverse
 from sharpwave.causality.hazards import estimate_hazards
+from sharpwave.causality.intervals import Interval
 from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.randomised import estimate_randomised
-from sharpwave.causality.reverse import estimate_reverse
-from sharpwave.causality.units import Interval
+from sharpwave.causality.series import NightCourse
 from sharpwave.simulation.dynamics import Dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
 

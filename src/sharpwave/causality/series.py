@@ -1,4 +1,4 @@
-"""One night on a grid of seconds: what the estimators of this room look at."""
+"""One night as time series, one value a second: what the estimators of this room look at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.infraslow import estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS
@@ -225,3 +224,37 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
             got=f"no {', '.join(missing)}",
             fix="rename or add the columns; times are seconds from the start of the recording",
         )
+
+
+FREQUENCY = 0.02
+MEMORY = 60.0
+BASELINE = 300.0
+"""Seconds over which the rhythm's phase and the level around which it swings are forgotten."""
+
+
+def estimate_infraslow_phase(
+    sigma: Float[np.ndarray, " second"], *, asleep: Bool[np.ndarray, " second"]
+) -> Float[np.ndarray, " second"]:
+    """Phase of the infraslow rhythm of sigma power, each value from the past alone (Lecci et al. 2017).
+
+    The power's departure x from its recent level is demodulated: z_t = x_t + e^(-1/60 s) e^(i 2π 0.02 Hz) z_(t-1), and
+    the phase is the angle of z. A filter that looks ahead would know whether sigma is about to stop because sleep ends.
+
+    Args:
+        sigma: Sigma power in dB (or any other quantity that swings with it), one value a second; NaN where missing.
+        asleep: Seconds of NREM sleep; elsewhere the rhythm only runs on.
+
+    Returns:
+        Phase in radians from -π to π, 0 at the peak of sigma power.
+    """
+    from scipy.signal import lfilter
+
+    known = asleep & np.isfinite(sigma)
+    values = np.where(known, sigma, 0.0)
+    keep = np.exp(-1 / BASELINE)
+    total = lfilter([1.0], [1.0, -keep], values)
+    weight = lfilter([1.0], [1.0, -keep], known.astype(float))
+    level = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    departure = np.where(known, values - level, 0.0)
+    turn = np.exp(-1 / MEMORY + 2j * np.pi * FREQUENCY)
+    return np.angle(lfilter([1.0], [1.0, -turn], departure.astype(complex)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
+from sharpwave.causality.series import DEPTH_WINDOW, NightCourse
 
 MOVES = ("lighter", "deeper", "wake")
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
+import pytest
 
 from sharpwave.causality import NightCourse
+from sharpwave.causality.directions import compute_granger, compute_pcmci, estimate_reverse
 from sharpwave.causality.matching import estimate_matched
-from sharpwave.causality.reverse import estimate_reverse
+from sharpwave.errors import SharpwaveError
 
 
 def test_depth_that_raises_the_rate_is_found(reverse_nights: list[NightCourse]) -> None:
@@ -31,3 +35,19 @@ def test_reverse_effects_are_not_read_forwards(reverse_nights: list[NightCourse]
 def test_no_reactivation_no_estimate(null_nights: list[NightCourse]) -> None:
     assert estimate_reverse(null_nights, content="unknown") is None
     assert np.isfinite(estimate_reverse(null_nights, content="neutral").log_ratio.p)  # type: ignore[union-attr]
+
+
+def test_granger_finds_the_planted_direction(planted_nights: list[NightCourse]) -> None:
+    table = compute_granger(planted_nights, content="rewarding").set_index("direction")
+    assert table["low"]["forward"] > 0
+    assert table["p"]["reverse"] > 0.01
+
+
+def test_granger_finds_nothing_where_nothing_is(null_nights: list[NightCourse]) -> None:
+    assert (compute_granger(null_nights, content="rewarding")["p"] > 0.01).all()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tigramite") is not None, reason="tigramite is installed")
+def test_tigramite_is_named_where_it_lacks(null_nights: list[NightCourse]) -> None:
+    with pytest.raises(SharpwaveError, match="pip install tigramite, if its licence"):
+        compute_pcmci(null_nights)

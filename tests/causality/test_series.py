@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sharpwave.causality import NightCourse, compute_course
-from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave.causality.series import estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording
 from sharpwave.simulation import simulate_night

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
+from sharpwave.causality.series import NightCourse
 from sharpwave.errors import SharpwaveError
 
 COURSE, REACTIVATIONS, CUES, CANDIDATES = "course.parquet", "reactivations.tsv", "cues.tsv", "candidates.tsv"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.course_files import read_course, read_events, read_reactivations, write_course
+from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series_files import read_course, read_events, read_reactivations, write_course
 from sharpwave.errors import SharpwaveError
 
 

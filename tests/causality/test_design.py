@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from sharpwave.causality import NightCourse
-from sharpwave.causality.course import DEPTH_WINDOW
-from sharpwave.causality.covariates import (
+from sharpwave.causality.design import (
     compute_covariates,
     compute_past_mean,
     compute_spline,
@@ -15,6 +14,7 @@ from sharpwave.causality.covariates import (
     count_since,
     delay,
 )
+from sharpwave.causality.series import DEPTH_WINDOW
 
 
 def test_counts_and_means_by_hand() -> None:
