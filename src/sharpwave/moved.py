@@ -5,6 +5,7 @@ To be deleted with version 0.3.
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,10 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MODULES: dict[str, str] = {
     "batch": "commands.batch",
@@ -281,6 +285,26 @@ def rename(
         return getattr(import_module(home), new)
 
     return get
+
+
+def rename_keywords(names: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function accept keywords by their old names, with a warning.
+
+    Args:
+        names: Old keyword → new one.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for old in names.keys() & kwargs.keys():
+                warn(f"the keyword {old} of {function.__name__}", names[old])
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def install() -> None:

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.causality import NightCourse
+from sharpwave.causality import NightSeries
 from sharpwave.causality.hazards import Block, estimate_hazards, fit_cloglog, split_blocks
-from sharpwave.causality.outcomes import find_moves
+from sharpwave.causality.outcomes import find_transitions
 from sharpwave.errors import SharpwaveError
 
 CONTENTS = ("aversive", "neutral", "rewarding")
 
 
-def make_night(seed: int, *, ratio: float, n: int = 20_000) -> NightCourse:
+def make_night(seed: int, *, ratio: float, n: int = 20_000) -> NightSeries:
     """Sleep that is left for one second at 1 % a second, times `ratio` for 30 s after a reactivation."""
     rng = np.random.default_rng(seed)
     stage, onsets, last = np.ones(n, np.int8), [], -1e9
@@ -22,7 +22,7 @@ def make_night(seed: int, *, ratio: float, n: int = 20_000) -> NightCourse:
         if stage[t] == 1 and rng.random() < 0.02:
             last = t
             onsets.append(t + 0.5)
-    return NightCourse(
+    return NightSeries(
         night=str(seed),
         time=np.arange(n, dtype=float),
         stage=stage,
@@ -46,7 +46,7 @@ def test_closed_form(ratio: float) -> None:
     assert found[0].n_events == pytest.approx(sum(len(night.reactivations) for night in nights), abs=12)
 
 
-def test_sign_by_content(planted_nights: list[NightCourse]) -> None:
+def test_sign_by_content(planted_nights: list[NightSeries]) -> None:
     found = estimate_hazards(planted_nights, outcome="wake", contents=CONTENTS, horizon=30)
     assert found is not None
     aversive, neutral, rewarding = (effect.log_ratio for effect in found)
@@ -55,13 +55,13 @@ def test_sign_by_content(planted_nights: list[NightCourse]) -> None:
     assert neutral.low < 0 < neutral.high
 
 
-def test_nothing_planted_nothing_found(null_nights: list[NightCourse]) -> None:
+def test_nothing_planted_nothing_found(null_nights: list[NightSeries]) -> None:
     found = estimate_hazards(null_nights, outcome="wake", contents=CONTENTS, horizon=30)
     assert found is not None
     assert all(effect.log_ratio.p > 0.01 for effect in found)
 
 
-def test_what_never_happens_has_no_estimate(null_nights: list[NightCourse]) -> None:
+def test_what_never_happens_has_no_estimate(null_nights: list[NightSeries]) -> None:
     assert estimate_hazards(null_nights, outcome="deeper", contents=[None], horizon=30) is None
 
 
@@ -69,10 +69,10 @@ def test_moves_of_five_stages() -> None:
     stage = np.array([0, 1, 2, 3, 2, 4, 2, 0, -1], np.int8)
     n = len(stage)
     events = pd.DataFrame({"onset": [], "content": []})
-    course = NightCourse("x", np.arange(n, dtype=float), stage, 5, np.zeros(n), None, None, events, np.ones(n, bool))
-    assert np.flatnonzero(find_moves(course, outcome="deeper")).tolist() == [1, 2]
-    assert np.flatnonzero(find_moves(course, outcome="lighter")).tolist() == [3, 6]
-    assert np.flatnonzero(find_moves(course, outcome="wake")).tolist() == [6]
+    series = NightSeries("x", np.arange(n, dtype=float), stage, 5, np.zeros(n), None, None, events, np.ones(n, bool))
+    assert np.flatnonzero(find_transitions(series, outcome="deeper")).tolist() == [1, 2]
+    assert np.flatnonzero(find_transitions(series, outcome="lighter")).tolist() == [3, 6]
+    assert np.flatnonzero(find_transitions(series, outcome="wake")).tolist() == [6]
 
 
 def make_blocks(seed: int, *, effect: float = 0.7, n_nights: int = 5, n: int = 3000) -> list[Block]:

@@ -9,9 +9,9 @@ from sharpwave.causality.memory import (
     Coupling,
     compute_coupling,
     compute_slow_phase,
+    correlate_with_memory,
     describe_memory,
     measure_session,
-    relate_to_memory,
 )
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
@@ -31,17 +31,17 @@ def simulate_sessions(gain: float, *, n: int = 14) -> pd.DataFrame:
 
 
 def test_a_planted_gain_is_recovered_and_none_is_found_where_none_is(rng):
-    planted = relate_to_memory(simulate_sessions(8.0), rng=rng).set_index("predictor").loc["n_reactivations"]
+    planted = correlate_with_memory(simulate_sessions(8.0), rng=rng).set_index("predictor").loc["n_reactivations"]
     assert planted["q"] < 0.05
     assert planted["slope_low"] < 0.08 < planted["slope_high"]
-    absent = relate_to_memory(simulate_sessions(0.0), rng=rng)
+    absent = correlate_with_memory(simulate_sessions(0.0), rng=rng)
     assert (absent["q"] > 0.05).all()
     assert describe_memory(absent).startswith("No relation to memory was shown")
 
 
 def test_rho_is_spearmans_and_its_p_comes_from_permuted_sessions(rng):
     table = pd.DataFrame({"n_reactivations": rng.normal(size=20), "before": 60.0, "after": rng.normal(60, 5, 20)})
-    row = relate_to_memory(table, rng=rng).iloc[0]
+    row = correlate_with_memory(table, rng=rng).iloc[0]
     expected = spearmanr(table["n_reactivations"], table["after"])
     assert row["rho"] == pytest.approx(expected.statistic)
     assert row["p"] == pytest.approx(expected.pvalue, abs=0.03)
@@ -52,7 +52,7 @@ def test_null_p_values_are_uniform(rng):
     ps = []
     for _ in range(200):
         table = pd.DataFrame({"n_reactivations": rng.normal(size=9), "before": 0.0, "after": rng.normal(size=9)})
-        ps.append(relate_to_memory(table, rng=rng, n_permutations=200).iloc[0]["p"])
+        ps.append(correlate_with_memory(table, rng=rng, n_permutations=200).iloc[0]["p"])
     assert 0.01 < np.mean(np.array(ps) < 0.05) < 0.10
     assert np.mean(ps) == pytest.approx(0.5, abs=0.08)
 
@@ -68,11 +68,11 @@ def test_a_session_is_measured_in_nrem_alone():
 
 def test_constant_measures_are_left_out_and_too_few_sessions_refused(rng):
     table = pd.DataFrame({"n_reactivations": 3.0, "before": 1.0, "after": np.arange(6.0)})
-    assert describe_memory(relate_to_memory(table, rng=rng)).startswith("No measure of reactivation differed")
+    assert describe_memory(correlate_with_memory(table, rng=rng)).startswith("No measure of reactivation differed")
     with pytest.raises(SharpwaveError, match="at least 5 sessions"):
-        relate_to_memory(table.head(3), rng=rng)
+        correlate_with_memory(table.head(3), rng=rng)
     with pytest.raises(SharpwaveError, match="before and after"):
-        relate_to_memory(table.drop(columns="before"), rng=rng)
+        correlate_with_memory(table.drop(columns="before"), rng=rng)
 
 
 def make_waves(n: int = 200) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Whether reactivation moves sleep: estimands, estimates with their controls, and rules in words.
+"""Whether reactivation changes sleep: estimands, estimates with their controls, and rules in words.
 
 Names load when first used, so importing costs nothing.
 """
@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+from sharpwave import moved
+
+_get, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "effects_table": ["EFFECT_COLUMNS"],
         "estimates": ["estimate_effects"],
-        "series": ["NightCourse", "compute_course"],
+        "series": ["NightSeries", "compute_night_series"],
     },
+)
+__getattr__ = moved.rename(
+    __name__, {"NightCourse": "NightSeries", "compute_course": "compute_night_series"}, otherwise=_get
 )

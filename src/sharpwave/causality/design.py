@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sharpwave.causality.series import DEPTH_WINDOW, FREQUENCY, NightCourse
+from sharpwave.causality.series import DEPTH_WINDOW, FREQUENCY, NightSeries
 
 AGE_KNOTS = (2.0, 8.0, 25.0, 80.0, 250.0, 800.0)
 """Seconds; natural cubic splines run on their logarithms."""
@@ -47,35 +47,35 @@ class Covariates:
 
 
 @lru_cache(maxsize=32)
-def compute_covariates(course: NightCourse, *, horizon: int) -> Covariates:
-    """The covariates of one night; those of the last nights asked for are kept, since every estimator wants them.
+def compute_covariates(series: NightSeries, *, horizon: int) -> Covariates:
+    """The covariates of one night; those of the last nights asked for stay in memory, since every estimator wants them.
 
     Args:
-        course: The night.
+        series: Time series of the night.
         horizon: Seconds in which recent events are counted.
     """
-    asleep = np.isin(course.stage, course.nrem)
-    every = course.reactivations["onset"].to_numpy(dtype=float) if course.candidates is None else course.candidates
-    counts = count_events(course, every)
+    asleep = np.isin(series.stage, series.nrem)
+    every = series.reactivations["onset"].to_numpy(dtype=float) if series.candidates is None else series.candidates
+    counts = count_events(series, every)
     phase = None
-    if course.infraslow is not None:
-        phase = delay(course.infraslow, DEPTH_WINDOW) + 2 * np.pi * FREQUENCY * DEPTH_WINDOW
+    if series.infraslow is not None:
+        phase = delay(series.infraslow, DEPTH_WINDOW) + 2 * np.pi * FREQUENCY * DEPTH_WINDOW
     return Covariates(
-        age=count_since(np.r_[True, np.diff(course.stage) != 0]),
+        age=count_since(np.r_[True, np.diff(series.stage) != 0]),
         bout=count_since(_long_gaps(asleep)),
         phase=phase,
-        depth=compute_past_mean(course.depth, first=DEPTH_WINDOW, last=DEPTH_WINDOW + 7),
-        before=compute_past_mean(course.depth, first=DEPTH_WINDOW + 8, last=DEPTH_WINDOW + 39),
-        emg=None if course.emg is None else delay(course.emg, DEPTH_WINDOW),
+        depth=compute_past_mean(series.depth, first=DEPTH_WINDOW, last=DEPTH_WINDOW + 7),
+        before=compute_past_mean(series.depth, first=DEPTH_WINDOW + 8, last=DEPTH_WINDOW + 39),
+        emg=None if series.emg is None else delay(series.emg, DEPTH_WINDOW),
         recent=count_past(counts, horizon),
         slow=count_past(counts, SLOW),
     )
 
 
-def count_events(course: NightCourse, onsets: Float[np.ndarray, " event"]) -> Float[np.ndarray, " second"]:
+def count_events(series: NightSeries, onsets: Float[np.ndarray, " event"]) -> Float[np.ndarray, " second"]:
     """Events in each second; those outside the night are left out."""
-    index = np.floor(np.asarray(onsets, dtype=float) - course.time[0]).astype(int)
-    return np.bincount(index[(index >= 0) & (index < len(course.time))], minlength=len(course.time)).astype(float)
+    index = np.floor(np.asarray(onsets, dtype=float) - series.time[0]).astype(int)
+    return np.bincount(index[(index >= 0) & (index < len(series.time))], minlength=len(series.time)).astype(float)
 
 
 def count_past(counts: Float[np.ndarray, " second"], seconds: int) -> Float[np.ndarray, " second"]:
@@ -137,28 +137,28 @@ def _long_gaps(asleep: Bool[np.ndarray, " second"]) -> Bool[np.ndarray, " second
 
 
 N_KNOTS = 5
-"""Knots of the course of a night."""
+"""Knots of the spline over the time of the night."""
 
 
-def find_exposure(course: NightCourse, content: str | None, horizon: int) -> Float[np.ndarray, " second"]:
+def find_exposure(series: NightSeries, content: str | None, horizon: int) -> Float[np.ndarray, " second"]:
     """1 where a reactivation of that content (any, if None) came in the `horizon` s before."""
-    return (count_past(count_events(course, choose_onsets(course, content)), horizon) > 0).astype(float)
+    return (count_past(count_events(series, choose_onsets(series, content)), horizon) > 0).astype(float)
 
 
-def choose_onsets(course: NightCourse, content: str | None) -> Float[np.ndarray, " event"]:
+def choose_onsets(series: NightSeries, content: str | None) -> Float[np.ndarray, " event"]:
     """Onsets of the reactivations of that content; of all if None."""
     if content is None:
-        return np.concatenate([*course.onsets.values(), np.empty(0)])
-    return course.onsets.get(content, np.empty(0))
+        return np.concatenate([*series.onsets.values(), np.empty(0)])
+    return series.onsets.get(content, np.empty(0))
 
 
 def compute_columns(
-    course: NightCourse, covariates: Covariates, index: np.ndarray, stages: Sequence[int]
+    series: NightSeries, covariates: Covariates, index: np.ndarray, stages: Sequence[int]
 ) -> Float[np.ndarray, "row column"]:
     """Age, bout, stage, phase by stage, EMG, depth before the window and recent events, at the seconds of `index`;
     0 where a night lacks one."""
     knots = np.log(AGE_KNOTS)
-    stage = course.stage[index]
+    stage = series.stage[index]
     columns = [
         compute_spline(np.log(covariates.age[index]), knots),
         compute_spline(np.log(covariates.bout[index]), knots),
@@ -169,16 +169,16 @@ def compute_columns(
     columns += [wave * (stage == code)[:, None] for code in stages]
     emg = np.zeros(len(index)) if covariates.emg is None else standardise(covariates.emg[index])
     columns.append(emg[:, None])
-    if course.candidates is not None:
+    if series.candidates is not None:
         recent = covariates.recent[index]
         columns.append(np.column_stack([recent == 0, np.log1p(recent), recent / 10]))
     columns.append(np.log1p(covariates.slow[index])[:, None])
     return np.hstack([np.asarray(column, dtype=float) for column in columns])
 
 
-def compute_own_columns(course: NightCourse, index: np.ndarray) -> Float[np.ndarray, "row own"]:
+def compute_own_columns(series: NightSeries, index: np.ndarray) -> Float[np.ndarray, "row own"]:
     """A level and a spline over the night; as many columns in every night, so that knots lie where its sleep is."""
-    hours = (course.time[index] - course.time[0]) / 3600
+    hours = (series.time[index] - series.time[0]) / 3600
     if len(hours) < 10:
         return np.ones((len(hours), 1 + N_KNOTS - 1))
     knots = np.quantile(hours, np.linspace(0.02, 0.98, N_KNOTS))
@@ -194,8 +194,8 @@ def standardise(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
     return np.where(known, (values - values[known].mean()) / values[known].std(), 0.0)
 
 
-def find_period(course: NightCourse, period: str) -> Bool[np.ndarray, " second"]:
+def find_period(series: NightSeries, period: str) -> Bool[np.ndarray, " second"]:
     """Seconds in the early or late half of the night's NREM sleep."""
-    asleep = np.cumsum(np.isin(course.stage, course.nrem))
+    asleep = np.cumsum(np.isin(series.stage, series.nrem))
     early = asleep <= asleep[-1] / 2
     return np.ones(len(asleep), bool) if period == "any" else early if period == "early" else ~early

@@ -28,7 +28,7 @@ from sharpwave.causality.design import (
 )
 from sharpwave.causality.hazards import fit_cloglog, split_blocks
 from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
 LOOK_BACK = (10, 30, 60)
@@ -51,7 +51,7 @@ class ReverseEffect:
 
 
 def estimate_reverse(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     content: str | None = None,
     stages: Sequence[int] | None = None,
@@ -60,7 +60,7 @@ def estimate_reverse(
     """Ratio of the rate of reactivation per dB of depth just before.
 
     Args:
-        courses: Nights.
+        nights: Time series of each night.
         content: Name; None for any content.
         stages: Codes; all NREM by default.
         period: "any", "early" or "late".
@@ -68,9 +68,9 @@ def estimate_reverse(
     Returns:
         The effect, or None with fewer than two reactivations.
     """
-    stages = courses[0].nrem if stages is None else stages
-    contents = sorted({name for course in courses for name in course.contents})
-    rows = [_compute_rows(course, content, contents, stages, period) for course in courses]
+    stages = nights[0].nrem if stages is None else stages
+    contents = sorted({name for series in nights for name in series.contents})
+    rows = [_compute_rows(series, content, contents, stages, period) for series in nights]
     blocks = split_blocks([row for row in rows if len(row[2])])
     events = int(sum(block.outcome.sum() for block in blocks))
     if events < 2:
@@ -83,29 +83,29 @@ def estimate_reverse(
 
 
 def _compute_rows(
-    course: NightCourse, content: str | None, contents: Sequence[str], stages: Sequence[int], period: str
+    series: NightSeries, content: str | None, contents: Sequence[str], stages: Sequence[int], period: str
 ) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, "row own"], np.ndarray, np.ndarray]:
-    covariates = compute_covariates(course, horizon=LOOK_BACK[1])
-    at_risk = np.isin(course.stage, stages) & course.usable & find_period(course, period)
+    covariates = compute_covariates(series, horizon=LOOK_BACK[1])
+    at_risk = np.isin(series.stage, stages) & series.usable & find_period(series, period)
     index = np.flatnonzero(at_risk & np.isfinite(covariates.depth) & np.isfinite(covariates.before))
     depth = np.column_stack([covariates.depth, covariates.before])[index]
     past = [
-        count_past(count_events(course, choose_onsets(course, name)), seconds)[index]
+        count_past(count_events(series, choose_onsets(series, name)), seconds)[index]
         for name in contents
         for seconds in LOOK_BACK
     ]
     shared = np.hstack(
-        [depth - depth.mean(axis=0), np.column_stack(past), compute_columns(course, covariates, index, stages)]
+        [depth - depth.mean(axis=0), np.column_stack(past), compute_columns(series, covariates, index, stages)]
     )
-    outcome = np.minimum(count_events(course, choose_onsets(course, content))[index], 1.0)
-    return shared, compute_own_columns(course, index), outcome, course.time[index]
+    outcome = np.minimum(count_events(series, choose_onsets(series, content))[index], 1.0)
+    return shared, compute_own_columns(series, index), outcome, series.time[index]
 
 
 BIN = 10
 """Seconds of a step: longer than the windows of depth, shorter than half an infraslow cycle."""
 
 
-def compute_granger(courses: Sequence[NightCourse], *, content: str | None = None, n_lags: int = 3) -> pd.DataFrame:
+def compute_granger(nights: Sequence[NightSeries], *, content: str | None = None, n_lags: int = 3) -> pd.DataFrame:
     """Does the past of one series tell the next step of the other beyond the other's own past?
 
     y_t = Σ_k a_k y_(t-k) + Σ_k b_k x_(t-k) + night, within runs of NREM sleep; the estimate is Σ_k b_k, its interval
@@ -113,7 +113,7 @@ def compute_granger(courses: Sequence[NightCourse], *, content: str | None = Non
     out what drives all of them.
 
     Args:
-        courses: Nights.
+        nights: Time series of each night.
         content: Name; None for any content.
         n_lags: Lags of `BIN` s.
 
@@ -121,10 +121,10 @@ def compute_granger(courses: Sequence[NightCourse], *, content: str | None = Non
         One row a direction: direction ("forward": reactivation to depth; "reverse"), value (dB per reactivation, or
         reactivations per dB), low, high, p, n (steps).
     """
-    series = [_bin(course, content) for course in courses]
+    binned = [_bin(series, content) for series in nights]
     rows = []
     for direction, target, source in (("forward", 1, 0), ("reverse", 0, 1)):
-        tables = [_lag(*night, target=target, source=source, n_lags=n_lags) for night in series]
+        tables = [_lag(*night, target=target, source=source, n_lags=n_lags) for night in binned]
         units = split_units([time for _, _, time in tables])
         x, y = np.concatenate([table[0] for table in tables]), np.concatenate([table[1] for table in tables])
         moments = [(x[units == u].T @ x[units == u], x[units == u].T @ y[units == u]) for u in np.unique(units)]
@@ -141,14 +141,14 @@ def compute_granger(courses: Sequence[NightCourse], *, content: str | None = Non
 
 
 def compute_pcmci(
-    courses: Sequence[NightCourse], *, content: str | None = None, n_lags: int = 3, alpha: float = 0.05
+    nights: Sequence[NightSeries], *, content: str | None = None, n_lags: int = 3, alpha: float = 0.05
 ) -> pd.DataFrame:
     """Links that PCMCI+ finds among reactivation, depth and infraslow phase (Runge 2020), nights pooled: a comparison.
 
     Uses tigramite, which is GPL-3 and is neither a dependency of sharpwave nor imported unless this is called.
 
     Args:
-        courses: Nights.
+        nights: Time series of each night.
         content: Name; None for any content.
         n_lags: Lags of `BIN` s.
         alpha: Level of the tests.
@@ -171,8 +171,8 @@ def compute_pcmci(
         ) from error
     names = ["reactivation", "depth", "cosine", "sine"]
     data, mask = {}, {}
-    for night, course in enumerate(courses):
-        values, asleep, _ = _bin(course, content)
+    for night, series in enumerate(nights):
+        values, asleep, _ = _bin(series, content)
         data[night] = values[:, : len(names)]
         mask[night] = np.repeat(~asleep[:, None], len(names), axis=1)
     frame = DataFrame(data, mask=mask, analysis_mode="multiple", var_names=names)
@@ -186,23 +186,23 @@ def compute_pcmci(
 
 
 def _bin(
-    course: NightCourse, content: str | None
+    series: NightSeries, content: str | None
 ) -> tuple[Float[np.ndarray, "step series"], Bool[np.ndarray, " step"], Float[np.ndarray, " step"]]:
     """Reactivations, depth, infraslow cosine and sine, and candidates, in steps; whether all of a step is NREM."""
-    n = len(course.time) // BIN
-    phase = np.zeros(len(course.time)) if course.infraslow is None else course.infraslow
-    known = np.isfinite(course.depth) & course.usable
-    candidates = np.empty(0) if course.candidates is None else course.candidates
+    n = len(series.time) // BIN
+    phase = np.zeros(len(series.time)) if series.infraslow is None else series.infraslow
+    known = np.isfinite(series.depth) & series.usable
+    candidates = np.empty(0) if series.candidates is None else series.candidates
     tracks = (
-        count_events(course, choose_onsets(course, content)) * BIN,
-        np.where(known, course.depth, 0.0),
+        count_events(series, choose_onsets(series, content)) * BIN,
+        np.where(known, series.depth, 0.0),
         np.cos(phase),
         np.sin(phase),
-        count_events(course, candidates) * BIN,
+        count_events(series, candidates) * BIN,
     )
     values = np.column_stack([track[: n * BIN].reshape(n, BIN).mean(axis=1) for track in tracks])
-    asleep = (np.isin(course.stage, course.nrem) & known)[: n * BIN].reshape(n, BIN).all(axis=1)
-    return values, asleep, course.time[: n * BIN : BIN]
+    asleep = (np.isin(series.stage, series.nrem) & known)[: n * BIN].reshape(n, BIN).all(axis=1)
+    return values, asleep, series.time[: n * BIN : BIN]
 
 
 def _lag(

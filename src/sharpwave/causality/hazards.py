@@ -27,8 +27,8 @@ from sharpwave.causality.design import (
     find_period,
 )
 from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
-from sharpwave.causality.outcomes import find_moves
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.outcomes import find_transitions
+from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
 
@@ -48,7 +48,7 @@ class HazardEffect:
 
 
 def estimate_hazards(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     outcome: str,
     contents: Sequence[str | None],
@@ -59,7 +59,7 @@ def estimate_hazards(
     """Hazard ratio of each content, all in one model.
 
     Args:
-        courses: Nights.
+        nights: Time series of each night.
         outcome: "lighter", "deeper" or "wake".
         contents: Names; [None] for reactivations of any content.
         horizon: Seconds for which a reactivation counts.
@@ -69,10 +69,10 @@ def estimate_hazards(
     Returns:
         One effect a content, or None where nothing ever happened.
     """
-    stages = courses[0].nrem if stages is None else stages
+    stages = nights[0].nrem if stages is None else stages
     rows = [
-        _compute_rows(course, outcome=outcome, contents=contents, horizon=horizon, stages=stages, period=period)
-        for course in courses
+        _compute_rows(series, outcome=outcome, contents=contents, horizon=horizon, stages=stages, period=period)
+        for series in nights
     ]
     blocks = split_blocks([row for row in rows if len(row[2])])
     exposed = [float(sum(b.outcome @ b.shared[:, i] for b in blocks)) for i in range(len(contents))]
@@ -80,12 +80,12 @@ def estimate_hazards(
     if not events or not all(0 < e < events for e in exposed):
         return None
     fit = fit_cloglog(blocks, n_effects=len(contents))
-    counts = [sum(_count(course, content, stages, period) for course in courses) for content in contents]
+    counts = [sum(_count(series, content, stages, period) for series in nights) for content in contents]
     return [_describe(fit, blocks, index, n) for index, n in enumerate(counts)]
 
 
 def _compute_rows(
-    course: NightCourse,
+    series: NightSeries,
     *,
     outcome: str,
     contents: Sequence[str | None],
@@ -94,15 +94,15 @@ def _compute_rows(
     period: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Shared columns (exposures first), own columns, outcomes and times of the seconds at risk."""
-    covariates = compute_covariates(course, horizon=horizon)
-    at_risk = np.isin(course.stage, stages) & course.usable & find_period(course, period)
-    at_risk[:-1] &= course.stage[1:] >= 0
+    covariates = compute_covariates(series, horizon=horizon)
+    at_risk = np.isin(series.stage, stages) & series.usable & find_period(series, period)
+    at_risk[:-1] &= series.stage[1:] >= 0
     at_risk[-1:] = False
     index = np.flatnonzero(at_risk)
-    exposure = np.column_stack([find_exposure(course, content, horizon)[index] for content in contents])
-    shared = np.hstack([exposure, compute_columns(course, covariates, index, stages)])
-    moves = find_moves(course, outcome=outcome)[index].astype(float)
-    return shared, compute_own_columns(course, index), moves, course.time[index]
+    exposure = np.column_stack([find_exposure(series, content, horizon)[index] for content in contents])
+    shared = np.hstack([exposure, compute_columns(series, covariates, index, stages)])
+    happened = find_transitions(series, outcome=outcome)[index].astype(float)
+    return shared, compute_own_columns(series, index), happened, series.time[index]
 
 
 def _describe(fit: Fit, blocks: Sequence[Block], index: int, n_events: int) -> HazardEffect:
@@ -115,9 +115,9 @@ def _describe(fit: Fit, blocks: Sequence[Block], index: int, n_events: int) -> H
     return HazardEffect(interval, float(np.exp(exposed).mean()), n_events)
 
 
-def _count(course: NightCourse, content: str | None, stages: Sequence[int], period: str) -> int:
-    counts = count_events(course, choose_onsets(course, content))
-    return int(counts[np.isin(course.stage, stages) & find_period(course, period) & course.usable].sum())
+def _count(series: NightSeries, content: str | None, stages: Sequence[int], period: str) -> int:
+    counts = count_events(series, choose_onsets(series, content))
+    return int(counts[np.isin(series.stage, stages) & find_period(series, period) & series.usable].sum())
 
 
 RIDGE = 0.02

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 FEWEST_UNITS = 3
-"""With fewer nights, stretches of them are the units, and the interval speaks of these nights alone."""
+"""With fewer nights, stretches of them are the units, and the interval holds for these nights alone."""
 
 STRETCH = 1800
 """Length of such a stretch, in seconds."""

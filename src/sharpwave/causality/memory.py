@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
 
@@ -139,7 +140,7 @@ def measure_session(
     return measures
 
 
-def relate_to_memory(
+def correlate_with_memory(
     sessions: pd.DataFrame,
     *,
     rng: np.random.Generator,
@@ -182,7 +183,7 @@ def relate_to_memory(
         values = sessions[name].to_numpy(dtype=float)
         known = np.isfinite(values) & np.isfinite(change)
         if known.sum() >= FEWEST_SESSIONS and np.ptp(values[known]) > 0 and np.ptp(change[known]) > 0:
-            rows.append({"predictor": name, **_relate(values[known], change[known], rng, n_permutations)})
+            rows.append({"predictor": name, **_correlate(values[known], change[known], rng, n_permutations)})
     if not rows:
         return pd.DataFrame(columns=MEMORY_COLUMNS)
     from scipy.stats import false_discovery_control
@@ -191,11 +192,11 @@ def relate_to_memory(
     return table.assign(q=false_discovery_control(table["p"]))[list(MEMORY_COLUMNS)]
 
 
-def describe_memory(related: pd.DataFrame, *, alpha: float = 0.05) -> str:
+def describe_memory(correlations: pd.DataFrame, *, alpha: float = 0.05) -> str:
     """The relation to memory in one plain sentence; a null is stated as one."""
-    if not len(related):
+    if not len(correlations):
         return "No measure of reactivation differed between sessions."
-    best = related.sort_values("p", kind="stable").iloc[0]
+    best = correlations.sort_values("p", kind="stable").iloc[0]
     words = (
         f"ρ = {best['rho']:.2f} between {best['predictor'].replace('_', ' ')} and the change in performance "
         f"(95 % interval {best['low']:.2f} to {best['high']:.2f}, q = {best['q']:.3f}, {best['n_sessions']} sessions)"
@@ -205,7 +206,7 @@ def describe_memory(related: pd.DataFrame, *, alpha: float = 0.05) -> str:
     return f"No relation to memory was shown across sessions; the strongest: {words}."
 
 
-def _relate(
+def _correlate(
     values: Float[np.ndarray, " session"],
     change: Float[np.ndarray, " session"],
     rng: np.random.Generator,
@@ -233,3 +234,6 @@ def _relate(
         "slope_high": fit.slope + margin,
         "n_sessions": n,
     }
+
+
+__getattr__ = moved.rename(__name__, {"relate_to_memory": "correlate_with_memory"})

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from sharpwave.causality.design import find_period
 from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
 from sharpwave.causality.outcomes import compute_outcome
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series import NightSeries
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RandomisedEffect:
 
 
 def estimate_randomised(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     outcome: str,
     rng: np.random.Generator,
@@ -54,7 +54,7 @@ def estimate_randomised(
     permuted within nights, as they were drawn.
 
     Args:
-        courses: Nights; those without `cues` are left out.
+        nights: Time series of each night; those without `cues` are left out.
         outcome: "depth", "lighter", "deeper" or "wake".
         rng: Draws the permutations.
         content: Cues of that content against sham of the same; None for all.
@@ -67,18 +67,18 @@ def estimate_randomised(
     Returns:
         The effect, or None without a night that has both.
     """
-    stages = courses[0].nrem if stages is None else stages
-    nights = [
-        _measure(course, outcome, content, horizon, stages, period, backwards)
-        for course in courses
-        if course.cues is not None
+    stages = nights[0].nrem if stages is None else stages
+    measured = [
+        _measure(series, outcome, content, horizon, stages, period, backwards)
+        for series in nights
+        if series.cues is not None
     ]
-    nights = [night for night in nights if 0 < night[1].sum() < len(night[1])]
-    if not nights:
+    measured = [night for night in measured if 0 < night[1].sum() < len(night[1])]
+    if not measured:
         return None
-    values, cued = (np.concatenate([night[i] for night in nights]) for i in range(2))
-    stratum = np.repeat(np.arange(len(nights)), [len(night[0]) for night in nights])
-    units = split_units([night[2] for night in nights])
+    values, cued = (np.concatenate([night[i] for night in measured]) for i in range(2))
+    stratum = np.repeat(np.arange(len(measured)), [len(night[0]) for night in measured])
+    units = split_units([night[2] for night in measured])
     means = _compare(values, cued, stratum)
     without = np.array([_compare(*(v[units != unit] for v in (values, cued, stratum))) for unit in np.unique(units)])
     difference = compute_jackknife(float(means[0] - means[1]), without[:, 0] - without[:, 1])
@@ -98,7 +98,7 @@ def estimate_randomised(
 
 
 def _measure(
-    course: NightCourse,
+    series: NightSeries,
     outcome: str,
     content: str | None,
     horizon: int,
@@ -107,18 +107,18 @@ def _measure(
     backwards: bool,
 ) -> tuple[Float[np.ndarray, " cue"], Bool[np.ndarray, " cue"], Float[np.ndarray, " cue"]]:
     """Outcome, condition and time of the cues and shams of one night that fell into sleep at risk."""
-    table = course.cues if course.cues is not None else pd.DataFrame(columns=["onset", "condition", "content"])
+    table = series.cues if series.cues is not None else pd.DataFrame(columns=["onset", "condition", "content"])
     if content is not None:
         table = table[table["content"].astype(str) == content]
-    index = np.floor(table["onset"].to_numpy(dtype=float) - course.time[0]).astype(int)
+    index = np.floor(table["onset"].to_numpy(dtype=float) - series.time[0]).astype(int)
     cued = (table["condition"] == "cue").to_numpy(dtype=bool)
-    inside = (index >= 0) & (index < len(course.time) - 1)
+    inside = (index >= 0) & (index < len(series.time) - 1)
     index, cued = index[inside], cued[inside]
-    eligible = np.isin(course.stage, stages) & course.usable & find_period(course, period)
+    eligible = np.isin(series.stage, stages) & series.usable & find_period(series, period)
     index, cued = index[eligible[index]], cued[eligible[index]]
-    values = compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
+    values = compute_outcome(series, index, outcome=outcome, horizon=horizon, backwards=backwards)
     known = np.isfinite(values)
-    return values[known], cued[known], course.time[index[known]]
+    return values[known], cued[known], series.time[index[known]]
 
 
 def _compare(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS
@@ -26,7 +27,7 @@ CONDITIONS = ("cue", "sham")
 
 
 @dataclass(frozen=True, eq=False)
-class NightCourse:
+class NightSeries:
     """One night, second by second.
 
     Attributes:
@@ -102,7 +103,7 @@ class NightCourse:
         return tuple(self.onsets)
 
 
-def compute_course(
+def compute_night_series(
     recording: Recording,
     hypnogram: Hypnogram,
     reactivations: pd.DataFrame,
@@ -113,8 +114,8 @@ def compute_course(
     arousals: pd.DataFrame | None = None,
     artefacts: pd.DataFrame | None = None,
     cues: pd.DataFrame | None = None,
-) -> NightCourse:
-    """The course of one night from its recording.
+) -> NightSeries:
+    """The time series of one night from its recording.
 
     Depth, EMG and sigma are powers of epochs of 4 s, neither ahead of nor behind them; the infraslow phase follows
     sigma power from the past alone, since a centred filter would let it know whether sleep is about to end.
@@ -131,7 +132,7 @@ def compute_course(
         cues: onset, condition and content of randomised stimulation.
 
     Returns:
-        The course.
+        The time series.
 
     Raises:
         SharpwaveError: If there is no EEG or LFP, or a table lacks a column.
@@ -152,7 +153,7 @@ def compute_course(
     if artefacts is not None:
         usable &= ~_covered(artefacts, time)
     asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
-    return NightCourse(
+    return NightSeries(
         night=night or recording.subject,
         time=time,
         stage=stage,
@@ -258,3 +259,6 @@ def estimate_infraslow_phase(
     departure = np.where(known, values - level, 0.0)
     turn = np.exp(-1 / MEMORY + 2j * np.pi * FREQUENCY)
     return np.angle(lfilter([1.0], [1.0, -turn], departure.astype(complex)))
+
+
+__getattr__ = moved.rename(__name__, {"NightCourse": "NightSeries", "compute_course": "compute_night_series"})

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
 STEP = 20
@@ -55,12 +55,12 @@ class Association:
 
 
 def check_association(
-    courses: Sequence[NightCourse], *, rng: np.random.Generator, method: str = "linear"
+    nights: Sequence[NightSeries], *, rng: np.random.Generator, method: str = "linear"
 ) -> Association:
     """Hold the correlation of reactivation rate and depth against surrogates that drift as they do.
 
     Args:
-        courses: Nights.
+        nights: Time series of each night.
         rng: Draws permutations and circular shifts.
         method: "linear" or "session"; "circular" on request, with a warning, because it is unsafe on drifting signals.
 
@@ -72,7 +72,7 @@ def check_association(
     """
     if method not in METHODS:
         raise SharpwaveError(f"a surrogate among {', '.join(METHODS)}", got=repr(method), fix="choose one of these")
-    pairs = [_tabulate(course) for course in courses]
+    pairs = [_tabulate(series) for series in nights]
     if method == "session":
         return Association(method, compute_session_p(pairs, rng=rng), len(pairs))
     from warnings import catch_warnings, simplefilter
@@ -91,18 +91,18 @@ def check_association(
     return Association(method, p, len(ps), CIRCULAR_WARNING if method == "circular" else "")
 
 
-def _tabulate(course: NightCourse) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+def _tabulate(series: NightSeries) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
     """Reactivations and mean depth in steps, each against its mean in that stage; 0 outside usable NREM sleep."""
-    n_steps = len(course.time) // STEP
-    start = course.time[0] if len(course.time) else 0.0
+    n_steps = len(series.time) // STEP
+    start = series.time[0] if len(series.time) else 0.0
     edges = start + STEP * np.arange(n_steps + 1)
-    rate = np.histogram(course.reactivations["onset"].to_numpy(dtype=float), edges)[0].astype(float)
-    stage = course.stage[: n_steps * STEP].reshape(n_steps, STEP)
-    usable = course.usable[: n_steps * STEP].reshape(n_steps, STEP).all(axis=1)
-    depth = np.where(usable, course.depth[: n_steps * STEP].reshape(n_steps, STEP).mean(axis=1), 0.0)
+    rate = np.histogram(series.reactivations["onset"].to_numpy(dtype=float), edges)[0].astype(float)
+    stage = series.stage[: n_steps * STEP].reshape(n_steps, STEP)
+    usable = series.usable[: n_steps * STEP].reshape(n_steps, STEP).all(axis=1)
+    depth = np.where(usable, series.depth[: n_steps * STEP].reshape(n_steps, STEP).mean(axis=1), 0.0)
     whole = usable & (stage == stage[:, :1]).all(axis=1)
     x, y = np.zeros(n_steps), np.zeros(n_steps)
-    for code in course.nrem:
+    for code in series.nrem:
         mine = whole & (stage[:, 0] == code)
         if mine.any():
             x[mine], y[mine] = rate[mine] - rate[mine].mean(), depth[mine] - depth[mine].mean()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series import NightSeries
 from sharpwave.simulation.dynamics import Dynamics
 
 SPACING = (60.0, 120.0)
@@ -18,13 +18,13 @@ AROUSAL = 8
 
 
 def add_cues(
-    course: NightCourse,
+    course: NightSeries,
     dynamics: Dynamics,
     *,
     hazard_ratio: float,
     rng: np.random.Generator,
     window: int = 30,
-) -> NightCourse:
+) -> NightSeries:
     """The night with cues and shams drawn by a coin during NREM sleep.
 
     For `window` s after a cue, not after a sham, sleep lightens at (ratio - 1) times the hazard that would hold without

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from sharpwave.causality.design import choose_onsets, count_events
 from sharpwave.causality.intervals import Interval
 from sharpwave.causality.outcomes import compute_outcome
-from sharpwave.causality.series import NightCourse
+from sharpwave.causality.series import NightSeries
 
 
 def estimate_naive(
-    courses: Sequence[NightCourse], *, outcome: str, content: str | None = None, horizon: int = 30
+    courses: Sequence[NightSeries], *, outcome: str, content: str | None = None, horizon: int = 30
 ) -> Interval:
     """Depth after minus before each reactivation, or the risk after it minus that after any second of NREM sleep.
 

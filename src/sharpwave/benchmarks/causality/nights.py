@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.causality.series import DEPTH_WINDOW, NightCourse, estimate_infraslow_phase
+from sharpwave.causality.series import DEPTH_WINDOW, NightSeries, estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.simulation.dynamics import Dynamics, simulate_dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
@@ -33,7 +33,7 @@ def simulate_course(
     phase: str = "estimated",
     candidates: bool = True,
     night: str = "simulated",
-) -> tuple[NightCourse, Dynamics]:
+) -> tuple[NightSeries, Dynamics]:
     """One night as a laboratory sees it, and its hidden course.
 
     Depth is the true one averaged over epochs of 4 s with the noise of a spectral estimate. The infraslow phase is
@@ -75,7 +75,7 @@ def simulate_course(
     stage = np.where(awake, 0, dynamics.stage).astype(np.int8)
     asleep = np.isin(stage, preset.nrem)
     replays = dynamics.ripples[dynamics.ripples["kind"] == "replay"]
-    course = NightCourse(
+    course = NightSeries(
         night=night,
         time=np.arange(len(stage), dtype=float),
         stage=stage,
