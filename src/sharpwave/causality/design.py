@@ -26,14 +26,14 @@ class Covariates:
     """One value a second, each from what lies before that second.
 
     Attributes:
-        age: Seconds since this stage came (after whatever it was, arousals too).
+        age: Seconds since the present stage began, whatever came before it (an arousal too).
         bout: Seconds since the last wake or REM that was longer than an arousal.
         phase: Infraslow phase (rad), extrapolated from `DEPTH_WINDOW` s ago; None if unknown.
         depth: Mean depth (dB) of the 8 s that are wholly past.
-        before: Mean depth of the 32 s before those.
+        before: Mean depth (dB) of the 32 s before those.
         emg: EMG in dB, wholly past; None without an EMG.
-        recent: Candidate events (reactivations where only they are known) in the last `horizon` s.
-        slow: The same in the last 10 min.
+        recent: Number of candidate events (of reactivations where only they are known) in the last `horizon` s.
+        slow: Number of the same events in the last 10 min.
     """
 
     age: Float[np.ndarray, " second"]
@@ -52,7 +52,7 @@ def compute_covariates(series: NightSeries, *, horizon: int) -> Covariates:
 
     Args:
         series: Time series of the night.
-        horizon: Seconds in which recent events are counted.
+        horizon: Length of the time in which recent events are counted, in s.
     """
     asleep = np.isin(series.stage, series.nrem)
     every = series.reactivations["onset"].to_numpy(dtype=float) if series.candidates is None else series.candidates

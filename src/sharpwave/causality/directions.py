@@ -60,10 +60,10 @@ def estimate_reverse(
     """Ratio of the rate of reactivation per dB of depth just before.
 
     Args:
-        nights: Time series of each night.
-        content: Name; None for any content.
-        stages: Codes; all NREM by default.
-        period: "any", "early" or "late".
+        nights: Time series of each night, one `NightSeries` a night.
+        content: Name of the content whose reactivations are looked at; all contents together by default.
+        stages: Codes of the stages that are looked at; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
 
     Returns:
         The effect, or None with fewer than two reactivations.
@@ -113,9 +113,9 @@ def compute_granger(nights: Sequence[NightSeries], *, content: str | None = None
     out what drives all of them.
 
     Args:
-        nights: Time series of each night.
-        content: Name; None for any content.
-        n_lags: Lags of `BIN` s.
+        nights: Time series of each night, one `NightSeries` a night.
+        content: Name of the content whose reactivations are looked at; all contents together by default.
+        n_lags: Number of lags of `BIN` s; 3 by default.
 
     Returns:
         One row a direction: direction ("forward": reactivation to depth; "reverse"), value (dB per reactivation, or
@@ -148,10 +148,10 @@ def compute_pcmci(
     Uses tigramite, which is GPL-3 and is neither a dependency of sharpwave nor imported unless this is called.
 
     Args:
-        nights: Time series of each night.
-        content: Name; None for any content.
-        n_lags: Lags of `BIN` s.
-        alpha: Level of the tests.
+        nights: Time series of each night, one `NightSeries` a night.
+        content: Name of the content whose reactivations are looked at; all contents together by default.
+        n_lags: Number of lags of `BIN` s; 3 by default.
+        alpha: Level of the tests; .05 by default.
 
     Returns:
         One row a link found: source, target, lag (steps of `BIN` s), value (partial correlation), p.

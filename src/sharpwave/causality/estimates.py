@@ -51,15 +51,17 @@ def estimate_effects(
     Args:
         nights: Time series of each night, all with one set of stages. With fewer than three nights the units are
             stretches of half an hour, and the intervals hold for these nights alone.
-        rng: Draws the permutations of randomised cues.
-        contents: Names to look at, beside any content; all that occur by default.
-        horizons: In s. Stage transitions are asked for within 30 s and more.
-        stages: "any" (all NREM), "each" (all, and each of them), or names.
-        periods: Any of "any", "early", "late" (halves of the sleep of each night).
-        outcomes: Any of "depth", "lighter", "deeper", "wake".
-        comparator: What reactivations are compared with: "events" (candidates that carried none: safe from
-            whatever drives both), "moments" (without a reactivation: adjusted for what is measured alone), "others"
-            (reactivations of other contents), "auto" (events where every night knows its candidates, else moments).
+        rng: Random generator, which draws the permutations of randomised cues.
+        contents: Names of the contents to look at, beside all together; every content that occurs by default.
+        horizons: Lengths of the time after a reactivation that counts, in s; 5, 15, 30 and 60 s by default. Stage
+            transitions are asked for within 30 s and more.
+        stages: "any" (all NREM, the default), "each" (all, and each of them), or names of stages.
+        periods: Parts of each night's sleep, any of "any", "early", "late" (its halves); "any" by default.
+        outcomes: Outcomes, any of "depth", "lighter", "deeper", "wake"; all by default.
+        comparator: Moments that reactivations are compared with: "events" (candidates that carried none: safe from
+            whatever drives both), "moments" (without a reactivation: adjusted only for what is measured), "others"
+            (reactivations of other contents), or "auto", the default: events where every night knows its candidates,
+            else moments.
 
     Returns:
         `EFFECT_COLUMNS`.

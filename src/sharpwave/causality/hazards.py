@@ -59,12 +59,12 @@ def estimate_hazards(
     """Hazard ratio of each content, all in one model.
 
     Args:
-        nights: Time series of each night.
-        outcome: "lighter", "deeper" or "wake".
-        contents: Names; [None] for reactivations of any content.
-        horizon: Seconds for which a reactivation counts.
-        stages: Codes of the stages at risk; all NREM by default.
-        period: "any", "early" or "late" (half of each night's sleep).
+        nights: Time series of each night, one `NightSeries` a night.
+        outcome: Stage transition: "lighter", "deeper" or "wake".
+        contents: Names of the contents, all in one model; [None] for reactivations of any content.
+        horizon: Length of the time for which a reactivation counts, in s; 30 s by default.
+        stages: Codes of the stages at risk; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
 
     Returns:
         One effect a content, or None where nothing ever happened.
@@ -148,7 +148,7 @@ class Fit:
     """Shared coefficients.
 
     Attributes:
-        coefficients: Shape (column,).
+        coefficients: Coefficients that all nights share, shape (column,).
         without: The coefficients without each unit, shape (unit, column).
         level: Linear predictor of each row of each block with the first `n_effects` columns at 0.
     """
@@ -177,8 +177,8 @@ def fit_cloglog(blocks: Sequence[Block], *, n_effects: int) -> Fit:
     """Fit P(outcome) = 1 - exp(-exp(x · b)): b are log ratios of the hazard per row.
 
     Args:
-        blocks: Units.
-        n_effects: The first so many shared columns are effects: no prior pulls them.
+        blocks: Rows of each unit.
+        n_effects: Number of effects: the first so many shared columns, which no prior pulls.
 
     Returns:
         The fit.

@@ -38,9 +38,9 @@ def compute_jackknife(
 
     Args:
         value: Estimate on all units.
-        without: Estimates without each, shape (unit,).
-        level: Coverage.
-        null: Value under the null hypothesis.
+        without: Estimates without each unit, shape (unit,).
+        level: Coverage of the interval; 0.95 by default.
+        null: Value under the null hypothesis; 0 by default.
 
     Returns:
         The interval; NaN with fewer than two units.
@@ -62,7 +62,7 @@ def split_units(times: Sequence[Float[np.ndarray, " row"]]) -> Int[np.ndarray, "
     """Unit of each row, counted from 0: the night, or where nights are too few its stretches of `STRETCH` s.
 
     Args:
-        times: Of the rows of each night, in s.
+        times: Times of the rows of each night, in s.
     """
     filled = [time for time in times if len(time)]
     if len(filled) >= FEWEST_UNITS:
@@ -78,7 +78,7 @@ def compute_e_value(ratio: float) -> float:
     much each, beyond all covariates, to explain the estimate away: E = RR + √(RR (RR - 1)), of 1/RR below 1.
 
     Args:
-        ratio: The ratio; the bound of its interval nearer to 1 gives the E-value of the interval.
+        ratio: Risk ratio; the bound of its interval nearer to 1 gives the E-value of the interval.
 
     Returns:
         The E-value, at least 1; NaN where the ratio is not finite and positive.
@@ -96,7 +96,7 @@ def compute_e_value_of_difference(difference: float, spread: float) -> float:
     """E-value of a difference in means, through RR ≈ exp(0.91 d) with d the difference in standard deviations.
 
     Args:
-        difference: In the outcome's unit.
+        difference: Difference in means, in the outcome's unit.
         spread: Standard deviation of the outcome, in the same unit.
     """
     return compute_e_value(float(np.exp(0.91 * difference / spread))) if spread > 0 else float("nan")

@@ -30,12 +30,12 @@ class MatchedEffect:
     """Difference between reactivations and their matches.
 
     Attributes:
-        exposed: Mean outcome after reactivations (risk, or dB).
-        control: The same after their matches, corrected.
-        difference: With its interval.
-        log_ratio: Of the risks; None for depth, or where a risk is 0.
-        spread: Standard deviation of the outcome over matches.
-        n_events: Reactivations that were matched.
+        exposed: Mean outcome after reactivations: a risk, or dB.
+        control: Mean outcome after their matches, corrected by the regression.
+        difference: Difference of the two, with its interval.
+        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
+        spread: Standard deviation of the outcome over all control moments.
+        n_events: Number of reactivations that were matched.
     """
 
     exposed: float
@@ -59,15 +59,15 @@ def estimate_matched(
     """Matched difference in what follows a reactivation.
 
     Args:
-        nights: Time series of each night.
-        outcome: "depth", "lighter", "deeper" or "wake".
-        content: Name; None for any content.
-        horizon: In s.
-        stages: Codes; all NREM by default.
-        period: "any", "early" or "late".
-        backwards: Take the same outcome in the `horizon` s before instead, given what was known before these: the
-            negative control, since no reactivation can have caused it. Every control of the stage counts then: matching
-            apart from the reactivation itself would favour controls from long bouts.
+        nights: Time series of each night, one `NightSeries` a night.
+        outcome: "depth" (dB), or a stage transition: "lighter", "deeper" or "wake".
+        content: Name of the content whose reactivations are looked at; all contents together by default.
+        horizon: Length of the time after a reactivation that counts, in s; 30 s by default.
+        stages: Codes of the stages that are looked at; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
+        backwards: Whether the outcome is taken in the `horizon` s before instead, given what was known before these:
+            the negative control, since no reactivation can have caused it. Every control of the stage counts then:
+            matching apart from the reactivation itself would favour controls from long bouts.
 
     Returns:
         The effect, or None with fewer than two matched reactivations.

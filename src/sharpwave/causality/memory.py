@@ -51,9 +51,10 @@ def compute_coupling(
     """Coupling of events to spindles and slow oscillations.
 
     Args:
-        times: Of the events, in s.
-        slow_waves: As `detect_slow_waves` gives them: onset, duration, negative_peak, mid_crossing, positive_peak (s).
-        spindles: onset, duration (s).
+        times: Times of the events, in s.
+        slow_waves: Table of slow waves as `detect_slow_waves` gives it: onset, duration, negative_peak, mid_crossing,
+            positive_peak (s).
+        spindles: Table of spindles: onset, duration (s).
 
     Returns:
         The coupling; shares are NaN without events.
@@ -76,8 +77,8 @@ def compute_slow_phase(times: Float[np.ndarray, " event"], slow_waves: pd.DataFr
     """Phase of the slow oscillation at each time, in rad; NaN outside slow waves.
 
     Args:
-        times: In s.
-        slow_waves: As `detect_slow_waves` gives them.
+        times: Times of the events, in s.
+        slow_waves: Table of slow waves as `detect_slow_waves` gives it.
     """
     phases = np.full(len(times), np.nan)
     if not len(slow_waves) or not len(times):
@@ -118,9 +119,9 @@ def measure_session(
     """What a session's reactivations are like.
 
     Args:
-        reactivations: onset (s).
-        hypnogram: Stages on the same clock.
-        coupling: To spindles and slow waves, where those were detected.
+        reactivations: Table of reactivations: onset (s).
+        hypnogram: Stages of the session, on the same clock.
+        coupling: Coupling of the reactivations to spindles and slow waves, where those were detected.
 
     Returns:
         n_reactivations and reactivation_rate (1/min) in NREM sleep, and with a coupling in_spindle, in_slow_wave,
@@ -153,10 +154,10 @@ def correlate_with_memory(
     10.1007/BF02294183); q controls false discoveries over the predictors.
 
     Args:
-        sessions: One row a session: before, after (score of the task, in percent) and the predictors.
-        rng: For the permutations.
-        predictors: Columns; those that are absent or constant are left out.
-        n_permutations: Of sessions.
+        sessions: Table of sessions, one row each: before and after (score of the task, in percent) and the predictors.
+        rng: Random generator, which draws the permutations.
+        predictors: Names of the columns to correlate; those that are absent or constant are left out.
+        n_permutations: Number of permutations of the sessions; 5000 by default.
 
     Returns:
         predictor, rho with low and high (95 %), p, q, slope with its interval (points per unit of the predictor; in

@@ -35,10 +35,10 @@ def compute_outcome(
 
     Args:
         series: Time series of the night.
-        seconds: Indices of seconds.
-        outcome: "depth" (dB), or one of `TRANSITIONS` (1 or 0).
-        horizon: In s.
-        backwards: Take the `horizon` s before: the negative control outcome.
+        seconds: Indices of seconds, shape (moment,).
+        outcome: "depth" (dB), or one of `TRANSITIONS` (1 where it happened, else 0).
+        horizon: Length of the time that counts, in s.
+        backwards: Whether the `horizon` s before each second are taken: the negative control outcome.
 
     Returns:
         Shape (moment,); NaN where it is not known.
@@ -57,9 +57,9 @@ def compute_risk(
 
     Args:
         series: Time series of the night.
-        seconds: Indices of seconds.
-        outcome: "lighter", "deeper" or "wake".
-        horizon: In s.
+        seconds: Indices of seconds, shape (moment,).
+        outcome: Stage transition: "lighter", "deeper" or "wake".
+        horizon: Length of the time that counts, in s.
 
     Returns:
         1 or 0; NaN where the stage was lost within that time.

@@ -37,9 +37,9 @@ def compute_peri_event(
     is a picture, not an estimate: `estimate_effects` adjusts for more.
 
     Args:
-        nights: Time series of each night.
-        rng: Draws the control moments.
-        contents: Of the reactivations; those of the nights, and "any", where omitted.
+        nights: Time series of each night, one `NightSeries` a night.
+        rng: Random generator, which draws the control moments.
+        contents: Names of the contents, "any" for all together; by default "any" and each content of the nights.
 
     Returns:
         lag (s, middle of a step), content, value with low and high (dB, 95 %), control (dB), n (events), n_nights.

@@ -21,11 +21,11 @@ class RandomisedEffect:
 
     Attributes:
         exposed: Mean outcome after cues.
-        control: After sham.
-        difference: With its interval over nights; p is that of the permutation.
-        log_ratio: Of the risks; None for depth, or where a risk is 0.
+        control: Mean outcome after sham.
+        difference: Difference of the two, with its interval over nights; p is that of the permutation.
+        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
         spread: Standard deviation of the outcome after sham.
-        n_events: Cues.
+        n_events: Number of cues.
     """
 
     exposed: float
@@ -54,15 +54,15 @@ def estimate_randomised(
     permuted within nights, as they were drawn.
 
     Args:
-        nights: Time series of each night; those without `cues` are left out.
-        outcome: "depth", "lighter", "deeper" or "wake".
-        rng: Draws the permutations.
-        content: Cues of that content against sham of the same; None for all.
-        horizon: In s.
-        stages: Codes; all NREM by default.
-        period: "any", "early" or "late".
-        backwards: The same outcome in the `horizon` s before: a check of the randomisation.
-        n_permutations: How many times labels are drawn again.
+        nights: Time series of each night, one `NightSeries` a night. Those without `cues` are left out.
+        outcome: "depth" (dB), or a stage transition: "lighter", "deeper" or "wake".
+        rng: Random generator, which draws the permutations.
+        content: Name of a content: its cues are compared with sham of the same content; all cues by default.
+        horizon: Length of the time after a cue that counts, in s; 30 s by default.
+        stages: Codes of the stages that are looked at; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
+        backwards: Whether the outcome is taken in the `horizon` s before: a check of the randomisation.
+        n_permutations: Number of times that the labels are drawn again; 1999 by default.
 
     Returns:
         The effect, or None without a night that has both.

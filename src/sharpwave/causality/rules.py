@@ -38,9 +38,9 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
     nearest one there is, by the first of `PREFERRED`. A randomised estimate has a row of its own; naive ones have none.
 
     Args:
-        effects: As `estimate_effects` gives it, with at least the columns in `NEEDED`.
-        alpha: Level of false-discovery control and of the negative control.
-        horizon: In s.
+        effects: Table of effects, as `estimate_effects` gives it, with at least the columns in `NEEDED`.
+        alpha: Level of false-discovery control and of the negative control; .05 by default.
+        horizon: Horizon that a rule speaks of, in s; 30 s by default.
 
     Returns:
         rank (from 1), verdict ("rule" or "not shown"), rule (the sentence), control_of_rule (a sentence), reason (why
@@ -143,8 +143,8 @@ def describe_effect(effect: Effect, *, shown: bool) -> str:
     """One estimated effect in a sentence.
 
     Args:
-        effect: A row with the columns of `EFFECT_COLUMNS`.
-        shown: True for a rule, which says what the effect does; False where that was not shown.
+        effect: Row of the table of effects, with the columns of `EFFECT_COLUMNS`.
+        shown: Whether the effect is a rule, which says what the effect does; False where that was not shown.
 
     >>> row = {"outcome": "wake", "horizon": 30.0, "content": "aversive", "stage": "N2", "period": "any"}
     >>> row |= {"direction": "forward", "estimator": "hazard", "control": 0.021, "exposed": 0.04, "value": 0.019}

@@ -34,14 +34,15 @@ class NightSeries:
         night: Name of the night; nights are the unit of every interval.
         time: Start of each second, in s from the start of the recording, shape (second,).
         stage: Stage codes of the hypnogram, -1 where unscored; brief arousals are wake where they are known.
-        n_stages: 2 to 5.
+        n_stages: Number of stages of the hypnogram, 2 to 5.
         depth: Slow-wave power in dB, over `DEPTH_WINDOW` s; NaN where missing.
         emg: Muscle power in dB, over the same windows; None without an EMG.
-        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, from the past alone; or
-            None.
-        reactivations: onset (s), content, and whatever else is known of them.
+        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, estimated from the past alone; None
+            where it is not known.
+        reactivations: Table of reactivations: onset (s), content, and whatever else is known of them.
         usable: Whether a second is scored and free of artefacts.
-        cues: onset (s), condition ("cue" or "sham") and content, where stimulation was randomised; else None.
+        cues: Table of randomised stimulation: onset (s), condition ("cue" or "sham") and content; None where there was
+            none.
         candidates: Onsets (s) of all candidate events (ripples, bursts), reactivations among them, sorted; None where
             only the reactivations are known. With them a reactivation is compared with events that carry none.
 
@@ -121,12 +122,12 @@ def compute_night_series(
     sigma power from the past alone, since a centred filter would let it know whether sleep is about to end.
 
     Args:
-        recording: Gives EEG (LFP where there is none) and EMG.
-        hypnogram: Stages on the same clock.
-        reactivations: onset (s) and content of each.
-        night: Name; the subject's where omitted.
-        channel: Signal that gives depth and sigma; the first EEG, else the first LFP, where omitted.
-        candidates: Onsets of all candidate events, in s, if known.
+        recording: Recording with EEG (LFP where there is none) and, where there is one, EMG.
+        hypnogram: Stages of the night, on the same clock.
+        reactivations: Table of reactivations: onset (s) and content.
+        night: Name of the night; the subject's where omitted.
+        channel: Name of the signal that gives depth and sigma power; the first EEG, else the first LFP, where omitted.
+        candidates: Onsets of all candidate events, in s, where they are known.
         arousals: onset and duration (s) of brief arousals, which count as wake.
         artefacts: onset and duration (s) of what is left out.
         cues: onset, condition and content of randomised stimulation.
@@ -137,16 +138,13 @@ def compute_night_series(
     Raises:
         SharpwaveError: If there is no EEG or LFP, or a table lacks a column.
     """
-    from sharpwave.signals import compute_band_power, compute_depth
+    from sharpwave.signals import compute_depth
 
     signal = _choose_signal(recording, channel)
     time = np.arange(int(min(recording.duration, max(signal.end, hypnogram.end))), dtype=float)
     stage = hypnogram.at(time).astype(np.int8)
     depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
-    low, high = SIGMA.get(recording.species, SIGMA["human"])
-    sigma = _spread(
-        compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"sigma": (low, high)}), "sigma", time
-    )
+    sigma = _compute_power_db(signal, "sigma", SIGMA.get(recording.species, SIGMA["human"]), time)
     if arousals is not None:
         stage[_covered(arousals, time) & (stage > 0)] = 0
     usable = (stage >= 0) & np.isfinite(depth)
@@ -160,7 +158,7 @@ def compute_night_series(
         n_stages=hypnogram.n_stages,
         depth=depth,
         emg=_compute_emg(recording, time),
-        infraslow=estimate_infraslow_phase(_to_db(sigma), asleep=asleep),
+        infraslow=estimate_infraslow_phase(sigma, asleep=asleep),
         reactivations=reactivations.sort_values("onset", ignore_index=True),
         usable=usable,
         cues=cues,
@@ -182,16 +180,20 @@ def _choose_signal(recording: Recording, channel: str | None) -> Signal:
 
 
 def _compute_emg(recording: Recording, time: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"] | None:
-    from sharpwave.signals import compute_band_power
-
     for signal in recording.of("emg").values():
         if signal.rate >= 2 * MUSCLE[1]:
-            power = compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"muscle": MUSCLE})
-            return _to_db(_spread(power, "muscle", time))
+            return _compute_power_db(signal, "muscle", MUSCLE, time)
     return None
 
 
-def _to_db(power: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+def _compute_power_db(
+    signal: Signal, name: str, band: tuple[float, float], time: Float[np.ndarray, " second"]
+) -> Float[np.ndarray, " second"]:
+    """Power in a band (Hz), in dB; NaN where there is none."""
+    from sharpwave.signals import compute_band_power
+
+    table = compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={name: band})
+    power = _spread(table, name, time)
     return 10 * np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
 
 
@@ -243,7 +245,7 @@ def estimate_infraslow_phase(
 
     Args:
         sigma: Sigma power in dB (or any other quantity that swings with it), one value a second; NaN where missing.
-        asleep: Seconds of NREM sleep; elsewhere the rhythm only runs on.
+        asleep: Whether each second is NREM sleep; elsewhere the rhythm only runs on.
 
     Returns:
         Phase in radians from -π to π, 0 at the peak of sigma power.

@@ -33,8 +33,8 @@ class Association:
 
     Attributes:
         method: Kind of surrogate.
-        p: Over all nights; of shifts, the nights' p combined by Fisher's method.
-        n_nights: Nights long enough to be shifted.
+        p: p over all nights; for shifts, the nights' p combined by Fisher's method.
+        n_nights: Number of nights long enough to be shifted.
         warning: Why not to trust it; empty where there is no reason.
     """
 
@@ -60,8 +60,8 @@ def check_association(
     """Hold the correlation of reactivation rate and depth against surrogates that drift as they do.
 
     Args:
-        nights: Time series of each night.
-        rng: Draws permutations and circular shifts.
+        nights: Time series of each night, one `NightSeries` a night.
+        rng: Random generator, which draws permutations and circular shifts.
         method: "linear" or "session"; "circular" on request, with a warning, because it is unsafe on drifting signals.
 
     Returns:
@@ -135,10 +135,10 @@ def compute_shift_p(
     Args:
         x: One series.
         y: The other, at the same times.
-        statistic: Of (x, y); the absolute correlation by default. Larger is stronger.
+        statistic: Function of (x, y), larger where the two go together more; the absolute correlation by default.
         method: "linear", or "circular" on request, with a warning.
-        n_shifts: Shifts to either side, or in all circular ones.
-        rng: Draws circular shifts.
+        n_shifts: Number of shifts to either side, 50 by default; twice as many circular ones.
+        rng: Random generator, which draws circular shifts.
 
     Returns:
         p between 1/(shifts + 1) and 1.
@@ -181,9 +181,9 @@ def compute_session_p(
 
     Args:
         pairs: (x, y) of each night; where lengths differ the overlap is used.
-        rng: Draws the permutations.
-        statistic: Of (x, y); the absolute correlation by default.
-        n_permutations: How many.
+        rng: Random generator, which draws the permutations.
+        statistic: Function of (x, y), larger where the two go together more; the absolute correlation by default.
+        n_permutations: Number of permutations; 999 by default.
 
     Returns:
         p; with n nights it cannot be below 1/n!.

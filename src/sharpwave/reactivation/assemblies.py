@@ -24,8 +24,8 @@ class Assemblies:
 
     Attributes:
         patterns: Weight of each unit, of length 1, the largest weight positive.
-        eigenvalues: Of the correlation matrix, falling.
-        threshold: Eigenvalue that chance does not exceed; as many patterns as eigenvalues above it.
+        eigenvalues: Eigenvalues of the correlation matrix, falling.
+        threshold: Eigenvalue that chance does not exceed; there are as many patterns as eigenvalues above it.
     """
 
     patterns: Float[np.ndarray, "assembly unit"]
@@ -41,9 +41,9 @@ def read_activity(source: Any, *, bin_size: float, start: float, end: float) -> 
 
     Args:
         source: Trains by unit (`TsGroup` or a mapping to times in s), or a `TsdFrame` with one column a unit.
-        bin_size: In s.
-        start: In s.
-        end: In s.
+        bin_size: Length of a bin, in s.
+        start: Start of the stretch, in s.
+        end: End of the stretch, in s.
 
     Raises:
         SharpwaveError: If the stretch holds fewer than two bins.
@@ -114,7 +114,7 @@ def compute_activation(
 
     Args:
         activity: Counts or ΔF/F in bins of the same units.
-        assemblies: Of the template epoch.
+        assemblies: Assemblies of the template epoch.
 
     Raises:
         SharpwaveError: If the units are not the template's.
@@ -140,8 +140,8 @@ def compute_explained_variance(
 
     Args:
         before: Activity in the rest before.
-        task: In the task.
-        after: In the rest after.
+        task: Activity in the task.
+        after: Activity in the rest after.
 
     Raises:
         SharpwaveError: If the epochs differ in their units, or fewer than three units vary in all of them.

@@ -44,9 +44,9 @@ def detect_bursts(
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
         spans: onset and duration in s of the stretches that are searched and set mean and deviation (rest, not
             running); all of the session where omitted.
-        threshold: In standard deviations.
-        duration: Shortest and longest burst in s.
-        min_units: Fewest units that fire.
+        threshold: Least height of a burst's peak over the mean rate, in standard deviations; 3 by default.
+        duration: Shortest and longest burst, in s; 0.05 to 0.5 s by default.
+        min_units: Fewest units that fire; 5 by default.
 
     Returns:
         onset, duration (s), n_spikes, n_active_units, source "burst", z (of the peak).
@@ -92,12 +92,12 @@ def find_candidates(
     """Candidate events of a session.
 
     Args:
-        recording: With spikes, and LFP where ripples are asked for.
+        recording: Recording with spikes, and with LFP where ripples are asked for.
         source: "ripples", "bursts", or "auto": ripples where an LFP is sampled fast enough for them, else bursts.
         given: The user's own events (onset, duration in s); then nothing is detected.
-        position: Where the animal was: events while it runs are left out, whatever their source.
-        spans: Only events that begin in these stretches (onset, duration); all where omitted.
-        min_units: Fewest units that fire in an event.
+        position: Position of the animal: events while it runs are left out, whatever their source.
+        spans: Stretches (onset, duration) in which an event has to begin; the whole session where omitted.
+        min_units: Fewest units that fire in an event; 5 by default.
 
     Returns:
         onset, duration (s), n_spikes, n_active_units, source ("ripple", "burst", "given").

@@ -36,7 +36,7 @@ class Posterior:
 
     Attributes:
         times: Middle of each bin in seconds.
-        probability: Sums to 1 over the places of the fields.
+        probability: Probability of each place of the fields, summing to 1 in each bin.
     """
 
     times: Float[np.ndarray, " bin"]
@@ -57,12 +57,13 @@ def decode_position(
 
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
-        fields: Place fields.
-        bin_size: Length of a bin in s.
-        start: Start of the first bin.
-        end: End of the last.
-        step: From one bin to the next in s; `bin_size` where omitted.
-        prior: How likely each place is beforehand, above 0 (`fields.occupancy`, say); all alike where omitted.
+        fields: Place fields of the units.
+        bin_size: Length of a bin, in s.
+        start: Start of the first bin, in s.
+        end: End of the last bin, in s.
+        step: Time from one bin to the next, in s; `bin_size` where omitted.
+        prior: Probability of each place beforehand, above 0 (`fields.occupancy`, say); the same everywhere where
+            omitted.
 
     Returns:
         The posterior; a bin without spikes tells what silence tells.
@@ -112,12 +113,12 @@ def filter_position(
 
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
-        fields: Place fields.
-        bin_size: Length of a bin in s.
-        start: Start of the first bin.
-        end: End of the last.
-        transition: Chance to be at one place (row) and a bin later at another: `learn_running_walk` of the run that
-            the fields come from does best; `compute_running_walk` where omitted.
+        fields: Place fields of the units.
+        bin_size: Length of a bin, in s.
+        start: Start of the first bin, in s.
+        end: End of the last bin, in s.
+        transition: Chance to be at one place (row) and a bin later at another (column): `learn_running_walk` of the run
+            that the fields come from does best; `compute_running_walk` where omitted.
 
     Returns:
         The posterior at each bin; nothing later than the bin's end enters.
@@ -185,11 +186,11 @@ def compute_running_walk(
     """A random walk for an animal that runs: it may turn round, and now and then the walk is wrong.
 
     Args:
-        fields: Whose places.
-        seconds: Length of the step.
+        fields: Place fields whose places the walk joins.
+        seconds: Length of a step, in s.
         diffusion: Variance per second, in unit²; 0.03 m²/s where omitted (as in `compute_random_walk`).
-        turn: Turns per second where running directions are told apart.
-        jump: Chance of a jump to any place of any track.
+        turn: Turns per second where running directions are distinguished; 0.2 by default.
+        jump: Chance of a jump to any place of any track; 0.001 by default.
     """
     if diffusion is None:
         diffusion = RUNNING * square_metre(fields)
@@ -209,10 +210,11 @@ def learn_running_walk(
     `compute_running_walk` assumes as a prior. A resting animal keeps the direction of its last movement.
 
     Args:
-        position: What the fields come from.
-        fields: Whose places.
-        seconds: Length of the step.
-        epochs: When to learn: onset, duration, and content where there are several tracks; always where omitted.
+        position: Position that the fields were estimated from.
+        fields: Place fields whose places the walk joins.
+        seconds: Length of a step, in s.
+        epochs: Table of the time to learn from: onset, duration, and content where there are several tracks; all of the
+            position where omitted.
     """
     place = _find_places(position, fields, epochs)
     later = np.searchsorted(position.times, position.times + seconds - 1e-9)

@@ -38,9 +38,9 @@ class SequenceScores:
     """Scores of every event and of its surrogates.
 
     Attributes:
-        observed: Columns as `STATISTICS`.
-        surrogates: The same for each surrogate; one surrogate is one night, scored whole.
-        surrogate: Which kind.
+        observed: Scores of the events, columns as `STATISTICS`.
+        surrogates: Scores of each surrogate; one surrogate is one night, scored whole.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
     """
 
     observed: Float[np.ndarray, "event statistic"]
@@ -75,12 +75,12 @@ def score_sequences(
     Args:
         binned: Spikes of each event, columns as `fields.units`.
         fields: Place fields.
-        surrogate: Key of `SURROGATES`.
-        n_surrogates: How many.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
+        n_surrogates: Number of surrogates; 500 by default.
         rng: Random generator; the same seed gives the same scores on any number of cores.
-        crossing: Seconds in which the typical random walk crosses a map.
-        jump: Chance per bin that a path jumps anywhere.
-        only: The one statistic that surrogates are wanted of; leaving the trajectory out halves the time.
+        crossing: Time in which the typical random walk crosses a map, in s; 0.25 s by default.
+        jump: Chance per bin that a path jumps anywhere; 0.01 by default.
+        only: Name of the one statistic that surrogates are wanted of; leaving the trajectory out halves the time.
 
     Returns:
         The scores; what surrogates were not wanted of is NaN.
@@ -120,7 +120,7 @@ class Neighbours:
 
     Attributes:
         order: Places in the order of their chains.
-        starts: Where a chain starts.
+        starts: Whether a chain starts at the place.
         weight: 1 over the sum of all steps from the place, so that no path is lost at an end.
         decay: Factor by which a step of one more place is rarer.
     """

@@ -86,18 +86,18 @@ def analyse_session(
     """Find the replays of a session.
 
     Args:
-        recording: With spikes, and the position of an experience (or its source's rate map).
+        recording: Recording with spikes, and with the position of an experience (or its source's rate map).
         rng: Random generator of the surrogates.
         run: Start and end of the experience in s; found from running where omitted.
         events: The user's candidate events (onset, duration in s); detected where omitted. False discoveries are
             controlled within each epoch, so that many true events after the experience lend nothing to those before.
-        source: Where candidates come from: "ripples", "bursts" or "auto".
-        surrogate: Key of `SURROGATES`.
-        n_surrogates: How many.
-        statistic: Which of `STATISTICS` gives p; correlation on tracks, trajectory in open fields where omitted.
-        bin_size: Of the scores, in s.
-        min_units: Fewest units, of those with place fields, that fire in an event.
-        progress: Called with (step, number done, number of steps).
+        source: Source of the candidates: "ripples", "bursts", or "auto": ripples where an LFP allows, else bursts.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
+        n_surrogates: Number of surrogates; 500 by default.
+        statistic: Statistic that gives p, one of `STATISTICS`; correlation on tracks, else trajectory where omitted.
+        bin_size: Length of the bins of the scores, in s; 0.02 s by default.
+        min_units: Fewest units with place fields that fire in an event; 5 by default.
+        progress: Function called with (step, number of steps done, number of steps).
 
     Returns:
         Events and tests.
@@ -112,35 +112,45 @@ def analyse_session(
     if statistic is None:
         statistic = "correlation" if fields.position.shape[1] == 1 else "trajectory"
     step("candidates")
-    if events is None and experience.position is None and len(recording.events):
-        events = recording.events
-    found = find_candidates(recording, source=source, given=events, position=experience.position, min_units=min_units)
-    n_found = len(found)
-    found = keep_active(count_activity(recording.spikes, found, units=fields.units), min_units)
-    if not len(found):
-        raise SharpwaveError(
-            f"candidate events in which {min_units} place cells fire",
-            got=f"none among {n_found} candidates",
-            fix="give your own with --events, or take candidates from the other source",
-        )
-    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
+    found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
     step("surrogates")
+    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)
     step("decoding")
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
-    decoded = decode_events(fine, fields).table
-    epoch = name_epochs(found, experience)
-    table = _assemble(found, decoded, epoch, scores, statistic)
+    table = _assemble(found, decode_events(fine, fields).table, name_epochs(found, experience), scores, statistic)
     step("done")
-    settings = {
+    settings: dict[str, Any] = {
         "surrogate": surrogate,
         "n_surrogates": n_surrogates,
         "statistic": statistic,
         "bin_size_s": bin_size,
-        "decoder_bin_size_s": DECODE_BIN,
-        "min_units": min_units,
-        "n_candidates": n_found,
-        "level": LEVEL,
+    }
+    settings |= {"decoder_bin_size_s": DECODE_BIN, "min_units": min_units, "n_candidates": n_found, "level": LEVEL}
+    settings |= _describe_experience(recording, experience)
+    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
+
+
+def _find_events(
+    recording: Recording, experience: Experience, given: pd.DataFrame | None, *, source: str, min_units: int
+) -> tuple[pd.DataFrame, int]:
+    """The candidates in which enough place cells fire, and how many candidates there were."""
+    if given is None and experience.position is None and len(recording.events):
+        given = recording.events
+    found = find_candidates(recording, source=source, given=given, position=experience.position, min_units=min_units)
+    active = keep_active(count_activity(recording.spikes, found, units=experience.fields.units), min_units)
+    if not len(active):
+        raise SharpwaveError(
+            f"candidate events in which {min_units} place cells fire",
+            got=f"none among {len(found)} candidates",
+            fix="give your own with --events, or take candidates from the other source",
+        )
+    return active, len(found)
+
+
+def _describe_experience(recording: Recording, experience: Experience) -> dict[str, Any]:
+    fields = experience.fields
+    return {
         "n_units": len(recording.spikes) if recording.spikes is not None else 0,
         "n_place_cells": len(fields.units),
         "n_places": len(fields.position),
@@ -148,7 +158,6 @@ def analyse_session(
         "experience_start_s": experience.start,
         "experience_end_s": experience.end,
     }
-    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
 
 
 def name_epochs(events: pd.DataFrame, experience: Experience) -> pd.Series:
@@ -231,11 +240,12 @@ class Experience:
     """What the animal did, and what its units said of it.
 
     Attributes:
-        start: In s.
-        end: In s.
+        start: Start of the experience, in s.
+        end: End of the experience, in s.
         fields: Place fields of the place cells alone.
-        position: All of it, in the coordinates of the tracking; None where place fields came without.
-        notes: What was chosen, in sentences.
+        position: Position in the whole session, in the coordinates of the tracking; None where place fields came
+            without.
+        notes: Sentences that say what was chosen.
     """
 
     start: float
@@ -252,7 +262,7 @@ def find_experience(recording: Recording, *, run: tuple[float, float] | None = N
     apart; without one, traversals are found from the position.
 
     Args:
-        recording: With spikes, and a position or `metadata["rate_map"]` (unit, place).
+        recording: Recording with spikes, and with a position or `metadata["rate_map"]` (unit, place).
         run: Start and end of the experience in s; from the first to the last traversal where omitted.
 
     Raises:

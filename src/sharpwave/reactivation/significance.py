@@ -25,7 +25,7 @@ class Lanes:
 
     Attributes:
         rates: Each unit's rate at each place as a share of its highest, one table for all lanes or one each.
-        base: Chance of a bin without spikes at each place, the same.
+        base: Chance of a bin without spikes at each place, one table for all lanes or one each.
         units: Unit of each spike, in order of bins.
         bins: Which bin of the recording stands at each place in time.
         first_spike: First spike of each bin, and their number.
@@ -196,7 +196,7 @@ def rank_among_controls(
 
     Args:
         standardised: Score in standard deviations of the event's own surrogates.
-        control: Which events are of the control epoch; their own p is left out (NaN).
+        control: Whether each event is of the control epoch; such an event has no p of its own (NaN).
 
     Returns:
         (1 + controls at least as high) / (1 + controls).
@@ -261,8 +261,8 @@ def assess_difference(
     Args:
         observed: Score of each event.
         surrogates: Scores of surrogates, one row a surrogate of the whole session.
-        after: Which events are after the experience.
-        before: Which are before it.
+        after: Whether each event is after the experience.
+        before: Whether each event is before it.
         level: An event counts at this p or below.
 
     Returns:

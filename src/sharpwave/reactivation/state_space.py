@@ -33,7 +33,7 @@ class Dynamics:
         duration: Mean time in s that a dynamics lasts (0.1 s: .98 per 2 ms).
         diffusion: Variance of the continuous walk in unit² per s; where omitted 0.3 m²/s (6 cm² per 2 ms), and in
             another unit that of a track 2 m long.
-        gain: By how much faster units fire in events than in the place fields.
+        gain: Factor by which units fire faster in events than in the place fields; 1 by default.
     """
 
     duration: float = 0.1
@@ -59,7 +59,7 @@ class DecodedEvents:
             direction of the map (0 outbound, 1 inbound, -1 not told apart) and its probability, p_stationary,
             p_continuous, p_fragmented (means over bins), `dynamics` (the largest of these), speed (unit/s),
             path_start and path_end (with _x and _y in two dimensions), log_likelihood.
-        unit: Of positions.
+        unit: Unit of positions.
     """
 
     table: pd.DataFrame
@@ -75,7 +75,7 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
     Args:
         binned: Counts of units as in the fields (`bin_events(..., units=fields.units)`).
         fields: Place fields.
-        dynamics: Parameters; defaults where omitted.
+        dynamics: Parameters of the dynamics; the defaults of `Dynamics` where omitted.
 
     Raises:
         SharpwaveError: If there are no events, or the counts are of another number of units.
@@ -122,8 +122,8 @@ def decode_posteriors(
     Args:
         binned: Counts of units as in the fields.
         fields: Place fields.
-        events: Which; all where omitted.
-        dynamics: Parameters; defaults where omitted.
+        events: Indices of the events; all where omitted.
+        dynamics: Parameters of the dynamics; the defaults of `Dynamics` where omitted.
 
     Returns:
         One array per event, which sums to 1 in each bin.
@@ -236,8 +236,8 @@ def compute_random_walk(
     """Chance to be in one place (row) and, `seconds` later, in another (column); 0 between maps.
 
     Args:
-        fields: Whose places.
-        seconds: Length of the step.
+        fields: Place fields whose places the walk joins.
+        seconds: Length of a step, in s.
         diffusion: Variance per second, in unit²; `DIFFUSION` where omitted, in another unit than the metre that of a
             track 2 m long.
 

@@ -26,10 +26,10 @@ class CuedReactivation:
     Attributes:
         course: time (s from the cue), auc, p (one-sided, against label permutation) and p_corrected (against the
             largest AUC over all times, so that choosing the best moment is paid for).
-        wake_auc: Cross-validated, of the wake moment that the template was taken from.
+        wake_auc: Cross-validated AUC of the wake moment that the template was taken from.
         wake_time: That moment, in s from the wake item's onset.
-        n_wake: Wake trials.
-        n_cues: Cues.
+        n_wake: Number of wake trials.
+        n_cues: Number of cues.
     """
 
     course: pd.DataFrame
@@ -46,9 +46,10 @@ def cut_trials(
 
     Args:
         signals: Channels of one rate, in V.
-        onsets: In s from the start of the recording; those whose window leaves the recording raise.
-        window: Start and end in s from the onset.
-        step: Length in s of what is averaged.
+        onsets: Onsets of the trials, in s from the start of the recording; one whose window leaves the recording
+            raises.
+        window: Start and end of a trial, in s from its onset; -0.2 to 1.2 s by default.
+        step: Length of the steps whose samples are averaged, in s; 0.05 s by default.
 
     Returns:
         Trials, and the middle of each step in s from the onset.
@@ -93,13 +94,13 @@ def decode_cued(
 
     Args:
         wake: Trials of the items in wake, from `cut_trials`.
-        wake_labels: Which of two items each shows.
-        cued: Trials around cues in sleep, same channels.
-        cue_labels: The item that each cue belongs to.
-        wake_times: In s from the wake item's onset.
-        times: In s from the cue.
+        wake_labels: Names of the items, one of two for each wake trial.
+        cued: Trials around cues in sleep, of the same channels.
+        cue_labels: Name of the item that each cue belongs to.
+        wake_times: Times of the wake trials' steps, in s from the wake item's onset.
+        times: Times of the sleep trials' steps, in s from the cue.
         rng: Random generator of folds and permutations.
-        n_permutations: Of the cues' labels.
+        n_permutations: Number of permutations of the cues' labels; 1000 by default.
 
     Returns:
         AUC over time with its p, and how well the template works in wake.
