@@ -1,4 +1,8 @@
-"""Estimates as rows of the table of effects."""
+"""Estimates as rows of the table of effects.
+
+>>> EFFECT_COLUMNS[:3]
+('outcome', 'horizon', 'content')
+"""
 
 from __future__ import annotations
 

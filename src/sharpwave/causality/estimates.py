@@ -68,6 +68,13 @@ def estimate_effects(
 
     Raises:
         SharpwaveError: If there is no night, stage sets differ, or a name is unknown.
+
+    >>> rng = np.random.default_rng(0)
+    >>> stage, depth = np.repeat(rng.choice([1, 0], 200, p=[0.8, 0.2]), 30), rng.normal(size=6000)
+    >>> maze = pd.DataFrame({"onset": rng.uniform(0, 6000, 120), "content": "maze"})
+    >>> night = NightSeries("first", np.arange(6000.0), stage, 2, depth, None, None, maze, np.ones(6000, bool))
+    >>> estimate_effects([night], rng=rng, horizons=(30,))["outcome"].tolist()
+    ['depth', 'wake', 'wake', 'rate']
     """
     nights = _harmonise(nights, comparator)
     names = sorted({name for series in nights for name in series.contents})

@@ -48,6 +48,14 @@ class NightSeries:
 
     Raises:
         SharpwaveError: If lengths differ, a column is missing or a condition is unknown.
+
+    >>> found = pd.DataFrame({"onset": [12.5], "content": ["maze"]})
+    >>> night = NightSeries(
+    ...     night="first", time=np.arange(60.0), stage=np.full(60, 2), n_stages=5, depth=np.zeros(60), emg=None,
+    ...     infraslow=None, reactivations=found, usable=np.ones(60, bool),
+    ... )
+    >>> night.contents, night.names[2]
+    (('maze',), 'N2')
     """
 
     night: str
@@ -132,11 +140,14 @@ def compute_night_series(
         artefacts: onset and duration (s) of what is left out.
         cues: onset, condition and content of randomised stimulation.
 
-    Returns:
-        The time series.
-
     Raises:
         SharpwaveError: If there is no EEG or LFP, or a table lacks a column.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> eeg = Signal("EEG", np.random.default_rng(0).normal(0, 2e-5, 6000), 100.0, MODALITIES["eeg"])
+    >>> hypnogram, found = Hypnogram(np.array([0, 2])), pd.DataFrame({"onset": [40.0], "content": ["maze"]})
+    >>> compute_night_series(Recording(signals={"EEG": eeg}), hypnogram, found).contents
+    ('maze',)
     """
     from sharpwave.signals import compute_depth
 
@@ -145,11 +156,8 @@ def compute_night_series(
     stage = hypnogram.at(time).astype(np.int8)
     depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
     sigma = _compute_power_db(signal, "sigma", SIGMA.get(recording.species, SIGMA["human"]), time)
-    if arousals is not None:
-        stage[_covered(arousals, time) & (stage > 0)] = 0
-    usable = (stage >= 0) & np.isfinite(depth)
-    if artefacts is not None:
-        usable &= ~_covered(artefacts, time)
+    stage[_covered(arousals, time) & (stage > 0)] = 0
+    usable = (stage >= 0) & np.isfinite(depth) & ~_covered(artefacts, time)
     asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
     return NightSeries(
         night=night or recording.subject,
@@ -208,10 +216,12 @@ def _spread(table: pd.DataFrame, column: str, time: Float[np.ndarray, " second"]
     return out
 
 
-def _covered(table: pd.DataFrame, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
-    """Seconds that an event touches."""
-    _check_columns(table, ("onset", "duration"), "arousals or artefacts")
+def _covered(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds that an event touches; none where there is no table."""
     out = np.zeros(time.shape, bool)
+    if table is None:
+        return out
+    _check_columns(table, ("onset", "duration"), "arousals or artefacts")
     for onset, duration in table[["onset", "duration"]].to_numpy(dtype=float):
         out[np.searchsorted(time, onset - 1, side="right") : np.searchsorted(time, onset + duration, side="left")] = (
             True

@@ -84,6 +84,12 @@ def find_assemblies(
 
     Raises:
         SharpwaveError: If an option is unknown, or there are not more bins than units.
+
+    >>> rng = np.random.default_rng(0)
+    >>> counts = rng.poisson(1.0, (500, 6)).astype(float)
+    >>> counts[::20, :3] += 6  # three units that fire together
+    >>> find_assemblies(counts, rng=rng).patterns.round(1)[:, :3]
+    array([[0.6, 0.6, 0.6]])
     """
     if method not in ("pca", "ica"):
         raise SharpwaveError("pca or ica", got=repr(method), fix="use ica where assemblies may share units")

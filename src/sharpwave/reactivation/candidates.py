@@ -104,6 +104,13 @@ def find_candidates(
 
     Raises:
         SharpwaveError: If there are no spikes, no LFP to find ripples in, or the user's table lacks a column.
+
+    >>> import pynapple as nap
+    >>> spikes = nap.TsGroup({0: nap.Ts(np.array([0.11, 0.13, 5.01])), 1: nap.Ts(np.array([0.17, 9.0]))})
+    >>> given = pd.DataFrame({"onset": [0.1, 5.0], "duration": 0.1})
+    >>> found = find_candidates(Recording(spikes=spikes), given=given, min_units=2)
+    >>> found[["onset", "n_spikes", "n_active_units"]].to_numpy().tolist()
+    [[0.1, 3.0, 2.0]]
     """
     if recording.spikes is None or not len(recording.spikes):
         raise SharpwaveError(

@@ -90,6 +90,11 @@ def bin_events(
 
     Raises:
         SharpwaveError: If `bin_size` is not positive.
+
+    >>> spikes = {0: np.array([0.11, 0.13]), 1: np.array([0.17])}
+    >>> binned = bin_events(spikes, pd.DataFrame({"onset": [0.1], "duration": [0.1]}), bin_size=0.05)
+    >>> binned.counts.tolist()
+    [[2, 0], [0, 1]]
     """
     if not bin_size > 0:
         raise SharpwaveError("a bin size above 0 s", got=f"{bin_size}", fix="use 0.004 to 0.02 s for replay")

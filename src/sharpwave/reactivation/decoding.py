@@ -67,6 +67,13 @@ def decode_position(
 
     Returns:
         The posterior; a bin without spikes tells what silence tells.
+
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> fields = make_fields(np.array([[9.0, 1.0], [1.0, 9.0]]), units=(0, 1))
+    >>> spikes = {0: np.array([0.1, 0.2, 0.3]), 1: np.array([1.1, 1.2, 1.3])}
+    >>> posterior = decode_position(spikes, fields, bin_size=1.0, start=0.0, end=2.0)
+    >>> posterior.probability.argmax(axis=1).tolist()
+    [0, 1]
     """
     times, counts = count_spikes(spikes, bin_size=bin_size, start=start, end=end, step=step, units=fields.units)
     logs = compute_log_likelihood(counts, fields, bin_size=bin_size)
@@ -122,6 +129,13 @@ def filter_position(
 
     Returns:
         The posterior at each bin; nothing later than the bin's end enters.
+
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> fields = make_fields(np.array([[9.0, 1.0], [1.0, 9.0]]), units=(0, 1))
+    >>> spikes = {0: np.array([0.1, 0.2, 0.3]), 1: np.array([1.1, 1.2, 1.3])}
+    >>> posterior = filter_position(spikes, fields, bin_size=1.0, start=0.0, end=2.0)
+    >>> posterior.probability.argmax(axis=1).tolist()
+    [0, 1]
     """
     times, likelihood, transition = _prepare(spikes, fields, bin_size, start, end, transition)
     return Posterior(times, run_filter(likelihood, transition))

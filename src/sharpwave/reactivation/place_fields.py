@@ -17,7 +17,7 @@ from sharpwave.reactivation.position import GAP, Position, compute_velocity, con
 
 DIRECTIONS = {"outbound": 0, "inbound": 1}
 SINGLE = "track"
-"""Content of place fields where only one track is told."""
+"""Content of place fields where tracks are not distinguished."""
 
 MIN_PEAK, MIN_INFORMATION = 1.0, 0.25
 """A place cell fires at 1 Hz or more somewhere, and says 0.25 bits or more about place with each spike."""
@@ -41,6 +41,13 @@ class PlaceFields:
         occupancy: Time spent there, in s.
         bin_size: Size of a place along each dimension, in `unit`.
         unit: "m" or "pixels".
+
+    >>> fields = PlaceFields(
+    ...     units=(3, 8), rates=np.array([[9.0, 1.0], [1.0, 9.0]]), contents=("track",), content=np.zeros(2, int),
+    ...     direction=np.full(2, -1), position=np.array([[0.5], [1.5]]), occupancy=np.ones(2), bin_size=1.0,
+    ... )
+    >>> len(fields.maps), fields.rates.argmax(axis=1).tolist()
+    (1, [0, 1])
     """
 
     units: tuple[int, ...]
@@ -92,6 +99,12 @@ def estimate_place_fields(
 
     Raises:
         SharpwaveError: If position has more than two dimensions, or nothing is left of the running.
+
+    >>> times = np.arange(0, 60, 0.05)
+    >>> position = Position(times, np.abs(2 - times % 4)[:, None])  # to and fro on 2 m
+    >>> fields = estimate_place_fields({0: times[np.abs(position.values[:, 0] - 0.5) < 0.1]}, position)
+    >>> fields.position[fields.rates[0].argmax()].round(1).tolist()
+    [0.5]
     """
     if position.dimension > 2:
         raise SharpwaveError(
@@ -111,12 +124,16 @@ def estimate_place_fields(
             time, counts = _count_on_grid(grid, *trains, position, selected & moving, n_units=len(units))
             maps.append(_Map.smooth(name, heading, grid, time, counts, smoothing, min_occupancy, floor))
     if not sum(len(each.occupancy) for each in maps):
-        raise SharpwaveError(
-            f"running faster than {min_speed:g} {position.unit}/s within the epochs",
-            got="none",
-            fix="lower min_speed, or check that epochs and position share a clock",
-        )
+        raise _miss_running(min_speed, position.unit)
     return _join_maps(maps, units, bin_size, position.unit)
+
+
+def _miss_running(min_speed: float, unit: str) -> SharpwaveError:
+    return SharpwaveError(
+        f"running faster than {min_speed:g} {unit}/s within the epochs",
+        got="none",
+        fix="lower min_speed, or check that epochs and position share a clock",
+    )
 
 
 def compute_information(fields: PlaceFields) -> Float[np.ndarray, " unit"]:

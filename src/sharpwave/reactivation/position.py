@@ -63,6 +63,12 @@ def get_position(recording: Recording) -> Position:
 
     Raises:
         SharpwaveError: If there is none, or no sample with a value.
+
+    >>> from sharpwave.recordings import MODALITIES, Signal
+    >>> signal = Signal("position", np.array([0.0, np.nan, 0.4]), 2.0, MODALITIES["position"])
+    >>> position = get_position(Recording(signals={"position": signal}))
+    >>> position.times.tolist(), position.values[:, 0].tolist(), position.unit
+    ([0.0, 1.0], [0.0, 0.4], 'm')
     """
     found = recording.of("position")
     if not found:

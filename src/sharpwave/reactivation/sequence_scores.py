@@ -87,15 +87,21 @@ def score_sequences(
 
     Raises:
         SharpwaveError: If the counts are not of these units, or no surrogate is asked for.
+
+    >>> import pandas as pd
+    >>> from sharpwave.reactivation.counts import bin_events
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> fields = make_fields(rates, units=tuple(range(10)))
+    >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
+    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
+    >>> binned = bin_events(spikes, events, bin_size=0.02)
+    >>> scores = score_sequences(binned, fields, n_surrogates=50, rng=np.random.default_rng(0))
+    >>> observed, surrogates = scores.of("correlation")
+    >>> bool(observed[0] > surrogates.max())
+    True
     """
-    if binned.counts.shape[1] != len(fields.units):
-        raise SharpwaveError(
-            f"counts of the {len(fields.units)} units of the place fields",
-            got=f"{binned.counts.shape[1]} columns",
-            fix="call bin_events(..., units=fields.units)",
-        )
-    if n_surrogates < 1:
-        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
+    _check(binned, fields, n_surrogates)
     import numba
 
     from sharpwave.reactivation._sequence_kernels import LANES
@@ -112,6 +118,17 @@ def score_sequences(
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         blocks = list(pool.map(score, [None, *rng.spawn(n_blocks)]))
     return SequenceScores(blocks[0][0], np.concatenate(blocks[1:])[:n_surrogates], surrogate)
+
+
+def _check(binned: BinnedEvents, fields: PlaceFields, n_surrogates: int) -> None:
+    if binned.counts.shape[1] != len(fields.units):
+        raise SharpwaveError(
+            f"counts of the {len(fields.units)} units of the place fields",
+            got=f"{binned.counts.shape[1]} columns",
+            fix="call bin_events(..., units=fields.units)",
+        )
+    if n_surrogates < 1:
+        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
 
 
 @dataclass(frozen=True, eq=False)

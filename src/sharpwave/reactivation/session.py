@@ -99,18 +99,23 @@ def analyse_session(
         min_units: Fewest units with place fields that fire in an event; 5 by default.
         progress: Function called with (step, number of steps done, number of steps).
 
-    Returns:
-        Events and tests.
-
     Raises:
         SharpwaveError: If there is no experience, no place cell, or no candidate event.
+
+    >>> import pynapple as nap
+    >>> onsets, middles = np.arange(20.0), np.linspace(0, 19, 10)[:, None]
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - middles) / 1.5) ** 2)
+    >>> spikes = nap.TsGroup({unit: nap.Ts(onsets + 0.01 + 0.02 * unit) for unit in range(10)})
+    >>> recording = Recording(spikes=spikes, metadata={"rate_map": rates})
+    >>> events = pd.DataFrame({"onset": onsets, "duration": 0.2})
+    >>> int(analyse_session(recording, rng=np.random.default_rng(0), events=events).events["significant"].sum())
+    20
     """
     step = _Stepper(progress)
     step("place fields")
     experience = find_experience(recording, run=run)
     fields = experience.fields
-    if statistic is None:
-        statistic = "correlation" if fields.position.shape[1] == 1 else "trajectory"
+    statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
     step("surrogates")
@@ -120,14 +125,7 @@ def analyse_session(
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
     table = _assemble(found, decode_events(fine, fields).table, name_epochs(found, experience), scores, statistic)
     step("done")
-    settings: dict[str, Any] = {
-        "surrogate": surrogate,
-        "n_surrogates": n_surrogates,
-        "statistic": statistic,
-        "bin_size_s": bin_size,
-    }
-    settings |= {"decoder_bin_size_s": DECODE_BIN, "min_units": min_units, "n_candidates": n_found, "level": LEVEL}
-    settings |= _describe_experience(recording, experience)
+    settings = _list_settings(recording, experience, scores, statistic, bin_size, min_units, n_found)
     return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
 
 
@@ -148,9 +146,30 @@ def _find_events(
     return active, len(found)
 
 
-def _describe_experience(recording: Recording, experience: Experience) -> dict[str, Any]:
+def _choose_statistic(fields: PlaceFields) -> str:
+    return "correlation" if fields.position.shape[1] == 1 else "trajectory"
+
+
+def _list_settings(
+    recording: Recording,
+    experience: Experience,
+    scores: SequenceScores,
+    statistic: str,
+    bin_size: float,
+    min_units: int,
+    n_candidates: int,
+) -> dict[str, Any]:
+    """Everything that was chosen, as the page and the summary show it."""
     fields = experience.fields
     return {
+        "surrogate": scores.surrogate,
+        "n_surrogates": len(scores.surrogates),
+        "statistic": statistic,
+        "bin_size_s": bin_size,
+        "decoder_bin_size_s": DECODE_BIN,
+        "min_units": min_units,
+        "n_candidates": n_candidates,
+        "level": LEVEL,
         "n_units": len(recording.spikes) if recording.spikes is not None else 0,
         "n_place_cells": len(fields.units),
         "n_places": len(fields.position),

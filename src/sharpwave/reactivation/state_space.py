@@ -56,7 +56,7 @@ class DecodedEvents:
 
     Attributes:
         table: One row per event: onset, duration (s), n_spikes, n_active_units, content and its probability,
-            direction of the map (0 outbound, 1 inbound, -1 not told apart) and its probability, p_stationary,
+            direction of the map (0 outbound, 1 inbound, -1 not distinguished) and its probability, p_stationary,
             p_continuous, p_fragmented (means over bins), `dynamics` (the largest of these), speed (unit/s),
             path_start and path_end (with _x and _y in two dimensions), log_likelihood.
         unit: Unit of positions.
@@ -79,6 +79,17 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
 
     Raises:
         SharpwaveError: If there are no events, or the counts are of another number of units.
+
+    >>> from sharpwave.reactivation.counts import bin_events
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> fields = make_fields(rates, units=tuple(range(10)))
+    >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
+    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
+    >>> binned = bin_events(spikes, events, bin_size=0.02)
+    >>> decoded = decode_events(binned, fields).table
+    >>> decoded["content"].tolist(), bool(decoded["path_end"][0] > decoded["path_start"][0] + 10)
+    (['track'], True)
     """
     from sharpwave.reactivation._kernels import smooth_events
 
