@@ -103,8 +103,10 @@ def compute_e_value_of_difference(difference: float, spread: float) -> float:
 
 
 def convert_hazard_ratio(ratio: float, *, risk: float) -> float:
-    """The risk ratio that a hazard ratio stands for: itself where the outcome is rare (risk up to 0.15), otherwise
-    (1 - 0.5^√HR) / (1 - 0.5^√(1/HR)) (VanderWeele & Ding 2017, Table 2)."""
+    """The risk ratio that corresponds to a hazard ratio (VanderWeele & Ding 2017, Table 2).
+
+    It is the same where the outcome is rare (risk up to 0.15), otherwise (1 - 0.5^√HR) / (1 - 0.5^√(1/HR)).
+    """
     if risk <= 0.15:
         return ratio
     return float((1 - 0.5 ** np.sqrt(ratio)) / (1 - 0.5 ** np.sqrt(1 / ratio)))

@@ -172,7 +172,7 @@ def _compute_features(
     seconds: Int[np.ndarray, " moment"],
     backwards: bool,
 ) -> Float[np.ndarray, "moment feature"]:
-    """Covariates in units in which one apart is far apart; those that a night lacks are 0.
+    """Covariates, scaled so that a difference of 1 is large; those that a night lacks are 0.
 
     Looking backwards, what the outcome would show in is left out: for a transition, whatever
     distinguishes sleep from wake.

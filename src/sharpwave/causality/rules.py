@@ -1,8 +1,8 @@
 """Rules a person can read, extracted from estimated effects: ranked, each with its control, nulls stated plainly.
 
 Only what holds over several nights, passes false-discovery control, leaves out zero and has a quiet negative control
-is called a rule; the reverse direction has no negative control and must pass the others. Below the rules stands their
-wording: what an effect says, in one sentence, and what speaks against it, in another.
+is called a rule; the reverse direction has no negative control and must pass the others. The second half of the file
+is the wording: one sentence for what an effect says, another for what was done to prove it wrong.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sharpwave.errors import SharpwaveError
 
 ALPHA = 0.05
 HORIZON = 30.0
-"""Seconds: the horizon a rule speaks of, chosen before looking; all horizons stay in the table of effects."""
+"""Seconds: the horizon that rules are about, chosen before looking; all horizons stay in the table of effects."""
 
 PREFERRED = ("hazard", "matched")
-"""Estimators of one question, the one that a rule speaks of first; depth has no hazard."""
+"""Estimators of one question, the one that a rule is taken from first; depth has no hazard."""
 
 QUESTION = ["direction", "outcome", "content", "stage", "period"]
 NEEDED = (
@@ -40,7 +40,7 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
     Args:
         effects: Table of effects, as `estimate_effects` gives it, with at least the columns in `NEEDED`.
         alpha: Level of false-discovery control and of the negative control; .05 by default.
-        horizon: Horizon that a rule speaks of, in s; 30 s by default.
+        horizon: Horizon that rules are about, in s; 30 s by default.
 
     Returns:
         rank (from 1), verdict ("rule" or "not shown"), rule (the sentence), control_of_rule (a sentence), reason (why

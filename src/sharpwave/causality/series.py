@@ -44,7 +44,7 @@ class NightSeries:
         cues: Table of randomised stimulation: onset (s), condition ("cue" or "sham") and content; None where there was
             none.
         candidates: Onsets (s) of all candidate events (ripples, bursts), reactivations among them, sorted; None where
-            only the reactivations are known. With them a reactivation is compared with events that carry none.
+            only the reactivations are known. With them a reactivation is compared with events that are none.
 
     Raises:
         SharpwaveError: If lengths differ, a column is missing or a condition is unknown.

@@ -71,7 +71,7 @@ def find_assemblies(
     """Assemblies of an epoch (Peyrache et al. 2010; Lopes-dos-Santos et al. 2013).
 
     Eigenvalues of the correlation matrix above what chance gives are assemblies; independent components within their
-    space tell apart assemblies that share units, which principal components mix.
+    space separate assemblies that share units, which principal components mix.
 
     Args:
         activity: Counts or ΔF/F in bins.

@@ -22,7 +22,7 @@ STEP = 0.002
 SMOOTHING = 0.015
 """Standard deviation in s of the Gaussian that smooths it (Davidson et al. 2009, doi:10.1016/j.neuron.2009.07.027)."""
 
-PIECE = 3600.0
+CHUNK = 3600.0
 MARGIN = 2.0
 COLUMNS = ("onset", "duration", "n_spikes", "n_active_units", "source")
 
@@ -217,18 +217,18 @@ def keep_active(events: pd.DataFrame, min_units: int) -> pd.DataFrame:
 def _iter_rate(
     times: np.ndarray, spans: pd.DataFrame | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float, tuple[float, float]]]:
-    """Population rate piece by piece: rate in Hz, what is searched, time of the first bin, and the piece itself."""
+    """Population rate in chunks: rate in Hz, what is searched, time of the first bin, and the chunk's start and end."""
     from scipy.ndimage import gaussian_filter1d
 
     if not len(times):
         return
     session_end = float(times[-1]) + STEP
-    for low in np.arange(np.floor(times[0]), session_end, PIECE):
-        start, stop = low - MARGIN, min(low + PIECE, session_end) + MARGIN
+    for low in np.arange(np.floor(times[0]), session_end, CHUNK):
+        start, stop = low - MARGIN, min(low + CHUNK, session_end) + MARGIN
         n_bins = int(np.ceil((stop - start) / STEP))
         first, last = np.searchsorted(times, [start, start + n_bins * STEP])
         counts = np.bincount(((times[first:last] - start) / STEP).astype(int), minlength=n_bins)[:n_bins]
         rate = gaussian_filter1d((counts / STEP).astype(np.float32), SMOOTHING / STEP, mode="constant")
         middles = start + (np.arange(n_bins) + 0.5) * STEP
         inside = np.ones(n_bins, dtype=bool) if spans is None else mark_within(middles, spans)
-        yield rate, inside & (middles >= times[0]) & (middles < session_end), start, (low, low + PIECE)
+        yield rate, inside & (middles >= times[0]) & (middles < session_end), start, (low, low + CHUNK)

@@ -29,7 +29,7 @@ MOST_PLACES = 150
 
 @dataclass(frozen=True, eq=False)
 class PlaceFields:
-    """Rates by place. Places of all maps stand one after the other; a map is one content in one running direction.
+    """Rates by place. The places of all maps follow one another; a map is one content in one running direction.
 
     Attributes:
         units: Names of the units.
@@ -176,7 +176,7 @@ def compute_log_likelihood(
 
 
 def select_place_cells(fields: PlaceFields) -> PlaceFields:
-    """The fields of the units that are place cells: the others carry no place, and cannot be exchanged with these.
+    """The fields of the place cells alone: other units say nothing of place, and cannot be exchanged with these.
 
     Raises:
         SharpwaveError: If there are fewer than `MIN_CELLS`.

@@ -48,7 +48,7 @@ class Position:
 
     @property
     def steps(self) -> Float[np.ndarray, " time"]:
-        """Seconds that each sample stands for: to the next one, but none longer than twice the median."""
+        """Seconds that each sample lasts: to the next one, but none longer than twice the median."""
         if len(self.times) < 2:
             return np.zeros(len(self.times))
         gaps = np.diff(self.times, append=self.times[-1] + np.median(np.diff(self.times)))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
@@ -90,7 +91,7 @@ def analyse_session(
         rng: Random generator of the surrogates.
         run: Start and end of the experience in s; found from running where omitted.
         events: The user's candidate events (onset, duration in s); detected where omitted. False discoveries are
-            controlled within each epoch, so that many true events after the experience lend nothing to those before.
+            controlled in each epoch, so that true events after the experience make none before it significant.
         source: Source of the candidates: "ripples", "bursts", or "auto": ripples where an LFP allows, else bursts.
         surrogate: Kind of surrogate, a key of `SURROGATES`.
         n_surrogates: Number of surrogates; 500 by default.
@@ -277,8 +278,8 @@ class Experience:
 def find_experience(recording: Recording, *, run: tuple[float, float] | None = None) -> Experience:
     """Place fields from the running of a session, or from the rate map that its source gives instead.
 
-    A table of laps among the recording's events (columns content and run_direction) tells tracks and directions
-    apart; without one, traversals are found from the position.
+    A table of laps among the recording's events (columns content and run_direction) distinguishes tracks and
+    directions; without one, traversals are found from the position.
 
     Args:
         recording: Recording with spikes, and with a position or `metadata["rate_map"]` (unit, place).
@@ -344,3 +345,6 @@ def _find_span(path: Position, laps: pd.DataFrame | None) -> tuple[float, float]
             fix="give its start and end: --run START END",
         )
     return float(moving[0]), float(moving[-1])
+
+
+__getattr__ = moved.rename(__name__, {"mark_place_cells": "reactivation.place_fields:mark_place_cells"})

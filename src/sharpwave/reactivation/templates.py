@@ -49,7 +49,7 @@ class CuedReactivation:
 def cut_trials(
     signals: Sequence[Signal], onsets: Sequence[float], *, window: tuple[float, float] = (-0.2, 1.2), step: float = 0.05
 ) -> tuple[Float[np.ndarray, "trial channel time"], Float[np.ndarray, " time"]]:
-    """Pieces of a recording around onsets, as means over steps of time, each piece less its mean before the onset.
+    """Trials of a recording around onsets, averaged over steps of time, each minus its mean before the onset.
 
     Args:
         signals: Channels of one rate, in V.
