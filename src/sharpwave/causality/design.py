@@ -20,6 +20,9 @@ BRIEF = 16
 SLOW = 600
 """Seconds over which the slow rate of events is counted."""
 
+N_KNOTS = 5
+"""Knots of the spline over the time of the night."""
+
 
 @dataclass(frozen=True, eq=False)
 class Covariates:
@@ -134,10 +137,6 @@ def _long_gaps(asleep: Bool[np.ndarray, " second"]) -> Bool[np.ndarray, " second
     gaps = ~asleep & (run > BRIEF)
     gaps[:1] = True
     return gaps
-
-
-N_KNOTS = 5
-"""Knots of the spline over the time of the night."""
 
 
 def find_exposure(series: NightSeries, content: str | None, horizon: int) -> Float[np.ndarray, " second"]:

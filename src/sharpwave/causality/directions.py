@@ -34,6 +34,9 @@ from sharpwave.errors import SharpwaveError
 LOOK_BACK = (10, 30, 60)
 """Seconds in which past reactivations are counted."""
 
+BIN = 10
+"""Seconds of a step: longer than the windows of depth, shorter than half an infraslow cycle."""
+
 
 @dataclass(frozen=True)
 class ReverseEffect:
@@ -99,10 +102,6 @@ def _compute_rows(
     )
     outcome = np.minimum(count_events(series, choose_onsets(series, content))[index], 1.0)
     return shared, compute_own_columns(series, index), outcome, series.time[index]
-
-
-BIN = 10
-"""Seconds of a step: longer than the windows of depth, shorter than half an infraslow cycle."""
 
 
 def compute_granger(nights: Sequence[NightSeries], *, content: str | None = None, n_lags: int = 3) -> pd.DataFrame:

@@ -31,6 +31,11 @@ from sharpwave.causality.outcomes import find_transitions
 from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
+RIDGE = 0.02
+"""Precision of the normal prior that keeps nuisance coefficients finite where data say nothing about them."""
+
+MOST_STEPS = 25
+
 
 @dataclass(frozen=True)
 class HazardEffect:
@@ -118,12 +123,6 @@ def _describe(fit: Fit, blocks: Sequence[Block], index: int, n_events: int) -> H
 def _count(series: NightSeries, content: str | None, stages: Sequence[int], period: str) -> int:
     counts = count_events(series, choose_onsets(series, content))
     return int(counts[np.isin(series.stage, stages) & find_period(series, period) & series.usable].sum())
-
-
-RIDGE = 0.02
-"""Precision of the normal prior that keeps nuisance coefficients finite where data say nothing about them."""
-
-MOST_STEPS = 25
 
 
 @dataclass(frozen=True, eq=False)

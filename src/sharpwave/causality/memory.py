@@ -24,6 +24,14 @@ NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
 FEWEST_EVENTS = 10
 """Events in slow waves below which no phase locking is given."""
 
+FEWEST_SESSIONS = 5
+"""Sessions with both scores below which nothing is estimated."""
+
+PREDICTORS = ("n_reactivations", "reactivation_rate", "in_spindle", "in_slow_wave", "phase_near_up_state", "locking")
+MEMORY_COLUMNS = (
+    "predictor", "rho", "low", "high", "p", "q", "slope", "slope_low", "slope_high", "n_sessions",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Coupling:
@@ -102,15 +110,6 @@ def _lie_within(times: Float[np.ndarray, " event"], spans: pd.DataFrame) -> np.n
     end = np.maximum.accumulate(onset + ordered["duration"].to_numpy(dtype=float))
     which = np.searchsorted(onset, times, side="right") - 1
     return (which >= 0) & (times < end[np.maximum(which, 0)])
-
-
-FEWEST_SESSIONS = 5
-"""Sessions with both scores below which nothing is estimated."""
-
-PREDICTORS = ("n_reactivations", "reactivation_rate", "in_spindle", "in_slow_wave", "phase_near_up_state", "locking")
-MEMORY_COLUMNS = (
-    "predictor", "rho", "low", "high", "p", "q", "slope", "slope_low", "slope_high", "n_sessions",
-)  # fmt: skip
 
 
 def measure_session(

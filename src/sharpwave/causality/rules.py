@@ -30,6 +30,15 @@ NEEDED = (
 )  # fmt: skip
 RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", *NEEDED)
 
+OBSERVATIONAL = "observational: causal in the statistical sense"
+RANDOMISED = "cues were randomised: “caused” may be said"
+_CHANCES = {
+    "lighter": "the chance of moving to lighter sleep",
+    "deeper": "the chance of moving to deeper sleep",
+    "wake": "the chance of waking",
+}
+_PERIODS = {"early": "early in the night", "late": "late in the night"}
+
 
 def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float = HORIZON) -> pd.DataFrame:
     """Rules from a table of effects, and beside them everything that was asked and not shown.
@@ -124,16 +133,6 @@ def _find_reasons(row: Mapping[Any, Any], alpha: float) -> list[str]:
         reasons.append("the negative control moved as well" if known else "no negative control")
     return reasons
 
-
-OBSERVATIONAL = "observational: causal in the statistical sense"
-RANDOMISED = "cues were randomised: “caused” may be said"
-
-_CHANCES = {
-    "lighter": "the chance of moving to lighter sleep",
-    "deeper": "the chance of moving to deeper sleep",
-    "wake": "the chance of waking",
-}
-_PERIODS = {"early": "early in the night", "late": "late in the night"}
 
 Effect = Mapping[Any, Any]
 """One row of the table of effects."""

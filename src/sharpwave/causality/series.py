@@ -25,6 +25,11 @@ SIGMA = {"human": (12.0, 16.0), "mouse": (10.0, 15.0), "rat": (10.0, 15.0)}
 MUSCLE = (20.0, 45.0)
 CONDITIONS = ("cue", "sham")
 
+FREQUENCY = 0.02
+MEMORY = 60.0
+BASELINE = 300.0
+"""Seconds over which the rhythm's phase and the level around which it swings are forgotten."""
+
 
 @dataclass(frozen=True, eq=False)
 class NightSeries:
@@ -237,12 +242,6 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
             got=f"no {', '.join(missing)}",
             fix="rename or add the columns; times are seconds from the start of the recording",
         )
-
-
-FREQUENCY = 0.02
-MEMORY = 60.0
-BASELINE = 300.0
-"""Seconds over which the rhythm's phase and the level around which it swings are forgotten."""
 
 
 def estimate_infraslow_phase(

@@ -26,6 +26,11 @@ STEP = 20
 """Seconds in which reactivations are counted and depth is averaged."""
 METHODS = ("linear", "session", "circular")
 
+CIRCULAR_WARNING = (
+    "circular shifts are unsafe where signals drift: false positives at α = .05 were .10 for AR(.98) and .29 for "
+    "random walks (linear shift: .048 and .018); use method='linear', or permute sessions"
+)
+
 
 @dataclass(frozen=True)
 class Association:
@@ -110,11 +115,6 @@ def _tabulate(series: NightSeries) -> tuple[Float[np.ndarray, " step"], Float[np
 
 
 Statistic = Callable[[Float[np.ndarray, " time"], Float[np.ndarray, " time"]], float]
-
-CIRCULAR_WARNING = (
-    "circular shifts are unsafe where signals drift: false positives at α = .05 were .10 for AR(.98) and .29 for "
-    "random walks (linear shift: .048 and .018); use method='linear', or permute sessions"
-)
 
 
 def compute_shift_p(

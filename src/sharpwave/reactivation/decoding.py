@@ -29,6 +29,12 @@ from sharpwave.reactivation.place_fields import PlaceFields, compute_log_likelih
 from sharpwave.reactivation.position import GAP, Position, compute_velocity, mark_running
 from sharpwave.reactivation.state_space import compute_squared, square_metre
 
+RUNNING = 0.03
+"""Variance in m² per s of an animal that runs and rests: 9 cm in 0.25 s."""
+
+DOUBT = 0.2
+"""Seconds of behaviour that the assumed walk counts for where the run is learnt from."""
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -185,13 +191,6 @@ def _prepare(
     logs = compute_log_likelihood(counts, fields, bin_size=bin_size)
     likelihood = np.exp(logs - logs.max(axis=1, keepdims=True))
     return times, likelihood, compute_running_walk(fields, seconds=bin_size) if transition is None else transition
-
-
-RUNNING = 0.03
-"""Variance in m² per s of an animal that runs and rests: 9 cm in 0.25 s."""
-
-DOUBT = 0.2
-"""Seconds of behaviour that the assumed walk counts for where the run is learnt from."""
 
 
 def compute_running_walk(

@@ -47,6 +47,9 @@ EPOCHS = ("before", "during", "after", "rest")
 
 Progress = Callable[[str, int, int], None]
 
+ON_A_LINE = 0.8
+"""Share of the movement's variance along one axis from which an environment counts as a track."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReplaySession:
@@ -249,10 +252,6 @@ class _Stepper:
     def __call__(self, step: str) -> None:
         if self._progress is not None:
             self._progress(step, STEPS.index(step) if step in STEPS else len(STEPS), len(STEPS))
-
-
-ON_A_LINE = 0.8
-"""Share of the movement's variance along one axis from which an environment counts as a track."""
 
 
 @dataclass(frozen=True, eq=False)

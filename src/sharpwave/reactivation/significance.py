@@ -18,6 +18,8 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents
 from sharpwave.reactivation.place_fields import PlaceFields
 
+LEVEL = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Lanes:
@@ -134,9 +136,6 @@ def _scale(
     expected = rates.sum(axis=1) * bin_size
     base = np.exp(expected.min(axis=1, keepdims=True) - expected)
     return (rates / rates.max(axis=2, keepdims=True)).astype(np.float32), base.astype(np.float32)
-
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ DYNAMICS = ("stationary", "continuous", "fragmented")
 BLOCK = 16_384
 """Bins whose likelihood is in memory at once (64 kB per place)."""
 
+DIFFUSION = 0.3
+"""Variance in m² per s of the continuous walk: 6 cm² per 2 ms (Denovellis et al. 2021)."""
+
+REACH = 4.0
+"""Standard deviations after which a step has no probability."""
+
 
 @dataclass(frozen=True)
 class Dynamics:
@@ -232,13 +238,6 @@ def _summarise(
             "log_likelihood": evidence,
         }
     )
-
-
-DIFFUSION = 0.3
-"""Variance in m² per s of the continuous walk: 6 cm² per 2 ms (Denovellis et al. 2021)."""
-
-REACH = 4.0
-"""Standard deviations after which a step has no probability."""
 
 
 def compute_random_walk(
