@@ -31,3 +31,13 @@ def test_an_old_name_leads_to_the_new_one() -> None:
 def test_unknown_addresses_stay_unknown() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"sharpwave\.evaluation\.nonsense"):
         import_module("sharpwave.evaluation.nonsense")
+
+
+def test_an_old_keyword_leads_to_the_new_one() -> None:
+    @moved.rename_keywords({"courses": "nights"})
+    def count(nights: list[int], *, extra: int = 0) -> int:
+        return len(nights) + extra
+
+    assert count([1, 2], extra=1) == count(nights=[1, 2], extra=1) == 3
+    with pytest.warns(DeprecationWarning, match="the keyword courses of count is now nights"):
+        assert count(courses=[1, 2]) == 2

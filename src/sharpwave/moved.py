@@ -5,6 +5,7 @@ To be deleted with version 0.3.
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,10 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MODULES: dict[str, str] = {
     "batch": "commands.batch",
@@ -44,6 +48,20 @@ MODULES: dict[str, str] = {
     "brainmu.training_options": "brainmu.training.training_options",
     "brainmu.training_state": "brainmu.training.training_state",
     "brainmu.weight_average": "brainmu.training.weight_average",
+    "causality.association": "causality.surrogates",
+    "causality.coupling": "causality.memory",
+    "causality.course": "causality.series",
+    "causality.course_files": "causality.series_files",
+    "causality.covariates": "causality.design",
+    "causality.directed": "causality.directions",
+    "causality.infraslow": "causality.series",
+    "causality.moves": "causality.outcomes",
+    "causality.regression": "causality.hazards",
+    "causality.reverse": "causality.directions",
+    "causality.rows": "causality.effects_table",
+    "causality.sensitivity": "causality.intervals",
+    "causality.units": "causality.intervals",
+    "causality.wording": "causality.rules",
     "cli": "commands.cli",
     "cli_data": "commands.cli",
     "cli_memory": "commands.cli",
@@ -223,6 +241,12 @@ MODULES: dict[str, str] = {
     "finetune": "commands.finetune",
     "inputs": "night.options",
     "network_sleep": "commands.demo",
+    "reactivation.bayes": "reactivation.decoding",
+    "reactivation.experience": "reactivation.session",
+    "reactivation.filtering": "reactivation.decoding",
+    "reactivation.random_walk": "reactivation.state_space",
+    "reactivation.running_walk": "reactivation.decoding",
+    "reactivation.surrogates": "reactivation.significance",
     "recordings.channel_table": "recordings.channels",
     "recordings.datasets.columns": "recordings.datasets.files",
     "recordings.datasets.matlab": "recordings.datasets.files",
@@ -313,6 +337,26 @@ def rename(
         return getattr(import_module(home), new)
 
     return get
+
+
+def rename_keywords(names: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function accept keywords by their old names, with a warning.
+
+    Args:
+        names: Old keyword → new one.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for old in names.keys() & kwargs.keys():
+                warn(f"the keyword {old} of {function.__name__}", names[old])
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def install() -> None:

@@ -7,12 +7,12 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from sharpwave.benchmarks.causality.trials import add_cues
-from sharpwave.causality import EFFECT_COLUMNS, NightCourse, estimate_effects
+from sharpwave.causality import EFFECT_COLUMNS, NightSeries, estimate_effects
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.planted import simulate_course
 
 
-def test_table_of_a_planted_effect(planted_nights: list[NightCourse]) -> None:
+def test_table_of_a_planted_effect(planted_nights: list[NightSeries]) -> None:
     table = estimate_effects(planted_nights, rng=np.random.default_rng(0), horizons=(15, 30))
     assert tuple(table.columns) == EFFECT_COLUMNS
     assert set(table["content"]) == {"any", "aversive", "neutral", "rewarding"}
@@ -31,7 +31,7 @@ def test_table_of_a_planted_effect(planted_nights: list[NightCourse]) -> None:
     np.testing.assert_allclose(table["q"], false_discovery_control(table["p"].to_numpy()))
 
 
-def test_comparators(null_nights: list[NightCourse]) -> None:
+def test_comparators(null_nights: list[NightSeries]) -> None:
     options = {"rng": np.random.default_rng(0), "horizons": (30,), "outcomes": ("depth",)}
     moments = estimate_effects(null_nights, comparator="moments", **options)
     others = estimate_effects(null_nights, comparator="others", **options)
@@ -44,7 +44,7 @@ def test_comparators(null_nights: list[NightCourse]) -> None:
         estimate_effects(unknown, comparator="events", **options)
 
 
-def test_one_night_speaks_of_itself(planted_nights: list[NightCourse]) -> None:
+def test_one_night_speaks_of_itself(planted_nights: list[NightSeries]) -> None:
     table = estimate_effects(
         planted_nights[:1], rng=np.random.default_rng(0), horizons=(30,), outcomes=("depth",), periods=("early", "late")
     )
@@ -72,7 +72,7 @@ def test_human_stages() -> None:
     assert "deeper" not in set(table.loc[table["stage"] == "N3", "outcome"])
 
 
-def test_refusals(null_nights: list[NightCourse]) -> None:
+def test_refusals(null_nights: list[NightSeries]) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(SharpwaveError, match="at least one night"):
         estimate_effects([], rng=rng)

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from sharpwave.benchmarks.causality.trials import add_cues
-from sharpwave.causality import NightCourse
+from sharpwave.causality import NightSeries
 from sharpwave.causality.randomised import estimate_randomised
 from sharpwave.night.planted import simulate_course
 
 
-def make_cued(ratio: float, n: int = 3) -> list[NightCourse]:
+def make_cued(ratio: float, n: int = 3) -> list[NightSeries]:
     nights = [simulate_course("mouse", 3.0, rng=rng) for rng in np.random.default_rng(5).spawn(n)]
     return [
-        add_cues(course, dynamics, hazard_ratio=ratio, rng=np.random.default_rng(index))
-        for index, (course, dynamics) in enumerate(nights)
+        add_cues(series, dynamics, hazard_ratio=ratio, rng=np.random.default_rng(index))
+        for index, (series, dynamics) in enumerate(nights)
     ]
 
 
@@ -46,12 +46,12 @@ def test_the_permutation_is_exact_on_a_night_by_hand() -> None:
     onsets = [100.0, 200.0, 600.0, 700.0]
     cues = pd.DataFrame({"onset": onsets, "condition": ["cue", "cue", "sham", "sham"], "content": "sound"})
     events = pd.DataFrame({"onset": [], "content": []})
-    course = NightCourse(
+    series = NightSeries(
         "x", np.arange(n, dtype=float), np.ones(n, np.int8), 2, depth, None, None, events, np.ones(n, bool), cues
     )
-    found = estimate_randomised([course], outcome="depth", rng=np.random.default_rng(0), horizon=30)
+    found = estimate_randomised([series], outcome="depth", rng=np.random.default_rng(0), horizon=30)
     assert found is not None
     assert (found.exposed, found.control) == (1.0, 0.0)
     assert found.difference.p == pytest.approx(1 / 3, abs=0.04)
-    alone = replace(course, cues=cues[cues["condition"] == "cue"])
+    alone = replace(series, cues=cues[cues["condition"] == "cue"])
     assert estimate_randomised([alone], outcome="depth", rng=np.random.default_rng(0)) is None

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from sharpwave.causality.course_files import write_course
+from sharpwave.causality.series_files import tabulate_files, write_tables
 from sharpwave.commands.cli import app
 from sharpwave.commands.relate import relate_to_folder
 from sharpwave.commands.related_nights import open_night
@@ -28,7 +28,7 @@ def nights(tmp_path_factory):
         course, _ = simulate_course(
             "mouse", 2.0, rng=np.random.default_rng(seed), effects=Effects.planted(hazard_ratio=4.0, depth=4.0)
         )
-        write_course(course, root / f"night-{seed}")
+        write_tables(tabulate_files(course), root / f"night-{seed}")
     return root
 
 

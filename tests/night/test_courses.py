@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.causality.course_files import write_course
+from sharpwave.causality.series_files import tabulate_files, write_tables
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.courses import holds_course, open_folder
 from sharpwave.night.planted import simulate_course
@@ -29,7 +29,7 @@ def test_a_simulated_truth_gives_its_replays_stages_and_scores(tmp_path):
 
 def test_a_decoded_folder_gives_coupling_where_waves_were_detected(tmp_path):
     course, _ = simulate_course("mouse", 1.0, rng=np.random.default_rng(0))
-    folder = write_course(course, tmp_path / "night")
+    folder = write_tables(tabulate_files(course), tmp_path / "night")
     onset = course.reactivations["onset"].to_numpy() - 0.8
     waves = pd.DataFrame(
         {

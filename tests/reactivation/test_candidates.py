@@ -42,7 +42,7 @@ def test_planted_bursts_are_found_with_their_edges(rng: np.random.Generator) -> 
 def test_pieces_give_what_the_whole_gives(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     spikes = make_spikes(rng)
     whole = detect_bursts(spikes)
-    monkeypatch.setattr(module, "PIECE", 5.05)
+    monkeypatch.setattr(module, "CHUNK", 5.05)
     pd.testing.assert_frame_equal(detect_bursts(spikes), whole, rtol=1e-3, atol=1e-2)
 
 

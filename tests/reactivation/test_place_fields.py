@@ -3,10 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import poisson
+from tests.reactivation import sessions
 from tests.reactivation.sessions import fire, run_to_and_fro
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.place_fields import compute_information, estimate_place_fields, mark_within
+from sharpwave.reactivation.place_fields import (
+    compute_information,
+    compute_log_likelihood,
+    estimate_place_fields,
+    make_fields,
+    mark_place_cells,
+    mark_within,
+    select_place_cells,
+)
 from sharpwave.reactivation.position import Position, compute_velocity
 
 
@@ -116,3 +126,31 @@ def test_three_dimensions_are_too_many():
 def test_spans_may_overlap():
     spans = pd.DataFrame({"onset": [0.0, 1.0, 5.0], "duration": [4.0, 1.0, 1.0]})
     assert mark_within(np.array([-1.0, 0.0, 3.0, 4.0, 5.5, 6.0]), spans).tolist() == [0, 1, 1, 0, 1, 0]
+
+
+def test_units_without_place_are_left_out(rng: np.random.Generator) -> None:
+    places = np.arange(100)
+    fields = 20 * np.exp(-0.5 * ((places - rng.uniform(0, 100, (8, 1))) / 6) ** 2)
+    rates = np.vstack([fields, np.full((1, 100), 10.0), 0.2 * fields[:1] / 20])
+    chosen = mark_place_cells(make_fields(rates, tuple(range(10))))
+    assert chosen.tolist() == [True] * 8 + [False] * 2
+    with pytest.raises(SharpwaveError, match="at least 5 place cells"):
+        select_place_cells(make_fields(rates[7:], (0, 1, 2)))
+    pooled = make_fields(np.repeat(rates, 2, axis=1), tuple(range(10)))
+    np.testing.assert_allclose(pooled.rates, np.maximum(rates, 0.05))
+    assert pooled.bin_size == 2
+    with pytest.raises(SharpwaveError, match="one row a unit"):
+        make_fields(rates, (1, 2))
+
+
+def test_gain_makes_more_spikes_expected(rng):
+    fields = sessions.make_fields(rng, n_units=4, n_places=5)
+    counts = np.array([[2, 0, 1, 0]])
+    logs = compute_log_likelihood(counts, fields, bin_size=0.02, gain=3.0)
+    exact = poisson.logpmf(counts[0][:, None], 0.06 * fields.rates).sum(axis=0)
+    assert np.ptp(logs[0] - exact) == pytest.approx(0, abs=1e-9)
+
+
+def test_counts_of_other_units_are_refused(rng):
+    with pytest.raises(SharpwaveError, match="counts of 30 units, as the place fields have; got 2"):
+        compute_log_likelihood(np.zeros((1, 2), dtype=int), sessions.make_fields(rng), bin_size=0.1)

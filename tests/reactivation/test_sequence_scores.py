@@ -18,8 +18,7 @@ from sharpwave.reactivation.sequence_scores import (
     Neighbours,
     score_sequences,
 )
-from sharpwave.reactivation.significance import compute_p_values
-from sharpwave.reactivation.surrogates import SURROGATES, Lanes, get_surrogate
+from sharpwave.reactivation.significance import SURROGATES, Lanes, compute_p_values, get_surrogate
 
 BIN = 0.02
 

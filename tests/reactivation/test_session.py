@@ -10,8 +10,11 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.events import match_events
-from sharpwave.reactivation.experience import find_experience, make_fields, mark_place_cells, select_place_cells
-from sharpwave.reactivation.session import ReplaySession, analyse_session
+from sharpwave.reactivation.session import (
+    ReplaySession,
+    analyse_session,
+    find_experience,
+)
 from sharpwave.recordings import Recording, load_dataset
 from sharpwave.simulation import simulate_night
 from sharpwave.simulation.truth import Truth
@@ -81,21 +84,6 @@ def test_experience_is_found_from_laps_and_from_the_position_alone(night: tuple[
     assert (given.start, given.end) == (1500.0, 1800.0)
     with pytest.raises(SharpwaveError, match="--run START END"):
         find_experience(bare, run=(5000.0, 6000.0))
-
-
-def test_units_without_place_are_left_out(rng: np.random.Generator) -> None:
-    places = np.arange(100)
-    fields = 20 * np.exp(-0.5 * ((places - rng.uniform(0, 100, (8, 1))) / 6) ** 2)
-    rates = np.vstack([fields, np.full((1, 100), 10.0), 0.2 * fields[:1] / 20])
-    chosen = mark_place_cells(make_fields(rates, tuple(range(10))))
-    assert chosen.tolist() == [True] * 8 + [False] * 2
-    with pytest.raises(SharpwaveError, match="at least 5 place cells"):
-        select_place_cells(make_fields(rates[7:], (0, 1, 2)))
-    pooled = make_fields(np.repeat(rates, 2, axis=1), tuple(range(10)))
-    np.testing.assert_allclose(pooled.rates, np.maximum(rates, 0.05))
-    assert pooled.bin_size == 2
-    with pytest.raises(SharpwaveError, match="one row a unit"):
-        make_fields(rates, (1, 2))
 
 
 def test_no_candidates_is_said(night: tuple[Recording, Truth]) -> None:

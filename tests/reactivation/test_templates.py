@@ -34,14 +34,14 @@ def test_planted_reactivation_is_decoded_when_it_comes(rng: np.random.Generator)
     found = decode(rng, strength=0.7)
     assert found.wake_auc > 0.85
     assert 0.2 <= found.wake_time < 0.4
-    course = found.course
-    assert (course["p_corrected"][13:17] <= 0.05).all()
-    assert (course["p_corrected"][:12] > 0.05).all()
-    assert course["auc"][13:17].mean() > 0.65
+    series = found.time_series
+    assert (series["p_corrected"][13:17] <= 0.05).all()
+    assert (series["p_corrected"][:12] > 0.05).all()
+    assert series["auc"][13:17].mean() > 0.65
 
 
 def test_nothing_is_decoded_where_nothing_is_planted(rng: np.random.Generator) -> None:
-    smallest = [decode(rng, strength=0.0).course["p_corrected"].min() for _ in range(12)]
+    smallest = [decode(rng, strength=0.0).time_series["p_corrected"].min() for _ in range(12)]
     assert np.mean(np.array(smallest) <= 0.05) < 0.3
     assert np.median(smallest) > 0.15
 

@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.hazards import estimate_hazards
-from sharpwave.causality.matching import estimate_matched
-from sharpwave.causality.moves import MOVES
-from sharpwave.causality.randomised import estimate_randomised
-from sharpwave.causality.reverse import estimate_reverse
-from sharpwave.causality.rows import (
+from sharpwave import moved
+from sharpwave.causality.directions import estimate_reverse
+from sharpwave.causality.effects_table import (
     EFFECT_COLUMNS,
     Question,
     adjust,
@@ -23,65 +19,80 @@ from sharpwave.causality.rows import (
     describe_hazard,
     describe_reverse,
 )
+from sharpwave.causality.hazards import estimate_hazards
+from sharpwave.causality.matching import estimate_matched
+from sharpwave.causality.outcomes import TRANSITIONS
+from sharpwave.causality.randomised import estimate_randomised
+from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
 HORIZONS = (5, 15, 30, 60)
-SHORTEST_MOVE = 30
-"""Moves are asked for within at least so many seconds; depth within every horizon."""
+SHORTEST_TRANSITION = 30
+"""Stage transitions are asked for within at least so many seconds; depth within every horizon."""
 
 COMPARATORS = ("auto", "events", "moments", "others")
 PERIODS = ("any", "early", "late")
 
 
+@moved.rename_keywords({"courses": "nights"})
 def estimate_effects(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     rng: np.random.Generator,
     contents: Sequence[str] | None = None,
     horizons: Sequence[int] = HORIZONS,
     stages: str | Sequence[str] = "any",
     periods: Sequence[str] = ("any",),
-    outcomes: Sequence[str] = ("depth", *MOVES),
+    outcomes: Sequence[str] = ("depth", *TRANSITIONS),
     comparator: str = "auto",
 ) -> pd.DataFrame:
     """Estimate what reactivation does to sleep, and what depth does to reactivation, over several nights.
 
     Args:
-        courses: Nights with one set of stages. With fewer than three the units are stretches of half an hour, and the
-            intervals speak of these nights alone.
-        rng: Draws the permutations of randomised cues.
-        contents: Names to look at, beside any content; all that occur by default.
-        horizons: In s. Moves are asked for within 30 s and more.
-        stages: "any" (all NREM), "each" (all, and each of them), or names.
-        periods: Any of "any", "early", "late" (halves of the sleep of each night).
-        outcomes: Any of "depth", "lighter", "deeper", "wake".
-        comparator: What reactivations are compared with: "events" (candidates that carried none: safe from
-            whatever drives both), "moments" (without a reactivation: adjusted for what is measured alone), "others"
-            (reactivations of other contents), "auto" (events where every night knows its candidates, else moments).
+        nights: Time series of each night, all with one set of stages. With fewer than three nights the units are
+            stretches of half an hour, and the intervals hold for these nights alone.
+        rng: Random generator, which draws the permutations of randomised cues.
+        contents: Names of the contents to look at, beside all together; every content that occurs by default.
+        horizons: Lengths of the time after a reactivation that counts, in s; 5, 15, 30 and 60 s by default. Stage
+            transitions are asked for within 30 s and more.
+        stages: "any" (all NREM, the default), "each" (all, and each of them), or names of stages.
+        periods: Parts of each night's sleep, any of "any", "early", "late" (its halves); "any" by default.
+        outcomes: Outcomes, any of "depth", "lighter", "deeper", "wake"; all by default.
+        comparator: Moments that reactivations are compared with: "events" (candidates that carried none: safe from
+            whatever drives both), "moments" (without a reactivation: adjusted only for what is measured), "others"
+            (reactivations of other contents), or "auto", the default: events where every night knows its candidates,
+            else moments.
 
     Returns:
         `EFFECT_COLUMNS`.
 
     Raises:
         SharpwaveError: If there is no night, stage sets differ, or a name is unknown.
+
+    >>> rng = np.random.default_rng(0)
+    >>> stage, depth = np.repeat(rng.choice([1, 0], 200, p=[0.8, 0.2]), 30), rng.normal(size=6000)
+    >>> maze = pd.DataFrame({"onset": rng.uniform(0, 6000, 120), "content": "maze"})
+    >>> night = NightSeries("first", np.arange(6000.0), stage, 2, depth, None, None, maze, np.ones(6000, bool))
+    >>> estimate_effects([night], rng=rng, horizons=(30,))["outcome"].tolist()
+    ['depth', 'wake', 'wake', 'rate']
     """
-    courses = _harmonise(courses, comparator)
-    names = sorted({name for course in courses for name in course.contents})
+    nights = _harmonise(nights, comparator)
+    names = sorted({name for series in nights for name in series.contents})
     names = names if contents is None else [name for name in contents if name in names]
     wanted: list[str | None] = list(names) if comparator == "others" else [None, *(names if len(names) > 1 else [])]
     rows: list[dict[str, Any]] = []
-    for stage, codes in _choose_stages(courses[0], stages):
+    for stage, codes in _choose_stages(nights[0], stages):
         for period in periods:
             question = Question(
-                stage=stage, codes=codes, period=period, comparator=_name_comparator(courses, comparator)
+                stage=stage, codes=codes, period=period, comparator=_name_comparator(nights, comparator)
             )
-            rows += _ask(courses, wanted, question, horizons=horizons, outcomes=outcomes)
-            rows += _ask_randomised(courses, question, horizons=horizons, outcomes=outcomes, rng=rng)
+            rows += _ask(nights, wanted, question, horizons=horizons, outcomes=outcomes)
+            rows += _ask_randomised(nights, question, horizons=horizons, outcomes=outcomes, rng=rng)
     return adjust(pd.DataFrame(rows, columns=list(EFFECT_COLUMNS)))
 
 
 def _ask(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     contents: Sequence[str | None],
     question: Question,
     *,
@@ -93,46 +104,46 @@ def _ask(
     if question.comparator == "others":
         groups = [[content] for content in contents]
     for group in filter(None, groups):
-        nights = (
-            [_against_others(course, group[0]) for course in courses] if question.comparator == "others" else courses
+        compared = (
+            [_against_others(series, group[0]) for series in nights] if question.comparator == "others" else nights
         )
-        for outcome, horizon in _pairs(outcomes, horizons, courses[0], question.codes):
+        for outcome, horizon in _pairs(outcomes, horizons, nights[0], question.codes):
             past = {}
             for content in group:
-                forward = estimate_matched(nights, outcome=outcome, content=content, horizon=horizon, **place)
+                forward = estimate_matched(compared, outcome=outcome, content=content, horizon=horizon, **place)
                 if forward is None:
                     continue
                 control = estimate_matched(
-                    nights, outcome=outcome, content=content, horizon=horizon, backwards=True, **place
+                    compared, outcome=outcome, content=content, horizon=horizon, backwards=True, **place
                 )
                 past[content] = np.nan if control is None else control.difference.p
                 yield describe_difference(
-                    forward, question, "matched", len(courses), outcome, horizon, content, past[content]
+                    forward, question, "matched", len(nights), outcome, horizon, content, past[content]
                 )
             if outcome == "depth" or not past:
                 continue
-            hazards = estimate_hazards(nights, outcome=outcome, contents=list(past), horizon=horizon, **place)
+            hazards = estimate_hazards(compared, outcome=outcome, contents=list(past), horizon=horizon, **place)
             for (content, p), hazard in zip(past.items(), hazards or (), strict=False):
-                yield describe_hazard(hazard, question, len(courses), outcome, horizon, content, p)
+                yield describe_hazard(hazard, question, len(nights), outcome, horizon, content, p)
         for content in group:
-            reverse = estimate_reverse(courses, content=content, **place)
+            reverse = estimate_reverse(nights, content=content, **place)
             if reverse is not None:
-                yield describe_reverse(reverse, question, len(courses), content)
+                yield describe_reverse(reverse, question, len(nights), content)
 
 
 def _ask_randomised(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     question: Question,
     *,
     horizons: Sequence[int],
     outcomes: Sequence[str],
     rng: np.random.Generator,
 ) -> Iterator[dict[str, Any]]:
-    cued = [course for course in courses if course.cues is not None]
-    names = sorted({str(name) for course in cued if course.cues is not None for name in course.cues["content"]})
+    cued = [series for series in nights if series.cues is not None]
+    names = sorted({str(name) for series in cued if series.cues is not None for name in series.cues["content"]})
     contents: list[str | None] = [None, *(names if len(names) > 1 else [])]
     place: dict[str, Any] = {"stages": question.codes, "period": question.period}
-    for outcome, horizon in _pairs(outcomes, horizons, courses[0], question.codes) if cued else ():
+    for outcome, horizon in _pairs(outcomes, horizons, nights[0], question.codes) if cued else ():
         for content in contents:
             options: dict[str, Any] = {"outcome": outcome, "content": content, "horizon": horizon, "rng": rng, **place}
             forward = estimate_randomised(cued, **options)
@@ -144,62 +155,62 @@ def _ask_randomised(
 
 
 def _pairs(
-    outcomes: Sequence[str], horizons: Sequence[int], course: NightCourse, codes: Sequence[int]
+    outcomes: Sequence[str], horizons: Sequence[int], series: NightSeries, codes: Sequence[int]
 ) -> list[tuple[str, int]]:
     """Outcomes that these stages can have, each with its horizons; wake alone where nothing else is lighter."""
     possible = {"depth", "lighter", "wake", "deeper"}
     if max(codes) == 1:
         possible.discard("lighter" if "wake" in outcomes else "wake")
-    if min(codes) == course.nrem[-1]:
+    if min(codes) == series.nrem[-1]:
         possible.discard("deeper")
     return [
         (outcome, int(horizon))
         for outcome in outcomes
         if outcome in possible
         for horizon in horizons
-        if outcome == "depth" or horizon >= SHORTEST_MOVE
+        if outcome == "depth" or horizon >= SHORTEST_TRANSITION
     ]
 
 
-def _harmonise(courses: Sequence[NightCourse], comparator: str) -> list[NightCourse]:
-    if not courses:
-        raise SharpwaveError("at least one night", got="none", fix="give the courses of some nights")
-    if len({course.n_stages for course in courses}) > 1:
+def _harmonise(nights: Sequence[NightSeries], comparator: str) -> list[NightSeries]:
+    if not nights:
+        raise SharpwaveError("at least one night", got="none", fix="give the time series of some nights")
+    if len({series.n_stages for series in nights}) > 1:
         raise SharpwaveError("nights with one set of stages", got="several", fix="merge the hypnograms first")
     if comparator not in COMPARATORS:
         raise SharpwaveError(
             f"a comparator among {', '.join(COMPARATORS)}", got=repr(comparator), fix="choose one of these"
         )
-    known = all(course.candidates is not None for course in courses)
+    known = all(series.candidates is not None for series in nights)
     if comparator == "events" and not known:
         raise SharpwaveError(
             "the candidate events of every night",
             got="nights without",
-            fix="pass candidates to compute_course, or compare with 'moments' or 'others'",
+            fix="pass candidates to compute_night_series, or compare with 'moments' or 'others'",
         )
-    return list(courses) if known and comparator != "moments" else [replace(c, candidates=None) for c in courses]
+    return list(nights) if known and comparator != "moments" else [replace(c, candidates=None) for c in nights]
 
 
-def _name_comparator(courses: Sequence[NightCourse], comparator: str) -> str:
-    return comparator if comparator == "others" else "moments" if courses[0].candidates is None else "events"
+def _name_comparator(nights: Sequence[NightSeries], comparator: str) -> str:
+    return comparator if comparator == "others" else "moments" if nights[0].candidates is None else "events"
 
 
-def _against_others(course: NightCourse, content: str | None) -> NightCourse:
+def _against_others(series: NightSeries, content: str | None) -> NightSeries:
     """The reactivations of one content among all reactivations as candidates."""
-    table = course.reactivations
+    table = series.reactivations
     onsets = np.sort(table["onset"].to_numpy(dtype=float))
     mine = table[table["content"].astype(str) == content].reset_index(drop=True)
-    return replace(course, reactivations=mine, candidates=onsets)
+    return replace(series, reactivations=mine, candidates=onsets)
 
 
-def _choose_stages(course: NightCourse, stages: str | Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
-    each = [(course.names[code], (code,)) for code in course.nrem]
+def _choose_stages(series: NightSeries, stages: str | Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+    each = [(series.names[code], (code,)) for code in series.nrem]
     if stages == "any":
-        return [("any", course.nrem)]
+        return [("any", series.nrem)]
     if stages == "each":
-        return [("any", course.nrem), *(each if len(each) > 1 else [])]
+        return [("any", series.nrem), *(each if len(each) > 1 else [])]
     names = [stages] if isinstance(stages, str) else list(stages)
-    known = {"any": course.nrem, **dict(each)}
+    known = {"any": series.nrem, **dict(each)}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise SharpwaveError(f"stages among {', '.join(known)}", got=", ".join(unknown), fix="choose among these")

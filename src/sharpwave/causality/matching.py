@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.covariates import compute_covariates, count_events
-from sharpwave.causality.design import choose_onsets, find_exposure, find_period
-from sharpwave.causality.moves import compute_outcome
-from sharpwave.causality.units import Interval, compute_jackknife, split_units
+from sharpwave.causality.design import choose_onsets, compute_covariates, count_events, find_exposure, find_period
+from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import DEPTH_WINDOW, NightSeries
 
 N_MATCHES = 5
 MOST_CONTROLS = 4000
@@ -31,12 +30,12 @@ class MatchedEffect:
     """Difference between reactivations and their matches.
 
     Attributes:
-        exposed: Mean outcome after reactivations (risk, or dB).
-        control: The same after their matches, corrected.
-        difference: With its interval.
-        log_ratio: Of the risks; None for depth, or where a risk is 0.
-        spread: Standard deviation of the outcome over matches.
-        n_events: Reactivations that were matched.
+        exposed: Mean outcome after reactivations: a risk, or dB.
+        control: Mean outcome after their matches, corrected by the regression.
+        difference: Difference of the two, with its interval.
+        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
+        spread: Standard deviation of the outcome over all control moments.
+        n_events: Number of reactivations that were matched.
     """
 
     exposed: float
@@ -48,7 +47,7 @@ class MatchedEffect:
 
 
 def estimate_matched(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     outcome: str,
     content: str | None = None,
@@ -60,28 +59,28 @@ def estimate_matched(
     """Matched difference in what follows a reactivation.
 
     Args:
-        courses: Nights.
-        outcome: "depth", "lighter", "deeper" or "wake".
-        content: Name; None for any content.
-        horizon: In s.
-        stages: Codes; all NREM by default.
-        period: "any", "early" or "late".
-        backwards: Take the same outcome in the `horizon` s before instead, given what was known before these: the
-            negative control, since no reactivation can have caused it. Every control of the stage counts then: matching
-            apart from the reactivation itself would favour controls from long bouts.
+        nights: Time series of each night, one `NightSeries` a night.
+        outcome: "depth" (dB), or a stage transition: "lighter", "deeper" or "wake".
+        content: Name of the content whose reactivations are looked at; all contents together by default.
+        horizon: Length of the time after a reactivation that counts, in s; 30 s by default.
+        stages: Codes of the stages that are looked at; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
+        backwards: Whether the outcome is taken in the `horizon` s before instead, given what was known before these:
+            the negative control, since no reactivation can have caused it. Every control of the stage counts then:
+            matching apart from the reactivation itself would favour controls from long bouts.
 
     Returns:
         The effect, or None with fewer than two matched reactivations.
     """
-    stages = courses[0].nrem if stages is None else stages
-    contents = sorted({name for course in courses for name in course.contents})
-    tables = [_match(c, outcome, content, contents, horizon, stages, period, backwards) for c in courses]
-    kept = [(course, table) for course, table in zip(courses, tables, strict=True) if table is not None]
-    if sum(len(table.exposed) for _, table in kept) < 2:
+    stages = nights[0].nrem if stages is None else stages
+    contents = sorted({name for series in nights for name in series.contents})
+    tables = [_match(c, outcome, content, contents, horizon, stages, period, backwards) for c in nights]
+    matched = [table for table in tables if table is not None]
+    if sum(len(table.exposed) for table in matched) < 2:
         return None
-    control = _correct([table for _, table in kept])
-    exposed = np.concatenate([table.exposed for _, table in kept])
-    units = split_units([table.time for _, table in kept])
+    control = _correct(matched)
+    exposed = np.concatenate([table.exposed for table in matched])
+    units = split_units([table.time for table in matched])
     n_units = int(units.max()) + 1
     n = np.bincount(units, minlength=n_units).astype(float)
     sums = np.array([np.bincount(units, weights=values, minlength=n_units) for values in (exposed, control)])
@@ -94,7 +93,7 @@ def estimate_matched(
         control=float(means[1]),
         difference=compute_jackknife(float(means[0] - means[1]), without[0] - without[1]),
         log_ratio=ratio,
-        spread=float(np.concatenate([table.outcome for _, table in kept]).std()),
+        spread=float(np.concatenate([table.outcome for table in matched]).std()),
         n_events=len(exposed),
     )
 
@@ -112,7 +111,7 @@ class _Matches:
 
 
 def _match(
-    course: NightCourse,
+    series: NightSeries,
     outcome: str,
     content: str | None,
     contents: Sequence[str],
@@ -121,19 +120,19 @@ def _match(
     period: str,
     backwards: bool,
 ) -> _Matches | None:
-    events, pool = _choose_moments(course, content, stages, period)
+    events, pool = _choose_moments(series, content, stages, period)
     pool = pool[:: -(-len(pool) // MOST_CONTROLS) or 1]
     values = [
-        compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
+        compute_outcome(series, index, outcome=outcome, horizon=horizon, backwards=backwards)
         for index in (events, pool)
     ]
     known = [np.isfinite(v) for v in values]
     events, pool = events[known[0]], pool[known[1]]
     if len(events) == 0 or len(pool) < N_MATCHES:
         return None
-    features = _compute_features(course, outcome, contents, horizon, np.r_[events, pool], backwards)
+    features = _compute_features(series, outcome, contents, horizon, np.r_[events, pool], backwards)
     mine, controls = features[: len(events)], features[len(events) :]
-    same = course.stage[events][:, None] == course.stage[pool]
+    same = series.stage[events][:, None] == series.stage[pool]
     weights = same / np.maximum(same.sum(axis=1, keepdims=True), 1)
     if not backwards:
         apart = np.abs(pool - events[:, None]) > 2 * (horizon + DEPTH_WINDOW)
@@ -144,7 +143,7 @@ def _match(
     outcomes = values[1][known[1]]
     return _Matches(
         exposed=values[0][known[0]][found],
-        time=course.time[events][found],
+        time=series.time[events][found],
         missed=(mine - weights @ controls)[found],
         matched=(weights @ outcomes)[found],
         outcome=outcomes,
@@ -153,37 +152,38 @@ def _match(
 
 
 def _choose_moments(
-    course: NightCourse, content: str | None, stages: Sequence[int], period: str
+    series: NightSeries, content: str | None, stages: Sequence[int], period: str
 ) -> tuple[Int[np.ndarray, " event"], Int[np.ndarray, " control"]]:
     """Seconds with a reactivation of the content, and seconds without any that can be compared with them."""
-    eligible = np.isin(course.stage, stages) & course.usable & find_period(course, period)
-    eligible &= np.r_[course.stage[1:] == course.stage[:-1], False]  # the next second is still at risk
-    carries = count_events(course, choose_onsets(course, content)) > 0
-    other: Bool[np.ndarray, " second"] = count_events(course, choose_onsets(course, None)) == 0
-    if course.candidates is not None:
-        other &= count_events(course, course.candidates) > 0
+    eligible = np.isin(series.stage, stages) & series.usable & find_period(series, period)
+    eligible &= np.r_[series.stage[1:] == series.stage[:-1], False]  # the next second is still at risk
+    carries = count_events(series, choose_onsets(series, content)) > 0
+    other: Bool[np.ndarray, " second"] = count_events(series, choose_onsets(series, None)) == 0
+    if series.candidates is not None:
+        other &= count_events(series, series.candidates) > 0
     return np.flatnonzero(eligible & carries), np.flatnonzero(eligible & other)
 
 
 def _compute_features(
-    course: NightCourse,
+    series: NightSeries,
     outcome: str,
     contents: Sequence[str],
     horizon: int,
     seconds: Int[np.ndarray, " moment"],
     backwards: bool,
 ) -> Float[np.ndarray, "moment feature"]:
-    """Covariates in units in which one apart is far apart; those that a night lacks are 0.
+    """Covariates, scaled so that a difference of 1 is large; those that a night lacks are 0.
 
-    Looking backwards, what the outcome would show in is left out: for a move, whatever tells sleep from wake.
+    Looking backwards, what the outcome would show in is left out: for a transition, whatever
+    distinguishes sleep from wake.
     """
-    covariates = compute_covariates(course, horizon=horizon)
+    covariates = compute_covariates(series, horizon=horizon)
     known = np.maximum(seconds - horizon, 0) if backwards else seconds
     wave = np.zeros(len(seconds), complex) if covariates.phase is None else np.exp(1j * covariates.phase[seconds])
-    columns = [course.time[seconds] / 1800, np.log1p(covariates.slow[known]), wave.real, wave.imag]
+    columns = [series.time[seconds] / 1800, np.log1p(covariates.slow[known]), wave.real, wave.imag]
     if outcome == "depth" or not backwards:
         columns += [_fill(covariates.depth[known]) / 2, _fill(covariates.before[known]) / 3]
-        columns += [find_exposure(course, content, horizon)[known] for content in contents]
+        columns += [find_exposure(series, content, horizon)[known] for content in contents]
     if not backwards:
         columns += [np.log(covariates.age[seconds]), np.log(covariates.bout[seconds]) / 2]
         columns.append(np.log1p(covariates.recent[seconds]))
@@ -207,7 +207,7 @@ def _weigh_nearest(
 
 
 def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
-    """Outcome of each reactivation's matches, moved to its own covariates by a regression on controls."""
+    """Outcome of each reactivation's matches, shifted to its own covariates by a regression on controls."""
     width = tables[0].features.shape[1]
     information, moment = 1e-3 * np.eye(width), np.zeros(width)
     for table in tables:

@@ -1,28 +1,115 @@
-"""Memory: do sessions with more, or better timed, reactivations gain more in the task? The session is the unit.
+"""Memory: how reactivations sit in spindles and slow waves, and whether sessions with more, or better timed, gain more.
 
-Observational: sessions differ in more than their reactivations, and a score before that was low by chance comes back by
-itself.
+Phase runs through the four times that a slow wave is known by: trough −π, crossing −π/2, crest 0, end π/2, so that 0 is
+the top of the up-state (Staresina et al. 2015, 10.1038/nn.4119, nest ripples in spindles in up-states).
+
+For memory the session is the unit. Observational: sessions differ in more than their reactivations, and a score before
+that was low by chance comes back by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.causality.coupling import NREM, Coupling
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
 
-FEWEST = 5
-"""Sessions."""
+NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
+FEWEST_EVENTS = 10
+"""Events in slow waves below which no phase locking is given."""
+
+FEWEST_SESSIONS = 5
+"""Sessions with both scores below which nothing is estimated."""
 
 PREDICTORS = ("n_reactivations", "reactivation_rate", "in_spindle", "in_slow_wave", "phase_near_up_state", "locking")
 MEMORY_COLUMNS = (
     "predictor", "rho", "low", "high", "p", "q", "slope", "slope_low", "slope_high", "n_sessions",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """How events sit in spindles and slow waves.
+
+    Attributes:
+        n_events: Events looked at.
+        in_spindle: Share of events within a spindle.
+        in_slow_wave: Share within a slow wave.
+        phase: Mean phase in slow waves, in rad; 0 is the top of the up-state. NaN without events there.
+        locking: Pairwise phase consistency (Vinck et al. 2010, 10.1016/j.neuroimage.2010.01.073): 0 without locking
+            whatever the number of events, 1 for perfect locking. NaN with fewer than `FEWEST_EVENTS`.
+    """
+
+    n_events: int
+    in_spindle: float
+    in_slow_wave: float
+    phase: float
+    locking: float
+
+
+def compute_coupling(
+    times: Float[np.ndarray, " event"], *, slow_waves: pd.DataFrame, spindles: pd.DataFrame
+) -> Coupling:
+    """Coupling of events to spindles and slow oscillations.
+
+    Args:
+        times: Times of the events, in s.
+        slow_waves: Table of slow waves as `detect_slow_waves` gives it: onset, duration, negative_peak, mid_crossing,
+            positive_peak (s).
+        spindles: Table of spindles: onset, duration (s).
+
+    Returns:
+        The coupling; shares are NaN without events.
+    """
+    phases = compute_slow_phase(times, slow_waves)
+    inside = phases[np.isfinite(phases)]
+    n, share = len(times), np.isfinite(phases)
+    mean = np.exp(1j * inside).mean() if len(inside) else np.nan
+    locking = (len(inside) * abs(mean) ** 2 - 1) / (len(inside) - 1) if len(inside) >= FEWEST_EVENTS else np.nan
+    return Coupling(
+        n_events=n,
+        in_spindle=float(_lie_within(times, spindles).mean()) if n else np.nan,
+        in_slow_wave=float(share.mean()) if n else np.nan,
+        phase=float(np.angle(mean)) if len(inside) else np.nan,
+        locking=float(locking),
+    )
+
+
+def compute_slow_phase(times: Float[np.ndarray, " event"], slow_waves: pd.DataFrame) -> Float[np.ndarray, " event"]:
+    """Phase of the slow oscillation at each time, in rad; NaN outside slow waves.
+
+    Args:
+        times: Times of the events, in s.
+        slow_waves: Table of slow waves as `detect_slow_waves` gives it.
+    """
+    phases = np.full(len(times), np.nan)
+    if not len(slow_waves) or not len(times):
+        return phases
+    waves = slow_waves.sort_values("onset", kind="stable")
+    onset = waves["onset"].to_numpy(dtype=float)
+    named = [waves[name].to_numpy(dtype=float) for name in ("negative_peak", "mid_crossing", "positive_peak")]
+    nodes = np.stack([onset, *named, onset + waves["duration"].to_numpy(dtype=float)], axis=1)
+    which = np.searchsorted(onset, times, side="right") - 1
+    for index in np.flatnonzero((which >= 0) & (times < nodes[np.maximum(which, 0), -1])):
+        phases[index] = np.interp(times[index], nodes[which[index]], np.array([-1.5, -1.0, -0.5, 0.0, 0.5]) * np.pi)
+    return np.angle(np.exp(1j * phases))
+
+
+def _lie_within(times: Float[np.ndarray, " event"], spans: pd.DataFrame) -> np.ndarray:
+    """Which times lie in one of the spans."""
+    if not len(spans):
+        return np.zeros(len(times), dtype=bool)
+    ordered = spans.sort_values("onset", kind="stable")
+    onset = ordered["onset"].to_numpy(dtype=float)
+    end = np.maximum.accumulate(onset + ordered["duration"].to_numpy(dtype=float))
+    which = np.searchsorted(onset, times, side="right") - 1
+    return (which >= 0) & (times < end[np.maximum(which, 0)])
 
 
 def measure_session(
@@ -31,9 +118,9 @@ def measure_session(
     """What a session's reactivations are like.
 
     Args:
-        reactivations: onset (s).
-        hypnogram: Stages on the same clock.
-        coupling: To spindles and slow waves, where those were detected.
+        reactivations: Table of reactivations: onset (s).
+        hypnogram: Stages of the session, on the same clock.
+        coupling: Coupling of the reactivations to spindles and slow waves, where those were detected.
 
     Returns:
         n_reactivations and reactivation_rate (1/min) in NREM sleep, and with a coupling in_spindle, in_slow_wave,
@@ -53,7 +140,7 @@ def measure_session(
     return measures
 
 
-def relate_to_memory(
+def correlate_with_memory(
     sessions: pd.DataFrame,
     *,
     rng: np.random.Generator,
@@ -66,17 +153,17 @@ def relate_to_memory(
     10.1007/BF02294183); q controls false discoveries over the predictors.
 
     Args:
-        sessions: One row a session: before, after (score of the task, in percent) and the predictors.
-        rng: For the permutations.
-        predictors: Columns; those that are absent or constant are left out.
-        n_permutations: Of sessions.
+        sessions: Table of sessions, one row each: before and after (score of the task, in percent) and the predictors.
+        rng: Random generator, which draws the permutations.
+        predictors: Names of the columns to correlate; those that are absent or constant are left out.
+        n_permutations: Number of permutations of the sessions; 5000 by default.
 
     Returns:
         predictor, rho with low and high (95 %), p, q, slope with its interval (points per unit of the predictor; in
         n_reactivations per reactivation), n_sessions.
 
     Raises:
-        SharpwaveError: If scores are missing, or fewer than `FEWEST` sessions have them.
+        SharpwaveError: If scores are missing, or fewer than `FEWEST_SESSIONS` sessions have them.
     """
     if not {"before", "after"} <= set(sessions.columns):
         raise SharpwaveError(
@@ -85,9 +172,9 @@ def relate_to_memory(
             fix="give the task's score in percent before and after sleep",
         )
     change = (sessions["after"] - sessions["before"]).to_numpy(dtype=float)
-    if np.isfinite(change).sum() < FEWEST:
+    if np.isfinite(change).sum() < FEWEST_SESSIONS:
         raise SharpwaveError(
-            f"at least {FEWEST} sessions with a score before and after",
+            f"at least {FEWEST_SESSIONS} sessions with a score before and after",
             got=str(int(np.isfinite(change).sum())),
             fix="add sessions; a correlation over fewer says nothing",
         )
@@ -95,8 +182,8 @@ def relate_to_memory(
     for name in (name for name in predictors if name in sessions):
         values = sessions[name].to_numpy(dtype=float)
         known = np.isfinite(values) & np.isfinite(change)
-        if known.sum() >= FEWEST and np.ptp(values[known]) > 0 and np.ptp(change[known]) > 0:
-            rows.append({"predictor": name, **_relate(values[known], change[known], rng, n_permutations)})
+        if known.sum() >= FEWEST_SESSIONS and np.ptp(values[known]) > 0 and np.ptp(change[known]) > 0:
+            rows.append({"predictor": name, **_correlate(values[known], change[known], rng, n_permutations)})
     if not rows:
         return pd.DataFrame(columns=MEMORY_COLUMNS)
     from scipy.stats import false_discovery_control
@@ -105,11 +192,11 @@ def relate_to_memory(
     return table.assign(q=false_discovery_control(table["p"]))[list(MEMORY_COLUMNS)]
 
 
-def describe_memory(related: pd.DataFrame, *, alpha: float = 0.05) -> str:
+def describe_memory(correlations: pd.DataFrame, *, alpha: float = 0.05) -> str:
     """The relation to memory in one plain sentence; a null is stated as one."""
-    if not len(related):
+    if not len(correlations):
         return "No measure of reactivation differed between sessions."
-    best = related.sort_values("p", kind="stable").iloc[0]
+    best = correlations.sort_values("p", kind="stable").iloc[0]
     words = (
         f"ρ = {best['rho']:.2f} between {best['predictor'].replace('_', ' ')} and the change in performance "
         f"(95 % interval {best['low']:.2f} to {best['high']:.2f}, q = {best['q']:.3f}, {best['n_sessions']} sessions)"
@@ -119,7 +206,7 @@ def describe_memory(related: pd.DataFrame, *, alpha: float = 0.05) -> str:
     return f"No relation to memory was shown across sessions; the strongest: {words}."
 
 
-def _relate(
+def _correlate(
     values: Float[np.ndarray, " session"],
     change: Float[np.ndarray, " session"],
     rng: np.random.Generator,
@@ -147,3 +234,6 @@ def _relate(
         "slope_high": fit.slope + margin,
         "n_sessions": n,
     }
+
+
+__getattr__ = moved.rename(__name__, {"relate_to_memory": "correlate_with_memory"})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import NightCourse
+from sharpwave.causality.series import NightSeries
 
 BEFORE, AFTER, STEP = 60, 60, 4
 """Seconds; a step holds one window of depth."""
@@ -28,7 +28,7 @@ PERI_EVENT_COLUMNS = ("lag", "content", "value", "low", "high", "control", "n", 
 
 
 def compute_peri_event(
-    courses: Sequence[NightCourse], *, rng: np.random.Generator, contents: Sequence[str] | None = None
+    nights: Sequence[NightSeries], *, rng: np.random.Generator, contents: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Mean depth around reactivations and around control moments, each against its level in the half minute before.
 
@@ -37,19 +37,19 @@ def compute_peri_event(
     is a picture, not an estimate: `estimate_effects` adjusts for more.
 
     Args:
-        courses: Nights.
-        rng: Draws the control moments.
-        contents: Of the reactivations; those of the nights, and "any", where omitted.
+        nights: Time series of each night, one `NightSeries` a night.
+        rng: Random generator, which draws the control moments.
+        contents: Names of the contents, "any" for all together; by default "any" and each content of the nights.
 
     Returns:
         lag (s, middle of a step), content, value with low and high (dB, 95 %), control (dB), n (events), n_nights.
     """
-    names = contents or ("any", *sorted({content for course in courses for content in course.contents}))
+    names = contents or ("any", *sorted({content for series in nights for content in series.contents}))
     lags = np.arange(-BEFORE, AFTER)
     steps = lags.reshape(-1, STEP).mean(axis=1) + 0.5
     tables = []
     for content in names:
-        found = [pair for course in courses if len((pair := _cut_night(course, content, rng))[0])]
+        found = [pair for series in nights if len((pair := _cut_night(series, content, rng))[0])]
         if not found:
             continue
         value, low, high = _average([curves for curves, _ in found])
@@ -61,45 +61,45 @@ def compute_peri_event(
 
 
 def _cut_night(
-    course: NightCourse, content: str, rng: np.random.Generator
+    series: NightSeries, content: str, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "event step"], Float[np.ndarray, "control step"]]:
     """Curves around the reactivations of one night, and around their control moments."""
-    table = course.reactivations
+    table = series.reactivations
     mine = table if content == "any" else table[table["content"] == content]
-    start = course.time[0] if len(course.time) else 0.0
+    start = series.time[0] if len(series.time) else 0.0
     at = np.floor(mine["onset"].to_numpy(dtype=float) - start).astype(int)
-    whole = np.arange(len(course.time))
+    whole = np.arange(len(series.time))
     room = (whole >= BEFORE) & (whole < len(whole) - AFTER)
-    good = room & course.usable & np.isin(course.stage, course.nrem)
+    good = room & series.usable & np.isin(series.stage, series.nrem)
     at = at[(at >= 0) & (at < len(whole))]
-    free = good & (~_spread(at, len(whole)) if course.candidates is None else _find_empty(course, start))
+    free = good & (~_spread(at, len(whole)) if series.candidates is None else _find_empty(series, start))
     at = at[good[at]]
-    return _cut(course, at), _cut(course, _draw_controls(course, at, free, rng))
+    return _cut(series, at), _cut(series, _draw_controls(series, at, free, rng))
 
 
 def _draw_controls(
-    course: NightCourse, at: Int[np.ndarray, " event"], free: Bool[np.ndarray, " second"], rng: np.random.Generator
+    series: NightSeries, at: Int[np.ndarray, " event"], free: Bool[np.ndarray, " second"], rng: np.random.Generator
 ) -> Int[np.ndarray, " control"]:
     candidates = np.flatnonzero(free)
     drawn = []
     for second in at:
         near = candidates[slice(*np.searchsorted(candidates, [second - NEAR, second + NEAR]))]
-        near = near[course.stage[near] == course.stage[second]]
-        if course.infraslow is not None:
-            turn = np.angle(np.exp(1j * (course.infraslow[near] - course.infraslow[second])))
+        near = near[series.stage[near] == series.stage[second]]
+        if series.infraslow is not None:
+            turn = np.angle(np.exp(1j * (series.infraslow[near] - series.infraslow[second])))
             near = near[np.abs(turn) <= PHASE]
         if len(near):
             drawn.append(rng.choice(near, N_CONTROLS))
     return np.concatenate(drawn) if drawn else np.zeros(0, dtype=int)
 
 
-def _find_empty(course: NightCourse, start: float) -> Bool[np.ndarray, " second"]:
+def _find_empty(series: NightSeries, start: float) -> Bool[np.ndarray, " second"]:
     """Seconds that hold a candidate event and no reactivation."""
     marks = []
-    for onsets in (course.candidates, course.reactivations["onset"].to_numpy(dtype=float)):
+    for onsets in (series.candidates, series.reactivations["onset"].to_numpy(dtype=float)):
         at = np.floor(np.asarray(onsets) - start).astype(int)
-        marks.append(np.zeros(len(course.time), dtype=bool))
-        marks[-1][at[(at >= 0) & (at < len(course.time))]] = True
+        marks.append(np.zeros(len(series.time), dtype=bool))
+        marks[-1][at[(at >= 0) & (at < len(series.time))]] = True
     return marks[0] & ~marks[1]
 
 
@@ -111,10 +111,10 @@ def _spread(at: Int[np.ndarray, " event"], n_seconds: int) -> Bool[np.ndarray, "
     return np.cumsum(counts)[:-1] > 0
 
 
-def _cut(course: NightCourse, at: Int[np.ndarray, " event"]) -> Float[np.ndarray, "event step"]:
+def _cut(series: NightSeries, at: Int[np.ndarray, " event"]) -> Float[np.ndarray, "event step"]:
     """Depth around each second in steps, against the level before it; unusable seconds are left out."""
     lags = np.arange(-BEFORE, AFTER)
-    depth = np.where(course.usable, course.depth, np.nan)[at[:, None] + lags[None, :]]
+    depth = np.where(series.usable, series.depth, np.nan)[at[:, None] + lags[None, :]]
     level = _mean(depth[:, (lags >= -BASELINE) & (lags < 0)])
     return _mean(depth.reshape(len(at), len(lags) // STEP, STEP)) - level[:, None]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.course import NightCourse
 from sharpwave.causality.design import find_period
-from sharpwave.causality.moves import compute_outcome
-from sharpwave.causality.units import Interval, compute_jackknife, split_units
+from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import NightSeries
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class RandomisedEffect:
 
     Attributes:
         exposed: Mean outcome after cues.
-        control: After sham.
-        difference: With its interval over nights; p is that of the permutation.
-        log_ratio: Of the risks; None for depth, or where a risk is 0.
+        control: Mean outcome after sham.
+        difference: Difference of the two, with its interval over nights; p is that of the permutation.
+        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
         spread: Standard deviation of the outcome after sham.
-        n_events: Cues.
+        n_events: Number of cues.
     """
 
     exposed: float
@@ -37,7 +37,7 @@ class RandomisedEffect:
 
 
 def estimate_randomised(
-    courses: Sequence[NightCourse],
+    nights: Sequence[NightSeries],
     *,
     outcome: str,
     rng: np.random.Generator,
@@ -54,31 +54,31 @@ def estimate_randomised(
     permuted within nights, as they were drawn.
 
     Args:
-        courses: Nights; those without `cues` are left out.
-        outcome: "depth", "lighter", "deeper" or "wake".
-        rng: Draws the permutations.
-        content: Cues of that content against sham of the same; None for all.
-        horizon: In s.
-        stages: Codes; all NREM by default.
-        period: "any", "early" or "late".
-        backwards: The same outcome in the `horizon` s before: a check of the randomisation.
-        n_permutations: How many times labels are drawn again.
+        nights: Time series of each night, one `NightSeries` a night. Those without `cues` are left out.
+        outcome: "depth" (dB), or a stage transition: "lighter", "deeper" or "wake".
+        rng: Random generator, which draws the permutations.
+        content: Name of a content: its cues are compared with sham of the same content; all cues by default.
+        horizon: Length of the time after a cue that counts, in s; 30 s by default.
+        stages: Codes of the stages that are looked at; all NREM stages by default.
+        period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
+        backwards: Whether the outcome is taken in the `horizon` s before: a check of the randomisation.
+        n_permutations: Number of times that the labels are drawn again; 1999 by default.
 
     Returns:
         The effect, or None without a night that has both.
     """
-    stages = courses[0].nrem if stages is None else stages
-    nights = [
-        _measure(course, outcome, content, horizon, stages, period, backwards)
-        for course in courses
-        if course.cues is not None
+    stages = nights[0].nrem if stages is None else stages
+    measured = [
+        _measure(series, outcome, content, horizon, stages, period, backwards)
+        for series in nights
+        if series.cues is not None
     ]
-    nights = [night for night in nights if 0 < night[1].sum() < len(night[1])]
-    if not nights:
+    measured = [night for night in measured if 0 < night[1].sum() < len(night[1])]
+    if not measured:
         return None
-    values, cued = (np.concatenate([night[i] for night in nights]) for i in range(2))
-    stratum = np.repeat(np.arange(len(nights)), [len(night[0]) for night in nights])
-    units = split_units([night[2] for night in nights])
+    values, cued = (np.concatenate([night[i] for night in measured]) for i in range(2))
+    stratum = np.repeat(np.arange(len(measured)), [len(night[0]) for night in measured])
+    units = split_units([night[2] for night in measured])
     means = _compare(values, cued, stratum)
     without = np.array([_compare(*(v[units != unit] for v in (values, cued, stratum))) for unit in np.unique(units)])
     difference = compute_jackknife(float(means[0] - means[1]), without[:, 0] - without[:, 1])
@@ -98,7 +98,7 @@ def estimate_randomised(
 
 
 def _measure(
-    course: NightCourse,
+    series: NightSeries,
     outcome: str,
     content: str | None,
     horizon: int,
@@ -107,18 +107,18 @@ def _measure(
     backwards: bool,
 ) -> tuple[Float[np.ndarray, " cue"], Bool[np.ndarray, " cue"], Float[np.ndarray, " cue"]]:
     """Outcome, condition and time of the cues and shams of one night that fell into sleep at risk."""
-    table = course.cues if course.cues is not None else pd.DataFrame(columns=["onset", "condition", "content"])
+    table = series.cues if series.cues is not None else pd.DataFrame(columns=["onset", "condition", "content"])
     if content is not None:
         table = table[table["content"].astype(str) == content]
-    index = np.floor(table["onset"].to_numpy(dtype=float) - course.time[0]).astype(int)
+    index = np.floor(table["onset"].to_numpy(dtype=float) - series.time[0]).astype(int)
     cued = (table["condition"] == "cue").to_numpy(dtype=bool)
-    inside = (index >= 0) & (index < len(course.time) - 1)
+    inside = (index >= 0) & (index < len(series.time) - 1)
     index, cued = index[inside], cued[inside]
-    eligible = np.isin(course.stage, stages) & course.usable & find_period(course, period)
+    eligible = np.isin(series.stage, stages) & series.usable & find_period(series, period)
     index, cued = index[eligible[index]], cued[eligible[index]]
-    values = compute_outcome(course, index, outcome=outcome, horizon=horizon, backwards=backwards)
+    values = compute_outcome(series, index, outcome=outcome, horizon=horizon, backwards=backwards)
     known = np.isfinite(values)
-    return values[known], cued[known], course.time[index[known]]
+    return values[known], cued[known], series.time[index[known]]
 
 
 def _compare(

@@ -164,10 +164,10 @@ def _write(
     refusals: Sequence[str],
 ) -> tuple[list[str], Path]:
     from sharpwave.causality import estimate_effects
-    from sharpwave.causality.association import check_association
-    from sharpwave.causality.memory import describe_memory, relate_to_memory
+    from sharpwave.causality.memory import correlate_with_memory, describe_memory
     from sharpwave.causality.peri_event import compute_peri_event
     from sharpwave.causality.rules import describe_rules, extract_rules
+    from sharpwave.causality.surrogates import check_association
     from sharpwave.night.methods import read_versions
     from sharpwave.reports.archive import to_json
     from sharpwave.reports.causality_page import CausalityPage, write_causality_page
@@ -185,7 +185,7 @@ def _write(
     relation = pd.DataFrame()
     if len(sessions):
         try:
-            relation = relate_to_memory(sessions, rng=rng)
+            relation = correlate_with_memory(sessions, rng=rng)
             words.append(describe_memory(relation))
         except SharpwaveError as error:
             warnings.append(f"Memory was not related: {error}")

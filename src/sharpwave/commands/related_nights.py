@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality import compute_course
-from sharpwave.causality.course_files import CANDIDATES, REACTIVATIONS, read_events
+from sharpwave.causality import compute_night_series
+from sharpwave.causality.series_files import CANDIDATES, REACTIVATIONS, read_events
 from sharpwave.commands.replay import open_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.courses import SUMMARY, OpenedNight, holds_course, open_folder
@@ -131,7 +131,7 @@ def _decode_course(
     if candidates is None:
         ripples = detect_events(recording, {}, hypnogram)[0]
         candidates = ripples[ripples["label"] == "ripple"]
-    course = compute_course(
+    course = compute_night_series(
         recording,
         hypnogram,
         found.events.drop(columns=["label", "channel"]),

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.coupling import Coupling, compute_coupling
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.course_files import COURSE, REACTIVATIONS, read_course, read_events, read_reactivations
+from sharpwave.causality.memory import Coupling, compute_coupling
+from sharpwave.causality.series import DEPTH_WINDOW, NightSeries
+from sharpwave.causality.series_files import REACTIVATIONS, SERIES, read_events, read_reactivations, read_series
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_hypnogram
 from sharpwave.simulation.species import get_species
@@ -35,7 +35,7 @@ class OpenedNight:
         coupling: Of its reactivations to spindles and slow waves, where those were detected.
     """
 
-    course: NightCourse
+    course: NightSeries
     simulated: bool
     origin: str
     memory: Mapping[str, float] | None = None
@@ -45,7 +45,7 @@ class OpenedNight:
 def holds_course(folder: Path) -> bool:
     """Whether a folder holds what `open_folder` reads."""
     return folder.is_dir() and (
-        (folder / COURSE).is_file() or ((folder / REACTIVATIONS).is_file() and (folder / DEPTH).is_file())
+        (folder / SERIES).is_file() or ((folder / REACTIVATIONS).is_file() and (folder / DEPTH).is_file())
     )
 
 
@@ -64,8 +64,8 @@ def open_folder(folder: Path, *, night: str) -> OpenedNight:
     """
     if (folder / TRUTH).is_file():
         return _open_truth(folder, night)
-    if (folder / COURSE).is_file():
-        course = read_course(folder, night=night)
+    if (folder / SERIES).is_file():
+        course = read_series(folder, night=night)
         events = read_events(folder / EVENTS, ("onset", "label")) if (folder / EVENTS).is_file() else pd.DataFrame()
         summary = _read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
         return OpenedNight(
@@ -77,11 +77,11 @@ def open_folder(folder: Path, *, night: str) -> OpenedNight:
 def _open_truth(folder: Path, night: str) -> OpenedNight:
     knobs = _read_json(folder / TRUTH)
     species = get_species(str(knobs.get("species")))
-    table = pd.read_parquet(folder / COURSE)
+    table = pd.read_parquet(folder / SERIES)
     ripples = read_events(folder / "ripples.tsv", ("onset", "kind", "content"))
     replays = ripples.loc[ripples["kind"] == "replay", ["onset", "content"]].reset_index(drop=True)
     stage = table["stage"].to_numpy(dtype=np.int8)
-    course = NightCourse(
+    course = NightSeries(
         night=night,
         time=table["time"].to_numpy(dtype=float),
         stage=np.where(np.r_[False, table["arousing"].to_numpy(dtype=bool)[:-1]], 0, stage).astype(np.int8),
@@ -96,7 +96,7 @@ def _open_truth(folder: Path, night: str) -> OpenedNight:
     return OpenedNight(course, True, NOT_MEASURED, memory=_take_scores(knobs.get("memory")))
 
 
-def _assemble(folder: Path, night: str) -> NightCourse:
+def _assemble(folder: Path, night: str) -> NightSeries:
     """A course from a laboratory's own tables."""
     hypnogram = read_hypnogram(folder / HYPNOGRAM)
     depth = read_events(folder / DEPTH, ("onset", "depth"))
@@ -109,7 +109,7 @@ def _assemble(folder: Path, night: str) -> NightCourse:
     known = (index >= 0) & (time - onset[np.maximum(index, 0)] < window)
     level = np.where(known, values[np.maximum(index, 0)], np.nan)
     stage = hypnogram.at(time)
-    return NightCourse(
+    return NightSeries(
         night=night,
         time=time,
         stage=stage,
@@ -122,7 +122,7 @@ def _assemble(folder: Path, night: str) -> NightCourse:
     )
 
 
-def _measure_coupling(course: NightCourse, events: pd.DataFrame) -> Coupling | None:
+def _measure_coupling(course: NightSeries, events: pd.DataFrame) -> Coupling | None:
     """Coupling to the slow waves and spindles among a night's events; None where none were detected."""
     if not len(events) or not set(WAVE_TIMES) <= set(events.columns):
         return None

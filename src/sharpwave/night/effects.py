@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality import compute_course
-from sharpwave.causality.course_files import tabulate_files
+from sharpwave.causality import compute_night_series
 from sharpwave.causality.peri_event import compute_peri_event
 from sharpwave.causality.rules import HORIZON, describe_rules, extract_rules
+from sharpwave.causality.series_files import tabulate_files
 from sharpwave.night.reactivations import FoundReactivations
 from sharpwave.recordings import Hypnogram, Recording
 
@@ -85,7 +85,7 @@ def relate_night(
     """
     from sharpwave.causality import estimate_effects
 
-    course = compute_course(
+    course = compute_night_series(
         recording,
         hypnogram,
         found.events.drop(columns=["label", "channel"]),

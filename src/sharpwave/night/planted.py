@@ -12,8 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave.causality import estimate_effects
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave.causality.series import DEPTH_WINDOW, NightSeries, estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.simulation.dynamics import Dynamics, simulate_dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
@@ -39,7 +38,7 @@ def simulate_course(
     phase: str = "estimated",
     candidates: bool = True,
     night: str = "simulated",
-) -> tuple[NightCourse, Dynamics]:
+) -> tuple[NightSeries, Dynamics]:
     """One night as a laboratory sees it, and its hidden course.
 
     Depth is the true one averaged over epochs of 4 s with the noise of a spectral estimate. The infraslow phase is
@@ -89,13 +88,13 @@ def _simulate_dynamics(
 
 def _observe(
     dynamics: Dynamics, preset: Species, *, phase: str, candidates: bool, night: str, rng: np.random.Generator
-) -> NightCourse:
+) -> NightSeries:
     """What a laboratory measures of a hidden course."""
     awake = np.r_[False, dynamics.arousing[:-1]]  # an arousal that comes within a second shows in the next
     stage = np.where(awake, 0, dynamics.stage).astype(np.int8)
     asleep = np.isin(stage, preset.nrem)
     replays = dynamics.ripples[dynamics.ripples["kind"] == "replay"]
-    return NightCourse(
+    return NightSeries(
         night=night,
         time=np.arange(len(stage), dtype=float),
         stage=stage,

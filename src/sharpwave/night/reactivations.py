@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course_files import read_reactivations
+from sharpwave.causality.series_files import read_reactivations
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.found_replays import PLACE, SMOOTHING, convert_fields
 from sharpwave.reactivation.counts import bin_events

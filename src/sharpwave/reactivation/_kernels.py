@@ -1,4 +1,20 @@
-"""Compiled forward–backward recursion of the state-space decoder; `state_space` says what it computes."""
+"""Compiled forward–backward recursion of the state-space decoder; `state_space` says what it models.
+
+The state is a dynamics s (0 stationary, 1 continuous, 2 fragmented) and a place x of n. Z is the chance to go from one
+dynamics to another, W the random walk, L_t(x) the likelihood of bin t. When s turns into r, the place moves by M_sr:
+
+    M_s0(y, x) = [x = y]  and  M_s1 = W  for s = 0, 1;   M_s2 = M_2r = 1/n.
+
+Forward,
+
+    α_1(r, x) ∝ L_1(x) / 3n,   α_t(r, x) = c_t⁻¹ L_t(x) Σ_s Z_sr Σ_y α_(t-1)(s, y) M_sr(y, x),
+
+with c_t so that α_t sums to 1; the log evidence is Σ_t log c_t. Backward,
+
+    β_T = 1,   β_t(s, x) ∝ Σ_r Z_sr Σ_y M_sr(x, y) L_(t+1)(y) β_(t+1)(r, y),
+
+and the posterior is p(r, x at t | all bins) ∝ α_t(r, x) β_t(r, x).
+"""
 
 from __future__ import annotations
 
@@ -129,8 +145,8 @@ def smooth(
     Args:
         likelihood: Largest 1 in each bin, shape (bin, place).
         switch: Chance to go from one dynamics to another in a bin, shape (3, 3).
-        offsets: Of the random walk's diagonals.
-        weights: Of the random walk, shape (diagonal, place).
+        offsets: Offsets of the random walk's diagonals from the main one, shape (diagonal,).
+        weights: Weights of the random walk, shape (diagonal, place).
         posterior: Filled with the smoothed posterior, shape (bin, 3, place).
 
     Returns:
@@ -159,11 +175,9 @@ def smooth_events(
     Args:
         likelihood: Bins of all events, shape (bin, place).
         edges: First bin of each event, and the end.
-        switch: As in `smooth`.
-        offsets: As in `smooth`.
-        weights: As in `smooth`.
+        switch, offsets, weights: Dynamics and random walk, as in `smooth`.
         maps: Map of each place.
-        position: Of each place, shape (place, dimension).
+        position: Position of each place, shape (place, dimension).
         dynamics: Filled with the mean probability of each dynamics, shape (event, 3).
         mass: Filled with the mean probability of each map, shape (event, map).
         moments: Filled with the sums of 1, t, t², x and t x over bins and places of each map, weighted by the

@@ -1,6 +1,15 @@
 """Numba kernels of `sequence_scores`: many surrogates of one event at once, one in each lane.
 
 Inner loops run over lanes and do one thing each, so that the compiler turns them into vector instructions.
+
+With L_t(x) the likelihood of bin t at place x of n, j the chance to jump and W the walk, the log likelihood ratio is
+
+    α_t(x) = L_t(x) ((1 - j) Σ_y α'_(t-1)(y) W(y, x) + j/n),   Σ_t log (Σ_x α_t(x) / mean_x L_t(x)),
+
+with α' the α that was scaled to sum to 1, and every place alike at first. W has two-sided geometric steps, W(y, x) =
+w(y) d^|x - y| along a chain, so that a sweep up and one down give it without a matrix:
+
+    a_x = d a_(x-1) + w_x α_x,   b_x = d (b_(x+1) + w_(x+1) α_(x+1)),   Σ_y α_y W(y, x) = a_x + b_x.
 """
 
 from __future__ import annotations
@@ -32,6 +41,26 @@ def _fill_likelihood(
             factor = np.float32(1.0) / max(row.max(), np.float32(1e-37))
             for place in range(n_places):
                 row[place] = max(row[place] * factor, np.float32(1e-15))
+
+
+@compiled
+def _fill_lanes(
+    likelihood: np.ndarray,
+    row: np.ndarray,
+    rates: np.ndarray,
+    base: np.ndarray,
+    units: np.ndarray,
+    sources: np.ndarray,
+    first_spike: np.ndarray,
+) -> None:
+    """Likelihood of one bin in every lane, where each lane takes its spikes from a bin of its own."""
+    n_places, n_lanes = likelihood.shape
+    for lane in range(n_lanes):
+        table = lane if rates.shape[0] > 1 else 0
+        low, high = first_spike[sources[lane]], first_spike[sources[lane] + 1]
+        _fill_likelihood(row, rates[table], base[table], units[lane], low, high)
+        for place in range(n_places):
+            likelihood[place, lane] = row[place]
 
 
 @compiled
@@ -73,8 +102,18 @@ def _walk(
 
 
 @compiled
-def _observe(state: np.ndarray, likelihood: np.ndarray, total: np.ndarray, jump: np.float32) -> None:
-    """Multiply the prediction by the likelihood, in place, and normalise it; `total` is the sum before."""
+def _observe(
+    state: np.ndarray,
+    likelihood: np.ndarray,
+    flat: np.ndarray,
+    total: np.ndarray,
+    jump: np.float32,
+    ratio: np.ndarray,
+) -> None:
+    """Multiply the prediction by the likelihood, in place, and normalise it; `total` is filled with the sum before.
+
+    Its logarithm, less that of the likelihood's mean over places, is what this bin adds to `ratio`.
+    """
     n_places, n_lanes = state.shape
     stay, anywhere = np.float32(1.0) - jump, jump / np.float32(n_places)
     total[:] = 0.0
@@ -88,6 +127,8 @@ def _observe(state: np.ndarray, likelihood: np.ndarray, total: np.ndarray, jump:
         own = state[place]
         for lane in range(n_lanes):
             own[lane] /= total[lane]
+    for lane in range(n_lanes):
+        ratio[lane] += np.log(total[lane] * n_places / flat[lane])
 
 
 @compiled
@@ -176,19 +217,18 @@ def score_block(
         first_bin: First bin of each event, and the end, shape (event + 1,).
         first_spike: First spike of each bin, and the end, shape (bin + 1,).
         units: Unit of each spike, shape (lane, spike).
-        bins: Which bin stands at each place in time, shape (lane, bin).
+        bins: Bin that stands at each place in time, shape (lane, bin).
         rates: Rates as shares of each unit's highest, shape (lane or 1, unit, place).
         base: Chance of a bin without spikes, up to a factor, shape (lane or 1, place).
         order, starts, weight, decay: Neighbours along each axis, see `sequence_scores.Neighbours`.
         jump: Chance to go anywhere, per bin.
-        maps: Map of each place.
-        along: Position along its map, -0.5 to 0.5.
+        maps, along: Map of each place, and position along it, -0.5 to 0.5.
         n_maps: Number of maps.
         path: Whether the log likelihood ratio is wanted too, which costs as much again.
-        scores: Filled: log likelihood ratio (NaN if not wanted) and weighted correlation, shape (lane, event, 2).
+        scores: Filled with the log likelihood ratio (NaN if not wanted) and the weighted correlation, shape (lane,
+            event, 2).
     """
     n_lanes, n_places = units.shape[0], rates.shape[2]
-    own = rates.shape[0] > 1
     row = np.empty(n_places, np.float32)
     likelihood = np.empty((n_places, n_lanes), np.float32)
     state = np.empty((n_places, n_lanes), np.float32)
@@ -204,22 +244,14 @@ def score_block(
         ratio[:] = 0.0 if path else np.nan
         sums[:] = 0.0
         for index in range(begin, end):
-            for lane in range(n_lanes):
-                source = bins[lane, index]
-                table = lane if own else 0
-                low, high = first_spike[source], first_spike[source + 1]
-                _fill_likelihood(row, rates[table], base[table], units[lane], low, high)
-                for place in range(n_places):
-                    likelihood[place, lane] = row[place]
+            _fill_lanes(likelihood, row, rates, base, units, bins[:, index], first_spike)
             _sum_lanes(likelihood, flat)
             if path:
                 if index == begin:
                     state[:] = np.float32(1.0) / np.float32(n_places)
                 else:
                     _walk(state, moved, ahead, order, starts, weight, decay)
-                _observe(state, likelihood, total, jump)
-                for lane in range(n_lanes):
-                    ratio[lane] += np.log(total[lane] * n_places / flat[lane])
+                _observe(state, likelihood, flat, total, jump, ratio)
             time = np.float32(index - begin) - np.float32(0.5) * np.float32(end - begin - 1)
             _sum_places(likelihood, flat, maps, along, time, parts, sums)
         for lane in range(n_lanes):

@@ -24,8 +24,8 @@ class Assemblies:
 
     Attributes:
         patterns: Weight of each unit, of length 1, the largest weight positive.
-        eigenvalues: Of the correlation matrix, falling.
-        threshold: Eigenvalue that chance does not exceed; as many patterns as eigenvalues above it.
+        eigenvalues: Eigenvalues of the correlation matrix, falling.
+        threshold: Eigenvalue that chance does not exceed; there are as many patterns as eigenvalues above it.
     """
 
     patterns: Float[np.ndarray, "assembly unit"]
@@ -41,9 +41,9 @@ def read_activity(source: Any, *, bin_size: float, start: float, end: float) -> 
 
     Args:
         source: Trains by unit (`TsGroup` or a mapping to times in s), or a `TsdFrame` with one column a unit.
-        bin_size: In s.
-        start: In s.
-        end: In s.
+        bin_size: Length of a bin, in s.
+        start: Start of the stretch, in s.
+        end: End of the stretch, in s.
 
     Raises:
         SharpwaveError: If the stretch holds fewer than two bins.
@@ -71,7 +71,7 @@ def find_assemblies(
     """Assemblies of an epoch (Peyrache et al. 2010; Lopes-dos-Santos et al. 2013).
 
     Eigenvalues of the correlation matrix above what chance gives are assemblies; independent components within their
-    space tell apart assemblies that share units, which principal components mix.
+    space separate assemblies that share units, which principal components mix.
 
     Args:
         activity: Counts or ΔF/F in bins.
@@ -84,6 +84,12 @@ def find_assemblies(
 
     Raises:
         SharpwaveError: If an option is unknown, or there are not more bins than units.
+
+    >>> rng = np.random.default_rng(0)
+    >>> counts = rng.poisson(1.0, (500, 6)).astype(float)
+    >>> counts[::20, :3] += 6  # three units that fire together
+    >>> find_assemblies(counts, rng=rng).patterns.round(1)[:, :3]
+    array([[0.6, 0.6, 0.6]])
     """
     if method not in ("pca", "ica"):
         raise SharpwaveError("pca or ica", got=repr(method), fix="use ica where assemblies may share units")
@@ -114,7 +120,7 @@ def compute_activation(
 
     Args:
         activity: Counts or ΔF/F in bins of the same units.
-        assemblies: Of the template epoch.
+        assemblies: Assemblies of the template epoch.
 
     Raises:
         SharpwaveError: If the units are not the template's.
@@ -140,8 +146,8 @@ def compute_explained_variance(
 
     Args:
         before: Activity in the rest before.
-        task: In the task.
-        after: In the rest after.
+        task: Activity in the task.
+        after: Activity in the rest after.
 
     Raises:
         SharpwaveError: If the epochs differ in their units, or fewer than three units vary in all of them.

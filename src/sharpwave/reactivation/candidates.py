@@ -22,7 +22,7 @@ STEP = 0.002
 SMOOTHING = 0.015
 """Standard deviation in s of the Gaussian that smooths it (Davidson et al. 2009, doi:10.1016/j.neuron.2009.07.027)."""
 
-PIECE = 3600.0
+CHUNK = 3600.0
 MARGIN = 2.0
 COLUMNS = ("onset", "duration", "n_spikes", "n_active_units", "source")
 
@@ -44,9 +44,9 @@ def detect_bursts(
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
         spans: onset and duration in s of the stretches that are searched and set mean and deviation (rest, not
             running); all of the session where omitted.
-        threshold: In standard deviations.
-        duration: Shortest and longest burst in s.
-        min_units: Fewest units that fire.
+        threshold: Least height of a burst's peak over the mean rate, in standard deviations; 3 by default.
+        duration: Shortest and longest burst, in s; 0.05 to 0.5 s by default.
+        min_units: Fewest units that fire; 5 by default.
 
     Returns:
         onset, duration (s), n_spikes, n_active_units, source "burst", z (of the peak).
@@ -92,18 +92,25 @@ def find_candidates(
     """Candidate events of a session.
 
     Args:
-        recording: With spikes, and LFP where ripples are asked for.
+        recording: Recording with spikes, and with LFP where ripples are asked for.
         source: "ripples", "bursts", or "auto": ripples where an LFP is sampled fast enough for them, else bursts.
         given: The user's own events (onset, duration in s); then nothing is detected.
-        position: Where the animal was: events while it runs are left out, whatever their source.
-        spans: Only events that begin in these stretches (onset, duration); all where omitted.
-        min_units: Fewest units that fire in an event.
+        position: Position of the animal: events while it runs are left out, whatever their source.
+        spans: Stretches (onset, duration) in which an event has to begin; the whole session where omitted.
+        min_units: Fewest units that fire in an event; 5 by default.
 
     Returns:
         onset, duration (s), n_spikes, n_active_units, source ("ripple", "burst", "given").
 
     Raises:
         SharpwaveError: If there are no spikes, no LFP to find ripples in, or the user's table lacks a column.
+
+    >>> import pynapple as nap
+    >>> spikes = nap.TsGroup({0: nap.Ts(np.array([0.11, 0.13, 5.01])), 1: nap.Ts(np.array([0.17, 9.0]))})
+    >>> given = pd.DataFrame({"onset": [0.1, 5.0], "duration": 0.1})
+    >>> found = find_candidates(Recording(spikes=spikes), given=given, min_units=2)
+    >>> found[["onset", "n_spikes", "n_active_units"]].to_numpy().tolist()
+    [[0.1, 3.0, 2.0]]
     """
     if recording.spikes is None or not len(recording.spikes):
         raise SharpwaveError(
@@ -210,18 +217,18 @@ def keep_active(events: pd.DataFrame, min_units: int) -> pd.DataFrame:
 def _iter_rate(
     times: np.ndarray, spans: pd.DataFrame | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float, tuple[float, float]]]:
-    """Population rate piece by piece: rate in Hz, what is searched, time of the first bin, and the piece itself."""
+    """Population rate in chunks: rate in Hz, what is searched, time of the first bin, and the chunk's start and end."""
     from scipy.ndimage import gaussian_filter1d
 
     if not len(times):
         return
     session_end = float(times[-1]) + STEP
-    for low in np.arange(np.floor(times[0]), session_end, PIECE):
-        start, stop = low - MARGIN, min(low + PIECE, session_end) + MARGIN
+    for low in np.arange(np.floor(times[0]), session_end, CHUNK):
+        start, stop = low - MARGIN, min(low + CHUNK, session_end) + MARGIN
         n_bins = int(np.ceil((stop - start) / STEP))
         first, last = np.searchsorted(times, [start, start + n_bins * STEP])
         counts = np.bincount(((times[first:last] - start) / STEP).astype(int), minlength=n_bins)[:n_bins]
         rate = gaussian_filter1d((counts / STEP).astype(np.float32), SMOOTHING / STEP, mode="constant")
         middles = start + (np.arange(n_bins) + 0.5) * STEP
         inside = np.ones(n_bins, dtype=bool) if spans is None else mark_within(middles, spans)
-        yield rate, inside & (middles >= times[0]) & (middles < session_end), start, (low, low + PIECE)
+        yield rate, inside & (middles >= times[0]) & (middles < session_end), start, (low, low + CHUNK)

@@ -20,7 +20,7 @@ class BinnedEvents:
     Attributes:
         counts: Spikes, shape (bin, unit).
         offsets: First bin of each event, and the number of bins at the end.
-        bin_size: In seconds.
+        bin_size: Length of a bin, in s.
         onsets: Start of each event in seconds.
     """
 
@@ -47,7 +47,7 @@ def get_trains(spikes: Any, units: Sequence[int] | None = None) -> list[Float[np
 
     Args:
         spikes: Trains by unit: a pynapple `TsGroup`, or a mapping to arrays of rising times in seconds.
-        units: Which; all where omitted.
+        units: Names of the units that are wanted; all where omitted.
 
     Raises:
         SharpwaveError: If a unit is not among the trains.
@@ -84,12 +84,17 @@ def bin_events(
 
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times).
-        events: onset and duration in s.
-        bin_size: In s.
-        units: Which, in the order of the counts' columns; all where omitted.
+        events: Table of events: onset and duration in s.
+        bin_size: Length of a bin, in s.
+        units: Names of the units, in the order of the counts' columns; all where omitted.
 
     Raises:
         SharpwaveError: If `bin_size` is not positive.
+
+    >>> spikes = {0: np.array([0.11, 0.13]), 1: np.array([0.17])}
+    >>> binned = bin_events(spikes, pd.DataFrame({"onset": [0.1], "duration": [0.1]}), bin_size=0.05)
+    >>> binned.counts.tolist()
+    [[2, 0], [0, 1]]
     """
     if not bin_size > 0:
         raise SharpwaveError("a bin size above 0 s", got=f"{bin_size}", fix="use 0.004 to 0.02 s for replay")

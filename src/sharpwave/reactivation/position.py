@@ -31,7 +31,7 @@ class Position:
     """Positions of the animal.
 
     Attributes:
-        times: In seconds, rising.
+        times: Times of the samples, in s, rising.
         values: Position, without NaN.
         unit: "m", or "pixels" where the scale is unknown.
         explained: Share of the variance that lies along the track, where `linearise` made it.
@@ -48,7 +48,7 @@ class Position:
 
     @property
     def steps(self) -> Float[np.ndarray, " time"]:
-        """Seconds that each sample stands for: to the next one, but none longer than twice the median."""
+        """Seconds that each sample lasts: to the next one, but none longer than twice the median."""
         if len(self.times) < 2:
             return np.zeros(len(self.times))
         gaps = np.diff(self.times, append=self.times[-1] + np.median(np.diff(self.times)))
@@ -59,10 +59,16 @@ def get_position(recording: Recording) -> Position:
     """The recording's position; samples without a value are left out.
 
     Args:
-        recording: With a signal "position", shape (time,) or (time, dimension).
+        recording: Recording with a signal "position", shape (time,) or (time, dimension).
 
     Raises:
         SharpwaveError: If there is none, or no sample with a value.
+
+    >>> from sharpwave.recordings import MODALITIES, Signal
+    >>> signal = Signal("position", np.array([0.0, np.nan, 0.4]), 2.0, MODALITIES["position"])
+    >>> position = get_position(Recording(signals={"position": signal}))
+    >>> position.times.tolist(), position.values[:, 0].tolist(), position.unit
+    ([0.0, 1.0], [0.0, 0.4], 'm')
     """
     found = recording.of("position")
     if not found:
@@ -105,7 +111,7 @@ def linearise(position: Position) -> Position:
     points the way in which its larger coordinate grows.
 
     Args:
-        position: In two or more dimensions; in one it is returned from its least value on.
+        position: Position in two or more dimensions; in one dimension it is returned, counted from its least value.
 
     Returns:
         Position in one dimension, and the share of the movement's variance along the axis (`explained`).
@@ -140,8 +146,8 @@ def compute_velocity(position: Position, *, smoothing: float = 0.25) -> Float[np
     """Velocity of the smoothed position, per second; 0 beside gaps of the tracking.
 
     Args:
-        position: In any dimension.
-        smoothing: Standard deviation in s of the Gaussian that smooths the position.
+        position: Position in any number of dimensions.
+        smoothing: Standard deviation of the Gaussian that smooths the position, in s; 0.25 s by default.
     """
     if len(position.times) < 3:
         return np.zeros_like(position.values)
@@ -164,9 +170,9 @@ def find_runs(position: Position, *, min_speed: float | None = None, min_distanc
     """Traversals: stretches of movement in one direction along the track.
 
     Args:
-        position: In one dimension.
-        min_speed: Per second; 0.05 m/s where omitted.
-        min_distance: Shortest traversal; 30 % of the track where omitted.
+        position: Position in one dimension.
+        min_speed: Least speed that counts as running, per second; 0.05 m/s where omitted.
+        min_distance: Length of the shortest traversal; 30 % of the track where omitted.
 
     Returns:
         onset and duration in s, direction (+1 outbound, -1 inbound), start and end of the path.

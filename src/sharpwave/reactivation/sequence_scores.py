@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents
 from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.surrogates import Lanes, get_surrogate
+from sharpwave.reactivation.significance import Lanes, get_surrogate
 
 CROSSING = 0.25
 """Seconds in which a replay crosses a map: at 8 m/s, the speed of long replays (Davidson et al. 2009), 2 m."""
@@ -38,9 +38,9 @@ class SequenceScores:
     """Scores of every event and of its surrogates.
 
     Attributes:
-        observed: Columns as `STATISTICS`.
-        surrogates: The same for each surrogate; one surrogate is one night, scored whole.
-        surrogate: Which kind.
+        observed: Scores of the events, columns as `STATISTICS`.
+        surrogates: Scores of each surrogate; one surrogate is one night, scored whole.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
     """
 
     observed: Float[np.ndarray, "event statistic"]
@@ -75,27 +75,33 @@ def score_sequences(
     Args:
         binned: Spikes of each event, columns as `fields.units`.
         fields: Place fields.
-        surrogate: Key of `SURROGATES`.
-        n_surrogates: How many.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
+        n_surrogates: Number of surrogates; 500 by default.
         rng: Random generator; the same seed gives the same scores on any number of cores.
-        crossing: Seconds in which the typical random walk crosses a map.
-        jump: Chance per bin that a path jumps anywhere.
-        only: The one statistic that surrogates are wanted of; leaving the trajectory out halves the time.
+        crossing: Time in which the typical random walk crosses a map, in s; 0.25 s by default.
+        jump: Chance per bin that a path jumps anywhere; 0.01 by default.
+        only: Name of the one statistic that surrogates are wanted of; leaving the trajectory out halves the time.
 
     Returns:
         The scores; what surrogates were not wanted of is NaN.
 
     Raises:
         SharpwaveError: If the counts are not of these units, or no surrogate is asked for.
+
+    >>> import pandas as pd
+    >>> from sharpwave.reactivation.counts import bin_events
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> fields = make_fields(rates, units=tuple(range(10)))
+    >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
+    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
+    >>> binned = bin_events(spikes, events, bin_size=0.02)
+    >>> scores = score_sequences(binned, fields, n_surrogates=50, rng=np.random.default_rng(0))
+    >>> observed, surrogates = scores.of("correlation")
+    >>> bool(observed[0] > surrogates.max())
+    True
     """
-    if binned.counts.shape[1] != len(fields.units):
-        raise SharpwaveError(
-            f"counts of the {len(fields.units)} units of the place fields",
-            got=f"{binned.counts.shape[1]} columns",
-            fix="call bin_events(..., units=fields.units)",
-        )
-    if n_surrogates < 1:
-        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
+    _check(binned, fields, n_surrogates)
     import numba
 
     from sharpwave.reactivation._sequence_kernels import LANES
@@ -114,13 +120,24 @@ def score_sequences(
     return SequenceScores(blocks[0][0], np.concatenate(blocks[1:])[:n_surrogates], surrogate)
 
 
+def _check(binned: BinnedEvents, fields: PlaceFields, n_surrogates: int) -> None:
+    if binned.counts.shape[1] != len(fields.units):
+        raise SharpwaveError(
+            f"counts of the {len(fields.units)} units of the place fields",
+            got=f"{binned.counts.shape[1]} columns",
+            fix="call bin_events(..., units=fields.units)",
+        )
+    if n_surrogates < 1:
+        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
+
+
 @dataclass(frozen=True, eq=False)
 class Neighbours:
     """Along which chains of places a path moves, one set of chains per axis.
 
     Attributes:
         order: Places in the order of their chains.
-        starts: Where a chain starts.
+        starts: Whether a chain starts at the place.
         weight: 1 over the sum of all steps from the place, so that no path is lost at an end.
         decay: Factor by which a step of one more place is rarer.
     """

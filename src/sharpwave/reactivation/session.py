@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.experience import Experience, find_experience
+from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields, make_fields, select_place_cells
+from sharpwave.reactivation.position import (
+    Position,
+    find_runs,
+    get_position,
+    linearise,
+    mark_running,
+    restrict_position,
+)
 from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
 from sharpwave.reactivation.significance import (
     LEVEL,
@@ -37,6 +46,9 @@ EPOCHS = ("before", "during", "after", "rest")
 """Before, during and after the experience; "rest" where the source gives no time for it."""
 
 Progress = Callable[[str, int, int], None]
+
+ON_A_LINE = 0.8
+"""Share of the movement's variance along one axis from which an environment counts as a track."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,60 +90,89 @@ def analyse_session(
     """Find the replays of a session.
 
     Args:
-        recording: With spikes, and the position of an experience (or its source's rate map).
+        recording: Recording with spikes, and with the position of an experience (or its source's rate map).
         rng: Random generator of the surrogates.
         run: Start and end of the experience in s; found from running where omitted.
         events: The user's candidate events (onset, duration in s); detected where omitted. False discoveries are
-            controlled within each epoch, so that many true events after the experience lend nothing to those before.
-        source: Where candidates come from: "ripples", "bursts" or "auto".
-        surrogate: Key of `SURROGATES`.
-        n_surrogates: How many.
-        statistic: Which of `STATISTICS` gives p; correlation on tracks, trajectory in open fields where omitted.
-        bin_size: Of the scores, in s.
-        min_units: Fewest units, of those with place fields, that fire in an event.
-        progress: Called with (step, number done, number of steps).
-
-    Returns:
-        Events and tests.
+            controlled in each epoch, so that true events after the experience make none before it significant.
+        source: Source of the candidates: "ripples", "bursts", or "auto": ripples where an LFP allows, else bursts.
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
+        n_surrogates: Number of surrogates; 500 by default.
+        statistic: Statistic that gives p, one of `STATISTICS`; correlation on tracks, else trajectory where omitted.
+        bin_size: Length of the bins of the scores, in s; 0.02 s by default.
+        min_units: Fewest units with place fields that fire in an event; 5 by default.
+        progress: Function called with (step, number of steps done, number of steps).
 
     Raises:
         SharpwaveError: If there is no experience, no place cell, or no candidate event.
+
+    >>> import pynapple as nap
+    >>> onsets, middles = np.arange(20.0), np.linspace(0, 19, 10)[:, None]
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - middles) / 1.5) ** 2)
+    >>> spikes = nap.TsGroup({unit: nap.Ts(onsets + 0.01 + 0.02 * unit) for unit in range(10)})
+    >>> recording = Recording(spikes=spikes, metadata={"rate_map": rates})
+    >>> events = pd.DataFrame({"onset": onsets, "duration": 0.2})
+    >>> int(analyse_session(recording, rng=np.random.default_rng(0), events=events).events["significant"].sum())
+    20
     """
     step = _Stepper(progress)
     step("place fields")
     experience = find_experience(recording, run=run)
     fields = experience.fields
-    if statistic is None:
-        statistic = "correlation" if fields.position.shape[1] == 1 else "trajectory"
+    statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
-    if events is None and experience.position is None and len(recording.events):
-        events = recording.events
-    found = find_candidates(recording, source=source, given=events, position=experience.position, min_units=min_units)
-    n_found = len(found)
-    found = keep_active(count_activity(recording.spikes, found, units=fields.units), min_units)
-    if not len(found):
-        raise SharpwaveError(
-            f"candidate events in which {min_units} place cells fire",
-            got=f"none among {n_found} candidates",
-            fix="give your own with --events, or take candidates from the other source",
-        )
-    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
+    found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
     step("surrogates")
+    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)
     step("decoding")
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
-    decoded = decode_events(fine, fields).table
-    epoch = name_epochs(found, experience)
-    table = _assemble(found, decoded, epoch, scores, statistic)
+    table = _assemble(found, decode_events(fine, fields).table, name_epochs(found, experience), scores, statistic)
     step("done")
-    settings = {
-        "surrogate": surrogate,
-        "n_surrogates": n_surrogates,
+    settings = _list_settings(recording, experience, scores, statistic, bin_size, min_units, n_found)
+    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
+
+
+def _find_events(
+    recording: Recording, experience: Experience, given: pd.DataFrame | None, *, source: str, min_units: int
+) -> tuple[pd.DataFrame, int]:
+    """The candidates in which enough place cells fire, and how many candidates there were."""
+    if given is None and experience.position is None and len(recording.events):
+        given = recording.events
+    found = find_candidates(recording, source=source, given=given, position=experience.position, min_units=min_units)
+    active = keep_active(count_activity(recording.spikes, found, units=experience.fields.units), min_units)
+    if not len(active):
+        raise SharpwaveError(
+            f"candidate events in which {min_units} place cells fire",
+            got=f"none among {len(found)} candidates",
+            fix="give your own with --events, or take candidates from the other source",
+        )
+    return active, len(found)
+
+
+def _choose_statistic(fields: PlaceFields) -> str:
+    return "correlation" if fields.position.shape[1] == 1 else "trajectory"
+
+
+def _list_settings(
+    recording: Recording,
+    experience: Experience,
+    scores: SequenceScores,
+    statistic: str,
+    bin_size: float,
+    min_units: int,
+    n_candidates: int,
+) -> dict[str, Any]:
+    """Everything that was chosen, as the page and the summary show it."""
+    fields = experience.fields
+    return {
+        "surrogate": scores.surrogate,
+        "n_surrogates": len(scores.surrogates),
         "statistic": statistic,
         "bin_size_s": bin_size,
         "decoder_bin_size_s": DECODE_BIN,
         "min_units": min_units,
-        "n_candidates": n_found,
+        "n_candidates": n_candidates,
         "level": LEVEL,
         "n_units": len(recording.spikes) if recording.spikes is not None else 0,
         "n_place_cells": len(fields.units),
@@ -140,7 +181,6 @@ def analyse_session(
         "experience_start_s": experience.start,
         "experience_end_s": experience.end,
     }
-    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
 
 
 def name_epochs(events: pd.DataFrame, experience: Experience) -> pd.Series:
@@ -212,3 +252,98 @@ class _Stepper:
     def __call__(self, step: str) -> None:
         if self._progress is not None:
             self._progress(step, STEPS.index(step) if step in STEPS else len(STEPS), len(STEPS))
+
+
+@dataclass(frozen=True, eq=False)
+class Experience:
+    """What the animal did, and what its units said of it.
+
+    Attributes:
+        start: Start of the experience, in s.
+        end: End of the experience, in s.
+        fields: Place fields of the place cells alone.
+        position: Position in the whole session, in the coordinates of the tracking; None where place fields came
+            without.
+        notes: Sentences that say what was chosen.
+    """
+
+    start: float
+    end: float
+    fields: PlaceFields
+    position: Position | None
+    notes: tuple[str, ...]
+
+
+def find_experience(recording: Recording, *, run: tuple[float, float] | None = None) -> Experience:
+    """Place fields from the running of a session, or from the rate map that its source gives instead.
+
+    A table of laps among the recording's events (columns content and run_direction) distinguishes tracks and
+    directions; without one, traversals are found from the position.
+
+    Args:
+        recording: Recording with spikes, and with a position or `metadata["rate_map"]` (unit, place).
+        run: Start and end of the experience in s; from the first to the last traversal where omitted.
+
+    Raises:
+        SharpwaveError: If there is neither, no running, or fewer than `MIN_CELLS` place cells.
+    """
+    if not recording.of("position") and "rate_map" in recording.metadata:
+        rates = np.asarray(recording.metadata["rate_map"], dtype=float)
+        units = tuple(int(unit) for unit in recording.spikes) if recording.spikes is not None else ()
+        note = "Place fields are the source's rate map, taken as one track: its positions are not described."
+        return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, (note,))
+    position = get_position(recording)
+    path, notes = _follow(position)
+    laps = _find_laps(recording, path, run)
+    if run is None:
+        run = _find_span(path, laps)
+    path = restrict_position(path, *run)
+    if not len(path.times):
+        raise SharpwaveError(
+            "a position within the experience",
+            got=f"none from {run[0]:g} to {run[1]:g} s",
+            fix=f"--run START END, within {position.times[0]:g} to {position.times[-1]:g} s",
+        )
+    fields = estimate_place_fields(recording.spikes, path, epochs=laps)
+    chosen = select_place_cells(fields)
+    notes.append(f"{len(chosen.units)} of {len(fields.units)} units have a place field.")
+    return Experience(run[0], run[1], chosen, position, tuple(notes))
+
+
+def _follow(position: Position) -> tuple[Position, list[str]]:
+    """Position along the track where there is one, else as it is."""
+    if position.dimension == 1:
+        return position, []
+    along = linearise(position)
+    if along.explained >= ON_A_LINE:
+        return along, [f"Position was projected on a line, along which {along.explained:.0%} of the movement lies."]
+    return position, [f"Two-dimensional place fields: {along.explained:.0%} of the movement lies along one line."]
+
+
+def _find_laps(recording: Recording, path: Position, run: tuple[float, float] | None) -> pd.DataFrame | None:
+    events = recording.events
+    if {"content", "run_direction"} <= set(events.columns) and events["run_direction"].isin(("outbound",)).any():
+        laps = events[events["run_direction"].isin(("outbound", "inbound"))]
+    elif path.dimension == 1:
+        laps = find_runs(path)
+        laps = laps.assign(run_direction=np.where(laps["direction"] > 0, "outbound", "inbound"))
+    else:
+        return None
+    inside = np.ones(len(laps), bool) if run is None else laps["onset"].between(*run, inclusive="left").to_numpy()
+    return laps[inside].reset_index(drop=True)
+
+
+def _find_span(path: Position, laps: pd.DataFrame | None) -> tuple[float, float]:
+    if laps is not None and len(laps):
+        return float(laps["onset"].min()), float((laps["onset"] + laps["duration"]).max())
+    moving = path.times[mark_running(path)]
+    if laps is not None or not len(moving):
+        raise SharpwaveError(
+            "running, from which the experience is found",
+            got="no traversal of the track",
+            fix="give its start and end: --run START END",
+        )
+    return float(moving[0]), float(moving[-1])
+
+
+__getattr__ = moved.rename(__name__, {"mark_place_cells": "reactivation.place_fields:mark_place_cells"})

@@ -13,17 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.bayes import compute_log_likelihood
 from sharpwave.reactivation.counts import BinnedEvents
-from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.random_walk import compute_random_walk, find_diagonals
+from sharpwave.reactivation.place_fields import PlaceFields, compute_log_likelihood
+from sharpwave.reactivation.position import TRACK_METRES
 
 DYNAMICS = ("stationary", "continuous", "fragmented")
 BLOCK = 16_384
 """Bins whose likelihood is in memory at once (64 kB per place)."""
+
+DIFFUSION = 0.3
+"""Variance in m² per s of the continuous walk: 6 cm² per 2 ms (Denovellis et al. 2021)."""
+
+REACH = 4.0
+"""Standard deviations after which a step has no probability."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Dynamics:
         duration: Mean time in s that a dynamics lasts (0.1 s: .98 per 2 ms).
         diffusion: Variance of the continuous walk in unit² per s; where omitted 0.3 m²/s (6 cm² per 2 ms), and in
             another unit that of a track 2 m long.
-        gain: By how much faster units fire in events than in the place fields.
+        gain: Factor by which units fire faster in events than in the place fields; 1 by default.
     """
 
     duration: float = 0.1
@@ -57,10 +62,10 @@ class DecodedEvents:
 
     Attributes:
         table: One row per event: onset, duration (s), n_spikes, n_active_units, content and its probability,
-            direction of the map (0 outbound, 1 inbound, -1 not told apart) and its probability, p_stationary,
+            direction of the map (0 outbound, 1 inbound, -1 not distinguished) and its probability, p_stationary,
             p_continuous, p_fragmented (means over bins), `dynamics` (the largest of these), speed (unit/s),
             path_start and path_end (with _x and _y in two dimensions), log_likelihood.
-        unit: Of positions.
+        unit: Unit of positions.
     """
 
     table: pd.DataFrame
@@ -76,10 +81,21 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
     Args:
         binned: Counts of units as in the fields (`bin_events(..., units=fields.units)`).
         fields: Place fields.
-        dynamics: Parameters; defaults where omitted.
+        dynamics: Parameters of the dynamics; the defaults of `Dynamics` where omitted.
 
     Raises:
         SharpwaveError: If there are no events, or the counts are of another number of units.
+
+    >>> from sharpwave.reactivation.counts import bin_events
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> fields = make_fields(rates, units=tuple(range(10)))
+    >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
+    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
+    >>> binned = bin_events(spikes, events, bin_size=0.02)
+    >>> decoded = decode_events(binned, fields).table
+    >>> decoded["content"].tolist(), bool(decoded["path_end"][0] > decoded["path_start"][0] + 10)
+    (['track'], True)
     """
     from sharpwave.reactivation._kernels import smooth_events
 
@@ -123,8 +139,8 @@ def decode_posteriors(
     Args:
         binned: Counts of units as in the fields.
         fields: Place fields.
-        events: Which; all where omitted.
-        dynamics: Parameters; defaults where omitted.
+        events: Indices of the events; all where omitted.
+        dynamics: Parameters of the dynamics; the defaults of `Dynamics` where omitted.
 
     Returns:
         One array per event, which sums to 1 in each bin.
@@ -222,3 +238,50 @@ def _summarise(
             "log_likelihood": evidence,
         }
     )
+
+
+def compute_random_walk(
+    fields: PlaceFields, *, seconds: float, diffusion: float | None = None
+) -> Float[np.ndarray, "place place"]:
+    """Chance to be in one place (row) and, `seconds` later, in another (column); 0 between maps.
+
+    Args:
+        fields: Place fields whose places the walk joins.
+        seconds: Length of a step, in s.
+        diffusion: Variance per second, in unit²; `DIFFUSION` where omitted, in another unit than the metre that of a
+            track 2 m long.
+
+    Raises:
+        SharpwaveError: If the diffusion is negative.
+    """
+    if diffusion is None:
+        diffusion = DIFFUSION * square_metre(fields)
+    if diffusion < 0:
+        raise SharpwaveError("a diffusion of at least 0", got=f"{diffusion:g}", fix="give unit² per s")
+    deviation = max(np.sqrt(diffusion * seconds), 1e-6 * fields.bin_size)
+    squared = compute_squared(fields) / deviation**2
+    code = fields.content * 3 + fields.direction
+    walk = np.where((squared <= REACH**2) & (code[:, None] == code[None]), np.exp(-0.5 * squared), 0.0)
+    return walk / walk.sum(axis=1, keepdims=True)
+
+
+def find_diagonals(
+    walk: Float[np.ndarray, "place place"],
+) -> tuple[Int[np.ndarray, " diagonal"], Float[np.ndarray, "diagonal place"]]:
+    """The diagonals of a matrix that are not 0: how far each is from the main one, and its values by row."""
+    rows, columns = np.nonzero(walk)
+    offsets, index = np.unique(columns - rows, return_inverse=True)
+    weights = np.zeros((len(offsets), len(walk)), dtype=np.float32)
+    weights[index, rows] = walk[rows, columns]
+    return offsets, weights
+
+
+def square_metre(fields: PlaceFields) -> float:
+    """A square metre in the fields' unit; where that is not the metre, a track is taken to be 2 m long."""
+    extent = float(np.ptp(fields.position, axis=0).max()) + fields.bin_size
+    return 1.0 if fields.unit == "m" else (extent / TRACK_METRES) ** 2
+
+
+def compute_squared(fields: PlaceFields) -> Float[np.ndarray, "place place"]:
+    """Squared distances between places."""
+    return ((fields.position[:, None] - fields.position[None]) ** 2).sum(axis=-1)

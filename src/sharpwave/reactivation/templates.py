@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Signal
 
@@ -24,31 +25,38 @@ class CuedReactivation:
     """What was decoded after cues.
 
     Attributes:
-        course: time (s from the cue), auc, p (one-sided, against label permutation) and p_corrected (against the
-            largest AUC over all times, so that choosing the best moment is paid for).
-        wake_auc: Cross-validated, of the wake moment that the template was taken from.
+        time_series: Table with one row a moment: time (s from the cue), auc, p (one-sided, against label permutation)
+            and p_corrected (against the largest AUC over all times, so that choosing the best moment is paid for).
+        wake_auc: Cross-validated AUC of the wake moment that the template was taken from.
         wake_time: That moment, in s from the wake item's onset.
-        n_wake: Wake trials.
-        n_cues: Cues.
+        n_wake: Number of wake trials.
+        n_cues: Number of cues.
     """
 
-    course: pd.DataFrame
+    time_series: pd.DataFrame
     wake_auc: float
     wake_time: float
     n_wake: int
     n_cues: int
 
+    @property
+    def course(self) -> pd.DataFrame:
+        """Old name of `time_series`."""
+        moved.warn("CuedReactivation.course", "CuedReactivation.time_series")
+        return self.time_series
+
 
 def cut_trials(
     signals: Sequence[Signal], onsets: Sequence[float], *, window: tuple[float, float] = (-0.2, 1.2), step: float = 0.05
 ) -> tuple[Float[np.ndarray, "trial channel time"], Float[np.ndarray, " time"]]:
-    """Pieces of a recording around onsets, as means over steps of time, each piece less its mean before the onset.
+    """Trials of a recording around onsets, averaged over steps of time, each minus its mean before the onset.
 
     Args:
         signals: Channels of one rate, in V.
-        onsets: In s from the start of the recording; those whose window leaves the recording raise.
-        window: Start and end in s from the onset.
-        step: Length in s of what is averaged.
+        onsets: Onsets of the trials, in s from the start of the recording; one whose window leaves the recording
+            raises.
+        window: Start and end of a trial, in s from its onset; -0.2 to 1.2 s by default.
+        step: Length of the steps whose samples are averaged, in s; 0.05 s by default.
 
     Returns:
         Trials, and the middle of each step in s from the onset.
@@ -93,19 +101,28 @@ def decode_cued(
 
     Args:
         wake: Trials of the items in wake, from `cut_trials`.
-        wake_labels: Which of two items each shows.
-        cued: Trials around cues in sleep, same channels.
-        cue_labels: The item that each cue belongs to.
-        wake_times: In s from the wake item's onset.
-        times: In s from the cue.
+        wake_labels: Names of the items, one of two for each wake trial.
+        cued: Trials around cues in sleep, of the same channels.
+        cue_labels: Name of the item that each cue belongs to.
+        wake_times: Times of the wake trials' steps, in s from the wake item's onset.
+        times: Times of the sleep trials' steps, in s from the cue.
         rng: Random generator of folds and permutations.
-        n_permutations: Of the cues' labels.
+        n_permutations: Number of permutations of the cues' labels; 1000 by default.
 
     Returns:
         AUC over time with its p, and how well the template works in wake.
 
     Raises:
         SharpwaveError: If there are not two items, too few trials of one, or the channels differ.
+
+    >>> rng = np.random.default_rng(0)
+    >>> labels, times = ["face", "house"] * 20, np.arange(10) * 0.1
+    >>> trials = rng.normal(size=(40, 3, 10))
+    >>> trials[1::2, :, 5] += 3  # houses differ 0.5 s after their onset
+    >>> options = {"wake_times": times, "times": times, "rng": rng, "n_permutations": 50}
+    >>> found = decode_cued(trials, labels, trials, labels, **options)
+    >>> int(found.time_series["auc"].argmax()), found.wake_time
+    (5, 0.5)
     """
     items = sorted(set(map(str, wake_labels)))
     truth = _check_labels(wake_labels, items, what="wake trials", fewest=FOLDS)
@@ -121,17 +138,21 @@ def decode_cued(
     model = _train(wake[:, :, best], truth)
     evidence = np.stack([model.decision_function(cued[:, :, moment]) for moment in range(cued.shape[2])], axis=1)
     permuted = rng.permuted(np.tile(target, (n_permutations, 1)), axis=1)
-    areas = compute_areas(evidence, np.vstack([target, permuted]))
+    time_series = _tabulate_areas(times, compute_areas(evidence, np.vstack([target, permuted])))
+    return CuedReactivation(time_series, float(quality.max()), float(wake_times[best]), len(truth), len(target))
+
+
+def _tabulate_areas(times: Float[np.ndarray, " time"], areas: Float[np.ndarray, "labelling time"]) -> pd.DataFrame:
+    """AUC over time with its p: the first labelling is the true one, the others are permutations."""
     observed, null = areas[0], areas[1:]
-    course = pd.DataFrame(
+    return pd.DataFrame(
         {
             "time": times,
             "auc": observed,
-            "p": (1 + (null >= observed).sum(axis=0)) / (1 + n_permutations),
-            "p_corrected": (1 + (null.max(axis=1)[:, None] >= observed).sum(axis=0)) / (1 + n_permutations),
+            "p": (1 + (null >= observed).sum(axis=0)) / len(areas),
+            "p_corrected": (1 + (null.max(axis=1)[:, None] >= observed).sum(axis=0)) / len(areas),
         }
     )
-    return CuedReactivation(course, float(quality.max()), float(wake_times[best]), len(truth), len(target))
 
 
 def compute_areas(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from sharpwave.causality.series_files import write_tables
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.reports.archive import to_json, write_archive
 
@@ -37,11 +38,7 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
     night.hypnogram.write(partial / "hypnogram.tsv")
     night.forecast.to_parquet(partial / "forecast.parquet", index=False)
     write_table(night.events, partial / "events.tsv")
-    for name, table in night.course_tables.items():
-        if name.endswith(".parquet"):
-            table.to_parquet(partial / name, index=False)
-        else:
-            write_table(table, partial / name)
+    write_tables(night.course_tables, partial)
     (partial / "config.json").write_text(to_json(config), encoding="utf-8")
     (partial / "summary.json").write_text(to_json(summarise(night) | {"config": dict(config)}), encoding="utf-8")
     write_archive(night, partial / ARCHIVE)

@@ -6,7 +6,7 @@ import pytest
 
 from sharpwave.benchmarks.causality.baselines import estimate_naive
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, pool_oracle_risk, tabulate_oracle_risk
-from sharpwave.causality import NightCourse
+from sharpwave.causality import NightSeries
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.planted import simulate_course
 from sharpwave.simulation import Effects
@@ -16,7 +16,7 @@ def test_oracle_depth_by_hand() -> None:
     """A reactivation in the first second of an epoch of a long sleep, measured over the next whole epoch."""
     n = 200
     events = pd.DataFrame({"onset": [100.5], "content": ["x"]})
-    course = NightCourse(
+    course = NightSeries(
         "x", np.arange(n, dtype=float), np.ones(n, np.int8), 2, np.zeros(n), None, None, events, np.ones(n, bool)
     )
     found = compute_oracle_depth(course, "x", gain=2.0, decay=30.0, horizon=4)

@@ -12,16 +12,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import lfilter
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.covariates import count_events
-from sharpwave.causality.design import choose_onsets
-from sharpwave.causality.moves import compute_outcome
+from sharpwave.causality.design import choose_onsets, count_events
+from sharpwave.causality.intervals import Interval
+from sharpwave.causality.outcomes import compute_outcome
+from sharpwave.causality.series import NightSeries
 from sharpwave.causality.surrogates import compute_session_p, compute_shift_p
-from sharpwave.causality.units import Interval
 
 
 def estimate_naive(
-    courses: Sequence[NightCourse], *, outcome: str, content: str | None = None, horizon: int = 30
+    courses: Sequence[NightSeries], *, outcome: str, content: str | None = None, horizon: int = 30
 ) -> Interval:
     """Depth after minus before each reactivation, or the risk after it minus that after any second of NREM sleep.
 

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
-from sharpwave.causality.covariates import count_events
-from sharpwave.causality.design import choose_onsets
-from sharpwave.causality.moves import compute_risk, find_next_change
+from sharpwave.causality.design import choose_onsets, count_events
+from sharpwave.causality.outcomes import compute_risk, find_next_change
+from sharpwave.causality.series import DEPTH_WINDOW, NightSeries
 from sharpwave.errors import SharpwaveError
 
 STRATUM = 1800
@@ -17,7 +16,7 @@ STRATUM = 1800
 
 
 def compute_oracle_depth(
-    course: NightCourse, content: str, *, gain: float, decay: float = 30.0, horizon: int = 30
+    course: NightSeries, content: str, *, gain: float, decay: float = 30.0, horizon: int = 30
 ) -> Float[np.ndarray, " event"]:
     """What each reactivation added to the mean depth that is measured after it while its stage lasted.
 
@@ -49,7 +48,7 @@ def compute_oracle_depth(
 
 
 def tabulate_oracle_risk(
-    course: NightCourse, content: str, *, outcome: str = "wake", horizon: int = 30
+    course: NightSeries, content: str, *, outcome: str = "wake", horizon: int = 30
 ) -> pd.DataFrame:
     """What followed reactivations and ripples without one, counted in strata of time.
 
@@ -92,9 +91,9 @@ def pool_oracle_risk(tables: pd.DataFrame) -> float:
     return float(((risk[1] - risk[0]) * weight).sum() / weight.sum())
 
 
-def _find_risk(course: NightCourse) -> np.ndarray:
+def _find_risk(course: NightSeries) -> np.ndarray:
     return np.isin(course.stage, course.nrem) & np.r_[course.stage[1:] == course.stage[:-1], False]
 
 
-def _find_events(course: NightCourse, content: str) -> np.ndarray:
+def _find_events(course: NightSeries, content: str) -> np.ndarray:
     return np.flatnonzero((count_events(course, choose_onsets(course, content)) > 0) & _find_risk(course))

@@ -11,13 +11,12 @@ import pandas as pd
 
 from sharpwave.benchmarks.causality.baselines import estimate_naive
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, tabulate_oracle_risk
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.directed import compute_granger
+from sharpwave.causality.directions import compute_granger, estimate_reverse
 from sharpwave.causality.hazards import estimate_hazards
+from sharpwave.causality.intervals import Interval
 from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.randomised import estimate_randomised
-from sharpwave.causality.reverse import estimate_reverse
-from sharpwave.causality.units import Interval
+from sharpwave.causality.series import NightSeries
 from sharpwave.night.planted import simulate_course
 from sharpwave.simulation.dynamics import Dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
@@ -87,14 +86,14 @@ def run_trial(scenario: Scenario, seed: tuple[int, ...]) -> tuple[list[dict[str,
     return [{"scenario": scenario.name, **row} for row in rows], oracle
 
 
-def _ask_hazards(courses: list[NightCourse], effects: Effects) -> Iterator[dict[str, Any]]:
+def _ask_hazards(courses: list[NightSeries], effects: Effects) -> Iterator[dict[str, Any]]:
     found = estimate_hazards(courses, outcome="wake", contents=CONTENTS, horizon=HORIZON)
     for content, effect in zip(CONTENTS, found or (), strict=False):
         truth = float(np.log(effects.hazard_ratio.get(content, 1.0)))
         yield _row("hazard", "wake", content, effect.log_ratio, truth)
 
 
-def _ask_hazards_at_moments(nights: list[tuple[NightCourse, Dynamics]]) -> Iterator[dict[str, Any]]:
+def _ask_hazards_at_moments(nights: list[tuple[NightSeries, Dynamics]]) -> Iterator[dict[str, Any]]:
     """The same without the ripples that carry nothing: the infraslow phase alone stands against the common cause."""
     for method in ("hazard-moments", "hazard-moments-true-phase"):
         courses = [replace(course, candidates=None) for course, _ in nights]
@@ -108,7 +107,7 @@ def _ask_hazards_at_moments(nights: list[tuple[NightCourse, Dynamics]]) -> Itera
             yield _row(method, "wake", "any", found[0].log_ratio, np.nan)
 
 
-def _ask_matched(courses: list[NightCourse], effects: Effects) -> Iterator[dict[str, Any]]:
+def _ask_matched(courses: list[NightSeries], effects: Effects) -> Iterator[dict[str, Any]]:
     for outcome in ("depth", "wake"):
         for content in ("aversive", "neutral"):
             effect = estimate_matched(courses, outcome=outcome, content=content, horizon=HORIZON)
@@ -125,7 +124,7 @@ def _ask_matched(courses: list[NightCourse], effects: Effects) -> Iterator[dict[
         yield _row("negative-control", "depth", "aversive", control.difference, 0.0)
 
 
-def _ask_directions(courses: list[NightCourse], effects: Effects) -> Iterator[dict[str, Any]]:
+def _ask_directions(courses: list[NightSeries], effects: Effects) -> Iterator[dict[str, Any]]:
     reverse = estimate_reverse(courses)
     if reverse is not None:
         yield _row("hazard", "rate", "any", reverse.log_ratio, 0.0 if effects.rate_per_db == 0 else np.nan)
@@ -138,7 +137,7 @@ def _ask_directions(courses: list[NightCourse], effects: Effects) -> Iterator[di
         yield _row("granger", question, "aversive", interval, np.nan if planted else 0.0)
 
 
-def _ask_naive(courses: list[NightCourse]) -> Iterator[dict[str, Any]]:
+def _ask_naive(courses: list[NightSeries]) -> Iterator[dict[str, Any]]:
     for outcome in ("depth", "wake"):
         for content in ("aversive", None):
             yield _row(
@@ -146,7 +145,7 @@ def _ask_naive(courses: list[NightCourse]) -> Iterator[dict[str, Any]]:
             )
 
 
-def _ask_cues(nights: list[tuple[NightCourse, Dynamics]], rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def _ask_cues(nights: list[tuple[NightSeries, Dynamics]], rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     for ratio, question in ((1.0, "wake"), (2.0, "wake, cues double the hazard")):
         cued = [add_cues(course, dynamics, hazard_ratio=ratio, rng=rng) for course, dynamics in nights]
         effect = estimate_randomised(cued, outcome="wake", rng=rng, horizon=HORIZON, n_permutations=399)
@@ -175,13 +174,13 @@ AROUSAL = 8
 
 
 def add_cues(
-    course: NightCourse,
+    course: NightSeries,
     dynamics: Dynamics,
     *,
     hazard_ratio: float,
     rng: np.random.Generator,
     window: int = 30,
-) -> NightCourse:
+) -> NightSeries:
     """The night with cues and shams drawn by a coin during NREM sleep.
 
     For `window` s after a cue, not after a sham, sleep lightens at (ratio - 1) times the hazard that would hold without

@@ -24,11 +24,16 @@ from sharpwave.benchmarks.replay.recorded import assess_sessions, find_folders
 from sharpwave.benchmarks.rows import Row, estimate_row, to_row
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import Estimate, bootstrap_statistic, draw_weights
-from sharpwave.reactivation.bayes import Posterior, decode_position, locate
-from sharpwave.reactivation.filtering import filter_position, smooth_position
+from sharpwave.reactivation.decoding import (
+    Posterior,
+    decode_position,
+    filter_position,
+    learn_running_walk,
+    locate,
+    smooth_position,
+)
 from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields
 from sharpwave.reactivation.position import Position, get_position, linearise, mark_running
-from sharpwave.reactivation.running_walk import learn_running_walk
 from sharpwave.recordings import load_dataset
 from sharpwave.recordings.datasets import data_root
 from sharpwave.recordings.datasets.rat_ca1 import subjects

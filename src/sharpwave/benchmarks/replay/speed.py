@@ -26,8 +26,8 @@ from jaxtyping import Float
 from sharpwave.benchmarks.replay import other_libraries
 from sharpwave.benchmarks.replay.session import measure_session
 from sharpwave.benchmarks.rows import Row, range_row
-from sharpwave.reactivation.bayes import decode_position
 from sharpwave.reactivation.counts import BinnedEvents
+from sharpwave.reactivation.decoding import decode_position
 from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields
 from sharpwave.reactivation.position import Position
 from sharpwave.reactivation.state_space import Dynamics, decode_events, decode_posteriors

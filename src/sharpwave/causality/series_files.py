@@ -1,4 +1,4 @@
-"""A night's course as files: what `sharpwave decode` leaves for `sharpwave causality`, and what a laboratory may write.
+"""A night's time series as files: what `sharpwave decode` leaves for `sharpwave causality`, or a laboratory writes.
 
 `course.parquet` holds one row a second, `reactivations.tsv` one row an event, `candidates.tsv` one row a ripple or
 burst, `cues.tsv` one row a cue; the last two may be absent.
@@ -6,75 +6,86 @@ burst, `cues.tsv` one row a cue; the last two may be absent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.course import NightCourse
+from sharpwave import moved
+from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
 
-COURSE, REACTIVATIONS, CUES, CANDIDATES = "course.parquet", "reactivations.tsv", "cues.tsv", "candidates.tsv"
+SERIES, REACTIVATIONS, CUES, CANDIDATES = "course.parquet", "reactivations.tsv", "cues.tsv", "candidates.tsv"
 OPTIONAL = ("emg", "infraslow")
 
 
-def tabulate_course(course: NightCourse) -> pd.DataFrame:
-    """The course as a table: time, stage (code), n_stages, depth, usable, and emg and infraslow where known."""
+def tabulate_series(series: NightSeries) -> pd.DataFrame:
+    """The time series as a table: time, stage (code), n_stages, depth, usable, and emg and infraslow where known."""
     columns = {
-        "time": course.time,
-        "stage": course.stage,
-        "n_stages": course.n_stages,
-        "depth": course.depth,
-        "usable": course.usable,
+        "time": series.time,
+        "stage": series.stage,
+        "n_stages": series.n_stages,
+        "depth": series.depth,
+        "usable": series.usable,
     }
-    known = {name: getattr(course, name) for name in OPTIONAL if getattr(course, name) is not None}
+    known = {name: getattr(series, name) for name in OPTIONAL if getattr(series, name) is not None}
     return pd.DataFrame(columns | known)
 
 
-def tabulate_files(course: NightCourse) -> dict[str, pd.DataFrame]:
-    """Every table that holds the course, by the name of its file."""
-    tables = {COURSE: tabulate_course(course), REACTIVATIONS: course.reactivations}
-    if course.candidates is not None:
-        tables[CANDIDATES] = pd.DataFrame({"onset": course.candidates})
-    if course.cues is not None:
-        tables[CUES] = course.cues
+def tabulate_files(series: NightSeries) -> dict[str, pd.DataFrame]:
+    """Every table that holds the night, by the name of its file: parquet for the time series, TSV for events."""
+    tables = {SERIES: tabulate_series(series), REACTIVATIONS: series.reactivations}
+    if series.candidates is not None:
+        tables[CANDIDATES] = pd.DataFrame({"onset": series.candidates})
+    if series.cues is not None:
+        tables[CUES] = series.cues
     return tables
 
 
-def write_course(course: NightCourse, folder: str | Path) -> Path:
-    """Write a course into a folder, which is made where it does not exist; returns the folder."""
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: str | Path) -> Path:
+    """Write tables into a folder, which is made where it does not exist.
+
+    Args:
+        tables: Tables by the name of their file, as `tabulate_files` gives them. What ends in `.parquet` is written as
+            parquet, everything else as TSV, with `n/a` where a value is missing.
+        folder: Folder of the night.
+
+    Returns:
+        The folder.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tabulate_files(course).items():
-        if name == COURSE:
+    for name, table in tables.items():
+        if name.endswith(".parquet"):
             table.to_parquet(folder / name, index=False)
         else:
-            table.to_csv(folder / name, sep="\t", index=False, na_rep="n/a")
+            table.to_csv(folder / name, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
     return folder
 
 
-def read_course(folder: str | Path, *, night: str) -> NightCourse:
-    """Read a course written by `write_course`.
+def read_series(folder: str | Path, *, night: str) -> NightSeries:
+    """Read a folder that holds the tables of `tabulate_files`.
 
     Args:
-        folder: That holds its files.
+        folder: Folder that holds its files.
         night: Name of the night.
 
     Raises:
         SharpwaveError: If a file is missing or damaged, or lacks a column.
     """
     folder = Path(folder)
-    table = _read_parquet(folder / COURSE)
+    table = _read_parquet(folder / SERIES)
     needed = ("time", "stage", "n_stages", "depth", "usable")
     missing = [name for name in needed if name not in table]
     if missing or not len(table):
         raise SharpwaveError(
-            f"{COURSE} with columns {', '.join(needed)} and one row a second",
+            f"{SERIES} with columns {', '.join(needed)} and one row a second",
             got=f"no {', '.join(missing)}" if missing else "no rows",
             fix="decode the night again",
         )
     cues, candidates = folder / CUES, folder / CANDIDATES
-    return NightCourse(
+    return NightSeries(
         night=night,
         time=table["time"].to_numpy(dtype=float),
         stage=table["stage"].to_numpy(dtype=np.int8),
@@ -122,7 +133,7 @@ def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
             got=f"no {', '.join(missing)}",
             fix="name them so; onsets are seconds from the start of the recording",
         )
-    onset = pd.to_numeric(table["onset"], errors="coerce")
+    onset = pd.to_numeric(table["onset"], errors="coerce").astype(float)
     if onset.isna().any():
         raise SharpwaveError(
             f"onsets in seconds in {path.name}",
@@ -137,7 +148,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise SharpwaveError(
-            "the course of a night",
+            "the time series of a night",
             got=f"{path.name}: {str(error).splitlines()[0][:200]}",
             fix="decode the night again",
         ) from error
+
+
+__getattr__ = moved.rename(
+    __name__, {"COURSE": "SERIES", "tabulate_course": "tabulate_series", "read_course": "read_series"}
+)

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.causality.course import NightCourse
-from sharpwave.causality.course_files import read_course, read_events, read_reactivations, write_course
+from sharpwave.causality.series import NightSeries
+from sharpwave.causality.series_files import read_events, read_reactivations, read_series, tabulate_files, write_tables
 from sharpwave.errors import SharpwaveError
 
 
-def make_course() -> NightCourse:
-    return NightCourse(
+def make_series() -> NightSeries:
+    return NightSeries(
         night="a",
         time=np.arange(50.0),
         stage=np.r_[np.full(10, -1), np.full(40, 2)].astype(np.int8),
@@ -27,19 +27,19 @@ def make_course() -> NightCourse:
     )
 
 
-def test_a_course_comes_back_as_it_was_written(tmp_path):
-    course = make_course()
-    back = read_course(write_course(course, tmp_path / "night"), night="a")
+def test_a_night_comes_back_as_it_was_written(tmp_path):
+    series = make_series()
+    back = read_series(write_tables(tabulate_files(series), tmp_path / "night"), night="a")
     for name in ("time", "stage", "depth", "emg", "infraslow", "usable", "candidates"):
-        np.testing.assert_allclose(getattr(back, name), getattr(course, name))
+        np.testing.assert_allclose(getattr(back, name), getattr(series, name))
     assert back.n_stages == 5
-    pd.testing.assert_frame_equal(back.reactivations, course.reactivations)
-    pd.testing.assert_frame_equal(back.cues, course.cues)
+    pd.testing.assert_frame_equal(back.reactivations, series.reactivations)
+    pd.testing.assert_frame_equal(back.cues, series.cues)
 
 
 def test_what_was_unknown_stays_unknown(tmp_path):
-    course = replace(make_course(), emg=None, infraslow=None, cues=None, candidates=None)
-    back = read_course(write_course(course, tmp_path), night="a")
+    series = replace(make_series(), emg=None, infraslow=None, cues=None, candidates=None)
+    back = read_series(write_tables(tabulate_files(series), tmp_path), night="a")
     assert (back.emg, back.infraslow, back.cues, back.candidates) == (None, None, None, None)
 
 
@@ -65,10 +65,10 @@ def test_a_table_without_onsets_is_refused(tmp_path, text, message):
         read_events(path, ("onset",))
 
 
-def test_a_damaged_or_partial_course_is_refused(tmp_path):
-    with pytest.raises(SharpwaveError, match="the course of a night"):
-        read_course(tmp_path, night="a")
-    folder = write_course(make_course(), tmp_path)
+def test_a_damaged_or_partial_night_is_refused(tmp_path):
+    with pytest.raises(SharpwaveError, match="the time series of a night"):
+        read_series(tmp_path, night="a")
+    folder = write_tables(tabulate_files(make_series()), tmp_path)
     pd.DataFrame({"time": [0.0]}).to_parquet(folder / "course.parquet")
     with pytest.raises(SharpwaveError, match="no stage"):
-        read_course(folder, night="a")
+        read_series(folder, night="a")

@@ -1,4 +1,8 @@
-"""Estimates as rows of the table of effects."""
+"""Estimates as rows of the table of effects.
+
+>>> EFFECT_COLUMNS[:3]
+('outcome', 'horizon', 'content')
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.causality.directions import ReverseEffect
 from sharpwave.causality.hazards import HazardEffect
+from sharpwave.causality.intervals import (
+    FEWEST_UNITS,
+    Interval,
+    compute_e_value,
+    compute_e_value_of_difference,
+    convert_hazard_ratio,
+)
 from sharpwave.causality.matching import MatchedEffect
 from sharpwave.causality.randomised import RandomisedEffect
-from sharpwave.causality.reverse import ReverseEffect
-from sharpwave.causality.sensitivity import compute_e_value, compute_e_value_of_difference, convert_hazard_ratio
-from sharpwave.causality.units import FEWEST_UNITS, Interval
 
 EFFECT_COLUMNS = (
     "outcome", "horizon", "content", "stage", "period", "direction", "estimator", "exposed", "control", "value", "low",

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sharpwave.causality import NightCourse
-from sharpwave.causality.course import DEPTH_WINDOW
-from sharpwave.causality.covariates import (
+from sharpwave.causality import NightSeries
+from sharpwave.causality.design import (
     compute_covariates,
     compute_past_mean,
     compute_spline,
@@ -15,6 +14,7 @@ from sharpwave.causality.covariates import (
     count_since,
     delay,
 )
+from sharpwave.causality.series import DEPTH_WINDOW
 
 
 def test_counts_and_means_by_hand() -> None:
@@ -33,25 +33,25 @@ def test_spline_is_linear_beyond_its_knots() -> None:
     np.testing.assert_allclose(np.diff(spline[3:], n=2, axis=0), 0, atol=1e-9)
 
 
-def test_nothing_looks_ahead(null_nights: list[NightCourse]) -> None:
-    course, cut = null_nights[0], 7200
+def test_nothing_looks_ahead(null_nights: list[NightSeries]) -> None:
+    series, cut = null_nights[0], 7200
     rng = np.random.default_rng(0)
     noise = {
-        name: np.r_[getattr(course, name)[:cut], rng.normal(size=len(course.time) - cut)]
+        name: np.r_[getattr(series, name)[:cut], rng.normal(size=len(series.time) - cut)]
         for name in ("depth", "emg", "infraslow")
     }
-    stage = np.r_[course.stage[:cut], rng.integers(0, 3, len(course.time) - cut)].astype(np.int8)
-    assert course.candidates is not None
+    stage = np.r_[series.stage[:cut], rng.integers(0, 3, len(series.time) - cut)].astype(np.int8)
+    assert series.candidates is not None
     later = replace(
-        course,
+        series,
         **noise,
         stage=stage,
-        reactivations=course.reactivations[course.reactivations["onset"] < cut],
-        candidates=course.candidates[course.candidates < cut],
+        reactivations=series.reactivations[series.reactivations["onset"] < cut],
+        candidates=series.candidates[series.candidates < cut],
     )
-    before, after = compute_covariates(course, horizon=30), compute_covariates(later, horizon=30)
+    before, after = compute_covariates(series, horizon=30), compute_covariates(later, horizon=30)
     # A bout's age does not change; whether a wake was brief is known only once it is over, in wake itself.
-    asleep = np.isin(course.stage[:cut], course.nrem)
+    asleep = np.isin(series.stage[:cut], series.nrem)
     for name in ("age", "bout", "phase", "depth", "before", "emg", "recent", "slow"):
         known, again = getattr(before, name)[:cut][asleep], getattr(after, name)[:cut][asleep]
         np.testing.assert_allclose(known, again, err_msg=name)
@@ -59,5 +59,5 @@ def test_nothing_looks_ahead(null_nights: list[NightCourse]) -> None:
     for name in ("phase", "depth", "before", "emg"):
         known, again = getattr(before, name)[: cut + DEPTH_WINDOW], getattr(after, name)[: cut + DEPTH_WINDOW]
         np.testing.assert_allclose(known, again, err_msg=name)
-    assert compute_covariates(replace(course, emg=None, infraslow=None), horizon=30).phase is None
+    assert compute_covariates(replace(series, emg=None, infraslow=None), horizon=30).phase is None
     assert before.age.min() == pytest.approx(1)

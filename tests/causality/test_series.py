@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.causality import NightCourse, compute_course
-from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave.causality import NightSeries, compute_night_series
+from sharpwave.causality.series import estimate_infraslow_phase
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording
 from sharpwave.simulation import simulate_night
@@ -16,31 +16,31 @@ from sharpwave.simulation import simulate_night
 def test_course_of_a_recording() -> None:
     recording, truth = simulate_night("mouse", 0.75, rng=np.random.default_rng(3), modalities=("eeg", "emg"))
     candidates = truth.ripples["onset"].tolist()
-    course = compute_course(
+    series = compute_night_series(
         recording, truth.hypnogram, truth.reactivations, candidates=candidates[::-1], arousals=truth.arousals
     )
-    assert len(course.time) == 2700
-    assert course.candidates is not None
-    assert (np.diff(course.candidates) >= 0).all()
+    assert len(series.time) == 2700
+    assert series.candidates is not None
+    assert (np.diff(series.candidates) >= 0).all()
     hidden = truth.per_second["depth"].to_numpy()
-    asleep = course.usable & (course.stage == 1)
-    assert np.corrcoef(course.depth[asleep], hidden[asleep])[0, 1] > 0.3
-    assert course.emg is not None
-    awake = course.usable & (truth.hypnogram.stages == 0)
-    assert course.emg[awake].mean() > course.emg[asleep].mean() + 3
+    asleep = series.usable & (series.stage == 1)
+    assert np.corrcoef(series.depth[asleep], hidden[asleep])[0, 1] > 0.3
+    assert series.emg is not None
+    awake = series.usable & (truth.hypnogram.stages == 0)
+    assert series.emg[awake].mean() > series.emg[asleep].mean() + 3
     for onset, duration in truth.arousals[["onset", "duration"]].to_numpy():
-        inside = course.stage[int(onset) : int(onset + duration)]
+        inside = series.stage[int(onset) : int(onset + duration)]
         assert (inside == 0).all()
-    assert course.contents == tuple(sorted(set(truth.reactivations["content"])))
+    assert series.contents == tuple(sorted(set(truth.reactivations["content"])))
 
 
 def test_artefacts_are_left_out() -> None:
     recording, truth = simulate_night("mouse", 0.4, rng=np.random.default_rng(3), modalities=("eeg",))
     spans = pd.DataFrame({"onset": [100.0], "duration": [10.0]})
-    course = compute_course(recording, truth.hypnogram, truth.reactivations, artefacts=spans)
-    assert course.emg is None
-    assert not course.usable[100:110].any()
-    assert course.usable[111:140].all()
+    series = compute_night_series(recording, truth.hypnogram, truth.reactivations, artefacts=spans)
+    assert series.emg is None
+    assert not series.usable[100:110].any()
+    assert series.usable[111:140].all()
 
 
 def test_infraslow_phase_is_followed_from_the_past() -> None:
@@ -56,7 +56,7 @@ def test_infraslow_phase_is_followed_from_the_past() -> None:
     assert np.isfinite(estimate_infraslow_phase(missing, asleep=asleep)).all()
 
 
-def test_refusals(null_nights: list[NightCourse]) -> None:
+def test_refusals(null_nights: list[NightSeries]) -> None:
     night = null_nights[0]
     with pytest.raises(SharpwaveError, match="values of depth in '0', one a second"):
         replace(night, depth=night.depth[:-1])
@@ -67,4 +67,4 @@ def test_refusals(null_nights: list[NightCourse]) -> None:
         replace(night, cues=cues)
     _, truth = simulate_night("mouse", 0.3, rng=np.random.default_rng(3), modalities=())
     with pytest.raises(SharpwaveError, match="an EEG or LFP channel"):
-        compute_course(Recording(), truth.hypnogram, truth.reactivations)
+        compute_night_series(Recording(), truth.hypnogram, truth.reactivations)

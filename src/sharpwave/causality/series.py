@@ -1,4 +1,4 @@
-"""One night on a grid of seconds: what the estimators of this room look at."""
+"""One night as time series, one value a second: what the estimators of this room look at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.causality.infraslow import estimate_infraslow_phase
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS
@@ -25,28 +25,42 @@ SIGMA = {"human": (12.0, 16.0), "mouse": (10.0, 15.0), "rat": (10.0, 15.0)}
 MUSCLE = (20.0, 45.0)
 CONDITIONS = ("cue", "sham")
 
+FREQUENCY = 0.02
+MEMORY = 60.0
+BASELINE = 300.0
+"""Seconds over which the rhythm's phase and the level around which it swings are forgotten."""
+
 
 @dataclass(frozen=True, eq=False)
-class NightCourse:
+class NightSeries:
     """One night, second by second.
 
     Attributes:
         night: Name of the night; nights are the unit of every interval.
         time: Start of each second, in s from the start of the recording, shape (second,).
         stage: Stage codes of the hypnogram, -1 where unscored; brief arousals are wake where they are known.
-        n_stages: 2 to 5.
+        n_stages: Number of stages of the hypnogram, 2 to 5.
         depth: Slow-wave power in dB, over `DEPTH_WINDOW` s; NaN where missing.
         emg: Muscle power in dB, over the same windows; None without an EMG.
-        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, from the past alone; or
-            None.
-        reactivations: onset (s), content, and whatever else is known of them.
+        infraslow: Phase (rad) of the 0.02 Hz rhythm of sigma power, 0 at its peak, estimated from the past alone; None
+            where it is not known.
+        reactivations: Table of reactivations: onset (s), content, and whatever else is known of them.
         usable: Whether a second is scored and free of artefacts.
-        cues: onset (s), condition ("cue" or "sham") and content, where stimulation was randomised; else None.
+        cues: Table of randomised stimulation: onset (s), condition ("cue" or "sham") and content; None where there was
+            none.
         candidates: Onsets (s) of all candidate events (ripples, bursts), reactivations among them, sorted; None where
-            only the reactivations are known. With them a reactivation is compared with events that carry none.
+            only the reactivations are known. With them a reactivation is compared with events that are none.
 
     Raises:
         SharpwaveError: If lengths differ, a column is missing or a condition is unknown.
+
+    >>> found = pd.DataFrame({"onset": [12.5], "content": ["maze"]})
+    >>> night = NightSeries(
+    ...     night="first", time=np.arange(60.0), stage=np.full(60, 2), n_stages=5, depth=np.zeros(60), emg=None,
+    ...     infraslow=None, reactivations=found, usable=np.ones(60, bool),
+    ... )
+    >>> night.contents, night.names[2]
+    (('maze',), 'N2')
     """
 
     night: str
@@ -103,7 +117,7 @@ class NightCourse:
         return tuple(self.onsets)
 
 
-def compute_course(
+def compute_night_series(
     recording: Recording,
     hypnogram: Hypnogram,
     reactivations: pd.DataFrame,
@@ -114,53 +128,50 @@ def compute_course(
     arousals: pd.DataFrame | None = None,
     artefacts: pd.DataFrame | None = None,
     cues: pd.DataFrame | None = None,
-) -> NightCourse:
-    """The course of one night from its recording.
+) -> NightSeries:
+    """The time series of one night from its recording.
 
     Depth, EMG and sigma are powers of epochs of 4 s, neither ahead of nor behind them; the infraslow phase follows
     sigma power from the past alone, since a centred filter would let it know whether sleep is about to end.
 
     Args:
-        recording: Gives EEG (LFP where there is none) and EMG.
-        hypnogram: Stages on the same clock.
-        reactivations: onset (s) and content of each.
-        night: Name; the subject's where omitted.
-        channel: Signal that gives depth and sigma; the first EEG, else the first LFP, where omitted.
-        candidates: Onsets of all candidate events, in s, if known.
+        recording: Recording with EEG (LFP where there is none) and, where there is one, EMG.
+        hypnogram: Stages of the night, on the same clock.
+        reactivations: Table of reactivations: onset (s) and content.
+        night: Name of the night; the subject's where omitted.
+        channel: Name of the signal that gives depth and sigma power; the first EEG, else the first LFP, where omitted.
+        candidates: Onsets of all candidate events, in s, where they are known.
         arousals: onset and duration (s) of brief arousals, which count as wake.
         artefacts: onset and duration (s) of what is left out.
         cues: onset, condition and content of randomised stimulation.
 
-    Returns:
-        The course.
-
     Raises:
         SharpwaveError: If there is no EEG or LFP, or a table lacks a column.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> eeg = Signal("EEG", np.random.default_rng(0).normal(0, 2e-5, 6000), 100.0, MODALITIES["eeg"])
+    >>> hypnogram, found = Hypnogram(np.array([0, 2])), pd.DataFrame({"onset": [40.0], "content": ["maze"]})
+    >>> compute_night_series(Recording(signals={"EEG": eeg}), hypnogram, found).contents
+    ('maze',)
     """
-    from sharpwave.signals import compute_band_power, compute_depth
+    from sharpwave.signals import compute_depth
 
     signal = _choose_signal(recording, channel)
     time = np.arange(int(min(recording.duration, max(signal.end, hypnogram.end))), dtype=float)
     stage = hypnogram.at(time).astype(np.int8)
     depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
-    low, high = SIGMA.get(recording.species, SIGMA["human"])
-    sigma = _spread(
-        compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"sigma": (low, high)}), "sigma", time
-    )
-    if arousals is not None:
-        stage[_covered(arousals, time) & (stage > 0)] = 0
-    usable = (stage >= 0) & np.isfinite(depth)
-    if artefacts is not None:
-        usable &= ~_covered(artefacts, time)
+    sigma = _compute_power_db(signal, "sigma", SIGMA.get(recording.species, SIGMA["human"]), time)
+    stage[_covered(arousals, time) & (stage > 0)] = 0
+    usable = (stage >= 0) & np.isfinite(depth) & ~_covered(artefacts, time)
     asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
-    return NightCourse(
+    return NightSeries(
         night=night or recording.subject,
         time=time,
         stage=stage,
         n_stages=hypnogram.n_stages,
         depth=depth,
         emg=_compute_emg(recording, time),
-        infraslow=estimate_infraslow_phase(_to_db(sigma), asleep=asleep),
+        infraslow=estimate_infraslow_phase(sigma, asleep=asleep),
         reactivations=reactivations.sort_values("onset", ignore_index=True),
         usable=usable,
         cues=cues,
@@ -182,16 +193,20 @@ def _choose_signal(recording: Recording, channel: str | None) -> Signal:
 
 
 def _compute_emg(recording: Recording, time: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"] | None:
-    from sharpwave.signals import compute_band_power
-
     for signal in recording.of("emg").values():
         if signal.rate >= 2 * MUSCLE[1]:
-            power = compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={"muscle": MUSCLE})
-            return _to_db(_spread(power, "muscle", time))
+            return _compute_power_db(signal, "muscle", MUSCLE, time)
     return None
 
 
-def _to_db(power: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+def _compute_power_db(
+    signal: Signal, name: str, band: tuple[float, float], time: Float[np.ndarray, " second"]
+) -> Float[np.ndarray, " second"]:
+    """Power in a band (Hz), in dB; NaN where there is none."""
+    from sharpwave.signals import compute_band_power
+
+    table = compute_band_power(signal, epoch_length=float(DEPTH_WINDOW), bands={name: band})
+    power = _spread(table, name, time)
     return 10 * np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
 
 
@@ -206,10 +221,12 @@ def _spread(table: pd.DataFrame, column: str, time: Float[np.ndarray, " second"]
     return out
 
 
-def _covered(table: pd.DataFrame, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
-    """Seconds that an event touches."""
-    _check_columns(table, ("onset", "duration"), "arousals or artefacts")
+def _covered(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds that an event touches; none where there is no table."""
     out = np.zeros(time.shape, bool)
+    if table is None:
+        return out
+    _check_columns(table, ("onset", "duration"), "arousals or artefacts")
     for onset, duration in table[["onset", "duration"]].to_numpy(dtype=float):
         out[np.searchsorted(time, onset - 1, side="right") : np.searchsorted(time, onset + duration, side="left")] = (
             True
@@ -225,3 +242,34 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
             got=f"no {', '.join(missing)}",
             fix="rename or add the columns; times are seconds from the start of the recording",
         )
+
+
+def estimate_infraslow_phase(
+    sigma: Float[np.ndarray, " second"], *, asleep: Bool[np.ndarray, " second"]
+) -> Float[np.ndarray, " second"]:
+    """Phase of the infraslow rhythm of sigma power, each value from the past alone (Lecci et al. 2017).
+
+    The power's departure x from its recent level is demodulated: z_t = x_t + e^(-1/60 s) e^(i 2π 0.02 Hz) z_(t-1), and
+    the phase is the angle of z. A filter that looks ahead would know whether sigma is about to stop because sleep ends.
+
+    Args:
+        sigma: Sigma power in dB (or any other quantity that swings with it), one value a second; NaN where missing.
+        asleep: Whether each second is NREM sleep; elsewhere the rhythm only runs on.
+
+    Returns:
+        Phase in radians from -π to π, 0 at the peak of sigma power.
+    """
+    from scipy.signal import lfilter
+
+    known = asleep & np.isfinite(sigma)
+    values = np.where(known, sigma, 0.0)
+    keep = np.exp(-1 / BASELINE)
+    total = lfilter([1.0], [1.0, -keep], values)
+    weight = lfilter([1.0], [1.0, -keep], known.astype(float))
+    level = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    departure = np.where(known, values - level, 0.0)
+    turn = np.exp(-1 / MEMORY + 2j * np.pi * FREQUENCY)
+    return np.angle(lfilter([1.0], [1.0, -turn], departure.astype(complex)))
+
+
+__getattr__ = moved.rename(__name__, {"NightCourse": "NightSeries", "compute_course": "compute_night_series"})
