@@ -8,9 +8,9 @@ from tests.brainmu.planted import LENGTH, TELLING, make_model, simulate_recordin
 
 from sharpwave.benchmarks.explanation_doubts import change_eeg, judge_coverage, make_faults
 from sharpwave.benchmarks.explanations import judge_deletion, judge_directions
-from sharpwave.brainmu import window_recording
-from sharpwave.brainmu.explanation.deletion import pass_over_night
+from sharpwave.brainmu import epoch_recording
 from sharpwave.brainmu.explanation.latents import fit_directions
+from sharpwave.brainmu.explanation.occlusion import pass_over_night
 from sharpwave.recipes.companions import MeasuredNight
 from sharpwave.recordings import Recording
 from sharpwave.recordings.modality import MODALITIES
@@ -21,7 +21,7 @@ KEYS = {"data", "setting", "method", "metric", "value", "low", "high", "n"}
 
 def _simulate(rng: np.random.Generator) -> MeasuredNight:
     recording = simulate_recording(rng)
-    piece = window_recording(recording, modalities=("heart_rate", "activity", "temperature"))
+    piece = epoch_recording(recording, modalities=("heart_rate", "activity", "temperature"))
     level = recording[TELLING].read()[:, 1].reshape(LENGTH, 3).mean(axis=1)
     return MeasuredNight(recording, piece, {"level": level, "dice": rng.normal(size=LENGTH)})
 

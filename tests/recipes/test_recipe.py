@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.checkpoints import make_lite
+from sharpwave.brainmu.epochs import collate
 from sharpwave.forecasting.brainmu_nights import window_night
 from sharpwave.forecasting.cohorts import Night
 from sharpwave.recipes.mixture import Forecasting

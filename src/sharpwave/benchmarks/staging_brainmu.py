@@ -10,7 +10,7 @@ import numpy as np
 from sharpwave.benchmarks.staging_cohorts import only_eeg, simulate_recordings, split_folds
 from sharpwave.benchmarks.staging_methods import Rows, compare, run_stager
 from sharpwave.benchmarks.staging_scores import Scored, summarise
-from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.runtime.staging import run_brainmu
 from sharpwave.brainmu.shipped import find_refusal, load_weights, rescale_unknown
@@ -40,7 +40,7 @@ def run_trained_on_eeg(
     if not whole and not dreams:
         return []
     nights = [
-        window_recording(night, modalities=("eeg",))
+        epoch_recording(night, modalities=("eeg",))
         for night in simulate_recordings("human", n=N_SIMULATED, hours=HOURS, seed=SEED)
     ]
     model = train_on_eeg(nights, data=data, leave_out=[recording.subject for recording in whole])

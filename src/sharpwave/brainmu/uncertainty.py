@@ -27,9 +27,9 @@ class Calibration:
     """How logits become probabilities.
 
     Attributes:
-        temperature: Of the stage logits.
-        slopes: By which the change logit of each horizon is multiplied.
-        offsets: Added after.
+        temperature: Temperature by which the stage logits are divided.
+        slopes: Factor of the change logit of each horizon.
+        offsets: Term that is added to it after.
     """
 
     temperature: float = 1.0
@@ -179,7 +179,7 @@ def fit_stage_sets(
     Args:
         probabilities: One array per subject, of a model that never saw them.
         stages: True stages of each subject, -1 where unknown.
-        coverage: Wanted share.
+        coverage: Wanted share of steps, from 0 to 1.
         by_stage: Hold the coverage in each stage by itself; needs subjects who have every stage.
 
     Returns:

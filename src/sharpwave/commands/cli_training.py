@@ -181,7 +181,7 @@ def export(
 
 
 def _make_options(steps: int, batch: int, piece: int, rate: float, seed: int, every: int, precision: str) -> Any:
-    from sharpwave.brainmu.training.training_options import TrainingOptions
+    from sharpwave.brainmu.training.objective import TrainingOptions
 
     return TrainingOptions(
         steps=steps,

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.training.pieces import Alternation, Nights, Source, pick_source
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
+from sharpwave.brainmu.training.crops import Alternation, RandomCrops, Source, pick_source
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import load_windowed_cohort
 from sharpwave.recipes.scorers import ScorerSubsets, load_scorers
@@ -29,7 +28,7 @@ class Forecasting:
         scorers: Of each of DOD's nights.
     """
 
-    nights: Mapping[str, Sequence[WindowedRecording]]
+    nights: Mapping[str, Sequence[EpochedRecording]]
     scorers: Sequence[tuple]
 
     def without(self, tested: Collection[str]) -> Forecasting:
@@ -52,7 +51,7 @@ class Forecasting:
         parts: list[tuple[Source, float]] = []
         for cohort, nights in self.nights.items():
             several = cohort == "dod"
-            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else Nights(nights)
+            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else RandomCrops(nights)
             parts.append((source, COHORTS[cohort]))
         return Alternation(parts)
 
@@ -63,7 +62,7 @@ def load_forecasting(data: str | Path | None = None) -> Forecasting:
     Raises:
         SharpwaveError: If none is there.
     """
-    nights: dict[str, list[WindowedRecording]] = {}
+    nights: dict[str, list[EpochedRecording]] = {}
     for cohort in COHORTS:
         try:
             nights[cohort] = load_windowed_cohort(cohort, data)
@@ -102,7 +101,7 @@ class FewModalities:
             chosen.add(self.always)
         return _Only(self.source, frozenset(chosen), self.longest)
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         """A piece with a few modalities of its own."""
         return pick_source(self, rng).draw(rng, n_steps)
 
@@ -113,17 +112,17 @@ class _Only:
     names: frozenset[str]
     longest: int
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         piece = self.source.draw(rng, min(n_steps, self.longest))
         few = piece.only(self.names)
-        return few if few.windows else piece
+        return few if few.epochs else piece
 
 
-def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecording]:
+def load_unlabelled(data: str | Path | None = None) -> Iterator[EpochedRecording]:
     """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
     for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
         for subject in list_subjects(cohort, data):
-            yield window_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
+            yield epoch_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,8 @@ def make_mixture(
     shares: Shares,
     *,
     staging: Source | None = None,
-    unlabelled: Sequence[WindowedRecording] = (),
-    simulated: Sequence[WindowedRecording] = (),
+    unlabelled: Sequence[EpochedRecording] = (),
+    simulated: Sequence[EpochedRecording] = (),
 ) -> Alternation:
     """One source of all of it.
 
@@ -158,10 +157,10 @@ def make_mixture(
     if staging is not None:
         parts.append((staging, shares.staging))
     if unlabelled:
-        parts.append((Nights(unlabelled), shares.unlabelled))
+        parts.append((RandomCrops(unlabelled), shares.unlabelled))
     for species, share in (("human", shares.human), ("mouse", shares.rodent), ("rat", shares.rodent)):
-        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.windows]
+        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.epochs]
         if nights:
-            names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
-            parts.append((FewModalities(Nights(nights), names), share))
+            names = tuple(dict.fromkeys(name for night in nights for name in night.epochs if name != "stages"))
+            parts.append((FewModalities(RandomCrops(nights), names), share))
     return Alternation(parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.brainmu.windows import WindowedRecording, align_stages
+from sharpwave.brainmu.epochs import EpochedRecording, align_stages
 from sharpwave.forecasting.brainmu_nights import relate_stages
 from sharpwave.recordings.datasets import load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
@@ -26,11 +26,11 @@ class ScorerSubsets:
         whole: Share of the pieces with all scorers.
     """
 
-    nights: Sequence[WindowedRecording]
+    nights: Sequence[EpochedRecording]
     scorers: Sequence[tuple[Hypnogram, ...]]
     whole: float = 0.5
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         """A piece of at most `n_steps` steps; the history before it is in its windows."""
         places = np.array([max(len(night) - n_steps, 0) + 1 for night in self.nights])
         index = int(rng.choice(len(places), p=places / places.sum()))
@@ -42,14 +42,14 @@ class ScorerSubsets:
         return night.restrict(first, min(first + n_steps, len(night)))
 
 
-def rescore(night: WindowedRecording, scorers: Sequence[Hypnogram]) -> WindowedRecording:
+def rescore(night: EpochedRecording, scorers: Sequence[Hypnogram]) -> EpochedRecording:
     """The night as these scorers alone would have it."""
     consensus = compute_consensus(scorers)
     stages, votes, _ = align_stages(consensus, replace(night.grid, start=consensus.start))
-    return replace(night, windows={**night.windows, "stages": relate_stages(stages, votes)}, stages=stages, votes=votes)
+    return replace(night, epochs={**night.epochs, "stages": relate_stages(stages, votes)}, stages=stages, votes=votes)
 
 
-def load_scorers(nights: Sequence[WindowedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
+def load_scorers(nights: Sequence[EpochedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
     """Every scorer's hypnogram of each of these nights of DOD."""
     return [
         tuple(load_dataset(f"{night.cohort}/{night.subject}", root).metadata["scorers"].values()) for night in nights

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 
 HUMAN = ("eeg", "eog", "emg", "spikes", "bold", "heart_rate", "activity", "temperature")
 POLYSOMNOGRAM = ("eeg", "eog", "emg")
@@ -17,7 +16,7 @@ N_UNITS = 12
 
 def simulate_windowed(
     species: str, n: int, *, rng: np.random.Generator, hours: float, modalities: tuple[str, ...]
-) -> Iterator[WindowedRecording]:
+) -> Iterator[EpochedRecording]:
     """Nights of simulated subjects, windowed one by one, without any planted effect.
 
     Args:
@@ -32,10 +31,10 @@ def simulate_windowed(
     cohort = f"simulated-{species}"
     options = {"species": species, "hours": hours, "modalities": modalities, "n_units": N_UNITS}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
-        yield window_recording(recording, cohort=cohort)
+        yield epoch_recording(recording, cohort=cohort)
 
 
-def simulate_mixture(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[WindowedRecording]:
+def simulate_mixture(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[EpochedRecording]:
     """The simulated nights that the shipped weights learn from.
 
     Args:

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.benchmarks.multimodal.coarse import coarsen
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.forecasting.cohorts import EPOCH, Night, compute_night
 from sharpwave.recordings.recording import Recording
 
@@ -37,7 +36,7 @@ class PairedNight:
         night: What the baselines see.
     """
 
-    windowed: WindowedRecording
+    windowed: EpochedRecording
     night: Night
 
     def summarised(self) -> Night:
@@ -77,20 +76,20 @@ def simulate_paired_nights(
 
 def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedNight:
     """Both forms of a recording whose hypnogram has epochs of 30 s from the start; Brainµ's is coarse."""
-    windowed = window_recording(recording, modalities=modalities, cohort=cohort)
+    windowed = epoch_recording(recording, modalities=modalities, cohort=cohort)
     night = compute_night(recording, cohort)
     rows = min(len(windowed), len(night))
     night = replace(night, stages=night.stages[:rows], features=night.features[:rows], votes=None)
     return PairedNight(coarsen(windowed.restrict(0, rows)), night)
 
 
-def summarise_windows(windowed: WindowedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
+def summarise_windows(windowed: EpochedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
     """Every modality but the stage history in a few numbers per step, over its channels.
 
     Where a step has frames: their mean and that of the last third, in up to six groups of bands. Else the measures.
     """
     columns, names = [], []
-    for name, windows in windowed.windows.items():
+    for name, windows in windowed.epochs.items():
         if name == "stages":
             continue
         weight = windows.present / np.maximum(windows.present.sum(axis=1, keepdims=True), 1)

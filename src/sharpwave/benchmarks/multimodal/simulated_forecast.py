@@ -21,7 +21,7 @@ from sharpwave.benchmarks.multimodal.judging import judge_forecasts
 from sharpwave.benchmarks.multimodal.learning import Budget, fit, make_model
 from sharpwave.benchmarks.multimodal.nights import PRECURSORS, SIMULATED, PairedNight, simulate_paired_nights
 from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, tabulate
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 from sharpwave.forecasting import FORECASTERS
 from sharpwave.forecasting.cohorts import Night
 from sharpwave.forecasting.protocols import compute_base_rate

@@ -62,8 +62,8 @@ def fit_directions(
     """Fit directions, and judge them on nights left out.
 
     Args:
-        latents: Of each night, one night per subject.
-        measures: Of each night, by name; NaN where unknown. From `compute_measures`.
+        latents: Latents of each night, one night per subject.
+        measures: Measures of each night by name, from `compute_measures`; NaN where unknown.
         rng: Random generator.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sharpwave.brainmu.encoders.channels import split_channels
+from sharpwave.brainmu.encoders.contract import split_channels
 from sharpwave.brainmu.reactivation.reactivation_places import (
     N_PLACE_MEASURES,
     SPAN,
