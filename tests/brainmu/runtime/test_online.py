@@ -139,7 +139,7 @@ def test_memory_does_not_grow(model: BrainMu, rng: np.random.Generator) -> None:
     for hours in (0.5, 1.0):
         _, state = stream(model, recording, list(np.arange(0, 3600 * hours + 1, 50.0)))
         assert state.caches is not None
-        held = sum(len(signal) for piece in state.pieces for signal in piece.signals.values())
+        held = sum(len(signal) for piece in state.chunks for signal in piece.signals.values())
         sizes.append((state.caches[0].times.shape[1], held))
     assert max(sizes[1]) <= max(sizes[0]) + 32
     assert sizes[1][0] <= 2 * (300 / 30 + 1)

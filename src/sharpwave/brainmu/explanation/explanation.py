@@ -114,48 +114,52 @@ def explain_night(
         SharpwaveError: If the horizon is not one of the model's, or a time is not in the recording.
 
     Example:
-        >>> import numpy as np
         >>> from sharpwave.brainmu import epoch_recording
         >>> from sharpwave.brainmu.checkpoints import make_lite
-        >>> from sharpwave.recordings.modality import MODALITIES
-        >>> from sharpwave.recordings.recording import Recording, Signal
-        >>> pulse = Signal("pulse", np.arange(1800.0) % 70, 1.0, MODALITIES["heart_rate"])
-        >>> recording = epoch_recording(Recording(signals={"pulse": pulse}), modalities=["heart_rate"])
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> recording = epoch_recording(night, modalities=["heart_rate"])
         >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2).eval()
         >>> found = explain_night(model, recording, at=[900.0])
         >>> found.forecasts["onset"].tolist(), found.modalities["modality"].tolist()
         ([900.0], ['heart_rate'])
     """
-    if horizon not in model.config.horizons:
-        known = ", ".join(f"{value:g}" for value in model.config.horizons)
-        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
-    index = model.config.horizons.index(horizon)
+    index = _find_horizon(model, horizon)
     calibration = calibration or Calibration()
     night = night or pass_over_night(model, recording)
     raw = night.readout.change[0].double().numpy()
-    chances = calibration.changes(raw)[:, index]
     steps = [_find_step(recording, time) for time in at] or choose_forecasts(
         chances, n_forecasts, step=recording.grid.step
     )
-    rows: list[dict[str, object]] = []
-    parts: list[pd.DataFrame] = []
-    for step in steps:
-        row, table = _explain_forecast(model, night, step, recording, index, raw, calibration, attribution)
-        rows.append(row)
-        parts.append(table)
-    scored = None if out_of_distribution is None else out_of_distribution.score(recording)
-    latents = _empty()
-    if directions is not None:
-        latents = directions.read(night.latents)
-        latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
+    explained = [
+        _explain_forecast(model, night, step, recording, index, raw, calibration, attribution) for step in steps
+    ]
+    parts = [table for _, table in explained]
     return Explanation(
-        forecasts=pd.DataFrame(rows),
+        forecasts=pd.DataFrame([row for row, _ in explained]),
         parts=pd.concat(parts, ignore_index=True) if parts else _empty(),
         modalities=weigh_modalities(model, night, horizon=index),
-        latents=latents,
+        latents=_read_directions(directions, night, recording),
         directions=_empty() if directions is None else directions.table,
-        out_of_distribution=_empty() if scored is None else scored,
+        out_of_distribution=_empty() if out_of_distribution is None else out_of_distribution.score(recording),
     )
+
+
+def _find_horizon(model: BrainMu, horizon: float) -> int:
+    """Index of a horizon among the model's."""
+    if horizon not in model.config.horizons:
+        known = ", ".join(f"{value:g}" for value in model.config.horizons)
+        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
+    return model.config.horizons.index(horizon)
+
+
+def _read_directions(directions: Directions | None, night: RecordingPass, recording: EpochedRecording) -> pd.DataFrame:
+    """Named directions over the night, and onset; nothing where there are no directions."""
+    if directions is None:
+        return _empty()
+    latents = directions.read(night.latents)
+    latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
+    return latents
 
 
 def choose_forecasts(chances: Float[np.ndarray, " step"], n: int, *, step: float) -> list[int]:
@@ -196,13 +200,11 @@ def weigh_modalities(
         modality, effect, share, n, present; see `Explanation.modalities`.
 
     Example:
-        >>> import numpy as np
         >>> from sharpwave.brainmu import epoch_recording
         >>> from sharpwave.brainmu.checkpoints import make_lite
-        >>> from sharpwave.recordings.modality import MODALITIES
-        >>> from sharpwave.recordings.recording import Recording, Signal
-        >>> pulse = Signal("pulse", np.arange(1800.0) % 70, 1.0, MODALITIES["heart_rate"])
-        >>> recording = epoch_recording(Recording(signals={"pulse": pulse}), modalities=["heart_rate"])
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> recording = epoch_recording(night, modalities=["heart_rate"])
         >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2).eval()
         >>> weigh_modalities(model, pass_over_night(model, recording)).loc[0, "share"].round(6)
         np.float64(1.0)
