@@ -32,10 +32,10 @@ class LayerCache:
     """Keys and values of one layer, already rotated, with the times that they belong to.
 
     Attributes:
-        keys: Shape (batch, head, token, size).
-        values: Shape (batch, head, token, size).
-        times: Seconds, shape (batch, token).
-        present: Shape (batch, token).
+        keys: Keys, shape (batch, head, token, size).
+        values: Values, shape (batch, head, token, size).
+        times: Time from which each token is known, in seconds, shape (batch, token).
+        present: Tokens that there are, shape (batch, token).
     """
 
     keys: Float[Tensor, "batch head token size"]
@@ -98,7 +98,7 @@ class Read(NamedTuple):
     """What tokens read from each other.
 
     Attributes:
-        latents: Shape (batch, query, width).
+        latents: What each query read, shape (batch, query, width).
         cache: Keys and values for the tokens to come; of a traced pass the one it was given.
         weights: In a traced pass, the mean over heads of what each query took from each key, shape (batch, query, key):
             first the tokens of the cache, then those of the batch. None of any other pass.

@@ -28,10 +28,10 @@ def save_brainmu(
     """Write `model.safetensors` and `config.json` (shape and card).
 
     Args:
-        model: The model.
+        model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
-        weights: Instead of the model's own, where those are sharded over devices.
+        weights: Weights to write instead of the model's own, where those are sharded over devices.
 
     Returns:
         The folder.

@@ -90,14 +90,14 @@ class EpochedRecording:
     """A recording as the model sees it, and the labels that it is trained or judged with.
 
     Attributes:
-        grid: When each step is.
+        grid: Steps in time.
         epochs: Epochs by modality.
         stages: Stage codes on the grid among `n_stages`, -1 where unknown, shape (step,).
         votes: Probability of each of the five stages; where fewer were scored, of those in the first columns.
         n_stages: 2 to 5; see `sharpwave.recordings.hypnogram.STAGE_SETS`.
         scorable: Stages that the labelled steps can have at all: in some cohorts signals exist for some stages only.
-        cohort: Where from.
-        subject: Who.
+        cohort: Name of the cohort that the recording is from.
+        subject: Name of the sleeper.
     """
 
     grid: EpochGrid
@@ -184,7 +184,7 @@ class ModalityBatch:
     """One modality of a batch.
 
     Attributes:
-        values: Shape (batch, token, channel, ...).
+        values: What the encoder takes, shape (batch, token, channel, ...); zero where absent.
         times: Time from which each token is known, in seconds, float64, shape (batch, token).
         present: Which channels have data, shape (batch, token, channel).
         identity: Identity of each channel, shape (batch, channel); 0 is unknown.
@@ -214,7 +214,7 @@ class Batch:
     """Several crops of recordings.
 
     Attributes:
-        modalities: By name.
+        modalities: Tensors of each modality, by name.
         times: Time of each step's end in seconds, float64, shape (batch, step).
         valid: Steps that are not padding.
         stages: Stage codes among five, -1 where unknown or coarser than five, shape (batch, step).
@@ -271,7 +271,7 @@ def epoch_recording(
         step: Length of a step in seconds.
         modalities: Keys of `ENCODERS` to cut; all where omitted. "stages" is the stage history.
         scorable: Stages that can be labelled at all where signals exist, if not all.
-        cohort: Kept with the result.
+        cohort: Name of the cohort, kept with the result.
 
     Raises:
         SharpwaveError: If the recording is shorter than a step, or has none of the modalities.

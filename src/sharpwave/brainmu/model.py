@@ -43,8 +43,8 @@ class Tokens:
     """Tokens on one time axis.
 
     Attributes:
-        latents: Shape (batch, token, width).
-        times: Seconds, shape (batch, token).
+        latents: Vector of each token, shape (batch, token, width).
+        times: Time from which each token is known, in seconds, shape (batch, token).
         present: Tokens that there are, shape (batch, token).
         n_states: How many of them, the last ones, are state tokens: one per step.
     """
@@ -138,7 +138,7 @@ class BrainMu(nn.Module):
 
         Args:
             batch: Modalities on one clock, absent ones left out.
-            caches: From the pass over earlier steps.
+            caches: Keys and values from the pass over earlier steps; None at the start of a recording.
             mask_weights: How far each token of a traced batch of one row counts, from 0 (as if it had not been
                 recorded) to 1; any number of variants, each a row of the output. All 1 where omitted.
             trace: Whether to keep the weights of attention; the other numbers are the same. A traced pass gives back
@@ -183,11 +183,11 @@ class BrainMu(nn.Module):
         """Cross-Modal Temporal Attention, block by block.
 
         Args:
-            tokens: From `encode`.
-            caches: From the pass over earlier steps.
+            tokens: Tokens from `encode`.
+            caches: Keys and values from the pass over earlier steps; None at the start of a recording.
             n_queries: How many tokens, the last ones, the last block gives; all where omitted.
-            mask_weights: As in `forward`.
-            trace: As in `forward`.
+            mask_weights: How far each token counts, as in `forward`.
+            trace: Whether to keep the weights, as in `forward`.
 
         Returns:
             Latents, caches for the steps to come, and the weights of each block of a traced pass.
@@ -217,7 +217,7 @@ class BrainMu(nn.Module):
         """Latents of all tokens; with a pooled query a state token starts from the mean of its step's tokens.
 
         Args:
-            tokens: From `encode`.
+            tokens: Tokens from `encode`.
             mask_weights: How far each token counts, from 0 to 1; all 1 where omitted.
         """
         others, states = tokens.latents[:, : -tokens.n_states], tokens.latents[:, -tokens.n_states :]

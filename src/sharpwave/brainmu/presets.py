@@ -24,14 +24,14 @@ class BrainMuConfig:
     Attributes:
         modalities: Encoders to build, keys of `ENCODERS`.
         width: Size of the shared latent.
-        n_layers: Blocks of attention.
-        n_heads: Heads per block.
+        n_layers: Number of blocks of attention.
+        n_heads: Number of heads in each block.
         window: Seconds that a token looks back in each block.
         step: Seconds between forecasts.
         horizons: Seconds ahead.
         shortest: Shortest period of the rotation of time, in seconds.
-        longest: Longest period.
-        dropout: In training.
+        longest: Longest period of the rotation of time, in seconds.
+        dropout: Chance that a number is dropped in training.
         pooled_query: Whether the state token of a step, which asks, starts from the mean of that step's tokens: learns
             faster from few nights.
 
@@ -99,7 +99,7 @@ def configure(preset: str = "lite", *, modalities: Sequence[str] | None = None, 
     """The configuration of a preset.
 
     Args:
-        preset: Key of `PRESETS`.
+        preset: Name of a size, a key of `PRESETS`.
         modalities: Encoders to build; all where omitted.
         changes: Other arguments of `BrainMuConfig`.
 

@@ -79,9 +79,9 @@ def fit_calibration(
     """Temperature and Platt scaling from held-out predictions, by maximum likelihood.
 
     Args:
-        stage_logits: As the model gives them.
+        stage_logits: Logits of the stages as the model gives them.
         stages: True stages, -1 where unknown.
-        change_logits: As the model gives them.
+        change_logits: Logits of a change as the model gives them.
         changed: 1 where the stage changed, 0 where not, NaN where unknown.
 
     Raises:

@@ -42,8 +42,8 @@ def summarise_steps(
     are irregular it is known at its time.
 
     Args:
-        signal: Shape (time,) or (time, channel); read a part at a time.
-        grid: Steps.
+        signal: Signal of shape (time,) or (time, channel); read a part at a time.
+        grid: Steps to summarise.
         logarithmic: Whether to take log(1 + x) first, for counts and rates.
     """
     n_channels = 1 if len(signal.samples.shape) == 1 else signal.samples.shape[1]
@@ -111,7 +111,7 @@ class Sums:
     """Sums over each channel's means so far, against the first of them.
 
     Attributes:
-        channels: Names.
+        channels: Names of the channels.
         first: First mean; NaN before there is one, shape (channel,).
         sums: Number of means, their sum and their sum of squares, shape (3, channel).
     """
@@ -169,7 +169,7 @@ class Behaviour(ModalitySpecification):
     """Slow signals, each summarised in a step by `MEASURES`.
 
     Attributes:
-        modality: Key of `MODALITIES`.
+        modality: Name of the modality, a key of `MODALITIES`.
         logarithmic: Whether values are counts or rates that spread over decades.
     """
 

@@ -44,7 +44,7 @@ class ModalitySpecification(Protocol):
         """Steps against those before them, and what to carry over to those after; as they are unless overridden.
 
         Args:
-            epochs: From `measure`.
+            epochs: Epochs from `measure`.
             past: What was carried over from the steps before; None at the start of a recording.
         """
         old = getattr(self, "relate", None)

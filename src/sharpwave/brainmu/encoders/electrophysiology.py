@@ -29,7 +29,7 @@ class Electrophysiology(ModalitySpecification):
     """Signals in volts.
 
     Attributes:
-        modality: Key of `MODALITIES`.
+        modality: Name of the modality, a key of `MODALITIES`.
         frames: Bands and frames of the fixed first layer.
     """
 
@@ -101,7 +101,7 @@ class Frames:
         high: Centre of the highest band in Hz.
         n_bands: Bands, evenly spaced on the logarithm of frequency.
         window: Length of a frame in seconds.
-        hop: From frame to frame in seconds.
+        hop: Time from frame to frame in seconds.
         unit: Factor from the modality's unit to that in which power is expressed (1e6: µV).
     """
 
@@ -208,7 +208,7 @@ class Levels:
     """Sums over the steps so far of each channel, from which its level follows.
 
     Attributes:
-        channels: Names.
+        channels: Names of the channels.
         counts: Steps with data, shape (channel,).
         sums: Sum over them of the mean log power in each band, shape (channel, band).
     """
@@ -230,7 +230,7 @@ def normalise_to_level(epochs: ModalityEpochs, past: Levels | None = None) -> tu
     """Log power as it is, then less the channel's mean up to and including the step: twice as many bands.
 
     Args:
-        epochs: Shape (step, channel, frame, band); bands that the rate cannot carry are 0 and stay so.
+        epochs: Log power, shape (step, channel, frame, band); bands that the rate cannot carry are 0 and stay so.
         past: Levels after the steps before; none at the start of a recording.
     """
     values, present, channels = epochs.values, epochs.present, epochs.channels
@@ -250,7 +250,7 @@ class Spikes(ModalitySpecification):
     """Units of `Recording.spikes`.
 
     Attributes:
-        bin_length: Seconds.
+        bin_length: Length of a bin in seconds.
     """
 
     bin_length: float = 1.0
@@ -293,7 +293,7 @@ class Wearable(ModalitySpecification):
     """Acceleration along three axes; each device is one channel, because its axes mean nothing apart.
 
     Attributes:
-        frame: Seconds.
+        frame: Length of a frame in seconds.
     """
 
     frame: float = 1.0

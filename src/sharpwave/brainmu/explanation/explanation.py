@@ -99,12 +99,12 @@ def explain_night(
     """Explain the surest forecasts of a change, or those made at given times.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
         recording: The recording.
         at: Times in seconds from the start; the forecast in force at each is explained.
         n_forecasts: How many forecasts to explain where no times are given.
         horizon: Seconds ahead, one of the model's.
-        attribution: Key of `ATTRIBUTIONS`, for the weights of parts: "spans" is quick, "integrated" the most faithful.
+        attribution: Key of `ATTRIBUTIONS` that weighs parts: "spans" is quick, "integrated" the most faithful.
         calibration: How logits become probabilities; as they are where omitted.
         directions: Named directions of the latent, to follow over the night; none where omitted.
         out_of_distribution: What the model has seen, to score each step against; no scores where omitted.
@@ -129,7 +129,7 @@ def explain_night(
     night = night or pass_over_night(model, recording)
     raw = night.readout.change[0].double().numpy()
     steps = [_find_step(recording, time) for time in at] or choose_forecasts(
-        chances, n_forecasts, step=recording.grid.step
+        calibration.changes(raw)[:, index], n_forecasts, step=recording.grid.step
     )
     explained = [
         _explain_forecast(model, night, step, recording, index, raw, calibration, attribution) for step in steps
@@ -191,7 +191,7 @@ def weigh_modalities(
     """How much each modality's last ten minutes matter, on average over moments spread evenly over the night.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
         night: The recording passed over once.
         horizon: Index among the model's horizons.
         n_probes: Number of moments.

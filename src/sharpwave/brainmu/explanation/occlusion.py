@@ -126,7 +126,7 @@ def pass_over_night(model: BrainMu, recording: EpochedRecording) -> RecordingPas
     """Pass over a recording once and keep what `RecordingPass` needs.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
         recording: The recording.
 
     Raises:
@@ -178,7 +178,7 @@ def forecast_without(
     """Logit of a change with each set of tokens occluded.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
         context: The forecast and what led to it, from `RecordingPass.open`.
         occlusions: True where a token is taken away; modalities as in `context.names`.
         horizon: Index among the model's horizons.

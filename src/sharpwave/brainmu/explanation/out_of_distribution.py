@@ -36,7 +36,7 @@ class Reference:
 
     Attributes:
         centres: Typical states, whitened, shape (centre, feature).
-        whitening: From features to where distance in every direction is in standard deviations.
+        whitening: Map from features to where distance in every direction is in standard deviations.
         usual: Mean and deviation of the log distance of channels of nights it was not fitted on.
     """
 
@@ -57,7 +57,7 @@ class OutOfDistribution:
     """What the model has seen, and from where on something is unlike it.
 
     Attributes:
-        references: By modality.
+        references: What each modality usually looks like, by modality.
         threshold: A step whose score is above is unlike anything seen.
         quantile: Share of the steps of held-out training nights that are not above.
         n_subjects: Subjects that it was fitted on.

@@ -61,7 +61,7 @@ class ShippedHead:
     """A head ready for use.
 
     Attributes:
-        head: In evaluation.
+        head: Head in evaluation mode.
         thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`).
         card: What it was trained on and how good it is.
     """
@@ -94,8 +94,8 @@ def compute_reactivation_probability(
     """Probability that each frame of `FRAME` seconds lies in a replay, and in a burst of any kind.
 
     Args:
-        head: In evaluation.
-        recording: With hippocampal LFP, spikes, or both.
+        head: Head in evaluation mode.
+        recording: Recording with hippocampal LFP, spikes, or both.
         fields: What the units fire where, if known.
 
     Returns:
@@ -140,7 +140,7 @@ def detect_reactivations(
     """Reactivation events of a recording.
 
     Args:
-        recording: With hippocampal LFP, spikes, or both.
+        recording: Recording with hippocampal LFP, spikes, or both.
         fields: What the units fire where. Without them a replay cannot be told from another burst of the same size.
         shipped: Head and thresholds; those that ship where omitted.
 

@@ -99,7 +99,7 @@ def step_online(
 
     Args:
         model: The same as in `init_online`.
-        state: From `init_online` or the last call.
+        state: State from `init_online` or the last call.
         chunk: What is new: signals with their `start` on the recording's clock, spikes, scored epochs; of any length.
         now: Until when everything that is to come has come, in seconds. Where omitted, until when all signals that
             have ever come have come: the first chunk should then hold all of them, and none may stop.

@@ -40,7 +40,7 @@ class BrainMuPrediction:
     """What Brainµ says of a night, step by step; NaN where nothing was recorded.
 
     Attributes:
-        grid: When each step is.
+        grid: Steps in time.
         hypnogram: Likeliest stages, with probabilities; looks ahead where it was smoothed.
         stages: Probability of each of the five stages from the past alone, shape (step, stage).
         change: Probability that the stage at each horizon differs from the present one, shape (step, horizon).
@@ -167,7 +167,7 @@ class RecordingReadout:
     """What the heads said at the end of each step, from that step and those before it.
 
     Attributes:
-        grid: When each step is.
+        grid: Steps in time.
         stage: Logits, shape (step, stage).
         change: Logits, shape (step, horizon).
         destination: Logits, shape (step, horizon, stage).

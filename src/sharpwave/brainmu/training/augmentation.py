@@ -67,7 +67,7 @@ def vary_person(
     """A simulated night as another person would have slept it: the same stages, other spectra in each.
 
     Args:
-        night: With stages among five; other nights come back as they are.
+        night: A night with stages among five; other nights come back as they are.
         rng: Random generator.
         contrasts: Log10 power of wake less that of deep sleep in the bands of the EEG, of real people; one of them
             becomes the night's own.
@@ -112,7 +112,7 @@ def vary_recording(
     """A night as another amplifier and other electrodes would have recorded it, channel by channel.
 
     Args:
-        night: Any.
+        night: Any night.
         rng: Random generator.
         variation: How much recordings differ.
     """

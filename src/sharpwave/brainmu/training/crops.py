@@ -43,7 +43,7 @@ class RandomCrops:
     """Crops of these nights, every place as likely as any other; a night shorter than a crop is given whole.
 
     Args:
-        nights: In memory or on disk.
+        nights: Nights in memory or on disk.
 
     Raises:
         SharpwaveError: If there is no night, or none has a step.

@@ -152,13 +152,13 @@ class TrainingOptions:
         steps: Updates of the weights.
         batch: Number of crops per update, over all devices together.
         piece: Length of a crop in steps of the model (240 of 30 s: two hours).
-        learning_rate: The highest.
+        learning_rate: The highest learning rate.
         warm_up: Share of the updates in which the learning rate rises to it.
-        final: Learning rate at the end, as a share of the highest.
+        final: Learning rate at the end, as a share of the highest one.
         weight_decay: Weight decay of matrices; vectors have none.
-        clip: Highest norm of the gradient.
+        clip: Largest norm of the gradient; longer gradients are shortened to it.
         average: Width of the average over weights that is kept in the end, as a share of the updates; 0 for none.
-        precision: As Lightning Fabric names it: "32-true" or "bf16-mixed".
+        precision: Precision as Lightning Fabric names it: "32-true" or "bf16-mixed".
         seed: Crops, dropping and dropout of update k follow from (seed, k) alone.
         checkpoint_every: Updates between checkpoints.
         objective: What is learned, and how the losses are weighed.

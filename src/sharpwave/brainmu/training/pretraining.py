@@ -23,7 +23,7 @@ class Unlabelled:
     """Crops of a source without stages, neither as labels nor as a modality.
 
     Args:
-        source: With or without labels.
+        source: Source of crops, with or without labels.
     """
 
     def __init__(self, source: Source) -> None:
