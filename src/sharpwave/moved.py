@@ -25,29 +25,40 @@ MODULES: dict[str, str] = {
     "brainmu.arrivals": "brainmu.runtime.arrivals",
     "brainmu.attribution": "brainmu.explanation.attribution",
     "brainmu.augmentation": "brainmu.training.augmentation",
-    "brainmu.deletion": "brainmu.explanation.deletion",
+    "brainmu.batches": "brainmu.epochs",
+    "brainmu.deletion": "brainmu.explanation.occlusion",
     "brainmu.devices": "brainmu.training.devices",
     "brainmu.distillation": "brainmu.training.distillation",
+    "brainmu.encoders.calcium": "brainmu.encoders.behaviour",
+    "brainmu.encoders.channels": "brainmu.encoders.contract",
+    "brainmu.encoders.levels": "brainmu.encoders.electrophysiology",
+    "brainmu.encoders.spectral_frames": "brainmu.encoders.electrophysiology",
+    "brainmu.encoders.spikes": "brainmu.encoders.electrophysiology",
+    "brainmu.encoders.stage_course": "brainmu.encoders.stage_history",
+    "brainmu.encoders.summaries": "brainmu.encoders.behaviour",
+    "brainmu.encoders.wearable": "brainmu.encoders.electrophysiology",
     "brainmu.export": "brainmu.runtime.export",
     "brainmu.finetuning": "brainmu.training.finetuning",
     "brainmu.latents": "brainmu.explanation.latents",
     "brainmu.measures": "brainmu.explanation.measures",
-    "brainmu.night_pass": "brainmu.runtime.night_pass",
-    "brainmu.novelty": "brainmu.explanation.novelty",
+    "brainmu.night_pass": "brainmu.runtime.staging",
+    "brainmu.novelty": "brainmu.explanation.out_of_distribution",
+    "brainmu.objective": "brainmu.training.objective",
     "brainmu.online": "brainmu.runtime.online",
-    "brainmu.pieces": "brainmu.training.pieces",
+    "brainmu.pieces": "brainmu.training.crops",
     "brainmu.pretraining": "brainmu.training.pretraining",
     "brainmu.reactivation_frames": "brainmu.reactivation.reactivation_frames",
     "brainmu.reactivation_head": "brainmu.reactivation.reactivation_head",
     "brainmu.reactivation_places": "brainmu.reactivation.reactivation_places",
-    "brainmu.sharding": "brainmu.training.sharding",
+    "brainmu.sharding": "brainmu.training.devices",
     "brainmu.staging": "brainmu.runtime.staging",
-    "brainmu.stored_windows": "brainmu.training.stored_windows",
-    "brainmu.tracing": "brainmu.explanation.tracing",
-    "brainmu.training_log": "brainmu.training.training_log",
-    "brainmu.training_options": "brainmu.training.training_options",
-    "brainmu.training_state": "brainmu.training.training_state",
-    "brainmu.weight_average": "brainmu.training.weight_average",
+    "brainmu.stored_windows": "brainmu.training.crops",
+    "brainmu.tracing": "brainmu.attention",
+    "brainmu.training_log": "brainmu.training.resume",
+    "brainmu.training_options": "brainmu.training.objective",
+    "brainmu.training_state": "brainmu.training.resume",
+    "brainmu.weight_average": "brainmu.training.resume",
+    "brainmu.windows": "brainmu.epochs",
     "causality.association": "causality.surrogates",
     "causality.coupling": "causality.memory",
     "causality.course": "causality.series",
@@ -339,11 +350,11 @@ def rename(
     return get
 
 
-def rename_keywords(names: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def rename_keywords(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function accept keywords by their old names, with a warning.
 
     Args:
-        names: Old keyword → new one.
+        names: New name of each old keyword.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from sharpwave.brainmu import BrainMu, collate, configure, window_recording
-from sharpwave.brainmu.objective import Objective, compute_losses, drop_modalities
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu import BrainMu, collate, configure, epoch_recording
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.training.objective import Objective, compute_losses, drop_modalities
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Signal
@@ -37,18 +37,25 @@ def simulate_recording(rng: np.random.Generator, *, n_steps: int = LENGTH, subje
     return Recording(signals=signals, hypnogram=Hypnogram(stages, STEP), subject=subject, source="simulated")
 
 
-def simulate_pieces(n: int, *, seed: int = 0, n_steps: int = LENGTH) -> list[WindowedRecording]:
+def simulate_pieces(n: int, *, seed: int = 0, n_steps: int = LENGTH) -> list[EpochedRecording]:
     """Recordings as the model sees them, without their stages as an input."""
     streams = np.random.default_rng(seed).spawn(n)
     recordings = [simulate_recording(rng, n_steps=n_steps, subject=f"p{i}") for i, rng in enumerate(streams)]
-    return [window_recording(recording, modalities=NAMES) for recording in recordings]
+    return [epoch_recording(recording, modalities=NAMES) for recording in recordings]
 
 
-def make_model(*, seed: int = 0, n_layers: int = 2, direct: bool = False) -> BrainMu:
+def make_model(*, seed: int = 0, n_layers: int = 2, pooled_query: bool = False) -> BrainMu:
     """Random weights."""
     torch.manual_seed(seed)
     config = configure(
-        "lite", modalities=NAMES, width=16, n_layers=n_layers, n_heads=2, dropout=0.0, direct=direct, window=7200.0
+        "lite",
+        modalities=NAMES,
+        width=16,
+        n_layers=n_layers,
+        n_heads=2,
+        dropout=0.0,
+        pooled_query=pooled_query,
+        window=7200.0,
     )
     return BrainMu(config).eval()
 

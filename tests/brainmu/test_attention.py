@@ -36,9 +36,13 @@ def read(
 
 
 def oracle(
-    layer: CrossModalTemporalAttention, tokens: np.ndarray, times: np.ndarray, present: np.ndarray
-) -> np.ndarray:
-    """One recording, one query, one head at a time, in double precision and complex numbers."""
+    layer: CrossModalTemporalAttention,
+    tokens: np.ndarray,
+    times: np.ndarray,
+    present: np.ndarray,
+    mask_weights: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is read, and the mean weights: one recording, query and head at a time, in double and complex numbers."""
     project = layer.project.weight.detach().double().numpy()
     out = layer.out.weight.detach().double().numpy()
     size = WIDTH // HEADS
@@ -48,25 +52,64 @@ def oracle(
         number = (vector[: size // 2] + 1j * vector[size // 2 :]) * np.exp(2j * math.pi * time / PERIODS.numpy())
         return np.r_[number.real, number.imag]
 
-    result = np.zeros((len(tokens), WIDTH))
+    counts = np.ones(len(tokens)) if mask_weights is None else mask_weights
+    result, weights = np.zeros((len(tokens), WIDTH)), np.zeros((len(tokens), len(tokens)))
     for q in range(len(tokens)):
-        seen = [k for k in range(len(tokens)) if present[k] and times[q] - WINDOW <= times[k] <= times[q]]
+        seen = [k for k in range(len(tokens)) if present[k] and counts[k] and times[q] - WINDOW <= times[k] <= times[q]]
         if not seen:
             continue
         for head in range(HEADS):
             turned = turn(query[q, head], times[q])
             scores = np.array([turned @ turn(key[k, head], times[k]) for k in seen]) / math.sqrt(size)
-            weight = np.exp(scores - scores.max())
-            result[q, head * size : (head + 1) * size] = weight / weight.sum() @ value[seen, head]
-    return result @ out.T
+            weight = np.exp(scores - scores.max()) * counts[seen]
+            weight /= weight.sum()
+            result[q, head * size : (head + 1) * size] = weight @ value[seen, head]
+            weights[q, seen] += weight / HEADS
+    return result @ out.T, weights
 
 
 def test_equals_the_oracle(attention: CrossModalTemporalAttention) -> None:
     tokens, times, present = draw(3, 25)
     found = read(attention, tokens, times, present)
     for row in range(3):
-        expected = oracle(attention, tokens[row].double().numpy(), times[row].numpy(), present[row].numpy())
+        expected, _ = oracle(attention, tokens[row].double().numpy(), times[row].numpy(), present[row].numpy())
         np.testing.assert_allclose(found[row].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("n_cached", [0, 11])
+def test_a_trace_equals_the_oracle_in_what_is_read_and_from_where(
+    attention: CrossModalTemporalAttention, masked: bool, n_cached: int
+) -> None:
+    tokens, times, present = draw(1, 25)
+    times, present[0, :n_cached] = times.sort().values, True
+    counts = torch.ones(2, 25)
+    if masked:
+        counts[:, n_cached:] = torch.rand(2, 25 - n_cached, generator=torch.Generator().manual_seed(1))
+        counts[1, n_cached + 3 : n_cached + 6] = 0.0
+    first, last = slice(0, n_cached), slice(n_cached, None)
+    with torch.no_grad():
+        cache, n_seen = None, 0
+        if n_cached:
+            rotation = compute_rotation(times[:, first], PERIODS)
+            cache = attention(tokens[:, first], rotation, times[:, first], present[:, first]).cache
+            n_seen = cache.times.shape[1]
+        traced = attention(
+            tokens[:, last].expand(2, -1, -1),
+            compute_rotation(times[:, last], PERIODS),
+            times[:, last],
+            present[:, last],
+            cache,
+            bias=counts[:, last].log() if masked else None,
+            trace=True,
+        )
+    assert traced.weights is not None
+    for row in range(2):
+        read_, weights = oracle(
+            attention, tokens[0].double().numpy(), times[0].numpy(), present[0].numpy(), counts[row].double().numpy()
+        )
+        np.testing.assert_allclose(traced.latents[row].numpy(), read_[n_cached:], atol=1e-5)
+        np.testing.assert_allclose(traced.weights[row].numpy(), weights[n_cached:, n_cached - n_seen :], atol=1e-5)
 
 
 def test_only_differences_of_time_matter(attention: CrossModalTemporalAttention) -> None:
@@ -124,12 +167,12 @@ def test_in_pieces_is_the_whole(lengths: tuple[int, ...]) -> None:
     times = torch.stack([torch.arange(24) * 30.0, torch.arange(24) * 30.0 + 5 * 3600]).double()
     present = torch.rand(2, 24) > 0.2
     with torch.no_grad():
-        whole, _ = block(tokens, compute_rotation(times, PERIODS), times, present)
+        whole, *_ = block(tokens, compute_rotation(times, PERIODS), times, present)
         cache, first = None, 0
         for length in lengths:
             piece = slice(first, first + length)
             rotation = compute_rotation(times[:, piece], PERIODS)
-            part, cache = block(tokens[:, piece], rotation, times[:, piece], present[:, piece], cache)
+            part, cache, _ = block(tokens[:, piece], rotation, times[:, piece], present[:, piece], cache)
             torch.testing.assert_close(part, whole[:, piece], atol=1e-5, rtol=1e-5)
             first += length
     assert cache is not None

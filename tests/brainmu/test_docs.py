@@ -38,10 +38,10 @@ def test_the_example_of_a_new_modality_runs(monkeypatch: pytest.MonkeyPatch) -> 
     for block in blocks:
         exec(compile(block, "adding-a-modality.md", "exec"), module.__dict__)
     assert "conductance" in ENCODERS
-    kind, grid = ENCODERS["conductance"], module.Grid(0.0, 30.0, 20)
+    kind, grid = ENCODERS["conductance"], module.EpochGrid(0.0, 30.0, 20)
     whole, past = kind.cut(module.recording, grid), None
     for step in range(20):
-        windows, past = kind.relate(kind.measure(module.recording, grid.restrict(step, step + 1)), past)
+        windows, past = kind.normalise(kind.measure(module.recording, grid.restrict(step, step + 1)), past)
         np.testing.assert_allclose(windows.values[0], whole.values[step], atol=1e-6)
 
 

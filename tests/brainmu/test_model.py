@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.brainmu.planted import NAMES as PLANTED
+from tests.brainmu.planted import make_model, simulate_pieces
 from tests.modalities import make_recording, spoil_after
 
-from sharpwave.brainmu.batches import collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.epochs import EpochedRecording, collate, epoch_recording
+from sharpwave.brainmu.explanation.occlusion import forecast_without, pass_over_night, restrict_batch
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recordings.recording import Recording
 
 NAMES = list(ENCODERS)
@@ -38,11 +40,11 @@ def recording() -> Recording:
 
 
 @pytest.fixture(scope="module")
-def windowed(recording: Recording) -> WindowedRecording:
-    return window_recording(recording)
+def windowed(recording: Recording) -> EpochedRecording:
+    return epoch_recording(recording)
 
 
-def run(model: BrainMu, *pieces: WindowedRecording) -> Output:
+def run(model: BrainMu, *pieces: EpochedRecording) -> Output:
     with torch.no_grad():
         return model(collate(pieces))
 
@@ -54,8 +56,8 @@ def assert_alike(first: Output, second: Output, *, steps: slice = slice(None), a
         torch.testing.assert_close(one, other, atol=atol, rtol=1e-4)
 
 
-def test_every_modality_is_read(model: BrainMu, windowed: WindowedRecording) -> None:
-    assert set(windowed.windows) == set(NAMES)
+def test_every_modality_is_read(model: BrainMu, windowed: EpochedRecording) -> None:
+    assert set(windowed.epochs) == set(NAMES)
     output = run(model, windowed)
     assert output.latents.shape == (1, 12, 16)
     assert output.readout.stage.shape == (1, 12, 5)
@@ -64,32 +66,32 @@ def test_every_modality_is_read(model: BrainMu, windowed: WindowedRecording) -> 
     assert output.readout.depth.shape == (1, 12)
     predicted = model.predict_next(output.latents, collate([windowed]))
     for name, part in predicted.items():
-        assert part.shape == (1, 12, len(windowed.windows[name].channels), ENCODERS[name].n_targets)
+        assert part.shape == (1, 12, len(windowed.epochs[name].channels), ENCODERS[name].n_targets)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_after_t_moves_nothing_at_or_before_t(name: str, model: BrainMu, recording: Recording) -> None:
     rng = np.random.default_rng(1)
     own = make_recording(name, rng, seconds=SECONDS)
-    before = run(model, window_recording(own, modalities=[name]))
+    before = run(model, epoch_recording(own, modalities=[name]))
     for steps in (1, 5, 11):
         moment = 30.0 * steps
-        after = run(model, window_recording(spoil_after(own, moment, rng), modalities=[name]))
+        after = run(model, epoch_recording(spoil_after(own, moment, rng), modalities=[name]))
         assert_alike(after, before, steps=slice(steps))
-    later = run(model, window_recording(spoil_after(own, 60.0, rng), modalities=[name]))
+    later = run(model, epoch_recording(spoil_after(own, 60.0, rng), modalities=[name]))
     assert not torch.allclose(later.latents[0, 2:], before.latents[0, 2:], atol=1e-3)
 
 
 def test_noise_after_t_in_all_modalities_together(model: BrainMu, recording: Recording) -> None:
-    before = run(model, window_recording(recording))
-    after = run(model, window_recording(spoil_after(recording, 210.0, np.random.default_rng(2))))
+    before = run(model, epoch_recording(recording))
+    after = run(model, epoch_recording(spoil_after(recording, 210.0, np.random.default_rng(2))))
     assert_alike(after, before, steps=slice(7))
     assert not torch.allclose(after.latents[0, 7:], before.latents[0, 7:], atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_subset_and_what_is_absent_is_as_good_as_left_out(
-    seed: int, model: BrainMu, windowed: WindowedRecording
+    seed: int, model: BrainMu, windowed: EpochedRecording
 ) -> None:
     rng = np.random.default_rng(seed)
     names = list(rng.permutation(NAMES)[: rng.integers(1, len(NAMES))])
@@ -104,14 +106,14 @@ def test_any_subset_and_what_is_absent_is_as_good_as_left_out(
         assert_alike(model(replace(batch, modalities=absent)), left_out)
 
 
-def test_modalities_that_the_model_lacks_are_passed_over(windowed: WindowedRecording) -> None:
+def test_modalities_that_the_model_lacks_are_passed_over(windowed: EpochedRecording) -> None:
     small = BrainMu(configure("lite", modalities=["eeg"], width=16, n_layers=1, n_heads=2)).eval()
     assert_alike(run(small, windowed), run(small, windowed.only(["eeg"])))
     assert set(small.predict_next(run(small, windowed).latents, collate([windowed]))) == {"eeg"}
 
 
 @pytest.mark.parametrize("lengths", [(1,) * 12, (5, 7), (2, 9, 1)])
-def test_in_pieces_is_the_whole(lengths: tuple[int, ...], model: BrainMu, windowed: WindowedRecording) -> None:
+def test_in_pieces_is_the_whole(lengths: tuple[int, ...], model: BrainMu, windowed: EpochedRecording) -> None:
     whole, caches, first = run(model, windowed), None, 0
     for length in lengths:
         with torch.no_grad():
@@ -121,7 +123,7 @@ def test_in_pieces_is_the_whole(lengths: tuple[int, ...], model: BrainMu, window
         first += length
 
 
-def test_company_is_irrelevant(model: BrainMu, windowed: WindowedRecording) -> None:
+def test_company_is_irrelevant(model: BrainMu, windowed: EpochedRecording) -> None:
     alone = run(model, windowed.restrict(2, 7).only(["eeg", "stages", "bold"]))
     together = run(model, windowed.restrict(2, 7).only(["eeg", "stages", "bold"]), windowed)
     assert_alike(together, alone, steps=slice(5)) if together.latents.shape[1] == 5 else torch.testing.assert_close(
@@ -129,12 +131,12 @@ def test_company_is_irrelevant(model: BrainMu, windowed: WindowedRecording) -> N
     )
 
 
-def test_the_order_of_modalities_is_irrelevant(model: BrainMu, windowed: WindowedRecording) -> None:
-    backwards = replace(windowed, windows=dict(reversed(list(windowed.windows.items()))))
+def test_the_order_of_modalities_is_irrelevant(model: BrainMu, windowed: EpochedRecording) -> None:
+    backwards = replace(windowed, epochs=dict(reversed(list(windowed.epochs.items()))))
     assert_alike(run(model, backwards), run(model, windowed))
 
 
-def test_gradients_reach_every_parameter(model: BrainMu, windowed: WindowedRecording) -> None:
+def test_gradients_reach_every_parameter(model: BrainMu, windowed: EpochedRecording) -> None:
     copy = BrainMu(model.config)
     batch = collate([windowed])
     output = copy(batch)
@@ -145,3 +147,39 @@ def test_gradients_reach_every_parameter(model: BrainMu, windowed: WindowedRecor
     for name, parameter in copy.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_a_traced_pass_gives_the_same_numbers_with_and_without_caches() -> None:
+    model, batch = make_model(), collate(simulate_pieces(1))
+    with torch.no_grad():
+        plain, traced = model(batch), model(batch, trace=True)
+        torch.testing.assert_close(traced.latents, plain.latents, atol=1e-5, rtol=0)
+        torch.testing.assert_close(traced.readout.change, plain.readout.change, atol=1e-5, rtol=0)
+        caches = model(restrict_batch(batch, 0, 40)).caches
+        rest = model(restrict_batch(batch, 40, 60), caches, trace=True)
+    torch.testing.assert_close(rest.readout.change, plain.readout.change[:, 40:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(rest.readout.stage, plain.readout.stage[:, 40:], atol=1e-5, rtol=0)
+    assert rest.caches == caches
+    assert not plain.attention
+    assert len(traced.attention) == len(model.blocks)
+
+
+def test_attention_is_shared_out_among_earlier_tokens() -> None:
+    model, batch = make_model(), collate(simulate_pieces(1))
+    with torch.no_grad():
+        weights = model(batch, trace=True).attention
+    times = batch.times[0].repeat(len(PLANTED) + 1)
+    for weight in weights:
+        torch.testing.assert_close(weight.sum(dim=2), torch.ones(1, len(times)), atol=1e-5, rtol=0)
+        assert bool((weight[0][times[:, None] < times[None]] == 0).all())
+
+
+@pytest.mark.parametrize("pooled_query", [False, True])
+def test_a_mask_weight_of_zero_is_an_occlusion(pooled_query: bool, rng: np.random.Generator) -> None:
+    model, piece = make_model(pooled_query=pooled_query), simulate_pieces(1)[0]
+    context = pass_over_night(model, piece).open(50)
+    occlusions = rng.random((3, *context.present.shape)) < 0.4
+    weights = torch.cat([torch.tensor(~occlusions).flatten(1).float(), torch.ones(3, context.n_steps)], dim=1)
+    with torch.no_grad():
+        masked = model(context.batch, context.caches, mask_weights=weights, trace=True).readout.change[:, -1, 0]
+    np.testing.assert_allclose(masked.numpy(), forecast_without(model, context, occlusions), atol=1e-5)

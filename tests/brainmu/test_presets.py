@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from sharpwave.brainmu import model
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import PRESETS, BrainMuConfig, configure
@@ -46,3 +47,29 @@ def test_what_cannot_be_is_refused() -> None:
         configure("lite", modalities=["eeg", "smell"])
     with pytest.raises(SharpwaveError, match="a width that is a multiple of twice the heads"):
         configure("lite", width=20, n_heads=8)
+
+
+def test_the_table_of_shapes_is_true() -> None:
+    table = {row[4:14].strip(): row[14:].split() for row in str(model.__doc__).splitlines()}
+    for column, preset in enumerate(PRESETS):
+        config = configure(preset)
+        with torch.device("meta"):
+            network = model.BrainMu(config)
+        counts = {name: add_up(getattr(network, name)) for name in ("encoders", "blocks", "heads", "decoders")}
+        counts |= {"in all": add_up(network), "others": add_up(network) - sum(counts.values())}
+        counts |= {"width": config.width, "layers": config.n_layers, "heads each": config.n_heads}
+        assert {name: table[name][column] for name in counts} == {name: f"{value:,}" for name, value in counts.items()}
+        assert table["query"][column] == ("pooled" if config.pooled_query else "plain")
+        assert float(table["looks back"][2 * column]) * 3600 == config.window
+
+
+def add_up(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_names_of_the_first_version_are_still_read() -> None:
+    old = {**configure("lite").to_dict(), "direct": True}
+    del old["pooled_query"]
+    assert BrainMuConfig.from_dict(old) == configure("lite")
+    with pytest.warns(DeprecationWarning, match="direct of configure is now pooled_query"):
+        assert not configure("lite", direct=False).pooled_query

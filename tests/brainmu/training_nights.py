@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpwave.brainmu import BrainMu, configure, window_recording
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu import BrainMu, configure, epoch_recording
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
@@ -27,9 +27,9 @@ def make_recording(
     )
 
 
-def make_night(seed: int, **settings: object) -> WindowedRecording:
+def make_night(seed: int, **settings: object) -> EpochedRecording:
     """Of heart rate alone."""
-    return window_recording(make_recording(seed, **settings), modalities=["heart_rate"])
+    return epoch_recording(make_recording(seed, **settings), modalities=["heart_rate"])
 
 
 def make_model(seed: int = 0, **settings: object) -> BrainMu:

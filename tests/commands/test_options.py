@@ -94,7 +94,7 @@ def test_decode_offers_all_that_can_be_said_of_a_night():
 
 
 def test_training_starts_from_the_same_defaults_as_in_python():
-    from sharpwave.brainmu.training.training_options import TrainingOptions
+    from sharpwave.brainmu.training.objective import TrainingOptions
 
     assert Learning().to_options() == TrainingOptions()
 

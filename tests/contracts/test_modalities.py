@@ -10,29 +10,34 @@ import pytest
 import torch
 from tests.modalities import RATES, make_recording, spoil_after
 
-from sharpwave.brainmu.batches import collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.encoders.contract import ModalityBatch
-from sharpwave.brainmu.windows import Grid, WindowedRecording, Windows
+from sharpwave.brainmu.epochs import (
+    EpochedRecording,
+    EpochGrid,
+    ModalityBatch,
+    ModalityEpochs,
+    collate,
+    epoch_recording,
+)
 from sharpwave.recordings.recording import Recording
 
 WIDTH = 16
 NAMES = list(ENCODERS)
 SIGNALS = [name for name in NAMES if name in RATES]
 PLURAL = [name for name in NAMES if name != "stages"]
-GRID = Grid(0.0, 30.0, 10)
+GRID = EpochGrid(0.0, 30.0, 10)
 
 
-def cut(name: str, recording: Recording, grid: Grid = GRID) -> Windows:
+def cut(name: str, recording: Recording, grid: EpochGrid = GRID) -> ModalityEpochs:
     windows = ENCODERS[name].cut(recording, grid)
     assert windows is not None
     return windows
 
 
-def batch(name: str, windows: Windows) -> ModalityBatch:
+def batch(name: str, windows: ModalityEpochs) -> ModalityBatch:
     n = len(windows.present)
-    piece = WindowedRecording(
-        Grid(0.0, 30.0, n), {name: windows}, np.full(n, -1, np.int8), np.zeros((n, 5), np.float32)
+    piece = EpochedRecording(
+        EpochGrid(0.0, 30.0, n), {name: windows}, np.full(n, -1, np.int8), np.zeros((n, 5), np.float32)
     )
     return collate([piece]).modalities[name]
 
@@ -42,7 +47,7 @@ def build(name: str) -> tuple[torch.nn.Module, torch.nn.Embedding]:
     return ENCODERS[name].build(WIDTH).eval(), torch.nn.Embedding(512, WIDTH)
 
 
-def encode(name: str, windows: Windows) -> torch.Tensor:
+def encode(name: str, windows: ModalityEpochs) -> torch.Tensor:
     encoder, identities = build(name)
     part = batch(name, windows)
     with torch.no_grad():
@@ -123,7 +128,7 @@ def test_an_absent_channel_is_as_good_as_none(name: str, rng: np.random.Generato
     present = windows.present.copy()
     present[:, 1] = False
     kept = [0, 2]
-    without = Windows(windows.values[:, kept], present[:, kept], tuple(windows.channels[i] for i in kept))
+    without = ModalityEpochs(windows.values[:, kept], present[:, kept], tuple(windows.channels[i] for i in kept))
     torch.testing.assert_close(
         encode(name, replace(windows, present=present)), encode(name, without), atol=1e-5, rtol=1e-4
     )
@@ -133,7 +138,9 @@ def test_an_absent_channel_is_as_good_as_none(name: str, rng: np.random.Generato
 def test_the_order_of_channels_is_irrelevant(name: str, rng: np.random.Generator) -> None:
     windows = cut(name, make_recording(name, rng, n_channels=4))
     order = [2, 0, 3, 1]
-    moved = Windows(windows.values[:, order], windows.present[:, order], tuple(windows.channels[i] for i in order))
+    moved = ModalityEpochs(
+        windows.values[:, order], windows.present[:, order], tuple(windows.channels[i] for i in order)
+    )
     torch.testing.assert_close(encode(name, moved), encode(name, windows), atol=1e-5, rtol=1e-4)
 
 
@@ -171,7 +178,7 @@ def test_step_by_step_is_the_whole(name: str, rng: np.random.Generator) -> None:
     for step in range(len(GRID)):
         windows = kind.measure(recording, GRID.restrict(step, step + 1))
         assert windows is not None
-        windows, past = kind.relate(windows, past)
+        windows, past = kind.normalise(windows, past)
         np.testing.assert_allclose(windows.values[0], whole.values[step], atol=1e-5)
         np.testing.assert_array_equal(windows.present[0], whole.present[step])
 
@@ -237,12 +244,12 @@ def test_channels_of_one_name_in_two_signals_are_kept_apart(name: str, rng: np.r
 def test_a_recording_without_it_has_no_windows(name: str, rng: np.random.Generator) -> None:
     other = make_recording("oxygen" if name != "oxygen" else "position", rng)
     assert ENCODERS[name].cut(other, GRID) is None
-    assert name not in window_recording(other).windows
+    assert name not in epoch_recording(other).epochs
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_beyond_the_data_are_absent(name: str, rng: np.random.Generator) -> None:
-    windows = cut(name, make_recording(name, rng), Grid(-60.0, 30.0, 15))
+    windows = cut(name, make_recording(name, rng), EpochGrid(-60.0, 30.0, 15))
     assert not windows.present[:2].any()
     assert not windows.present[12:].any()
     assert not windows.values[:2].any() or name == "stages"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharpwave.brainmu.checkpoints import make_lite
-from sharpwave.brainmu.training.training_options import TrainingOptions
+from sharpwave.brainmu.training.objective import TrainingOptions
 from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.metrics import compute_auprc

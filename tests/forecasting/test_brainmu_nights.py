@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.epochs import collate
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
 from sharpwave.forecasting.brainmu_nights import window_night
@@ -89,11 +89,11 @@ def test_presence_tells_nothing(data_root: Path) -> None:
     """UCDDB has EEG for some stages only, and 002 entropies for some only: neither shows."""
     for subject in ("002", "005"):
         night = window_night(compute_night(load_dataset(f"ucddb/{subject}", data_root), "ucddb"))
-        assert set(night.windows) == {"stages", "features"}
-        assert night.windows["features"].present.all()
+        assert set(night.epochs) == {"stages", "features"}
+        assert night.epochs["features"].present.all()
     assert (
         not window_night(compute_night(load_dataset("ucddb/002", data_root), "ucddb"))
-        .windows["features"]
+        .epochs["features"]
         .values[..., :3]
         .any()
     )
@@ -102,15 +102,15 @@ def test_presence_tells_nothing(data_root: Path) -> None:
 def test_votes_are_history_and_hard_stages_where_one_scored(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=50)
     soft, hard = window_night(night), window_night(replace(night, votes=None))
-    np.testing.assert_allclose(soft.windows["stages"].values[:, 0, :5], night.votes, rtol=1e-6)
-    np.testing.assert_array_equal(hard.windows["stages"].values[:, 0, :5], np.eye(5)[night.stages])
+    np.testing.assert_allclose(soft.epochs["stages"].values[:, 0, :5], night.votes, rtol=1e-6)
+    np.testing.assert_array_equal(hard.epochs["stages"].values[:, 0, :5], np.eye(5)[night.stages])
     assert soft.subject == night.subject
     assert len(soft) == len(night)
 
 
 def test_hidden_stages_leave_signals_alone(make_nights: Callable[..., list[EpochTable]]) -> None:
     (night,) = make_nights(1, n_epochs=50)
-    assert set(window_night(hide_stages(night)).windows) == {"features"}
+    assert set(window_night(hide_stages(night)).epochs) == {"features"}
 
 
 def test_a_tie_is_told_from_the_stage_that_won_it(make_nights: Callable[..., list[EpochTable]]) -> None:
@@ -119,4 +119,4 @@ def test_a_tie_is_told_from_the_stage_that_won_it(make_nights: Callable[..., lis
     first, second = (
         window_night(replace(night, stages=np.full(20, stage, dtype=np.int8), votes=votes)) for stage in (0, 1)
     )
-    assert np.abs(first.windows["stages"].values - second.windows["stages"].values).max() > 0.5
+    assert np.abs(first.epochs["stages"].values - second.epochs["stages"].values).max() > 0.5

@@ -7,9 +7,9 @@ import pytest
 from tests.brainmu.planted import NAMES, TELLING, simulate_pieces, simulate_recording, train_model
 
 from sharpwave.brainmu import save_brainmu
-from sharpwave.brainmu.explanation.deletion import pass_over_night
 from sharpwave.brainmu.explanation.latents import fit_directions, save_directions
-from sharpwave.brainmu.explanation.novelty import fit_novelty, save_novelty
+from sharpwave.brainmu.explanation.occlusion import pass_over_night
+from sharpwave.brainmu.explanation.out_of_distribution import fit_out_of_distribution, save_out_of_distribution
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import explain_forecast
 from sharpwave.night.explaining import explain_recording
@@ -22,9 +22,9 @@ def weights(tmp_path_factory):
     folder = save_brainmu(train_model(), tmp_path_factory.mktemp("weights") / "planted", card={})
     pieces = simulate_pieces(6, seed=5)
     latents = [pass_over_night(train_model(), piece).latents for piece in pieces]
-    levels = [{"level": piece.windows[TELLING].values[:, 1, 0].astype(float)} for piece in pieces]
+    levels = [{"level": piece.epochs[TELLING].values[:, 1, 0].astype(float)} for piece in pieces]
     save_directions(fit_directions(latents, levels, rng=np.random.default_rng(0)), folder)
-    save_novelty(fit_novelty(pieces, rng=np.random.default_rng(0)), folder)
+    save_out_of_distribution(fit_out_of_distribution(pieces, rng=np.random.default_rng(0)), folder)
     return folder
 
 
@@ -33,9 +33,9 @@ def test_explanation_with_directions_and_doubts(weights):
     found = explain_recording(recording, weights=weights, n_forecasts=2)
     assert len(found.forecasts) == 2
     assert set(found.modalities["modality"]) == set(NAMES)
-    assert len(found.course) == len(found.doubts) == len(recording.hypnogram)
+    assert len(found.latents) == len(found.out_of_distribution) == len(recording.hypnogram)
     assert found.directions["name"].tolist() == ["level"]
-    assert found.doubts["abstain"].mean() < 0.2
+    assert found.out_of_distribution["abstain"].mean() < 0.2
 
 
 def test_fields_of_a_decoded_night(weights):

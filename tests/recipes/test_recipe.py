@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.checkpoints import make_lite
+from sharpwave.brainmu.epochs import collate
 from sharpwave.forecasting.brainmu_nights import window_night
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.recipes.recipe import LAST, LICENCES, add_blocks, describe_training, train_in_parts

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpwave.brainmu.training.pieces import Alternation, Nights, pick_source
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.training.crops import Alternation, RandomCrops, pick_source
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_night
 from sharpwave.forecasting.cohorts import EpochTable
@@ -30,11 +30,11 @@ SHARES = SamplingWeights(forecasting=0.5, staging=0.2, unlabelled=0.2, human=0.0
 
 
 @pytest.fixture
-def nights(make_nights: Callable[..., list[EpochTable]]) -> list[WindowedRecording]:
+def nights(make_nights: Callable[..., list[EpochTable]]) -> list[EpochedRecording]:
     return [replace(window_night(night), cohort="walch") for night in make_nights(4, n_epochs=60)]
 
 
-def test_subjects_left_out_are_never_drawn(nights: list[WindowedRecording]) -> None:
+def test_subjects_left_out_are_never_drawn(nights: list[EpochedRecording]) -> None:
     forecasting = Forecasting({"walch": nights}, ()).without({"walch/s1", "dod/s2"})
     assert forecasting.subjects == ["walch/s0", "walch/s2", "walch/s3"]
     source = forecasting.make_source()
@@ -42,9 +42,9 @@ def test_subjects_left_out_are_never_drawn(nights: list[WindowedRecording]) -> N
     assert drawn == {"s0", "s2", "s3"}
 
 
-def test_an_update_takes_one_kind_of_recording(nights: list[WindowedRecording]) -> None:
+def test_an_update_takes_one_kind_of_recording(nights: list[EpochedRecording]) -> None:
     other = [replace(night, cohort="other") for night in nights]
-    source = Alternation([(Nights(nights), 0.7), (Nights(other), 0.3)])
+    source = Alternation([(RandomCrops(nights), 0.7), (RandomCrops(other), 0.3)])
     cohorts = []
     for seed in range(60):
         picked = pick_source(source, np.random.default_rng(seed))
@@ -57,20 +57,20 @@ def test_an_update_takes_one_kind_of_recording(nights: list[WindowedRecording]) 
 def test_few_modalities_at_a_time(rng: np.random.Generator) -> None:
     (night,) = simulate_windowed("human", 1, rng=rng, hours=0.5, modalities=("heart_rate", "activity", "temperature"))
     assert night.cohort == "simulated-human"
-    source = FewModalities(Nights([night]), ("heart_rate", "activity", "temperature"), most=1, longest=20)
+    source = FewModalities(RandomCrops([night]), ("heart_rate", "activity", "temperature"), most=1, longest=20)
     seen = []
     for seed in range(20):
         picked = pick_source(source, np.random.default_rng(seed))
         pieces = [picked.draw(np.random.default_rng([seed, index]), 60) for index in range(3)]
-        assert len({tuple(piece.windows) for piece in pieces}) == 1
+        assert len({tuple(piece.epochs) for piece in pieces}) == 1
         assert all(len(piece) == 20 for piece in pieces)
-        seen.append(set(pieces[0].windows))
+        seen.append(set(pieces[0].epochs))
     assert all(len(names - {"stages"}) == 1 for names in seen)
     assert any("stages" in names for names in seen)
     assert any("stages" not in names for names in seen)
 
 
-def test_everything_in_one_mixture(nights: list[WindowedRecording]) -> None:
+def test_everything_in_one_mixture(nights: list[EpochedRecording]) -> None:
     source = combine_sources(Forecasting({"walch": nights}, ()), SHARES, unlabelled=[replace(nights[0], cohort="rest")])
     drawn = {
         pick_source(source, np.random.default_rng(seed)).draw(np.random.default_rng(0), 9).cohort for seed in range(99)
@@ -97,8 +97,8 @@ def test_one_scorer_is_history_and_target(scored: Scored) -> None:
     night, scorers = scored
     alone = rescore(window_night(night), scorers[2:3])
     np.testing.assert_array_equal(alone.stages, scorers[2].stages)
-    np.testing.assert_array_equal(alone.windows["stages"].values[:, 0, :5].argmax(axis=1), scorers[2].stages)
-    assert set(alone.windows) == {"stages", "features"}
+    np.testing.assert_array_equal(alone.epochs["stages"].values[:, 0, :5].argmax(axis=1), scorers[2].stages)
+    assert set(alone.epochs) == {"stages", "features"}
 
 
 def test_several_are_their_consensus(scored: Scored) -> None:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from tests.nights import simulate_short_night
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.windows import WindowedRecording, Windows
+from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs, epoch_recording
 from sharpwave.recipes.staging_nights import (
     collect_contrasts,
     hide_unrecorded,
@@ -23,16 +22,16 @@ from sharpwave.recordings.recording import Recording, Signal
 
 
 @pytest.fixture(scope="module")
-def night() -> WindowedRecording:
-    return window_recording(simulate_short_night()[0], modalities=("stages", "eeg"))
+def night() -> EpochedRecording:
+    return epoch_recording(simulate_short_night()[0], modalities=("stages", "eeg"))
 
 
-def with_gaps(night: WindowedRecording) -> WindowedRecording:
+def with_gaps(night: EpochedRecording) -> EpochedRecording:
     """EEG in wake and deep sleep only, as in UCDDB."""
-    eeg = night.windows["eeg"]
+    eeg = night.epochs["eeg"]
     there = np.isin(night.stages, (0, 3))
     present = eeg.present & there[:, None]
-    return replace(night, windows={"eeg": Windows(eeg.values * present[..., None, None], present, eeg.channels)})
+    return replace(night, epochs={"eeg": ModalityEpochs(eeg.values * present[..., None, None], present, eeg.channels)})
 
 
 def test_what_was_not_recorded_is_neither_scored_nor_a_gap(night):
@@ -40,7 +39,7 @@ def test_what_was_not_recorded_is_neither_scored_nor_a_gap(night):
     assert set(hidden.stages.tolist()) <= {-1, 0, 3}
     joined = join_recorded(hidden)
     assert len(joined) == np.isin(night.stages, (0, 3)).sum()
-    assert joined.windows["eeg"].present.any(axis=1).all()
+    assert joined.epochs["eeg"].present.any(axis=1).all()
     assert (joined.stages == -1).all()
     assert np.array_equal(joined.votes, night.votes[np.isin(night.stages, (0, 3))])
 
@@ -49,9 +48,9 @@ def test_people_have_their_stages_as_labels_and_never_as_history(night, rng):
     people = list(simulate_people([night], contrasts=np.zeros((0, 24)), rng=rng, copies=3))
     assert len(people) == 3
     for person in people:
-        assert set(person.windows) == {"eeg"}
+        assert set(person.epochs) == {"eeg"}
         assert np.array_equal(person.stages, night.stages)
-    assert not np.array_equal(people[0].windows["eeg"].values, people[1].windows["eeg"].values)
+    assert not np.array_equal(people[0].epochs["eeg"].values, people[1].epochs["eeg"].values)
 
 
 def test_real_nights_are_varied_without_gaps(night, rng):
@@ -75,7 +74,7 @@ def test_pieces_to_learn_staging_from(night, rng, data_root):
     scorable = set()
     for _ in range(20):
         piece = source.draw(rng, 40)
-        assert set(piece.windows) == {"eeg"}
+        assert set(piece.epochs) == {"eeg"}
         scorable.add(piece.scorable)
     assert scorable == {None, (0, 3)}
 

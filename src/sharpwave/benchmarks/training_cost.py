@@ -21,15 +21,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu import BrainMu, collate, configure, window_recording
-from sharpwave.brainmu.objective import compute_losses
+from sharpwave.brainmu import BrainMu, collate, configure, epoch_recording
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.presets import PRESETS
+from sharpwave.brainmu.training.crops import RandomCrops, store_epochs
 from sharpwave.brainmu.training.devices import make_fabric
-from sharpwave.brainmu.training.pieces import Nights
-from sharpwave.brainmu.training.stored_windows import store_windows
+from sharpwave.brainmu.training.objective import TrainingOptions, compute_losses
 from sharpwave.brainmu.training.training import Learner, draw_batches, make_optimiser
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recordings import Recording
 from sharpwave.simulation import simulate_night
 
@@ -58,7 +56,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         train: Not used; weights play no part.
     """
     recording, _ = simulate_night("human", PIECE * 30 / 3600 + 0.1, rng=np.random.default_rng(0))
-    night = window_recording(recording, modalities=MODALITIES)
+    night = epoch_recording(recording, modalities=MODALITIES)
     cuda = torch.cuda.is_available()
     drawing = measure_drawing(recording)
     rows: list[Row] = [Row(DATA, "this machine", "drawing", "hours_per_second", drawing)]
@@ -72,7 +70,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         rows += project_hours(preset, operations)
     config = {
         "modalities": list(MODALITIES),
-        "channels": {name: len(part.channels) for name, part in night.windows.items()},
+        "channels": {name: len(part.channels) for name, part in night.epochs.items()},
         "piece_steps": PIECE,
         "passes": PASSES,
         "peaks": PEAKS,
@@ -88,7 +86,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 
 @torch.no_grad()
-def count_operations(model: BrainMu, piece: WindowedRecording) -> float:
+def count_operations(model: BrainMu, piece: EpochedRecording) -> float:
     """Floating-point operations of training on an hour of recording; attention unfused, so that it is counted."""
     batch = collate([piece])
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -101,7 +99,7 @@ def measure_drawing(recording: Recording, *, n_batches: int = 20) -> float:
     """Hours of recording per second that one process draws from windows on disk (in the system's cache) and stacks."""
     options = TrainingOptions(steps=n_batches, batch=16, piece=PIECE)
     with tempfile.TemporaryDirectory() as folder:
-        source = Nights([store_windows(recording, Path(folder) / "night", modalities=MODALITIES)])
+        source = RandomCrops([store_epochs(recording, Path(folder) / "night", modalities=MODALITIES)])
         begun = time.perf_counter()
         for _ in draw_batches(source, options, done=0):
             pass
@@ -109,7 +107,7 @@ def measure_drawing(recording: Recording, *, n_batches: int = 20) -> float:
     return n_batches * options.batch * PIECE * 30 / 3600 / spent
 
 
-def measure_speed(model: BrainMu, night: WindowedRecording, *, batch: int) -> float:
+def measure_speed(model: BrainMu, night: EpochedRecording, *, batch: int) -> float:
     """Hours of recording per second, whole updates, best of a few; on a graphics card if there is one."""
     cuda = torch.cuda.is_available()
     threads = torch.get_num_threads()
@@ -119,7 +117,7 @@ def measure_speed(model: BrainMu, night: WindowedRecording, *, batch: int) -> fl
     module = fabric.setup_module(learner)
     optimiser = make_optimiser(learner, options)
     prepared: Any = fabric.setup_optimizers(optimiser)
-    drawn = next(draw_batches(Nights([night]), options, done=0)).to(fabric.device)
+    drawn = next(draw_batches(RandomCrops([night]), options, done=0)).to(fabric.device)
     times = []
     torch.set_num_threads(1)
     try:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+from sharpwave import moved
+
+_load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "batches": ["collate", "window_recording"],
         "checkpoints": ["load_brainmu", "save_brainmu"],
+        "epochs": ["collate", "epoch_recording"],
         "model": ["BrainMu"],
         "presets": ["BrainMuConfig", "configure"],
     },
 )
+__getattr__ = moved.rename(__name__, {"window_recording": "brainmu.epochs:epoch_recording"}, otherwise=_load)

@@ -28,13 +28,20 @@ def save_brainmu(
     """Write `model.safetensors` and `config.json` (shape and card).
 
     Args:
-        model: The model.
+        model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
-        weights: Instead of the model's own, where those are sharded over devices.
+        weights: Weights to write instead of the model's own, where those are sharded over devices.
 
     Returns:
         The folder.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2)
+        >>> with TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in save_brainmu(model, folder).iterdir())
+        ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +62,11 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
 
     Raises:
         SharpwaveError: If files are missing, damaged, or do not fit each other.
+
+    Example:
+        >>> model, card = load_brainmu()
+        >>> model.config.width
+        112
     """
     folder = WEIGHTS / "lite" if folder is None else Path(folder)
     try:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.windows import N_STAGES
+from sharpwave.brainmu.epochs import N_STAGES
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,23 @@
-"""Brainµ: encode each modality, align all in time, read the shared latent."""
+"""Brainµ: encode each modality, align all in time, read the shared latent.
+
+With every modality of `ENCODERS`, the presets have these shapes and numbers of parameters:
+
+    ==========  =========  =========  ===========
+                     lite      small         base
+    ==========  =========  =========  ===========
+    width             112        256        1,024
+    layers              2          6           16
+    heads each          4          8           16
+    looks back        1 h        2 h          2 h
+    query          pooled      plain        plain
+    encoders      601,400  2,618,768   37,017,104
+    blocks        251,328  3,935,232  167,804,928
+    heads          53,336    269,336    4,223,000
+    decoders      232,215  1,157,271   17,997,975
+    others         72,464    202,496    1,596,416
+    in all      1,210,743  8,183,103  228,639,423
+    ==========  =========  =========  ===========
+"""
 
 from __future__ import annotations
 
@@ -10,9 +29,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sharpwave.brainmu.attention import Block, LayerCache, compute_rotation
-from sharpwave.brainmu.batches import Batch
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.encoders.contract import N_IDENTITIES
+from sharpwave.brainmu.encoders.contract import ModalitySpecification
+from sharpwave.brainmu.epochs import N_IDENTITIES, Batch
 from sharpwave.brainmu.heads import Decoder, Heads, Readout
 from sharpwave.brainmu.presets import BrainMuConfig
 
@@ -24,10 +43,10 @@ class Tokens:
     """Tokens on one time axis.
 
     Attributes:
-        latents: Shape (batch, token, width).
-        times: Seconds, shape (batch, token).
-        present: Shape (batch, token).
-        n_states: How many of them, the last, are state tokens: one per step.
+        latents: Vector of each token, shape (batch, token, width).
+        times: Time from which each token is known, in seconds, shape (batch, token).
+        present: Tokens that there are, shape (batch, token).
+        n_states: How many of them, the last ones, are state tokens: one per step.
     """
 
     latents: Float[Tensor, "batch token width"]
@@ -43,29 +62,49 @@ class Output:
     Attributes:
         latents: The shared latent at each step, shape (batch, step, width).
         readout: What the heads read from it.
-        caches: One per layer, for the steps to come.
+        caches: One per block, for the steps to come.
+        attention: In a traced pass, the weights of each block, shape (batch, query, key): first the tokens of the
+            caches, then those of the batch in the order of `BrainMu.encode`. Empty of any other pass.
     """
 
     latents: Float[Tensor, "batch step width"]
     readout: Readout
     caches: tuple[LayerCache, ...]
+    attention: tuple[Float[Tensor, "batch query key"], ...] = ()
 
 
 class BrainMu(nn.Module):
     """Encode → align → predict.
 
-    At the end of every step a state token looks at all tokens known by then; the heads and decoders read it alone.
+    *Encode.* The encoder of each modality makes one token of each of its epochs, in one shared width. To these come
+    the state tokens, one at the end of every step, which know the time of night alone. With a pooled query, a state
+    token starts from the mean of its step's tokens.
+
+    *Align.* Cross-Modal Temporal Attention: tokens of all modalities look at each other and at those before them, block
+    by block, with time in seconds as the position. No token sees a later one.
+
+    *Predict.* The state token of each step is the shared latent, and heads and decoders read it alone: the heads the
+    stage now, and change and destination at each horizon; the decoders what each modality does in the next step.
 
     Args:
         config: Shape of the model.
+        specifications: Where the modalities of the configuration are looked up; `ENCODERS` by default.
+
+    Example:
+        >>> import torch
+        >>> from sharpwave.brainmu import BrainMu, configure
+        >>> model = BrainMu(configure("lite", modalities=["heart_rate"], width=16, n_heads=2))
+        >>> model.heads(torch.zeros(1, 7, 16)).stage.shape  # of a batch of 1 and 7 steps, logits of 5 stages
+        torch.Size([1, 7, 5])
     """
 
     periods: Tensor
 
-    def __init__(self, config: BrainMuConfig) -> None:
+    def __init__(self, config: BrainMuConfig, specifications: Mapping[str, ModalitySpecification] = ENCODERS) -> None:
         super().__init__()
         self.config = config
-        self.encoders = nn.ModuleDict({name: ENCODERS[name].build(config.width) for name in config.modalities})
+        self.specifications = {name: specifications[name] for name in config.modalities}
+        self.encoders = nn.ModuleDict({name: one.build(config.width) for name, one in self.specifications.items()})
         self.kinds = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(config.width) * 0.02) for name in config.modalities}
         )
@@ -80,24 +119,42 @@ class BrainMu(nn.Module):
         self.norm = nn.RMSNorm(config.width)
         self.heads = Heads(config.width, n_horizons=len(config.horizons), dropout=config.dropout)
         self.decoders = nn.ModuleDict(
-            {name: Decoder(config.width, ENCODERS[name].n_targets) for name in config.modalities}
+            {name: Decoder(config.width, one.n_targets) for name, one in self.specifications.items()}
         )
         size = config.width // config.n_heads // 2
         periods = torch.logspace(0, 1, size, dtype=torch.float64)
         periods = config.shortest * (config.longest / config.shortest) ** (torch.log10(periods))
         self.register_buffer("periods", periods, persistent=False)
 
-    def forward(self, batch: Batch, caches: tuple[LayerCache, ...] | None = None) -> Output:
+    def forward(
+        self,
+        batch: Batch,
+        caches: tuple[LayerCache, ...] | None = None,
+        *,
+        mask_weights: Float[Tensor, "variant token"] | None = None,
+        trace: bool = False,
+    ) -> Output:
         """Pass over the steps of a batch, after those that the caches hold.
 
         Args:
             batch: Modalities on one clock, absent ones left out.
-            caches: From the pass over earlier steps.
+            caches: Keys and values from the pass over earlier steps; None at the start of a recording.
+            mask_weights: How far each token of a traced batch of one row counts, from 0 (as if it had not been
+                recorded) to 1; any number of variants, each a row of the output. All 1 where omitted.
+            trace: Whether to keep the weights of attention; the other numbers are the same. A traced pass gives back
+                the caches that it was given.
         """
+        # Encode
         tokens = self.encode(batch)
-        latents, caches = self.align(tokens, caches, n_readers=batch.times.shape[1])
-        states = self.norm(latents[:, -batch.times.shape[1] :])
-        return Output(states, self.heads(states), caches)
+
+        # Align
+        latents, caches, attention = self.align(
+            tokens, caches, n_queries=None if trace else tokens.n_states, mask_weights=mask_weights, trace=trace
+        )
+
+        # Predict
+        states = self.norm(latents[:, -tokens.n_states :])
+        return Output(states, self.heads(states), caches, attention)
 
     def encode(self, batch: Batch) -> Tokens:
         """One token per step of each modality; the state tokens of the steps come last."""
@@ -114,36 +171,63 @@ class BrainMu(nn.Module):
         )
         return Tokens(latents, times, present, n_states=batch.times.shape[1])
 
-    def start_states(
-        self, tokens: Tokens, gates: Float[Tensor, "row token"] | None = None
-    ) -> Float[Tensor, "_ token width"]:
-        """Latents of all tokens; in a `direct` model a state token starts from the mean of its step's tokens.
+    def align(
+        self,
+        tokens: Tokens,
+        caches: tuple[LayerCache, ...] | None = None,
+        *,
+        n_queries: int | None = None,
+        mask_weights: Float[Tensor, "variant token"] | None = None,
+        trace: bool = False,
+    ) -> tuple[Float[Tensor, "_ query width"], tuple[LayerCache, ...], tuple[Float[Tensor, "_ query key"], ...]]:
+        """Cross-Modal Temporal Attention, block by block.
 
         Args:
-            tokens: From `encode`.
-            gates: How far each token counts, from 0 to 1; all 1 where omitted.
+            tokens: Tokens from `encode`.
+            caches: Keys and values from the pass over earlier steps; None at the start of a recording.
+            n_queries: How many tokens, the last ones, the last block gives; all where omitted.
+            mask_weights: How far each token counts, as in `forward`.
+            trace: Whether to keep the weights, as in `forward`.
+
+        Returns:
+            Latents, caches for the steps to come, and the weights of each block of a traced pass.
+        """
+        rotation = compute_rotation(tokens.times, self.periods)
+        bias = None if mask_weights is None else mask_weights.log()
+        latents = self.start_states(tokens, mask_weights)
+        new_caches, attention = [], []
+        for index, block in enumerate(self.blocks):
+            latents, cache, weights = block(
+                latents,
+                rotation,
+                tokens.times,
+                tokens.present,
+                None if caches is None else caches[index],
+                n_queries=n_queries if index == len(self.blocks) - 1 else None,
+                bias=bias,
+                trace=trace,
+            )
+            new_caches += [] if cache is None else [cache]
+            attention += [] if weights is None else [weights]
+        return latents, tuple(new_caches), tuple(attention)
+
+    def start_states(
+        self, tokens: Tokens, mask_weights: Float[Tensor, "variant token"] | None = None
+    ) -> Float[Tensor, "_ token width"]:
+        """Latents of all tokens; with a pooled query a state token starts from the mean of its step's tokens.
+
+        Args:
+            tokens: Tokens from `encode`.
+            mask_weights: How far each token counts, from 0 to 1; all 1 where omitted.
         """
         others, states = tokens.latents[:, : -tokens.n_states], tokens.latents[:, -tokens.n_states :]
-        if not self.config.direct or others.shape[1] == 0:
+        if not self.config.pooled_query or others.shape[1] == 0:
             return tokens.latents
-        weight = tokens.present.to(others.dtype) if gates is None else tokens.present * gates
+        weight = tokens.present.to(others.dtype) if mask_weights is None else tokens.present * mask_weights
         weight = weight[:, : -tokens.n_states].unflatten(1, (-1, tokens.n_states)).unsqueeze(3)
         total = (others.unflatten(1, (-1, tokens.n_states)) * weight).sum(dim=1)
         states = states + total / weight.sum(dim=1).clamp(min=1)
         return torch.cat([others.expand(len(states), -1, -1), states], dim=1)
-
-    def align(
-        self, tokens: Tokens, caches: tuple[LayerCache, ...] | None = None, *, n_readers: int | None = None
-    ) -> tuple[Float[Tensor, "batch reader width"], tuple[LayerCache, ...]]:
-        """Cross-Modal Temporal Attention, block by block; after the last only `n_readers` tokens, or all."""
-        rotation = compute_rotation(tokens.times, self.periods)
-        latents, kept = self.start_states(tokens), []
-        for index, block in enumerate(self.blocks):
-            cache = None if caches is None else caches[index]
-            wanted = n_readers if index == len(self.blocks) - 1 else None
-            latents, cache = block(latents, rotation, tokens.times, tokens.present, cache, n_readers=wanted)
-            kept.append(cache)
-        return latents, tuple(kept)
 
     def predict_next(self, latents: Float[Tensor, "batch step width"], batch: Batch) -> Mapping[str, Tensor]:
         """Each modality's next step, (batch, step, channel, target), from the state at each step."""

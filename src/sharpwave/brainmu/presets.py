@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from sharpwave import moved
+from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.errors import SharpwaveError
+
+RENAMED = {"direct": "pooled_query"}
+"""Fields that had another name in version 0.1."""
 
 HORIZONS = (30.0, 60.0, 300.0)
 """Seconds ahead."""
@@ -19,15 +24,20 @@ class BrainMuConfig:
     Attributes:
         modalities: Encoders to build, keys of `ENCODERS`.
         width: Size of the shared latent.
-        n_layers: Blocks of attention.
-        n_heads: Heads per block.
+        n_layers: Number of blocks of attention.
+        n_heads: Number of heads in each block.
         window: Seconds that a token looks back in each block.
         step: Seconds between forecasts.
         horizons: Seconds ahead.
         shortest: Shortest period of the rotation of time, in seconds.
-        longest: Longest period.
-        dropout: In training.
-        direct: Whether the state at a step starts from the mean of that step's tokens: learns faster from few nights.
+        longest: Longest period of the rotation of time, in seconds.
+        dropout: Chance that a number is dropped in training.
+        pooled_query: Whether the state token of a step, which asks, starts from the mean of that step's tokens: learns
+            faster from few nights.
+
+    Example:
+        >>> BrainMuConfig(modalities=("eeg", "stages"), width=64).to_dict()["width"]
+        64
     """
 
     modalities: tuple[str, ...]
@@ -40,7 +50,7 @@ class BrainMuConfig:
     shortest: float = 60.0
     longest: float = 43200.0
     dropout: float = 0.1
-    direct: bool = False
+    pooled_query: bool = False
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.n_heads):
@@ -55,7 +65,8 @@ class BrainMuConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """From JSON, where tuples are lists."""
+        """From JSON, where tuples are lists; the names of version 0.1 are known as well."""
+        values = {RENAMED.get(name, name): value for name, value in values.items()}
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**arguments)
 
@@ -75,26 +86,31 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "lite": Preset(
-        {"width": 112, "n_layers": 2, "n_heads": 4, "window": 3600.0, "direct": True}, "a laptop; ships with weights"
+        {"width": 112, "n_layers": 2, "n_heads": 4, "window": 3600.0, "pooled_query": True},
+        "a laptop; ships with weights",
     ),
     "small": Preset({"width": 256, "n_layers": 6, "n_heads": 8}, "a workstation; teaches lite"),
     "base": Preset({"width": 1024, "n_layers": 16, "n_heads": 16}, "graphics cards; the size of the description"),
 }
 
 
+@moved.rename_keywords(**RENAMED)
 def configure(preset: str = "lite", *, modalities: Sequence[str] | None = None, **changes: Any) -> BrainMuConfig:
     """The configuration of a preset.
 
     Args:
-        preset: Key of `PRESETS`.
+        preset: Name of a size, a key of `PRESETS`.
         modalities: Encoders to build; all where omitted.
         changes: Other arguments of `BrainMuConfig`.
 
     Raises:
         SharpwaveError: If there is no such preset or modality.
-    """
-    from sharpwave.brainmu.encoders import ENCODERS
 
+    Example:
+        >>> config = configure("small", modalities=["eeg", "heart_rate"])
+        >>> config.width, config.n_layers
+        (256, 6)
+    """
     if preset not in PRESETS:
         raise SharpwaveError(f"a preset among {', '.join(PRESETS)}", got=repr(preset), fix="choose one of these")
     wanted = tuple(ENCODERS if modalities is None else modalities)

@@ -32,7 +32,7 @@ class Weights:
     Attributes:
         model: The model.
         card: What it was trained on, and its calibration.
-        name: As reports name it.
+        name: Name of the model in reports.
     """
 
     model: BrainMu

@@ -27,9 +27,9 @@ class Calibration:
     """How logits become probabilities.
 
     Attributes:
-        temperature: Of the stage logits.
-        slopes: By which the change logit of each horizon is multiplied.
-        offsets: Added after.
+        temperature: Temperature by which the stage logits are divided.
+        slopes: Factor of the change logit of each horizon.
+        offsets: Term that is added to it after.
     """
 
     temperature: float = 1.0
@@ -79,9 +79,9 @@ def fit_calibration(
     """Temperature and Platt scaling from held-out predictions, by maximum likelihood.
 
     Args:
-        stage_logits: As the model gives them.
+        stage_logits: Logits of the stages as the model gives them.
         stages: True stages, -1 where unknown.
-        change_logits: As the model gives them.
+        change_logits: Logits of a change as the model gives them.
         changed: 1 where the stage changed, 0 where not, NaN where unknown.
 
     Raises:
@@ -179,7 +179,7 @@ def fit_stage_sets(
     Args:
         probabilities: One array per subject, of a model that never saw them.
         stages: True stages of each subject, -1 where unknown.
-        coverage: Wanted share.
+        coverage: Wanted share of steps, from 0 to 1.
         by_stage: Hold the coverage in each stage by itself; needs subjects who have every stage.
 
     Returns:

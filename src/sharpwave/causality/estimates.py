@@ -34,7 +34,7 @@ COMPARATORS = ("auto", "events", "moments", "others")
 PERIODS = ("any", "early", "late")
 
 
-@moved.rename_keywords({"courses": "nights"})
+@moved.rename_keywords(courses="nights")
 def estimate_effects(
     nights: Sequence[NightSeries],
     *,

@@ -25,7 +25,7 @@ from sharpwave.commands.train import (
 )
 
 if TYPE_CHECKING:
-    from sharpwave.brainmu.training.training_options import TrainingOptions
+    from sharpwave.brainmu.training.objective import TrainingOptions
 
 
 @with_options

@@ -114,13 +114,13 @@ def explain_to_folder(
         forecasts=found.forecasts,
         parts=found.parts,
         modalities=found.modalities,
-        course=found.course,
+        course=found.latents,
         directions=found.directions,
-        doubts=found.doubts,
+        doubts=found.out_of_distribution,
     )
     folder.mkdir(parents=True, exist_ok=True)
     for field in ("forecasts", "parts", "modalities", "course", "directions", "doubts"):
-        table = getattr(found, field)
+        table = getattr(night, field)
         if len(table):
             write_table(table, folder / f"{field}.tsv")
     content = compose_explanation(night)

@@ -56,7 +56,7 @@ def export_weights(
         SharpwaveError: If weights and example do not fit, or the graph is not within the tolerance of the model.
         MissingExtraError: If the extra `export` is not installed.
     """
-    from sharpwave.brainmu import load_brainmu, window_recording
+    from sharpwave.brainmu import epoch_recording, load_brainmu
     from sharpwave.brainmu.runtime.export import export_onnx
     from sharpwave.night.options import open_source
     from sharpwave.simulation import simulate_night
@@ -68,6 +68,6 @@ def export_weights(
         recording, _ = simulate_night("human", 1.0, rng=np.random.default_rng(0))
     else:
         recording = open_source(example)
-    windows = window_recording(recording, modalities=modalities)
+    windows = epoch_recording(recording, modalities=modalities)
     piece = windows.restrict(0, min(STEPS, len(windows)))
     return export_onnx(model, output.with_suffix(".onnx"), example=piece, kind=kind)

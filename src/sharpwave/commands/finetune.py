@@ -13,7 +13,7 @@ import typer
 from sharpwave.commands.train import WINDOWS, Output, open_nights
 
 if TYPE_CHECKING:
-    from sharpwave.brainmu.training.training_options import TrainingOptions
+    from sharpwave.brainmu.training.objective import TrainingOptions
 
 BEFORE, AFTER = "before", "fine-tuned"
 RESULT = "finetuning.json"
@@ -84,8 +84,8 @@ def finetune_model(
     import numpy as np
 
     from sharpwave.brainmu import load_brainmu, save_brainmu
+    from sharpwave.brainmu.training.crops import RandomCrops
     from sharpwave.brainmu.training.finetuning import finetune, split_nights
-    from sharpwave.brainmu.training.pieces import Nights
     from sharpwave.brainmu.uncertainty import Calibration
     from sharpwave.recipes.finetuned import compare_models
     from sharpwave.reports.archive import to_plain
@@ -94,7 +94,7 @@ def finetune_model(
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
     learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
-    finetune(after, Nights(learned), options=options, layers=layers, folder=output)
+    finetune(after, RandomCrops(learned), options=options, layers=layers, folder=output)
     rows = compare_models(
         {BEFORE: before, AFTER: after},
         judged,

@@ -15,9 +15,8 @@ from sharpwave.night.options import option
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
-    from sharpwave.brainmu.training.pieces import Source
-    from sharpwave.brainmu.training.stored_windows import StoredNight
-    from sharpwave.brainmu.training.training_options import TrainingOptions
+    from sharpwave.brainmu.training.crops import Source, StoredEpochs
+    from sharpwave.brainmu.training.objective import TrainingOptions
 
 WINDOWS = "windows"
 """Folder in the output for the windows of recordings that are not stores, and of simulated nights."""
@@ -68,7 +67,7 @@ class Learning:
     precision: str = option("32-true", "Precision of the computation: 32-true or bf16-mixed.", panel=DEVICES)
 
     def to_options(self) -> TrainingOptions:
-        from sharpwave.brainmu.training.training_options import TrainingOptions
+        from sharpwave.brainmu.training.objective import TrainingOptions
 
         return TrainingOptions(**asdict(self))
 
@@ -188,23 +187,23 @@ def open_data(data: Data, folder: Path, *, modalities: Sequence[str] | None = No
     Raises:
         SharpwaveError: If there is nothing.
     """
-    from sharpwave.brainmu.training.pieces import Mixture, Nights
+    from sharpwave.brainmu.training.crops import RandomCrops, WeightedSources
 
     parts: list[tuple[Source, float]] = []
     if data.sources:
-        parts.append((Nights(open_nights(data.sources, folder, modalities=modalities)), 1 - data.simulated_share))
+        parts.append((RandomCrops(open_nights(data.sources, folder, modalities=modalities)), 1 - data.simulated_share))
     if data.simulated:
-        parts.append((Nights(_simulate(data, folder, modalities)), data.simulated_share))
+        parts.append((RandomCrops(_simulate(data, folder, modalities)), data.simulated_share))
     if not parts:
         raise SharpwaveError(
             "something to learn from", got="nothing", fix="name stores, recordings or folders, or give --simulated"
         )
-    return parts[0][0] if len(parts) == 1 else Mixture(parts)
+    return parts[0][0] if len(parts) == 1 else WeightedSources(parts)
 
 
 def open_nights(
     sources: Sequence[str], folder: Path, *, modalities: Sequence[str] | None = None, scorings: Path | None = None
-) -> list[StoredNight]:
+) -> list[StoredEpochs]:
     """Windowed nights on disk, of stores, folders of stores, recordings, and data sets by name.
 
     Args:
@@ -216,7 +215,7 @@ def open_nights(
     Raises:
         SharpwaveError: If a night cannot be read, or has no scoring in the folder.
     """
-    from sharpwave.brainmu.training.stored_windows import find_stores, store_windows, stream_stores
+    from sharpwave.brainmu.training.crops import find_stores, store_epochs, stream_stores
     from sharpwave.commands.batch import expand_sources, name_source, unique_names
     from sharpwave.night.options import open_source
 
@@ -231,7 +230,7 @@ def open_nights(
         recording = _name_subject(open_source(source), name)
         if scorings is not None:
             recording = _attach(recording, scorings, name)
-        nights.append(store_windows(recording, folder / name, modalities=modalities, cohort=recording.source))
+        nights.append(store_epochs(recording, folder / name, modalities=modalities, cohort=recording.source))
     return nights
 
 
@@ -257,25 +256,25 @@ def _attach(recording: Any, scorings: Path, name: str) -> Any:
     return attach_hypnogram(recording, found[0])
 
 
-def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredNight]:
+def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredEpochs]:
     """Simulated nights of each species in turn, windowed one by one; those made before are used again."""
     import numpy as np
     from rich.console import Console
     from rich.progress import track
 
-    from sharpwave.brainmu.training.stored_windows import StoredNight, store_windows
+    from sharpwave.brainmu.training.crops import StoredEpochs, store_epochs
     from sharpwave.simulation import simulate_night
 
     nights = []
     for index in track(range(data.simulated), "Simulating", console=Console(stderr=True), transient=True):
         target = folder / f"simulated-{data.seed}-{data.hours:g}h-{index:04d}"
         if (target / "night.json").is_file():
-            nights.append(StoredNight(target))
+            nights.append(StoredEpochs(target))
             continue
         rng = np.random.default_rng([data.seed, index])
         recording, _ = simulate_night(SPECIES[index % len(SPECIES)], data.hours, rng=rng)
         recording = replace(recording, subject=target.name)
-        nights.append(store_windows(recording, target, modalities=modalities, cohort="simulated"))
+        nights.append(store_epochs(recording, target, modalities=modalities, cohort="simulated"))
     return nights
 
 

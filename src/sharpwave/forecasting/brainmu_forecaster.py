@@ -11,12 +11,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu, make_lite
+from sharpwave.brainmu.epochs import collate
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu.training.crops import RandomCrops
+from sharpwave.brainmu.training.objective import TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_night
@@ -91,10 +91,10 @@ class BrainMuForecaster:
         join_targets(nights, horizon)
         self.horizon = horizon
         windowed = [window_night(night) for night in nights]
-        names = dict.fromkeys(name for night in windowed for name in night.windows)
+        names = dict.fromkeys(name for night in windowed for name in night.epochs)
         seed = int(rng.integers(2**31 - 1))
         self.model = make_lite(seed=seed, modalities=tuple(names), **self.shape)
-        train(self.model, Nights(windowed), options=replace(self.options, seed=seed), show=False)
+        train(self.model, RandomCrops(windowed), options=replace(self.options, seed=seed), show=False)
         self.model.eval()
         return self
 

@@ -11,18 +11,18 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.encoders.behaviour import MEASURES, N_BINS, RESOLVED, SPREAD
 from sharpwave.brainmu.encoders.stage_history import measure_stages
-from sharpwave.brainmu.encoders.summaries import MEASURES, N_BINS, RESOLVED, SPREAD
-from sharpwave.brainmu.windows import N_STAGES, Grid, WindowedRecording, Windows
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs
 from sharpwave.forecasting.cohorts import EpochTable, load_cohort
 
 
-def load_windowed_cohort(name: str, root: str | Path | None = None) -> list[WindowedRecording]:
+def load_windowed_cohort(name: str, root: str | Path | None = None) -> list[EpochedRecording]:
     """Every night of a cohort; see `load_cohort`."""
     return [window_night(night) for night in load_cohort(name, root)]
 
 
-def window_night(night: EpochTable) -> WindowedRecording:
+def window_night(night: EpochTable) -> EpochedRecording:
     """A night as windows: its votes where several scored, else its stages, and its features as named channels.
 
     A night whose stages are hidden has no stage history. Features are as causal as the night's own: they are neither
@@ -34,9 +34,9 @@ def window_night(night: EpochTable) -> WindowedRecording:
         windows["stages"] = window_stages(night.stages, votes)
     if night.names:
         windows["features"] = window_features(night.features, night.names)
-    return WindowedRecording(
-        grid=Grid(0.0, night.epoch_length, len(night)),
-        windows=windows,
+    return EpochedRecording(
+        grid=EpochGrid(0.0, night.epoch_length, len(night)),
+        epochs=windows,
         stages=night.stages.astype(np.int8),
         votes=votes,
         cohort=night.cohort,
@@ -55,14 +55,14 @@ def get_votes(night: EpochTable) -> Float[np.ndarray, "epoch stage"]:
     return votes
 
 
-def window_stages(stages: np.ndarray, votes: np.ndarray) -> Windows:
+def window_stages(stages: np.ndarray, votes: np.ndarray) -> ModalityEpochs:
     """Stage history of stages and votes that are on the grid."""
-    return ENCODERS["stages"].relate(measure_stages(stages, votes, N_STAGES))[0]
+    return ENCODERS["stages"].normalise(measure_stages(stages, votes, N_STAGES))[0]
 
 
-def window_features(features: Float[np.ndarray, "epoch feature"], names: tuple[str, ...]) -> Windows:
+def window_features(features: Float[np.ndarray, "epoch feature"], names: tuple[str, ...]) -> ModalityEpochs:
     """Features as the encoder of slow signals takes them: one value per step, known at its end."""
     values = np.repeat(features[..., None], len(MEASURES), axis=2).astype(np.float32)
     values[..., SPREAD] = 0.0
     values[..., RESOLVED] = 1 / N_BINS
-    return Windows(values, np.ones(features.shape, dtype=bool), names)
+    return ModalityEpochs(values, np.ones(features.shape, dtype=bool), names)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.explanation.explanation import NightExplanation, explain_night
+from sharpwave.brainmu.epochs import epoch_recording
+from sharpwave.brainmu.explanation.explanation import Explanation, explain_night
 from sharpwave.brainmu.explanation.latents import FILE as DIRECTIONS
 from sharpwave.brainmu.explanation.latents import load_directions
-from sharpwave.brainmu.explanation.novelty import FILE as NOVELTY
-from sharpwave.brainmu.explanation.novelty import load_novelty
+from sharpwave.brainmu.explanation.out_of_distribution import FILE as NOVELTY
+from sharpwave.brainmu.explanation.out_of_distribution import load_out_of_distribution
 from sharpwave.brainmu.shipped import SHIPPED, load_weights
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -26,7 +26,7 @@ def explain_recording(
     horizon: float = 30.0,
     attribution: str = "spans",
     weights: Path | None = None,
-) -> NightExplanation:
+) -> Explanation:
     """What moved Brainµ's forecasts of a recording.
 
     Args:
@@ -44,7 +44,7 @@ def explain_recording(
     loaded = load_weights(weights)
     folder = SHIPPED if weights is None else weights
     seen = replace(recording, hypnogram=history)
-    piece = window_recording(seen, step=loaded.model.config.step, modalities=loaded.model.config.modalities)
+    piece = epoch_recording(seen, step=loaded.model.config.step, modalities=loaded.model.config.modalities)
     return explain_night(
         loaded.model,
         piece,
@@ -54,5 +54,5 @@ def explain_recording(
         attribution=attribution,
         calibration=loaded.calibrate("signal-only" if history is None else "observed"),
         directions=load_directions(folder) if (folder / DIRECTIONS).exists() else None,
-        novelty=load_novelty(folder) if (folder / NOVELTY).exists() else None,
+        out_of_distribution=load_out_of_distribution(folder) if (folder / NOVELTY).exists() else None,
     )

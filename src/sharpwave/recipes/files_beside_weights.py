@@ -15,14 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.brainmu.batches import window_recording
 from sharpwave.brainmu.checkpoints import load_brainmu
-from sharpwave.brainmu.explanation.deletion import pass_over_night
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.explanation.latents import Directions, fit_directions, save_directions
 from sharpwave.brainmu.explanation.measures import compute_measures
-from sharpwave.brainmu.explanation.novelty import Novelty, fit_novelty, save_novelty
+from sharpwave.brainmu.explanation.occlusion import pass_over_night
+from sharpwave.brainmu.explanation.out_of_distribution import (
+    OutOfDistribution,
+    fit_out_of_distribution,
+    save_out_of_distribution,
+)
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recipes.staging_nights import join_recorded, load_raw_ucddb
 from sharpwave.recordings.recording import Recording
 
@@ -43,7 +46,7 @@ class MeasuredRecording:
     """
 
     recording: Recording
-    piece: WindowedRecording
+    piece: EpochedRecording
     measures: dict[str, np.ndarray]
 
 
@@ -62,7 +65,7 @@ def simulate_measured(
 
     options = {"species": "human", "hours": hours, "modalities": MODALITIES, "effects": Effects(precursor=precursor)}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
-        piece = window_recording(recording, modalities=MODALITIES, cohort="simulated-human")
+        piece = epoch_recording(recording, modalities=MODALITIES, cohort="simulated-human")
         yield MeasuredRecording(recording, piece, compute_measures(recording, piece.grid))
 
 
@@ -71,12 +74,12 @@ def fit_files_beside_weights(
     nights: Sequence[MeasuredRecording],
     *,
     rng: np.random.Generator,
-    others: Sequence[WindowedRecording] = (),
-) -> tuple[Directions, Novelty]:
+    others: Sequence[EpochedRecording] = (),
+) -> tuple[Directions, OutOfDistribution]:
     """Directions from measured nights of different subjects; novelty from these and any others trained on."""
     latents = [pass_over_night(model, night.piece).latents for night in nights]
     directions = fit_directions(latents, [night.measures for night in nights], rng=rng)
-    return directions, fit_novelty([*(night.piece for night in nights), *others], rng=rng)
+    return directions, fit_out_of_distribution([*(night.piece for night in nights), *others], rng=rng)
 
 
 def write_files_beside_weights(
@@ -97,7 +100,7 @@ def write_files_beside_weights(
         model, list(simulate_measured(n_nights, rng=rng)), rng=rng, others=others
     )
     save_directions(directions, folder)
-    save_novelty(novelty, folder)
+    save_out_of_distribution(novelty, folder)
     return Path(folder)
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from sharpwave.brainmu import BrainMu, collate
-from sharpwave.brainmu.training.stored_windows import StoredNight
+from sharpwave.brainmu.training.crops import StoredEpochs
 from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import Estimate, bootstrap_difference, bootstrap_mean
@@ -41,7 +41,7 @@ class Prediction:
 
 @torch.no_grad()
 def predict_night(
-    model: BrainMu, night: StoredNight, *, without: Collection[str] = (), calibration: Calibration | None = None
+    model: BrainMu, night: StoredEpochs, *, without: Collection[str] = (), calibration: Calibration | None = None
 ) -> Prediction:
     """Stages and changes of a night, piece by piece with the model's memory of the pieces before."""
     calibration = calibration or Calibration()
@@ -49,7 +49,7 @@ def predict_night(
     caches, stages, found, change = None, [], [], []
     for first in range(0, len(night), PIECE):
         piece = night.restrict(first, min(first + PIECE, len(night)))
-        batch = collate([piece.only([name for name in piece.windows if name not in without])])
+        batch = collate([piece.only([name for name in piece.epochs if name not in without])])
         output = model(batch, caches)
         caches = output.caches
         probability = output.readout.stage[0].softmax(dim=1) @ batch.coarse[0].T
@@ -62,9 +62,9 @@ def predict_night(
 
 def compare_models(
     models: Mapping[str, BrainMu],
-    nights: Sequence[StoredNight],
+    nights: Sequence[StoredEpochs],
     *,
-    learned: Sequence[StoredNight],
+    learned: Sequence[StoredEpochs],
     calibrations: Mapping[str, Calibration] | None = None,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
@@ -104,13 +104,13 @@ def compare_models(
     return rows
 
 
-def find_settings(model: BrainMu, nights: Sequence[StoredNight]) -> list[str]:
+def find_settings(model: BrainMu, nights: Sequence[StoredEpochs]) -> list[str]:
     """What the nights and the model allow: "observed" with a stage history, "signal-only" with anything else."""
     known = {name for night in nights for name in night.channels} & set(model.config.modalities)
     return ["observed"] * ("stages" in known) + ["signal-only"] * bool(known - {"stages"})
 
 
-def compute_change_rate(nights: Sequence[StoredNight]) -> float:
+def compute_change_rate(nights: Sequence[StoredEpochs]) -> float:
     """Share of steps after which the stage changes."""
     changed, known = _count_changes([night.restrict(0, len(night)).stages for night in nights])
     if not known:
@@ -119,7 +119,7 @@ def compute_change_rate(nights: Sequence[StoredNight]) -> float:
 
 
 def score_subjects(
-    predictions: Sequence[Prediction], nights: Sequence[StoredNight], *, staging: bool
+    predictions: Sequence[Prediction], nights: Sequence[StoredEpochs], *, staging: bool
 ) -> list[dict[str, float]]:
     """Metrics by subject, their nights together."""
     out = []

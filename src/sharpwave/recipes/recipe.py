@@ -16,12 +16,11 @@ import numpy as np
 import torch
 
 from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu, make_lite, save_brainmu
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
-from sharpwave.brainmu.training.pieces import Source
+from sharpwave.brainmu.training.crops import Source
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.forecasting.cohorts import load_cohort
 from sharpwave.recipes.cross_validation import fit_calibrations, forecast_folds, split_cohorts
 from sharpwave.recipes.files_beside_weights import write_files_beside_weights
@@ -78,7 +77,7 @@ def train_lite(
     data: str | Path | None = None,
     scale: float = 1.0,
     seed: int = 0,
-    simulated: Iterable[WindowedRecording] | None = None,
+    simulated: Iterable[EpochedRecording] | None = None,
     finish: bool = True,
     show: bool = True,
 ) -> Path:
@@ -176,7 +175,7 @@ def add_blocks(shallow: BrainMu, deep: BrainMu) -> BrainMu:
     return deep
 
 
-def describe_training(forecasting: Forecasting, others: Iterable[WindowedRecording]) -> dict[str, Any]:
+def describe_training(forecasting: Forecasting, others: Iterable[EpochedRecording]) -> dict[str, Any]:
     """The card's part on what was trained on, and how."""
     subjects = {*forecasting.subjects, *(f"{night.cohort}/{night.subject}" for night in others)}
     cohorts = sorted({subject.partition("/")[0] for subject in subjects})

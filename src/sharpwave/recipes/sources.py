@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.training.pieces import Alternation, Nights, Source, pick_source
-from sharpwave.brainmu.windows import WindowedRecording, align_stages
+from sharpwave.brainmu.epochs import EpochedRecording, align_stages, epoch_recording
+from sharpwave.brainmu.training.crops import Alternation, RandomCrops, Source, pick_source
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import load_windowed_cohort, window_stages
 from sharpwave.recordings.datasets import list_subjects, load_dataset
@@ -22,14 +21,14 @@ COHORTS: Mapping[str, float] = {"dod": 0.55, "walch": 0.2, "ucddb": 0.15, "pd-lf
 
 @dataclass(frozen=True, eq=False)
 class Forecasting:
-    """Nights of the cohorts, for training: windows, and the scorers where several scored.
+    """RandomCrops of the cohorts, for training: windows, and the scorers where several scored.
 
     Attributes:
         nights: By cohort.
         scorers: Scorers of each of DOD's nights.
     """
 
-    nights: Mapping[str, Sequence[WindowedRecording]]
+    nights: Mapping[str, Sequence[EpochedRecording]]
     scorers: Sequence[tuple]
 
     def without(self, tested: Collection[str]) -> Forecasting:
@@ -52,7 +51,7 @@ class Forecasting:
         parts: list[tuple[Source, float]] = []
         for cohort, nights in self.nights.items():
             several = cohort == "dod"
-            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else Nights(nights)
+            source = ScorerSubsets(nights, self.scorers, whole=whole) if several else RandomCrops(nights)
             parts.append((source, COHORTS[cohort]))
         return Alternation(parts)
 
@@ -63,7 +62,7 @@ def load_forecasting(data: str | Path | None = None) -> Forecasting:
     Raises:
         SharpwaveError: If none is there.
     """
-    nights: dict[str, list[WindowedRecording]] = {}
+    nights: dict[str, list[EpochedRecording]] = {}
     for cohort in COHORTS:
         try:
             nights[cohort] = load_windowed_cohort(cohort, data)
@@ -102,7 +101,7 @@ class FewModalities:
             chosen.add(self.always)
         return _Only(self.source, frozenset(chosen), self.longest)
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         """A piece with a few modalities of its own."""
         return pick_source(self, rng).draw(rng, n_steps)
 
@@ -113,17 +112,17 @@ class _Only:
     names: frozenset[str]
     longest: int
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         piece = self.source.draw(rng, min(n_steps, self.longest))
         few = piece.only(self.names)
-        return few if few.windows else piece
+        return few if few.epochs else piece
 
 
-def load_unlabelled(data: str | Path | None = None) -> Iterator[WindowedRecording]:
+def load_unlabelled(data: str | Path | None = None) -> Iterator[EpochedRecording]:
     """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
     for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
         for subject in list_subjects(cohort, data):
-            yield window_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
+            yield epoch_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,8 @@ def combine_sources(
     weights: SamplingWeights,
     *,
     staging: Source | None = None,
-    unlabelled: Sequence[WindowedRecording] = (),
-    simulated: Sequence[WindowedRecording] = (),
+    unlabelled: Sequence[EpochedRecording] = (),
+    simulated: Sequence[EpochedRecording] = (),
 ) -> Alternation:
     """One source of all of it.
 
@@ -152,18 +151,18 @@ def combine_sources(
         weights: How many of the updates each kind of night gets; `rodent` counts for mouse and rat each.
         staging: EEG with stages.
         unlabelled: Recordings without stages.
-        simulated: Nights; those with more than a polysomnogram serve here.
+        simulated: RandomCrops; those with more than a polysomnogram serve here.
     """
     parts: list[tuple[Source, float]] = [(forecasting.make_source(), weights.forecasting)]
     if staging is not None:
         parts.append((staging, weights.staging))
     if unlabelled:
-        parts.append((Nights(unlabelled), weights.unlabelled))
+        parts.append((RandomCrops(unlabelled), weights.unlabelled))
     for species, weight in (("human", weights.human), ("mouse", weights.rodent), ("rat", weights.rodent)):
-        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.windows]
+        nights = [night for night in simulated if night.cohort == f"simulated-{species}" and "spikes" in night.epochs]
         if nights:
-            names = tuple(dict.fromkeys(name for night in nights for name in night.windows if name != "stages"))
-            parts.append((FewModalities(Nights(nights), names), weight))
+            names = tuple(dict.fromkeys(name for night in nights for name in night.epochs if name != "stages"))
+            parts.append((FewModalities(RandomCrops(nights), names), weight))
     return Alternation(parts)
 
 
@@ -179,11 +178,11 @@ class ScorerSubsets:
         whole: Share of the pieces with all scorers.
     """
 
-    nights: Sequence[WindowedRecording]
+    nights: Sequence[EpochedRecording]
     scorers: Sequence[tuple[Hypnogram, ...]]
     whole: float = 0.5
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         """A piece of at most `n_steps` steps; the history before it is in its windows."""
         places = np.array([max(len(night) - n_steps, 0) + 1 for night in self.nights])
         index = int(rng.choice(len(places), p=places / places.sum()))
@@ -195,14 +194,14 @@ class ScorerSubsets:
         return night.restrict(first, min(first + n_steps, len(night)))
 
 
-def rescore(night: WindowedRecording, scorers: Sequence[Hypnogram]) -> WindowedRecording:
+def rescore(night: EpochedRecording, scorers: Sequence[Hypnogram]) -> EpochedRecording:
     """The night as these scorers alone would have it."""
     consensus = compute_consensus(scorers)
     stages, votes, _ = align_stages(consensus, replace(night.grid, start=consensus.start))
-    return replace(night, windows={**night.windows, "stages": window_stages(stages, votes)}, stages=stages, votes=votes)
+    return replace(night, epochs={**night.epochs, "stages": window_stages(stages, votes)}, stages=stages, votes=votes)
 
 
-def load_scorers(nights: Sequence[WindowedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
+def load_scorers(nights: Sequence[EpochedRecording], root: str | Path | None = None) -> list[tuple[Hypnogram, ...]]:
     """Every scorer's hypnogram of each of these nights of DOD."""
     return [
         tuple(load_dataset(f"{night.cohort}/{night.subject}", root).metadata["scorers"].values()) for night in nights
@@ -217,8 +216,8 @@ N_UNITS = 12
 
 def simulate_windowed(
     species: str, n: int, *, rng: np.random.Generator, hours: float, modalities: tuple[str, ...]
-) -> Iterator[WindowedRecording]:
-    """Nights of simulated subjects, windowed one by one, without any planted effect.
+) -> Iterator[EpochedRecording]:
+    """RandomCrops of simulated subjects, windowed one by one, without any planted effect.
 
     Args:
         species: "human", "mouse" or "rat".
@@ -232,10 +231,10 @@ def simulate_windowed(
     cohort = f"simulated-{species}"
     options = {"species": species, "hours": hours, "modalities": modalities, "n_units": N_UNITS}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
-        yield window_recording(recording, cohort=cohort)
+        yield epoch_recording(recording, cohort=cohort)
 
 
-def simulate_training_nights(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[WindowedRecording]:
+def simulate_training_nights(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[EpochedRecording]:
     """The simulated nights that the shipped weights learn from.
 
     Args:

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.epochs import UNSCORED, EpochedRecording, EpochGrid, ModalityEpochs, epoch_recording
 from sharpwave.brainmu.training.augmentation import compute_contrast, vary_person, vary_recording
-from sharpwave.brainmu.windows import UNSCORED, Grid, WindowedRecording, Windows
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.signals import rescale_signal
 
@@ -23,7 +22,7 @@ WHOLE = ("ucddb022",)
 """Subjects of UCDDB with EEG in all stages."""
 
 
-def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str] = ()) -> list[WindowedRecording]:
+def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str] = ()) -> list[EpochedRecording]:
     """UCDDB's EEG as windows, scaled to the amplitude of a usual night; steps without EEG are unscored.
 
     Args:
@@ -37,48 +36,48 @@ def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str]
             continue
         signals = {key: rescale_signal(signal)[0] for key, signal in recording.of("eeg").items()}
         scorable = None if recording.subject in WHOLE else (0, 3)
-        night = window_recording(
+        night = epoch_recording(
             replace(recording, signals=signals), modalities=["eeg"], scorable=scorable, cohort="ucddb"
         )
         nights.append(hide_unrecorded(night))
     return nights
 
 
-def hide_unrecorded(night: WindowedRecording) -> WindowedRecording:
+def hide_unrecorded(night: EpochedRecording) -> EpochedRecording:
     """Without the stages of steps that have no EEG."""
-    there = np.asarray(night.windows["eeg"].present.any(axis=1), dtype=bool)
+    there = np.asarray(night.epochs["eeg"].present.any(axis=1), dtype=bool)
     return replace(
         night, stages=np.where(there, night.stages, UNSCORED).astype(np.int8), votes=night.votes * there[:, None]
     )
 
 
-def join_recorded(night: WindowedRecording) -> WindowedRecording:
+def join_recorded(night: EpochedRecording) -> EpochedRecording:
     """The steps with EEG end to end, so that no gap tells a stage; what follows what is then unknown."""
-    part = night.windows["eeg"]
+    part = night.epochs["eeg"]
     rows = np.flatnonzero(np.asarray(part.present).any(axis=1))
-    joined = Windows(part.values[rows], part.present[rows], part.channels)
+    joined = ModalityEpochs(part.values[rows], part.present[rows], part.channels)
     return replace(
         night,
-        grid=Grid(0.0, night.grid.step, len(rows)),
-        windows={"eeg": joined},
+        grid=EpochGrid(0.0, night.grid.step, len(rows)),
+        epochs={"eeg": joined},
         stages=np.full(len(rows), UNSCORED, dtype=np.int8),
         votes=night.votes[rows],
     )
 
 
-def collect_contrasts(nights: Sequence[WindowedRecording]) -> Float[np.ndarray, "person band"]:
+def collect_contrasts(nights: Sequence[EpochedRecording]) -> Float[np.ndarray, "person band"]:
     """Contrast of wake and deep sleep of each night that has both."""
     found = [contrast for night in nights if (contrast := compute_contrast(night)) is not None]
     return np.array(found)
 
 
 def simulate_people(
-    nights: Sequence[WindowedRecording],
+    nights: Sequence[EpochedRecording],
     *,
     contrasts: Float[np.ndarray, "person band"],
     rng: np.random.Generator,
     copies: int = 2,
-) -> Iterator[WindowedRecording]:
+) -> Iterator[EpochedRecording]:
     """Simulated human nights, each slept by `copies` others and recorded elsewhere; stages are never shown as history.
 
     Args:
@@ -88,14 +87,14 @@ def simulate_people(
         copies: How many of each.
     """
     for night in nights:
-        signals = night.only([name for name in night.windows if name != "stages"])
+        signals = night.only([name for name in night.epochs if name != "stages"])
         for _ in range(copies):
             yield vary_recording(vary_person(signals, contrasts=contrasts, rng=rng), rng=rng)
 
 
 def vary_recordings(
-    nights: Sequence[WindowedRecording], *, rng: np.random.Generator, copies: int = 2
-) -> Iterator[WindowedRecording]:
+    nights: Sequence[EpochedRecording], *, rng: np.random.Generator, copies: int = 2
+) -> Iterator[EpochedRecording]:
     """What was recorded of real nights, joined, each as if by `copies` other amplifiers; stages without changes."""
     for night in nights:
         for _ in range(copies):

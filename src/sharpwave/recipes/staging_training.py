@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, epoch_recording
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.training.pieces import Alternation, Nights, Source
+from sharpwave.brainmu.training.crops import Alternation, RandomCrops, Source
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import N_STAGES, WindowedRecording
 from sharpwave.recipes.staging_nights import (
     collect_contrasts,
     load_raw_ucddb,
@@ -41,7 +39,7 @@ WEARABLE = ("heart_rate", "activity")
 
 
 def make_staging_source(
-    simulated: Iterable[WindowedRecording],
+    simulated: Iterable[EpochedRecording],
     *,
     rng: np.random.Generator,
     data: str | Path | None = None,
@@ -59,14 +57,14 @@ def make_staging_source(
     """
     real = load_raw_ucddb(data, leave_out=leave_out)
     contrasts = collect_contrasts([night for night in real if night.scorable])
-    nights = [night for night in simulated if "eeg" in night.windows and night.n_stages == N_STAGES]
+    nights = [night for night in simulated if "eeg" in night.epochs and night.n_stages == N_STAGES]
     people = simulate_people(nights, contrasts=contrasts, rng=rng)
     chosen = [night if modalities is None else night.only(modalities) for night in people]
-    return Alternation([(Nights(chosen), 1 - REAL), (Nights(vary_recordings(real, rng=rng, copies=3)), REAL)])
+    return Alternation([(RandomCrops(chosen), 1 - REAL), (RandomCrops(vary_recordings(real, rng=rng, copies=3)), REAL)])
 
 
 def train_on_eeg(
-    simulated: Iterable[WindowedRecording],
+    simulated: Iterable[EpochedRecording],
     *,
     data: str | Path | None = None,
     leave_out: Collection[str] = (),
@@ -81,8 +79,8 @@ def train_on_eeg(
 
 def train_on_wearables(recordings: Sequence[Recording], *, seed: int = 0, steps: int = OPTIONS.steps) -> BrainMu:
     """One that stages from heart rate and activity, from recordings with stages."""
-    nights = [window_recording(recording, modalities=WEARABLE) for recording in recordings]
-    return _train(Nights(nights), WEARABLE, seed=seed, steps=steps)
+    nights = [epoch_recording(recording, modalities=WEARABLE) for recording in recordings]
+    return _train(RandomCrops(nights), WEARABLE, seed=seed, steps=steps)
 
 
 def _train(source: Source, modalities: tuple[str, ...], *, seed: int, steps: int) -> BrainMu:

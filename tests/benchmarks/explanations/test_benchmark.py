@@ -9,9 +9,9 @@ from tests.brainmu.planted import LENGTH, TELLING, make_model, simulate_recordin
 from sharpwave.benchmarks.explanations.abstention import change_eeg, judge_coverage, make_faults
 from sharpwave.benchmarks.explanations.benchmark import judge_directions, judge_occlusion
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu import window_recording
-from sharpwave.brainmu.explanation.deletion import pass_over_night
+from sharpwave.brainmu import epoch_recording
 from sharpwave.brainmu.explanation.latents import fit_directions
+from sharpwave.brainmu.explanation.occlusion import pass_over_night
 from sharpwave.recipes.files_beside_weights import MeasuredRecording
 from sharpwave.recordings import Recording
 from sharpwave.recordings.modality import MODALITIES
@@ -20,7 +20,7 @@ from sharpwave.recordings.recording import Signal
 
 def _simulate(rng: np.random.Generator) -> MeasuredRecording:
     recording = simulate_recording(rng)
-    piece = window_recording(recording, modalities=("heart_rate", "activity", "temperature"))
+    piece = epoch_recording(recording, modalities=("heart_rate", "activity", "temperature"))
     level = recording[TELLING].read()[:, 1].reshape(LENGTH, 3).mean(axis=1)
     return MeasuredRecording(recording, piece, {"level": level, "dice": rng.normal(size=LENGTH)})
 

@@ -25,5 +25,5 @@ def pair_nights(make_nights: Callable[..., list[EpochTable]]) -> Callable[..., l
 @pytest.fixture
 def tiny() -> Budget:
     """Enough to learn a plain sign."""
-    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "window": 90.0, "dropout": 0.0, "direct": True}
+    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "window": 90.0, "dropout": 0.0, "pooled_query": True}
     return Budget(steps=40, batch=6, piece=30, learning_rate=1e-2, shape=shape)

@@ -13,7 +13,7 @@ from sharpwave.benchmarks.multimodal import learning
 from sharpwave.benchmarks.multimodal.ablations import LateFusion
 from sharpwave.benchmarks.multimodal.learning import Budget, fit, forecast, judge_forecasts, judge_staging, make_model
 from sharpwave.benchmarks.multimodal.nights import PairedViews
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 
 LABELS = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.2, drop_channel=0.0)
 

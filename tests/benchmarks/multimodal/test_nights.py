@@ -20,7 +20,7 @@ from sharpwave.benchmarks.multimodal.nights import (
     summarise_windows,
 )
 from sharpwave.benchmarks.multimodal.splits import hide_labels, pair_night, split_subjects
-from sharpwave.brainmu.windows import Windows
+from sharpwave.brainmu.epochs import ModalityEpochs
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def simulated() -> dict[float, PairedViews]:
 def test_both_forms_have_the_same_stages(simulated: dict[float, PairedViews]) -> None:
     for paired in simulated.values():
         np.testing.assert_array_equal(paired.windowed.stages, paired.night.stages)
-        assert tuple(paired.windowed.windows) == SIMULATED
-        assert paired.windowed.windows["eeg"].values.shape[1:3] == (1, N_FRAMES)
+        assert tuple(paired.windowed.epochs) == SIMULATED
+        assert paired.windowed.epochs["eeg"].values.shape[1:3] == (1, N_FRAMES)
         assert len(paired.summarised()) == len(paired.night)
 
 
@@ -43,7 +43,7 @@ def test_the_course_is_the_same_with_and_without_a_precursor(simulated: dict[flo
     on, off = simulated[1.0], simulated[0.0]
     np.testing.assert_array_equal(on.night.stages, off.night.stages)
     for name in ("eeg", "spikes", "heart_rate"):
-        assert not np.array_equal(on.windowed.windows[name].values, off.windowed.windows[name].values)
+        assert not np.array_equal(on.windowed.epochs[name].values, off.windowed.epochs[name].values)
 
 
 def test_summaries_use_one_step_alone(simulated: dict[float, PairedViews]) -> None:
@@ -55,7 +55,7 @@ def test_summaries_use_one_step_alone(simulated: dict[float, PairedViews]) -> No
 
 def test_bundles_keep_every_spike(rng: np.random.Generator) -> None:
     counts = rng.poisson(1.0, size=(4, 7, 30, 1))
-    windows = Windows(np.sqrt(counts).astype(np.float32), np.ones((4, 7), bool), tuple("abcdefg"))
+    windows = ModalityEpochs(np.sqrt(counts).astype(np.float32), np.ones((4, 7), bool), tuple("abcdefg"))
     bundled = bundle_units(windows)
     assert bundled.values.shape == (4, N_BUNDLES, N_FRAMES, 1)
     np.testing.assert_allclose((bundled.values**2).sum(axis=(1, 2)), counts.sum(axis=(1, 2)), rtol=1e-5)
@@ -64,7 +64,7 @@ def test_bundles_keep_every_spike(rng: np.random.Generator) -> None:
 def test_rates_are_told_against_the_level_so_far(rng: np.random.Generator) -> None:
     """Two cells of different rate look alike, and nothing later moves what was."""
     counts = np.stack([rng.poisson(rate, size=(300, 10, 1)) for rate in (4.0, 40.0)], axis=1)
-    windows = Windows(np.sqrt(counts).astype(np.float32), np.ones((300, 2), bool), ("slow", "fast"))
+    windows = ModalityEpochs(np.sqrt(counts).astype(np.float32), np.ones((300, 2), bool), ("slow", "fast"))
     related = normalise_rates(windows).values
     np.testing.assert_allclose(related[100:].mean(axis=(0, 2, 3)), 0, atol=0.1)
     np.testing.assert_allclose(related[100:].std(axis=(0, 2, 3)), 1, atol=0.15)
@@ -74,7 +74,7 @@ def test_rates_are_told_against_the_level_so_far(rng: np.random.Generator) -> No
 def test_a_bundle_with_a_lost_unit_is_absent(rng: np.random.Generator) -> None:
     present = np.ones((3, 4), bool)
     present[1, 0] = False
-    windows = Windows(np.ones((3, 4, 30, 1), np.float32), present, tuple("abcd"))
+    windows = ModalityEpochs(np.ones((3, 4, 30, 1), np.float32), present, tuple("abcd"))
     np.testing.assert_array_equal(bundle_units(windows).present, [[True, True], [False, True], [True, True]])
 
 
@@ -101,5 +101,5 @@ def test_a_share_of_the_labels_is_that_share(pair_nights: Callable) -> None:
 def test_heart_rate_and_activity_are_modalities_of_their_own(make_nights: Callable) -> None:
     night = make_nights(1, n_epochs=20)[0]
     named = replace(night, names=("heart_rate", "activity_level"))
-    assert tuple(pair_night(named).windowed.windows) == ("stages", "heart_rate", "activity")
-    assert tuple(pair_night(night).windowed.windows) == ("stages", "features")
+    assert tuple(pair_night(named).windowed.epochs) == ("stages", "heart_rate", "activity")
+    assert tuple(pair_night(night).windowed.epochs) == ("stages", "features")

@@ -14,7 +14,7 @@ from sharpwave.benchmarks.multimodal import ablations, labels, subsets, transfer
 from sharpwave.benchmarks.multimodal.learning import Budget, make_model
 from sharpwave.benchmarks.multimodal.splits import Split, split_subjects
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.epochs import collate
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
@@ -115,7 +115,7 @@ def test_transfer_compares_both_starts(split: Split, tiny: Budget, monkeypatch: 
 def test_rodent_nights_have_three_stages() -> None:
     nights = transfer.simulate_rodents(rng=np.random.default_rng(0), n=1, hours=0.4)
     assert [night.n_stages for night in nights] == [3, 3]
-    assert all("stages" in night.windows and "eeg" in night.windows for night in nights)
+    assert all("stages" in night.epochs and "eeg" in night.epochs for night in nights)
 
 
 def test_late_fusion_lets_no_modality_see_another(split: Split, tiny: Budget) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.brainmu.planted import NAMES, TELLING, simulate_pieces, train_model
 
 from sharpwave.brainmu.explanation.attribution import ATTRIBUTIONS, get_attribution, measure_spans
-from sharpwave.brainmu.explanation.deletion import forecast_without, pass_over_night
+from sharpwave.brainmu.explanation.occlusion import forecast_without, pass_over_night
 from sharpwave.errors import SharpwaveError
 
 
@@ -44,20 +44,19 @@ def test_spans_add_up_to_the_whole_context(night):
     assert reaches[-1] == values.shape[1]
 
 
-def test_gradient_is_the_slope_of_closing_a_gate(night):
-    """Against a finite difference of the gate itself."""
+def test_gradient_is_the_slope_of_a_mask_weight(night):
+    """Against a finite difference of the mask weight itself."""
     import torch
-
-    from sharpwave.brainmu.explanation.tracing import trace_attention
 
     model, step = train_model(), 40
     context = night.open(step)
     values = ATTRIBUTIONS["gradient x attention"](model, night, step)
-    gates = torch.ones(2, (len(NAMES) + 1) * context.n_steps)
+    weights = torch.ones(2, (len(NAMES) + 1) * context.n_steps)
     token = len(values[0]) - 1
-    gates[0, token], gates[1, token] = 0.99, 1.01
+    weights[0, token], weights[1, token] = 0.99, 1.01
     with torch.no_grad():
-        low, high = trace_attention(model, context.batch, context.caches, gates=gates).readout.change[:, -1, 0].tolist()
+        output = model(context.batch, context.caches, mask_weights=weights, trace=True)
+    low, high = output.readout.change[:, -1, 0].tolist()
     assert values[0, token] == pytest.approx((high - low) / 0.02, abs=0.02)
 
 

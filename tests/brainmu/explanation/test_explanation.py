@@ -62,8 +62,8 @@ def test_forecast_at_a_time_uses_what_was_known_then():
     model, piece = train_model(), simulate_pieces(1, seed=9)[0]
     found = explain_night(model, piece, at=[629.0, 630.0])
     assert found.forecasts["onset"].tolist() == [600.0, 630.0]
-    changed = replace(piece, windows={n: replace(w, values=w.values.copy()) for n, w in piece.windows.items()})
-    for part in changed.windows.values():
+    changed = replace(piece, epochs={n: replace(w, values=w.values.copy()) for n, w in piece.epochs.items()})
+    for part in changed.epochs.values():
         part.values[21:] = 7.0
     again = explain_night(model, changed, at=[629.0, 630.0])
     np.testing.assert_allclose(found.forecasts["effect"], again.forecasts["effect"], atol=1e-4)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from sharpwave.brainmu.epochs import EpochGrid
 from sharpwave.brainmu.explanation.measures import compute_measures
-from sharpwave.brainmu.windows import Grid
 from sharpwave.recordings import Recording
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Signal
 
-RATE, GRID = 128.0, Grid(0.0, 30.0, 10)
+RATE, GRID = 128.0, EpochGrid(0.0, 30.0, 10)
 
 
 def _simulate(rng: np.random.Generator) -> Recording:

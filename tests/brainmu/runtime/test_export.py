@@ -20,7 +20,7 @@ def test_a_graph_says_what_the_model_says(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
     model, night = make_model(), make_night(1, n_steps=50)
     about = export_onnx(model, tmp_path / "graph.onnx", example=make_night(0, n_steps=30), kind=kind)
-    night.windows["heart_rate"].present[10:20] = False
+    night.epochs["heart_rate"].present[10:20] = False
     assert about["modalities"] == ["heart_rate"]
     assert json.loads((tmp_path / "graph.json").read_text())["tolerance"] == TOLERANCES[kind]
     assert compare_with_model(model, tmp_path / "graph.onnx", night) < TOLERANCES[kind]

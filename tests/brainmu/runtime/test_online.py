@@ -11,8 +11,8 @@ import pytest
 import torch
 from tests.modalities import make_recording
 
-from sharpwave.brainmu.batches import collate, window_recording
 from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.epochs import collate, epoch_recording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.runtime.online import OnlineState, StepForecast, init_online, step_online
@@ -67,7 +67,7 @@ def stream(
 
 
 def assert_alike(forecasts: Sequence[StepForecast], model: BrainMu, recording: Recording) -> None:
-    windowed = window_recording(recording)
+    windowed = epoch_recording(recording)
     with torch.no_grad():
         readout = model(collate([windowed])).readout
     assert [forecast.end for forecast in forecasts] == windowed.grid.ends.tolist()
@@ -79,7 +79,7 @@ def assert_alike(forecasts: Sequence[StepForecast], model: BrainMu, recording: R
             (forecast.depth, readout.depth[0, step]),
         ):
             np.testing.assert_allclose(found, expected.numpy(), atol=TOLERANCE)
-        there = {name for name, part in windowed.windows.items() if part.present[step].any()}
+        there = {name for name, part in windowed.epochs.items() if part.present[step].any()}
         assert set(forecast.modalities) == there
 
 
@@ -139,7 +139,7 @@ def test_memory_does_not_grow(model: BrainMu, rng: np.random.Generator) -> None:
     for hours in (0.5, 1.0):
         _, state = stream(model, recording, list(np.arange(0, 3600 * hours + 1, 50.0)))
         assert state.caches is not None
-        held = sum(len(signal) for piece in state.pieces for signal in piece.signals.values())
+        held = sum(len(signal) for piece in state.chunks for signal in piece.signals.values())
         sizes.append((state.caches[0].times.shape[1], held))
     assert max(sizes[1]) <= max(sizes[0]) + 32
     assert sizes[1][0] <= 2 * (300 / 30 + 1)
@@ -175,5 +175,5 @@ def test_what_does_not_fit_is_refused(model: BrainMu, rng: np.random.Generator) 
     stages = make_recording("stages", rng, seconds=60.0)
     _, state = step_online(bare, init_online(bare), stages)
     shifted = Recording(hypnogram=Hypnogram(np.array([1]), start=70.0))
-    with pytest.raises(SharpwaveError, match="pieces of a hypnogram of 30 s epochs"):
+    with pytest.raises(SharpwaveError, match="chunks of a hypnogram of 30 s epochs"):
         step_online(bare, state, shifted, now=120.0)

@@ -7,13 +7,11 @@ import pytest
 import torch
 from tests.nights import simulate_short_night
 
-from sharpwave.brainmu.batches import collate, window_recording
+from sharpwave.brainmu.epochs import collate, epoch_recording, make_epoch_grid
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.runtime.night_pass import iter_windows, pass_recording
-from sharpwave.brainmu.runtime.staging import run_brainmu, smooth_stages
+from sharpwave.brainmu.runtime.staging import iter_epochs, pass_recording, run_brainmu, smooth_stages
 from sharpwave.brainmu.uncertainty import Calibration
-from sharpwave.brainmu.windows import make_grid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -34,7 +32,7 @@ def recording() -> Recording:
 
 
 def test_in_stretches_of_any_length_as_at_once(model, recording):
-    piece = window_recording(recording, modalities=("stages", "eeg", "emg"))
+    piece = epoch_recording(recording, modalities=("stages", "eeg", "emg"))
     with torch.inference_mode():
         whole = model(collate([piece])).readout
     for chunk in (7, 64, 1000):
@@ -91,7 +89,7 @@ def test_steps_without_data_are_unscored(model, recording):
 
 def test_memory_does_not_grow_with_the_recording(model, recording):
     caches, sizes = None, []
-    for piece in iter_windows(recording, make_grid(recording), ("eeg",), chunk=16):
+    for piece in iter_epochs(recording, make_epoch_grid(recording), ("eeg",), chunk=16):
         assert len(piece) <= 16
         with torch.inference_mode():
             caches = model(collate([piece]), caches).caches

@@ -6,27 +6,26 @@ import numpy as np
 import pytest
 from tests.nights import simulate_short_night
 
-from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.training.augmentation import Variation, compute_contrast, draw_curve, vary_person, vary_recording
-from sharpwave.brainmu.windows import WindowedRecording
 
 NOTHING = Variation(person=0, matched=0, gain=0, tilt=0, curve=0, noise=0, lost=0, anonymous=0)
 N_BANDS = 24
 
 
 @pytest.fixture(scope="module")
-def night() -> WindowedRecording:
-    return window_recording(simulate_short_night()[0], modalities=("stages", "eeg", "emg"))
+def night() -> EpochedRecording:
+    return epoch_recording(simulate_short_night()[0], modalities=("stages", "eeg", "emg"))
 
 
-def power(night: WindowedRecording) -> np.ndarray:
-    return night.windows["eeg"].values[..., :N_BANDS]
+def power(night: EpochedRecording) -> np.ndarray:
+    return night.epochs["eeg"].values[..., :N_BANDS]
 
 
 def test_without_variation_a_night_stays_as_it_is(night, rng):
     same = vary_recording(vary_person(night, rng=rng, variation=NOTHING), rng=rng, variation=NOTHING)
-    for name, windows in night.windows.items():
-        np.testing.assert_allclose(same.windows[name].values, windows.values, atol=1e-5)
+    for name, windows in night.epochs.items():
+        np.testing.assert_allclose(same.epochs[name].values, windows.values, atol=1e-5)
 
 
 def test_another_amplifier_adds_the_same_everywhere_and_cancels_against_the_level(night, rng):
@@ -34,7 +33,7 @@ def test_another_amplifier_adds_the_same_everywhere_and_cancels_against_the_leve
     added = power(varied) - power(night)
     assert np.ptp(added, axis=(0, 2)).max() < 1e-4
     assert np.abs(added).mean() > 0.05
-    relative = [each.windows["eeg"].values[..., N_BANDS:] for each in (varied, night)]
+    relative = [each.epochs["eeg"].values[..., N_BANDS:] for each in (varied, night)]
     np.testing.assert_allclose(*relative, atol=1e-3)
 
 
@@ -44,7 +43,7 @@ def test_another_person_differs_by_stage_alone(night, rng):
     for stage in set(night.stages.tolist()):
         assert np.ptp(added[night.stages == stage], axis=0).max() < 1e-4
     assert np.abs(added[night.stages == 2][0] - added[night.stages == 0][0]).max() > 0.05
-    assert varied.windows["stages"] is night.windows["stages"]
+    assert varied.epochs["stages"] is night.epochs["stages"]
 
 
 def test_a_person_takes_on_the_contrast_of_a_real_one(night, rng):
@@ -68,7 +67,7 @@ def test_lost_bands_are_the_highest_and_zero(night, rng):
     gone = (power(varied) == 0).all(axis=(0, 1, 2))
     assert 1 <= gone.sum() <= 6
     assert gone[-gone.sum() :].all()
-    assert set(varied.windows["eeg"].channels) == {"EEG"}
+    assert set(varied.epochs["eeg"].channels) == {"EEG"}
 
 
 def test_no_contrast_where_a_stage_is_rare(night):

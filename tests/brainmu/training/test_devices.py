@@ -15,12 +15,11 @@ import torch
 from tests.brainmu.training_nights import make_model, make_night
 
 from sharpwave.brainmu import load_brainmu
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.training.crops import RandomCrops
 from sharpwave.brainmu.training.devices import make_fabric
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 OPTIONS = TrainingOptions(
@@ -49,8 +48,8 @@ if fabric.is_global_zero:
 """
 
 
-def make_source() -> Nights:
-    return Nights([make_night(0), make_night(1)])
+def make_source() -> RandomCrops:
+    return RandomCrops([make_night(0), make_night(1)])
 
 
 class Stops:
@@ -59,7 +58,7 @@ class Stops:
     def __init__(self) -> None:
         self.given = 0
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         self.given += 1
         if self.given > 8:
             raise InterruptedError

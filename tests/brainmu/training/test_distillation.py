@@ -7,11 +7,10 @@ import torch
 from tests.brainmu.training_nights import make_model, make_night
 
 from sharpwave.brainmu import BrainMu, collate
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.crops import RandomCrops
 from sharpwave.brainmu.training.distillation import compute_latent_loss, compute_soft_losses, distil
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.errors import SharpwaveError
 
 TEACHING = TrainingOptions(steps=60, batch=4, piece=30, learning_rate=1e-2, objective=Objective(next_step=0))
@@ -23,7 +22,7 @@ HELD_OUT = [make_night(seed) for seed in (30, 31)]
 
 def make_teacher(seed: int) -> BrainMu:
     teacher = make_model(seed, width=32)
-    train(teacher, Nights(NIGHTS), options=replace(TEACHING, seed=seed))
+    train(teacher, RandomCrops(NIGHTS), options=replace(TEACHING, seed=seed))
     return teacher
 
 
@@ -45,7 +44,7 @@ def test_a_student_half_as_wide_comes_near_its_teacher(teachers: list[BrainMu]) 
     student = make_model(5).eval()
     before = compute_distance(student, teachers[:1])
     weights = {name: value.clone() for name, value in teachers[0].state_dict().items()}
-    distil(student, teachers[:1], Nights(NIGHTS), options=OPTIONS)
+    distil(student, teachers[:1], RandomCrops(NIGHTS), options=OPTIONS)
     after = compute_distance(student, teachers[:1])
     assert after[0] < 0.75 * before[0]
     assert after[1] < 0.8 * before[1]
@@ -55,7 +54,7 @@ def test_a_student_half_as_wide_comes_near_its_teacher(teachers: list[BrainMu]) 
 def test_several_teachers_are_averaged_into_one(teachers: list[BrainMu]) -> None:
     student = make_model(5).eval()
     before = compute_distance(student, teachers)
-    distil(student, teachers, Nights(NIGHTS), options=OPTIONS)
+    distil(student, teachers, RandomCrops(NIGHTS), options=OPTIONS)
     assert compute_distance(student, teachers)[0] < 0.75 * before[0]
 
 
@@ -67,9 +66,9 @@ def test_a_model_is_at_no_distance_from_itself(teachers: list[BrainMu]) -> None:
 def test_a_teacher_of_other_horizons_is_refused(teachers: list[BrainMu]) -> None:
     student = make_model(horizons=(30.0,))
     with pytest.raises(SharpwaveError, match=r"teachers with steps of 30 s and horizons \(30\.0,\)"):
-        distil(student, teachers, Nights(NIGHTS), options=OPTIONS)
+        distil(student, teachers, RandomCrops(NIGHTS), options=OPTIONS)
 
 
 def test_no_teacher_is_refused() -> None:
     with pytest.raises(SharpwaveError, match="got no teacher"):
-        distil(make_model(), [], Nights(NIGHTS), options=OPTIONS)
+        distil(make_model(), [], RandomCrops(NIGHTS), options=OPTIONS)

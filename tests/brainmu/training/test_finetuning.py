@@ -8,12 +8,11 @@ import torch
 from tests.brainmu.training_nights import make_model, make_night
 
 from sharpwave.brainmu import BrainMu, collate
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.training.crops import RandomCrops
 from sharpwave.brainmu.training.finetuning import FINETUNING, choose_layers, finetune, split_nights
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 STAGES = Objective(next_step=0, change=0, depth=0)
@@ -26,7 +25,7 @@ OPTIONS = replace(FINETUNING, steps=60, learning_rate=1e-2, piece=30, objective=
 def trained() -> BrainMu:
     model = make_model()
     options = TrainingOptions(steps=80, batch=4, piece=30, learning_rate=1e-2, objective=STAGES)
-    train(model, Nights([make_night(seed) for seed in range(4)]), options=options)
+    train(model, RandomCrops([make_night(seed) for seed in range(4)]), options=options)
     return model
 
 
@@ -37,7 +36,7 @@ def copy(model: BrainMu) -> BrainMu:
 
 
 @torch.no_grad()
-def compute_accuracy(model: BrainMu, nights: list[WindowedRecording]) -> float:
+def compute_accuracy(model: BrainMu, nights: list[EpochedRecording]) -> float:
     batch = collate(nights)
     return float((model(batch).readout.stage.argmax(dim=2) == batch.stages).float().mean())
 
@@ -46,7 +45,7 @@ def test_a_planted_shift_is_learned_on_the_nights_of_others(trained: BrainMu) ->
     learned, judged = ([make_night(seed, levels=SHIFTED) for seed in seeds] for seeds in ((10, 11, 12), (20, 21)))
     model = copy(trained)
     before = compute_accuracy(model, judged)
-    finetune(model, Nights(learned), options=OPTIONS)
+    finetune(model, RandomCrops(learned), options=OPTIONS)
     assert compute_accuracy(trained, judged) == before
     assert before < 0.35
     assert compute_accuracy(model, judged) > before + 0.2
@@ -55,7 +54,7 @@ def test_a_planted_shift_is_learned_on_the_nights_of_others(trained: BrainMu) ->
 @pytest.mark.parametrize(("layers", "changed"), [("heads", {"heads"}), ("last", {"heads", "blocks", "norm"})])
 def test_only_the_chosen_layers_change(trained: BrainMu, layers: str, changed: set[str]) -> None:
     model = copy(trained)
-    finetune(model, Nights([make_night(0)]), options=replace(OPTIONS, steps=2), layers=layers)
+    finetune(model, RandomCrops([make_night(0)]), options=replace(OPTIONS, steps=2), layers=layers)
     before = trained.state_dict()
     different = {
         name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])
@@ -71,7 +70,7 @@ def test_other_layers_are_refused(trained: BrainMu) -> None:
 
 def test_nights_of_which_the_weights_know_nothing_are_refused() -> None:
     with pytest.raises(SharpwaveError, match=r"nights with one of eeg, which these weights know; got heart_rate"):
-        finetune(make_model(modalities=["eeg"]), Nights([make_night(0)]))
+        finetune(make_model(modalities=["eeg"]), RandomCrops([make_night(0)]))
 
 
 def test_nights_are_held_out_by_subject() -> None:

@@ -5,11 +5,10 @@ import pytest
 import torch
 from tests.brainmu.training_nights import make_model, make_night, make_recording
 
-from sharpwave.brainmu import BrainMu, collate, window_recording
-from sharpwave.brainmu.objective import Objective, compute_losses
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu import BrainMu, collate, epoch_recording
+from sharpwave.brainmu.training.crops import RandomCrops
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions, compute_losses
 from sharpwave.brainmu.training.pretraining import Unlabelled, pretrain
-from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.errors import SharpwaveError
 
 OPTIONS = TrainingOptions(steps=60, batch=4, piece=30, learning_rate=1e-2)
@@ -25,25 +24,25 @@ def compute_surprise(model: BrainMu) -> float:
 def test_signals_are_predicted_and_stages_play_no_part() -> None:
     """The same recordings with other stages give the same weights to the last digit."""
     nights = [make_night(seed) for seed in range(3)]
-    pretrain(one := make_model(), Nights(nights), options=OPTIONS)
+    pretrain(one := make_model(), RandomCrops(nights), options=OPTIONS)
     for night in nights:
         night.stages[:] = np.roll(night.stages, 7)
         night.votes[:] = np.roll(night.votes, 7, axis=0)
-    pretrain(other := make_model(), Nights(nights), options=OPTIONS)
+    pretrain(other := make_model(), RandomCrops(nights), options=OPTIONS)
     assert compute_surprise(one) < 0.8 * compute_surprise(make_model())
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
 def test_the_stage_history_is_not_drawn() -> None:
-    night = window_recording(make_recording(0))
-    piece = Unlabelled(Nights([night])).draw(np.random.default_rng(0), 10)
-    assert set(night.windows) == {"stages", "heart_rate"}
-    assert set(piece.windows) == {"heart_rate"}
+    night = epoch_recording(make_recording(0))
+    piece = Unlabelled(RandomCrops([night])).draw(np.random.default_rng(0), 10)
+    assert set(night.epochs) == {"stages", "heart_rate"}
+    assert set(piece.epochs) == {"heart_rate"}
     assert (piece.stages == -1).all()
     assert (piece.votes == 0).all()
 
 
 def test_a_night_of_stages_alone_is_refused() -> None:
-    night = window_recording(make_recording(0), modalities=["stages"])
+    night = epoch_recording(make_recording(0), modalities=["stages"])
     with pytest.raises(SharpwaveError, match=r"signals to learn from without labels; got a night of s0"):
-        Unlabelled(Nights([night])).draw(np.random.default_rng(0), 10)
+        Unlabelled(RandomCrops([night])).draw(np.random.default_rng(0), 10)

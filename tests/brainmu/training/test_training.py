@@ -14,12 +14,10 @@ import torch
 from tests.brainmu.training_nights import make_model, make_night
 
 from sharpwave.brainmu import load_brainmu
-from sharpwave.brainmu.objective import Objective
-from sharpwave.brainmu.training.pieces import Nights
+from sharpwave.brainmu.training.crops import RandomCrops
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
+from sharpwave.brainmu.training.resume import find_checkpoints, read_rows
 from sharpwave.brainmu.training.training import draw_batches, train
-from sharpwave.brainmu.training.training_log import read_rows
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.training.training_state import find_checkpoints
 from sharpwave.errors import SharpwaveError
 
 OPTIONS = TrainingOptions(steps=24, batch=4, piece=30, learning_rate=3e-3, checkpoint_every=4, average=0.1)
@@ -37,7 +35,7 @@ class Slow:
 train(make_model(dropout=0.1), Slow(), options=OPTIONS, folder=sys.argv[1])
 """
 
-SOURCE = Nights([make_night(seed) for seed in range(3)])
+SOURCE = RandomCrops([make_night(seed) for seed in range(3)])
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -76,7 +74,7 @@ def test_what_the_heart_rate_says_of_the_stage_is_learned() -> None:
 
 
 def test_nothing_is_learned_where_the_heart_rate_says_nothing() -> None:
-    source = Nights([make_night(seed, levels=(0.0,) * 5) for seed in range(20)])
+    source = RandomCrops([make_night(seed, levels=(0.0,) * 5) for seed in range(20)])
     assert np.mean(train(make_model(), source, options=STAGES)[-10:]) > 1.4
 
 

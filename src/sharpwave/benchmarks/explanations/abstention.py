@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.benchmarks.rows import Row, estimate_row
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.explanation.deletion import Night
-from sharpwave.brainmu.explanation.novelty import Novelty, fit_novelty
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
+from sharpwave.brainmu.explanation.occlusion import RecordingPass
+from sharpwave.brainmu.explanation.out_of_distribution import OutOfDistribution, fit_out_of_distribution
 from sharpwave.brainmu.shipped import rescale_unknown
 from sharpwave.brainmu.uncertainty import Calibration, fit_stage_sets
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredRecording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
@@ -29,7 +28,7 @@ MOST_REAL = 6
 
 
 def judge_coverage(
-    passed: Sequence[Night], nights: Sequence[MeasuredRecording], *, rng: np.random.Generator
+    passed: Sequence[RecordingPass], nights: Sequence[MeasuredRecording], *, rng: np.random.Generator
 ) -> list[Row]:
     """Share of steps whose stage is in the conformal set, each subject in turn left out of the fit; and set size."""
     probabilities = [Calibration().stages(night.readout.stage[0].double().numpy()) for night in passed]
@@ -51,7 +50,7 @@ def judge_coverage(
 
 
 def judge_abstention(
-    novelty: Novelty, nights: Sequence[MeasuredRecording], data: Path | None, *, rng: np.random.Generator
+    novelty: OutOfDistribution, nights: Sequence[MeasuredRecording], data: Path | None, *, rng: np.random.Generator
 ) -> list[Row]:
     """Share of steps at which to abstain: nights as in training, broken ones, another species, real EEG."""
     settings: dict[tuple[str, str], list[float]] = {
@@ -59,9 +58,9 @@ def judge_abstention(
     }
     for fault, change in make_faults(rng).items():
         broken = [change_eeg(night.recording, change) for night in nights[:N_BROKEN]]
-        pieces = [window_recording(recording, modalities=MODALITIES) for recording in broken]
+        pieces = [epoch_recording(recording, modalities=MODALITIES) for recording in broken]
         settings["simulated", f"EEG: {fault}"] = [_abstain(novelty, piece) for piece in pieces]
-    human = fit_novelty([night.piece for night in nights], rng=rng)
+    human = fit_out_of_distribution([night.piece for night in nights], rng=rng)
     settings["simulated", "mouse, where only people were seen"] = [
         _abstain(human, piece) for piece in _simulate_mice(3, rng)
     ]
@@ -94,14 +93,14 @@ def change_eeg(recording: Recording, change: Callable[[np.ndarray, float], np.nd
     return replace(recording, signals={**recording.signals, name: changed})
 
 
-def _simulate_mice(n: int, rng: np.random.Generator) -> Iterator[WindowedRecording]:
+def _simulate_mice(n: int, rng: np.random.Generator) -> Iterator[EpochedRecording]:
     from sharpwave.simulation import simulate_cohort
 
     for recording, _ in simulate_cohort(n, rng=rng, species="mouse", hours=2.0, modalities=("eeg", "emg")):
-        yield window_recording(recording, modalities=("eeg", "emg"))
+        yield epoch_recording(recording, modalities=("eeg", "emg"))
 
 
-def _load_eeg(cohort: str, data: Path | None) -> Iterator[WindowedRecording]:
+def _load_eeg(cohort: str, data: Path | None) -> Iterator[EpochedRecording]:
     """EEG of real people, in volts or rescaled where the unit is unknown; nobody where the data set is absent."""
     try:
         subjects = list_subjects(cohort, data)[:MOST_REAL]
@@ -110,10 +109,10 @@ def _load_eeg(cohort: str, data: Path | None) -> Iterator[WindowedRecording]:
     for subject in subjects:
         recording = load_dataset(f"{cohort}/{subject}", data)
         if recording.of("eeg"):
-            yield window_recording(rescale_unknown(recording), modalities=("eeg",))
+            yield epoch_recording(rescale_unknown(recording), modalities=("eeg",))
 
 
-def _abstain(novelty: Novelty, piece: WindowedRecording) -> float:
+def _abstain(novelty: OutOfDistribution, piece: EpochedRecording) -> float:
     """Share of the recorded steps at which to abstain."""
     table = novelty.score(piece)
     recorded = table["novelty"].notna()

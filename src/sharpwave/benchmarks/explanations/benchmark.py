@@ -14,12 +14,12 @@ from sharpwave.benchmarks.explanations.abstention import judge_abstention, judge
 from sharpwave.benchmarks.explanations.occlusion import SHUFFLED, compare_occlusion
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.explanation.attribution import ATTRIBUTIONS
-from sharpwave.brainmu.explanation.deletion import Night, pass_over_night
 from sharpwave.brainmu.explanation.latents import Directions, fit_directions, load_directions
-from sharpwave.brainmu.explanation.novelty import load_novelty
+from sharpwave.brainmu.explanation.occlusion import RecordingPass, pass_over_night
+from sharpwave.brainmu.explanation.out_of_distribution import load_out_of_distribution
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.recipes.files_beside_weights import (
     MODALITIES,
     MeasuredRecording,
@@ -63,7 +63,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     untrained = [pass_over_night(blank, piece) for piece in pieces]
     rows += judge_directions(passed, untrained, nights, load_directions(folder), rng=rng)
     rows += judge_coverage(passed, nights, rng=rng)
-    rows += judge_abstention(load_novelty(folder), nights, data, rng=rng)
+    rows += judge_abstention(load_out_of_distribution(folder), nights, data, rng=rng)
     config = {
         "nights": n,
         "hours": nights[0].piece.grid.n_steps * nights[0].piece.grid.step / 3600,
@@ -76,7 +76,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 
 def judge_occlusion(
-    model: BrainMu, pieces: Sequence[WindowedRecording], *, rng: np.random.Generator, name: str = ""
+    model: BrainMu, pieces: Sequence[EpochedRecording], *, rng: np.random.Generator, name: str = ""
 ) -> list[Row]:
     """How far the log-odds move when what is named is occluded, beyond occluding as much at random."""
     methods: tuple[str, ...] = ("spans",) if name else (*ATTRIBUTIONS, SHUFFLED)
@@ -94,8 +94,8 @@ def judge_occlusion(
 
 
 def judge_directions(
-    passed: Sequence[Night],
-    blank: Sequence[Night],
+    passed: Sequence[RecordingPass],
+    blank: Sequence[RecordingPass],
     nights: Sequence[MeasuredRecording],
     directions: Directions,
     *,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.explanation.attribution import ATTRIBUTIONS, get_attribution
-from sharpwave.brainmu.explanation.deletion import Context, Night, forecast_without, pass_over_night
 from sharpwave.brainmu.explanation.explanation import choose_forecasts
+from sharpwave.brainmu.explanation.occlusion import Context, RecordingPass, forecast_without, pass_over_night
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.evaluation.intervals import bootstrap_mean
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
@@ -26,7 +26,7 @@ SHUFFLED = "shuffled"
 
 def compare_occlusion(
     model: BrainMu,
-    pieces: Sequence[WindowedRecording],
+    pieces: Sequence[EpochedRecording],
     *,
     rng: np.random.Generator,
     methods: Sequence[str] = (*ATTRIBUTIONS, SHUFFLED),
@@ -83,7 +83,7 @@ def compare_occlusion(
 
 def _measure_night(
     model: BrainMu,
-    piece: WindowedRecording,
+    piece: EpochedRecording,
     *,
     rng: np.random.Generator,
     methods: Sequence[str],
@@ -110,7 +110,7 @@ def _measure_night(
 
 def _rank_tokens(
     model: BrainMu,
-    night: Night,
+    night: RecordingPass,
     context: Context,
     sign: float,
     *,
@@ -133,7 +133,7 @@ def _rank_tokens(
 
 
 def _choose_contexts(
-    night: Night, piece: WindowedRecording, n: int, horizon: int, rng: np.random.Generator
+    night: RecordingPass, piece: EpochedRecording, n: int, horizon: int, rng: np.random.Generator
 ) -> Iterator[tuple[Context, float]]:
     """Contexts of the surest forecasts and of others, and the side of the median on which each lies."""
     logits = night.readout.change[0, :, horizon].double().numpy()

@@ -14,9 +14,9 @@ from sharpwave.benchmarks.multimodal.nights import PRECURSORS
 from sharpwave.benchmarks.multimodal.scores import Score, tabulate
 from sharpwave.benchmarks.multimodal.splits import Split, simulate_once, split_subjects
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu.batches import Batch
+from sharpwave.brainmu.epochs import Batch
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 
 BUDGET = Budget(steps=100)
 WHOLE = Objective(next_step=0.3, stage=0.3, depth=0.0, drop_modality=0.3, drop_channel=0.0)
@@ -32,14 +32,14 @@ OBJECTIVES = {
 class LateFusion(BrainMu):
     """Each modality attends to itself alone; the states that it leads to are averaged before the heads."""
 
-    def forward(self, batch: Batch, caches: Any = None) -> Output:
+    def forward(self, batch: Batch, caches: Any = None, **_: Any) -> Output:
         parts = [replace(batch, modalities={name: part}) for name, part in batch.modalities.items()]
         before = caches or (None,) * len(parts)
         passes = [self.align(self.encode(part), cache) for part, cache in zip(parts, before, strict=True)]
-        states = [latents[:, -batch.times.shape[1] :] for latents, _ in passes]
+        states = [latents[:, -batch.times.shape[1] :] for latents, *_ in passes]
         present = torch.stack([batch.modalities[name].any_present for name in batch.modalities]).unsqueeze(3)
         latents = self.norm((torch.stack(states) * present).sum(dim=0) / present.sum(dim=0).clamp(min=1))
-        kept: Any = tuple(cache for _, cache in passes)
+        kept: Any = tuple(cache for _, cache, _ in passes)
         return Output(latents, self.heads(latents), kept)
 
 

@@ -24,7 +24,7 @@ from sharpwave.benchmarks.multimodal.learning import Budget, fit, judge_forecast
 from sharpwave.benchmarks.multimodal.nights import PRECURSORS, SIMULATED, PairedViews, simulate_paired_nights
 from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, tabulate
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 from sharpwave.forecasting import FORECASTERS
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import compute_base_rate

@@ -12,7 +12,7 @@ from sharpwave.benchmarks.multimodal.learning import Budget, fit, judge_forecast
 from sharpwave.benchmarks.multimodal.scores import Score, tabulate
 from sharpwave.benchmarks.multimodal.splits import Split, hide_labels, load_splits
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 
 SHARES = (0.01, 0.05, 0.2, 1.0)
 PRETRAINING = Budget(steps=120)

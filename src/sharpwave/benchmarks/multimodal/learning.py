@@ -13,16 +13,15 @@ from jaxtyping import Int
 from sharpwave.benchmarks.multimodal.nights import PairedViews
 from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, StagingScore
 from sharpwave.brainmu.attention import LayerCache
-from sharpwave.brainmu.batches import collate
+from sharpwave.brainmu.epochs import EpochedRecording, collate
 from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.training.objective import Objective
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.protocols import compute_base_rate
 
-SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.1, "direct": True}
+SHAPE = {"width": 48, "n_layers": 2, "window": 150.0, "dropout": 0.1, "pooled_query": True}
 """A `lite` for which a minute is enough. Its attention spans 2.5 min a layer; what came before is in the stage history
 and in levels so far."""
 
@@ -59,12 +58,12 @@ def make_model(modalities: Collection[str], budget: Budget, *, seed: int, **chan
 
 
 def fit(
-    model: BrainMu, nights: Sequence[WindowedRecording], budget: Budget, *, seed: int, objective: Objective
+    model: BrainMu, nights: Sequence[EpochedRecording], budget: Budget, *, seed: int, objective: Objective
 ) -> BrainMu:
     """Train a model in place on these nights."""
-    from sharpwave.brainmu.training.pieces import Nights
+    from sharpwave.brainmu.training.crops import RandomCrops
+    from sharpwave.brainmu.training.objective import TrainingOptions
     from sharpwave.brainmu.training.training import train
-    from sharpwave.brainmu.training.training_options import TrainingOptions
 
     options = TrainingOptions(
         steps=budget.steps,
@@ -74,11 +73,11 @@ def fit(
         seed=seed,
         objective=objective,
     )
-    train(model, Nights(nights), options=options, show=False)
+    train(model, RandomCrops(nights), options=options, show=False)
     return model
 
 
-def forecast(model: BrainMu, windowed: WindowedRecording, *, horizon: float, observed: bool = True) -> Forecast:
+def forecast(model: BrainMu, windowed: EpochedRecording, *, horizon: float, observed: bool = True) -> Forecast:
     """What the model expects of a night at the end of each step, given the present stage where that is observed."""
     readouts = read_night(model, windowed)
     index = model.config.horizons.index(horizon)
@@ -90,12 +89,12 @@ def forecast(model: BrainMu, windowed: WindowedRecording, *, horizon: float, obs
     return Forecast(change, destination)
 
 
-def find_stages(model: BrainMu, windowed: WindowedRecording) -> Int[np.ndarray, " epoch"]:
+def find_stages(model: BrainMu, windowed: EpochedRecording) -> Int[np.ndarray, " epoch"]:
     """The most probable stage now, step by step, from what is known by then."""
     return torch.cat([readout.stage[0].argmax(dim=1) for readout in read_night(model, windowed)]).numpy()
 
 
-def read_night(model: BrainMu, windowed: WindowedRecording) -> list[Readout]:
+def read_night(model: BrainMu, windowed: EpochedRecording) -> list[Readout]:
     """What the heads say of a night, `CHUNK` steps at a time: the same as of the whole, and faster."""
     model.eval()
     caches: tuple[LayerCache, ...] | None = None

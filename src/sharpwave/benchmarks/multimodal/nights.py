@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.brainmu.batches import window_recording
-from sharpwave.brainmu.encoders.levels import relate_to_level
-from sharpwave.brainmu.windows import WindowedRecording, Windows
+from sharpwave.brainmu.encoders.electrophysiology import normalise_to_level
+from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs, epoch_recording
 from sharpwave.forecasting.cohorts import EPOCH, EpochTable, compute_night
 from sharpwave.recordings.recording import Recording
 
@@ -40,7 +39,7 @@ class PairedViews:
         night: What the baselines see.
     """
 
-    windowed: WindowedRecording
+    windowed: EpochedRecording
     night: EpochTable
 
     def summarised(self) -> EpochTable:
@@ -80,20 +79,20 @@ def simulate_paired_nights(
 
 def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedViews:
     """Both forms of a recording whose hypnogram has epochs of 30 s from the start; Brainµ's is coarse."""
-    windowed = window_recording(recording, modalities=modalities, cohort=cohort)
+    windowed = epoch_recording(recording, modalities=modalities, cohort=cohort)
     night = compute_night(recording, cohort)
     rows = min(len(windowed), len(night))
     night = replace(night, stages=night.stages[:rows], features=night.features[:rows], votes=None)
     return PairedViews(coarsen(windowed.restrict(0, rows)), night)
 
 
-def summarise_windows(windowed: WindowedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
+def summarise_windows(windowed: EpochedRecording) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
     """Every modality but the stage history in a few numbers per step, over its channels.
 
     Where a step has frames: their mean and that of the last third, in up to six groups of bands. Else the measures.
     """
     columns, names = [], []
-    for name, windows in windowed.windows.items():
+    for name, windows in windowed.epochs.items():
         if name == "stages":
             continue
         weight = windows.present / np.maximum(windows.present.sum(axis=1, keepdims=True), 1)
@@ -117,18 +116,18 @@ ROOT_DEVIATION = 0.5
 """Of the square root of a Poisson count, whatever its mean (Anscombe 1948)."""
 
 
-def coarsen(windowed: WindowedRecording) -> WindowedRecording:
+def coarsen(windowed: EpochedRecording) -> EpochedRecording:
     """One channel of EEG, ten frames per step of what has frames, units in two bundles against their level so far."""
-    windows = dict(windowed.windows)
-    for name, part in windowed.windows.items():
+    windows = dict(windowed.epochs)
+    for name, part in windowed.epochs.items():
         if name == "spikes":
             windows[name] = normalise_rates(bundle_units(part))
         elif part.values.ndim == 4:
-            windows[name] = Windows(average_frames(part.values[:, :1]), part.present[:, :1], part.channels[:1])
-    return replace(windowed, windows=windows)
+            windows[name] = ModalityEpochs(average_frames(part.values[:, :1]), part.present[:, :1], part.channels[:1])
+    return replace(windowed, epochs=windows)
 
 
-def bundle_units(windows: Windows) -> Windows:
+def bundle_units(windows: ModalityEpochs) -> ModalityEpochs:
     """Multi-unit activity: root counts of each bundle's units together, in wider bins."""
     counts = np.rint(windows.values**2)
     parts = np.array_split(np.arange(counts.shape[1]), N_BUNDLES)
@@ -136,12 +135,12 @@ def bundle_units(windows: Windows) -> Windows:
     bins = [part.sum(axis=2) for part in np.array_split(summed, N_FRAMES, axis=2)]
     present = np.stack([windows.present[:, part].all(axis=1) for part in parts], axis=1)
     values = np.sqrt(np.stack(bins, axis=2)).astype(np.float32)
-    return Windows(values, present, tuple(f"bundle {index + 1}" for index in range(N_BUNDLES)))
+    return ModalityEpochs(values, present, tuple(f"bundle {index + 1}" for index in range(N_BUNDLES)))
 
 
-def normalise_rates(windows: Windows) -> Windows:
+def normalise_rates(windows: ModalityEpochs) -> ModalityEpochs:
     """Root counts against each channel's mean so far, in standard deviations of Poisson counts: cells differ."""
-    related, _ = relate_to_level(windows)
+    related, _ = normalise_to_level(windows)
     return replace(windows, values=related.values[..., windows.values.shape[3] :] / ROOT_DEVIATION)
 
 

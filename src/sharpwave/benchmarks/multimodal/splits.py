@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.benchmarks.multimodal.nights import PairedViews, simulate_paired_nights
-from sharpwave.brainmu.windows import WindowedRecording, Windows
+from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_features, window_night
 from sharpwave.forecasting.cohorts import EpochTable, load_cohort
@@ -39,7 +39,7 @@ class Split:
     @property
     def modalities(self) -> tuple[str, ...]:
         """Of the first night."""
-        return tuple(self.training[0].windowed.windows)
+        return tuple(self.training[0].windowed.epochs)
 
 
 def load_splits(data: Path | None, *, simulated: bool = True, rng: np.random.Generator) -> list[Split]:
@@ -80,18 +80,18 @@ def pair_night(night: EpochTable) -> PairedViews:
     groups = {name: [i for i, column in enumerate(night.names) if column.startswith(name)] for name in APART}
     if not all(groups.values()):
         return PairedViews(windowed, night)
-    windows: dict[str, Windows] = {"stages": windowed.windows["stages"]}
+    windows: dict[str, ModalityEpochs] = {"stages": windowed.epochs["stages"]}
     for name, columns in groups.items():
         windows[name] = window_features(night.features[:, columns], tuple(night.names[i] for i in columns))
-    return PairedViews(replace(windowed, windows=windows), night)
+    return PairedViews(replace(windowed, epochs=windows), night)
 
 
 APART = ("heart_rate", "activity")
 
 
 def hide_labels(
-    nights: Sequence[WindowedRecording], share: float, *, rng: np.random.Generator
-) -> list[WindowedRecording]:
+    nights: Sequence[EpochedRecording], share: float, *, rng: np.random.Generator
+) -> list[EpochedRecording]:
     """The nights that are labelled where only a share of all steps is: whole ones in random order, the last in part."""
     left = max(round(share * sum(map(len, nights))), 2)
     kept = []

@@ -15,7 +15,7 @@ from sharpwave.benchmarks.multimodal.scores import HORIZON, ChangeScore, tabulat
 from sharpwave.benchmarks.multimodal.splits import REAL, Split, load_splits
 from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
+from sharpwave.brainmu.training.objective import Objective
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
 from sharpwave.forecasting.cohorts import EpochTable

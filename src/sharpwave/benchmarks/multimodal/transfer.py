@@ -13,11 +13,10 @@ from sharpwave.benchmarks.multimodal.nights import coarsen
 from sharpwave.benchmarks.multimodal.scores import Score, tabulate
 from sharpwave.benchmarks.multimodal.splits import Split, hide_labels, load_splits
 from sharpwave.benchmarks.rows import Row
-from sharpwave.brainmu.batches import window_recording
 from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu.training.objective import Objective
 
 RODENTS = ("mouse", "rat")
 N_EACH = 3
@@ -59,20 +58,20 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 def simulate_rodents(
     *, rng: np.random.Generator, n: int = N_EACH, hours: float = RODENT_HOURS
-) -> list[WindowedRecording]:
+) -> list[EpochedRecording]:
     """Simulated rodents, by day, with nothing planted."""
     from sharpwave.simulation import simulate_cohort
 
     nights = []
     for species in RODENTS:
         for recording, _ in simulate_cohort(n, rng=rng, species=species, hours=hours, modalities=RODENT_SIGNALS):
-            windowed = window_recording(recording, modalities=("stages", *RODENT_SIGNALS), cohort=species)
+            windowed = epoch_recording(recording, modalities=("stages", *RODENT_SIGNALS), cohort=species)
             nights.append(coarsen(windowed))
     return nights
 
 
 def _compare(
-    splits: list[Split], rodents: list[WindowedRecording], names: tuple[str, ...], *, seeds: int
+    splits: list[Split], rodents: list[EpochedRecording], names: tuple[str, ...], *, seeds: int
 ) -> list[list[Row]]:
     starts = []
     for seed in range(seeds):

@@ -16,7 +16,7 @@ from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.staging.baselines import BASELINES, FIXED
 from sharpwave.benchmarks.staging.cohorts import Fold, only_eeg, simulate_recordings, split_folds
 from sharpwave.benchmarks.staging.scores import Scored, summarise
-from sharpwave.brainmu.batches import window_recording
+from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.runtime.staging import run_brainmu
 from sharpwave.brainmu.shipped import find_refusal, load_weights, rescale_unknown
@@ -121,7 +121,7 @@ def run_trained_on_eeg(
     if not whole and not dreams:
         return []
     nights = [
-        window_recording(night, modalities=("eeg",))
+        epoch_recording(night, modalities=("eeg",))
         for night in simulate_recordings("human", n=N_SIMULATED, hours=HOURS, seed=SEED)
     ]
     model = train_on_eeg(nights, data=data, leave_out=[recording.subject for recording in whole])

@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.channels import name_channels
-from sharpwave.brainmu.encoders.contract import Kind
-from sharpwave.brainmu.encoders.summaries import LAST, MEAN, MEASURES, Sums, relate_to_past, summarise_steps
-from sharpwave.brainmu.windows import Grid, Windows
+from sharpwave.brainmu.encoders.behaviour import LAST, MEAN, MEASURES, Sums, normalise_to_past, summarise_steps
+from sharpwave.brainmu.encoders.contract import ModalitySpecification, name_channels
+from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
 
@@ -25,23 +24,23 @@ READ_VOLUMES = 32
 
 
 @dataclass(frozen=True)
-class Bold(Kind):
+class Bold(ModalitySpecification):
     """Parcel series or volumes: each parcel or patch is a channel, summarised in a step by `MEASURES`."""
 
     n_targets: int = 2
 
-    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+    def measure(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
         """`MEASURES`, shape (step, patch, measure)."""
         signals = {name: as_patches(name, signal) for name, signal in recording.of("bold").items()}
         if not signals:
             return None
         parts = [summarise_steps(signal, grid) for signal in signals.values()]
         values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
-        return Windows(values, present, sum(name_channels(signals).values(), ()))
+        return ModalityEpochs(values, present, sum(name_channels(signals).values(), ()))
 
-    def relate(self, windows: Windows, past: Sums | None = None) -> tuple[Windows, Sums]:
+    def normalise(self, epochs: ModalityEpochs, past: Sums | None = None) -> tuple[ModalityEpochs, Sums]:
         """Against the recording so far: scanner units mean nothing."""
-        return relate_to_past(windows, past)
+        return normalise_to_past(epochs, past)
 
     def build(self, width: int) -> nn.Module:
         return VisionTransformer(len(MEASURES), width)
@@ -107,3 +106,7 @@ class VisionTransformer(nn.Module):
         absent = torch.cat([torch.zeros_like(present[..., :1]), ~present], dim=2).flatten(0, 1)
         read = self.layers(sequence, src_key_padding_mask=absent)[:, 0]
         return self.project(read).unflatten(0, values.shape[:2])
+
+
+SPECIFICATIONS: dict[str, ModalitySpecification] = {"bold": Bold()}
+"""The modality that this encoder serves."""

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.windows import Grid, Windows
-from sharpwave.recordings.recording import Recording
+from sharpwave import moved
+from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
+from sharpwave.recordings.recording import Recording, Signal
 
-N_IDENTITIES = 512
 
+class ModalitySpecification(Protocol):
+    """What Brainµ knows of a modality. `ENCODERS` has one object of this form under each name.
 
-class Kind(Protocol):
-    """A modality. `ENCODERS` has one object of this form under each name."""
+    Example:
+        >>> from sharpwave.brainmu.encoders import ENCODERS
+        >>> encoder = ENCODERS["heart_rate"].build(width=16)
+        >>> ENCODERS["heart_rate"].n_targets
+        2
+    """
 
     @property
     def n_targets(self) -> int:
         """Numbers per channel and step that the model learns to predict."""
 
-    def measure(self, recording: Recording, grid: Grid) -> Windows | None:
+    def measure(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
         """Each step by itself, from its own samples alone; None where the recording does not have the modality."""
 
     def build(self, width: int) -> nn.Module:
@@ -34,49 +40,23 @@ class Kind(Protocol):
     def summarise(self, values: Tensor) -> Tensor:
         """What is predicted: (batch, step, channel, ...) → (batch, step, channel, n_targets), about unit scale."""
 
-    def relate(self, windows: Windows, past: Any = None) -> tuple[Windows, Any]:
-        """Steps against those before them, and what to remember for those after; as they are unless overridden.
+    def normalise(self, epochs: ModalityEpochs, past: Any = None) -> tuple[ModalityEpochs, Any]:
+        """Steps against those before them, and what to carry over to those after; as they are unless overridden.
 
         Args:
-            windows: From `measure`.
-            past: Returned for the steps before; None at the start of a recording.
+            epochs: Epochs from `measure`.
+            past: What was carried over from the steps before; None at the start of a recording.
         """
-        return windows, None
+        old = getattr(self, "relate", None)
+        if old is not None:
+            moved.warn("relate of a modality specification", "normalise")
+            return old(epochs, past)
+        return epochs, None
 
-    def cut(self, recording: Recording, grid: Grid) -> Windows | None:
-        """The modality's windows, as its encoder takes them. Step k uses no sample after its end."""
-        windows = self.measure(recording, grid)
-        return None if windows is None else self.relate(windows)[0]
-
-
-@dataclass(frozen=True, eq=False)
-class ModalityBatch:
-    """One modality of a batch.
-
-    Attributes:
-        values: Shape (batch, token, channel, ...).
-        times: Time from which each token is known, in seconds, float64, shape (batch, token).
-        present: Which channels have data, shape (batch, token, channel).
-        identity: Identity of each channel, shape (batch, channel); 0 is unknown.
-    """
-
-    values: Float[Tensor, "batch token channel *rest"]
-    times: Float[Tensor, "batch token"]
-    present: Bool[Tensor, "batch token channel"]
-    identity: Int[Tensor, "batch channel"]
-
-    def to(self, device: torch.device | str) -> ModalityBatch:
-        return ModalityBatch(*(getattr(self, name).to(device) for name in ("values", "times", "present", "identity")))
-
-    @property
-    def any_present(self) -> Bool[Tensor, "batch token"]:
-        """Tokens with at least one channel."""
-        return self.present.any(dim=2)
-
-
-def identify_channels(names: Sequence[str]) -> Int[np.ndarray, " channel"]:
-    """A number from 1 to `N_IDENTITIES` - 1 per channel name, the same on every machine (CRC-32)."""
-    return np.array([1 + zlib.crc32(name.lower().encode()) % (N_IDENTITIES - 1) for name in names], dtype=np.int64)
+    def cut(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
+        """The modality's epochs, as its encoder takes them. Step k uses no sample after its end."""
+        epochs = self.measure(recording, grid)
+        return None if epochs is None else self.normalise(epochs)[0]
 
 
 class ChannelPool(nn.Module):
@@ -96,3 +76,59 @@ class ChannelPool(nn.Module):
         score = self.score(torch.tanh(latents))[..., 0].masked_fill(~present, -1e4)
         weight = torch.softmax(score, dim=2) * present
         return torch.einsum("btc,btcw->btw", weight, latents)
+
+
+def name_channels(signals: Mapping[str, Signal]) -> dict[str, tuple[str, ...]]:
+    """Names of the channels of each signal; those that two signals share are made unique by the signal's name."""
+    names = {key: _list_names(key, signal) for key, signal in signals.items()}
+    often = Counter(name for group in names.values() for name in group)
+    return {key: tuple(name if often[name] == 1 else f"{key} {name}" for name in group) for key, group in names.items()}
+
+
+def split_channels(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """Signals of one channel each, unread where they lie on disk."""
+    out = {}
+    for key, names in name_channels(signals).items():
+        signal = signals[key]
+        if len(signal.samples.shape) == 1:
+            out[names[0]] = signal
+            continue
+        for index, name in enumerate(names):
+            out[name] = replace(signal, name=name, samples=Column(signal.samples, index), channels=())
+    return out
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table that may lie on disk."""
+
+    table: Any
+    index: int
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.table.shape[0],)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.table.dtype)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        return np.asarray(self.table[key, self.index])
+
+
+def _list_names(key: str, signal: Signal) -> tuple[str, ...]:
+    if len(signal.samples.shape) == 1:
+        return (key,)
+    return signal.channels or tuple(f"{key} {index + 1}" for index in range(signal.samples.shape[1]))
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "Kind": "ModalitySpecification",
+        "ModalityBatch": "brainmu.epochs:ModalityBatch",
+        "N_IDENTITIES": "brainmu.epochs:N_IDENTITIES",
+        "identify_channels": "brainmu.epochs:identify_channels",
+    },
+)

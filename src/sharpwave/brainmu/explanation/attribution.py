@@ -1,4 +1,4 @@
-"""How much each token moved a forecast, by four methods; which one to trust is a matter of deleting what it names."""
+"""How much each token moved a forecast, by four methods; occlusion says which one to trust."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from sharpwave.brainmu.explanation.deletion import (
+from sharpwave.brainmu.explanation.occlusion import (
     CONTEXT,
     Context,
-    Night,
+    RecordingPass,
     forecast_without,
     forecast_without_modalities,
 )
-from sharpwave.brainmu.explanation.tracing import trace_attention
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.errors import SharpwaveError
 
 REACHES = (1, 2, 3, 5, 10)
 """Steps back from a forecast at which spans begin; the whole context comes last."""
 
-N_GATES = 5
+N_LEVELS = 5
 """Points of the integral from all tokens nearly gone to all there."""
 
 
 def attribute_by_attention(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
     """Attention rollout (Abnar & Zuidema 2020): shares of attention, multiplied through the blocks.
 
@@ -36,53 +35,53 @@ def attribute_by_attention(
     """
     context = night.open(step)
     with torch.no_grad():
-        trace = trace_attention(model, context.batch, context.caches)
-    n_tokens = trace.attention[0].shape[1]
+        attention = model(context.batch, context.caches, trace=True).attention
+    n_tokens = attention[0].shape[1]
     flow = torch.eye(n_tokens)[-1]
-    for weight in reversed(trace.attention):
+    for weight in reversed(attention):
         flow = 0.5 * flow + 0.5 * (flow @ weight[0])[-n_tokens:]
-    own = _to_grid(flow.double().numpy(), context)
-    if not model.config.direct:
+    own = _to_table(flow.double().numpy(), context)
+    if not model.config.pooled_query:
         return own
     shares = context.present / np.maximum(context.present.sum(axis=0), 1)
     return own + shares * flow[-context.n_steps :].double().numpy()
 
 
 def attribute_by_gradient(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
-    """Gradient times attention: the derivative of the logit by a gate on each token's attention, at fully open."""
+    """Gradient times attention: the derivative of the logit by the mask weight of each token, where all are 1."""
     context = night.open(step)
-    return _to_grid(_differentiate(model, context, 1.0, horizon), context)
+    return _to_table(_differentiate(model, context, 1.0, horizon), context)
 
 
 def attribute_by_integration(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
-    """The same, integrated while all gates open together (after Sundararajan et al. 2017)."""
+    """The same, integrated while all mask weights grow together (after Sundararajan et al. 2017)."""
     context = night.open(step)
-    levels = (np.arange(N_GATES) + 0.5) / N_GATES
-    return _to_grid(np.mean([_differentiate(model, context, level, horizon) for level in levels], axis=0), context)
+    levels = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
+    return _to_table(np.mean([_differentiate(model, context, level, horizon) for level in levels], axis=0), context)
 
 
 def attribute_by_occlusion(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
-    """By how much the logit falls when a token alone is deleted."""
+    """By how much the logit falls when a single token is occluded."""
     context = night.open(step)
     there = np.argwhere(context.present)
-    deletions = np.zeros((len(there) + 1, *context.present.shape), dtype=bool)
-    deletions[np.arange(len(there)) + 1, there[:, 0], there[:, 1]] = True
-    logits = forecast_without(model, context, deletions, horizon=horizon)
+    occlusions = np.zeros((len(there) + 1, *context.present.shape), dtype=bool)
+    occlusions[np.arange(len(there)) + 1, there[:, 0], there[:, 1]] = True
+    logits = forecast_without(model, context, occlusions, horizon=horizon)
     out = np.zeros(context.present.shape)
     out[there[:, 0], there[:, 1]] = logits[0] - logits[1:]
     return out
 
 
 def attribute_by_spans(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
-    """By how much the logit falls when a modality is deleted from some moment on, for earlier and earlier moments.
+    """By how much the logit falls when a modality is occluded from some moment on, for earlier and earlier moments.
 
     Neighbouring tokens say much the same, so that one alone is hardly missed; a span is. What each longer span adds is
     shared among the steps that it adds.
@@ -100,9 +99,9 @@ def spread_spans(
 
 
 def measure_spans(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> tuple[Int[np.ndarray, " reach"], Float[np.ndarray, "modality reach"]]:
-    """Steps back from the forecast, and by how much the logit falls when a modality is deleted from there on."""
+    """Steps back from the forecast, and by how much the logit falls when a modality is occluded from there on."""
     n_steps = min(step + 1, CONTEXT)
     reaches = np.array([*(reach for reach in REACHES if reach < n_steps), n_steps])
     logit = float(night.readout.change[0, step, horizon])
@@ -114,7 +113,7 @@ def measure_spans(
 
 
 def attribute_by_recency(
-    model: BrainMu, night: Night, step: int, *, horizon: int = 0
+    model: BrainMu, night: RecordingPass, step: int, *, horizon: int = 0
 ) -> Float[np.ndarray, "modality step"]:
     """The later, the more, whatever the model: a baseline that any explanation has to beat."""
     context = night.open(step)
@@ -148,13 +147,13 @@ def get_attribution(name: str) -> Callable[..., Float[np.ndarray, "modality step
 def _differentiate(model: BrainMu, context: Context, level: float, horizon: int) -> np.ndarray:
     n_tokens = (len(context.names) + 1) * context.n_steps
     states = torch.arange(n_tokens) >= n_tokens - context.n_steps
-    gates = torch.where(states, 1.0, level)[None].requires_grad_()
-    logit = trace_attention(model, context.batch, context.caches, gates=gates).readout.change[0, -1, horizon]
-    (gradient,) = torch.autograd.grad(logit, gates)
+    weights = torch.where(states, 1.0, level)[None].requires_grad_()
+    output = model(context.batch, context.caches, mask_weights=weights, trace=True)
+    (gradient,) = torch.autograd.grad(output.readout.change[0, -1, horizon], weights)
     return gradient[0].double().numpy()
 
 
-def _to_grid(values: np.ndarray, context: Context) -> Float[np.ndarray, "modality step"]:
+def _to_table(values: np.ndarray, context: Context) -> Float[np.ndarray, "modality step"]:
     """Tokens of modalities as (modality, step); those of the states are left out."""
     shape = context.present.shape
     return np.asarray(values[: shape[0] * shape[1]].reshape(shape) * context.present, dtype=float)

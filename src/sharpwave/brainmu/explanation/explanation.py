@@ -1,4 +1,4 @@
-"""What moved the forecasts of a night: which modality, which channel, how far back; by deleting and looking again."""
+"""What moved the forecasts of a night: which modality, which channel, how far back; found by occlusion."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sharpwave import moved
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.explanation.attribution import get_attribution, measure_spans, spread_spans
-from sharpwave.brainmu.explanation.deletion import (
-    Night,
+from sharpwave.brainmu.explanation.latents import Directions
+from sharpwave.brainmu.explanation.occlusion import (
+    RecordingPass,
     forecast_without_channels,
     forecast_without_modalities,
     pass_over_night,
 )
-from sharpwave.brainmu.explanation.latents import Directions
-from sharpwave.brainmu.explanation.novelty import Novelty
+from sharpwave.brainmu.explanation.out_of_distribution import OutOfDistribution
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.uncertainty import Calibration
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 N_PROBES = 6
@@ -28,7 +29,7 @@ N_PROBES = 6
 REACHED = 0.8
 """Share of a modality's whole effect that the named span must have."""
 SMALL = 0.2
-"""Log-odds below which a deletion has changed nothing worth naming."""
+"""Log-odds below which an occlusion has changed nothing worth naming."""
 DOMINANT = 0.5
 """Share of a modality's effect with which a single channel is named."""
 APART = 600.0
@@ -40,30 +41,34 @@ def _empty() -> pd.DataFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class NightExplanation:
+class Explanation:
     """Tables; times in seconds from the start of the recording, effects in log-odds of a change.
 
     Attributes:
         forecasts: One row a forecast explained: onset (when it was made), horizon (s), p_change, p_typical (the
             night's median), modality, channel, reach (s back from the forecast), effect (by which the log-odds fall
             without that), share (of the way of the log-odds from the night's median; above 1 where other parts speak
-            against), p_without. `modality` is "" where no deletion changes the forecast by more than `SMALL`.
+            against), p_without. `modality` is "" where no occlusion changes the forecast by more than `SMALL`.
         parts: One row a part of a forecast's context: onset (of the forecast), modality, from and to (s relative to
             the forecast), weight (what the part adds to the log-odds, by the attribution), effect (fall of the
             log-odds without the modality since `from`).
         modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
             minutes), share, n (moments), present (share of the night).
-        course: Named directions of the latent over the night, in standard deviations, and onset.
+        latents: Named directions of the latent over the night, in standard deviations, and onset.
         directions: How well each direction tracks what it is named after; see `Directions.table`.
-        doubts: onset, novelty, modality, channel, abstain; see `Novelty.score`.
+        out_of_distribution: onset, novelty, modality, channel, abstain; see `OutOfDistribution.score`.
+
+    Example:
+        >>> sorted(Explanation(_empty(), _empty(), _empty()).to_fields())[:2]
+        ['explained_forecasts', 'explained_parts']
     """
 
     forecasts: pd.DataFrame
     parts: pd.DataFrame
     modalities: pd.DataFrame
-    course: pd.DataFrame = field(default_factory=_empty)
+    latents: pd.DataFrame = field(default_factory=_empty)
     directions: pd.DataFrame = field(default_factory=_empty)
-    doubts: pd.DataFrame = field(default_factory=_empty)
+    out_of_distribution: pd.DataFrame = field(default_factory=_empty)
 
     def to_fields(self) -> dict[str, pd.DataFrame]:
         """The tables under the names that `DecodedNight` gives them."""
@@ -71,15 +76,16 @@ class NightExplanation:
             "explained_forecasts": self.forecasts,
             "explained_parts": self.parts,
             "modality_effects": self.modalities,
-            "latent_course": self.course,
+            "latent_course": self.latents,
             "latent_directions": self.directions,
-            "novelty": self.doubts,
+            "novelty": self.out_of_distribution,
         }
 
 
+@moved.rename_keywords(piece="recording", novelty="out_of_distribution")
 def explain_night(
     model: BrainMu,
-    piece: WindowedRecording,
+    recording: EpochedRecording,
     *,
     at: Sequence[float] = (),
     n_forecasts: int = 5,
@@ -87,58 +93,88 @@ def explain_night(
     attribution: str = "spans",
     calibration: Calibration | None = None,
     directions: Directions | None = None,
-    novelty: Novelty | None = None,
-    night: Night | None = None,
-) -> NightExplanation:
+    out_of_distribution: OutOfDistribution | None = None,
+    night: RecordingPass | None = None,
+) -> Explanation:
     """Explain the surest forecasts of a change, or those made at given times.
 
     Args:
-        model: In evaluation mode.
-        piece: The recording.
+        model: Model in evaluation mode.
+        recording: The recording.
         at: Times in seconds from the start; the forecast in force at each is explained.
         n_forecasts: How many forecasts to explain where no times are given.
         horizon: Seconds ahead, one of the model's.
-        attribution: Key of `ATTRIBUTIONS`, for the weights of parts: "spans" is quick, "integrated" the most faithful.
-        calibration: Of the probabilities.
-        directions: Of the latent.
-        novelty: What the model has seen.
-        night: The recording already passed over, if it was.
+        attribution: Key of `ATTRIBUTIONS` that weighs parts: "spans" is quick, "integrated" the most faithful.
+        calibration: How logits become probabilities; as they are where omitted.
+        directions: Named directions of the latent, to follow over the night; none where omitted.
+        out_of_distribution: What the model has seen, to score each step against; no scores where omitted.
+        night: The recording already passed over by `pass_over_night`; passed over now where omitted.
 
     Raises:
         SharpwaveError: If the horizon is not one of the model's, or a time is not in the recording.
+
+    Example:
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> recording = epoch_recording(night, modalities=["heart_rate"])
+        >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2).eval()
+        >>> found = explain_night(model, recording, at=[900.0])
+        >>> found.forecasts["onset"].tolist(), found.modalities["modality"].tolist()
+        ([900.0], ['heart_rate'])
     """
-    if horizon not in model.config.horizons:
-        known = ", ".join(f"{value:g}" for value in model.config.horizons)
-        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
-    index = model.config.horizons.index(horizon)
+    index = _find_horizon(model, horizon)
     calibration = calibration or Calibration()
-    night = night or pass_over_night(model, piece)
+    night = night or pass_over_night(model, recording)
     raw = night.readout.change[0].double().numpy()
-    chances = calibration.changes(raw)[:, index]
-    steps = [_find_step(piece, time) for time in at] or choose_forecasts(chances, n_forecasts, step=piece.grid.step)
-    rows: list[dict[str, object]] = []
-    parts: list[pd.DataFrame] = []
-    for step in steps:
-        row, table = _explain_forecast(model, night, step, piece, index, raw, calibration, attribution)
-        rows.append(row)
-        parts.append(table)
-    scored = None if novelty is None else novelty.score(piece)
-    course = _empty()
-    if directions is not None:
-        course = directions.read(night.latents)
-        course.insert(0, "onset", piece.grid.ends - piece.grid.step)
-    return NightExplanation(
-        forecasts=pd.DataFrame(rows),
+    steps = [_find_step(recording, time) for time in at] or choose_forecasts(
+        calibration.changes(raw)[:, index], n_forecasts, step=recording.grid.step
+    )
+    explained = [
+        _explain_forecast(model, night, step, recording, index, raw, calibration, attribution) for step in steps
+    ]
+    parts = [table for _, table in explained]
+    return Explanation(
+        forecasts=pd.DataFrame([row for row, _ in explained]),
         parts=pd.concat(parts, ignore_index=True) if parts else _empty(),
         modalities=weigh_modalities(model, night, horizon=index),
-        course=course,
+        latents=_read_directions(directions, night, recording),
         directions=_empty() if directions is None else directions.table,
-        doubts=_empty() if scored is None else scored,
+        out_of_distribution=_empty() if out_of_distribution is None else out_of_distribution.score(recording),
     )
 
 
+def _find_horizon(model: BrainMu, horizon: float) -> int:
+    """Index of a horizon among the model's."""
+    if horizon not in model.config.horizons:
+        known = ", ".join(f"{value:g}" for value in model.config.horizons)
+        raise SharpwaveError(f"a horizon among {known} s", got=f"{horizon:g} s", fix="choose one of these")
+    return model.config.horizons.index(horizon)
+
+
+def _read_directions(directions: Directions | None, night: RecordingPass, recording: EpochedRecording) -> pd.DataFrame:
+    """Named directions over the night, and onset; nothing where there are no directions."""
+    if directions is None:
+        return _empty()
+    latents = directions.read(night.latents)
+    latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
+    return latents
+
+
 def choose_forecasts(chances: Float[np.ndarray, " step"], n: int, *, step: float) -> list[int]:
-    """Steps of the highest probabilities, at least ten minutes apart, in order of time."""
+    """Steps of the highest probabilities, at least ten minutes apart, in order of time.
+
+    Args:
+        chances: Probability of a change at each step.
+        n: How many steps to choose at most.
+        step: Length of a step in seconds.
+
+    Example:
+        >>> import numpy as np
+        >>> choose_forecasts(np.array([0.1, 0.9, 0.8, 0.2]), 2, step=300.0)
+        [1, 3]
+    """
     apart = max(1, round(APART / step))
     chosen: list[int] = []
     for index in np.argsort(-chances, kind="stable").tolist():
@@ -149,8 +185,30 @@ def choose_forecasts(chances: Float[np.ndarray, " step"], n: int, *, step: float
     return sorted(chosen)
 
 
-def weigh_modalities(model: BrainMu, night: Night, *, horizon: int = 0, n_probes: int = N_PROBES) -> pd.DataFrame:
-    """How much each modality's last ten minutes matter, on average over moments spread evenly over the night."""
+def weigh_modalities(
+    model: BrainMu, night: RecordingPass, *, horizon: int = 0, n_probes: int = N_PROBES
+) -> pd.DataFrame:
+    """How much each modality's last ten minutes matter, on average over moments spread evenly over the night.
+
+    Args:
+        model: Model in evaluation mode.
+        night: The recording passed over once.
+        horizon: Index among the model's horizons.
+        n_probes: Number of moments.
+
+    Returns:
+        modality, effect, share, n, present; see `Explanation.modalities`.
+
+    Example:
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> recording = epoch_recording(night, modalities=["heart_rate"])
+        >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2).eval()
+        >>> weigh_modalities(model, pass_over_night(model, recording)).loc[0, "share"].round(6)
+        np.float64(1.0)
+    """
     names = tuple(night.batch.modalities)
     n_steps = int(night.batch.times.shape[1])
     steps = np.unique(np.linspace(min(n_steps - 1, 20), n_steps - 1, n_probes).round().astype(int))
@@ -165,12 +223,12 @@ def weigh_modalities(model: BrainMu, night: Night, *, horizon: int = 0, n_probes
     return table.sort_values("effect", ascending=False, ignore_index=True)
 
 
-def _find_step(piece: WindowedRecording, time: float) -> int:
+def _find_step(recording: EpochedRecording, time: float) -> int:
     """The step at whose end the forecast in force at a time was made."""
-    step = int(np.searchsorted(piece.grid.ends, time + 1e-6, side="right")) - 1
-    if step < 0 or time > piece.grid.ends[-1] + piece.grid.step:
+    step = int(np.searchsorted(recording.grid.ends, time + 1e-6, side="right")) - 1
+    if step < 0 or time > recording.grid.ends[-1] + recording.grid.step:
         raise SharpwaveError(
-            f"a time between {piece.grid.ends[0]:g} and {piece.grid.ends[-1]:g} s, when there are forecasts",
+            f"a time between {recording.grid.ends[0]:g} and {recording.grid.ends[-1]:g} s, when there are forecasts",
             got=f"{time:g} s",
             fix="choose a time within the recording",
         )
@@ -179,9 +237,9 @@ def _find_step(piece: WindowedRecording, time: float) -> int:
 
 def _explain_forecast(
     model: BrainMu,
-    night: Night,
+    night: RecordingPass,
     step: int,
-    piece: WindowedRecording,
+    recording: EpochedRecording,
     horizon: int,
     raw: Float[np.ndarray, "step horizon"],
     calibration: Calibration,
@@ -193,7 +251,7 @@ def _explain_forecast(
     typical = np.median(raw[:, horizon])
     sign = 1.0 if own[horizon] >= typical else -1.0
     effects = sign * falls
-    length, onset = piece.grid.step, float(piece.grid.ends[step])
+    length, onset = recording.grid.step, float(recording.grid.ends[step])
     best = effects.max(axis=1)
     modality = int(best.argmax())
     row: dict[str, object] = {"onset": onset, "horizon": model.config.horizons[horizon]}
@@ -207,7 +265,7 @@ def _explain_forecast(
         name, reach = context.names[modality], int(reaches[index])
         span = night.open(step, length=reach)
         falls_alone = own[horizon] - forecast_without_channels(model, span, name, horizon=horizon)
-        row |= {"modality": name, "channel": _name_channel(piece.windows[name].channels, falls_alone / effect)}
+        row |= {"modality": name, "channel": _name_channel(recording.epochs[name].channels, falls_alone / effect)}
         row |= {
             "reach": reach * length,
             "effect": effect,
@@ -245,3 +303,11 @@ def _name_channel(channels: Sequence[str], shares: Float[np.ndarray, " channel"]
     if len(channels) == 1:
         return channels[0]
     return channels[int(shares.argmax())] if shares.max() >= DOMINANT else ""
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "NightExplanation": "Explanation",
+    },
+)

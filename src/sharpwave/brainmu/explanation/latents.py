@@ -34,8 +34,9 @@ class Directions:
 
     Attributes:
         names: What each tracks.
-        weights: Shape (direction, width); a reading is in standard deviations of what it tracks.
-        offsets: Added after, shape (direction,).
+        weights: Weight of each part of the latent, shape (direction, width); a reading is in standard deviations of
+            what it tracks.
+        offsets: Term that is added after, shape (direction,).
         table: One row a direction: name, correlation (mean over held-out nights), low, high (95 %, bootstrap over
             nights), null_correlation and null_high (mean and 95th percentile with other subjects' nights), n (nights),
             named (low above null_high).
@@ -62,8 +63,8 @@ def fit_directions(
     """Fit directions, and judge them on nights left out.
 
     Args:
-        latents: Of each night, one night per subject.
-        measures: Of each night, by name; NaN where unknown. From `compute_measures`.
+        latents: Latents of each night, one night per subject.
+        measures: Measures of each night by name, from `compute_measures`; NaN where unknown.
         rng: Random generator.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.brainmu.windows import Grid
+from sharpwave.brainmu.epochs import EpochGrid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.signals import compute_band_power, compute_depth, detect_spindles
@@ -14,7 +14,7 @@ THETA = {"theta": (4.0, 8.0), "all": (0.5, 30.0)}
 MUSCLE = {"muscle": (20.0, 45.0)}
 
 
-def compute_measures(recording: Recording, grid: Grid) -> dict[str, Float[np.ndarray, " step"]]:
+def compute_measures(recording: Recording, grid: EpochGrid) -> dict[str, Float[np.ndarray, " step"]]:
     """Depth, spindle rate, theta, movement, muscle tone, heart rate and time of night, of whatever was recorded.
 
     Args:
@@ -49,7 +49,7 @@ def compute_measures(recording: Recording, grid: Grid) -> dict[str, Float[np.nda
     return {name: np.where(np.isfinite(values), values, np.nan) for name, values in out.items()}
 
 
-def _count_spindles(signal: Signal, grid: Grid) -> dict[str, np.ndarray]:
+def _count_spindles(signal: Signal, grid: EpochGrid) -> dict[str, np.ndarray]:
     """Spindles per minute; nothing where the signal cannot be searched."""
     try:
         spindles = detect_spindles(signal)
@@ -61,7 +61,7 @@ def _count_spindles(signal: Signal, grid: Grid) -> dict[str, np.ndarray]:
     return {"spindle rate": counts * 60.0 / grid.step}
 
 
-def _place(onsets: np.ndarray, values: np.ndarray, grid: Grid) -> Float[np.ndarray, " step"]:
+def _place(onsets: np.ndarray, values: np.ndarray, grid: EpochGrid) -> Float[np.ndarray, " step"]:
     """Epoch values on the grid: of the epoch that holds the middle of a step."""
     if len(onsets) == 0:
         return np.full(len(grid), np.nan)
@@ -71,7 +71,7 @@ def _place(onsets: np.ndarray, values: np.ndarray, grid: Grid) -> Float[np.ndarr
     return np.where(inside, values[np.maximum(index, 0)], np.nan)
 
 
-def _average(signal: Signal, grid: Grid) -> Float[np.ndarray, " step"]:
+def _average(signal: Signal, grid: EpochGrid) -> Float[np.ndarray, " step"]:
     samples = signal.read(dtype=np.float64)
     times = signal.start + np.arange(len(samples)) / signal.rate if signal.times is None else signal.times
     step = np.floor((times - grid.start) / grid.step + 1e-6).astype(int)

@@ -30,7 +30,7 @@ def follow_path(
     Args:
         gain: Log ratio of each place to no place, shape (frame, place).
         total: Spikes per frame.
-        starts: Where each place's neighbours start in `columns` and `weights`.
+        starts: Position at which each place's neighbours start in `columns` and `weights`.
         columns: Places that a walk comes from.
         weights: Their chances.
         path: Probability of each place before the first frame; after the last one when done.

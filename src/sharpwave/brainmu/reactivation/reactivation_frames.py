@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sharpwave.brainmu.encoders.channels import split_channels
+from sharpwave.brainmu.encoders.contract import split_channels
 from sharpwave.brainmu.reactivation.reactivation_places import (
     N_PLACE_MEASURES,
     SPAN,
@@ -43,8 +43,8 @@ class FrameBlock:
     """Consecutive frames.
 
     Attributes:
-        first: Index of the first; frame k ends at (k + 1) · `FRAME` seconds.
-        inputs: Shape (frame, input): measures against the recording so far, then a flag per source.
+        first: Index of the first frame; frame k ends at (k + 1) · `FRAME` seconds.
+        inputs: Inputs of the head, shape (frame, input): measures against the recording so far, then a flag per source.
     """
 
     first: int
@@ -55,7 +55,7 @@ def iter_frames(recording: Recording, *, fields: PlaceFields | None = None) -> I
     """Frames of a recording, block by block, so that memory does not grow with it.
 
     Args:
-        recording: With LFP, spikes, or both; of several LFP channels the first is used.
+        recording: Recording with LFP, spikes, or both; of several LFP channels the first is used.
         fields: What the units fire where, if known.
     """
     lfp = next(iter(split_channels(recording.of("lfp")).values()), None)

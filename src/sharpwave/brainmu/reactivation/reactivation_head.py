@@ -61,7 +61,7 @@ class ShippedHead:
     """A head ready for use.
 
     Attributes:
-        head: In evaluation.
+        head: Head in evaluation mode.
         thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`).
         card: What it was trained on and how good it is.
     """
@@ -94,8 +94,8 @@ def compute_reactivation_probability(
     """Probability that each frame of `FRAME` seconds lies in a replay, and in a burst of any kind.
 
     Args:
-        head: In evaluation.
-        recording: With hippocampal LFP, spikes, or both.
+        head: Head in evaluation mode.
+        recording: Recording with hippocampal LFP, spikes, or both.
         fields: What the units fire where, if known.
 
     Returns:
@@ -120,8 +120,8 @@ def judge_frames(
     """The same from all frames of a recording, of which nothing is used but what `name_sources` would name so."""
     named = sources.split("+")
     gone = np.array([name not in named for name in SOURCES], dtype=np.float32)
-    kept = inputs * np.r_[np.repeat(1 - gone, WIDTHS), 1 - gone].astype(np.float32)
-    return _shift(_judge(head, np.concatenate([np.zeros((CONTEXT, N_INPUTS), dtype=np.float32), kept])))
+    used = inputs * np.r_[np.repeat(1 - gone, WIDTHS), 1 - gone].astype(np.float32)
+    return _shift(_judge(head, np.concatenate([np.zeros((CONTEXT, N_INPUTS), dtype=np.float32), used])))
 
 
 def _judge(head: ReactivationHead, frames: Float[np.ndarray, "frame input"]) -> Float[np.ndarray, "judged 2"]:
@@ -140,7 +140,7 @@ def detect_reactivations(
     """Reactivation events of a recording.
 
     Args:
-        recording: With hippocampal LFP, spikes, or both.
+        recording: Recording with hippocampal LFP, spikes, or both.
         fields: What the units fire where. Without them a replay cannot be told from another burst of the same size.
         shipped: Head and thresholds; those that ship where omitted.
 
@@ -160,8 +160,8 @@ def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) 
     """Bursts, joined over short gaps, in which the probability of a replay reaches a threshold.
 
     Args:
-        probability: Of a replay and of a burst.
-        threshold: Of a replay.
+        probability: Probability of a replay, and of a burst of any kind, in each frame.
+        threshold: Least probability of a replay.
 
     Returns:
         onset, duration, label, probability, known.
@@ -174,15 +174,15 @@ def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) 
     starts, ends = starts[long], ends[long]
     replay = probability[:, 0]
     highest = np.array([replay[a:b].max() for a, b in zip(starts, ends, strict=True)], dtype=float)
-    kept = highest >= threshold
-    starts, ends = starts[kept], ends[kept]
+    likely = highest >= threshold
+    starts, ends = starts[likely], ends[likely]
     first = [a + int(np.argmax(replay[a:b] >= threshold)) for a, b in zip(starts, ends, strict=True)]
     return pd.DataFrame(
         {
             "onset": starts * FRAME,
             "duration": (ends - starts) * FRAME,
             "label": "reactivation",
-            "probability": highest[kept],
+            "probability": highest[likely],
             "known": (np.array(first, dtype=float) + 1 + DELAY) * FRAME,
         }
     )

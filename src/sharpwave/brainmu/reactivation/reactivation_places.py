@@ -27,7 +27,7 @@ class PlaceFields:
 
     Attributes:
         units: Keys of `Recording.spikes`.
-        rates: In Hz, shape (unit, place).
+        rates: Firing rate in Hz, shape (unit, place).
         track: Which track and direction a place belongs to, shape (place,).
         position: Along it, in metres, shape (place,).
     """

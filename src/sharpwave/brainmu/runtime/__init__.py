@@ -1,1 +1,1 @@
-"""Using the model: a whole night in pieces, online step by step, as stages, or exported to other runtimes."""
+"""Using the model: a whole night part by part, online step by step, as stages, or exported to other runtimes."""

@@ -1,4 +1,4 @@
-"""Pieces of a recording as they arrive, joined on one clock; what is lost between them stays absent."""
+"""Chunks of a recording as they arrive, joined on one clock; what is lost between them stays absent."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ class Trains:
         return list(self.units)
 
 
-def join_pieces(pieces: Sequence[Recording]) -> Recording:
-    """One recording from pieces in the order of their arrival.
+def join_chunks(chunks: Sequence[Recording]) -> Recording:
+    """One recording from chunks in the order of their arrival.
 
-    Regular signals keep their clock; samples that no piece holds are NaN. Later pieces win where two overlap.
+    Regular signals keep their clock; samples that no chunk holds are NaN. Later chunks win where two overlap.
 
     Raises:
-        SharpwaveError: If pieces of a signal differ in rate or channels, or those of a hypnogram in their epochs.
+        SharpwaveError: If chunks of a signal differ in rate or channels, or those of a hypnogram in their epochs.
     """
     signals: dict[str, list[Signal]] = {}
-    for piece in pieces:
-        for name, signal in piece.signals.items():
+    for chunk in chunks:
+        for name, signal in chunk.signals.items():
             signals.setdefault(name, []).append(signal)
-    trains = [piece.spikes for piece in pieces if piece.spikes is not None]
-    hypnograms = [piece.hypnogram for piece in pieces if piece.hypnogram is not None and len(piece.hypnogram)]
+    trains = [chunk.spikes for chunk in chunks if chunk.spikes is not None]
+    hypnograms = [chunk.hypnogram for chunk in chunks if chunk.hypnogram is not None and len(chunk.hypnogram)]
     return replace(
-        pieces[-1],
+        chunks[-1],
         signals={name: _join_signals(name, parts) for name, parts in signals.items()},
         spikes=cast(Any, _join_trains(trains)) if trains else None,
         hypnogram=_join_hypnograms(hypnograms) if hypnograms else None,
@@ -83,8 +83,8 @@ def drop_before(recording: Recording, moment: float) -> Recording:
     if spikes is not None:
         units = {unit: Train(spikes[unit].t[spikes[unit].t >= moment]) for unit in spikes.keys()}  # noqa: SIM118
         support = np.asarray(spikes.time_support.values)
-        kept = np.maximum(support, moment)[support[:, 1] >= moment]
-        spikes = cast(Any, Trains(units, Support(kept)))
+        later = np.maximum(support, moment)[support[:, 1] >= moment]
+        spikes = cast(Any, Trains(units, Support(later)))
     if hypnogram is not None:
         first = max(int((moment - hypnogram.start) // hypnogram.epoch_length) - 1, 0)
         probabilities = hypnogram.probabilities
@@ -104,7 +104,7 @@ def _join_signals(name: str, parts: Sequence[Signal]) -> Signal:
         same = (part.rate, part.channels, part.modality.name, part.samples.shape[1:])
         if same != (first.rate, first.channels, first.modality.name, first.samples.shape[1:]):
             raise SharpwaveError(
-                f"pieces of {name!r} at {first.rate:g} Hz with channels as before",
+                f"chunks of {name!r} at {first.rate:g} Hz with channels as before",
                 got=f"{part.rate:g} Hz, shape {tuple(part.samples.shape)}",
                 fix="start anew with `init_online` where the set-up changes",
             )
@@ -145,7 +145,7 @@ def _join_hypnograms(parts: Sequence[Hypnogram]) -> Hypnogram:
     whole = all(abs(place - round(place)) < 1e-3 for place in places)
     if not whole or any((part.epoch_length, part.n_stages) != (length, first.n_stages) for part in parts):
         raise SharpwaveError(
-            f"pieces of a hypnogram of {length:g} s epochs and {first.n_stages} stages, end to end",
+            f"chunks of a hypnogram of {length:g} s epochs and {first.n_stages} stages, end to end",
             got="others",
             fix="resample or merge them first",
         )

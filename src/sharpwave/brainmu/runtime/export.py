@@ -1,6 +1,6 @@
 """Brainµ for other runtimes: ONNX, and ONNX with weights in eight bits; for a fixed set of modalities.
 
-A graph takes the windows of a night (any number of steps and channels) and gives probabilities at each step. What it
+A graph takes the epochs of a night (any number of steps and channels) and gives probabilities at each step. What it
 says is compared with the model before it is handed over.
 """
 
@@ -16,10 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.brainmu.batches import Batch, collate
-from sharpwave.brainmu.encoders.contract import ModalityBatch
+from sharpwave.brainmu.epochs import Batch, EpochedRecording, ModalityBatch, collate
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 FORMATS = ("onnx", "int8")
@@ -45,7 +43,8 @@ class Exported(nn.Module):
 
         Args:
             times: End of each step in seconds, float64, shape (1, step).
-            parts: Of each modality: values (1, step, channel, ...), presence (1, step, channel), identity (1, channel).
+            parts: Three tensors a modality: values (1, step, channel, ...), presence (1, step, channel) and identity
+                (1, channel).
         """
         modalities = {
             name: ModalityBatch(parts[3 * index], times, parts[3 * index + 1], parts[3 * index + 2])
@@ -65,7 +64,7 @@ class Exported(nn.Module):
         return readout.stage.softmax(dim=-1), readout.change.sigmoid(), readout.destination.softmax(dim=-1)
 
 
-def export_onnx(model: BrainMu, path: str | Path, *, example: WindowedRecording, kind: str = "onnx") -> dict[str, Any]:
+def export_onnx(model: BrainMu, path: str | Path, *, example: EpochedRecording, kind: str = "onnx") -> dict[str, Any]:
     """Write a graph for the modalities of an example, compare it with the model on that, and say what it takes.
 
     Args:
@@ -85,11 +84,11 @@ def export_onnx(model: BrainMu, path: str | Path, *, example: WindowedRecording,
     if kind not in FORMATS:
         raise SharpwaveError(f"a format among {', '.join(FORMATS)}", got=repr(kind), fix="choose one of these")
     _check_extra()
-    names = [name for name in model.config.modalities if name in example.windows]
+    names = [name for name in model.config.modalities if name in example.epochs]
     if not names:
         raise SharpwaveError(
             f"a night with one of {', '.join(model.config.modalities)}",
-            got=", ".join(example.windows) or "no modality",
+            got=", ".join(example.epochs) or "no modality",
             fix="choose weights for these modalities",
         )
     path = Path(path)
@@ -118,18 +117,18 @@ def export_onnx(model: BrainMu, path: str | Path, *, example: WindowedRecording,
     return about
 
 
-def make_inputs(piece: WindowedRecording, modalities: Sequence[str]) -> dict[str, np.ndarray]:
-    """Inputs of a graph by name, from a windowed recording that has these modalities.
+def make_inputs(recording: EpochedRecording, modalities: Sequence[str]) -> dict[str, np.ndarray]:
+    """Inputs of a graph by name, from a recording in epochs that has these modalities.
 
     Raises:
         SharpwaveError: If it lacks one.
     """
-    missing = [name for name in modalities if name not in piece.windows]
+    missing = [name for name in modalities if name not in recording.epochs]
     if missing:
         raise SharpwaveError(
             f"a night with {', '.join(modalities)}", got=f"no {', '.join(missing)}", fix="export a graph without it"
         )
-    batch = collate([piece])
+    batch = collate([recording])
     inputs = {"times": batch.times.numpy()}
     for name in modalities:
         part = batch.modalities[name]
@@ -154,10 +153,10 @@ def run_onnx(path: str | Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np
 
 
 @torch.no_grad()
-def compare_with_model(model: BrainMu, path: str | Path, piece: WindowedRecording) -> float:
-    """Largest difference in any probability between graph and model on a piece."""
-    names = [name for name in model.config.modalities if name in piece.windows]
-    inputs = make_inputs(piece, names)
+def compare_with_model(model: BrainMu, path: str | Path, recording: EpochedRecording) -> float:
+    """Largest difference in any probability between graph and model on a recording."""
+    names = [name for name in model.config.modalities if name in recording.epochs]
+    inputs = make_inputs(recording, names)
     ours = Exported(model, names).eval()(*(torch.from_numpy(value) for value in inputs.values()))
     theirs = run_onnx(path, inputs)
     return max(float(np.abs(one.numpy() - theirs[name]).max()) for name, one in zip(OUTPUTS, ours, strict=True))

@@ -14,12 +14,11 @@ import torch
 from jaxtyping import Float
 
 from sharpwave.brainmu.attention import LayerCache
-from sharpwave.brainmu.batches import collate
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.stage_history import measure_stages
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs, collate
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.runtime.arrivals import drop_before, join_pieces
-from sharpwave.brainmu.windows import N_STAGES, Grid, WindowedRecording, Windows
+from sharpwave.brainmu.runtime.arrivals import drop_before, join_chunks
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -33,8 +32,8 @@ class StepForecast:
     """What the model says at the end of a step.
 
     Attributes:
-        end: Of the step, in seconds.
-        modalities: That had data in this step.
+        end: End of the step in seconds.
+        modalities: Modalities that had data in this step.
         stage: Probability of each of the five stages in the step.
         change: Probability that the stage at each horizon differs from the present one.
         destination: Probability of each stage at each horizon.
@@ -54,17 +53,17 @@ class OnlineState:
     """Everything that is carried from chunk to chunk; never changed in place, so an old one can be gone back to.
 
     Attributes:
-        end: Of the last finished step, in seconds.
+        end: End of the last finished step in seconds.
         feed_back: Whether the model's own stages become its stage history.
-        pieces: What has arrived and is not used up, at most a step of it and what came since.
+        chunks: What has arrived and is not used up, at most a step of it and what came since.
         reach: Until when each signal has arrived, in seconds.
-        past: What each modality remembers of earlier steps.
+        past: What each modality carries over from earlier steps.
         caches: Keys and values of attention, at most `config.window` seconds of them.
     """
 
     end: float
     feed_back: bool = False
-    pieces: tuple[Recording, ...] = ()
+    chunks: tuple[Recording, ...] = ()
     reach: Mapping[str, float] = field(default_factory=dict)
     past: Mapping[str, Any] = field(default_factory=dict)
     caches: tuple[LayerCache, ...] | None = None
@@ -100,7 +99,7 @@ def step_online(
 
     Args:
         model: The same as in `init_online`.
-        state: From `init_online` or the last call.
+        state: State from `init_online` or the last call.
         chunk: What is new: signals with their `start` on the recording's clock, spikes, scored epochs; of any length.
         now: Until when everything that is to come has come, in seconds. Where omitted, until when all signals that
             have ever come have come: the first chunk should then hold all of them, and none may stop.
@@ -114,12 +113,12 @@ def step_online(
     reach = {**state.reach, **_measure_reach(chunk)}
     until = min(reach.values(), default=state.end) if now is None else now
     step = model.config.step
-    state = replace(state, pieces=(*state.pieces, chunk), reach=reach)
+    state = replace(state, chunks=(*state.chunks, chunk), reach=reach)
     forecasts = []
     while until >= state.end + step - CLOSE:
-        recording = join_pieces(state.pieces)
+        recording = join_chunks(state.chunks)
         forecast, state = _finish_step(model, state, recording)
-        state = replace(state, pieces=(drop_before(recording, state.end),))
+        state = replace(state, chunks=(drop_before(recording, state.end),))
         forecasts.append(forecast)
     return tuple(forecasts), state
 
@@ -134,10 +133,10 @@ def _measure_reach(chunk: Recording) -> dict[str, float]:
 
 
 def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tuple[StepForecast, OnlineState]:
-    grid = Grid(state.end, model.config.step, 1)
+    grid = EpochGrid(state.end, model.config.step, 1)
     if recording.hypnogram is None:
         recording = replace(recording, hypnogram=Hypnogram(np.array([UNSCORED]), grid.step, start=grid.start))
-    windows: dict[str, Windows] = {}
+    epochs: dict[str, ModalityEpochs] = {}
     past = dict(state.past)
     unscored = None
     for name in model.config.modalities:
@@ -146,23 +145,25 @@ def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tu
             continue
         if name == "stages" and not measured.present.any():
             unscored = measured
-        windows[name], past[name] = ENCODERS[name].relate(measured, state.past.get(name))
-    output = _pass(model, windows, grid, state.caches)
+        epochs[name], past[name] = ENCODERS[name].normalise(measured, state.past.get(name))
+    output = _pass(model, epochs, grid, state.caches)
     if state.feed_back and unscored is not None:
         votes = torch.softmax(output.readout.stage[0, 0], dim=0).numpy()
         own = measure_stages(votes[None].argmax(axis=1), votes[None], N_STAGES)
-        windows["stages"], past["stages"] = ENCODERS["stages"].relate(own, state.past.get("stages"))
-        output = _pass(model, windows, grid, state.caches)
-    there = tuple(name for name, part in windows.items() if part.present.any())
+        epochs["stages"], past["stages"] = ENCODERS["stages"].normalise(own, state.past.get("stages"))
+        output = _pass(model, epochs, grid, state.caches)
+    there = tuple(name for name, part in epochs.items() if part.present.any())
     end = float(grid.ends[0])
     return _read_forecast(output, end, there), replace(state, end=end, past=past, caches=output.caches)
 
 
-def _pass(model: BrainMu, windows: Mapping[str, Windows], grid: Grid, caches: tuple[LayerCache, ...] | None) -> Output:
+def _pass(
+    model: BrainMu, epochs: Mapping[str, ModalityEpochs], grid: EpochGrid, caches: tuple[LayerCache, ...] | None
+) -> Output:
     unknown = np.full(1, UNSCORED, dtype=np.int8), np.zeros((1, N_STAGES), dtype=np.float32)
-    there = {name: part for name, part in windows.items() if part.present.any()}
+    there = {name: part for name, part in epochs.items() if part.present.any()}
     with torch.inference_mode():
-        return model(collate([WindowedRecording(grid, there, *unknown)]), caches)
+        return model(collate([EpochedRecording(grid, there, *unknown)]), caches)
 
 
 def _read_forecast(output: Output, end: float, modalities: tuple[str, ...]) -> StepForecast:

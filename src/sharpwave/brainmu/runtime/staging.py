@@ -7,17 +7,22 @@ night.hypnogram, night.forecast(30.0)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Bool, Float
 
+from sharpwave import moved
+from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs, collate, make_epoch_grid
+from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.runtime.night_pass import CHUNK, pass_recording
 from sharpwave.brainmu.uncertainty import Calibration
-from sharpwave.brainmu.windows import N_STAGES, Grid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -26,14 +31,16 @@ from sharpwave.signals.stage_smoothing import smooth_probabilities
 NAME = "Brainµ"
 SMOOTHING = 0.4
 """Weight of each step's evidence against the transitions: neighbouring steps share what the model has seen."""
+CHUNK = 64
+"""Steps that go through the model at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class BrainMuNight:
+class BrainMuPrediction:
     """What Brainµ says of a night, step by step; NaN where nothing was recorded.
 
     Attributes:
-        grid: When each step is.
+        grid: Steps in time.
         hypnogram: Likeliest stages, with probabilities; looks ahead where it was smoothed.
         stages: Probability of each of the five stages from the past alone, shape (step, stage).
         change: Probability that the stage at each horizon differs from the present one, shape (step, horizon).
@@ -43,7 +50,7 @@ class BrainMuNight:
         present: Share of the night in which each modality had data.
     """
 
-    grid: Grid
+    grid: EpochGrid
     hypnogram: Hypnogram
     stages: Float[np.ndarray, "step stage"]
     change: Float[np.ndarray, "step horizon"]
@@ -89,16 +96,17 @@ def run_brainmu(
     modalities: Collection[str] | None = None,
     transitions: Float[np.ndarray, "stage stage"] | None = None,
     chunk: int = CHUNK,
-) -> BrainMuNight:
+) -> BrainMuPrediction:
     """Stages and forecasts of a night, from any of the modalities that the model knows.
 
-    Signals are read, windowed and passed through the model a stretch at a time, so a week takes no more memory than a
-    night. Everything at a step comes from that step and the past, except the hypnogram if `transitions` are given.
+    Signals are read, cut into epochs and passed through the model a stretch at a time, so a week takes no more memory
+    than a night. Everything at a step comes from that step and the past, except the hypnogram if `transitions` are
+    given.
 
     Args:
         recording: Its own hypnogram is not looked at.
         model: Ready for use.
-        calibration: Of the model's probabilities; none where omitted.
+        calibration: How the model's logits become probabilities; as they are where omitted.
         history: Stages that the model may see, each when its epoch has ended: an expert's, or another stager's.
             Without them it reads the signals alone.
         modalities: Those to use; all that there are where omitted.
@@ -113,7 +121,7 @@ def run_brainmu(
     calibration = calibration or Calibration()
     stages = _where(said.known, calibration.stages(said.stage))
     smoothed = stages if transitions is None else smooth_stages(stages, transitions)
-    return BrainMuNight(
+    return BrainMuPrediction(
         grid=said.grid,
         hypnogram=_to_hypnogram(smoothed, said.known, said.grid),
         stages=stages,
@@ -131,11 +139,11 @@ def smooth_stages(
     *,
     weight: float = SMOOTHING,
 ) -> Float[np.ndarray, "step stage"]:
-    """Posterior of each stage given the whole night; the chain's stationary shares are taken for the prior."""
+    """Posterior of each stage given the whole night; the chain's stationary distribution is taken for the prior."""
     values, vectors = np.linalg.eig(np.asarray(transitions, dtype=float).T)
-    shares = np.abs(np.real(vectors[:, np.argmax(np.real(values))]))
+    prior = np.abs(np.real(vectors[:, np.argmax(np.real(values))]))
     return smooth_probabilities(
-        probabilities, transitions=np.asarray(transitions), prior=shares / shares.sum(), weight=weight
+        probabilities, transitions=np.asarray(transitions), prior=prior / prior.sum(), weight=weight
     )
 
 
@@ -143,7 +151,7 @@ def _where(known: Bool[np.ndarray, " step"], values: np.ndarray) -> np.ndarray:
     return np.where(known.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
 
-def _to_hypnogram(probabilities: np.ndarray, known: np.ndarray, grid: Grid) -> Hypnogram:
+def _to_hypnogram(probabilities: np.ndarray, known: np.ndarray, grid: EpochGrid) -> Hypnogram:
     likeliest = np.nan_to_num(probabilities).argmax(axis=1)
     return Hypnogram(
         np.where(known, likeliest, UNSCORED).astype(np.int8),
@@ -152,3 +160,109 @@ def _to_hypnogram(probabilities: np.ndarray, known: np.ndarray, grid: Grid) -> H
         probabilities=_where(known, probabilities),
         scorer=NAME,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingReadout:
+    """What the heads said at the end of each step, from that step and those before it.
+
+    Attributes:
+        grid: Steps in time.
+        stage: Logits, shape (step, stage).
+        change: Logits, shape (step, horizon).
+        destination: Logits, shape (step, horizon, stage).
+        depth: Slow-wave power, shape (step,).
+        present: Share of the steps in which each modality had data, by name.
+        known: Steps in which any modality had data, shape (step,).
+    """
+
+    grid: EpochGrid
+    stage: Float[np.ndarray, "step stage"]
+    change: Float[np.ndarray, "step horizon"]
+    destination: Float[np.ndarray, "step horizon stage"]
+    depth: Float[np.ndarray, " step"]
+    present: dict[str, float]
+    known: np.ndarray
+
+
+def pass_recording(
+    recording: Recording,
+    model: BrainMu,
+    *,
+    history: Hypnogram | None = None,
+    modalities: Collection[str] | None = None,
+    chunk: int = CHUNK,
+) -> RecordingReadout:
+    """Cut a recording into epochs and pass it through the model, `chunk` steps at a time.
+
+    Args:
+        recording: Signals may lie on disk. Its own hypnogram is not looked at.
+        model: Ready for use.
+        history: Stages that the model may see, each as soon as its epoch has ended; without them it reads signals only.
+        modalities: Those to use; all that the recording has and the model knows where omitted.
+        chunk: More needs more memory and gives the same numbers.
+
+    Raises:
+        SharpwaveError: If the recording is shorter than a step, or has nothing that the model knows.
+    """
+    recording = replace(recording, hypnogram=history)
+    wanted = [name for name in model.config.modalities if modalities is None or name in modalities]
+    grid = make_epoch_grid(recording, step=model.config.step)
+    readouts: list[Readout] = []
+    caches, seen, known = None, dict.fromkeys(wanted, 0), []
+    for part in read_ahead(iter_epochs(recording, grid, wanted, chunk=chunk)):
+        with torch.inference_mode():
+            output = model(collate([part]), caches)
+        caches = output.caches
+        readouts.append(output.readout)
+        there = {name: epochs.present.any(axis=1) for name, epochs in part.epochs.items()}
+        for name, rows in there.items():
+            seen[name] += int(rows.sum())
+        known.append(np.any([np.zeros(len(part), dtype=bool), *there.values()], axis=0))
+    if not any(seen.values()):
+        raise SharpwaveError(
+            f"a recording with data of one of {', '.join(wanted)}",
+            got=", ".join(recording.modalities) or "no signals",
+            fix="name the channels so that they are recognised (`sharpwave decode --channels`)",
+        )
+    stage, change, destination, depth = (
+        torch.cat([getattr(readout, name)[0] for readout in readouts]).numpy()
+        for name in ("stage", "change", "destination", "depth")
+    )
+    present = {name: count / len(grid) for name, count in seen.items() if count}
+    return RecordingReadout(grid, stage, change, destination, depth, present, np.concatenate(known))
+
+
+def iter_epochs(
+    recording: Recording, grid: EpochGrid, modalities: Collection[str], *, chunk: int = CHUNK
+) -> Iterator[EpochedRecording]:
+    """The epochs of a recording, `chunk` steps at a time, as `epoch_recording` would cut them at once."""
+    past: dict[str, Any] = {}
+    for first in range(0, len(grid), chunk):
+        part = grid.restrict(first, min(first + chunk, len(grid)))
+        epochs: dict[str, ModalityEpochs] = {}
+        for name in modalities:
+            measured = ENCODERS[name].measure(recording, part)
+            if measured is not None:
+                epochs[name], past[name] = ENCODERS[name].normalise(measured, past.get(name))
+        unknown = np.full(len(part), UNSCORED, dtype=np.int8), np.zeros((len(part), N_STAGES), dtype=np.float32)
+        yield EpochedRecording(part, epochs, *unknown, subject=recording.subject)
+
+
+def read_ahead(parts: Iterator[EpochedRecording]) -> Iterator[EpochedRecording]:
+    """The same parts; while one is used, the next is made in another thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = pool.submit(next, parts, None)
+            yield part
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "BrainMuNight": "BrainMuPrediction",
+        "NightPass": "RecordingReadout",
+        "iter_windows": "iter_epochs",
+    },
+)

@@ -7,7 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "objective": ["TrainingOptions"],
         "training": ["Drawn", "Learner", "draw_batches", "make_optimiser", "train"],
-        "training_options": ["TrainingOptions"],
     },
 )

@@ -1,6 +1,6 @@
 """Other people and other amplifiers: what differs between recordings of the same sleep, put into nights to learn from.
 
-Simulated people resemble each other far more than real ones. On windows of log power all of it is addition: a gain is a
+Simulated people resemble each other far more than real ones. On epochs of log power all of it is addition: a gain is a
 constant, a filter or reference a curve over frequency, another person a curve for each stage.
 """
 
@@ -12,12 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.encoders.electrophysiology import Electrophysiology
-from sharpwave.brainmu.encoders.levels import relate_to_level
-from sharpwave.brainmu.windows import N_STAGES, WindowedRecording, Windows
+from sharpwave.brainmu.encoders.electrophysiology import Electrophysiology, normalise_to_level
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, ModalityEpochs
 
 WAKEFULNESS = (1.0, 0.5, 0.0, 0.0, 0.3)
-"""How far each of the five stages shares in what sets a person's wake apart from the person's deep sleep."""
+"""How far each of the five stages takes part in what sets a person's wake apart from the person's deep sleep."""
 KNOTS = 6
 FEWEST_STEPS = 5
 ANONYMOUS = "EEG"
@@ -59,16 +58,16 @@ def draw_curve(shape: tuple[int, ...], n_bands: int, *, rng: np.random.Generator
 
 
 def vary_person(
-    night: WindowedRecording,
+    night: EpochedRecording,
     *,
     rng: np.random.Generator,
     contrasts: Float[np.ndarray, "person band"] | None = None,
     variation: Variation | None = None,
-) -> WindowedRecording:
+) -> EpochedRecording:
     """A simulated night as another person would have slept it: the same stages, other spectra in each.
 
     Args:
-        night: With stages among five; other nights come back as they are.
+        night: A night with stages among five; other nights come back as they are.
         rng: Random generator.
         contrasts: Log10 power of wake less that of deep sleep in the bands of the EEG, of real people; one of them
             becomes the night's own.
@@ -78,25 +77,25 @@ def vary_person(
     stages = np.asarray(night.stages)
     if night.n_stages != N_STAGES or not (stages >= 0).any():
         return night
-    windows = dict(night.windows)
-    for name, part in night.windows.items():
-        kind = ENCODERS[name]
-        if not isinstance(kind, Electrophysiology):
+    epochs = dict(night.epochs)
+    for name, part in night.epochs.items():
+        specification = ENCODERS[name]
+        if not isinstance(specification, Electrophysiology):
             continue
-        power = part.values[..., : kind.frames.n_bands]
+        power = part.values[..., : specification.frames.n_bands]
         offsets = variation.person * draw_curve((N_STAGES,), power.shape[3], rng=rng)
         if name == "eeg" and contrasts is not None and len(contrasts) and rng.random() < variation.matched:
             own = compute_contrast(night)
             wanted = contrasts[rng.integers(len(contrasts))]
             offsets += 0 if own is None else np.outer(WAKEFULNESS, wanted - own)
         added = (offsets[np.maximum(stages, 0)] * (stages >= 0)[:, None]).astype(np.float32)
-        windows[name] = _relate(part, np.where(power == 0, 0, power + added[:, None, None]))
-    return replace(night, windows=windows)
+        epochs[name] = _normalise(part, np.where(power == 0, 0, power + added[:, None, None]))
+    return replace(night, epochs=epochs)
 
 
-def compute_contrast(night: WindowedRecording) -> Float[np.ndarray, " band"] | None:
+def compute_contrast(night: EpochedRecording) -> Float[np.ndarray, " band"] | None:
     """Log10 power of wake less that of deep sleep in the bands of the EEG; None where either is too rare."""
-    part, stages = night.windows["eeg"], np.asarray(night.stages)
+    part, stages = night.epochs["eeg"], np.asarray(night.stages)
     power = part.values[..., : part.values.shape[3] // 2].mean(axis=2)
     means = []
     for stage in (0, 3):
@@ -108,23 +107,23 @@ def compute_contrast(night: WindowedRecording) -> Float[np.ndarray, " band"] | N
 
 
 def vary_recording(
-    night: WindowedRecording, *, rng: np.random.Generator, variation: Variation | None = None
-) -> WindowedRecording:
+    night: EpochedRecording, *, rng: np.random.Generator, variation: Variation | None = None
+) -> EpochedRecording:
     """A night as another amplifier and other electrodes would have recorded it, channel by channel.
 
     Args:
-        night: Any.
+        night: Any night.
         rng: Random generator.
         variation: How much recordings differ.
     """
     variation = variation or Variation()
-    windows = dict(night.windows)
-    for name, part in night.windows.items():
-        kind = ENCODERS[name]
-        if not isinstance(kind, Electrophysiology):
+    epochs = dict(night.epochs)
+    for name, part in night.epochs.items():
+        specification = ENCODERS[name]
+        if not isinstance(specification, Electrophysiology):
             continue
-        n_bands, n_channels = kind.frames.n_bands, len(part.channels)
-        decades = np.log10(kind.frames.centres)
+        n_bands, n_channels = specification.frames.n_bands, len(part.channels)
+        decades = np.log10(specification.frames.centres)
         slope = decades - decades.mean()
         added = variation.gain * rng.standard_normal((n_channels, 1))
         added = added + variation.tilt * rng.standard_normal((n_channels, 1)) * slope
@@ -140,11 +139,11 @@ def vary_recording(
         channels = part.channels
         if rng.random() < variation.anonymous:
             channels = tuple(ANONYMOUS if name == "eeg" else name for _ in channels)
-        windows[name] = _relate(replace(part, channels=channels), np.where(power == 0, 0, varied))
-    return replace(night, windows=windows)
+        epochs[name] = _normalise(replace(part, channels=channels), np.where(power == 0, 0, varied))
+    return replace(night, epochs=epochs)
 
 
-def _relate(part: Windows, power: Float[np.ndarray, "step channel frame band"]) -> Windows:
-    """The windows with other power where there is any, and their levels so far."""
+def _normalise(part: ModalityEpochs, power: Float[np.ndarray, "step channel frame band"]) -> ModalityEpochs:
+    """The epochs with other power where there is any, and their levels so far."""
     power = (power * part.present[..., None, None]).astype(np.float32)
-    return relate_to_level(Windows(power, part.present, part.channels))[0]
+    return normalise_to_level(ModalityEpochs(power, part.present, part.channels))[0]

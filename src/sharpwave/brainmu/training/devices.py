@@ -1,15 +1,20 @@
-"""Which devices train, and how they share the work: one, DDP (a copy each), or FSDP (a shard each)."""
+"""Which devices train, and how they share the work: one, DDP (a copy each), or FSDP (a shard each).
+
+Tensors that are sharded over devices are made whole to be written, and taken apart again; others pass unchanged.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
@@ -68,3 +73,31 @@ def _count(devices: int | str) -> int:
     import torch
 
     return devices if isinstance(devices, int) else max(1, torch.cuda.device_count())
+
+
+@torch.no_grad()
+def gather_tensor(value: Tensor) -> Tensor:
+    """The whole of a tensor, on the CPU and of its own; every process must call this."""
+    if torch.distributed.is_initialized():
+        from torch.distributed.tensor import DTensor
+
+        value = value.full_tensor() if isinstance(value, DTensor) else value
+    return value.detach().cpu().clone().contiguous()
+
+
+@torch.no_grad()
+def scatter_tensor(whole: Tensor, target: Tensor) -> None:
+    """Write a whole tensor into one that may be sharded; every process must call this, with the same tensor.
+
+    Raises:
+        RuntimeError: If the shapes differ.
+    """
+    if whole.shape != target.shape:
+        raise RuntimeError(f"shape {tuple(whole.shape)} where the model has {tuple(target.shape)}")
+    whole = whole.to(target.device)
+    if torch.distributed.is_initialized():
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if isinstance(target, DTensor):
+            whole = distribute_tensor(whole, target.device_mesh, target.placements)
+    target.copy_(whole)

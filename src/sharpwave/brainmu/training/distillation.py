@@ -1,7 +1,7 @@
 """A small model that answers as a large one does, or as several do on average (Hinton et al. 2015).
 
 The teachers see all modalities, the student what dropping leaves it. The student matches their probabilities, and which
-moments of a piece their latents hold alike (Park et al. 2019), for which widths need not agree.
+moments of a crop their latents hold alike (Park et al. 2019), for which widths need not agree.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sharpwave.brainmu.batches import Batch
+from sharpwave.brainmu.epochs import Batch
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.objective import Objective, compute_losses
+from sharpwave.brainmu.training.crops import Source
 from sharpwave.brainmu.training.devices import make_fabric
-from sharpwave.brainmu.training.pieces import Source
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions, compute_losses
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -42,10 +41,10 @@ def distil(
     """Train a student in place to answer as its teachers do on average.
 
     Args:
-        student: Of any size.
+        student: Model that learns, of any size.
         teachers: At least one, with the student's step and horizons; they are not changed.
-        source: Of pieces, labelled or not.
-        options: Of the run; the objective says what is learned from the data beside the teachers.
+        source: Source of crops, labelled or not.
+        options: Options of the run; the objective says what is learned from the data beside the teachers.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
         soft: Weight of the teachers' probabilities.
@@ -97,7 +96,7 @@ def compute_soft_losses(output: Output, answers: Sequence[Output], batch: Batch)
 
 
 def compute_latent_loss(output: Output, answers: Sequence[Output], batch: Batch) -> Tensor:
-    """Squared difference of the cosines between moments of a piece, student against the teachers' mean."""
+    """Squared difference of the cosines between moments of a crop, student against the teachers' mean."""
     theirs = torch.stack([compare_moments(answer.latents) for answer in answers]).mean(dim=0)
     both = batch.valid[:, :, None] & batch.valid[:, None]
     return (compare_moments(output.latents) - theirs).square()[both].mean()

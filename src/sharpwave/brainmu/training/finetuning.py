@@ -10,10 +10,9 @@ import numpy as np
 from torch.nn import Parameter
 
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.objective import Objective
-from sharpwave.brainmu.training.pieces import Source
+from sharpwave.brainmu.training.crops import Source
+from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ FINETUNING = TrainingOptions(
 """Few updates at a low rate, from which the average is kept."""
 
 
-class Someones(Protocol):
+class OfSubject(Protocol):
     """A night that says whose it is."""
 
     @property
@@ -44,7 +43,7 @@ class Someones(Protocol):
         """Who."""
 
 
-S = TypeVar("S", bound=Someones)
+S = TypeVar("S", bound=OfSubject)
 
 
 def finetune(
@@ -60,8 +59,8 @@ def finetune(
 
     Args:
         model: Trained before.
-        source: Of labelled pieces.
-        options: Of the run.
+        source: Source of labelled crops.
+        options: Options of the run; `FINETUNING` by default.
         layers: One of `LAYERS`; the fewer nights, the fewer layers.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
@@ -101,13 +100,13 @@ def check_fit(model: BrainMu, source: Source) -> None:
     """Refuse nights of which the model knows no modality.
 
     Raises:
-        SharpwaveError: If it knows none of those in a piece.
+        SharpwaveError: If it knows none of those in a crop.
     """
-    piece = source.draw(np.random.default_rng(0), 1)
-    if not set(piece.windows) & set(model.config.modalities):
+    crop = source.draw(np.random.default_rng(0), 1)
+    if not set(crop.epochs) & set(model.config.modalities):
         raise SharpwaveError(
             f"nights with one of {', '.join(model.config.modalities)}, which these weights know",
-            got=", ".join(piece.windows) or "no modality",
+            got=", ".join(crop.epochs) or "no modality",
             fix="choose weights for these modalities, or train some with `sharpwave train`",
         )
 
@@ -116,7 +115,7 @@ def split_nights(nights: Sequence[S], *, held_out: float, rng: np.random.Generat
     """Nights to learn from, and nights of other subjects to judge by.
 
     Args:
-        nights: Of at least two subjects.
+        nights: Nights of at least two subjects.
         held_out: Share of the subjects to judge by; at least one, and not all.
         rng: Chooses them.
 

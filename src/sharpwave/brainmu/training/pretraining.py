@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.training.pieces import Source
+from sharpwave.brainmu.training.crops import Source
+from sharpwave.brainmu.training.objective import TrainingOptions
 from sharpwave.brainmu.training.training import train
-from sharpwave.brainmu.training.training_options import TrainingOptions
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 
 class Unlabelled:
-    """Pieces of a source without stages, neither as labels nor as a modality.
+    """Crops of a source without stages, neither as labels nor as a modality.
 
     Args:
-        source: With or without labels.
+        source: Source of crops, with or without labels.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def draw(self, rng: np.random.Generator, n_steps: int) -> WindowedRecording:
-        """A piece of signals alone.
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
+        """A crop of signals alone.
 
         Raises:
-            SharpwaveError: If the piece has no signals.
+            SharpwaveError: If the crop has no signals.
         """
-        piece = self.source.draw(rng, n_steps)
-        windows = {name: part for name, part in piece.windows.items() if name != "stages"}
-        if not windows:
+        crop = self.source.draw(rng, n_steps)
+        epochs = {name: part for name, part in crop.epochs.items() if name != "stages"}
+        if not epochs:
             raise SharpwaveError(
                 "signals to learn from without labels",
-                got=f"a night of {piece.subject} that has only stages",
+                got=f"a night of {crop.subject} that has only stages",
                 fix="leave such nights out, or train with labels",
             )
-        return replace(piece, windows=windows, stages=np.full_like(piece.stages, -1), votes=np.zeros_like(piece.votes))
+        return replace(crop, epochs=epochs, stages=np.full_like(crop.stages, -1), votes=np.zeros_like(crop.votes))
 
 
 def pretrain(
@@ -58,8 +58,8 @@ def pretrain(
 
     Args:
         model: Fresh, or trained before.
-        source: Of pieces; their stages are not looked at.
-        options: Of the run; the weights of labelled losses are not used.
+        source: Source of crops; their stages are not looked at.
+        options: Options of the run; the weights of labelled losses are not used.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
 

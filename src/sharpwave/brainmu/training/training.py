@@ -16,17 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpwave.brainmu.batches import Batch, collate
 from sharpwave.brainmu.checkpoints import save_brainmu
+from sharpwave.brainmu.epochs import Batch, collate
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.objective import Objective, compute_losses, drop_modalities
-from sharpwave.brainmu.training.devices import make_fabric
-from sharpwave.brainmu.training.pieces import Source, pick_source
-from sharpwave.brainmu.training.sharding import gather_tensor
-from sharpwave.brainmu.training.training_log import TrainingLog
-from sharpwave.brainmu.training.training_options import TrainingOptions, compute_learning_rate
-from sharpwave.brainmu.training.training_state import TrainingState
-from sharpwave.brainmu.training.weight_average import WeightAverage
+from sharpwave.brainmu.training.crops import Source, pick_source
+from sharpwave.brainmu.training.devices import gather_tensor, make_fabric
+from sharpwave.brainmu.training.objective import (
+    Objective,
+    TrainingOptions,
+    compute_learning_rate,
+    compute_losses,
+    drop_modalities,
+)
+from sharpwave.brainmu.training.resume import TrainingLog, TrainingState, WeightAverage
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def train(
 
     Args:
         model: Its weights are where training starts, and in the end the average over the last updates.
-        source: Of pieces.
-        options: Of the run.
+        source: Source of crops.
+        options: Options of the run.
         folder: For checkpoints, `losses.csv` and the weights in the end; a run found there goes on.
         fabric: Devices; one processor or card where omitted.
         losses: What is minimised.
@@ -65,59 +67,135 @@ def train(
         SharpwaveError: If the batch cannot be split over the devices, the loss is not finite, or the folder holds
             another run.
         MissingExtraError: If lightning-fabric is not installed.
+
+    Example:
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.brainmu.training.crops import RandomCrops
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> source = RandomCrops([epoch_recording(night, modalities=["heart_rate"])])
+        >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2)
+        >>> losses = train(model, source, options=TrainingOptions(steps=2, batch=1, piece=10), show=False)
+        >>> len(losses)
+        2
     """
     fabric = fabric or make_fabric(devices=1, precision=options.precision)
-    if options.batch % fabric.world_size:
-        raise SharpwaveError(
-            f"a batch that {fabric.world_size} devices can share", got=f"{options.batch}", fix="choose a multiple"
-        )
     folder = None if folder is None else Path(folder)
-    learner = Learner(model, losses, options.objective)
-    module = fabric.setup_module(learner)
-    optimiser = make_optimiser(learner, options)
-    fabric_optimiser = cast("_FabricOptimizer", fabric.setup_optimizers(optimiser))
-    average = WeightAverage(model, width=options.average) if options.average else None
-    run = TrainingState(model, optimiser, average, options)
-    done = 0 if folder is None else run.load(folder)
+    run = Run(model, losses, options, fabric)
+    done = 0 if folder is None else run.state.load(folder)
     hours = options.batch * options.piece * model.config.step / 3600
-    shown = fabric.is_global_zero
-    log = TrainingLog(folder, steps=options.steps, done=done, hours=hours, shown=shown, bar=show)
+    log = TrainingLog(folder, steps=options.steps, done=done, hours=hours, shown=fabric.is_global_zero, bar=show)
     model.train()
     with log, torch.random.fork_rng():
         batches = draw_batches(source, options, done=done, rank=fabric.global_rank, world=fabric.world_size)
         for step, drawn in enumerate(batches, start=done):
             rate = compute_learning_rate(step, options)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            torch.manual_seed(_mix(options.seed, step, fabric.global_rank))
-            parts = module(drawn.to(fabric.device))
-            fabric.backward(parts["loss"])
-            fabric.clip_gradients(module, fabric_optimiser, max_norm=options.clip, error_if_nonfinite=False)
-            fabric_optimiser.step()
-            fabric_optimiser.zero_grad()
-            if average is not None:
-                average.update(step)
-            numbers = {name: float(cast(Tensor, fabric.all_reduce(value.detach()))) for name, value in parts.items()}
-            _check_finite(numbers["loss"], step)
-            log.add(step, numbers, rate=rate)
+            log.add(step, run.update(step, drawn, rate=rate), rate=rate)
             if folder is not None and ((step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps):
                 log.write()
-                run.save(folder, step=step + 1, writes=shown)
-                fabric.barrier()
-    if average is not None:
-        average.use()
-    model.eval()
-    if folder is not None:
-        weights = {name: gather_tensor(value) for name, value in model.state_dict().items()}
-        if shown:
-            save_brainmu(model, folder, card={"training": options.to_dict()}, weights=weights)
-        fabric.barrier()
+                run.save(folder, step=step + 1)
+    run.finish(folder)
     return log.losses
+
+
+class Run:
+    """A model on its devices, with all that changes while it learns.
+
+    Args:
+        model: Model that learns, in place.
+        losses: What is minimised.
+        options: Options of the run.
+        fabric: Devices.
+
+    Raises:
+        SharpwaveError: If the batch cannot be split over the devices.
+    """
+
+    def __init__(self, model: BrainMu, losses: Losses, options: TrainingOptions, fabric: Fabric) -> None:
+        if options.batch % fabric.world_size:
+            raise SharpwaveError(
+                f"a batch that {fabric.world_size} devices can share", got=f"{options.batch}", fix="choose a multiple"
+            )
+        self.model, self.options, self.fabric = model, options, fabric
+        learner = Learner(model, losses, options.objective)
+        self.module = fabric.setup_module(learner)
+        optimiser = make_optimiser(learner, options)
+        self.optimiser = cast("_FabricOptimizer", fabric.setup_optimizers(optimiser))
+        self.average = WeightAverage(model, width=options.average) if options.average else None
+        self.state = TrainingState(model, optimiser, self.average, options)
+
+    def update(self, step: int, drawn: Drawn, *, rate: float) -> dict[str, float]:
+        """Change the weights once.
+
+        Args:
+            step: Number of updates before this one.
+            drawn: What is learned from.
+            rate: Learning rate.
+
+        Returns:
+            The loss and its parts, averaged over devices.
+
+        Raises:
+            SharpwaveError: If the loss is not finite.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_mix(self.options.seed, step, self.fabric.global_rank))
+        parts = self.module(drawn.to(self.fabric.device))
+        self.fabric.backward(parts["loss"])
+        self.fabric.clip_gradients(self.module, self.optimiser, max_norm=self.options.clip, error_if_nonfinite=False)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        if self.average is not None:
+            self.average.update(step)
+        numbers = {name: float(cast(Tensor, self.fabric.all_reduce(value.detach()))) for name, value in parts.items()}
+        if not np.isfinite(numbers["loss"]):
+            raise SharpwaveError(
+                f"a finite loss at update {step}",
+                got=f"{numbers['loss']}",
+                fix="lower the learning rate, or train in 32-true",
+            )
+        return numbers
+
+    def save(self, folder: Path, *, step: int) -> None:
+        """Write a checkpoint after `step` updates; every process calls this."""
+        self.state.save(folder, step=step, writes=self.fabric.is_global_zero)
+        self.fabric.barrier()
+
+    def finish(self, folder: Path | None) -> None:
+        """Give the model the average as its weights, and write them into the folder of the run."""
+        if self.average is not None:
+            self.average.use()
+        self.model.eval()
+        if folder is None:
+            return
+        weights = {name: gather_tensor(value) for name, value in self.model.state_dict().items()}
+        if self.fabric.is_global_zero:
+            save_brainmu(self.model, folder, card={"training": self.options.to_dict()}, weights=weights)
+        self.fabric.barrier()
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A batch, and the same with modalities and channels dropped; values are shared."""
+    """A batch, and the same with modalities and channels dropped; values are shared.
+
+    Attributes:
+        whole: Batch from which the losses are computed.
+        seen: Batch that the model is shown.
+
+    Example:
+        >>> from sharpwave.brainmu import collate
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.brainmu.training.crops import RandomCrops
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> source = RandomCrops([epoch_recording(night, modalities=["heart_rate"])])
+        >>> batch = collate([source.draw(np.random.default_rng(0), 10)])
+        >>> Drawn(batch, batch).to(torch.device("cpu"))().seen.times.shape
+        torch.Size([1, 10])
+    """
 
     whole: Batch
     seen: Batch
@@ -134,7 +212,25 @@ class Drawn:
 
 
 class Learner(nn.Module):
-    """Model and losses in one forward pass, which is what DDP and FSDP take hold of."""
+    """Model and losses in one forward pass, which is what DDP and FSDP take hold of.
+
+    Args:
+        model: Model that learns.
+        losses: What is minimised.
+        objective: How the losses are weighed.
+
+    Example:
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.brainmu.training.crops import RandomCrops
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> source = RandomCrops([epoch_recording(night, modalities=["heart_rate"])])
+        >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2)
+        >>> drawn = next(draw_batches(source, TrainingOptions(steps=1, batch=1, piece=10), done=0))
+        >>> list(Learner(model, compute_losses, Objective())(drawn.to(torch.device("cpu"))))[:3]
+        ['loss', 'next heart_rate', 'stage']
+    """
 
     def __init__(self, model: BrainMu, losses: Losses, objective: Objective) -> None:
         super().__init__()
@@ -167,16 +263,34 @@ def draw_batches(
 ) -> Iterator[Drawn]:
     """The batches of updates `done` and later; the next is drawn while one is learned from.
 
-    Piece i of update k is the same for any number of devices; device r takes pieces r, r + world, ...
+    Crop i of update k is the same for any number of devices; device r takes crops r, r + world, ...
+
+    Args:
+        source: Source of crops.
+        options: Options of the run.
+        done: Number of updates done before.
+        rank: Number of this device, from 0.
+        world: Number of devices.
+
+    Example:
+        >>> from sharpwave.brainmu import epoch_recording
+        >>> from sharpwave.brainmu.checkpoints import make_lite
+        >>> from sharpwave.brainmu.training.crops import RandomCrops
+        >>> from sharpwave.simulation import simulate_night
+        >>> night, _ = simulate_night("human", 0.5, rng=np.random.default_rng(0), modalities=("heart_rate",))
+        >>> source = RandomCrops([epoch_recording(night, modalities=["heart_rate"])])
+        >>> batches = draw_batches(source, TrainingOptions(steps=3, batch=2, piece=8), done=1)
+        >>> [tuple(drawn.whole.times.shape) for drawn in batches]
+        [(2, 8), (2, 8)]
     """
 
     def draw(step: int) -> Drawn:
         picked = pick_source(source, np.random.default_rng([options.seed, step]))
-        pieces = [
+        crops = [
             picked.draw(np.random.default_rng([options.seed, step, index]), options.piece)
             for index in range(rank, options.batch, world)
         ]
-        batch = collate(pieces)
+        batch = collate(crops)
         generator = torch.Generator().manual_seed(_mix(options.seed, step, rank))
         objective = options.objective
         seen = drop_modalities(
@@ -197,6 +311,11 @@ def make_optimiser(module: nn.Module, options: TrainingOptions) -> torch.optim.A
 
     Raises:
         SharpwaveError: If nothing needs a gradient.
+
+    Example:
+        >>> optimiser = make_optimiser(nn.Linear(3, 2), TrainingOptions(weight_decay=0.1))
+        >>> [group["weight_decay"] for group in optimiser.param_groups]
+        [0.1, 0.0]
     """
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learned:
@@ -213,10 +332,3 @@ def make_optimiser(module: nn.Module, options: TrainingOptions) -> torch.optim.A
 def _mix(*numbers: int) -> int:
     """One seed of several."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-def _check_finite(loss: float, step: int) -> None:
-    if not np.isfinite(loss):
-        raise SharpwaveError(
-            f"a finite loss at update {step}", got=f"{loss}", fix="lower the learning rate, or train in 32-true"
-        )

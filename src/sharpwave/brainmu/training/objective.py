@@ -1,24 +1,27 @@
 """What is learned without labels, and what from them.
 
 Without labels: predict the next step of each modality from the others and the past, while modalities and channels are
-dropped at random, so that each must be told from the rest. With labels, where there are any: stage, change,
-destination and depth.
+dropped at random, so that each must be predicted from the rest. With labels, where there are any: stage, change,
+destination and depth. Beside it `TrainingOptions`: everything that a run depends on beside the model and the data,
+saved with its checkpoints.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from sharpwave.brainmu.batches import Batch
-from sharpwave.brainmu.encoders import EEG, ENCODERS
-from sharpwave.brainmu.encoders.contract import ModalityBatch
+from sharpwave.brainmu.encoders import ENCODERS
+from sharpwave.brainmu.epochs import Batch, ModalityBatch
 from sharpwave.brainmu.model import BrainMu, Output
+from sharpwave.errors import SharpwaveError
 
 SLOW = 4.0
 """Hz; power below this is depth."""
@@ -33,7 +36,7 @@ class Objective:
         stage: Weight of the stage now.
         change: Weight of change and destination at the horizons.
         depth: Weight of sleep depth, where an EEG was recorded (also when the model is not shown it).
-        drop_modality: Chance that a modality is dropped from a piece; one always stays.
+        drop_modality: Chance that a modality is dropped from a crop; one always stays.
         drop_channel: Chance that a channel is dropped.
         masked: Predict the present step of dropped modalities instead of the next one of all (for ablation).
     """
@@ -50,20 +53,20 @@ class Objective:
 def drop_modalities(
     batch: Batch, *, modality: float, channel: float, generator: torch.Generator | None = None
 ) -> Batch:
-    """The batch with modalities and channels absent at random, piece by piece; at least one modality stays in each."""
+    """The batch with modalities and channels absent at random, crop by crop; at least one modality stays in each."""
     names = list(batch.modalities)
     size = len(batch.times)
     there = torch.stack([batch.modalities[name].present.any(dim=2).any(dim=1) for name in names])
     chance = torch.rand(len(names), size, generator=generator)
-    kept = (chance >= modality) & there
+    stays = (chance >= modality) & there
     favourite = torch.where(there, chance, torch.full_like(chance, -1.0)).argmax(dim=0)
-    kept[favourite, torch.arange(size)] = True
+    stays[favourite, torch.arange(size)] = True
     out = {}
     for index, name in enumerate(names):
         part = batch.modalities[name]
         channels = torch.rand(part.present.shape[0], part.present.shape[2], generator=generator) >= channel
         channels |= ~(channels & part.present.any(dim=1)).any(dim=1, keepdim=True)
-        out[name] = replace(part, present=part.present & kept[index][:, None, None] & channels[:, None])
+        out[name] = replace(part, present=part.present & stays[index][:, None, None] & channels[:, None])
     return replace(batch, modalities=out)
 
 
@@ -97,9 +100,9 @@ def compute_depth_target(batch: Batch) -> tuple[Float[Tensor, "batch step"], Boo
     """Log10 of the EEG's slow-wave power (up to 4 Hz, µV²/Hz), mean over channels, and where it is known."""
     if "eeg" not in batch.modalities:
         return torch.zeros_like(batch.times).float(), torch.zeros_like(batch.valid)
-    part = batch.modalities["eeg"]
-    slow = torch.as_tensor(EEG.frames.centres <= SLOW, device=part.values.device)
-    power = EEG.summarise(part.values)[..., slow].mean(dim=3)
+    part, eeg = batch.modalities["eeg"], cast(Any, ENCODERS["eeg"])
+    slow = torch.as_tensor(eeg.frames.centres <= SLOW, device=part.values.device)
+    power = eeg.summarise(part.values)[..., slow].mean(dim=3)
     count = part.present.sum(dim=2)
     return (power * part.present).sum(dim=2) / count.clamp(min=1), count > 0
 
@@ -139,3 +142,85 @@ def _compute_change_losses(
     chosen = coarse.gather(2, later.clamp(min=0)[..., None])[..., 0]
     losses[f"destination +{steps}"] = 0.5 * objective.change * -chosen[known].mean()
     return losses
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of one run of training.
+
+    Attributes:
+        steps: Updates of the weights.
+        batch: Number of crops per update, over all devices together.
+        piece: Length of a crop in steps of the model (240 of 30 s: two hours).
+        learning_rate: The highest learning rate.
+        warm_up: Share of the updates in which the learning rate rises to it.
+        final: Learning rate at the end, as a share of the highest one.
+        weight_decay: Weight decay of matrices; vectors have none.
+        clip: Largest norm of the gradient; longer gradients are shortened to it.
+        average: Width of the average over weights that is kept in the end, as a share of the updates; 0 for none.
+        precision: Precision as Lightning Fabric names it: "32-true" or "bf16-mixed".
+        seed: Crops, dropping and dropout of update k follow from (seed, k) alone.
+        checkpoint_every: Updates between checkpoints.
+        objective: What is learned, and how the losses are weighed.
+
+    Example:
+        >>> options = TrainingOptions(steps=100, learning_rate=1e-3, warm_up=0.1)
+        >>> compute_learning_rate(9, options)
+        0.001
+    """
+
+    steps: int = 1000
+    batch: int = 16
+    piece: int = 240
+    learning_rate: float = 1e-3
+    warm_up: float = 0.05
+    final: float = 0.02
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    average: float = 0.05
+    precision: str = "32-true"
+    seed: int = 0
+    checkpoint_every: int = 200
+    objective: Objective = field(default_factory=Objective)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "piece", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise SharpwaveError(
+                    f"{name} of at least 1", got=f"{getattr(self, name)}", fix=f"choose another {name}"
+                )
+        if not 0 <= self.average < 0.28:
+            raise SharpwaveError(
+                "an average over a share of the updates from 0 to 0.28", got=f"{self.average:g}", fix="try 0.05"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compute_learning_rate(step: int, options: TrainingOptions) -> float:
+    """Linear warm-up, then half a cosine down to `final`; `step` counts from 0."""
+    warm = max(1, round(options.warm_up * options.steps))
+    if step < warm:
+        return options.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(1, options.steps - warm)
+    return options.learning_rate * (options.final + (1 - options.final) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def compute_average_decay(step: int, width: float) -> float:
+    """How much of the average stays at update `step` (from 0), so that it spans a share `width` of the updates so far.
+
+    The power function of Karras et al. 2024 (doi:10.48550/arXiv.2312.02696, eq. 3 and 127): no warm-up, and the same
+    shape however long the run.
+    """
+    return (1 - 1 / (step + 1)) ** (_find_exponent(width) + 1)
+
+
+def _find_exponent(width: float) -> float:
+    """γ whose profile t^γ has standard deviation `width`: width² = (γ + 1) / ((γ + 2)² (γ + 3)), by bisection."""
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        spread = math.sqrt((middle + 1) / ((middle + 2) ** 2 * (middle + 3)))
+        low, high = (middle, high) if spread > width else (low, middle)
+    return low

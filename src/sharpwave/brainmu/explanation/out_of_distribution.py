@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from sharpwave.brainmu.windows import WindowedRecording, Windows
+from sharpwave import moved
+from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs
 from sharpwave.errors import SharpwaveError
 
 FILE = "novelty.safetensors"
@@ -35,7 +36,7 @@ class Reference:
 
     Attributes:
         centres: Typical states, whitened, shape (centre, feature).
-        whitening: From features to where distance in every direction is in standard deviations.
+        whitening: Map from features to where distance in every direction is in standard deviations.
         usual: Mean and deviation of the log distance of channels of nights it was not fitted on.
     """
 
@@ -52,11 +53,11 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Novelty:
+class OutOfDistribution:
     """What the model has seen, and from where on something is unlike it.
 
     Attributes:
-        references: By modality.
+        references: What each modality usually looks like, by modality.
         threshold: A step whose score is above is unlike anything seen.
         quantile: Share of the steps of held-out training nights that are not above.
         n_subjects: Subjects that it was fitted on.
@@ -67,7 +68,7 @@ class Novelty:
     quantile: float
     n_subjects: int
 
-    def score(self, piece: WindowedRecording) -> pd.DataFrame:
+    def score(self, recording: EpochedRecording) -> pd.DataFrame:
         """How unlike each step is.
 
         Returns:
@@ -77,14 +78,14 @@ class Novelty:
         """
         columns: list[tuple[str, str]] = []
         scores: list[np.ndarray] = []
-        for name, windows in piece.windows.items():
+        for name, epochs in recording.epochs.items():
             if name in self.references:
-                found = _score_channels(self.references[name], windows, name)
+                found = _score_channels(self.references[name], epochs, name)
                 scores.append(found)
-                columns += [(name, channel) for channel in windows.channels]
-        onsets = piece.grid.ends - piece.grid.step
+                columns += [(name, channel) for channel in epochs.channels]
+        onsets = recording.grid.ends - recording.grid.step
         if not columns:
-            empty = np.full(len(piece), "")
+            empty = np.full(len(recording), "")
             return pd.DataFrame(
                 {"onset": onsets, "novelty": np.nan, "modality": empty, "channel": empty, "abstain": True}
             )
@@ -103,16 +104,18 @@ class Novelty:
             }
         )
 
-    def unknown(self, piece: WindowedRecording) -> tuple[str, ...]:
+    def unknown(self, recording: EpochedRecording) -> tuple[str, ...]:
         """Modalities of a recording of which nothing was seen in training; they are not judged."""
-        return tuple(name for name in piece.windows if name not in self.references and name not in UNJUDGED)
+        return tuple(name for name in recording.epochs if name not in self.references and name not in UNJUDGED)
 
 
-def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator, quantile: float = 0.98) -> Novelty:
+def fit_out_of_distribution(
+    recordings: Sequence[EpochedRecording], *, rng: np.random.Generator, quantile: float = 0.98
+) -> OutOfDistribution:
     """Learn what training nights look like, and set the threshold on nights left out of the fit.
 
     Args:
-        pieces: Nights that the model was trained on; nights of one subject count as one.
+        recordings: Nights that the model was trained on; nights of one subject count as one.
         rng: Random generator.
         quantile: Share of held-out steps that shall not be flagged, each subject with the same weight.
 
@@ -121,56 +124,60 @@ def fit_novelty(pieces: Sequence[WindowedRecording], *, rng: np.random.Generator
     """
     if not 0 < quantile < 1:
         raise SharpwaveError("a quantile between 0 and 1", got=f"{quantile:g}", fix="0.98 flags one step in fifty")
-    subjects = list(dict.fromkeys((piece.cohort, piece.subject) for piece in pieces))
+    subjects = list(dict.fromkeys((recording.cohort, recording.subject) for recording in recordings))
     if len(subjects) < FEWEST_NIGHTS:
         raise SharpwaveError(
             f"nights of at least {FEWEST_NIGHTS} subjects",
             got=f"{len(subjects)}",
-            fix="the threshold is set on subjects left out; give each piece its subject",
+            fix="the threshold is set on subjects left out; give each recording its subject",
         )
     fold = dict(zip(subjects, rng.permutation(len(subjects)) % N_FOLDS, strict=True))
-    folds = np.array([fold[piece.cohort, piece.subject] for piece in pieces])
-    names = [name for name in dict.fromkeys(name for piece in pieces for name in piece.windows) if name not in UNJUDGED]
+    folds = np.array([fold[recording.cohort, recording.subject] for recording in recordings])
+    names = [
+        name
+        for name in dict.fromkeys(name for recording in recordings for name in recording.epochs)
+        if name not in UNJUDGED
+    ]
     references: dict[str, Reference] = {}
-    highest: list[list[np.ndarray]] = [[] for _ in pieces]
+    highest: list[list[np.ndarray]] = [[] for _ in recordings]
     for name in names:
-        distances = _score_left_out(pieces, name, folds, rng)
+        distances = _score_left_out(recordings, name, folds, rng)
         finite = np.concatenate([values[np.isfinite(values)] for values in distances.values()] or [np.zeros(0)])
-        whole = _fit_reference([piece for piece in pieces if name in piece.windows], name, rng)
+        whole = _fit_reference([recording for recording in recordings if name in recording.epochs], name, rng)
         if whole is not None and finite.size:
             usual = (float(finite.mean()), max(float(finite.std()), 1e-6))
             references[name] = replace(whole, usual=usual)
             for index, values in distances.items():
                 highest[index].append((values - usual[0]) / usual[1])
     steps: dict[tuple[str, str], list[np.ndarray]] = {}
-    for piece, parts in zip(pieces, highest, strict=True):
+    for recording, parts in zip(recordings, highest, strict=True):
         if parts:
             score = np.concatenate(parts, axis=1)
             recorded = np.isfinite(score).any(axis=1)
-            steps.setdefault((piece.cohort, piece.subject), []).append(np.nanmax(score[recorded], axis=1))
+            steps.setdefault((recording.cohort, recording.subject), []).append(np.nanmax(score[recorded], axis=1))
     by_subject = [found for found in map(np.concatenate, steps.values()) if len(found)]
-    return Novelty(references, _weigh_quantile(by_subject, quantile), quantile, len(subjects))
+    return OutOfDistribution(references, _weigh_quantile(by_subject, quantile), quantile, len(subjects))
 
 
 def _score_left_out(
-    pieces: Sequence[WindowedRecording], name: str, folds: Int[np.ndarray, " piece"], rng: np.random.Generator
+    recordings: Sequence[EpochedRecording], name: str, folds: Int[np.ndarray, " recording"], rng: np.random.Generator
 ) -> dict[int, Float[np.ndarray, "step channel"]]:
-    """Log distances of each piece that has a modality, to what was learnt without its fold."""
-    having = np.array([name in piece.windows for piece in pieces])
+    """Log distances of each recording that has a modality, to what was learnt without its fold."""
+    having = np.array([name in recording.epochs for recording in recordings])
     out = {}
     for held in np.unique(folds[having]):
-        reference = _fit_reference([pieces[int(i)] for i in np.flatnonzero(having & (folds != held))], name, rng)
+        reference = _fit_reference([recordings[int(i)] for i in np.flatnonzero(having & (folds != held))], name, rng)
         if reference is not None:
             for i in np.flatnonzero(having & (folds == held)):
-                out[int(i)] = _score_channels(reference, pieces[int(i)].windows[name], name)
+                out[int(i)] = _score_channels(reference, recordings[int(i)].epochs[name], name)
     return out
 
 
-def _fit_reference(pieces: Sequence[WindowedRecording], name: str, rng: np.random.Generator) -> Reference | None:
+def _fit_reference(recordings: Sequence[EpochedRecording], name: str, rng: np.random.Generator) -> Reference | None:
     from sklearn.cluster import KMeans
     from sklearn.covariance import LedoitWolf
 
-    rows = [describe_channels(piece.windows[name], name)[piece.windows[name].present] for piece in pieces]
+    rows = [describe_channels(recording.epochs[name], name)[recording.epochs[name].present] for recording in recordings]
     features = np.concatenate(rows) if rows else np.zeros((0, 1))
     if len(features) < 2 * N_CENTRES:
         return None
@@ -185,21 +192,21 @@ def _fit_reference(pieces: Sequence[WindowedRecording], name: str, rng: np.rando
     return Reference(np.asarray(centres @ whitening, dtype=float), np.asarray(whitening, dtype=float))
 
 
-def describe_channels(windows: Windows, name: str) -> Float[np.ndarray, "step channel feature"]:
+def describe_channels(epochs: ModalityEpochs, name: str) -> Float[np.ndarray, "step channel feature"]:
     """What an encoder must predict of each channel in each step."""
     import torch
 
     from sharpwave.brainmu.encoders import ENCODERS
 
-    values = torch.from_numpy(np.asarray(windows.values, dtype=np.float32))
+    values = torch.from_numpy(np.asarray(epochs.values, dtype=np.float32))
     return ENCODERS[name].summarise(values[None])[0].double().numpy()
 
 
-def _score_channels(reference: Reference, windows: Windows, name: str) -> Float[np.ndarray, "step channel"]:
+def _score_channels(reference: Reference, epochs: ModalityEpochs, name: str) -> Float[np.ndarray, "step channel"]:
     """Scores of present channels, NaN where absent."""
-    features = describe_channels(windows, name)
+    features = describe_channels(epochs, name)
     scores = reference.score(features.reshape(-1, features.shape[2])).reshape(features.shape[:2])
-    return np.where(windows.present, scores, np.nan)
+    return np.where(epochs.present, scores, np.nan)
 
 
 def _weigh_quantile(groups: Sequence[np.ndarray], quantile: float) -> float:
@@ -209,23 +216,23 @@ def _weigh_quantile(groups: Sequence[np.ndarray], quantile: float) -> float:
     return float(np.interp(quantile, np.cumsum(weights[order]), values[order]))
 
 
-def save_novelty(novelty: Novelty, folder: str | Path) -> Path:
+def save_out_of_distribution(seen: OutOfDistribution, folder: str | Path) -> Path:
     """Write `novelty.safetensors` beside a model's weights."""
     from safetensors.numpy import save_file
 
     arrays = {
         f"{name}/{part}": np.ascontiguousarray(getattr(reference, part), dtype=np.float32)
-        for name, reference in novelty.references.items()
+        for name, reference in seen.references.items()
         for part in ("centres", "whitening", "usual")
     }
-    about = {"threshold": novelty.threshold, "quantile": novelty.quantile, "n_subjects": novelty.n_subjects}
+    about = {"threshold": seen.threshold, "quantile": seen.quantile, "n_subjects": seen.n_subjects}
     path = Path(folder) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, path, metadata={"novelty": json.dumps(about)})
     return path
 
 
-def load_novelty(folder: str | Path) -> Novelty:
+def load_out_of_distribution(folder: str | Path) -> OutOfDistribution:
     """Read `novelty.safetensors` from a model's folder.
 
     Raises:
@@ -247,10 +254,23 @@ def load_novelty(folder: str | Path) -> Novelty:
             )
             for name in names
         }
-        return Novelty(references, float(about["threshold"]), float(about["quantile"]), int(about["n_subjects"]))
+        return OutOfDistribution(
+            references, float(about["threshold"]), float(about["quantile"]), int(about["n_subjects"])
+        )
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise SharpwaveError(
             f"what was seen in training, in {FILE}",
             got=f"{path.parent.name}: {str(error).splitlines()[0][:200]}",
-            fix="fit it with `fit_novelty` on the training nights and `save_novelty` it beside the weights",
+            fix="fit it with `fit_out_of_distribution` on the training nights, and save it beside the weights",
         ) from error
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "Novelty": "OutOfDistribution",
+        "fit_novelty": "fit_out_of_distribution",
+        "load_novelty": "load_out_of_distribution",
+        "save_novelty": "save_out_of_distribution",
+    },
+)

@@ -8,9 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sharpwave.brainmu import window_recording
-from sharpwave.brainmu.explanation.novelty import FILE, fit_novelty, load_novelty, save_novelty
-from sharpwave.brainmu.windows import WindowedRecording
+from sharpwave.brainmu import epoch_recording
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.explanation.out_of_distribution import (
+    FILE,
+    fit_out_of_distribution,
+    load_out_of_distribution,
+    save_out_of_distribution,
+)
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording
 from sharpwave.recordings.modality import MODALITIES
@@ -34,18 +39,18 @@ def _simulate_eeg(rng: np.random.Generator, *, peak: float = 0.0, size: float = 
     return size * rng.uniform(0.9, 1.1) * 12e-6 * (signal + rhythm)
 
 
-def _record(seed: int, change: Callable[[np.ndarray], np.ndarray] | None = None, **kind: float) -> WindowedRecording:
+def _record(seed: int, change: Callable[[np.ndarray], np.ndarray] | None = None, **kind: float) -> EpochedRecording:
     rng = np.random.default_rng(seed)
     samples = _simulate_eeg(rng, **kind)
     heart = Signal("heart_rate", rng.normal(60, 3, N_STEPS * 30), 1.0, MODALITIES["heart_rate"])
     eeg = Signal("C4-M1", samples if change is None else change(samples), RATE, MODALITIES["eeg"])
     recording = Recording(signals={"C4-M1": eeg, "heart_rate": heart}, subject=f"s{seed}")
-    return window_recording(recording, modalities=WANTED)
+    return epoch_recording(recording, modalities=WANTED)
 
 
 @pytest.fixture(scope="module")
 def novelty():
-    return fit_novelty([_record(seed) for seed in range(12)], rng=np.random.default_rng(0), quantile=0.97)
+    return fit_out_of_distribution([_record(seed) for seed in range(12)], rng=np.random.default_rng(0), quantile=0.97)
 
 
 def test_false_abstention_is_near_nominal_on_people_not_seen(novelty):
@@ -75,40 +80,40 @@ def test_other_species_is_flagged(novelty):
 
 def test_dead_channel_is_absent_not_novel(novelty):
     piece = _record(200, np.zeros_like)
-    assert not piece.windows["eeg"].present.any()
+    assert not piece.epochs["eeg"].present.any()
     assert novelty.score(piece)["abstain"].mean() < 0.1
 
 
 def test_nothing_to_go_by_means_abstain(novelty):
     piece = _record(200)
-    silent = {name: replace(part, present=np.zeros_like(part.present)) for name, part in piece.windows.items()}
-    table = novelty.score(replace(piece, windows=silent))
+    silent = {name: replace(part, present=np.zeros_like(part.present)) for name, part in piece.epochs.items()}
+    table = novelty.score(replace(piece, epochs=silent))
     assert table["abstain"].all()
     assert table["novelty"].isna().all()
 
 
 def test_modality_never_seen_is_told_and_not_judged(novelty):
     piece = _record(200)
-    strange = replace(piece, windows={"temperature": piece.windows["heart_rate"]})
+    strange = replace(piece, epochs={"temperature": piece.epochs["heart_rate"]})
     assert novelty.unknown(strange) == ("temperature",)
     assert novelty.score(strange)["abstain"].all()
     assert novelty.unknown(piece) == ()
 
 
 def test_written_and_read_gives_the_same(novelty, tmp_path):
-    save_novelty(novelty, tmp_path)
-    again, piece = load_novelty(tmp_path), _record(200)
+    save_out_of_distribution(novelty, tmp_path)
+    again, piece = load_out_of_distribution(tmp_path), _record(200)
     np.testing.assert_allclose(again.score(piece)["novelty"], novelty.score(piece)["novelty"], atol=1e-3)
     assert (again.threshold, again.quantile, again.n_subjects) == (novelty.threshold, 0.97, 12)
 
 
 def test_refusals_say_what_to_do(tmp_path, rng: np.random.Generator):
     with pytest.raises(SharpwaveError, match="nights of at least 3 subjects"):
-        fit_novelty([_record(0), _record(0), _record(1)], rng=rng)
+        fit_out_of_distribution([_record(0), _record(0), _record(1)], rng=rng)
     with pytest.raises(SharpwaveError, match="a quantile between 0 and 1"):
-        fit_novelty([_record(0)], rng=rng, quantile=98)
+        fit_out_of_distribution([_record(0)], rng=rng, quantile=98)
     with pytest.raises(SharpwaveError, match="what was seen in training"):
-        load_novelty(tmp_path)
+        load_out_of_distribution(tmp_path)
     (tmp_path / FILE).write_bytes(b"not safetensors")
-    with pytest.raises(SharpwaveError, match="fit it with `fit_novelty`"):
-        load_novelty(tmp_path)
+    with pytest.raises(SharpwaveError, match="fit it with `fit_out_of_distribution`"):
+        load_out_of_distribution(tmp_path)

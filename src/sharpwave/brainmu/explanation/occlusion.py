@@ -1,6 +1,6 @@
 """What a forecast would have been without a part of what led to it.
 
-A forecast is seen with its context: the last steps before it, and the caches of everything earlier. Deleting a token
+A forecast is seen with its context: the last steps before it, and the caches of everything earlier. Occluding a token
 declares it absent, as if it had not been recorded; nothing is put in its place.
 """
 
@@ -14,16 +14,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from sharpwave import moved
 from sharpwave.brainmu.attention import MARGIN, LayerCache, join_caches
-from sharpwave.brainmu.batches import Batch, collate
-from sharpwave.brainmu.encoders.contract import ModalityBatch
+from sharpwave.brainmu.epochs import Batch, EpochedRecording, ModalityBatch, collate
 from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu, Tokens
-from sharpwave.brainmu.windows import WindowedRecording
 from sharpwave.errors import SharpwaveError
 
 CONTEXT = 20
-"""Steps before a forecast that can be deleted."""
+"""Steps before a forecast that can be occluded."""
 CHUNK = 60
 AT_ONCE = 24
 """Variants of a context in one pass."""
@@ -36,7 +35,7 @@ class Context:
     Attributes:
         step: Index of the step at whose end the forecast is made.
         batch: The last steps, one row.
-        caches: Of all earlier steps.
+        caches: Keys and values of all earlier steps; None at the start of the recording.
     """
 
     step: int
@@ -86,7 +85,7 @@ def repeat_batch(batch: Batch, n: int) -> Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Night:
+class RecordingPass:
     """One recording, passed over once, with all that is needed to return to any of its forecasts.
 
     Attributes:
@@ -123,28 +122,28 @@ class Night:
 
 
 @torch.no_grad()
-def pass_over_night(model: BrainMu, piece: WindowedRecording) -> Night:
-    """Pass over a recording once and keep what `Night` needs.
+def pass_over_night(model: BrainMu, recording: EpochedRecording) -> RecordingPass:
+    """Pass over a recording once and keep what `RecordingPass` needs.
 
     Args:
-        model: In evaluation mode.
-        piece: The recording.
+        model: Model in evaluation mode.
+        recording: The recording.
 
     Raises:
         SharpwaveError: If it has no modality that the model knows.
     """
-    known = piece.only(model.config.modalities)
-    if not known.windows:
+    known = recording.only(model.config.modalities)
+    if not known.epochs:
         raise SharpwaveError(
             f"a recording with one of {', '.join(model.config.modalities)}",
-            got=", ".join(piece.windows),
+            got=", ".join(recording.epochs),
             fix="use a model that was trained with these modalities",
         )
     batch = collate([known])
     caches: tuple[LayerCache, ...] | None = None
-    outputs, parts, done = [], [], float(batch.times[0, 0]) - piece.grid.step
-    for first in range(0, len(piece), CHUNK):
-        output = model(restrict_batch(batch, first, min(first + CHUNK, len(piece))), caches)
+    outputs, parts, done = [], [], float(batch.times[0, 0]) - recording.grid.step
+    for first in range(0, len(recording), CHUNK):
+        output = model(restrict_batch(batch, first, min(first + CHUNK, len(recording))), caches)
         caches = output.caches
         parts.append(tuple(_slice_cache(cache, done, math.inf) for cache in output.caches))
         outputs.append(output)
@@ -153,13 +152,12 @@ def pass_over_night(model: BrainMu, piece: WindowedRecording) -> Night:
     fields = ("stage", "change", "destination", "depth")
     readout = Readout(*(torch.cat([getattr(output.readout, name) for output in outputs], dim=1) for name in fields))
     latents = torch.cat([output.latents for output in outputs], dim=1)[0].double().numpy()
-    return Night(batch, readout, latents, whole, model.config.window)
+    return RecordingPass(batch, readout, latents, whole, model.config.window)
 
 
 def _slice_cache(cache: LayerCache, after: float, until: float) -> LayerCache:
     """Tokens known later than `after` and not later than `until`."""
-    kept = (cache.times[0] > after + MARGIN) & (cache.times[0] <= until + MARGIN)
-    return LayerCache(cache.keys[:, :, kept], cache.values[:, :, kept], cache.times[:, kept], cache.present[:, kept])
+    return cache.select((cache.times[0] > after + MARGIN) & (cache.times[0] <= until + MARGIN))
 
 
 def repeat_caches(caches: tuple[LayerCache, ...] | None, n: int) -> tuple[LayerCache, ...] | None:
@@ -175,30 +173,30 @@ def repeat_caches(caches: tuple[LayerCache, ...] | None, n: int) -> tuple[LayerC
 
 @torch.no_grad()
 def forecast_without(
-    model: BrainMu, context: Context, deletions: Bool[np.ndarray, "variant modality step"], *, horizon: int = 0
+    model: BrainMu, context: Context, occlusions: Bool[np.ndarray, "variant modality step"], *, horizon: int = 0
 ) -> Float[np.ndarray, " variant"]:
-    """Logit of a change with each set of tokens deleted.
+    """Logit of a change with each set of tokens occluded.
 
     Args:
-        model: In evaluation mode.
-        context: Of the forecast.
-        deletions: True where a token is taken away; modalities as in `context.names`.
+        model: Model in evaluation mode.
+        context: The forecast and what led to it, from `RecordingPass.open`.
+        occlusions: True where a token is taken away; modalities as in `context.names`.
         horizon: Index among the model's horizons.
     """
     tokens = model.encode(context.batch)
-    gone = torch.tensor(deletions).flatten(1)
+    gone = torch.tensor(occlusions).flatten(1)
     gone = torch.cat([gone, torch.zeros(len(gone), context.n_steps, dtype=torch.bool)], dim=1)
     found = [np.zeros(0)]
     for begin in range(0, len(gone), AT_ONCE):
-        away = gone[begin : begin + AT_ONCE]
-        n = len(away)
+        hidden = gone[begin : begin + AT_ONCE]
+        n = len(hidden)
         variants = Tokens(
             tokens.latents.expand(n, -1, -1),
             tokens.times.expand(n, -1),
-            tokens.present.expand(n, -1) & ~away,
+            tokens.present.expand(n, -1) & ~hidden,
             tokens.n_states,
         )
-        latents, _ = model.align(variants, repeat_caches(context.caches, n))
+        latents, _, _ = model.align(variants, repeat_caches(context.caches, n))
         found.append(model.heads(model.norm(latents[:, -1:])).change[:, 0, horizon].double().numpy())
     return np.concatenate(found)
 
@@ -209,8 +207,8 @@ def forecast_without_modalities(
 ) -> Float[np.ndarray, " modality"]:
     """Logit of a change without each modality of a context by itself."""
     n = len(context.names)
-    deletions = np.broadcast_to(np.eye(n, dtype=bool)[..., None], (n, n, context.n_steps))
-    return forecast_without(model, context, deletions, horizon=horizon)
+    occlusions = np.broadcast_to(np.eye(n, dtype=bool)[..., None], (n, n, context.n_steps))
+    return forecast_without(model, context, occlusions, horizon=horizon)
 
 
 @torch.no_grad()
@@ -224,3 +222,11 @@ def forecast_without_channels(
     modalities = {**repeated.modalities, name: replace(repeated.modalities[name], present=present)}
     output = model(replace(repeated, modalities=modalities), repeat_caches(context.caches, n_channels))
     return output.readout.change[:, -1, horizon].double().numpy()
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "Night": "RecordingPass",
+    },
+)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sharpwave.brainmu.training.training_options import compute_average_decay
-from sharpwave.brainmu.training.weight_average import WeightAverage
+from sharpwave.brainmu.training.objective import compute_average_decay
+from sharpwave.brainmu.training.resume import WeightAverage
 
 
 def test_the_average_is_that_of_the_weights_so_far_and_is_used_when_asked() -> None:

@@ -1,0 +1,275 @@
+"""What a run needs to go on where it was stopped: weights, their average, the optimiser's moments, and the step.
+
+Whole (gathered) tensors in safetensors and numbers in JSON, so that a run may go on with another number of devices.
+A checkpoint is written beside the last one and renamed when it is complete: a kill leaves one that is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sharpwave.brainmu.training.devices import gather_tensor, scatter_tensor
+from sharpwave.brainmu.training.objective import TrainingOptions, compute_average_decay
+from sharpwave.errors import SharpwaveError
+
+PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """A run.
+
+    Attributes:
+        model: Weights.
+        optimiser: Moments; rate and decay follow from the options.
+        average: Running average of the weights; None where the run keeps none.
+        options: To compare with when the run goes on.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: WeightAverage | None
+    options: TrainingOptions
+
+    def save(self, folder: Path, *, step: int, writes: bool = True) -> None:
+        """Write `checkpoint-STEP/` and remove those before it; every process calls this, the one that `writes` writes.
+
+        Args:
+            folder: Folder of the run.
+            step: Updates done.
+            writes: Whether this process is the one that writes.
+        """
+        parts = {
+            "model": {name: gather_tensor(value) for name, value in self.model.state_dict().items()},
+            "optimiser": gather_moments(self.model, self.optimiser),
+            "average": {} if self.average is None else self.average.gather(),
+        }
+        if not writes:
+            return
+        target = folder / f"{PREFIX}{step:08d}"
+        temporary = folder / f".{target.name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, tensors in parts.items():
+            save_file(tensors, temporary / f"{name}.safetensors")
+        content = {"step": step, "options": self.options.to_dict()}
+        (temporary / "state.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.rename(target)
+        for older in find_checkpoints(folder)[:-1]:
+            shutil.rmtree(older)
+
+    def load(self, folder: Path) -> int:
+        """Take up the last checkpoint in a folder.
+
+        Returns:
+            Updates done; 0 where there is no checkpoint.
+
+        Raises:
+            SharpwaveError: If the run in the folder is another one, or its checkpoint is damaged.
+        """
+        found = find_checkpoints(folder)
+        if not found:
+            return 0
+        path = found[-1]
+        try:
+            content = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            step, before = int(content["step"]), dict(content["options"])
+            parts = {name: load_file(path / f"{name}.safetensors") for name in ("model", "optimiser", "average")}
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise _damaged(path, error) from error
+        now = json.loads(json.dumps(self.options.to_dict()))
+        if before != now:
+            raise SharpwaveError(
+                f"the options of the run in {folder.name}, which is to go on",
+                got="other " + ", ".join(name for name in now if before.get(name) != now[name]),
+                fix="give the same options, or another folder",
+            )
+        try:
+            for name, value in self.model.state_dict().items():
+                scatter_tensor(parts["model"][name], value)
+            scatter_moments(parts["optimiser"], self.model, self.optimiser)
+            if self.average is not None:
+                self.average.scatter(parts["average"])
+        except (KeyError, RuntimeError) as error:
+            raise _damaged(path, error) from error
+        return step
+
+
+def find_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob(f"{PREFIX}*") if (path / "state.json").is_file())
+
+
+def gather_moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Whole tensors of the optimiser's state, named `parameter/entry`; every process must call this."""
+    return {
+        f"{name}/{entry}": gather_tensor(value)
+        for name, parameter in model.named_parameters()
+        if parameter in optimiser.state
+        for entry, value in optimiser.state[parameter].items()
+    }
+
+
+def scatter_moments(moments: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Take up what `gather_moments` gave, each moment sharded as its parameter is."""
+    parameters = dict(model.named_parameters())
+    for key, value in moments.items():
+        name, _, entry = key.rpartition("/")
+        parameter = parameters[name]
+        like = value if entry == "step" else parameter
+        optimiser.state[parameter][entry] = torch.zeros_like(like, requires_grad=False)
+        scatter_tensor(value, optimiser.state[parameter][entry])
+
+
+def _damaged(path: Path, error: Exception) -> SharpwaveError:
+    return SharpwaveError(
+        "a checkpoint of this model",
+        got=f"{path.name}: {str(error).splitlines()[0][:200]}",
+        fix="remove that folder, or train the model that it is of",
+    )
+
+
+class WeightAverage:
+    """Average of a model's parameters, on their device, sharded where they are.
+
+    Args:
+        model: Whose parameters, as they are now.
+        width: Share of the updates so far that the average spans.
+    """
+
+    def __init__(self, model: nn.Module, *, width: float) -> None:
+        self.parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        self.values = {name: value.detach().clone() for name, value in self.parameters.items()}
+        self.width = width
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the parameters, after update `step` (from 0)."""
+        decay = compute_average_decay(step, self.width)
+        for name, value in self.values.items():
+            value.lerp_(self.parameters[name].detach(), 1 - decay)
+
+    @torch.no_grad()
+    def use(self) -> None:
+        """Give the model the average as its weights."""
+        for name, value in self.values.items():
+            self.parameters[name].copy_(value)
+
+    def gather(self) -> dict[str, Tensor]:
+        """Whole tensors, by name; every process must call this."""
+        return {name: gather_tensor(value) for name, value in self.values.items()}
+
+    def scatter(self, values: Mapping[str, Tensor]) -> None:
+        """Take up whole tensors, by name."""
+        for name, value in self.values.items():
+            scatter_tensor(values[name], value)
+
+
+FILE = "losses.csv"
+COLUMNS = ("step", "part", "value")
+"""One row per update and part; the part "loss" is the sum."""
+
+
+class TrainingLog:
+    """Bar on stderr, `losses.csv` and TensorBoard files; silent where `shown` is false.
+
+    Args:
+        folder: Folder of the run; nothing is written where it is None.
+        steps: Updates in all.
+        done: Updates done before, whose rows stay.
+        hours: Hours of recording per update.
+        shown: Whether this process is the one that shows and writes.
+        bar: Whether it shows a bar.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, steps: int, done: int, hours: float, shown: bool, bar: bool = True
+    ) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.losses: list[float] = []
+        self.hours = hours
+        self._rows: list[tuple[str, str, str]] = []
+        self._path = folder / FILE if folder is not None and shown else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = read_rows(folder / FILE)
+            before = [row for row in rows if int(row[0]) < done]
+            self.losses = [float(value) for _, part, value in before if part == "loss"]
+            self._rows = before
+        self._board = _open_tensorboard(folder) if self._path is not None else None
+        self._progress = Progress(
+            TextColumn("Training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}, {task.fields[speed]:.1f} h of recording per s, left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not (shown and bar),
+        )
+        self._task = self._progress.add_task("", total=steps, completed=done, loss=float("nan"), speed=0.0)
+        self._begun, self._new = time.perf_counter(), 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+        self.write()
+        if self._board is not None:
+            self._board.close()
+
+    @property
+    def hours_per_second(self) -> float:
+        """Hours of recording learned from per second, since the start of this process."""
+        return self.hours * self._new / max(time.perf_counter() - self._begun, 1e-9)
+
+    def add(self, step: int, parts: Mapping[str, float], *, rate: float) -> None:
+        """An update: its loss by parts (with their sum under "loss") and its learning rate."""
+        self.losses.append(parts["loss"])
+        self._new += 1
+        for part, value in [*parts.items(), ("learning rate", rate)]:
+            self._rows.append((str(step), part, repr(value)))
+            if self._board is not None:
+                self._board.add_scalar(part, value, step)
+        self._progress.update(self._task, advance=1, loss=parts["loss"], speed=self.hours_per_second)
+
+    def write(self) -> None:
+        """Write the table; all rows, so that a run that went on has none twice."""
+        if self._path is None:
+            return
+        temporary = self._path.with_suffix(".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *self._rows])
+        temporary.replace(self._path)
+
+
+def read_rows(path: Path) -> list[tuple[str, str, str]]:
+    """Rows of `losses.csv`; none where there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row[0], row[1], row[2]) for row in list(csv.reader(file))[1:]]
+
+
+def _open_tensorboard(folder: Path | None) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
