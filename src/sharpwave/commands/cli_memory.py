@@ -53,9 +53,9 @@ def causality(
     - `sharpwave causality night.truth` knows a simulated night as no recording does
     """
     from sharpwave.commands.batch import compute_exit_code
-    from sharpwave.commands.relate import relate_with_progress
+    from sharpwave.commands.causality import estimate_with_progress
 
-    outcome = relate_with_progress(
+    outcome = estimate_with_progress(
         nights,
         output=output,
         seed=seed,
@@ -73,7 +73,7 @@ def causality(
             typer.echo(f"{night.identifier}: left out ({night.message})", err=True)
     for line in outcome.words:
         typer.echo(line, err=json_lines)
-    typer.echo(f"Open {outcome.page}" if outcome.page else "No night could be related.", err=json_lines)
+    typer.echo(f"Open {outcome.page}" if outcome.page else "No night could be used.", err=json_lines)
     raise typer.Exit(compute_exit_code(outcome.nights))
 
 

@@ -61,7 +61,10 @@ def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | Non
         status.update("Relating simulated nights, with an effect planted and without ...")
         planted = planting.result()
         outcome = finish_night(
-            replace(night, planted_effects=planted), NightTask(options.source, "demo", output), options, begin
+            replace(night, effects=replace(night.effects, planted=planted)),
+            NightTask(options.source, "demo", output),
+            options,
+            begin,
         )
     print_planted(planted)
     return outcome

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.causality.course_files import read_reactivations
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.found_replays import PLACE, SMOOTHING, convert_fields
+from sharpwave.reactivation import place_fields as maps
 from sharpwave.reactivation.counts import bin_events
 from sharpwave.reactivation.place_fields import estimate_place_fields, mark_within
 from sharpwave.reactivation.position import convert_metres, find_runs, get_position, linearise
@@ -19,6 +20,8 @@ from sharpwave.recordings import Hypnogram, Recording
 
 BIN = 0.005
 """Seconds of a bin in which an event is decoded."""
+PLACE, SMOOTHING = 0.1, 0.08
+"""Metres: size of a place, and standard deviation of the Gaussian over places, as Brainµ's head takes them."""
 N_SURROGATES = 200
 LEVEL = 0.05
 LABEL = "reactivation"
@@ -137,6 +140,12 @@ def take_given(table: pd.DataFrame, hypnogram: Hypnogram) -> FoundReactivations:
     return FoundReactivations(
         events, count_by_content(events, hypnogram), f"{len(table)} events as given; not tested against shuffles here."
     )
+
+
+def convert_fields(fields: maps.PlaceFields) -> PlaceFields:
+    """Place fields on tracks as Brainµ's head takes them; a track of the head is a track in one direction."""
+    _, track = np.unique(np.stack([fields.content, fields.direction]), axis=1, return_inverse=True)
+    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0])
 
 
 def find_laps(recording: Recording, runs: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from sharpwave.night.decoded import DecodedNight
+from sharpwave.night.decoded import DecodedNight, ForecastExplanation
 from sharpwave.reports import tables, tracks
 from sharpwave.reports.explanation_figures import describe_course, draw_course, draw_parts, show_modality
 from sharpwave.reports.formats import show
@@ -28,10 +28,6 @@ _AMOUNTS = ((0.8, "Nearly all"), (0.5, "Most"), (0.3, "A good part"), (0.0, "A s
 """Least share of the way from the usual log-odds, in words."""
 
 
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame()
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExplainedNight:
     """An explanation and the night that it is of. Times are seconds from the start of the recording.
@@ -43,12 +39,7 @@ class ExplainedNight:
         simulated: Whether its signals are.
         start: Clock time of the start, or None.
         model: Which model it is of.
-        forecasts: onset, horizon, p_change, p_typical, modality, channel, reach, effect, share, p_without.
-        parts: onset, modality, from, to, weight, effect.
-        modalities: modality, effect, share, [n, present].
-        course: onset and a column per direction.
-        directions: name, correlation, low, high, null_correlation, null_high, n, named.
-        doubts: onset, novelty, modality, channel, abstain.
+        tables: The explanation.
     """
 
     identifier: str
@@ -57,12 +48,7 @@ class ExplainedNight:
     simulated: bool = False
     start: datetime | None = None
     model: str = "Brainµ"
-    forecasts: pd.DataFrame = field(default_factory=_empty)
-    parts: pd.DataFrame = field(default_factory=_empty)
-    modalities: pd.DataFrame = field(default_factory=_empty)
-    course: pd.DataFrame = field(default_factory=_empty)
-    directions: pd.DataFrame = field(default_factory=_empty)
-    doubts: pd.DataFrame = field(default_factory=_empty)
+    tables: ForecastExplanation = field(default_factory=ForecastExplanation)
 
     @classmethod
     def of(cls, night: DecodedNight) -> Self:
@@ -73,12 +59,7 @@ class ExplainedNight:
             duration=night.duration,
             simulated=night.simulated,
             start=night.start,
-            forecasts=night.explained_forecasts,
-            parts=night.explained_parts,
-            modalities=night.modality_effects,
-            course=night.latent_course,
-            directions=night.latent_directions,
-            doubts=night.novelty,
+            tables=night.explanation,
         )
 
 
@@ -97,25 +78,25 @@ def write_explanation(night: ExplainedNight, path: str | Path) -> Path:
 
 def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
     """Everything that the section prints; None where nothing was explained."""
-    if not (len(night.forecasts) or len(night.modalities)):
+    found = night.tables
+    if not (len(found.forecasts) or len(found.modalities)):
         return None
     line = Timeline(0.0, max(night.duration, 1.0), night.start)
     forecasts = []
-    for row in night.forecasts.to_dict("records"):
-        mine = night.parts[night.parts["onset"] == row["onset"]] if len(night.parts) else night.parts
+    for row in found.forecasts.to_dict("records"):
+        mine = found.parts[found.parts["onset"] == row["onset"]] if len(found.parts) else found.parts
         words = describe_forecast(row, line)
         forecasts.append({"words": words, "chart": draw_parts(mine, summary=words) if len(mine) else None})
-    course = draw_course(night.course, night.doubts, line)
-    names = [str(name) for name in night.course.columns if name != "onset"]
+    names = [str(name) for name in found.latents.columns if name != "onset"]
     return {
-        "overall": describe_modalities(night.modalities),
-        "modalities": _tabulate_modalities(night.modalities),
+        "overall": describe_modalities(found.modalities),
+        "modalities": _tabulate_modalities(found.modalities),
         "forecasts": forecasts,
-        "course": course,
-        "course_words": describe_course(names, _empty()),
+        "latents": draw_course(found.latents, found.out_of_distribution, line),
+        "latents_words": describe_course(names, pd.DataFrame()),
         "axis": tracks.draw_axis(line, marks={}),
-        "directions": _tabulate_directions(night.directions),
-        "doubts": describe_doubts(night.doubts),
+        "directions": _tabulate_directions(found.directions),
+        "out_of_distribution": describe_out_of_distribution(found.out_of_distribution),
         "limits": list(LIMITS),
     }
 
@@ -157,18 +138,18 @@ def describe_modalities(modalities: pd.DataFrame) -> str:
     )
 
 
-def describe_doubts(doubts: pd.DataFrame) -> str:
+def describe_out_of_distribution(steps: pd.DataFrame) -> str:
     """Where the model should not be asked, and what made it strange."""
-    if not len(doubts):
+    if not len(steps):
         return ""
-    flagged = doubts[doubts["abstain"].astype(bool)]
+    flagged = steps[steps["abstain"].astype(bool)]
     if not len(flagged):
         return "No step of this night is unlike what the model was trained on."
     named = flagged[flagged["channel"].astype(str) != ""]
     worst = named["channel"].value_counts()
     tail = f", mostly because of {str(worst.index[0]).replace('_', ' ')}" if len(worst) else ""
     return (
-        f"{_percent(len(flagged) / len(doubts))} of the steps are unlike what the model was trained on{tail}: do not "
+        f"{_percent(len(flagged) / len(steps))} of the steps are unlike what the model was trained on{tail}: do not "
         "lean on stages and forecasts there."
     )
 

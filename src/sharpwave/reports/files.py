@@ -37,7 +37,7 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
     night.hypnogram.write(partial / "hypnogram.tsv")
     night.forecast.to_parquet(partial / "forecast.parquet", index=False)
     write_table(night.events, partial / "events.tsv")
-    for name, table in night.course_tables.items():
+    for name, table in night.effects.files.items():
         if name.endswith(".parquet"):
             table.to_parquet(partial / name, index=False)
         else:
@@ -77,18 +77,18 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
         "channels": dict(night.picks),
         "statistics": records(night.statistics),
         "agreement": records(night.agreement),
-        "forecast_skill": records(night.forecast_skill),
-        "forecast_note": night.forecast_note,
+        "forecast_skill": records(night.forecast_evaluation.skill),
+        "forecast_note": night.forecast_evaluation.note,
         "event_summary": records(night.event_summary),
-        "reactivations": records(night.reactivations),
-        "reactivations_note": night.reactivations_note,
-        "rules": records(night.rules),
+        "reactivations": records(night.effects.reactivations),
+        "reactivations_note": night.effects.note,
+        "rules": records(night.effects.rules),
         "quality": records(night.quality),
         "refusals": night.refusals,
         "repairs": night.repairs,
         "truth": night.truth,
-        "versions": dict(night.versions),
-        "hashes": dict(night.hashes),
+        "versions": dict(night.provenance.versions),
+        "hashes": dict(night.provenance.hashes),
     }
 
 

@@ -15,7 +15,7 @@ from sharpwave.benchmarks.reactivation.hand_crafted import (
     keep_touching,
 )
 from sharpwave.benchmarks.reactivation.scoring import score_reactivations
-from sharpwave.night.found_replays import ReactivationNight
+from sharpwave.recipes.replay_nights import ReactivationNight
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ from sharpwave.benchmarks.reactivation.hand_crafted import (
 from sharpwave.benchmarks.reactivation.scoring import score_reactivations
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.reactivation.reactivation_head import ShippedHead, detect_reactivations, load_reactivation_head
-from sharpwave.night.found_replays import ReactivationNight
 from sharpwave.recipes.difficulty import (
     DECLARED,
     IOU,
@@ -33,6 +32,7 @@ from sharpwave.recipes.difficulty import (
     simulate_null_night,
 )
 from sharpwave.recipes.reactivation_recipe import ship_reactivation_head
+from sharpwave.recipes.replay_nights import ReactivationNight
 
 SEED = 2026
 NIGHTS_PER_SEED = 2
