@@ -90,7 +90,7 @@ def estimate_to_folder(
         stages: "any" (all NREM), "each" (all, and each of them), or names with commas between them.
         halves: Ask of the early and the late half of each night's sleep as well.
         overwrite: Replace earlier results.
-        options: What is known of recordings.
+        options: Known facts about the recordings.
         progress: Called with (what, number done, number in all).
 
     Returns:
@@ -159,7 +159,7 @@ def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random
     Args:
         source: Folder, recording, or data set by name.
         name: Name of the night.
-        options: What is known of recordings.
+        options: Known facts about the recordings.
         rng: Random generator of the shuffles.
 
     Raises:
@@ -242,7 +242,7 @@ class Found:
         memory: Association of reactivations with memory over sessions.
         association: Whether reactivation and depth go together more than surrogates do.
         words: The answer, in sentences.
-        warnings: What to be careful about, in sentences.
+        warnings: Sentences on what to be careful about.
     """
 
     estimates: pd.DataFrame
@@ -259,7 +259,7 @@ def estimate(opened: Sequence[EffectData], sessions: pd.DataFrame, question: Que
     Args:
         opened: The nights.
         sessions: One row a session with scores; see `tabulate_sessions`.
-        question: What is asked of them.
+        question: The question asked of them.
 
     Raises:
         SharpwaveError: If a stage that is asked for does not exist.
@@ -300,11 +300,11 @@ def write_effects(
     """Write tables, `summary.json` and the page; returns the path of the page.
 
     Args:
-        found: What the nights together say.
+        found: Results of all nights together.
         opened: The nights.
         sessions: One row a session with scores.
         output: Folder for the results.
-        question: What was asked of them.
+        question: The question that was asked.
         refusals: Nights left out, and why.
     """
     from sharpwave.night.methods import read_versions

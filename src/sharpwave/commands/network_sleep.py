@@ -44,8 +44,7 @@ def demonstrate_network_sleep(
 
     from sharpwave import __version__
     from sharpwave.benchmarks.resilience.demonstration import demonstrate_forgetting
-    from sharpwave.reports.network_page import describe_run, write_network_card
-    from sharpwave.reports.network_run import NetworkRun
+    from sharpwave.reports.network_page import NetworkRun, describe_run, write_network_card
 
     found = demonstrate_forgetting(n_seeds=n_seeds, progress=progress)
     output.mkdir(parents=True, exist_ok=True)

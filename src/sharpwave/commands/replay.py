@@ -32,7 +32,7 @@ COLUMNS: dict[str, str] = {
     "duration": "Seconds",
     "label": "reactivation where significant, else candidate",
     "content": "Track (environment) with the largest posterior probability",
-    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not told apart",
+    "run_direction": "outbound or inbound: whose place fields are replayed; empty where not known",
     "epoch": "before, during or after the experience; rest where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
@@ -50,7 +50,7 @@ COLUMNS: dict[str, str] = {
     "p_continuous": "Share in continuous dynamics",
     "p_fragmented": "Share in fragmented dynamics",
     "dynamics": "The largest of these three",
-    "speed": "Of the straight line through the posterior, position units per second",
+    "speed": "Speed along the straight line through the posterior, position units per second",
     "path_start": "Position at the onset, on that line",
     "path_end": "Position at the end",
     "log_likelihood": "log p(spikes) of the state-space model",
@@ -63,14 +63,14 @@ class ReplayOptions:
     """What the user chose.
 
     Attributes:
-        run: Start and end of the experience in s; found from running where None.
+        run: Start and end of the experience, in seconds; found from running where None.
         events: Table of candidate events (onset, duration in s).
         candidates: "ripples", "bursts" or "auto".
         surrogate: Kind of surrogates.
-        n_surrogates: How many.
+        n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
-        min_units: Fewest place cells in an event.
-        seed: Of the surrogates.
+        min_units: Fewest place cells that fire in an event.
+        seed: Seed of the surrogates.
     """
 
     run: tuple[float, float] | None = None

@@ -68,7 +68,7 @@ def decode_recording(
     """Decode one night.
 
     Args:
-        recording: What was recorded; signals may lie on disk and are read piece by piece.
+        recording: The recording; its signals may lie on disk and are read piece by piece.
         options: What is known of the night beside the recording.
         truth: `Truth` of a simulated night, to count what was planted and found.
         key: Key under which the results are found again.
@@ -210,8 +210,8 @@ def compose_night(
 
     Args:
         prepared: The night.
-        forecast: Its forecast.
-        found: Its events, reactivations and their effects.
+        forecast: Forecast of the night.
+        found: Events and reactivations of the night, and their effects.
         spectrogram: Power over time, or None.
         depth: Depth of sleep over time: onset, depth.
         key: Key under which the results are found again.

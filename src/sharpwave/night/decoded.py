@@ -48,8 +48,8 @@ class Spectrogram(NamedTuple):
 
     Attributes:
         times: Centres of the windows in seconds from the start of the recording, shape (time,).
-        frequencies: In Hz, rising, shape (frequency,).
-        power_db: In dB, shape (frequency, time); NaN where nothing was recorded.
+        frequencies: Frequencies in Hz, rising, shape (frequency,).
+        power_db: Power in dB, shape (frequency, time); NaN where nothing was recorded.
     """
 
     times: Float[np.ndarray, " time"]
@@ -250,7 +250,7 @@ class DecodedNight:
         agreement: Agreement with the expert in this night: metric, value, [low, high, n].
         spectrogram: (times, frequencies, power_db) of one channel, or None.
         depth: onset, depth (any unit; see `depth_unit`).
-        depth_unit: What `depth` is, for the axis.
+        depth_unit: Unit of `depth`, for the axis.
         events: onset, duration, label, [channel, amplitude, frequency, ...].
         event_summary: label, count, [per_minute, stage, duration, amplitude, frequency, ...].
         quality: channel, verdict, [modality, rate, usable_fraction, note, ...].
@@ -262,11 +262,11 @@ class DecodedNight:
         forecast_evaluation: What the forecast was worth: skill, reliability and a sentence.
         effects: The reactivations of the night, and what they do to sleep.
         explanation: What Brainµ's forecasts depend on; empty where Brainµ did not forecast.
-        refusals: What was asked for or usual and not computed, and why.
-        limits: What not to conclude.
+        refusals: Results that were asked for or are usual and were not computed, and why.
+        limits: Sentences on what not to conclude.
         provenance: Methods text, references, software versions and checksums.
-        repairs: What was corrected on reading.
-        truth: For simulated nights: label → {"planted": n, "found": n, ...}; or None.
+        repairs: Corrections made on reading.
+        truth: Planted and found events of a simulated night: label → {"planted": n, "found": n, ...}; or None.
 
     >>> from sharpwave.recordings import Hypnogram
     >>> stages = Hypnogram.from_labels(["W", "N2", "N2"])

@@ -63,7 +63,7 @@ def compute_series(
 
     Args:
         prepared: The night; it gives stages, depth and muscle tone.
-        found: Its reactivations.
+        found: Reactivations of the night.
         night: Name of the night.
         candidates: Events that may carry a reactivation: onset (s). The night's ripples where omitted.
         cues: onset, condition ("cue", "sham"), content of randomised stimulation.
@@ -96,7 +96,7 @@ def estimate_night_effects(
 
     Args:
         prepared: The night.
-        found: Its reactivations.
+        found: Reactivations of the night.
         rng: Random generator.
         cues: onset, condition ("cue", "sham"), content of randomised stimulation.
 
@@ -168,7 +168,7 @@ class EffectData:
     Attributes:
         series: Stages, depth and reactivations, second by second.
         simulated: Whether the night is simulated.
-        origin: What it was read from, in words.
+        origin: The source that it was read from, in words.
         memory: Score of the task "before" and "after" sleep, in percent; None where not known.
         coupling: Coupling of its reactivations to spindles and slow waves; None where those were not detected.
     """

@@ -1,4 +1,4 @@
-"""Reactivations of one night: found from spikes and a track, told apart by content, counted against shuffles."""
+"""Reactivations of one night: found from spikes and a track, sorted by content, counted against shuffles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FoundReactivations:
             (against exchanged cells).
         counts: content, count, per_minute (of NREM), and where they were decoded beyond_shuffles (share of events at
             p ≤ .05), shuffled (the same share of the shuffles) and p (of all events of that content together).
-        note: What was done, in words.
+        note: Sentences that say what was done.
     """
 
     events: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -52,7 +52,7 @@ def look_for_reactivations(
 
     Args:
         recording: One night.
-        hypnogram: Its stages.
+        hypnogram: Stages of the night.
         given: Table of reactivations found elsewhere.
         rng: Random generator of the shuffles.
 
@@ -75,10 +75,10 @@ def find_reactivations(
     """Find reactivations with Brainµ's head, read their content from place fields, and hold them against shuffles.
 
     Args:
-        recording: With spikes and position; its events name the laps (content, run_direction) where they are known.
+        recording: A recording with spikes and position; its events name the laps (content, run_direction) where known.
         hypnogram: Stages on the same clock, for rates.
         rng: Random generator of the shuffles.
-        n_surrogates: Nights with the cells' identities exchanged.
+        n_surrogates: Number of surrogate nights, in which the cells' identities are exchanged.
 
     Returns:
         What was found; events while the animal ran are left out.

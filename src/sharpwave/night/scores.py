@@ -73,7 +73,7 @@ def score_forecast(
     Args:
         forecast: `onset`, `p_change`, `persistence_p_change`, `markov_p_change`; made at the end of that epoch.
         reference: Stages that decide whether a change came.
-        rng: For the bootstrap.
+        rng: Random generator of the bootstrap.
 
     Returns:
         Skill (method, ours first; auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high:

@@ -75,9 +75,9 @@ def judge_night(
         quality: One row per electrical channel used: `channel`, `usable_fraction`; where there is none (wearables), the
             share of epochs that could be staged stands for it.
         evidence: What is known of the stager: `data`, `metric`, `value`, `low`, `high`, `n`.
-        stager: Its name.
-        species: Of the subject.
-        age: In years, where known.
+        stager: Name of the stager.
+        species: Species of the subject.
+        age: Age of the subject in years; None where not known.
         simulated: True for simulated signals.
         given: True where the stages came with the recording and nothing was staged.
         concerns: Further reasons for care, found while decoding.

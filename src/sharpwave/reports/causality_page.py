@@ -24,11 +24,11 @@ MOST = 60
 """Estimates on the page; all are in `effects.tsv`."""
 
 METHODS = (
-    "Reactivations were related to sleep with sharpwave {version} over {n_nights} nights. Depth is slow-wave power "
-    "(0.5 to 4 Hz, dB) in windows of 4 s. The chance of moving to lighter sleep, deeper sleep or wake after a "
-    "reactivation was estimated by discrete-time hazard regression with splines of the time since the stage began, "
-    "stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; depth by "
-    "differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
+    "Effects of reactivations on sleep were estimated with sharpwave {version} over {n_nights} nights. Depth is "
+    "slow-wave power (0.5 to 4 Hz, dB) in windows of 4 s. The chance of a transition to lighter sleep, deeper sleep or "
+    "wake after a reactivation was estimated by discrete-time hazard regression with splines of the time since the "
+    "stage began, stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; "
+    "depth by differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
     "reverse direction, a negative control outcome (before the event), the E-value (VanderWeele & Ding 2017) and "
     "false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A rule passes all of them at one "
     "horizon, which was chosen beforehand."
@@ -52,9 +52,9 @@ class CausalityPage:
         effects: Rules in words, and depth around reactivations.
         estimates: All estimates.
         nights: night, source, minutes, reactivations, and what else is known of each.
-        answer: Sentences, the first one first in importance.
+        answer: The answer in sentences, the most important one first.
         refusals: Nights left out, and why.
-        warnings: What to be careful about.
+        warnings: Sentences on what to be careful about.
         versions: Version of each software package, by its name.
         simulated: Number of simulated nights among them.
         memory: Association of reactivations with memory over sessions; empty where there are too few sessions.

@@ -1,4 +1,4 @@
-"""What moved the forecasts: sentences, pictures and tables for the page of a night and for the page of its own."""
+"""What the forecasts depend on: sentences, pictures and tables, for the page of a night and for a page of its own."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sharpwave.reports.timeline import Timeline
 
 LIMITS = (
     "This says what the model used, not what the brain did: a part can be used because it goes along with the cause.",
-    "Only the last ten minutes are taken away; what the model remembers of earlier times stays.",
+    "Only the last ten minutes are left out; what the model remembers of earlier times stays.",
     "Two parts that say the same can each be missed little. Then no part is named.",
 )
 
 
 _AMOUNTS = ((0.8, "Nearly all"), (0.5, "Most"), (0.3, "A good part"), (0.0, "A small part"))
-"""Least share of the way from the usual log-odds, in words."""
+"""Least share of the distance from the usual log-odds, and its words."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,10 +35,10 @@ class ExplainedNight:
     Attributes:
         identifier: Short name of the night.
         source: How the user named it.
-        duration: In seconds.
-        simulated: Whether its signals are.
+        duration: Length of the recording, in seconds.
+        simulated: Whether its signals are simulated.
         start: Clock time of the start, or None.
-        model: Which model it is of.
+        model: Name of the model that is explained.
         tables: The explanation.
     """
 
@@ -67,7 +67,7 @@ def write_explanation(night: ExplainedNight, path: str | Path) -> Path:
     """Write an explanation as a self-contained HTML page.
 
     Args:
-        night: What to show.
+        night: The explanation and its night.
         path: File to write; its folder must exist.
     """
     path = Path(path)

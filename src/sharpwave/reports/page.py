@@ -33,7 +33,7 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
     """Write one decoded night as a self-contained HTML page.
 
     Args:
-        night: What to show.
+        night: The decoded night to show.
         path: File to write; its folder must exist.
 
     Returns:

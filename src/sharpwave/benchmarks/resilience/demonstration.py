@@ -29,7 +29,7 @@ BATCH, RATE, N_REMEMBERED = 8, 0.1, 100
 
 @dataclass(frozen=True, eq=False)
 class Demonstration:
-    """What was found; the tables are those of `sharpwave.reports.network_run.NetworkRun`.
+    """What was found; the tables are those of `sharpwave.reports.network_page.NetworkRun`.
 
     Attributes:
         hypnogram: Of the first seed, with sleep.
