@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +12,6 @@ from sharpwave.brainmu import shipped as decoding
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import decode_recording
 from sharpwave.night.options import DecodeOptions, find_lights, open_source, read_cues
-from sharpwave.night.prepare import calibrate
 from sharpwave.recordings import MODALITIES, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
 
@@ -73,17 +71,6 @@ def test_nothing_to_decode_says_what_is_needed():
         decode_recording(Recording())
     with pytest.raises(SharpwaveError, match="neither a file here nor one of"):
         open_source("no/such/night.edf")
-
-
-def test_an_unknown_unit_is_scaled_and_declared():
-    recording, _ = simulate_short_night()
-    signal = recording["C4-M1"]
-    raw = replace(signal, scale=signal.scale * 12_345)
-    unknown = replace(recording, signals={"C4-M1": raw}, metadata={**recording.metadata, "amplitude_unit": "unknown"})
-    scaled = calibrate(unknown, {"eeg": "C4-M1"})
-    assert 0.3 < np.std(scaled["C4-M1"].read()) / np.std(signal.read()) < 3
-    assert "unit is unknown" in scaled.repairs[-1]
-    assert calibrate(recording, {"eeg": "C4-M1"}) is recording
 
 
 def at(hour: int, minute: int = 0) -> Recording:

@@ -15,7 +15,7 @@ from sharpwave.reports import write_report
 from sharpwave.reports.archive import read_archive, write_archive
 from sharpwave.reports.explanation_figures import draw_course, draw_parts
 from sharpwave.reports.explanation_section import (
-    ExplainedNight,
+    ExplanationPage,
     compose_explanation,
     describe_forecast,
     describe_modalities,
@@ -43,12 +43,12 @@ STRANGE = pd.DataFrame(
 
 
 @pytest.fixture
-def explained() -> ExplainedNight:
+def explained() -> ExplanationPage:
     parts = pd.DataFrame(
         {"onset": 3600.0, "modality": ["eeg", "eeg", "stages"], "from": [-30.0, -60.0, -30.0], "to": [0.0, -30.0, 0.0]}
         | {"weight": [1.2, -0.4, 0.001], "effect": [1.2, 0.8, 0.0]}
     )
-    return ExplainedNight(
+    return ExplanationPage(
         identifier="night",
         source="night.edf",
         duration=7200.0,
@@ -126,7 +126,7 @@ def test_page_of_its_own(explained, tmp_path):
 
 
 def test_nothing_explained_is_said(tmp_path):
-    empty = ExplainedNight(identifier="night", source="x", duration=10.0)
+    empty = ExplanationPage(identifier="night", source="x", duration=10.0)
     assert compose_explanation(empty) is None
     assert "Nothing was explained." in write_explanation(empty, tmp_path / "e.html").read_text()
 

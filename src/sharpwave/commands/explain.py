@@ -11,7 +11,7 @@ from sharpwave.night.options import DecodeOptions, apply_options, open_source
 from sharpwave.recordings.clock import place_time
 
 if TYPE_CHECKING:
-    from sharpwave.reports.explanation_section import ExplainedNight
+    from sharpwave.reports.explanation_section import ExplanationPage
 
 PAGE = "explanation.html"
 FILES = {
@@ -56,7 +56,7 @@ def explain_to_folder(
     """
     from sharpwave.commands.batch import name_source
     from sharpwave.night.explanation import explain_recording, to_explanation
-    from sharpwave.reports.explanation_section import ExplainedNight
+    from sharpwave.reports.explanation_section import ExplanationPage
 
     name = name_source(source)
     folder = output or Path(f"sharpwave-{name}-explained")
@@ -74,7 +74,7 @@ def explain_to_folder(
         attribution="integrated",
         weights=weights,
     )
-    night = ExplainedNight(
+    page = ExplanationPage(
         identifier=name,
         source=source,
         duration=recording.duration,
@@ -83,19 +83,19 @@ def explain_to_folder(
         model=f"Brainµ {'lite' if weights is None else weights.name}",
         tables=to_explanation(found),
     )
-    return write_tables_and_page(night, folder)
+    return write_tables_and_page(page, folder)
 
 
-def write_tables_and_page(night: ExplainedNight, folder: Path) -> tuple[Path, list[str]]:
+def write_tables_and_page(page: ExplanationPage, folder: Path) -> tuple[Path, list[str]]:
     """Write the tables of an explanation and its page; returns the page's path, and the explanations in words."""
     from sharpwave.reports.explanation_section import compose_explanation, write_explanation
     from sharpwave.reports.files import write_table
 
     folder.mkdir(parents=True, exist_ok=True)
     for field, file in FILES.items():
-        table = getattr(night.tables, field)
+        table = getattr(page.tables, field)
         if len(table):
             write_table(table, folder / file)
-    content = compose_explanation(night)
+    content = compose_explanation(page)
     words = [] if content is None else [content["overall"], *(row["words"] for row in content["forecasts"])]
-    return write_explanation(night, folder / PAGE), words
+    return write_explanation(page, folder / PAGE), words

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
 from sharpwave.night.decoded import (
@@ -35,7 +35,7 @@ from sharpwave.night.methods import LIMITS, describe_methods, list_citations, re
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
-from sharpwave.night.scores import compute_agreement, describe_forecast, score_forecast, summarise_events
+from sharpwave.night.scores import compute_agreement, count_truth, describe_forecast, score_forecast, summarise_events
 from sharpwave.night.trust import (
     SEEN_BY_FORECASTER,
     UNCLEAR_BELOW,
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 MICROVOLTS = 1e6
-TRUTH_IOU = 0.2
 STEPS = ("quality", "stages", "events", "forecast", "reactivations", "spectrum", "statistics")
 
 
@@ -96,7 +95,8 @@ def decode_recording(
     step("spectrum")
     spectrogram, depth = compute_overview(prepared)
     step("statistics")
-    night = compose_night(prepared, forecast, found, spectrogram=spectrogram, depth=depth, key=key, rng=rng)
+    measures = measure_night(prepared, rng=rng)
+    night = compose_night(prepared, forecast, found, measures, spectrogram=spectrogram, depth=depth, key=key)
     step("done")
     return night if truth is None else replace(night, truth=count_truth(truth, night.events, duration=night.duration))
 
@@ -196,78 +196,45 @@ def find_effects(prepared: PreparedNight, *, rng: np.random.Generator) -> FoundE
     return FoundEffects(events, detectors, effects, refusals)
 
 
-def compose_night(
-    prepared: PreparedNight,
-    forecast: StageForecast,
-    found: FoundEffects,
-    *,
-    spectrogram: Spectrogram | None,
-    depth: pd.DataFrame,
-    key: str,
-    rng: np.random.Generator,
-) -> DecodedNight:
-    """Put the decoded night together: statistics, agreement with the expert, quality and verdict beside what was found.
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Numbers that describe a night, and how far to trust it.
+
+    Attributes:
+        lights_off: Time of lights off, in seconds from the start; None where not known.
+        lights_on: Time of lights on, in seconds from the start; None where not known.
+        statistics: Sleep statistics with intervals.
+        agreement: Agreement with an expert; empty without one.
+        quality: Signal quality, one row a channel.
+        judgement: Verdict on the night, with its reasons.
+    """
+
+    lights_off: float | None
+    lights_on: float | None
+    statistics: pd.DataFrame
+    agreement: pd.DataFrame
+    quality: pd.DataFrame
+    judgement: Judgement
+
+
+def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measures:
+    """Sleep statistics, agreement with the expert, signal quality, and the verdict on them.
 
     Args:
         prepared: The night.
-        forecast: Forecast of the night.
-        found: Events and reactivations of the night, and their effects.
-        spectrogram: Power over time, or None.
-        depth: Depth of sleep over time: onset, depth.
-        key: Key under which the results are found again.
         rng: Random generator of the intervals.
+
+    Raises:
+        SharpwaveError: If a time of lights off or on cannot be placed.
     """
-    recording, hypnogram, staging, options = prepared.recording, prepared.hypnogram, prepared.staging, prepared.options
-    lights_off, lights_on = find_lights(recording, options)
+    recording, staging, options = prepared.recording, prepared.staging, prepared.options
+    off, on = find_lights(recording, options)
     statistics = compute_sleep_statistics(
-        hypnogram, lights_off=lights_off, lights_on=lights_on, rng=rng, age=options.age, night=options.night
+        staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=options.age, night=options.night
     )
-    agreement = compute_agreement(hypnogram, prepared.expert, rng=rng)
+    agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)
-    judgement = judge_prepared(prepared, quality=quality, agreement=agreement)
-    return DecodedNight(
-        identifier=options.identifier or recording.subject,
-        source=options.source or recording.source,
-        species=recording.species,
-        simulated=prepared.simulated,
-        subject=recording.subject,
-        start=recording.start,
-        duration=recording.duration,
-        night_start=lights_off,
-        night_end=lights_on,
-        hypnogram=hypnogram,
-        expert=prepared.expert,
-        unclear_below=UNCLEAR_BELOW,
-        stager=staging.stager,
-        stager_evidence=shorten_evidence(staging.evidence),
-        agreement=agreement,
-        verdict=judgement.verdict,
-        reasons=judgement.reasons,
-        trust=judgement.trust,
-        picks=name_channels(recording, prepared.picks),
-        spectrogram=spectrogram,
-        depth=depth,
-        depth_unit="log10 µV²",
-        events=found.events,
-        event_summary=summarise_events(found.events, hypnogram),
-        quality=quality,
-        quality_spans=prepared.artefacts,
-        statistics=statistics,
-        forecast=forecast.table,
-        forecast_evaluation=forecast.evaluation,
-        effects=found.effects,
-        explanation=forecast.explanation,
-        refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
-        limits=list(LIMITS),
-        provenance=describe_provenance(prepared, forecast.method, found.detectors, key=key),
-        repairs=list(recording.repairs),
-    )
-
-
-def judge_prepared(prepared: PreparedNight, *, quality: pd.DataFrame, agreement: pd.DataFrame) -> Judgement:
-    """The verdict on a night from its signal quality, its stages and its agreement with an expert."""
-    recording, staging = prepared.recording, prepared.staging
-    return judge_night(
+    judgement = judge_night(
         staging.hypnogram,
         duration=recording.duration,
         quality=quality,
@@ -277,7 +244,69 @@ def judge_prepared(prepared: PreparedNight, *, quality: pd.DataFrame, agreement:
         age=recording.metadata.get("age"),
         simulated=prepared.simulated,
         given=staging.stager == GIVEN,
-        concerns=find_concerns(recording, staging.stager, agreement, weights=prepared.options.weights),
+        concerns=find_concerns(recording, staging.stager, agreement, weights=options.weights),
+    )
+    return Measures(off, on, statistics, agreement, quality, judgement)
+
+
+def compose_night(
+    prepared: PreparedNight,
+    forecast: StageForecast,
+    found: FoundEffects,
+    measures: Measures,
+    *,
+    spectrogram: Spectrogram | None,
+    depth: pd.DataFrame,
+    key: str,
+) -> DecodedNight:
+    """Put the decoded night together.
+
+    Args:
+        prepared: The night.
+        forecast: Forecast of the night.
+        found: Events and reactivations of the night, and their effects.
+        measures: Numbers that describe the night, and how far to trust it.
+        spectrogram: Power over time, or None.
+        depth: Depth of sleep over time: onset, depth.
+        key: Key under which the results are found again.
+    """
+    recording, hypnogram, staging, options = prepared.recording, prepared.hypnogram, prepared.staging, prepared.options
+    return DecodedNight(
+        identifier=options.identifier or recording.subject,
+        source=options.source or recording.source,
+        species=recording.species,
+        simulated=prepared.simulated,
+        subject=recording.subject,
+        start=recording.start,
+        duration=recording.duration,
+        night_start=measures.lights_off,
+        night_end=measures.lights_on,
+        hypnogram=hypnogram,
+        expert=prepared.expert,
+        unclear_below=UNCLEAR_BELOW,
+        stager=staging.stager,
+        stager_evidence=shorten_evidence(staging.evidence),
+        agreement=measures.agreement,
+        verdict=measures.judgement.verdict,
+        reasons=measures.judgement.reasons,
+        trust=measures.judgement.trust,
+        picks=name_channels(recording, prepared.picks),
+        spectrogram=spectrogram,
+        depth=depth,
+        depth_unit="log10 µV²",
+        events=found.events,
+        event_summary=summarise_events(found.events, hypnogram),
+        quality=measures.quality,
+        quality_spans=prepared.artefacts,
+        statistics=measures.statistics,
+        forecast=forecast.table,
+        forecast_evaluation=forecast.evaluation,
+        effects=found.effects,
+        explanation=forecast.explanation,
+        refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
+        limits=list(LIMITS),
+        provenance=describe_provenance(prepared, forecast.method, found.detectors, key=key),
+        repairs=list(recording.repairs),
     )
 
 
@@ -327,33 +356,7 @@ def compute_overview(prepared: PreparedNight) -> tuple[Spectrogram | None, pd.Da
     return Spectrogram(spectrogram.times, spectrogram.frequencies, power), compute_depth(signal, epoch_length=window)
 
 
-def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:
-    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind.
-
-    An eye movement is a step whose length is a matter of definition, so both sides count as one second around it.
-    """
-    planted = {
-        "spindle": truth.spindles,
-        "slow_wave": truth.slow_oscillations,
-        "ripple": truth.ripples,
-        "rapid_eye_movement": truth.eye_movements[truth.eye_movements["label"] == "rem"],
-    }
-    counts = {}
-    for label, table in planted.items():
-        found = events[events["label"] == label]
-        if label == "rapid_eye_movement":
-            table, found = _around_middle(table), _around_middle(found)
-        scores = score_events(table, found, iou=TRUTH_IOU, duration=duration)
-        counts[label] = {
-            "planted": len(table),
-            "found": len(found),
-            "precision": scores.precision,
-            "recall": scores.recall,
-        }
-    return counts
-
-
-def _around_middle(events: pd.DataFrame) -> pd.DataFrame:
-    """Each event as one second around its middle."""
-    middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
-    return pd.DataFrame({"onset": middle - 0.5, "duration": 1.0})
+__getattr__ = moved.rename(
+    __name__,
+    {name: f"night.prepare:{name}" for name in ("calibrate", "detect_events", "detect_spans")},
+)

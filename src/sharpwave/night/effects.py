@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.causality import compute_course
 from sharpwave.causality.coupling import Coupling, compute_coupling
 from sharpwave.causality.course import DEPTH_WINDOW, NightCourse
@@ -357,3 +358,13 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"a readable {path.name}", got=f"{type(error).__name__}: {error}", fix="write the folder again"
         ) from error
     return content if isinstance(content, dict) else {}
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "NightEffects": "night.decoded:ReactivationEffects",
+        "OpenedNight": "EffectData",
+        "holds_course": "holds_series",
+    },
+)

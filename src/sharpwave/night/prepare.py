@@ -62,6 +62,11 @@ class PreparedNight:
         staging: The stages and where they come from.
         events: Detected events, sorted by onset: onset, duration (s), label, channel, and what each detector measures.
         undetected: Kinds of events that could not be looked for, and why; one sentence each.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> prepared = prepare_night(Recording(hypnogram=Hypnogram.from_labels(["W", "N2"])))
+    >>> prepared.hypnogram.labels, prepared.depth_channel
+    (['W', 'N2'], None)
     """
 
     options: DecodeOptions

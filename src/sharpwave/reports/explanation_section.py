@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.night.decoded import DecodedNight, ForecastExplanation
 from sharpwave.reports import tables, tracks
 from sharpwave.reports.explanation_figures import describe_course, draw_course, draw_parts, show_modality
@@ -29,7 +30,7 @@ _AMOUNTS = ((0.8, "Nearly all"), (0.5, "Most"), (0.3, "A good part"), (0.0, "A s
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ExplainedNight:
+class ExplanationPage:
     """An explanation and the night that it is of. Times are seconds from the start of the recording.
 
     Attributes:
@@ -63,25 +64,25 @@ class ExplainedNight:
         )
 
 
-def write_explanation(night: ExplainedNight, path: str | Path) -> Path:
+def write_explanation(page: ExplanationPage, path: str | Path) -> Path:
     """Write an explanation as a self-contained HTML page.
 
     Args:
-        night: The explanation and its night.
+        page: The explanation and the night that it is of.
         path: File to write; its folder must exist.
     """
     path = Path(path)
-    content = compose_explanation(night)
-    path.write_text(render("explanation.html", night=night, explained=content), encoding="utf-8")
+    content = compose_explanation(page)
+    path.write_text(render("explanation.html", page=page, explained=content), encoding="utf-8")
     return path
 
 
-def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
+def compose_explanation(page: ExplanationPage) -> dict[str, Any] | None:
     """Everything that the section prints; None where nothing was explained."""
-    found = night.tables
+    found = page.tables
     if not (len(found.forecasts) or len(found.modalities)):
         return None
-    line = Timeline(0.0, max(night.duration, 1.0), night.start)
+    line = Timeline(0.0, max(page.duration, 1.0), page.start)
     forecasts = []
     for row in found.forecasts.to_dict("records"):
         mine = found.parts[found.parts["onset"] == row["onset"]] if len(found.parts) else found.parts
@@ -184,3 +185,9 @@ def _percent(share: float) -> str:
 
 def _write_span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 120 and seconds % 60 == 0 else f"{seconds:g} s"
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {"ExplainedNight": "ExplanationPage", "describe_doubts": "describe_out_of_distribution"},
+)

@@ -53,6 +53,18 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
 
     Returns:
         The path written.
+
+    >>> import tempfile
+    >>> from sharpwave.night.decoded import DecodedNight
+    >>> from sharpwave.recordings import Hypnogram
+    >>> stages = Hypnogram.from_labels(["W", "N2", "N2"])
+    >>> night = DecodedNight(
+    ...     identifier="a", source="a.edf", duration=90.0, hypnogram=stages, stager="mine", verdict="not usable"
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_index({"a/report.html": night}, f"{folder}/index.html").read_text()
+    >>> 'href="a/report.html"' in page
+    True
     """
     rows = [
         _Row(
@@ -80,6 +92,15 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
 
     Returns:
         The path written.
+
+    >>> import json, tempfile
+    >>> night = {"identifier": "a", "simulated": False, "verdict": "usable", "stager": "mine", "duration_s": 90.0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     summary = Path(folder) / "summary.json"
+    ...     _ = summary.write_text(json.dumps(night | {"statistics": []}))
+    ...     page = write_index_of_summaries({Path(folder) / "report.html": summary}, f"{folder}/index.html").read_text()
+    >>> 'href="report.html"' in page
+    True
     """
     path = Path(path)
     rows = []

@@ -16,7 +16,7 @@ from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.downsample import downsample_hypnogram
 from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
-from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
+from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
@@ -38,6 +38,18 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
 
     Returns:
         The path written.
+
+    >>> import tempfile
+    >>> from sharpwave.night.decoded import DecodedNight
+    >>> from sharpwave.recordings import Hypnogram
+    >>> stages = Hypnogram.from_labels(["W", "N2", "N2"])
+    >>> night = DecodedNight(
+    ...     identifier="a", source="a.edf", duration=90.0, hypnogram=stages, stager="mine", verdict="not usable"
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_report(night, f"{folder}/report.html").read_text()
+    >>> "Not computed: this needs spikes" in page
+    True
     """
     path = Path(path)
     content = render("night.html", **compose(night)).encode()
@@ -74,7 +86,7 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "agreement": tables.arrange(_name_metrics(night.agreement)),
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "forecast": _compose_forecast(night, drawn, line),
-        "explained": compose_explanation(ExplainedNight.of(night)),
+        "explained": compose_explanation(ExplanationPage.of(night)),
         "event_summary": tables.arrange(
             _name_labels(night.event_summary), {"frequency": "frequency, Hz", "duration": "duration, s"}
         ),
