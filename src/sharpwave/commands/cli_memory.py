@@ -53,7 +53,7 @@ def causality(
     - `sharpwave causality night.truth` knows a simulated night as no recording does
     """
     from sharpwave.commands.batch import compute_exit_code
-    from sharpwave.commands.causality import estimate_with_progress
+    from sharpwave.commands.effects import estimate_with_progress
 
     outcome = estimate_with_progress(
         nights,

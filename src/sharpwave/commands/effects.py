@@ -1,4 +1,4 @@
-"""`sharpwave causality`: nights in; what reactivation does to sleep out, as rules, tables and a page."""
+"""The effects of reactivations over nights, for `sharpwave causality`: nights in; rules, tables and a page out."""
 
 from __future__ import annotations
 
