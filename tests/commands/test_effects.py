@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from sharpwave.benchmarks.causality.nights import simulate_course
 from sharpwave.causality.course_files import write_course
-from sharpwave.commands.effects import estimate_to_folder, open_night
 from sharpwave.commands.cli import app
+from sharpwave.commands.effects import estimate_to_folder, open_night
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings.store import write_store
