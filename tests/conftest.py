@@ -18,7 +18,7 @@ from tests.typecheck import typecheck
 
 if TYPE_CHECKING:
     from sharpwave.forecasting.cohorts import EpochTable
-    from sharpwave.night.found_replays import ReactivationNight
+    from sharpwave.recipes.replay_nights import ReactivationNight
 
 install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
 

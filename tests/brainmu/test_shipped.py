@@ -18,7 +18,7 @@ from sharpwave.brainmu.shipped import (
 )
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.forecaster import forecast_night, forecast_with_best
-from sharpwave.night.seen import was_forecaster_trained_on, was_stager_trained_on
+from sharpwave.night.trust import was_forecaster_trained_on, was_stager_trained_on
 from sharpwave.staging import choose_stager, load_stager
 
 PICKS = {"eeg": "C4-M1"}

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from sharpwave.causality import NightSeries
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 from sharpwave.simulation import Effects
 
 
 def simulate_nights(effects: Effects, *, n: int = 4, hours: float = 3.0, seed: int = 0) -> list[NightSeries]:
     streams = np.random.default_rng(seed).spawn(n)
-    return [simulate_course("mouse", hours, rng=rng, effects=effects, night=str(i))[0] for i, rng in enumerate(streams)]
+    return [
+        simulate_night_series("mouse", hours, rng=rng, effects=effects, night=str(i))[0]
+        for i, rng in enumerate(streams)
+    ]
 
 
 @pytest.fixture(scope="session")

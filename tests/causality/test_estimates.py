@@ -9,7 +9,7 @@ from scipy.stats import false_discovery_control
 from sharpwave.benchmarks.causality.trials import add_cues
 from sharpwave.causality import EFFECT_COLUMNS, NightSeries, estimate_effects
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 
 
 def test_table_of_a_planted_effect(planted_nights: list[NightSeries]) -> None:
@@ -54,7 +54,7 @@ def test_one_night_speaks_of_itself(planted_nights: list[NightSeries]) -> None:
 
 
 def test_randomised_cues_may_say_caused() -> None:
-    nights = [simulate_course("mouse", 3.0, rng=rng) for rng in np.random.default_rng(6).spawn(3)]
+    nights = [simulate_night_series("mouse", 3.0, rng=rng) for rng in np.random.default_rng(6).spawn(3)]
     cued = [add_cues(c, d, hazard_ratio=3.0, rng=np.random.default_rng(i)) for i, (c, d) in enumerate(nights)]
     table = estimate_effects(cued, rng=np.random.default_rng(0), horizons=(30,), outcomes=("wake",))
     randomised = table[table["estimator"] == "randomised"]
@@ -64,7 +64,7 @@ def test_randomised_cues_may_say_caused() -> None:
 
 
 def test_human_stages() -> None:
-    nights = [simulate_course("human", 2.0, rng=rng)[0] for rng in np.random.default_rng(0).spawn(3)]
+    nights = [simulate_night_series("human", 2.0, rng=rng)[0] for rng in np.random.default_rng(0).spawn(3)]
     table = estimate_effects(
         nights, rng=np.random.default_rng(0), horizons=(30,), outcomes=("lighter", "deeper"), stages=("any", "N2", "N3")
     )

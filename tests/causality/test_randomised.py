@@ -9,11 +9,11 @@ import pytest
 from sharpwave.benchmarks.causality.trials import add_cues
 from sharpwave.causality import NightSeries
 from sharpwave.causality.randomised import estimate_randomised
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 
 
 def make_cued(ratio: float, n: int = 3) -> list[NightSeries]:
-    nights = [simulate_course("mouse", 3.0, rng=rng) for rng in np.random.default_rng(5).spawn(n)]
+    nights = [simulate_night_series("mouse", 3.0, rng=rng) for rng in np.random.default_rng(5).spawn(n)]
     return [
         add_cues(series, dynamics, hazard_ratio=ratio, rng=np.random.default_rng(index))
         for index, (series, dynamics) in enumerate(nights)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +10,7 @@ from tests.nights import simulate_short_night
 
 from sharpwave.brainmu import shipped as decoding
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.decode import calibrate, decode_recording
+from sharpwave.night.decode import decode_recording
 from sharpwave.night.options import DecodeOptions, find_lights, open_source, read_cues
 from sharpwave.recordings import MODALITIES, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
@@ -72,17 +71,6 @@ def test_nothing_to_decode_says_what_is_needed():
         decode_recording(Recording())
     with pytest.raises(SharpwaveError, match="neither a file here nor one of"):
         open_source("no/such/night.edf")
-
-
-def test_an_unknown_unit_is_scaled_and_declared():
-    recording, _ = simulate_short_night()
-    signal = recording["C4-M1"]
-    raw = replace(signal, scale=signal.scale * 12_345)
-    unknown = replace(recording, signals={"C4-M1": raw}, metadata={**recording.metadata, "amplitude_unit": "unknown"})
-    scaled = calibrate(unknown, {"eeg": "C4-M1"})
-    assert 0.3 < np.std(scaled["C4-M1"].read()) / np.std(signal.read()) < 3
-    assert "unit is unknown" in scaled.repairs[-1]
-    assert calibrate(recording, {"eeg": "C4-M1"}) is recording
 
 
 def at(hour: int, minute: int = 0) -> Recording:
@@ -147,7 +135,7 @@ def test_a_recording_that_nobody_can_stage_keeps_the_stages_it_came_with():
 def test_a_night_that_the_weights_have_seen_proves_nothing(data_root):
     night = decode_recording(open_source("pd-lfp/" + list_subjects("pd-lfp")[0]))
     assert "trained on this very person" in night.reasons[0]
-    assert "proves nothing" in night.forecast_note
+    assert "proves nothing" in night.forecast_evaluation.note
 
 
 def test_own_weights_stage_and_forecast_and_the_page_says_so(tmp_path):
@@ -156,7 +144,7 @@ def test_own_weights_stage_and_forecast_and_the_page_says_so(tmp_path):
     night = decode_recording(recording, options=DecodeOptions(stager="brainmu", weights=weights))
     assert night.stager == "brainmu"
     assert night.hypnogram.scorer == "Brainµ of mine"
-    assert night.forecast_note.startswith("By Brainµ of mine on stage history and signals.")
+    assert night.forecast_evaluation.note.startswith("By Brainµ of mine on stage history and signals.")
     assert any("has not been validated" in reason for reason in night.reasons)
 
 
@@ -164,7 +152,7 @@ def test_without_shipped_weights_the_page_says_who_forecast(monkeypatch, tmp_pat
     monkeypatch.setattr(decoding, "SHIPPED", tmp_path)
     hypnogram = simulate_short_night()[0].hypnogram
     night = decode_recording(Recording(hypnogram=hypnogram))
-    assert night.forecast_note.startswith("By LightGBM")
+    assert night.forecast_evaluation.note.startswith("By LightGBM")
     assert any("The forecast is not Brainµ's" in refusal for refusal in night.refusals)
 
 
@@ -175,20 +163,20 @@ def test_a_stager_that_cannot_is_an_error_where_the_user_chose_it():
         decode_recording(simulate_short_night()[0], options=DecodeOptions(stager="oracle"))
 
 
-def test_given_reactivations_fill_their_section_and_leave_a_course_for_many_nights(tmp_path):
+def test_given_reactivations_fill_their_section_and_leave_files_for_many_nights(tmp_path):
     recording, truth = simulate_short_night()
     table = tmp_path / "reactivations.tsv"
     truth.reactivations[["onset", "content"]].to_csv(table, sep="\t", index=False)
     night = decode_recording(recording, options=DecodeOptions(reactivations=table))
     assert (night.events["label"] == "reactivation").sum() == len(truth.reactivations)
-    assert "as given; not tested against shuffles here" in night.reactivations_note
-    assert "One night holds few events" in night.reactivations_note
-    assert set(night.reactivations["content"]) == {"aversive", "neutral", "rewarding", "any"}
-    assert set(night.rules["claim"]) == {"observational: causal in the statistical sense"}
-    assert {"course.parquet", "reactivations.tsv"} <= set(night.course_tables)
+    assert "as given; not tested against shuffles here" in night.effects.note
+    assert "One night holds few events" in night.effects.note
+    assert set(night.effects.reactivations["content"]) == {"aversive", "neutral", "rewarding", "any"}
+    assert set(night.effects.rules["claim"]) == {"observational: causal in the statistical sense"}
+    assert {"course.parquet", "reactivations.tsv"} <= set(night.effects.files)
 
 
 def test_without_spikes_the_section_says_what_it_needs(decoded):
     night, _ = decoded
-    assert night.reactivations_note.startswith("Not computed: this needs spikes and a track")
-    assert not len(night.rules)
+    assert night.effects.note.startswith("Not computed: this needs spikes and a track")
+    assert not len(night.effects.rules)

@@ -6,7 +6,6 @@ import pytest
 
 from sharpwave.brainmu.reactivation import reactivation_head
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.effects import FEWEST, join_candidates, relate_night
 from sharpwave.night.reactivations import (
     NEEDS,
     find_reactivations,
@@ -67,27 +66,6 @@ def test_shuffled_sequences_do_not_exceed_shuffles(night, monkeypatch, rng):
     assert counts.loc["any", "beyond_shuffles"] < 0.3
 
 
-def test_a_planted_step_in_depth_shows_in_one_night_which_says_it_is_one(night, rng):
-    recording, truth = night
-    given = take_given(truth.reactivations[["onset", "content"]], recording.hypnogram)
-    effects = relate_night(recording, recording.hypnogram, given, rng=rng)
-    table = effects.reactivations.set_index("content")
-    assert table.loc["aversive", "effect"] < table.loc["rewarding", "effect"]
-    assert "One night holds few events" in effects.note
-    assert set(effects.rules["verdict"]) == {"not shown"}, "one night makes no rule"
-    assert set(effects.course_tables) == {"course.parquet", "reactivations.tsv"}
-    assert set(effects.peri_event["content"]) >= {"aversive", "any"}
-
-
-def test_too_few_events_are_counted_and_not_estimated(night, rng):
-    recording, truth = night
-    given = take_given(truth.reactivations[["onset", "content"]].head(FEWEST - 1), recording.hypnogram)
-    effects = relate_night(recording, recording.hypnogram, given, rng=rng)
-    assert "too few to estimate" in effects.note
-    assert not len(effects.rules)
-    assert effects.course_tables, "they still count beside those of other nights"
-
-
 def test_without_spikes_or_a_track_nothing_is_looked_for(night, rng):
     recording, _ = night
     found, why = look_for_reactivations(
@@ -115,10 +93,3 @@ def test_given_reactivations_keep_what_else_is_known_of_them(night):
     assert list(found.events["score"]) == [1.0, 2.0]
     assert list(found.counts["content"]) == ["aversive"]
     assert found.counts["count"].tolist() == [2]
-
-
-def test_a_ripple_and_the_reactivation_it_carries_are_one_candidate():
-    reactivations = pd.DataFrame({"onset": [10.0, 20.0]})
-    ripples = pd.DataFrame({"onset": [9.98, 15.0, 20.2, 30.0]})
-    assert join_candidates(reactivations, ripples).tolist() == [10.0, 15.0, 20.0, 30.0]
-    assert join_candidates(reactivations, ripples.head(0)) is None

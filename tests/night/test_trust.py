@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.night.trust import compute_unclear_share, judge_night
-from sharpwave.recordings import Hypnogram
+from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.night.trust import (
+    compute_unclear_share,
+    judge_night,
+    was_forecaster_trained_on,
+    was_stager_trained_on,
+)
+from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.staging.weights import load_card
 
 GOOD = pd.DataFrame([{"data": "DREAMS", "metric": "kappa", "value": 0.75, "low": 0.7, "high": 0.8, "n": 5}])
 CLEAN = pd.DataFrame([{"channel": "C4-M1", "usable_fraction": 0.99}])
@@ -82,3 +91,19 @@ def test_unclear_share_counts_scored_epochs_only():
     probabilities = np.array([[0.5, 0.5, 0, 0, 0], [0.9, 0.1, 0, 0, 0], [np.nan] * 5])
     assert compute_unclear_share(Hypnogram(np.array([0, 0, -1]), probabilities=probabilities)) == 0.5
     assert np.isnan(compute_unclear_share(Hypnogram(np.array([0]))))
+
+
+def test_a_subject_of_the_training_set_is_known_and_another_is_not():
+    subject = load_card("lightgbm-lfp")["training_subjects"][0]
+    known = Recording(source=f"pd-lfp/{subject}", subject=subject)
+    assert was_stager_trained_on(known, "lightgbm-lfp")
+    assert not was_stager_trained_on(known, "lightgbm-wearable")
+    assert not was_stager_trained_on(known, "yasa")
+    assert not was_stager_trained_on(replace(known, source="someone.edf"), "lightgbm-lfp")
+    assert not was_stager_trained_on(replace(known, subject="Minn_99"), "lightgbm-lfp")
+
+
+def test_the_forecast_knows_whom_it_has_seen():
+    cohort, _, subject = sorted(load_shipped_forecaster(30.0).subjects)[0].partition("/")
+    assert was_forecaster_trained_on(Recording(source=f"{cohort}/x", subject=subject))
+    assert not was_forecaster_trained_on(Recording(source=f"{cohort}/x", subject="stranger"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sharpwave.benchmarks.reactivation.detectors import find_rippled_bursts
-from sharpwave.night.found_replays import ReactivationNight
 from sharpwave.recipes.difficulty import DECLARED, NULLS, Difficulty, simulate_null_night
+from sharpwave.recipes.replay_nights import ReactivationNight
 from sharpwave.simulation.species import get_species
 from sharpwave.simulation.spikes import REPLAY_GAIN
 

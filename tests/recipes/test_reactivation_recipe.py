@@ -14,14 +14,14 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     load_reactivation_head,
 )
 from sharpwave.evaluation.events import score_events
-from sharpwave.night.found_replays import (
+from sharpwave.reactivation.place_fields import mark_within
+from sharpwave.recipes.difficulty import IOU
+from sharpwave.recipes.reactivation_recipe import train_reactivation_head
+from sharpwave.recipes.replay_nights import (
     ReactivationNight,
     mark_frames,
     simulate_reactivation_night,
 )
-from sharpwave.reactivation.place_fields import mark_within
-from sharpwave.recipes.difficulty import IOU
-from sharpwave.recipes.reactivation_recipe import train_reactivation_head
 
 
 @pytest.fixture(scope="module")

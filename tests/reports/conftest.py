@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.night.decoded import DecodedNight, Spectrogram
+from sharpwave.night.decoded import DecodedNight, ForecastEvaluation, Provenance, ReactivationEffects, Spectrogram
 from sharpwave.recordings import Hypnogram
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
@@ -206,39 +206,43 @@ def make_night(*, hours: float = 8.0, epoch_length: float = 30.0, seed: int = 0)
                 "markov_p_change": np.array([0.05, 0.35, 0.12, 0.08, 0.06])[ours.stages],
             }
         ),
-        forecast_skill=pd.DataFrame(
-            {
-                "method": ["LightGBM, stage history", "Semi-Markov", "Markov", "Persistence"],
-                "auprc": [0.49, 0.42, 0.37, 0.16],
-                "low": [0.46, 0.39, 0.34, 0.14],
-                "high": [0.52, 0.45, 0.40, 0.18],
-                "brier": [0.101, 0.109, 0.113, 0.157],
-                "n": [61, 61, 61, 61],
-                "reference": [0.50, np.nan, np.nan, np.nan],
-            }
-        ),
-        forecast_note="Better than a Markov chain on held-out people; no better than it in deep sleep.",
-        reliability=pd.DataFrame(
-            {
-                "predicted": [0.05, 0.15, 0.25, 0.35, 0.46, 0.55],
-                "observed": [0.04, 0.16, 0.22, 0.38, 0.42, 0.60],
-                "n": [5200, 2100, 880, 400, 150, 40],
-                "low": [0.035, 0.14, 0.19, 0.33, 0.34, 0.44],
-                "high": [0.046, 0.18, 0.25, 0.43, 0.50, 0.74],
-            }
+        forecast_evaluation=ForecastEvaluation(
+            skill=pd.DataFrame(
+                {
+                    "method": ["LightGBM, stage history", "Semi-Markov", "Markov", "Persistence"],
+                    "auprc": [0.49, 0.42, 0.37, 0.16],
+                    "low": [0.46, 0.39, 0.34, 0.14],
+                    "high": [0.52, 0.45, 0.40, 0.18],
+                    "brier": [0.101, 0.109, 0.113, 0.157],
+                    "n": [61, 61, 61, 61],
+                    "reference": [0.50, np.nan, np.nan, np.nan],
+                }
+            ),
+            note="Better than a Markov chain on held-out people; no better than it in deep sleep.",
+            reliability=pd.DataFrame(
+                {
+                    "predicted": [0.05, 0.15, 0.25, 0.35, 0.46, 0.55],
+                    "observed": [0.04, 0.16, 0.22, 0.38, 0.42, 0.60],
+                    "n": [5200, 2100, 880, 400, 150, 40],
+                    "low": [0.035, 0.14, 0.19, 0.33, 0.34, 0.44],
+                    "high": [0.046, 0.18, 0.25, 0.43, 0.50, 0.74],
+                }
+            ),
         ),
         refusals=["Arousal index: arousals were not scored.", "Reactivations: no spikes and no track."],
         limits=[
             "One night says little about a person.",
             "Stages in the 41 minutes without EOG are less certain than shown.",
         ],
-        methods="Stages were estimated with YASA 0.8.1.\n\nThe forecast used LightGBM on the stages so far.",
-        citations=[
-            "Vallat R, Walker MP. eLife 2021;10:e70092.",
-            "A second reference.",
-        ],
-        versions={"sharpwave": "0.1.0", "yasa": "0.8.1", "numpy": "2.4.6"},
-        hashes={"input (SHA-256)": "9f2c" * 16, "configuration": "01ab" * 16},
+        provenance=Provenance(
+            methods="Stages were estimated with YASA 0.8.1.\n\nThe forecast used LightGBM on the stages so far.",
+            citations=[
+                "Vallat R, Walker MP. eLife 2021;10:e70092.",
+                "A second reference.",
+            ],
+            versions={"sharpwave": "0.1.0", "yasa": "0.8.1", "numpy": "2.4.6"},
+            hashes={"input (SHA-256)": "9f2c" * 16, "configuration": "01ab" * 16},
+        ),
         repairs=["Channel 'C3A2' read as C3-M2."],
     )
 
@@ -270,7 +274,14 @@ def _simulated() -> DecodedNight:
             "high": [-0.4, 0.9],
         }
     )
-    return replace(night, simulated=True, subject="simulated", expert=None, truth=truth, reactivations=reactivations)
+    return replace(
+        night,
+        simulated=True,
+        subject="simulated",
+        expert=None,
+        truth=truth,
+        effects=ReactivationEffects(reactivations=reactivations),
+    )
 
 
 def _hostile() -> DecodedNight:
@@ -291,11 +302,11 @@ def _hostile() -> DecodedNight:
             "quality",
             "quality_spans",
             "statistics",
-            "forecast_skill",
             "stager_evidence",
         )
     }
-    words = {name: [HOSTILE] for name in ("trust", "reasons", "limits", "refusals", "citations", "repairs")}
+    skill = night.forecast_evaluation.skill.assign(method=HOSTILE)
+    words = {name: [HOSTILE] for name in ("trust", "reasons", "limits", "refusals", "repairs")}
     return replace(
         night,
         identifier=HOSTILE,
@@ -303,12 +314,12 @@ def _hostile() -> DecodedNight:
         subject=HOSTILE,
         stager=HOSTILE,
         species=HOSTILE,
-        methods=HOSTILE,
-        forecast_note=HOSTILE,
+        forecast_evaluation=replace(night.forecast_evaluation, skill=skill, note=HOSTILE),
+        provenance=Provenance(
+            methods=HOSTILE, citations=[HOSTILE], versions={HOSTILE: HOSTILE}, hashes={HOSTILE: HOSTILE}
+        ),
         depth_unit=HOSTILE,
         picks={HOSTILE: HOSTILE},
-        versions={HOSTILE: HOSTILE},
-        hashes={HOSTILE: HOSTILE},
         truth={HOSTILE: {HOSTILE: 1}},
         **tables,
         **words,

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports.causality_page import CausalityPage, write_causality_page
 from sharpwave.reports.charts import draw_forest, draw_peri_event
-from sharpwave.reports.effects_section import RelatedNights, compose_effects
+from sharpwave.reports.effects_section import compose_effects
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -52,15 +53,15 @@ def make_peri_event() -> pd.DataFrame:
 
 
 def test_rules_come_before_what_was_not_shown_with_their_control_and_claim():
-    content = compose_effects(RelatedNights(rules=make_rules(), peri_event=make_peri_event()))
+    content = compose_effects(ReactivationEffects(rules=make_rules(), peri_event=make_peri_event()))
     assert [row["content"] for row in content["rules"]] == ["aversive", "aversive"]
     assert [row["reason"] for row in content["others"]] == ["the interval holds zero"] * 2
     assert len(content["forests"]) == 3, "depth, lighter, and the reverse direction"
-    assert len(content["courses"]) == 1
+    assert len(content["around"]) == 1
 
 
 def test_nothing_gives_no_section():
-    assert compose_effects(RelatedNights()) is None
+    assert compose_effects(ReactivationEffects()) is None
 
 
 def test_a_larger_ratio_lies_further_right_and_no_rule_is_hollow():
@@ -83,10 +84,10 @@ def test_a_step_after_the_event_is_drawn_upwards():
 
 
 def test_the_page_stands_alone_names_what_was_left_out_and_escapes(tmp_path):
-    effects = make_rules().assign(horizon=30.0, control=0.02, exposed=0.04, q=0.01, control_p=0.4)
+    estimates = make_rules().assign(horizon=30.0, control=0.02, exposed=0.04, q=0.01, control_p=0.4)
     page = CausalityPage(
-        related=RelatedNights(rules=make_rules(), peri_event=make_peri_event()),
-        effects=effects,
+        effects=ReactivationEffects(rules=make_rules(), peri_event=make_peri_event()),
+        estimates=estimates,
         nights=pd.DataFrame({"night": [HOSTILE], "reactivations": [400]}),
         answer=["Two rules."],
         refusals=[f"night-2: no reactivations {HOSTILE}"],

@@ -10,15 +10,16 @@ import pandas as pd
 import pytest
 from tests.reports.conftest import HOSTILE, make_night
 
+from sharpwave.night.decoded import ForecastExplanation
 from sharpwave.reports import write_report
 from sharpwave.reports.archive import read_archive, write_archive
 from sharpwave.reports.explanation_figures import draw_directions, draw_parts
 from sharpwave.reports.explanation_section import (
-    ExplainedNight,
+    ExplanationPage,
     compose_explanation,
-    describe_doubts,
     describe_forecast,
     describe_modalities,
+    describe_out_of_distribution,
     write_explanation,
 )
 from sharpwave.reports.timeline import Timeline
@@ -36,28 +37,32 @@ ROW = {
     "share": 0.7,
     "p_without": 0.21,
 }
-DOUBTS = pd.DataFrame({"onset": np.arange(4) * 30.0, "novelty": [0.0, 5, 0, 0], "abstain": [False, True, False, False]})
+STRANGE = pd.DataFrame(
+    {"onset": np.arange(4) * 30.0, "novelty": [0.0, 5, 0, 0], "abstain": [False, True, False, False]}
+)
 
 
 @pytest.fixture
-def explained() -> ExplainedNight:
+def explained() -> ExplanationPage:
     parts = pd.DataFrame(
         {"onset": 3600.0, "modality": ["eeg", "eeg", "stages"], "from": [-30.0, -60.0, -30.0], "to": [0.0, -30.0, 0.0]}
         | {"weight": [1.2, -0.4, 0.001], "effect": [1.2, 0.8, 0.0]}
     )
-    return ExplainedNight(
+    return ExplanationPage(
         identifier="night",
         source="night.edf",
         duration=7200.0,
         start=LINE.clock,
-        forecasts=pd.DataFrame([ROW]),
-        parts=parts,
-        modalities=pd.DataFrame({"modality": ["eeg", "stages"], "effect": [0.4, 0.1], "share": [0.8, 0.2]}),
-        course=pd.DataFrame({"onset": np.arange(240) * 30.0, "depth": np.sin(np.arange(240) / 20)}),
-        directions=pd.DataFrame(
-            [{"name": "depth", "correlation": 0.7, "low": 0.6, "high": 0.8, "n": 9, "named": True}]
+        tables=ForecastExplanation(
+            forecasts=pd.DataFrame([ROW]),
+            parts=parts,
+            modalities=pd.DataFrame({"modality": ["eeg", "stages"], "effect": [0.4, 0.1], "share": [0.8, 0.2]}),
+            latents=pd.DataFrame({"onset": np.arange(240) * 30.0, "depth": np.sin(np.arange(240) / 20)}),
+            directions=pd.DataFrame(
+                [{"name": "depth", "correlation": 0.7, "low": 0.6, "high": 0.8, "n": 9, "named": True}]
+            ),
+            out_of_distribution=STRANGE.assign(modality="eeg", channel="C4-M1"),
         ),
-        doubts=DOUBTS.assign(modality="eeg", channel="C4-M1"),
     )
 
 
@@ -87,25 +92,27 @@ def test_nothing_named_is_said():
 
 
 def test_modality_that_matters_most_is_named_first(explained):
-    assert "leans most on the EEG" in describe_modalities(explained.modalities)
-    assert "80 %" in describe_modalities(explained.modalities)
+    assert "leans most on the EEG" in describe_modalities(explained.tables.modalities)
+    assert "80 %" in describe_modalities(explained.tables.modalities)
 
 
-def test_doubts_in_words(explained):
-    assert describe_doubts(explained.out_of_distribution).startswith("25 % of the steps are unlike")
-    assert "C4-M1" in describe_doubts(explained.out_of_distribution)
-    assert describe_doubts(explained.out_of_distribution.assign(abstain=False)).startswith("No step")
+def test_out_of_distribution_in_words(explained):
+    assert describe_out_of_distribution(explained.tables.out_of_distribution).startswith("25 % of the steps are unlike")
+    assert "C4-M1" in describe_out_of_distribution(explained.tables.out_of_distribution)
+    assert describe_out_of_distribution(explained.tables.out_of_distribution.assign(abstain=False)).startswith(
+        "No step"
+    )
 
 
 def test_boxes_show_weights_and_their_side(explained):
-    drawn = draw_parts(explained.parts, summary="x")
+    drawn = draw_parts(explained.tables.parts, summary="x")
     assert "+1.20" in drawn
     assert "−0.40" in drawn
     assert drawn.count('fill="#2960AD"') == 2
     assert drawn.count('fill="#B67416"') == 1
 
 
-def test_course_without_directions_and_doubts_is_left_out():
+def test_latents_without_directions_and_strange_steps_are_left_out():
     assert draw_directions(pd.DataFrame({"onset": [0.0]}), pd.DataFrame(), LINE) is None
 
 
@@ -119,27 +126,23 @@ def test_page_of_its_own(explained, tmp_path):
 
 
 def test_nothing_explained_is_said(tmp_path):
-    empty = ExplainedNight(identifier="night", source="x", duration=10.0)
+    empty = ExplanationPage(identifier="night", source="x", duration=10.0)
     assert compose_explanation(empty) is None
     assert "Nothing was explained." in write_explanation(empty, tmp_path / "e.html").read_text()
 
 
 def test_hostile_names_are_escaped(explained, tmp_path):
-    hostile = replace(explained, identifier=HOSTILE, forecasts=pd.DataFrame([ROW | {"channel": HOSTILE}]))
+    hostile = replace(
+        explained,
+        identifier=HOSTILE,
+        tables=replace(explained.tables, forecasts=pd.DataFrame([ROW | {"channel": HOSTILE}])),
+    )
     page = write_explanation(hostile, tmp_path / "e.html").read_text()
     assert "<script>alert" not in page
 
 
 def test_section_of_the_night_survives_the_archive(explained, tmp_path):
-    night = replace(
-        make_night(hours=2),
-        explained_forecasts=explained.forecasts,
-        explained_parts=explained.parts,
-        modality_effects=explained.modalities,
-        latent_course=explained.latents,
-        latent_directions=explained.directions,
-        novelty=explained.out_of_distribution,
-    )
+    night = replace(make_night(hours=2), explanation=explained.tables)
     write_archive(night, tmp_path / "night.json.gz")
     page = write_report(read_archive(tmp_path / "night.json.gz"), tmp_path / "report.html").read_text()
     assert "What moved the forecasts" in page

@@ -13,8 +13,7 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports.network_page import compose_network, describe_run, write_network_card
-from sharpwave.reports.network_run import NetworkRun
+from sharpwave.reports.network_page import NetworkRun, compose_network, describe_run, write_network_card
 from sharpwave.reports.timeline import Timeline
 
 
@@ -22,7 +21,7 @@ def make_run() -> NetworkRun:
     stages = np.array(([0] * 40 + [1] * 4 + [2] * 2) * 2, dtype=np.int8)
     summary = pd.DataFrame(
         {
-            "way": ["replay", "sleep"],
+            "method": ["replay", "sleep"],
             "forgetting": [0.47, 0.02],
             "forgetting_low": [0.35, 0.0],
             "forgetting_high": [0.55, 0.05],
@@ -34,9 +33,9 @@ def make_run() -> NetworkRun:
     )
     curves = pd.DataFrame(
         [
-            {"task": task, "way": way, "step": step, "accuracy": 0.5 + 0.1 * task}
+            {"task": task, "method": method, "step": step, "accuracy": 0.5 + 0.1 * task}
             for task in (1, 2)
-            for way in ("replay", "sleep")
+            for method in ("replay", "sleep")
             for step in (0.0, 46.0, 92.0)
         ]
     )
@@ -51,11 +50,11 @@ def make_run() -> NetworkRun:
         losses=pd.DataFrame({"step": np.arange(92.0), "loss": np.linspace(2, 0.1, 92)}),
         curves=curves,
         matrix=matrix,
-        doses=pd.DataFrame({"damage": "lesion", "way": "sleep", "dose": [0.0, 0.5], "score": [0.9, 0.4]}),
+        doses=pd.DataFrame({"damage": "lesion", "method": "sleep", "dose": [0.0, 0.5], "score": [0.9, 0.4]}),
         recovery=pd.DataFrame(
             {"remedy": "wake", "copy": ["twin", "perturbed"], "step": [0.0, 0.0], "score": [0.9, 0.4]}
         ),
-        resilience=pd.DataFrame({"test": ["lesion"], "way": ["sleep"], "measure": ["share kept"], "value": [0.7]}),
+        resilience=pd.DataFrame({"test": ["lesion"], "method": ["sleep"], "measure": ["share kept"], "value": [0.7]}),
         hurt=pd.DataFrame({"what": ["task 2 at the end"], "before": [0.8], "after": [0.7]}),
         trust=["Five networks."],
         long=pd.DataFrame(
@@ -112,7 +111,7 @@ def test_sleep_is_the_first_line_everywhere() -> None:
 def test_tables_must_hold_their_columns() -> None:
     with pytest.raises(SharpwaveError, match="add accuracy"):
         replace(make_run(), matrix=pd.DataFrame({"after": [1], "task": [1]}))
-    with pytest.raises(SharpwaveError, match="the ways 'sleep' and 'nothing'"):
+    with pytest.raises(SharpwaveError, match="the methods 'sleep' and 'nothing'"):
         replace(make_run(), awake="nothing")
 
 
@@ -120,3 +119,9 @@ def test_steps_are_counted_on_the_axis() -> None:
     line = Timeline(0.0, 183.0, unit="step")
     assert line.ticks().tolist() == [0, 50, 100, 150]
     assert line.write(50.0) == "50"
+
+
+def test_tables_of_version_0_1_call_a_method_a_way():
+    run = make_run()
+    old = replace(run, summary=run.summary.rename(columns={"method": "way"}))
+    assert describe_run(old) == describe_run(run)

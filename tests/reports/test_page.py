@@ -126,11 +126,18 @@ def test_hostile_words_stay_words(hostile: DecodedNight, tmp_path: Path) -> None
 def test_everything_is_said_without_the_script(night: DecodedNight, tmp_path: Path) -> None:
     _, page_read = read(night, tmp_path)
     said = page_read.text
-    for words in (*night.trust, *night.reasons, *night.limits, *night.refusals, *night.citations, *night.repairs):
+    for words in (
+        *night.trust,
+        *night.reasons,
+        *night.limits,
+        *night.refusals,
+        *night.provenance.citations,
+        *night.repairs,
+    ):
         assert " ".join(words.split()) in said
-    for words in (night.identifier, night.source, night.stager, night.forecast_note, night.reactivations_note):
+    for words in (night.identifier, night.source, night.stager, night.forecast_evaluation.note, night.effects.note):
         assert words in said
-    for words in (*night.picks.values(), *night.versions.values(), *night.hashes.values()):
+    for words in (*night.picks.values(), *night.provenance.versions.values(), *night.provenance.hashes.values()):
         assert words in said
     assert said.index("usable with care") < said.index("How much to trust this") < said.index("Numbers")
 
@@ -149,7 +156,7 @@ def test_numbers_are_the_inputs(night: DecodedNight, tmp_path: Path) -> None:
         assert [float(end) for end in interval.split(" to ")] == pytest.approx([row["low"], row["high"]], abs=0.05)
         assert float(spread) == row["scorer_spread"]
         assert (unit, definition) == (row["unit"], row["definition"])
-    for row in night.forecast_skill.to_dict("records"):
+    for row in night.forecast_evaluation.skill.to_dict("records"):
         assert float(rows[row["method"]][0]) == pytest.approx(row["auprc"], abs=0.005)
 
 
@@ -223,7 +230,8 @@ def test_hypnogram_without_clock_counts_from_the_start(tmp_path: Path, minimal: 
 
 def test_loss_saved_stands_with_its_interval(night: DecodedNight, tmp_path: Path) -> None:
     gains = {"log_loss_gain": [0.031, 0.02, 0.01, 0.0], "gain_low": [0.02, 0.01, -0.01, 0.0], "gain_high": 0.04}
-    richer = replace(night, forecast_skill=night.forecast_skill.assign(**gains))
+    evaluation = night.forecast_evaluation
+    richer = replace(night, forecast_evaluation=replace(evaluation, skill=evaluation.skill.assign(**gains)))
     rows = {row[0]: row for row in read(richer, tmp_path)[1].rows}
     assert rows["LightGBM, stage history"][-1] == "0.031 (0.020 to 0.040)"
     assert rows["Persistence"][-1] == "–"

@@ -129,7 +129,7 @@ class NightTask:
     def summary(self) -> Path:
         if self.entities is None:
             return self.folder / "summary.json"
-        from sharpwave.reports.bids_files import locate_summary
+        from sharpwave.reports.files import locate_summary
 
         return locate_summary(self.folder, self.entities)
 
@@ -137,7 +137,7 @@ class NightTask:
     def page(self) -> Path:
         if self.entities is None:
             return self.folder / "report.html"
-        from sharpwave.reports.bids_files import locate_page
+        from sharpwave.reports.files import locate_page
 
         return locate_page(self.folder, self.entities)
 
@@ -149,8 +149,7 @@ class NightTask:
 
     def write(self, night: DecodedNight, options: DecodeOptions) -> Path:
         """Write all files; returns the path of the page."""
-        from sharpwave.reports.bids_files import write_bids_files
-        from sharpwave.reports.files import write_files
+        from sharpwave.reports.files import write_bids_files, write_files
 
         if self.entities is None:
             return write_files(night, self.folder, config=options.to_dict())

@@ -92,7 +92,7 @@ def _entities(file: Path) -> str:
 def rewrite_pages(tasks: Sequence[NightTask]) -> list[NightOutcome]:
     """Write each night's page again from its earlier results."""
     from sharpwave.reports.archive import read_archive
-    from sharpwave.reports.bids_files import locate_archive
+    from sharpwave.reports.files import locate_archive
     from sharpwave.reports.page import write_report
 
     outcomes = []

@@ -16,7 +16,7 @@ from sharpwave.night.options import option
 
 @dataclass(frozen=True)
 class CausalityOptions:
-    """What the user chose: arguments of `sharpwave.commands.relate.relate_to_folder`, which says what they are."""
+    """What the user chose: arguments of `sharpwave.commands.effects.estimate_to_folder`, which says what they are."""
 
     cues: Path | None = option(
         None, "Table (.tsv) of randomised cues: night, onset in seconds, condition (cue or sham), content."
@@ -61,9 +61,9 @@ def causality(
       further question makes false-discovery control stricter for all
     - `sharpwave causality night.truth` takes a simulated night as it truly was
     """
-    from sharpwave.commands.relate import relate_with_progress
+    from sharpwave.commands.effects import estimate_with_progress
 
-    outcome = relate_with_progress(nights, output=output, overwrite=overwrite, **vars(options))
+    outcome = estimate_with_progress(nights, output=output, overwrite=overwrite, **vars(options))
     for night in outcome.nights:
         if json_lines:
             typer.echo(json.dumps(night.to_dict()))
@@ -71,5 +71,5 @@ def causality(
             typer.echo(f"{night.identifier}: left out ({night.message})", err=True)
     for line in outcome.words:
         typer.echo(line, err=json_lines)
-    typer.echo(f"Open {outcome.page}" if outcome.page else "No night could be related.", err=json_lines)
+    typer.echo(f"Open {outcome.page}" if outcome.page else "No night could be used.", err=json_lines)
     raise typer.Exit(compute_exit_code(outcome.nights))

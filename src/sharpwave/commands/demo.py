@@ -94,7 +94,10 @@ def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | Non
         status.update("Relating simulated nights, with an effect planted and without ...")
         planted = planting.result()
         outcome = finish_night(
-            replace(night, planted_effects=planted), NightTask(options.source, "demo", output), options, begin
+            replace(night, effects=replace(night.effects, planted=planted)),
+            NightTask(options.source, "demo", output),
+            options,
+            begin,
         )
     print_planted(planted)
     return outcome
@@ -137,8 +140,7 @@ def demonstrate_network_sleep(
 
     from sharpwave import __version__
     from sharpwave.demonstrations.network_sleep import demonstrate_forgetting
-    from sharpwave.reports.network_page import describe_run, write_network_card
-    from sharpwave.reports.network_run import NetworkRun
+    from sharpwave.reports.network_page import NetworkRun, describe_run, write_network_card
 
     found = demonstrate_forgetting(n_seeds=n_seeds, progress=progress)
     output.mkdir(parents=True, exist_ok=True)

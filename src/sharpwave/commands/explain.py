@@ -1,10 +1,10 @@
-"""`sharpwave explain`: which modality, channel and moment moved the forecasts of a night, as tables and a page."""
+"""`sharpwave explain`: which modality, channel and moment the forecasts of a night depend on, as tables and a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,20 @@ from sharpwave.commands.options import Overwrite
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source
 from sharpwave.recordings.clock import place_time
+
+if TYPE_CHECKING:
+    from sharpwave.reports.explanation_section import ExplanationPage
+
+PAGE = "explanation.html"
+FILES = {
+    "forecasts": "forecasts.tsv",
+    "parts": "parts.tsv",
+    "modalities": "modalities.tsv",
+    "latents": "course.tsv",
+    "directions": "directions.tsv",
+    "out_of_distribution": "doubts.tsv",
+}
+"""File of each table of an explanation."""
 
 
 def explain(
@@ -70,10 +84,10 @@ def explain_to_folder(
 
     Args:
         source: A recording, or a data set by name.
-        at: Clock times or seconds from the start; the surest forecasts of a change where there are none.
+        at: Clock times, or seconds from the start; the surest forecasts of a change where there are none.
         output: Folder for the results; `sharpwave-NAME-explained` where omitted.
         weights: Folder of a model; the shipped one where omitted.
-        horizon: Seconds ahead.
+        horizon: Time ahead that is forecast, in seconds.
         signals_only: Leave a stage history out even where the recording has one.
         overwrite: Replace earlier results.
         options: What is known of the night.
@@ -84,13 +98,12 @@ def explain_to_folder(
     Raises:
         SharpwaveError: If the folder has results already, or the recording cannot be explained.
     """
-    from sharpwave.night.explaining import explain_recording
-    from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
-    from sharpwave.reports.files import write_table
+    from sharpwave.night.explanation import explain_recording, to_explanation
+    from sharpwave.reports.explanation_section import ExplanationPage
 
     name = name_source(source)
     folder = output or Path(f"sharpwave-{name}-explained")
-    if (folder / "explanation.html").exists() and not overwrite:
+    if (folder / PAGE).exists() and not overwrite:
         raise SharpwaveError(
             "a folder without an explanation", got=str(folder), fix="give another --output, or --overwrite"
         )
@@ -104,25 +117,28 @@ def explain_to_folder(
         attribution="integrated",
         weights=weights,
     )
-    night = ExplainedNight(
+    page = ExplanationPage(
         identifier=name,
         source=source,
         duration=recording.duration,
         simulated=recording.source.startswith("simulated"),
         start=recording.start,
         model=f"Brainµ {'lite' if weights is None else weights.name}",
-        forecasts=found.forecasts,
-        parts=found.parts,
-        modalities=found.modalities,
-        course=found.latents,
-        directions=found.directions,
-        doubts=found.out_of_distribution,
+        tables=to_explanation(found),
     )
+    return write_tables_and_page(page, folder)
+
+
+def write_tables_and_page(page: ExplanationPage, folder: Path) -> tuple[Path, list[str]]:
+    """Write the tables of an explanation and its page; returns the page's path, and the explanations in words."""
+    from sharpwave.reports.explanation_section import compose_explanation, write_explanation
+    from sharpwave.reports.files import write_table
+
     folder.mkdir(parents=True, exist_ok=True)
-    for field in ("forecasts", "parts", "modalities", "course", "directions", "doubts"):
-        table = getattr(night, field)
+    for field, file in FILES.items():
+        table = getattr(page.tables, field)
         if len(table):
-            write_table(table, folder / f"{field}.tsv")
-    content = compose_explanation(night)
+            write_table(table, folder / file)
+    content = compose_explanation(page)
     words = [] if content is None else [content["overall"], *(row["words"] for row in content["forecasts"])]
-    return write_explanation(night, folder / "explanation.html"), words
+    return write_explanation(page, folder / PAGE), words

@@ -28,7 +28,7 @@ BATCH, RATE, N_REMEMBERED = 8, 0.1, 100
 
 @dataclass(frozen=True, eq=False)
 class Demonstration:
-    """What was found; the tables are those of `sharpwave.reports.network_run.NetworkRun`.
+    """What was found; the tables are those of `sharpwave.reports.network_page.NetworkRun`.
 
     Attributes:
         hypnogram: Hypnogram of the first network that sleeps.

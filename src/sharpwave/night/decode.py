@@ -1,4 +1,4 @@
-"""The main job: read → stage → forecast → detect → relate → report.
+"""The main job: read → stage → forecast → detect → estimate effects → report.
 
 `sharpwave decode` calls this once per night; so can you:
 
@@ -12,41 +12,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
-from sharpwave.night.decoded import DecodedNight, Spectrogram
-from sharpwave.night.effects import relate_night
-from sharpwave.night.methods import LIMITS, describe_methods, list_citations, read_versions
-from sharpwave.night.options import DecodeOptions, apply_options, find_lights, find_randomised, read_cues
-from sharpwave.night.reactivations import FoundReactivations, look_for_reactivations
-from sharpwave.night.scores import compute_agreement, describe_forecast, score_forecast, summarise_events
-from sharpwave.night.seen import was_forecaster_trained_on, was_stager_trained_on
-from sharpwave.night.trust import UNCLEAR_BELOW, judge_night
-from sharpwave.recordings import Hypnogram, Recording
-from sharpwave.recordings.channels import pick_channels
-from sharpwave.recordings.recording import empty_events
-from sharpwave.signals import (
-    compute_depth,
-    compute_quality,
-    compute_spectrogram,
-    detect_artefacts,
-    detect_eye_movements,
-    detect_ripples,
-    detect_slow_waves,
-    detect_spindles,
-    rescale_signal,
+from sharpwave.night.decoded import (
+    DecodedNight,
+    ForecastEvaluation,
+    ForecastExplanation,
+    Provenance,
+    ReactivationEffects,
+    Spectrogram,
 )
-from sharpwave.staging import choose_stager
+from sharpwave.night.effects import estimate_night_effects
+from sharpwave.night.methods import LIMITS, describe_methods, list_citations, read_versions
+from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
+from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
+from sharpwave.night.reactivations import look_for_reactivations
+from sharpwave.night.scores import compute_agreement, count_truth, describe_forecast, score_forecast, summarise_events
+from sharpwave.night.trust import (
+    SEEN_BY_FORECASTER,
+    UNCLEAR_BELOW,
+    Judgement,
+    find_concerns,
+    judge_night,
+    was_forecaster_trained_on,
+)
+from sharpwave.recordings import Recording
+from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
     from sharpwave.simulation.truth import Truth
@@ -54,14 +53,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 MICROVOLTS = 1e6
-TRUTH_IOU = 0.2
-POOR_KAPPA = 0.4
-N_EXPLAINED = 3
-"""Forecasts explained on a night's page; `sharpwave explain` gives more."""
-GIVEN = "given with the recording"
-SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
-SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
-STEPS = ("quality", "stages", "forecast", "events", "reactivations", "spectrum", "statistics")
+STEPS = ("quality", "stages", "events", "forecast", "reactivations", "spectrum", "statistics")
 
 
 def decode_recording(
@@ -75,10 +67,10 @@ def decode_recording(
     """Decode one night.
 
     Args:
-        recording: What was recorded; signals may lie on disk and are read piece by piece.
+        recording: The recording; its signals may lie on disk and are read piece by piece.
         options: What is known of the night beside the recording.
         truth: `Truth` of a simulated night, to count what was planted and found.
-        key: Under which the results are found again.
+        key: Key under which the results are found again.
         progress: Called with (step, number done, number of steps).
 
     Returns:
@@ -86,112 +78,27 @@ def decode_recording(
 
     Raises:
         SharpwaveError: If there is nothing to decode, or a given channel or time does not exist.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> stages = Hypnogram.from_labels(["W"] * 10 + ["N2"] * 50)
+    >>> night = decode_recording(Recording(hypnogram=stages))
+    >>> night.verdict, len(night.forecast)
+    ('usable with care', 60)
     """
-    options = options or DecodeOptions()
+    rng = np.random.default_rng((options or DecodeOptions()).seed)
     step = _Stepper(progress)
-    rng = np.random.default_rng(options.seed)
-    recording = apply_options(options, recording)
-    picks = pick_channels(recording, channels=options.channels)
-    recording = calibrate(recording, picks)
-    expert = recording.hypnogram
-
-    step("quality")
-    artefacts = detect_spans(recording, picks)
-    quality = compute_quality(recording, electrical(recording, picks), artefacts=artefacts)
-
-    step("stages")
-    hypnogram, stager, evidence, refusals = stage(recording, picks, options)
-
+    prepared = prepare_night(recording, options, announce=step)
     step("forecast")
-    forecast, why_not = forecast_with_best(hypnogram, recording=recording, weights=options.weights)
-    skill, reliability = score_forecast(forecast, expert or hypnogram, rng=rng)
-    moved, unexplained = explain_forecast(recording, picks, hypnogram, options)
-    judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
-
-    step("events")
-    events, missing = detect_events(recording, picks, hypnogram)
-    cues = read_cues(options.cues)
-
+    forecast = forecast_stages(prepared, rng=rng)
     step("reactivations")
-    beside = {"events": events, "artefacts": artefacts, "cues": cues}
-    found, related, unrelated = relate(recording, picks, hypnogram, options, **beside, rng=rng)
-    detectors = sorted({*events["label"], *found.events.get("label", ())})
-    events = pd.concat([events, found.events, cues], ignore_index=True)
-
+    found = find_effects(prepared, rng=rng)
     step("spectrum")
-    spectrogram, depth = compute_overview(recording, picks, hypnogram)
-
+    spectrogram, depth = compute_overview(prepared)
     step("statistics")
-    lights_off, lights_on = find_lights(recording, options)
-    statistics = compute_sleep_statistics(
-        hypnogram, lights_off=lights_off, lights_on=lights_on, rng=rng, age=options.age, night=options.night
-    )
-    simulated = recording.source.startswith("simulated")
-    agreement = compute_agreement(hypnogram, None if stager == GIVEN else expert, rng=rng)
-    judgement = judge_night(
-        hypnogram,
-        duration=recording.duration,
-        quality=quality,
-        evidence=evidence,
-        stager=stager,
-        species=recording.species,
-        age=recording.metadata.get("age"),
-        simulated=simulated,
-        given=stager == GIVEN,
-        concerns=find_concerns(recording, stager, agreement, weights=options.weights),
-    )
+    measures = measure_night(prepared, rng=rng)
+    night = compose_night(prepared, forecast, found, measures, spectrogram=spectrogram, depth=depth, key=key)
     step("done")
-    return DecodedNight(
-        identifier=options.identifier or recording.subject,
-        source=options.source or recording.source,
-        species=recording.species,
-        simulated=simulated,
-        subject=recording.subject,
-        start=recording.start,
-        duration=recording.duration,
-        night_start=lights_off,
-        night_end=lights_on,
-        hypnogram=hypnogram,
-        expert=None if stager == GIVEN else expert,
-        unclear_below=UNCLEAR_BELOW,
-        stager=stager,
-        stager_evidence=shorten_evidence(evidence),
-        agreement=agreement,
-        verdict=judgement.verdict,
-        reasons=judgement.reasons,
-        trust=judgement.trust,
-        picks=name_channels(recording, picks),
-        spectrogram=spectrogram,
-        depth=depth,
-        depth_unit="log10 µV²",
-        events=events,
-        event_summary=summarise_events(events, hypnogram),
-        quality=quality,
-        quality_spans=artefacts,
-        statistics=statistics,
-        forecast=forecast,
-        forecast_skill=skill,
-        forecast_note=f"By {forecast.attrs['method']}. {describe_forecast(skill, judged_by=judged_by)}"
-        + (f" {SEEN_BY_FORECASTER}" if was_forecaster_trained_on(recording, weights=options.weights) else ""),
-        reliability=reliability,
-        **moved,
-        **related,
-        refusals=[*refusals, *why_not, *unexplained, *missing, *unrelated],
-        limits=list(LIMITS),
-        methods=describe_methods(
-            stager,
-            name_channels(recording, picks),
-            detectors,
-            forecaster=str(forecast.attrs["method"]),
-            epoch_length=hypnogram.epoch_length,
-            unclear_below=UNCLEAR_BELOW,
-        ),
-        citations=list_citations(stager, detectors),
-        versions=read_versions(),
-        hashes={"key": key},
-        repairs=list(recording.repairs),
-        truth=None if truth is None else count_truth(truth, events, duration=recording.duration),
-    )
+    return night if truth is None else replace(night, truth=count_truth(truth, night.events, duration=night.duration))
 
 
 class _Stepper:
@@ -206,112 +113,220 @@ class _Stepper:
             self._progress(step, done, len(STEPS))
 
 
-def electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
-    """Names of the signals whose quality matters: those picked, and those searched for events."""
-    return list(dict.fromkeys([*picks.values(), *recording.of("eog"), *recording.of("lfp")]))
+@dataclass(frozen=True, eq=False)
+class StageForecast:
+    """The forecast of a night, what it was worth and what it depends on.
+
+    Attributes:
+        table: One row an epoch; see `forecast_with_best`.
+        method: Name of the method that made it.
+        evaluation: What it was worth in this night.
+        explanation: What Brainµ's forecasts depend on.
+        refusals: What could not be computed and why, one sentence each.
+    """
+
+    table: pd.DataFrame
+    method: str
+    evaluation: ForecastEvaluation
+    explanation: ForecastExplanation
+    refusals: list[str]
 
 
-def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
-    """Artefact spans of every picked channel."""
-    tables = [detect_artefacts(recording[name]) for name in electrical(recording, picks)]
-    tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else empty_events().assign(channel="")
+def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> StageForecast:
+    """Forecast the next stage throughout a night, judge it by the expert's stages or the decoded ones, and explain it.
+
+    Args:
+        prepared: The night.
+        rng: Random generator of the bootstrap.
+    """
+    from sharpwave.night.explanation import explain_forecasts
+
+    recording, weights = prepared.recording, prepared.options.weights
+    table, why_not = forecast_with_best(prepared.hypnogram, recording=recording, weights=weights)
+    expert = recording.hypnogram
+    skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)
+    judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
+    note = f"By {table.attrs['method']}. {describe_forecast(skill, judged_by=judged_by)}"
+    if was_forecaster_trained_on(recording, weights=weights):
+        note = f"{note} {SEEN_BY_FORECASTER}"
+    evaluation = ForecastEvaluation(skill=skill, reliability=reliability, note=note)
+    explanation, unexplained = explain_forecasts(prepared)
+    return StageForecast(table, str(table.attrs["method"]), evaluation, explanation, [*why_not, *unexplained])
 
 
-def detect_events(
-    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram
-) -> tuple[pd.DataFrame, list[str]]:
-    """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing."""
-    jobs: list[tuple[str, Callable[[], pd.DataFrame]]] = []
-    if "eeg" in picks:
-        eeg = recording[picks["eeg"]]
-        jobs.append(("spindles", partial(detect_spindles, eeg, hypnogram=hypnogram)))
-        jobs.append(("slow waves", partial(detect_slow_waves, eeg, hypnogram=hypnogram)))
-    eyes = list(recording.of("eog").values())
-    if len(eyes) >= 2:
-        jobs.append(("rapid eye movements", partial(detect_eye_movements, eyes[0], eyes[1], hypnogram=hypnogram)))
-    for signal in recording.of("lfp").values():
-        ripples = partial(detect_ripples, signal, species=recording.species, hypnogram=hypnogram)
-        jobs.append((f"ripples in {signal.name}", ripples))
-    tables, refusals = [empty_events()], []
-    for what, job in jobs:
-        try:
-            tables.append(job())
-        except SharpwaveError as error:
-            refusals.append(f"{what[0].upper()}{what[1:]} were not detected: {error}")
-    found = [table for table in tables if len(table)]
-    events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
-    return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+@dataclass(frozen=True, eq=False)
+class FoundEffects:
+    """The events of a night with its reactivations and cues, and what the reactivations do to sleep.
+
+    Attributes:
+        events: Detected events, reactivations and cues: onset, duration (s), label, channel, ...
+        detectors: Labels of what was detected, in alphabetical order.
+        effects: What the reactivations do to sleep.
+        refusals: What could not be computed and why, one sentence each.
+    """
+
+    events: pd.DataFrame
+    detectors: list[str]
+    effects: ReactivationEffects
+    refusals: list[str]
 
 
-def stage(
-    recording: Recording, picks: Mapping[str, str], options: DecodeOptions
-) -> tuple[Hypnogram, str, pd.DataFrame, list[str]]:
-    """Stages, who staged, what is known of the stager, and why better ones refused.
+def find_effects(prepared: PreparedNight, *, rng: np.random.Generator) -> FoundEffects:
+    """Look for reactivations and estimate what they do to sleep.
 
-    A recording that no stager can use keeps the stages it came with.
+    Args:
+        prepared: The night.
+        rng: Random generator of the shuffles and the intervals.
 
     Raises:
-        SharpwaveError: If no stager can use it and it came without stages, or the chosen stager cannot.
+        SharpwaveError: If a table of cues or reactivations that was given cannot be read.
     """
-    try:
-        stager, refusals = choose_stager(recording, picks, name=options.stager, weights=options.weights)
-    except SharpwaveError as error:
-        if recording.hypnogram is None or options.stager is not None:
-            raise
-        return recording.hypnogram, GIVEN, pd.DataFrame(), [f"Nothing was staged: no stager can use {error.got}."]
-    return stager.stage(recording, picks), stager.name, pd.DataFrame(stager.validation(recording, picks)), refusals
+    cues = read_cues(prepared.options.cues)
+    given = prepared.options.reactivations
+    found, refusals = look_for_reactivations(prepared.recording, prepared.hypnogram, given=given, rng=rng)
+    effects = ReactivationEffects(note=found.note)
+    if len(found.events):
+        try:
+            effects = estimate_night_effects(prepared, found, cues=find_randomised(cues), rng=rng)
+        except SharpwaveError as error:
+            effects = ReactivationEffects(reactivations=found.counts, note=found.note)
+            refusals = [f"What reactivations do to sleep was not estimated: {error}"]
+    detectors = sorted({*prepared.events["label"], *found.events.get("label", ())})
+    events = pd.concat([prepared.events, found.events, cues], ignore_index=True)
+    return FoundEffects(events, detectors, effects, refusals)
 
 
-def explain_forecast(
-    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram, options: DecodeOptions
-) -> tuple[dict[str, Any], list[str]]:
-    """What moves Brainµ's forecasts from the stages and all that was recorded; or why that cannot be said."""
-    from sharpwave.brainmu.shipped import find_refusal, keep_picked
-    from sharpwave.night.explaining import explain_recording
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Numbers that describe a night, and how far to trust it.
 
-    if hypnogram.n_stages != 5 or find_refusal(options.weights) is not None:
-        return {}, []
-    seen = keep_picked(recording, picks)
-    try:
-        found = explain_recording(seen, history=hypnogram, n_forecasts=N_EXPLAINED, weights=options.weights)
-    except SharpwaveError as error:
-        return {}, [f"What moved the forecasts is not known: {error}"]
-    return found.to_fields(), []
+    Attributes:
+        lights_off: Time of lights off, in seconds from the start; None where not known.
+        lights_on: Time of lights on, in seconds from the start; None where not known.
+        statistics: Sleep statistics with intervals.
+        agreement: Agreement with an expert; empty without one.
+        quality: Signal quality, one row a channel.
+        judgement: Verdict on the night, with its reasons.
+    """
+
+    lights_off: float | None
+    lights_on: float | None
+    statistics: pd.DataFrame
+    agreement: pd.DataFrame
+    quality: pd.DataFrame
+    judgement: Judgement
 
 
-def relate(
-    recording: Recording,
-    picks: Mapping[str, str],
-    hypnogram: Hypnogram,
-    options: DecodeOptions,
+def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measures:
+    """Sleep statistics, agreement with the expert, signal quality, and the verdict on them.
+
+    Args:
+        prepared: The night.
+        rng: Random generator of the intervals.
+
+    Raises:
+        SharpwaveError: If a time of lights off or on cannot be placed.
+    """
+    recording, staging, options = prepared.recording, prepared.staging, prepared.options
+    off, on = find_lights(recording, options)
+    statistics = compute_sleep_statistics(
+        staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=options.age, night=options.night
+    )
+    agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
+    quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)
+    judgement = judge_night(
+        staging.hypnogram,
+        duration=recording.duration,
+        quality=quality,
+        evidence=staging.evidence,
+        stager=staging.stager,
+        species=recording.species,
+        age=recording.metadata.get("age"),
+        simulated=prepared.simulated,
+        given=staging.stager == GIVEN,
+        concerns=find_concerns(recording, staging.stager, agreement, weights=options.weights),
+    )
+    return Measures(off, on, statistics, agreement, quality, judgement)
+
+
+def compose_night(
+    prepared: PreparedNight,
+    forecast: StageForecast,
+    found: FoundEffects,
+    measures: Measures,
     *,
-    events: pd.DataFrame,
-    artefacts: pd.DataFrame,
-    cues: pd.DataFrame,
-    rng: np.random.Generator,
-) -> tuple[FoundReactivations, dict[str, Any], list[str]]:
-    """Reactivations, what they do to sleep as fields of the decoded night, and why either is missing."""
-    found, why = look_for_reactivations(recording, hypnogram, given=options.reactivations, rng=rng)
-    if not len(found.events):
-        return found, {"reactivations_note": found.note}, why
-    channel = picks.get("eeg") or next(iter(recording.of("lfp")), None)
-    bad = artefacts[artefacts["channel"] == channel] if len(artefacts) else None
-    try:
-        effects = relate_night(
-            recording,
-            hypnogram,
-            found,
-            channel=channel,
-            events=events,
-            artefacts=bad,
-            cues=find_randomised(cues),
-            rng=rng,
-        )
-    except SharpwaveError as error:
-        fields = {"reactivations": found.counts, "reactivations_note": found.note}
-        return found, fields, [f"What reactivations do to sleep was not estimated: {error}"]
-    return found, effects.to_fields(), why
+    spectrogram: Spectrogram | None,
+    depth: pd.DataFrame,
+    key: str,
+) -> DecodedNight:
+    """Put the decoded night together.
+
+    Args:
+        prepared: The night.
+        forecast: Forecast of the night.
+        found: Events and reactivations of the night, and their effects.
+        measures: Numbers that describe the night, and how far to trust it.
+        spectrogram: Power over time, or None.
+        depth: Depth of sleep over time: onset, depth.
+        key: Key under which the results are found again.
+    """
+    recording, hypnogram, staging, options = prepared.recording, prepared.hypnogram, prepared.staging, prepared.options
+    return DecodedNight(
+        identifier=options.identifier or recording.subject,
+        source=options.source or recording.source,
+        species=recording.species,
+        simulated=prepared.simulated,
+        subject=recording.subject,
+        start=recording.start,
+        duration=recording.duration,
+        night_start=measures.lights_off,
+        night_end=measures.lights_on,
+        hypnogram=hypnogram,
+        expert=prepared.expert,
+        unclear_below=UNCLEAR_BELOW,
+        stager=staging.stager,
+        stager_evidence=shorten_evidence(staging.evidence),
+        agreement=measures.agreement,
+        verdict=measures.judgement.verdict,
+        reasons=measures.judgement.reasons,
+        trust=measures.judgement.trust,
+        picks=name_channels(recording, prepared.picks),
+        spectrogram=spectrogram,
+        depth=depth,
+        depth_unit="log10 µV²",
+        events=found.events,
+        event_summary=summarise_events(found.events, hypnogram),
+        quality=measures.quality,
+        quality_spans=prepared.artefacts,
+        statistics=measures.statistics,
+        forecast=forecast.table,
+        forecast_evaluation=forecast.evaluation,
+        effects=found.effects,
+        explanation=forecast.explanation,
+        refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
+        limits=list(LIMITS),
+        provenance=describe_provenance(prepared, forecast.method, found.detectors, key=key),
+        repairs=list(recording.repairs),
+    )
+
+
+def describe_provenance(prepared: PreparedNight, forecaster: str, detectors: list[str], *, key: str) -> Provenance:
+    """Methods text, references, versions and the key of a night."""
+    stager = prepared.staging.stager
+    methods = describe_methods(
+        stager,
+        name_channels(prepared.recording, prepared.picks),
+        detectors,
+        forecaster=forecaster,
+        epoch_length=prepared.hypnogram.epoch_length,
+        unclear_below=UNCLEAR_BELOW,
+    )
+    return Provenance(
+        methods=methods,
+        citations=list_citations(stager, detectors),
+        versions=read_versions(),
+        hashes={"key": key},
+    )
 
 
 def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, str]:
@@ -329,72 +344,19 @@ def shorten_evidence(evidence: pd.DataFrame) -> pd.DataFrame:
     return kept[[name for name in ("data", "metric", "value", "low", "high", "n") if name in kept]]
 
 
-def find_concerns(
-    recording: Recording, stager: str, agreement: pd.DataFrame, *, weights: Path | None = None
-) -> list[str]:
-    """Reasons for care that only this night shows: stages it was trained on, or an expert who disagrees."""
-    concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager, weights=weights) else []
-    kappas = agreement.loc[agreement["metric"] == "kappa", "value"] if len(agreement) else agreement
-    if len(kappas) and kappas.iloc[0] < POOR_KAPPA:
-        concerns.append(f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}.")
-    return concerns
-
-
-def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
-    """The recording with its EEG as large as a usual night's, where its unit is unknown; declared as a repair."""
-    if recording.metadata.get("amplitude_unit") != "unknown" or "eeg" not in picks:
-        return recording
-    signal, _ = rescale_signal(recording[picks["eeg"]])
-    repair = f"{signal.name}: its unit is unknown, so it was scaled to the amplitude of a usual night"
-    return replace(
-        recording,
-        signals={**recording.signals, signal.name: signal},
-        repairs=(*recording.repairs, repair),
-        metadata={**recording.metadata, "amplitude_unit": "rescaled"},
-    )
-
-
-def compute_overview(
-    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram
-) -> tuple[Spectrogram | None, pd.DataFrame]:
+def compute_overview(prepared: PreparedNight) -> tuple[Spectrogram | None, pd.DataFrame]:
     """Spectrogram (dB) and depth of the EEG, or of the LFP where there is no EEG; nothing where there is neither."""
-    name = picks.get("eeg") or next(iter(recording.of("lfp")), None)
+    name = prepared.depth_channel
     if name is None:
         return None, pd.DataFrame()
-    signal = recording[name]
-    window = max(hypnogram.epoch_length, 4.0)
+    signal = prepared.recording[name]
+    window = max(prepared.hypnogram.epoch_length, 4.0)
     spectrogram = compute_spectrogram(signal, window=window, max_frequency=30.0)
     power = 10 * np.log10(np.maximum(spectrogram.power * MICROVOLTS**2, 1e-12)).T
     return Spectrogram(spectrogram.times, spectrogram.frequencies, power), compute_depth(signal, epoch_length=window)
 
 
-def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:
-    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind.
-
-    An eye movement is a step whose length is a matter of definition, so both sides count as one second around it.
-    """
-    planted = {
-        "spindle": truth.spindles,
-        "slow_wave": truth.slow_oscillations,
-        "ripple": truth.ripples,
-        "rapid_eye_movement": truth.eye_movements[truth.eye_movements["label"] == "rem"],
-    }
-    counts = {}
-    for label, table in planted.items():
-        found = events[events["label"] == label]
-        if label == "rapid_eye_movement":
-            table, found = _around_middle(table), _around_middle(found)
-        scores = score_events(table, found, iou=TRUTH_IOU, duration=duration)
-        counts[label] = {
-            "planted": len(table),
-            "found": len(found),
-            "precision": scores.precision,
-            "recall": scores.recall,
-        }
-    return counts
-
-
-def _around_middle(events: pd.DataFrame) -> pd.DataFrame:
-    """Each event as one second around its middle."""
-    middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
-    return pd.DataFrame({"onset": middle - 0.5, "duration": 1.0})
+__getattr__ = moved.rename(
+    __name__,
+    {name: f"night.prepare:{name}" for name in ("calibrate", "detect_events", "detect_spans")},
+)

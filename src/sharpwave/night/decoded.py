@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 
 Verdict = Literal["usable", "usable with care", "not usable"]
 VERDICTS: tuple[Verdict, ...] = ("usable", "usable with care", "not usable")
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "stager_evidence": ("data", "metric", "value"),
-    "agreement": ("metric", "value"),
-    "depth": ("onset", "depth"),
-    "events": ("onset", "duration", "label"),
-    "event_summary": ("label", "count"),
-    "quality": ("channel", "verdict"),
-    "quality_spans": ("onset", "duration", "label"),
-    "statistics": ("name", "value", "unit", "definition"),
-    "forecast": ("onset", "p_change"),
-    "forecast_skill": ("method",),
-    "reliability": ("predicted", "observed", "n"),
-    "reactivations": ("content", "count"),
-    "rules": ("verdict", "rule", "control_of_rule", "reason", "claim"),
-    "peri_event": ("lag", "content", "value", "low", "high", "control", "n"),
-    "explained_forecasts": ("onset", "horizon", "p_change", "modality"),
-    "explained_parts": ("onset", "modality", "from", "to", "weight"),
-    "modality_effects": ("modality", "effect", "share"),
-    "latent_course": ("onset",),
-    "latent_directions": ("name", "correlation", "named"),
-    "novelty": ("onset", "abstain"),
+NESTED: dict[str, tuple[str, str]] = {
+    "forecast_skill": ("forecast_evaluation", "skill"),
+    "forecast_note": ("forecast_evaluation", "note"),
+    "reliability": ("forecast_evaluation", "reliability"),
+    "reactivations": ("effects", "reactivations"),
+    "reactivations_note": ("effects", "note"),
+    "rules": ("effects", "rules"),
+    "peri_event": ("effects", "peri_event"),
+    "planted_effects": ("effects", "planted"),
+    "course_tables": ("effects", "files"),
+    "explained_forecasts": ("explanation", "forecasts"),
+    "explained_parts": ("explanation", "parts"),
+    "modality_effects": ("explanation", "modalities"),
+    "latent_course": ("explanation", "latents"),
+    "latent_directions": ("explanation", "directions"),
+    "novelty": ("explanation", "out_of_distribution"),
+    "methods": ("provenance", "methods"),
+    "citations": ("provenance", "citations"),
+    "versions": ("provenance", "versions"),
+    "hashes": ("provenance", "hashes"),
 }
-"""Columns that each table must have when it has rows; further columns are named in `DecodedNight`."""
+"""Fields that `DecodedNight` had in version 0.1, and where each is now: field, field of that. Until version 0.3."""
 
 
 class Spectrogram(NamedTuple):
@@ -47,8 +48,8 @@ class Spectrogram(NamedTuple):
 
     Attributes:
         times: Centres of the windows in seconds from the start of the recording, shape (time,).
-        frequencies: In Hz, rising, shape (frequency,).
-        power_db: In dB, shape (frequency, time); NaN where nothing was recorded.
+        frequencies: Frequencies in Hz, rising, shape (frequency,).
+        power_db: Power in dB, shape (frequency, time); NaN where nothing was recorded.
     """
 
     times: Float[np.ndarray, " time"]
@@ -60,12 +61,172 @@ def _empty() -> pd.DataFrame:
     return pd.DataFrame()
 
 
+def _check_tables(holder: Any, columns: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise if a table has rows and lacks one of its columns."""
+    for name, needed in columns.items():
+        table = getattr(holder, name)
+        missing = [column for column in needed if column not in table]
+        if len(table) and missing:
+            raise SharpwaveError(
+                f"a table {name!r} with the columns {', '.join(needed)}",
+                got=f"{', '.join(map(str, table.columns))}",
+                fix=f"add {', '.join(missing)}, or leave the table empty",
+            )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForecastEvaluation:
+    """What the forecast of a night was worth.
+
+    Attributes:
+        skill: method, [auprc, low, high, log_loss, brier, n, reference, log_loss_gain, gain_low, gain_high].
+        reliability: predicted, observed (mean per bin), n, [low, high].
+        note: What the forecast is worth, in one sentence; "no better than persistence" is allowed.
+    """
+
+    COLUMNS: ClassVar = {"skill": ("method",), "reliability": ("predicted", "observed", "n")}
+
+    skill: pd.DataFrame = field(default_factory=_empty)
+    reliability: pd.DataFrame = field(default_factory=_empty)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_tables(self, self.COLUMNS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReactivationEffects:
+    """The reactivations of a night and what they do to sleep.
+
+    Attributes:
+        reactivations: content, count, [per_minute, beyond_shuffles, shuffled, p, effect, low, high, lighter_after,
+            lighter_control]: counts by content, and by content the effect on depth (dB, with interval) and the chance
+            of lighter sleep after one and at control moments (percent).
+        note: Plain sentences that stand for, or above, that table.
+        rules: Effects in words with their controls: rank, verdict ("rule", "not shown"), rule, control_of_rule,
+            reason, claim; direction, outcome, content, stage, period, estimator, value, low, high, ratio, ratio_low,
+            ratio_high, n_events, n_nights.
+        peri_event: Depth around reactivations and around control moments: lag (s), content, value, low, high, control
+            (dB), n.
+        planted: On simulated nights: content, planted, and what was found with the effect on and off.
+        files: By file name, the tables that `sharpwave causality` reads of this night; not shown, not archived.
+    """
+
+    COLUMNS: ClassVar = {
+        "reactivations": ("content", "count"),
+        "rules": ("verdict", "rule", "control_of_rule", "reason", "claim"),
+        "peri_event": ("lag", "content", "value", "low", "high", "control", "n"),
+    }
+
+    reactivations: pd.DataFrame = field(default_factory=_empty)
+    note: str = "Not computed: this needs spikes and a track that the animal ran on."
+    rules: pd.DataFrame = field(default_factory=_empty)
+    peri_event: pd.DataFrame = field(default_factory=_empty)
+    planted: pd.DataFrame = field(default_factory=_empty)
+    files: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata={"archived": False})
+
+    def __post_init__(self) -> None:
+        _check_tables(self, self.COLUMNS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForecastExplanation:
+    """Which modality, channel and moment Brainµ's forecasts of a night depend on; effects in log-odds of a change.
+
+    Attributes:
+        forecasts: One row a forecast explained: onset, horizon, p_change, p_typical, modality, channel, reach, effect,
+            share, p_without.
+        parts: What each stretch of each modality added to them: onset, modality, from, to, weight, effect.
+        modalities: What each modality contributes over the night: modality, effect, share, [n, present].
+        latents: Named directions of the model's latent over the night: onset and one column per direction.
+        directions: How well each direction tracks what it is named after: name, correlation, low, high,
+            null_correlation, null_high, n, named.
+        out_of_distribution: Where the night is unlike the training data: onset, novelty, modality, channel, abstain.
+    """
+
+    COLUMNS: ClassVar = {
+        "forecasts": ("onset", "horizon", "p_change", "modality"),
+        "parts": ("onset", "modality", "from", "to", "weight"),
+        "modalities": ("modality", "effect", "share"),
+        "latents": ("onset",),
+        "directions": ("name", "correlation", "named"),
+        "out_of_distribution": ("onset", "abstain"),
+    }
+
+    forecasts: pd.DataFrame = field(default_factory=_empty)
+    parts: pd.DataFrame = field(default_factory=_empty)
+    modalities: pd.DataFrame = field(default_factory=_empty)
+    latents: pd.DataFrame = field(default_factory=_empty)
+    directions: pd.DataFrame = field(default_factory=_empty)
+    out_of_distribution: pd.DataFrame = field(default_factory=_empty)
+
+    def __post_init__(self) -> None:
+        _check_tables(self, self.COLUMNS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Provenance:
+    """How a night was decoded, to cite and to find again.
+
+    Attributes:
+        methods: Methods text, CC0.
+        citations: One reference each.
+        versions: Version of each software package, by its name.
+        hashes: Checksums of the input and the configuration.
+    """
+
+    methods: str = ""
+    citations: list[str] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+PARTS: dict[str, type] = {
+    "forecast_evaluation": ForecastEvaluation,
+    "effects": ReactivationEffects,
+    "explanation": ForecastExplanation,
+    "provenance": Provenance,
+}
+"""Fields of `DecodedNight` that hold fields of their own."""
+
+
+def nest_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a decoded night with those named as in version 0.1 put where they are now."""
+    nested = {name: value for name, value in values.items() if name not in NESTED}
+    for name, value in values.items():
+        if name in NESTED:
+            part, new = NESTED[name]
+            nested[part] = replace(nested.get(part) or PARTS[part](), **{new: value})
+    return nested
+
+
+_Class = TypeVar("_Class")
+
+
+def _accept_old_fields(cls: type[_Class]) -> type[_Class]:
+    """Let a class be made with the fields of version 0.1, with a warning that says the new ones."""
+    init: Any = cls.__init__  # type: ignore[misc]
+
+    @functools.wraps(init)
+    def accept(self: Any, **values: Any) -> None:
+        for name in values:
+            if name in NESTED:
+                part, new = NESTED[name]
+                moved.warn(f"DecodedNight({name}=...)", f"DecodedNight({part}={PARTS[part].__name__}({new}=...))")
+        init(self, **nest_fields(values))
+
+    cls.__init__ = accept  # type: ignore[assignment,misc]
+    return cls
+
+
+@_accept_old_fields
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DecodedNight:
     """One decoded night. Times are seconds from the start of the recording; shares and probabilities are 0 to 1.
 
     Tables may be empty; then their section says so. Columns in brackets are optional. `low` and `high` are a 95 %
-    interval, but 80 % in `statistics`.
+    interval, but 80 % in `statistics`. What belongs together is one object: `forecast_evaluation`, `effects`,
+    `explanation`, `provenance`; the forecast itself is the table `forecast`.
 
     Attributes:
         identifier: Short name of the night; also the page's title.
@@ -89,7 +250,7 @@ class DecodedNight:
         agreement: Agreement with the expert in this night: metric, value, [low, high, n].
         spectrogram: (times, frequencies, power_db) of one channel, or None.
         depth: onset, depth (any unit; see `depth_unit`).
-        depth_unit: What `depth` is, for the axis.
+        depth_unit: Unit of `depth`, for the axis.
         events: onset, duration, label, [channel, amplitude, frequency, ...].
         event_summary: label, count, [per_minute, stage, duration, amplitude, frequency, ...].
         quality: channel, verdict, [modality, rate, usable_fraction, note, ...].
@@ -98,30 +259,36 @@ class DecodedNight:
             NaN where undefined.
         forecast: onset of the epoch forecast from, p_change of a change in the next epoch,
             [p_<stage>, persistence_p_change, markov_p_change].
-        forecast_skill: method, [auprc, low, high, log_loss, brier, n, reference, log_loss_gain, gain_low, gain_high].
-        forecast_note: One sentence: what the forecast is worth; "no better than persistence" is allowed.
-        reliability: predicted, observed (mean per bin), n, [low, high].
-        reactivations: content, count, [beyond_shuffles, shuffled, p, effect, low, high, n, claim].
-        reactivations_note: Plain sentence that stands for, or above, that table.
-        rules: What reactivations do to sleep, in words; see `RelatedNights` for this and the two that follow.
-        peri_event: Depth around them, and around control moments.
-        planted_effects: On simulated nights, what was found with the effect on and off.
-        course_tables: By file name, what `sharpwave causality` reads of this night; not shown.
-        explained_forecasts: Forecasts and what moved them; see `ExplainedNight` for this and the five that follow.
-        explained_parts: What each stretch of each modality added to them.
-        modality_effects: What each modality moves over the night.
-        latent_course: Named directions of the model's latent over the night.
-        latent_directions: How well each tracks what it is named after.
-        novelty: Where the night is unlike anything that the model has seen.
-        refusals: What was asked for or usual and not computed, and why.
-        limits: What not to conclude.
-        methods: Methods text, CC0.
-        citations: One reference each.
-        versions: Software versions.
-        hashes: Checksums of the input and the configuration.
-        repairs: What was corrected on reading.
-        truth: For simulated nights: label → {"planted": n, "found": n, ...}; or None.
+        forecast_evaluation: What the forecast was worth: skill, reliability and a sentence.
+        effects: The reactivations of the night, and what they do to sleep.
+        explanation: What Brainµ's forecasts depend on; empty where Brainµ did not forecast.
+        refusals: Results that were asked for or are usual and were not computed, and why.
+        limits: Sentences on what not to conclude.
+        provenance: Methods text, references, software versions and checksums.
+        repairs: Corrections made on reading.
+        truth: Planted and found events of a simulated night: label → {"planted": n, "found": n, ...}; or None.
+
+    >>> from sharpwave.recordings import Hypnogram
+    >>> stages = Hypnogram.from_labels(["W", "N2", "N2"])
+    >>> night = DecodedNight(
+    ...     identifier="a", source="a.edf", duration=90.0, hypnogram=stages, stager="mine", verdict="not usable"
+    ... )
+    >>> night.effects.note
+    'Not computed: this needs spikes and a track that the animal ran on.'
     """
+
+    COLUMNS: ClassVar = {
+        "stager_evidence": ("data", "metric", "value"),
+        "agreement": ("metric", "value"),
+        "depth": ("onset", "depth"),
+        "events": ("onset", "duration", "label"),
+        "event_summary": ("label", "count"),
+        "quality": ("channel", "verdict"),
+        "quality_spans": ("onset", "duration", "label"),
+        "statistics": ("name", "value", "unit", "definition"),
+        "forecast": ("onset", "p_change"),
+    }
+    """Columns that each table must have when it has rows."""
 
     identifier: str
     source: str
@@ -151,27 +318,12 @@ class DecodedNight:
     quality_spans: pd.DataFrame = field(default_factory=_empty)
     statistics: pd.DataFrame = field(default_factory=_empty)
     forecast: pd.DataFrame = field(default_factory=_empty)
-    forecast_skill: pd.DataFrame = field(default_factory=_empty)
-    forecast_note: str = ""
-    reliability: pd.DataFrame = field(default_factory=_empty)
-    reactivations: pd.DataFrame = field(default_factory=_empty)
-    reactivations_note: str = "Not computed: this needs spikes and a track that the animal ran on."
-    rules: pd.DataFrame = field(default_factory=_empty)
-    peri_event: pd.DataFrame = field(default_factory=_empty)
-    planted_effects: pd.DataFrame = field(default_factory=_empty)
-    course_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata={"archived": False})
-    explained_forecasts: pd.DataFrame = field(default_factory=_empty)
-    explained_parts: pd.DataFrame = field(default_factory=_empty)
-    modality_effects: pd.DataFrame = field(default_factory=_empty)
-    latent_course: pd.DataFrame = field(default_factory=_empty)
-    latent_directions: pd.DataFrame = field(default_factory=_empty)
-    novelty: pd.DataFrame = field(default_factory=_empty)
+    forecast_evaluation: ForecastEvaluation = field(default_factory=ForecastEvaluation)
+    effects: ReactivationEffects = field(default_factory=ReactivationEffects)
+    explanation: ForecastExplanation = field(default_factory=ForecastExplanation)
     refusals: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
-    methods: str = ""
-    citations: list[str] = field(default_factory=list)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     repairs: list[str] = field(default_factory=list)
     truth: Mapping[str, Mapping[str, Any]] | None = None
 
@@ -180,15 +332,7 @@ class DecodedNight:
             raise SharpwaveError(
                 f"a verdict among {', '.join(VERDICTS)}", got=repr(self.verdict), fix="use one of these words"
             )
-        for name, columns in COLUMNS.items():
-            table = getattr(self, name)
-            missing = [column for column in columns if column not in table]
-            if len(table) and missing:
-                raise SharpwaveError(
-                    f"a table {name!r} with the columns {', '.join(columns)}",
-                    got=f"{', '.join(map(str, table.columns))}",
-                    fix=f"add {', '.join(missing)}, or leave the table empty",
-                )
+        _check_tables(self, self.COLUMNS)
         if self.spectrogram is not None:
             times, frequencies, power = self.spectrogram
             if np.shape(power) != (len(frequencies), len(times)):
@@ -198,3 +342,13 @@ class DecodedNight:
                     fix="give power_db with frequencies along the first axis",
                 )
             object.__setattr__(self, "spectrogram", Spectrogram(*map(np.asarray, self.spectrogram)))
+
+    if not TYPE_CHECKING:  # with it, a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            """A field under its name of version 0.1, with a warning that says the new one."""
+            if name not in NESTED:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            part, new = NESTED[name]
+            moved.warn(f"DecodedNight.{name}", f"DecodedNight.{part}.{new}")
+            return getattr(getattr(self, part), new)

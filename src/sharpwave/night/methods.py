@@ -30,10 +30,11 @@ CITATIONS = {
 }
 
 REACTIVATIONS = (
-    " Reactivations were related to sleep by discrete-time hazard regression (moves of stage) and by matched moments "
-    "(depth), with stage, time since its onset, time of night and, where known, muscle tone and infraslow phase as "
-    "covariates; 95 % intervals over stretches of half an hour, with a negative control outcome (before the event), "
-    "the reverse direction, the E-value and false-discovery control. Observational: causal in the statistical sense."
+    " Effects of reactivations on sleep were estimated by discrete-time hazard regression (stage transitions) and by "
+    "matched moments (depth), with stage, time since its onset, time of night and, where known, muscle tone and "
+    "infraslow phase as covariates; 95 % intervals over stretches of half an hour, with a negative control outcome "
+    "(before the event), the reverse direction, the E-value and false-discovery control. Observational: causal in the "
+    "statistical sense."
 )
 
 LIMITS = (

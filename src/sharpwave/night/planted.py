@@ -28,7 +28,7 @@ SPINDLE_POWER, SPINDLE_LENGTH = 6.0, 0.75
 PHASES = ("estimated", "true", "none")
 
 
-def simulate_course(
+def simulate_night_series(
     species: str = "mouse",
     hours: float = 4.0,
     *,
@@ -174,7 +174,9 @@ def compare_planted_nights(
     found = {}
     for name, switched in (("with_effect", planted), ("without_effect", Effects())):
         courses = [
-            simulate_course(species, hours, rng=np.random.default_rng(seed + i), effects=switched, night=f"sim-{i}")[0]
+            simulate_night_series(
+                species, hours, rng=np.random.default_rng(seed + i), effects=switched, night=f"sim-{i}"
+            )[0]
             for i in range(n_nights)
         ]
         found[name] = estimate_effects(

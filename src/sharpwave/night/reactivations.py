@@ -1,4 +1,4 @@
-"""Reactivations of one night: found from spikes and a track, told apart by content, counted against shuffles."""
+"""Reactivations of one night: found from spikes and a track, sorted by content, counted against shuffles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.causality.series_files import read_reactivations
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.found_replays import PLACE, SMOOTHING, convert_fields
+from sharpwave.reactivation import place_fields as maps
 from sharpwave.reactivation.counts import bin_events
 from sharpwave.reactivation.place_fields import estimate_place_fields, mark_within
 from sharpwave.reactivation.position import convert_metres, find_runs, get_position, linearise
@@ -19,6 +20,8 @@ from sharpwave.recordings import Hypnogram, Recording
 
 BIN = 0.005
 """Seconds of a bin in which an event is decoded."""
+PLACE, SMOOTHING = 0.1, 0.08
+"""Metres: size of a place, and standard deviation of the Gaussian over places, as Brainµ's head takes them."""
 N_SURROGATES = 200
 LEVEL = 0.05
 LABEL = "reactivation"
@@ -34,7 +37,7 @@ class FoundReactivations:
             (against exchanged cells).
         counts: content, count, per_minute (of NREM), and where they were decoded beyond_shuffles (share of events at
             p ≤ .05), shuffled (the same share of the shuffles) and p (of all events of that content together).
-        note: What was done, in words.
+        note: Sentences that say what was done.
     """
 
     events: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -49,7 +52,7 @@ def look_for_reactivations(
 
     Args:
         recording: One night.
-        hypnogram: Its stages.
+        hypnogram: Stages of the night.
         given: Table of reactivations found elsewhere.
         rng: Random generator of the shuffles.
 
@@ -72,10 +75,10 @@ def find_reactivations(
     """Find reactivations with Brainµ's head, read their content from place fields, and hold them against shuffles.
 
     Args:
-        recording: With spikes and position; its events name the laps (content, run_direction) where they are known.
+        recording: A recording with spikes and position; its events name the laps (content, run_direction) where known.
         hypnogram: Stages on the same clock, for rates.
         rng: Random generator of the shuffles.
-        n_surrogates: Nights with the cells' identities exchanged.
+        n_surrogates: Number of surrogate nights, in which the cells' identities are exchanged.
 
     Returns:
         What was found; events while the animal ran are left out.
@@ -137,6 +140,12 @@ def take_given(table: pd.DataFrame, hypnogram: Hypnogram) -> FoundReactivations:
     return FoundReactivations(
         events, count_by_content(events, hypnogram), f"{len(table)} events as given; not tested against shuffles here."
     )
+
+
+def convert_fields(fields: maps.PlaceFields) -> PlaceFields:
+    """Place fields on tracks as Brainµ's head takes them; a track of the head is a track in one direction."""
+    _, track = np.unique(np.stack([fields.content, fields.direction]), axis=1, return_inverse=True)
+    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0])
 
 
 def find_laps(recording: Recording, runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Scores of one night: agreement with an expert, skill of its forecast, and events per minute of each stage.
+"""Scores of one night: agreement with an expert, skill of its forecast, events per stage, planted events found.
 
 Intervals resample blocks of 10 minutes, because neighbouring epochs are not independent (Künsch 1989); one night says
 nothing about other people, so a benchmark's interval over subjects stands beside them.
@@ -7,10 +7,12 @@ nothing about other people, so a benchmark's interval over subjects stands besid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from sharpwave.evaluation.events import score_events
 from sharpwave.evaluation.metrics import (
     compute_accuracy,
     compute_auprc,
@@ -23,10 +25,16 @@ from sharpwave.evaluation.metrics import (
 )
 from sharpwave.recordings.hypnogram import Hypnogram
 
+if TYPE_CHECKING:
+    from sharpwave.simulation.truth import Truth
+
 BLOCK = 600.0
 """Seconds of a resampled block."""
 
 N_RESAMPLES = 500
+
+TRUTH_IOU = 0.2
+"""Overlap (intersection over union) from which a detected event counts as a planted one."""
 
 
 def compute_agreement(hypnogram: Hypnogram, expert: Hypnogram | None, *, rng: np.random.Generator) -> pd.DataFrame:
@@ -73,7 +81,7 @@ def score_forecast(
     Args:
         forecast: `onset`, `p_change`, `persistence_p_change`, `markov_p_change`; made at the end of that epoch.
         reference: Stages that decide whether a change came.
-        rng: For the bootstrap.
+        rng: Random generator of the bootstrap.
 
     Returns:
         Skill (method, ours first; auprc, low, high, log_loss, brier, n, prevalence; log_loss_gain, gain_low, gain_high:
@@ -162,6 +170,38 @@ def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame
             }
         )
     return pd.DataFrame(rows)
+
+
+def count_truth(truth: Truth, events: pd.DataFrame, *, duration: float) -> dict[str, dict[str, Any]]:
+    """Events planted in a simulated night beside those found: counts, precision and recall at IoU 0.2, by kind.
+
+    An eye movement is a step whose length is a matter of definition, so both sides count as one second around it.
+    """
+    planted = {
+        "spindle": truth.spindles,
+        "slow_wave": truth.slow_oscillations,
+        "ripple": truth.ripples,
+        "rapid_eye_movement": truth.eye_movements[truth.eye_movements["label"] == "rem"],
+    }
+    counts = {}
+    for label, table in planted.items():
+        found = events[events["label"] == label]
+        if label == "rapid_eye_movement":
+            table, found = _around_middle(table), _around_middle(found)
+        scores = score_events(table, found, iou=TRUTH_IOU, duration=duration)
+        counts[label] = {
+            "planted": len(table),
+            "found": len(found),
+            "precision": scores.precision,
+            "recall": scores.recall,
+        }
+    return counts
+
+
+def _around_middle(events: pd.DataFrame) -> pd.DataFrame:
+    """Each event as one second around its middle."""
+    middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
+    return pd.DataFrame({"onset": middle - 0.5, "duration": 1.0})
 
 
 def _resample(n: int, epoch_length: float, rng: np.random.Generator) -> Iterator[np.ndarray]:

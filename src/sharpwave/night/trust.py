@@ -1,14 +1,18 @@
-"""How much to trust a decoded night: a verdict with its reasons, and five sentences."""
+"""How much to trust a decoded night: a verdict with its reasons, five sentences, and whom the weights have seen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from sharpwave.forecasting.shipped import load_shipped_forecaster
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
+from sharpwave.staging.weights import load_card
 
 UNCLEAR_BELOW = 0.6
 """An epoch is unclear where its most probable stage has less than this probability."""
@@ -17,6 +21,15 @@ HUMAN_KAPPA = 0.76
 """Agreement between human scorers over all stages (meta-analysis of Lee et al. 2022, 10.5664/jcsm.9538)."""
 
 MINIMUM_MINUTES = 10.0
+
+POOR_KAPPA = 0.4
+"""Agreement with the expert of this very night below which the page asks for care."""
+
+SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
+SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
+
+_COHORTS = {"lightgbm-wearable": "walch", "lightgbm-lfp": "pd-lfp"}
+"""Data set that each shipped stager was trained on."""
 
 
 @dataclass(frozen=True)
@@ -62,45 +75,30 @@ def judge_night(
         quality: One row per electrical channel used: `channel`, `usable_fraction`; where there is none (wearables), the
             share of epochs that could be staged stands for it.
         evidence: What is known of the stager: `data`, `metric`, `value`, `low`, `high`, `n`.
-        stager: Its name.
-        species: Of the subject.
-        age: In years, where known.
+        stager: Name of the stager.
+        species: Species of the subject.
+        age: Age of the subject in years; None where not known.
         simulated: True for simulated signals.
         given: True where the stages came with the recording and nothing was staged.
         concerns: Further reasons for care, found while decoding.
     """
-    blocking: list[str] = []
-    care: list[str] = list(concerns or [])
-    minutes = duration / 60
     staged_minutes = float(hypnogram.scored.sum() * hypnogram.epoch_length / 60)
     scored = float(hypnogram.scored.mean()) if len(hypnogram) else 0.0
     usable = float(quality["usable_fraction"].max()) if len(quality) else scored
-    usable_minutes = min(staged_minutes, usable * minutes)
+    usable_minutes = min(staged_minutes, usable * duration / 60)
+    unclear = compute_unclear_share(hypnogram)
+    kappa = _pick_evidence(evidence)
+    blocking: list[str] = []
     if usable_minutes < MINIMUM_MINUTES:
         blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")
-    if usable < 0.8:
-        care.append(f"The best channel was usable in {usable:.0%} of the recording.")
-    unclear = compute_unclear_share(hypnogram)
-    if unclear > 0.35:
-        care.append(f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability.")
-    kappa = _pick_evidence(evidence)
-    if given:
-        care.append("The stages came with the recording; nothing in it could be staged here.")
-    elif kappa is None:
-        care.append(f"The stager {stager} has not been validated on recordings like this one.")
-    elif float(kappa["value"]) < 0.6:
-        care.append(f"On {kappa['data']}, {stager} agreed with experts only at κ {float(kappa['value']):.2f}.")
+    care = [*(concerns or []), *_list_doubts(usable, unclear, kappa, stager, given=given)]
     if staged_minutes < 120 and not blocking:
         care.append(f"{staged_minutes:.0f} minutes are not a night: the sleep statistics describe this piece only.")
-
-    verdict: Literal["usable", "usable with care", "not usable"]
-    verdict = "not usable" if blocking else "usable with care" if care else "usable"
-    reasons = blocking + care or ["Signals, stages and what is known of the method give no reason for doubt."]
     return Judgement(
-        verdict,
-        reasons,
+        "not usable" if blocking else "usable with care" if care else "usable",
+        blocking + care or ["Signals, stages and what is known of the method give no reason for doubt."],
         [
-            f"{staged_minutes:.0f} of {minutes:.0f} minutes could be staged; the best channel was usable in "
+            f"{staged_minutes:.0f} of {duration / 60:.0f} minutes could be staged; the best channel was usable in "
             f"{usable:.0%} of the recording.",
             _clarity_sentence(unclear, hypnogram),
             "Who scored the stages, and how well, is not known here." if given else _evidence_sentence(kappa, stager),
@@ -108,6 +106,22 @@ def judge_night(
             "This is not a diagnosis.",
         ],
     )
+
+
+def _list_doubts(usable: float, unclear: float, kappa: pd.Series | None, stager: str, *, given: bool) -> list[str]:
+    """Reasons for care in the signals, in the clarity of the stages, and in what is known of the stager."""
+    doubts = []
+    if usable < 0.8:
+        doubts.append(f"The best channel was usable in {usable:.0%} of the recording.")
+    if unclear > 0.35:
+        doubts.append(f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability.")
+    if given:
+        doubts.append("The stages came with the recording; nothing in it could be staged here.")
+    elif kappa is None:
+        doubts.append(f"The stager {stager} has not been validated on recordings like this one.")
+    elif float(kappa["value"]) < 0.6:
+        doubts.append(f"On {kappa['data']}, {stager} agreed with experts only at κ {float(kappa['value']):.2f}.")
+    return doubts
 
 
 def _pick_evidence(evidence: pd.DataFrame) -> pd.Series | None:
@@ -159,3 +173,36 @@ def _range_sentence(species: str, age: float | None, simulated: bool) -> str:
     if age < 18 or age > 80:
         return f"The age, {age:.0f}, is outside the 18 to 80 years in which automatic staging is best known."
     return f"The age, {age:.0f}, is within the range in which automatic staging is best known."
+
+
+def find_concerns(
+    recording: Recording, stager: str, agreement: pd.DataFrame, *, weights: Path | None = None
+) -> list[str]:
+    """Reasons for care that only this night shows: stages it was trained on, or an expert who disagrees."""
+    concerns = [SEEN_BY_STAGER] if was_stager_trained_on(recording, stager, weights=weights) else []
+    kappas = agreement.loc[agreement["metric"] == "kappa", "value"] if len(agreement) else agreement
+    if len(kappas) and kappas.iloc[0] < POOR_KAPPA:
+        concerns.append(f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}.")
+    return concerns
+
+
+def was_stager_trained_on(recording: Recording, stager: str, *, weights: Path | None = None) -> bool:
+    """True if the stager's weights saw this subject's stages."""
+    if stager == "brainmu":
+        return _is_in_brainmu(f"{recording.source.partition('/')[0]}/{recording.subject}", weights)
+    cohort = _COHORTS.get(stager)
+    if cohort is None or not recording.source.startswith(f"{cohort}/"):
+        return False
+    return recording.subject in load_card(stager)["training_subjects"]
+
+
+def was_forecaster_trained_on(recording: Recording, *, weights: Path | None = None) -> bool:
+    """True if the forecast's weights, LightGBM's or Brainµ's, saw this subject's stages."""
+    person = f"{recording.source.partition('/')[0]}/{recording.subject}"
+    return person in load_shipped_forecaster(30.0).subjects or _is_in_brainmu(person, weights)
+
+
+def _is_in_brainmu(person: str, weights: Path | None) -> bool:
+    from sharpwave.brainmu.shipped import find_refusal, load_weights
+
+    return find_refusal(weights) is None and person in load_weights(weights).card.get("trained_on", ())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sharpwave.night.found_replays import ReactivationNight, simulate_reactivation_night
+from sharpwave.recipes.replay_nights import ReactivationNight, simulate_reactivation_night
 from sharpwave.simulation import Effects, Nuisance
 
 

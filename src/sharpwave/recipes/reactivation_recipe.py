@@ -26,13 +26,13 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     save_reactivation_head,
 )
 from sharpwave.evaluation.events import EventScores, score_events
-from sharpwave.night.found_replays import (
+from sharpwave.recipes.difficulty import IOU, NULLS, simulate_declared_night, simulate_null_night
+from sharpwave.recipes.replay_nights import (
     SOURCES,
     ReactivationNight,
     mark_frames,
     simulate_reactivation_night,
 )
-from sharpwave.recipes.difficulty import IOU, NULLS, simulate_declared_night, simulate_null_night
 from sharpwave.simulation import Nuisance
 
 SEGMENT = 500

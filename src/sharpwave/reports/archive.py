@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
@@ -15,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.decoded import DecodedNight
+from sharpwave.night.decoded import PARTS, DecodedNight, nest_fields
 from sharpwave.recordings.hypnogram import Hypnogram
 
-FORMAT = 1
+FORMAT = 2
+"""Format written; 1, of version 0.1, is read as well."""
 
 BLOCK = 4096
 """Items of a sequence that are turned into text at once: a week's tables are never held as text."""
@@ -26,8 +28,7 @@ BLOCK = 4096
 
 def write_archive(night: DecodedNight, path: str | Path) -> Path:
     """Write every field of a night that its page shows as gzipped JSON; power is kept to 0.1 dB."""
-    kept = [field.name for field in fields(night) if field.metadata.get("archived", True)]
-    values = {name: _encode(getattr(night, name)) for name in kept}
+    values = _encode_fields(night)
     path = Path(path)
     with gzip.GzipFile(path, "wb", mtime=0) as file:
         for part in _iter_json({"format": FORMAT, "night": values}):
@@ -36,20 +37,36 @@ def write_archive(night: DecodedNight, path: str | Path) -> Path:
 
 
 def read_archive(path: str | Path) -> DecodedNight:
-    """Read a night written by `write_archive`.
+    """Read a night written by `write_archive`, also by that of version 0.1.
 
     Raises:
         SharpwaveError: If the file is damaged or of another format.
     """
     try:
         content = json.loads(gzip.decompress(Path(path).read_bytes()))
-        if content["format"] != FORMAT:
+        if content["format"] not in (1, FORMAT):
             raise ValueError(f"format {content['format']}")
-        return DecodedNight(**{name: _decode(value) for name, value in content["night"].items()})
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        values = content["night"]
+        parts = {name: part(**_decode_fields(values.pop(name))) for name, part in PARTS.items() if name in values}
+        return DecodedNight(**nest_fields(_decode_fields(values) | parts))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
         raise SharpwaveError(
             f"a decoded night in {path}", got=f"{type(error).__name__}: {error}", fix="decode the night again"
         ) from error
+
+
+def _encode_fields(values: Any) -> dict[str, Any]:
+    """The fields of a decoded night, or of a part of it, that its page shows."""
+    return {
+        field.name: _encode_fields(value) if field.name in PARTS else _encode(value)
+        for field in fields(values)
+        if field.metadata.get("archived", True)
+        for value in [getattr(values, field.name)]
+    }
+
+
+def _decode_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _decode(value) for name, value in values.items()}
 
 
 def _iter_json(value: Any) -> Iterator[str]:

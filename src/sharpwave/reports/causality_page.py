@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports import tables
-from sharpwave.reports.effects_section import LIMITS, RelatedNights, compose_effects
+from sharpwave.reports.effects_section import LIMITS, compose_effects
 from sharpwave.reports.explanations import EXPLANATIONS
 from sharpwave.reports.templates import render
 
@@ -23,11 +24,11 @@ MOST = 60
 """Estimates on the page; all are in `effects.tsv`."""
 
 METHODS = (
-    "Reactivations were related to sleep with sharpwave {version} over {n_nights} nights. Depth is slow-wave power "
-    "(0.5 to 4 Hz, dB) in windows of 4 s. The chance of moving to lighter sleep, deeper sleep or wake after a "
-    "reactivation was estimated by discrete-time hazard regression with splines of the time since the stage began, "
-    "stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; depth by "
-    "differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
+    "Effects of reactivations on sleep were estimated with sharpwave {version} over {n_nights} nights. Depth is "
+    "slow-wave power (0.5 to 4 Hz, dB) in windows of 4 s. The chance of a transition to lighter sleep, deeper sleep or "
+    "wake after a reactivation was estimated by discrete-time hazard regression with splines of the time since the "
+    "stage began, stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; "
+    "depth by differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
     "reverse direction, a negative control outcome (before the event), the E-value (VanderWeele & Ding 2017) and "
     "false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A rule passes all of them at one "
     "horizon, which was chosen beforehand."
@@ -48,24 +49,26 @@ class CausalityPage:
     """Everything that the page of several nights shows.
 
     Attributes:
-        related: Rules, courses, memory.
-        effects: All estimates.
+        effects: Rules in words, and depth around reactivations.
+        estimates: All estimates.
         nights: night, source, minutes, reactivations, and what else is known of each.
-        answer: Sentences, the first one first in importance.
+        answer: The answer in sentences, the most important one first.
         refusals: Nights left out, and why.
-        warnings: What to be careful about.
-        versions: Of the software.
-        simulated: How many of the nights are simulated.
+        warnings: Sentences on what to be careful about.
+        versions: Version of each software package, by its name.
+        simulated: Number of simulated nights among them.
+        memory: Association of reactivations with memory over sessions; empty where there are too few sessions.
     """
 
-    related: RelatedNights
-    effects: pd.DataFrame
+    effects: ReactivationEffects
+    estimates: pd.DataFrame
     nights: pd.DataFrame
     answer: Sequence[str]
     refusals: Sequence[str] = ()
     warnings: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     simulated: int = 0
+    memory: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def title(self) -> str:
@@ -90,7 +93,7 @@ class CausalityPage:
 
     @property
     def adjusted(self) -> str:
-        return f"q is over all {len(self.effects)} estimates."
+        return f"q is over all {len(self.estimates)} estimates."
 
 
 def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
@@ -99,9 +102,9 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
     content = render(
         "causality.html",
         page=page,
-        effects=compose_effects(page.related),
+        effects=compose_effects(page.effects, memory=page.memory),
         nights=tables.arrange(page.nights),
-        table=_arrange_effects(page.effects),
+        table=_arrange_estimates(page.estimates),
         explanation=EXPLANATIONS["reactivations"],
         limits=LIMITS,
     )
@@ -109,11 +112,11 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
     return path
 
 
-def _arrange_effects(effects: pd.DataFrame) -> tables.Table:
+def _arrange_estimates(estimates: pd.DataFrame) -> tables.Table:
     """The estimates, the surest first, with chances in per cent."""
-    if not len(effects):
-        return tables.arrange(effects)
-    shown = effects.sort_values("q", kind="stable")[_COLUMNS].copy()
+    if not len(estimates):
+        return tables.arrange(estimates)
+    shown = estimates.sort_values("q", kind="stable")[_COLUMNS].copy()
     chance = shown["outcome"].isin(("lighter", "deeper", "wake")).to_numpy()
     for name in ("control", "exposed", "value", "low", "high"):
         shown[name] = np.where(chance, 100 * shown[name], shown[name])

@@ -1,14 +1,14 @@
-"""What reactivation does to sleep, for a page: rules in words, a forest plot by content, the course around events."""
+"""What reactivation does to sleep, for a page: rules in words, a forest plot by content, depth around events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports import tables
 from sharpwave.reports.charts import draw_forest, draw_peri_event
 from sharpwave.reports.formats import MISSING, is_number, show
@@ -38,54 +38,32 @@ PLANTED_HEADS = {
 }
 
 
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RelatedNights:
-    """What reactivations and sleep have to do with each other, as plain tables; each may be empty.
-
-    Attributes:
-        rules: rank, verdict ("rule", "not shown"), rule, control_of_rule, reason, claim; direction, outcome, content,
-            stage, period, estimator, value, low, high, ratio, ratio_low, ratio_high, n_events, n_nights.
-        peri_event: lag (s), content, value, low, high, control (dB), n.
-        planted_effects: Of simulated nights: content, planted, and what was found with the effect on and off.
-        memory_relation: predictor, rho, low, high, p, q, n_sessions.
-    """
-
-    rules: pd.DataFrame = field(default_factory=_empty)
-    peri_event: pd.DataFrame = field(default_factory=_empty)
-    planted_effects: pd.DataFrame = field(default_factory=_empty)
-    memory_relation: pd.DataFrame = field(default_factory=_empty)
-
-    @classmethod
-    def of(cls, source: Any) -> Self:
-        """The same tables from anything that has them under these names."""
-        return cls(**{part.name: getattr(source, part.name) for part in fields(cls) if hasattr(source, part.name)})
-
-
 def arrange_reactivations(table: pd.DataFrame) -> tables.Table:
     """Counts by content, with p in as many digits as it needs."""
     named = table.assign(p=[show(value) for value in table["p"]]) if "p" in table else table
     return tables.arrange(named, REACTIVATION_HEADS)
 
 
-def compose_effects(related: RelatedNights) -> dict[str, Any] | None:
-    """Everything the template prints of effects; None where there is nothing."""
-    parts = (related.rules, related.peri_event, related.planted_effects, related.memory_relation)
-    if not any(len(part) for part in parts):
+def compose_effects(effects: ReactivationEffects, *, memory: pd.DataFrame | None = None) -> dict[str, Any] | None:
+    """Everything the template prints of effects; None where there is nothing.
+
+    Args:
+        effects: Rules, depth around events, and on simulated nights what was planted.
+        memory: Association of reactivations with memory over sessions: predictor, rho, low, high, p, q, n_sessions.
+    """
+    memory = pd.DataFrame() if memory is None else memory
+    if not any(len(part) for part in (effects.rules, effects.peri_event, effects.planted, memory)):
         return None
-    rules = related.rules
+    rules = effects.rules
     found = rules[rules["verdict"] == "rule"] if len(rules) else rules
     others = rules[rules["verdict"] != "rule"] if len(rules) else rules
     return {
         "rules": found.to_dict("records"),
         "others": others.to_dict("records"),
         "forests": draw_forests(rules),
-        "courses": draw_courses(related.peri_event),
-        "planted": tables.arrange(related.planted_effects, PLANTED_HEADS),
-        "memory": tables.arrange(related.memory_relation.rename(columns={"rho": "value"}), {"value": "ρ"}),
+        "around": draw_depth_around(effects.peri_event),
+        "planted": tables.arrange(effects.planted, PLANTED_HEADS),
+        "memory": tables.arrange(memory.rename(columns={"rho": "value"}), {"value": "ρ"}),
         "limits": LIMITS,
     }
 
@@ -117,7 +95,7 @@ def draw_forests(rules: pd.DataFrame) -> list[Markup]:
     return panels
 
 
-def draw_courses(peri_event: pd.DataFrame) -> list[Markup]:
+def draw_depth_around(peri_event: pd.DataFrame) -> list[Markup]:
     """Depth around the events of each content beside control moments, all on one scale."""
     if not len(peri_event):
         return []

@@ -1,4 +1,4 @@
-"""What moved the forecasts: sentences, pictures and tables for the page of a night and for the page of its own."""
+"""What the forecasts depend on: sentences, pictures and tables, for the page of a night and for a page of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from sharpwave.night.decoded import DecodedNight
+from sharpwave import moved
+from sharpwave.night.decoded import DecodedNight, ForecastExplanation
 from sharpwave.reports import tables, tracks
 from sharpwave.reports.explanation_figures import describe_directions, draw_directions, draw_parts, show_modality
 from sharpwave.reports.formats import show
@@ -19,36 +20,27 @@ from sharpwave.reports.timeline import Timeline
 
 LIMITS = (
     "This says what the model used, not what the brain did: a part can be used because it goes along with the cause.",
-    "Only the last ten minutes are taken away; what the model remembers of earlier times stays.",
+    "Only the last ten minutes are left out; what the model remembers of earlier times stays.",
     "Two parts that say the same can each be missed little. Then no part is named.",
 )
 
 
 _AMOUNTS = ((0.8, "Nearly all"), (0.5, "Most"), (0.3, "A good part"), (0.0, "A small part"))
-"""Least share of the way from the usual log-odds, in words."""
-
-
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame()
+"""Least share of the distance from the usual log-odds, and its words."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ExplainedNight:
+class ExplanationPage:
     """An explanation and the night that it is of. Times are seconds from the start of the recording.
 
     Attributes:
         identifier: Short name of the night.
         source: How the user named it.
-        duration: In seconds.
-        simulated: Whether its signals are.
+        duration: Length of the recording, in seconds.
+        simulated: Whether its signals are simulated.
         start: Clock time of the start, or None.
-        model: Which model it is of.
-        forecasts: onset, horizon, p_change, p_typical, modality, channel, reach, effect, share, p_without.
-        parts: onset, modality, from, to, weight, effect.
-        modalities: modality, effect, share, [n, present].
-        course: onset and a column per direction.
-        directions: name, correlation, low, high, null_correlation, null_high, n, named.
-        doubts: onset, novelty, modality, channel, abstain.
+        model: Name of the model that is explained.
+        tables: The explanation.
     """
 
     identifier: str
@@ -57,12 +49,7 @@ class ExplainedNight:
     simulated: bool = False
     start: datetime | None = None
     model: str = "Brainµ"
-    forecasts: pd.DataFrame = field(default_factory=_empty)
-    parts: pd.DataFrame = field(default_factory=_empty)
-    modalities: pd.DataFrame = field(default_factory=_empty)
-    course: pd.DataFrame = field(default_factory=_empty)
-    directions: pd.DataFrame = field(default_factory=_empty)
-    doubts: pd.DataFrame = field(default_factory=_empty)
+    tables: ForecastExplanation = field(default_factory=ForecastExplanation)
 
     @classmethod
     def of(cls, night: DecodedNight) -> Self:
@@ -73,49 +60,44 @@ class ExplainedNight:
             duration=night.duration,
             simulated=night.simulated,
             start=night.start,
-            forecasts=night.explained_forecasts,
-            parts=night.explained_parts,
-            modalities=night.modality_effects,
-            course=night.latent_course,
-            directions=night.latent_directions,
-            doubts=night.novelty,
+            tables=night.explanation,
         )
 
 
-def write_explanation(night: ExplainedNight, path: str | Path) -> Path:
+def write_explanation(page: ExplanationPage, path: str | Path) -> Path:
     """Write an explanation as a self-contained HTML page.
 
     Args:
-        night: What to show.
+        page: The explanation and the night that it is of.
         path: File to write; its folder must exist.
     """
     path = Path(path)
-    content = compose_explanation(night)
-    path.write_text(render("explanation.html", night=night, explained=content), encoding="utf-8")
+    content = compose_explanation(page)
+    path.write_text(render("explanation.html", page=page, explained=content), encoding="utf-8")
     return path
 
 
-def compose_explanation(night: ExplainedNight) -> dict[str, Any] | None:
+def compose_explanation(page: ExplanationPage) -> dict[str, Any] | None:
     """Everything that the section prints; None where nothing was explained."""
-    if not (len(night.forecasts) or len(night.modalities)):
+    found = page.tables
+    if not (len(found.forecasts) or len(found.modalities)):
         return None
-    line = Timeline(0.0, max(night.duration, 1.0), night.start)
+    line = Timeline(0.0, max(page.duration, 1.0), page.start)
     forecasts = []
-    for row in night.forecasts.to_dict("records"):
-        mine = night.parts[night.parts["onset"] == row["onset"]] if len(night.parts) else night.parts
+    for row in found.forecasts.to_dict("records"):
+        mine = found.parts[found.parts["onset"] == row["onset"]] if len(found.parts) else found.parts
         words = describe_forecast(row, line)
         forecasts.append({"words": words, "chart": draw_parts(mine, summary=words) if len(mine) else None})
-    course = draw_directions(night.course, night.doubts, line)
-    names = [str(name) for name in night.course.columns if name != "onset"]
+    names = [str(name) for name in found.latents.columns if name != "onset"]
     return {
-        "overall": describe_modalities(night.modalities),
-        "modalities": _tabulate_modalities(night.modalities),
+        "overall": describe_modalities(found.modalities),
+        "modalities": _tabulate_modalities(found.modalities),
         "forecasts": forecasts,
-        "course": course,
-        "course_words": describe_directions(names, _empty()),
+        "latents": draw_directions(found.latents, found.out_of_distribution, line),
+        "latents_words": describe_directions(names, pd.DataFrame()),
         "axis": tracks.draw_axis(line, marks={}),
-        "directions": _tabulate_directions(night.directions),
-        "doubts": describe_doubts(night.doubts),
+        "directions": _tabulate_directions(found.directions),
+        "out_of_distribution": describe_out_of_distribution(found.out_of_distribution),
         "limits": list(LIMITS),
     }
 
@@ -157,18 +139,18 @@ def describe_modalities(modalities: pd.DataFrame) -> str:
     )
 
 
-def describe_doubts(doubts: pd.DataFrame) -> str:
+def describe_out_of_distribution(steps: pd.DataFrame) -> str:
     """Where the model should not be asked, and what made it strange."""
-    if not len(doubts):
+    if not len(steps):
         return ""
-    flagged = doubts[doubts["abstain"].astype(bool)]
+    flagged = steps[steps["abstain"].astype(bool)]
     if not len(flagged):
         return "No step of this night is unlike what the model was trained on."
     named = flagged[flagged["channel"].astype(str) != ""]
     worst = named["channel"].value_counts()
     tail = f", mostly because of {str(worst.index[0]).replace('_', ' ')}" if len(worst) else ""
     return (
-        f"{_percent(len(flagged) / len(doubts))} of the steps are unlike what the model was trained on{tail}: do not "
+        f"{_percent(len(flagged) / len(steps))} of the steps are unlike what the model was trained on{tail}: do not "
         "lean on stages and forecasts there."
     )
 
@@ -203,3 +185,9 @@ def _percent(share: float) -> str:
 
 def _write_span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 120 and seconds % 60 == 0 else f"{seconds:g} s"
+
+
+__getattr__ = moved.rename(
+    __name__,
+    {"ExplainedNight": "ExplanationPage", "describe_doubts": "describe_out_of_distribution"},
+)

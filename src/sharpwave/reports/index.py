@@ -48,7 +48,7 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
     Args:
         nights: Decoded nights by the address of their page, relative to `path`'s folder.
         path: File to write; its folder must exist.
-        statistics: How many sleep statistics to show: the first ones of the nights' tables.
+        statistics: Number of sleep statistics to show: the first ones of the nights' tables.
 
     Returns:
         The path written.
@@ -87,7 +87,7 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
     Args:
         summaries: `summary.json` of each night by its page.
         path: File to write; its folder must exist.
-        statistics: How many sleep statistics to show: the first ones of the nights' tables.
+        statistics: Number of sleep statistics to show: the first ones of the nights' tables.
 
     Returns:
         The path written.

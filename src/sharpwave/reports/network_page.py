@@ -1,7 +1,9 @@
-"""The card of a network's run: one HTML file that needs no network and no JavaScript."""
+"""The card of a network's run, from plain tables: one HTML file that needs no network and no JavaScript."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,101 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import network_charts, tables, tracks
 from sharpwave.reports.embedded import encode_table
 from sharpwave.reports.explanations import Explanation
 from sharpwave.reports.formats import show, show_interval
-from sharpwave.reports.network_run import NetworkRun
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "summary": ("method", "forgetting", "final", "n"),
+    "losses": ("step", "loss"),
+    "curves": ("task", "method", "step", "accuracy"),
+    "matrix": ("after", "task", "accuracy"),
+    "doses": ("damage", "method", "dose", "score"),
+    "recovery": ("remedy", "copy", "step", "score"),
+    "resilience": ("test", "method", "measure", "value"),
+    "hurt": ("what", "before", "after"),
+    "long": ("run", "seed", "step", "task", "metric", "value"),
+}
+"""Columns that a table must have where it is not empty."""
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkRun:
+    """A network that learned one task after another, with sleep and without. Accuracies are 0 to 1.
+
+    Tables may be empty; then their section says so. `low` and `high` are a 95 % interval over seeds.
+
+    Attributes:
+        identifier: Short name of the run; the page's title.
+        source: Task that was learned, and the network that learned it.
+        sleeping: Name in the tables of the method with sleep.
+        awake: Name in the tables of the method without sleep, with which it is compared.
+        hypnogram: Wake, NREM and REM of one run with sleep, `unit="step"`.
+        summary: method, forgetting, [forgetting_low, forgetting_high], final, n (seeds), [extra_time (share of the time
+            of `awake`), memory (bytes), gradient_samples, minimum].
+        losses: step, loss, of the run whose hypnogram is shown.
+        curves: task, method, step, accuracy: mean over seeds.
+        matrix: after (task just learned), task, accuracy: with sleep, mean over seeds.
+        doses: damage, method, dose, score.
+        recovery: remedy, copy ("perturbed" or "twin"), step, score.
+        resilience: test, method, measure, value, [low, high, n].
+        hurt: what (a task or class), before, after, [n]: where sleep lowered the accuracy.
+        trust: How much to trust this, the first one first in importance.
+        limits: Sentences on what not to conclude.
+        long: run, seed, step, task, metric, value: everything, to save.
+        simulated: True where the data were made by a program.
+        versions: Software versions.
+    """
+
+    identifier: str
+    source: str
+    sleeping: str
+    awake: str
+    hypnogram: Hypnogram
+    summary: pd.DataFrame
+    losses: pd.DataFrame = field(default_factory=_empty)
+    curves: pd.DataFrame = field(default_factory=_empty)
+    matrix: pd.DataFrame = field(default_factory=_empty)
+    doses: pd.DataFrame = field(default_factory=_empty)
+    recovery: pd.DataFrame = field(default_factory=_empty)
+    resilience: pd.DataFrame = field(default_factory=_empty)
+    hurt: pd.DataFrame = field(default_factory=_empty)
+    trust: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    long: pd.DataFrame = field(default_factory=_empty)
+    simulated: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, columns in COLUMNS.items():
+            table = getattr(self, name)
+            if "method" in columns and "way" in table:  # as version 0.1 called it; until version 0.3
+                table = table.rename(columns={"way": "method"})
+                object.__setattr__(self, name, table)
+            missing = [column for column in columns if column not in table]
+            if len(table) and missing:
+                raise SharpwaveError(
+                    f"a table {name!r} with the columns {', '.join(columns)}",
+                    got=f"{', '.join(map(str, table.columns))}",
+                    fix=f"add {', '.join(missing)}, or leave the table empty",
+                )
+        methods = set(self.summary["method"]) if len(self.summary) else set()
+        if not {self.sleeping, self.awake} <= methods:
+            raise SharpwaveError(
+                f"a summary with the methods {self.sleeping!r} and {self.awake!r}",
+                got=", ".join(map(str, sorted(methods))) or "none",
+                fix="give one row per method, or name the methods that are there",
+            )
+
 
 EXPLANATIONS: dict[str, Explanation] = {
     "night": Explanation(
@@ -29,7 +119,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "steps count too.",
         "A line that stays where it was when its task was over.",
         "A line that falls as soon as the next task begins, or that is lifted by each night and falls between.",
-        "Compare ways at the same step only: they hold the same memory and take as many gradient samples.",
+        "Compare methods at the same step only: they hold the same memory and take as many gradient samples.",
     ),
     "matrix": Explanation(
         "With sleep: accuracy on each task (across) after each task (down).",
@@ -38,7 +128,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Read the last row for what is known at the end, and the diagonal for what was learned.",
     ),
     "resilience": Explanation(
-        "Score under rising damage, and the way back after a shock beside a twin that was not shocked.",
+        "Score under rising damage, and recovery after a shock beside a twin that was not shocked.",
         "Lines that stay up; a perturbed line that meets its twin's.",
         "A perturbed line that rises only as much as its twin does: that is learning, not recovery.",
         "Judge recovery by the gap to the twin, never by the score before the shock.",
@@ -52,7 +142,7 @@ def write_network_card(run: NetworkRun, path: str | Path) -> Path:
     """Write the card of a run as a self-contained HTML page.
 
     Args:
-        run: What to show.
+        run: The run to show.
         path: File to write; its folder must exist.
 
     Returns:
@@ -92,7 +182,7 @@ def compose_network(run: NetworkRun) -> dict[str, Any]:
 
 def describe_run(run: NetworkRun) -> str:
     """The run in a sentence or two: forgetting with sleep and without, seeds, interval, extra time, memory."""
-    found = {str(row["way"]): row for row in run.summary.to_dict("records")}
+    found = {str(row["method"]): row for row in run.summary.to_dict("records")}
     asleep, awake = found[run.sleeping], found[run.awake]
     sentence = (
         f"Without sleep ({run.awake}) the network forgot {_percent(awake)} of what it had known; with sleep "
@@ -156,19 +246,19 @@ def _describe_matrix(run: NetworkRun) -> str:
 def _draw_curves(run: NetworkRun) -> dict[str, Any]:
     if not len(run.curves):
         return {"curves": [], "curves_key": ""}
-    styles = _list_ways(run, run.curves)
+    styles = _list_methods(run, run.curves)
     bouts = run.hypnogram.bouts()
     nights = tuple(float(onset) for onset in bouts.loc[bouts["stage"] != "W", "onset"])
     charts: list[Markup] = []
     for task, rows in run.curves.groupby("task", sort=False):
-        last = {str(way): rows[rows["way"] == way]["accuracy"].iloc[-1] for way in styles}
-        summary = f"Task {task}, at the end: " + ", ".join(f"{way} {value:.2f}" for way, value in last.items())
+        last = {str(method): rows[rows["method"] == method]["accuracy"].iloc[-1] for method in styles}
+        summary = f"Task {task}, at the end: " + ", ".join(f"{method} {value:.2f}" for method, value in last.items())
         charts.append(
             network_charts.draw_lines(
                 rows,
                 x="step",
                 y="accuracy",
-                line="way",
+                line="method",
                 styles=styles,
                 title=f"task {task}",
                 below="step",
@@ -179,16 +269,16 @@ def _draw_curves(run: NetworkRun) -> dict[str, Any]:
     return {"curves": charts, "curves_key": network_charts.draw_key(styles)}
 
 
-def _list_ways(run: NetworkRun, table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+def _list_methods(run: NetworkRun, table: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Styles of the lines of a table: sleep first, so that it looks the same in every chart."""
-    others = [str(way) for way in dict.fromkeys(table["way"]) if way not in (run.sleeping, run.awake)]
+    others = [str(name) for name in dict.fromkeys(table["method"]) if name not in (run.sleeping, run.awake)]
     return network_charts.list_styles([run.sleeping, run.awake, *others])
 
 
 def _draw_resilience(run: NetworkRun) -> dict[str, Any]:
     found: dict[str, Any] = {"doses": [], "doses_key": "", "recoveries": [], "recoveries_key": ""}
     if len(run.doses):
-        styles = _list_ways(run, run.doses)
+        styles = _list_methods(run, run.doses)
         found["doses_key"] = network_charts.draw_key(styles)
         for damage, rows in run.doses.groupby("damage", sort=False):
             name = str(damage).replace("_", " ")
@@ -197,7 +287,7 @@ def _draw_resilience(run: NetworkRun) -> dict[str, Any]:
                     rows,
                     x="dose",
                     y="score",
-                    line="way",
+                    line="method",
                     styles=styles,
                     title=name,
                     below="dose",

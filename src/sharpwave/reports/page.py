@@ -13,9 +13,9 @@ from markupsafe import Markup
 from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
-from sharpwave.reports.effects_section import RelatedNights, arrange_reactivations, compose_effects
+from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
-from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation
+from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
@@ -32,7 +32,7 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
     """Write one decoded night as a self-contained HTML page.
 
     Args:
-        night: What to show.
+        night: The decoded night to show.
         path: File to write; its folder must exist.
 
     Returns:
@@ -84,14 +84,14 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "agreement": tables.arrange(_name_metrics(night.agreement)),
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "forecast": _compose_forecast(night, drawn, line),
-        "explained": compose_explanation(ExplainedNight.of(night)),
+        "explained": compose_explanation(ExplanationPage.of(night)),
         "event_summary": tables.arrange(
             _name_labels(night.event_summary), {"frequency": "frequency, Hz", "duration": "duration, s"}
         ),
         "distributions": _draw_distributions(night),
         "truth": _tabulate_truth(night),
-        "reactivations": arrange_reactivations(night.reactivations),
-        "effects": compose_effects(RelatedNights.of(night)),
+        "reactivations": arrange_reactivations(night.effects.reactivations),
+        "effects": compose_effects(night.effects),
         "quality": tables.arrange(night.quality, {"usable_fraction": "usable share", "rate": "rate, Hz"}),
         "downloads": encode_downloads(night),
         "live": encode_live(night, drawn, line),
@@ -154,7 +154,7 @@ def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> 
     changes = drawn.onsets[1:][_find_changes(drawn)]
     exact = int(_find_changes(night.hypnogram).sum())
     summary = explanations.describe_forecast(night.forecast, exact)
-    skill, reliability = night.forecast_skill, night.reliability
+    skill, reliability = night.forecast_evaluation.skill, night.forecast_evaluation.reliability
     known = [name for name in ("auprc", "brier", "log_loss") if name in skill and skill[name].notna().any()]
     metric = known[0] if known else None
     said = "as in the table below"

@@ -39,15 +39,15 @@ class ReplayPage:
     Attributes:
         identifier: Short name of the session.
         source: How the user named it.
-        simulated: Whether its signals are.
-        duration: In s.
-        settings: What was chosen.
+        simulated: Whether its signals are simulated.
+        duration: Length of the recording, in seconds.
+        settings: Settings of the analysis, by name.
         tests: One row per epoch, see `sharpwave.reactivation.session`.
         contents: One row per epoch and content: n_events, n_significant.
         best: The events that stand out most from their surrogates.
         typical: Events from the middle of the candidates.
-        notes: What was chosen or repaired, in sentences.
-        versions: Of the packages.
+        notes: Sentences on what was chosen or repaired.
+        versions: Version of each software package, by its name.
     """
 
     identifier: str

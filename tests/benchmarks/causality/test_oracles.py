@@ -8,7 +8,7 @@ from sharpwave.benchmarks.causality.baselines import estimate_naive
 from sharpwave.benchmarks.causality.oracles import compute_oracle_depth, pool_oracle_risk, tabulate_oracle_risk
 from sharpwave.causality import NightSeries
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 from sharpwave.simulation import Effects
 
 
@@ -31,19 +31,21 @@ def test_oracle_risk_is_a_weighted_difference() -> None:
 
 
 def test_naive_is_fooled_by_a_night_without_effects() -> None:
-    courses = [simulate_course("mouse", 3.0, rng=rng)[0] for rng in np.random.default_rng(0).spawn(3)]
+    courses = [simulate_night_series("mouse", 3.0, rng=rng)[0] for rng in np.random.default_rng(0).spawn(3)]
     assert estimate_naive(courses, outcome="depth").p < 0.01
 
 
 def test_views_of_a_night() -> None:
-    seen, hidden = simulate_course("mouse", 1.0, rng=np.random.default_rng(0), effects=Effects.planted())
-    again, _ = simulate_course("mouse", 1.0, rng=np.random.default_rng(0), effects=Effects.planted(), phase="true")
+    seen, hidden = simulate_night_series("mouse", 1.0, rng=np.random.default_rng(0), effects=Effects.planted())
+    again, _ = simulate_night_series(
+        "mouse", 1.0, rng=np.random.default_rng(0), effects=Effects.planted(), phase="true"
+    )
     np.testing.assert_array_equal(seen.stage, again.stage)
     assert again.infraslow == pytest.approx(np.angle(np.exp(1j * hidden.infraslow.astype(float))), abs=1e-5)
     assert len(seen.reactivations) == (hidden.ripples["kind"] == "replay").sum()
-    blind, _ = simulate_course("mouse", 1.0, rng=np.random.default_rng(0), phase="none", candidates=False)
+    blind, _ = simulate_night_series("mouse", 1.0, rng=np.random.default_rng(0), phase="none", candidates=False)
     assert blind.infraslow is None
     with pytest.raises(SharpwaveError, match="a night that knows its candidates"):
         tabulate_oracle_risk(blind, "aversive")
     with pytest.raises(SharpwaveError, match="phase among estimated, true, none"):
-        simulate_course("mouse", 1.0, rng=np.random.default_rng(0), phase="guessed")
+        simulate_night_series("mouse", 1.0, rng=np.random.default_rng(0), phase="guessed")

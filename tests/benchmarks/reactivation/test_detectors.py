@@ -16,7 +16,7 @@ from sharpwave.benchmarks.reactivation.detectors import (
     keep_touching,
     read_contents,
 )
-from sharpwave.night.found_replays import ReactivationNight
+from sharpwave.recipes.replay_nights import ReactivationNight
 
 
 @pytest.fixture(scope="module")

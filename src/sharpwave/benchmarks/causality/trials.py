@@ -17,7 +17,7 @@ from sharpwave.causality.intervals import Interval
 from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.randomised import estimate_randomised
 from sharpwave.causality.series import NightSeries
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 from sharpwave.simulation.dynamics import Dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects
 
@@ -63,7 +63,7 @@ def run_trial(scenario: Scenario, seed: tuple[int, ...]) -> tuple[list[dict[str,
     """
     rng = np.random.default_rng(seed)
     nights = [
-        simulate_course(scenario.species, scenario.hours, rng=stream, effects=scenario.effects, night=str(index))
+        simulate_night_series(scenario.species, scenario.hours, rng=stream, effects=scenario.effects, night=str(index))
         for index, stream in enumerate(rng.spawn(scenario.n_nights))
     ]
     courses = [course for course, _ in nights]

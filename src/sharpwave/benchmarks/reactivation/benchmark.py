@@ -25,9 +25,9 @@ from sharpwave.benchmarks.reactivation.detectors import (
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.reactivation.reactivation_head import ShippedHead, detect_reactivations, load_reactivation_head
 from sharpwave.evaluation.events import match_events, score_events
-from sharpwave.night.found_replays import ReactivationNight
 from sharpwave.recipes.difficulty import DECLARED, IOU, NULLS, simulate_declared_night, simulate_null_night
 from sharpwave.recipes.reactivation_recipe import ship_reactivation_head
+from sharpwave.recipes.replay_nights import ReactivationNight
 
 SEED = 2026
 NIGHTS_PER_SEED = 2

@@ -59,8 +59,8 @@ class Explanation:
         out_of_distribution: onset, novelty, modality, channel, abstain; see `OutOfDistribution.score`.
 
     Example:
-        >>> sorted(Explanation(_empty(), _empty(), _empty()).to_fields())[:2]
-        ['explained_forecasts', 'explained_parts']
+        >>> len(Explanation(_empty(), _empty(), _empty()).out_of_distribution)
+        0
     """
 
     forecasts: pd.DataFrame
@@ -69,17 +69,6 @@ class Explanation:
     latents: pd.DataFrame = field(default_factory=_empty)
     directions: pd.DataFrame = field(default_factory=_empty)
     out_of_distribution: pd.DataFrame = field(default_factory=_empty)
-
-    def to_fields(self) -> dict[str, pd.DataFrame]:
-        """The tables under the names that `DecodedNight` gives them."""
-        return {
-            "explained_forecasts": self.forecasts,
-            "explained_parts": self.parts,
-            "modality_effects": self.modalities,
-            "latent_course": self.latents,
-            "latent_directions": self.directions,
-            "novelty": self.out_of_distribution,
-        }
 
 
 @moved.rename_keywords(piece="recording", novelty="out_of_distribution")

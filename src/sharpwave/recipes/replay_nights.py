@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
+from sharpwave.night.reactivations import PLACE, SMOOTHING, convert_fields
 from sharpwave.reactivation import place_fields as maps
 from sharpwave.reactivation.position import get_position
 from sharpwave.recordings.recording import Recording
@@ -18,8 +19,6 @@ from sharpwave.simulation.species import get_species
 
 SIGNALS = ("lfp", "spikes", "position")
 HOURS = {"rat": 0.8, "mouse": 0.8, "human": 1.2}
-PLACE, SMOOTHING = 0.1, 0.08
-"""Metres: size of a place, and standard deviation of the Gaussian over places."""
 SOURCES = ("lfp", "spikes", "lfp+spikes", "spikes+places", "lfp+spikes+places")
 """What a detector may be given."""
 
@@ -90,12 +89,6 @@ def simulate_reactivation_night(
     ripples = truth.ripples[truth.ripples["onset"] < recording.duration]
     kinds = ripples["kind"] == "replay"
     return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
-
-
-def convert_fields(fields: maps.PlaceFields) -> PlaceFields:
-    """Place fields on tracks as the head takes them; a track of the head is a track in one direction."""
-    _, track = np.unique(np.stack([fields.content, fields.direction]), axis=1, return_inverse=True)
-    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0])
 
 
 def mark_frames(events: pd.DataFrame, n_frames: int) -> Float[np.ndarray, " frame"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.brainmu.planted import NAMES, TELLING, simulate_pieces, simulate_recording, train_model
@@ -11,9 +13,9 @@ from sharpwave.brainmu.explanation.latents import fit_directions, save_direction
 from sharpwave.brainmu.explanation.occlusion import pass_over_night
 from sharpwave.brainmu.explanation.out_of_distribution import fit_out_of_distribution, save_out_of_distribution
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.decode import explain_forecast
-from sharpwave.night.explaining import explain_recording
+from sharpwave.night.explanation import explain_forecasts, explain_recording
 from sharpwave.night.options import DecodeOptions
+from sharpwave.night.prepare import prepare_night
 from sharpwave.recordings import Hypnogram
 
 
@@ -38,14 +40,18 @@ def test_explanation_with_directions_and_doubts(weights):
     assert found.out_of_distribution["abstain"].mean() < 0.2
 
 
-def test_fields_of_a_decoded_night(weights):
+def test_explanation_of_a_prepared_night(weights):
     recording = simulate_recording(np.random.default_rng(9))
-    five = Hypnogram(np.asarray(recording.hypnogram.stages), 30.0, 5)
-    fields, why_not = explain_forecast(recording, {}, five, DecodeOptions(weights=weights))
-    assert why_not == []
-    assert {"explained_forecasts", "explained_parts", "modality_effects", "novelty"} <= set(fields)
-    three = Hypnogram(np.asarray(recording.hypnogram.stages), 30.0, 3)
-    assert explain_forecast(recording, {}, three, DecodeOptions(weights=weights)) == ({}, [])
+    stages = np.asarray(recording.hypnogram.stages)
+    found = {}
+    for n_stages in (5, 3):
+        scored = replace(recording, hypnogram=Hypnogram(np.minimum(stages, n_stages - 1), 30.0, n_stages))
+        prepared = prepare_night(scored, DecodeOptions(weights=weights), prefer_given=True, events=())
+        found[n_stages], why_not = explain_forecasts(replace(prepared, picks={}))
+        assert why_not == []
+    five, three = found[5], found[3]
+    assert all(len(table) for table in (five.forecasts, five.parts, five.modalities, five.out_of_distribution))
+    assert not len(three.forecasts)
 
 
 def test_missing_weights_are_refused(tmp_path):

@@ -9,11 +9,10 @@ from typer.testing import CliRunner
 
 from sharpwave.causality.series_files import tabulate_files, write_tables
 from sharpwave.commands.cli import app
-from sharpwave.commands.relate import relate_to_folder
-from sharpwave.commands.related_nights import open_night
+from sharpwave.commands.effects import estimate_to_folder, open_night
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
-from sharpwave.night.planted import simulate_course
+from sharpwave.night.planted import simulate_night_series
 from sharpwave.recordings.store import write_store
 from sharpwave.simulation import Effects, simulate_night
 
@@ -25,7 +24,7 @@ def nights(tmp_path_factory):
     """Four short nights with a strong effect, as decoded folders."""
     root = tmp_path_factory.mktemp("nights")
     for seed in range(4):
-        course, _ = simulate_course(
+        course, _ = simulate_night_series(
             "mouse", 2.0, rng=np.random.default_rng(seed), effects=Effects.planted(hazard_ratio=4.0, depth=4.0)
         )
         write_tables(tabulate_files(course), root / f"night-{seed}")
@@ -71,7 +70,7 @@ def test_a_night_that_lacks_reactivations_is_named_and_the_exit_code_says_so(rel
 def test_results_are_not_replaced_unasked(related, nights):
     _, folder = related
     with pytest.raises(SharpwaveError, match="without results"):
-        relate_to_folder([str(nights / "night-0")], output=folder)
+        estimate_to_folder([str(nights / "night-0")], output=folder)
 
 
 def test_halves_of_the_night_are_asked_separately(nights, tmp_path):
@@ -91,7 +90,7 @@ def test_halves_of_the_night_are_asked_separately(nights, tmp_path):
 
 def test_an_unknown_stage_is_refused_by_name(nights, tmp_path):
     with pytest.raises(SharpwaveError, match="stages among any, NREM"):
-        relate_to_folder([str(nights / "night-0")], output=tmp_path / "x", stages="N9")
+        estimate_to_folder([str(nights / "night-0")], output=tmp_path / "x", stages="N9")
 
 
 def test_cues_must_say_which_night_they_belong_to(nights, tmp_path):
@@ -99,16 +98,16 @@ def test_cues_must_say_which_night_they_belong_to(nights, tmp_path):
     cues.write_text("onset\tcondition\n100\tcue\n")
     sources = [str(nights / "night-0"), str(nights / "night-1")]
     with pytest.raises(SharpwaveError, match="a column night"):
-        relate_to_folder(sources, output=tmp_path / "out", cues=cues)
+        estimate_to_folder(sources, output=tmp_path / "out", cues=cues)
     cues.write_text("onset\tcondition\tnight\n100\tcue\tnight-7\n")
     with pytest.raises(SharpwaveError, match="cues of night-7"):
-        relate_to_folder(sources, output=tmp_path / "out", cues=cues)
+        estimate_to_folder(sources, output=tmp_path / "out", cues=cues)
 
 
 def test_no_night_at_all_leaves_no_page(tmp_path):
     result = runner.invoke(app, ["causality", str(tmp_path / "none"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert "No night could be related" in result.output
+    assert "No night could be used" in result.output
     assert not (tmp_path / "out").exists()
 
 
@@ -122,10 +121,10 @@ def test_a_replay_folder_is_completed_from_its_recording(tmp_path, rng):
     truth.ripples[["onset"]].to_csv(folder / "candidates.tsv", sep="\t", index=False)
     night = open_night(str(folder), "replayed", DecodeOptions(), rng=rng)
     assert night.simulated
-    assert len(night.course.reactivations) == len(truth.reactivations)
-    assert len(night.course.candidates) >= 0.97 * len(truth.ripples)  # those within 0.3 s of each other are one
-    assert night.course.emg is None
-    assert np.isfinite(night.course.depth[night.course.usable]).all()
+    assert len(night.series.reactivations) == len(truth.reactivations)
+    assert len(night.series.candidates) >= 0.97 * len(truth.ripples)  # those within 0.3 s of each other are one
+    assert night.series.emg is None
+    assert np.isfinite(night.series.depth[night.series.usable]).all()
     assert night.memory == pytest.approx(dict(truth.memory))
 
 

@@ -1,0 +1,215 @@
+"""From a recording to a prepared night: options, channels, amplitude, artefacts, stages, events; once for all uses.
+
+`decode_recording` goes on from here to forecasts and statistics, `sharpwave causality` to the effects of reactivations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import DecodeOptions, apply_options
+from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.recordings.channels import pick_channels
+from sharpwave.recordings.recording import empty_events
+from sharpwave.signals import (
+    detect_artefacts,
+    detect_eye_movements,
+    detect_ripples,
+    detect_slow_waves,
+    detect_spindles,
+    rescale_signal,
+)
+from sharpwave.staging import choose_stager
+
+GIVEN = "given with the recording"
+"""Name of the stager where nothing was staged and the stages came with the recording."""
+
+EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
+"""Labels of the events that are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Staging:
+    """The stages of a night and where they come from.
+
+    Attributes:
+        hypnogram: The stages, with probabilities where the stager gives them.
+        stager: Name of the method; `GIVEN` where the stages came with the recording.
+        evidence: What is known of the stager on other data: data, metric, value, [low, high, n].
+        refusals: Why better stagers could not be used, one sentence each.
+    """
+
+    hypnogram: Hypnogram
+    stager: str
+    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    refusals: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedNight:
+    """A recording with everything that each analysis of a night starts from.
+
+    Attributes:
+        options: What the user said about the night.
+        recording: The recording with the user's options applied, and its EEG scaled where its unit is unknown.
+        picks: Name of the signal used for each role: "eeg", "eog", "emg".
+        artefacts: Spans of bad signal in every picked channel: onset, duration (s), label, channel.
+        staging: The stages and where they come from.
+        events: Detected events, sorted by onset: onset, duration (s), label, channel, and what each detector measures.
+        undetected: Kinds of events that could not be looked for, and why; one sentence each.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> prepared = prepare_night(Recording(hypnogram=Hypnogram.from_labels(["W", "N2"])))
+    >>> prepared.hypnogram.labels, prepared.depth_channel
+    (['W', 'N2'], None)
+    """
+
+    options: DecodeOptions
+    recording: Recording
+    picks: Mapping[str, str]
+    artefacts: pd.DataFrame
+    staging: Staging
+    events: pd.DataFrame
+    undetected: list[str]
+
+    @property
+    def hypnogram(self) -> Hypnogram:
+        """The stages used."""
+        return self.staging.hypnogram
+
+    @property
+    def expert(self) -> Hypnogram | None:
+        """An expert's stages to compare with; None where there are none, or where they are the stages used."""
+        return None if self.staging.stager == GIVEN else self.recording.hypnogram
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the signals are simulated."""
+        return self.recording.source.startswith("simulated")
+
+    @property
+    def depth_channel(self) -> str | None:
+        """Name of the signal that gives the depth of sleep: the picked EEG, else the first LFP; None without either."""
+        return self.picks.get("eeg") or next(iter(self.recording.of("lfp")), None)
+
+    @property
+    def depth_artefacts(self) -> pd.DataFrame | None:
+        """Spans of bad signal in that channel; None where no channel has any."""
+        return self.artefacts[self.artefacts["channel"] == self.depth_channel] if len(self.artefacts) else None
+
+
+def prepare_night(
+    recording: Recording,
+    options: DecodeOptions | None = None,
+    *,
+    prefer_given: bool = False,
+    events: Collection[str] = EVENTS,
+    announce: Callable[[str], None] = lambda step: None,
+) -> PreparedNight:
+    """Prepare one night: apply the options, pick channels, scale, find artefacts, stage, and detect events.
+
+    Args:
+        recording: The recording; its signals may lie on disk and are read piece by piece.
+        options: What is known of the night beside the recording.
+        prefer_given: Use the stages that the recording came with, where it has any, and stage nothing.
+        events: Labels of the events to look for, among `EVENTS`.
+        announce: Called with the name of each step before it starts: "quality", "stages", "events".
+
+    Raises:
+        SharpwaveError: If a given channel does not exist, or no stager can use the recording and it has no stages.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> scored = Recording(hypnogram=Hypnogram.from_labels(["W", "N2", "N2"]))
+    >>> prepare_night(scored).staging.stager
+    'given with the recording'
+    """
+    options = options or DecodeOptions()
+    recording = apply_options(options, recording)
+    picks = pick_channels(recording, channels=options.channels)
+    recording = calibrate(recording, picks)
+    announce("quality")
+    artefacts = detect_spans(recording, picks)
+    announce("stages")
+    if prefer_given and recording.hypnogram is not None:
+        staging = Staging(recording.hypnogram, GIVEN)
+    else:
+        staging = stage(recording, picks, options)
+    announce("events")
+    found, undetected = detect_events(recording, picks, staging.hypnogram, labels=events)
+    return PreparedNight(options, recording, picks, artefacts, staging, found, undetected)
+
+
+def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
+    """The recording with its EEG as large as a usual night's, where its unit is unknown; declared as a repair."""
+    if recording.metadata.get("amplitude_unit") != "unknown" or "eeg" not in picks:
+        return recording
+    signal, _ = rescale_signal(recording[picks["eeg"]])
+    repair = f"{signal.name}: its unit is unknown, so it was scaled to the amplitude of a usual night"
+    return replace(
+        recording,
+        signals={**recording.signals, signal.name: signal},
+        repairs=(*recording.repairs, repair),
+        metadata={**recording.metadata, "amplitude_unit": "rescaled"},
+    )
+
+
+def list_electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
+    """Names of the signals whose quality matters: those picked, and those searched for events."""
+    return list(dict.fromkeys([*picks.values(), *recording.of("eog"), *recording.of("lfp")]))
+
+
+def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
+    """Artefact spans of every picked channel."""
+    tables = [detect_artefacts(recording[name]) for name in list_electrical(recording, picks)]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else empty_events().assign(channel="")
+
+
+def stage(recording: Recording, picks: Mapping[str, str], options: DecodeOptions) -> Staging:
+    """Stage a recording; one that no stager can use keeps the stages it came with.
+
+    Raises:
+        SharpwaveError: If no stager can use it and it came without stages, or the chosen stager cannot.
+    """
+    try:
+        stager, refusals = choose_stager(recording, picks, name=options.stager, weights=options.weights)
+    except SharpwaveError as error:
+        if recording.hypnogram is None or options.stager is not None:
+            raise
+        return Staging(recording.hypnogram, GIVEN, refusals=[f"Nothing was staged: no stager can use {error.got}."])
+    evidence = pd.DataFrame(stager.validation(recording, picks))
+    return Staging(stager.stage(recording, picks), stager.name, evidence, refusals)
+
+
+def detect_events(
+    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram, *, labels: Collection[str] = EVENTS
+) -> tuple[pd.DataFrame, list[str]]:
+    """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing."""
+    jobs: list[tuple[str, str, Callable[[], pd.DataFrame]]] = []
+    if "eeg" in picks:
+        eeg = recording[picks["eeg"]]
+        jobs.append(("spindle", "spindles", partial(detect_spindles, eeg, hypnogram=hypnogram)))
+        jobs.append(("slow_wave", "slow waves", partial(detect_slow_waves, eeg, hypnogram=hypnogram)))
+    eyes = list(recording.of("eog").values())
+    if len(eyes) >= 2:
+        look = partial(detect_eye_movements, eyes[0], eyes[1], hypnogram=hypnogram)
+        jobs.append(("rapid_eye_movement", "rapid eye movements", look))
+    for signal in recording.of("lfp").values():
+        ripples = partial(detect_ripples, signal, species=recording.species, hypnogram=hypnogram)
+        jobs.append(("ripple", f"ripples in {signal.name}", ripples))
+    tables, refusals = [empty_events()], []
+    for label, what, job in jobs:
+        if label not in labels:
+            continue
+        try:
+            tables.append(job())
+        except SharpwaveError as error:
+            refusals.append(f"{what[0].upper()}{what[1:]} were not detected: {error}")
+    found = [table for table in tables if len(table)]
+    events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
+    return events.sort_values("onset", kind="stable", ignore_index=True), refusals
