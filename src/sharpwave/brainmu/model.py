@@ -105,6 +105,7 @@ class BrainMu(nn.Module):
         self.config = config
         self.specifications = {name: specifications[name] for name in config.modalities}
         self.encoders = nn.ModuleDict({name: one.build(config.width) for name, one in self.specifications.items()})
+        # An embedding of each modality; files of weights hold it under this name.
         self.kinds = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(config.width) * 0.02) for name in config.modalities}
         )
