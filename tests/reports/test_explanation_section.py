@@ -92,9 +92,9 @@ def test_modality_that_matters_most_is_named_first(explained):
 
 
 def test_doubts_in_words(explained):
-    assert describe_doubts(explained.out_of_distribution).startswith("25 % of the steps are unlike")
-    assert "C4-M1" in describe_doubts(explained.out_of_distribution)
-    assert describe_doubts(explained.out_of_distribution.assign(abstain=False)).startswith("No step")
+    assert describe_doubts(explained.doubts).startswith("25 % of the steps are unlike")
+    assert "C4-M1" in describe_doubts(explained.doubts)
+    assert describe_doubts(explained.doubts.assign(abstain=False)).startswith("No step")
 
 
 def test_boxes_show_weights_and_their_side(explained):
@@ -136,9 +136,9 @@ def test_section_of_the_night_survives_the_archive(explained, tmp_path):
         explained_forecasts=explained.forecasts,
         explained_parts=explained.parts,
         modality_effects=explained.modalities,
-        latent_course=explained.latents,
+        latent_course=explained.course,
         latent_directions=explained.directions,
-        novelty=explained.out_of_distribution,
+        novelty=explained.doubts,
     )
     write_archive(night, tmp_path / "night.json.gz")
     page = write_report(read_archive(tmp_path / "night.json.gz"), tmp_path / "report.html").read_text()
