@@ -16,6 +16,7 @@ from sharpwave.brainmu.epochs import EpochedRecording, collate, epoch_recording
 from sharpwave.brainmu.explanation.occlusion import forecast_without, pass_over_night, restrict_batch
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.presets import configure
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording
 
 NAMES = list(ENCODERS)
@@ -183,3 +184,9 @@ def test_a_mask_weight_of_zero_is_an_occlusion(pooled_query: bool, rng: np.rando
     with torch.no_grad():
         masked = model(context.batch, context.caches, mask_weights=weights, trace=True).readout.change[:, -1, 0]
     np.testing.assert_allclose(masked.numpy(), forecast_without(model, context, occlusions), atol=1e-5)
+
+
+def test_mask_weights_without_a_trace_are_refused() -> None:
+    model, batch = make_model(), collate(simulate_pieces(1))
+    with pytest.raises(SharpwaveError, match="mask weights in a traced pass"):
+        model(batch, mask_weights=torch.ones(1, 4 * len(batch.times[0])))

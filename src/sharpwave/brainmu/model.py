@@ -34,6 +34,7 @@ from sharpwave.brainmu.encoders.contract import ModalitySpecification
 from sharpwave.brainmu.epochs import N_IDENTITIES, Batch
 from sharpwave.brainmu.heads import Decoder, Heads, Readout
 from sharpwave.brainmu.presets import BrainMuConfig
+from sharpwave.errors import SharpwaveError
 
 NIGHT = 8 * 3600.0
 
@@ -105,6 +106,7 @@ class BrainMu(nn.Module):
         self.config = config
         self.specifications = {name: specifications[name] for name in config.modalities}
         self.encoders = nn.ModuleDict({name: one.build(config.width) for name, one in self.specifications.items()})
+        # An embedding of each modality; files of weights hold it under this name.
         self.kinds = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(config.width) * 0.02) for name in config.modalities}
         )
@@ -140,10 +142,17 @@ class BrainMu(nn.Module):
             batch: Modalities on one clock, absent ones left out.
             caches: Keys and values from the pass over earlier steps; None at the start of a recording.
             mask_weights: How far each token of a traced batch of one row counts, from 0 (as if it had not been
-                recorded) to 1; any number of variants, each a row of the output. All 1 where omitted.
+                recorded) to 1; any number of variants, each a row of the output. They need `trace`. All 1 where
+                omitted.
             trace: Whether to keep the weights of attention; the other numbers are the same. A traced pass gives back
                 the caches that it was given.
+
+        Raises:
+            SharpwaveError: If mask weights are given without a trace.
         """
+        if mask_weights is not None and not trace:
+            raise SharpwaveError("mask weights in a traced pass", got="trace=False", fix="set trace=True")
+
         # Encode
         tokens = self.encode(batch)
 

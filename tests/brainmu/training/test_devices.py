@@ -46,6 +46,7 @@ losses = train(make_model(seed=1 if stop == "stop" else 0), make_source(), **set
 if fabric.is_global_zero:
     print("RESULT" + json.dumps(losses))
 """
+ROOT = Path(__file__).parents[3]
 
 
 def make_source() -> RandomCrops:
@@ -74,7 +75,7 @@ def run_in_two_processes(folder: Path, strategy: str, *, stop: str = "") -> list
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in (".", "src")),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
