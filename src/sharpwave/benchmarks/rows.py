@@ -24,9 +24,9 @@ class Row:
 
     Attributes:
         data: Data set.
-        setting: What was asked, and how.
-        method: What answered.
-        metric: What was measured.
+        setting: Question that was asked, and how.
+        method: Method that answered.
+        metric: Quantity that was measured.
         value: The estimate; NaN where it is undefined.
         low: Lower end of its interval; NaN where there is none.
         high: Upper end of its interval.
@@ -81,9 +81,9 @@ def estimate_row(
 
     Args:
         data: Data set.
-        setting: What was asked, and how.
-        method: What answered.
-        metric: What was measured.
+        setting: Question that was asked, and how.
+        method: Method that answered.
+        metric: Quantity that was measured.
         values: One per subject; NaN where undefined.
         rng: Random generator of the bootstrap.
     """
@@ -95,9 +95,9 @@ def to_row(data: str, setting: str, method: str, metric: str, estimate: Estimate
 
     Args:
         data: Data set.
-        setting: What was asked, and how.
-        method: What answered.
-        metric: What was measured.
+        setting: Question that was asked, and how.
+        method: Method that answered.
+        metric: Quantity that was measured.
         estimate: The value with its interval.
     """
     return Row(data, setting, method, metric, estimate.value, estimate.low, estimate.high, estimate.n)
@@ -115,9 +115,9 @@ def resampled_row(
 
     Args:
         data: Data set.
-        setting: What was asked, and how.
-        method: What answered.
-        metric: What was measured.
+        setting: Question that was asked, and how.
+        method: Method that answered.
+        metric: Quantity that was measured.
         draws: The value first, then one draw per resample, as from `bootstrap_metrics`.
         n: Number of subjects.
     """

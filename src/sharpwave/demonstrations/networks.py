@@ -277,7 +277,7 @@ def record_hidden_states(model: nn.Module, inputs: Any, *, layer: str) -> Float[
 
     Args:
         model: Recurrent or attending network; put back into the mode it was in.
-        inputs: What the model is called with: one sequence in its batch.
+        inputs: Argument of the model: one sequence in its batch.
         layer: Name of a module in `named_modules`, whose output is (token, unit), (1, token, unit), or a tuple that
             begins with one of these, as recurrent layers give.
 

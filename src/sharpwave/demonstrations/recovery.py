@@ -53,9 +53,9 @@ class Patient:
 
     Attributes:
         network: The copy.
-        sleep: What trains it.
+        sleep: Sleep that trains it.
         optimiser: Optimiser of wake steps.
-        remedy: What the network gets.
+        remedy: Remedy that the network gets.
     """
 
     network: nn.Module
@@ -108,8 +108,8 @@ def recover_network(
 
     Args:
         run: A training run with a buffer.
-        stream: What it learned; new data are its last task's.
-        remedy: What the network gets.
+        stream: Stream that it learned; new data are those of its last task.
+        remedy: Remedy that the network gets.
         shock: Key of `SHOCKS`.
         seed: Seed of the damage and of the steps.
         n_steps: Steps of the remedy.

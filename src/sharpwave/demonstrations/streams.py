@@ -19,12 +19,12 @@ class ImageSet:
     """Images with a class each.
 
     Attributes:
-        name: What the data set is called in tables.
+        name: Name of the data set in tables.
         x_train: Images to learn from, one byte a channel.
         y_train: Their classes, from 0.
         x_test: Images to be judged on.
         y_test: Their classes.
-        note: What was done to the files so that they fit; empty if nothing.
+        note: Sentence on what was done to the files so that they fit; empty if nothing.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Stream:
     """Tasks in the order in which they come.
 
     Attributes:
-        name: What the stream is called in tables.
+        name: Name of the stream in tables.
         tasks: In order.
         n_classes: Size of the answer.
         shape: Shape of one input, for the model; empty where inputs are named tensors.

@@ -80,7 +80,7 @@ class TrainingRun:
         n_buffer_bytes: Bytes of the stored samples.
         nights: Reports of sleep.
         network: The network as it is at the end.
-        buffer: What it remembers; None where nothing is replayed.
+        buffer: Buffer of what it remembers; None where nothing is replayed.
     """
 
     method: str

@@ -53,7 +53,7 @@ def forecast_horizons(
 
     Args:
         model: Ready for use.
-        night: With stages, votes or features; a cohort's whole night.
+        night: Whole night of a cohort with stages, votes or features.
         calibration: Calibration of the probability of a change; none where omitted.
     """
     observed = bool((night.stages >= 0).any())

@@ -34,10 +34,10 @@ class EpochTable:
     """One night of one subject, epoch by epoch: stages, votes and causal features.
 
     Attributes:
-        subject: Who; nights of one subject are never split between training and test.
-        cohort: Where from.
+        subject: Name of the subject; nights of one subject are never split between training and test.
+        cohort: Name of the cohort.
         stages: Stage codes, -1 where unscored, shape (epoch,).
-        features: What signals tell, causal: row t uses nothing after epoch t, no row is NaN; shape (epoch, feature).
+        features: Causal features of the signals: row t uses nothing after epoch t, none is NaN; shape (epoch, feature).
         names: Names of the features.
         votes: Share of the scorers' votes per stage, where several scored, shape (epoch, stage).
         epoch_length: Seconds.
@@ -88,7 +88,7 @@ def compute_night(recording: Recording, cohort: str) -> EpochTable:
 
     Args:
         recording: One night with a hypnogram in 30 s epochs.
-        cohort: Whose rules apply, a key of `FEATURES`.
+        cohort: Cohort whose rules apply, a key of `FEATURES`.
 
     Raises:
         SharpwaveError: If the recording has no hypnogram.

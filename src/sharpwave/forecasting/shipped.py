@@ -41,7 +41,7 @@ class ShippedForecaster:
         persistence: Base rate of a change.
         markov: Fitted table.
         semi_markov: Fitted table.
-        subjects: Who was trained on, as "cohort/subject".
+        subjects: Subjects that were trained on, as "cohort/subject".
     """
 
     horizon: float

@@ -49,7 +49,7 @@ def forecast_folds(
     """Forecasts of every tested night by a model that was trained without its fold.
 
     Args:
-        forecasting: All subjects, for training.
+        forecasting: Nights of all subjects, for training.
         folds: Training and tested nights.
         train_model: A model trained on these cohorts, from a seed.
         seed: Seed of the first fold; each has its own.

@@ -31,7 +31,7 @@ class Difficulty:
         ripple_rate: Ripples a minute in NREM.
         ripple_uv: Median amplitude of a ripple, in µV, on LFP noise of 60 µV²/Hz at 10 Hz, which falls with f^1.1 to
             40 Hz and f^2.3 beyond.
-        longer: How much longer a ripple with a sequence, in order or exchanged, lasts than one without.
+        longer: Factor by which a ripple with a sequence, in order or exchanged, lasts longer than one without.
     """
 
     species: str = "rat"

@@ -40,7 +40,7 @@ class MeasuredRecording:
     """A simulated night, as the model sees it and as sleep researchers measure it.
 
     Attributes:
-        recording: With its signals.
+        recording: Recording with its signals.
         piece: Its windows, without a stage history.
         measures: From `compute_measures`.
     """

@@ -27,7 +27,7 @@ class Prediction:
     """Of one night, on its steps.
 
     Attributes:
-        stages: As scored, -1 where unknown.
+        stages: Stages as scored, -1 where unknown.
         stage: Likeliest stage now, as coarse as the scoring.
         change: Probability that the stage 30 s later is another one.
         n_stages: Number of stages of the scoring.
@@ -75,7 +75,7 @@ def compare_models(
     as often as in the nights that were learned from.
 
     Args:
-        models: By name; the first is what the others are compared with.
+        models: Models by name; the others are compared with the first.
         nights: Nights of people that no model learned from.
         learned: Nights that say how often changes come.
         calibrations: Calibrations of the models, by name.

@@ -138,7 +138,7 @@ def train_in_parts(
 
     Args:
         histories: Whole nights of the cohorts.
-        parts: What each further part learns from, and how.
+        parts: Source and options of each further part.
         scale: Updates as a share of the recipe's.
         seed: Seed of the first weights and the draws.
         show: Whether to show bars.

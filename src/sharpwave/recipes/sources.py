@@ -24,7 +24,7 @@ class Forecasting:
     """RandomCrops of the cohorts, for training: windows, and the scorers where several scored.
 
     Attributes:
-        nights: By cohort.
+        nights: Nights by cohort.
         scorers: Scorers of each of DOD's nights.
     """
 
@@ -82,7 +82,7 @@ class FewModalities:
     Attributes:
         source: Source of pieces.
         names: Modalities to choose among.
-        most: How many at most.
+        most: Most modalities in an update.
         longest: Steps of a piece at most.
         always: Modality that is taken half of the time whatever the others are.
     """
@@ -148,7 +148,7 @@ def combine_sources(
 
     Args:
         forecasting: Stage histories and features of the cohorts.
-        weights: How many of the updates each kind of night gets; `rodent` counts for mouse and rat each.
+        weights: Weight of each kind of night in the updates; `rodent` counts for mouse and rat each.
         staging: EEG with stages.
         unlabelled: Recordings without stages.
         simulated: RandomCrops; those with more than a polysomnogram serve here.

@@ -84,7 +84,7 @@ def simulate_people(
         nights: Simulated nights with EEG, as windows.
         contrasts: From `collect_contrasts`.
         rng: Random generator.
-        copies: How many of each.
+        copies: Number of copies of each night.
     """
     for night in nights:
         signals = night.only([name for name in night.epochs if name != "stages"])

@@ -58,7 +58,7 @@ def choose_stager(
     """The stager of this name, or the first in `STAGERS` that accepts the recording.
 
     Args:
-        recording: What was recorded.
+        recording: Recording to stage.
         picks: Signal name by role ("eeg", "eog", "emg"), as from `pick_channels`.
         name: Key of `STAGERS`, where the user has chosen.
         weights: Folder of a user's own weights, for "brainmu".

@@ -73,7 +73,7 @@ def fit_booster(
     Args:
         tables: Features with context, one table a night.
         stages: Stage codes of the same epochs, -1 where unscored.
-        recipe: How to fit.
+        recipe: Recipe of the fit.
         rng: Seeds the subsampling.
     """
     import lightgbm
@@ -101,7 +101,7 @@ def predict_probabilities(
     Args:
         booster: From `fit_booster` or the shipped weights.
         table: Features with context.
-        recipe: How the booster was fitted.
+        recipe: Recipe that the booster was fitted by.
         prior: From `compute_prior`.
         temperature: Above 1 flattens: fitted on held-out subjects.
     """

@@ -40,7 +40,7 @@ def compute_eeg_features(
 
     Args:
         signal: One EEG channel at 45 Hz or more; its amplitude unit does not matter.
-        n_epochs: How many epochs to compute; all whole ones where omitted.
+        n_epochs: Number of epochs to compute; all whole ones where omitted.
         start: Time of the first epoch in seconds; the signal's start where omitted.
 
     Returns:
@@ -159,7 +159,7 @@ def add_context(features: Float[np.ndarray, "epoch feature"], names: tuple[str, 
     """Features with their surroundings: 7.5 min centred and 2 min past means, and each relative to the night.
 
     Args:
-        features: As from `compute_eeg_features`; NaN where absent.
+        features: Features as from `compute_eeg_features`; NaN where absent.
         names: Name of each column.
 
     Returns:

@@ -89,7 +89,7 @@ def compute_wearable_features(recording: Recording) -> Float[np.ndarray, "epoch 
     divided by the 90th percentile of its absolute size, and the deviation within 5 min round the epoch.
 
     Args:
-        recording: With a `heart_rate` signal, an `activity` signal, or both.
+        recording: Recording with a `heart_rate` signal, an `activity` signal, or both.
 
     Returns:
         Columns `FEATURES`.

@@ -48,7 +48,7 @@ def load_validation(stager: str, *, signals: str) -> list[dict[str, Any]]:
 
     Args:
         stager: Key in `STAGERS`.
-        signals: What it staged from: "eeg", "lfp" or "wearable".
+        signals: Signals that it staged from: "eeg", "lfp" or "wearable".
     """
     rows: list[dict[str, Any]] = _read("stager_validation").get(stager, [])
     return [dict(row) for row in rows if row["signals"] == signals]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sharpwave.benchmarks.resilience import benchmark as resilience
+from sharpwave.demonstrations.networks import DOSES
 from sharpwave.demonstrations.training_runs import METHODS
 from sharpwave.errors import SharpwaveError
 
@@ -29,6 +30,7 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in sizes.items():
         monkeypatch.setattr(resilience, name, value)
     monkeypatch.setattr(resilience, "DAMAGES", ("lesion",))
+    monkeypatch.setitem(DOSES, "label_noise", (0.0, 0.8))
     methods = ("replay", "sleep", "sleep, noise everywhere", "sleep, steered")
     monkeypatch.setattr(resilience, "METHODS", {name: METHODS[name] for name in methods})
     config, rows = resilience.run(folder, seeds=2)

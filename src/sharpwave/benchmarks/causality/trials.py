@@ -54,7 +54,7 @@ def run_trial(scenario: Scenario, seed: tuple[int, ...]) -> tuple[list[dict[str,
     """Simulate one data set and ask the estimators.
 
     Args:
-        scenario: What is planted.
+        scenario: Scenario to simulate.
         seed: Seed of this data set.
 
     Returns:

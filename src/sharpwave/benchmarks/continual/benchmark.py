@@ -96,7 +96,7 @@ def run_protocols(
 
     Args:
         pairs: Protocols and their images.
-        seeds: How many.
+        seeds: Number of seeds.
         train: Choose the hyper-parameters again first.
         ablate: Take the recipe apart, too.
     """
@@ -180,7 +180,7 @@ def tabulate(data: str, setting: str, runs: Runs, *, task_known: bool = False) -
 
     Args:
         data: Name of the stream.
-        setting: What was asked.
+        setting: Question that was asked.
         runs: At least `finetune`, `wake` and `der++` for what is measured against them.
         task_known: Whether the learner knows the task.
     """

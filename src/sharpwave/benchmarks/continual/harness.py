@@ -64,7 +64,7 @@ def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int, re
     """What is equal for all learners on a stream.
 
     Args:
-        stream: What will be learned.
+        stream: Stream that will be learned.
         batch: New samples per step.
         buffer_items: Items with label and logits, images in one byte a channel, whose bytes make the budget.
         seed: Seed of everything that a learner draws.

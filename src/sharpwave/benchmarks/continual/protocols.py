@@ -86,7 +86,7 @@ class Protocol:
             stream: From `make_stream`.
             make_learner: From the network and the setting.
             seed: Seed of network and learner.
-            buffer_items: As for `make_setting`.
+            buffer_items: Size of the buffer in items, as for `make_setting`.
         """
         setting = make_setting(stream, batch=self.batch, buffer_items=buffer_items, seed=seed)
         return run_stream(stream, make_learner, setting, model=self.model)

@@ -76,7 +76,7 @@ def list_trials(method: str, *, n_trials: int = TRIALS) -> list[dict[str, float]
 
     Args:
         method: Key of `SPACES`.
-        n_trials: How many.
+        n_trials: Number of trials.
     """
     ranges = {"lr": STEP_SIZE, **SPACES[method]}
     points = qmc.Sobol(len(ranges), scramble=False).random_base2(math.ceil(math.log2(n_trials + 1)))[1 : n_trials + 1]
@@ -99,9 +99,9 @@ def tune(
 
     Args:
         method: Key of `SPACES`.
-        protocol: What the options are for.
+        protocol: Protocol that the options are for.
         streams: From `make_validation_streams`.
-        n_trials: How many options are tried.
+        n_trials: Number of options that are tried.
 
     Returns:
         The options chosen, and the accuracy of every trial (with the task known, for learners that need it).

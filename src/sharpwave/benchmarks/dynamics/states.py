@@ -28,7 +28,7 @@ class StagedSignal:
     """One signal of one subject, with its stages.
 
     Attributes:
-        subject: Who; a piece of a night is named by its place.
+        subject: Name of the subject; a piece of a night is named by its place.
         signal: The signal.
         hypnogram: Stages on the same clock; None where the subject did not sleep.
     """

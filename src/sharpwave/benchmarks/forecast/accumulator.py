@@ -55,8 +55,8 @@ class Accumulator:
         """Count forecasts of nights.
 
         Args:
-            nights: What happened.
-            forecasts: What was said of each night.
+            nights: Nights with their stages.
+            forecasts: Forecast of each night.
             horizon: Seconds ahead.
             thresholds: The training nights' base rate of a change, for each night.
             observed: Whether the present stage was known: then a change cannot lead back to it.

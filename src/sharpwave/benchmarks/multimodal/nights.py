@@ -35,8 +35,8 @@ class PairedViews:
     """A night in both forms, with the same stages.
 
     Attributes:
-        windowed: What Brainµ sees.
-        night: What the baselines see.
+        windowed: Windows that Brainµ sees.
+        night: Table that the baselines see.
     """
 
     windowed: EpochedRecording

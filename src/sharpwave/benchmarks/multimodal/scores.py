@@ -122,7 +122,7 @@ def tabulate(data: str, setting: str, runs: Mapping[str, Sequence[Score]], *, ag
     Args:
         data: Name of the nights.
         setting: Setting of the test.
-        runs: By method, one score per seed; all on the same subjects.
+        runs: Scores by method, one per seed; all on the same subjects.
         against: Methods against which the others' gains are given, paired by subject (log-loss: what is saved).
     """
     n_subjects = len(next(iter(runs.values()))[0].subjects)

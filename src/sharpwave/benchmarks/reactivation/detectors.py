@@ -52,9 +52,9 @@ def detect_hand_crafted(
     """Candidates whose spikes follow the order of the place fields.
 
     Args:
-        recording: With spikes.
+        recording: Recording with spikes.
         candidates: From `find_rippled_bursts`.
-        fields: What the units fire where.
+        fields: Place fields of the units.
         rng: Random generator of the exchange of cells.
 
     Returns:
@@ -95,7 +95,7 @@ def compare_rank_order(
     Args:
         times: Spike times of an event, in s, ascending.
         cells: Unit of each spike.
-        peaks: Where each unit's field is, NaN where it has none on that map.
+        peaks: Position of each unit's field on each map; NaN where it has none.
         rng: Random generator of the exchange of the active cells.
 
     Returns:
@@ -145,7 +145,7 @@ def read_contents(recording: Recording, events: pd.DataFrame, fields: PlaceField
     A replay is forward where its path runs as the animal did when the map was made.
 
     Args:
-        recording: With spikes.
+        recording: Recording with spikes.
         events: onset and duration in s.
         fields: Place fields on tracks, told apart by running direction.
     """
@@ -164,9 +164,9 @@ def detect_by_state_space(
     """Candidates that a continuous path explains better than after exchanging the cells.
 
     Args:
-        recording: With spikes.
+        recording: Recording with spikes.
         candidates: From `find_rippled_bursts`.
-        fields: What the units fire where.
+        fields: Place fields of the units.
         rng: Random generator of the exchange of cells.
 
     Returns:

@@ -35,7 +35,7 @@ def assess_sessions(data: Path | None, *, rng: np.random.Generator) -> tuple[lis
     """Rows of every session in the folders `rat-ca1-*`, and why others have none.
 
     Args:
-        data: As for `find_folders`.
+        data: Folder of data sets, as for `find_folders`.
         rng: Random generator of the surrogates.
     """
     rows: list[Row] = []

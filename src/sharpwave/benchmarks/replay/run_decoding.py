@@ -55,7 +55,7 @@ class Session:
         truth: Position in the middle of each bin, as a share of the track.
         moving: Bins that count.
         block: Block of each bin.
-        edges: Where blocks begin, and the end, in s.
+        edges: Starts of the blocks, and the end, in s.
     """
 
     name: str

@@ -29,7 +29,7 @@ def measure_session(
         hours: Length of the session, in h.
         n_units: Number of units.
         seed: Seed of the session.
-        lfp: With an LFP, so that candidates are ripples; without, they are bursts of the units.
+        lfp: Whether there is an LFP: then candidates are ripples; else they are bursts of the units.
         n_surrogates: Number of surrogates of each event.
 
     Returns:

@@ -18,10 +18,10 @@ def map_layers(run: TrainingRun, stream: Stream, *, dose: float = 1.0, n_repeats
     """Loss of accuracy under weight noise in one layer at a time, and per share of all weights.
 
     Args:
-        run: Whose network.
-        stream: On whose test items.
-        dose: In standard deviations of each layer's weights.
-        n_repeats: Draws of the noise.
+        run: Training run whose network is damaged.
+        stream: Stream on whose test set it is scored.
+        dose: Size of the noise, in standard deviations of each layer's weights.
+        n_repeats: Number of draws of the noise.
     """
     test_set = StreamTestSet.of(stream)
     subject = NetworkSubject(run.network, test_set.inputs, test_set.labels)
@@ -40,8 +40,8 @@ def map_units(run: TrainingRun, stream: Stream, layer: str) -> BrittlenessMap:
     """Loss of accuracy with one unit of a layer silenced at a time; units are named by their number.
 
     Args:
-        run: Whose network.
-        stream: On whose test items.
+        run: Training run whose network is damaged.
+        stream: Stream on whose test set it is scored.
         layer: Name of a linear or convolutional layer.
     """
     test_set = StreamTestSet.of(stream)
@@ -75,7 +75,7 @@ def measure_label_noise(learn: Callable[[Stream], TrainingRun], stream: Stream, 
 
     Args:
         learn: A whole run through a stream.
-        stream: With the right labels; test labels always are.
+        stream: Stream with the right labels; test labels always are right.
         clean: The run through it.
     """
     runs = [clean] + [

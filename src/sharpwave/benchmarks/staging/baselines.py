@@ -23,9 +23,9 @@ class StagedFeatures:
     """One night as numbers.
 
     Attributes:
-        subject: Who.
+        subject: Name of the subject.
         table: Features with context, one row per epoch; NaN rows where the signal is missing.
-        n_own: How many of the first columns are the epoch's own features, relative to the night.
+        n_own: Number of first columns that are the epoch's own features, relative to the night.
         stages: Codes, -1 where unscored.
     """
 

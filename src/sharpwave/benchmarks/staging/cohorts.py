@@ -104,7 +104,7 @@ def leave_out(
     Args:
         tested: Nights with their recordings; one subject's nights are left out together.
         others: Nights that are never tested.
-        n_folds: How many folds, if there are so many subjects.
+        n_folds: Number of folds, if there are so many subjects.
         seed: Seed of the split.
     """
     names = sorted({night.subject for night, _ in tested})

@@ -36,10 +36,10 @@ def run_stager(
 
     Args:
         name: Key in `STAGERS`.
-        recordings: With expert hypnograms.
-        data: What to call them.
-        setting: How they were given.
-        n_stages: Stages to compare at.
+        recordings: Recordings with experts' hypnograms.
+        data: Name of the nights in the table.
+        setting: Name of how they were given.
+        n_stages: Number of stages to compare at.
         rng: Random generator of the bootstrap.
     """
     stager = load_stager(name)
@@ -64,8 +64,8 @@ def run_baselines(
 
     Args:
         split: Folds by seed.
-        data: What to call the nights.
-        setting: What the baselines were trained on.
+        data: Name of the nights in the table.
+        setting: Name of what the baselines were trained on.
         seeds: Number of seeds; each subject's metrics are averaged over them. Where neither the method nor the folds
             are random, one is enough and one is run.
         rng: Random generator of the bootstrap.

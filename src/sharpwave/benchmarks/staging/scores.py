@@ -25,7 +25,7 @@ class Scored:
     """One staged night beside its expert.
 
     Attributes:
-        subject: Who.
+        subject: Name of the subject.
         truth: The expert's hypnogram.
         found: The stager's, with probabilities.
     """

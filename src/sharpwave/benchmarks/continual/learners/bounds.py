@@ -60,7 +60,7 @@ class Progressive(Learner):
 
     Args:
         model: A network with `hidden` and a linear `head`; copied as it is at the start for every column.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
     """
 

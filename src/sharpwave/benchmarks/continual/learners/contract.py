@@ -30,7 +30,7 @@ class Setting:
         n_classes: Size of the answer.
         batch: New samples per step.
         n_steps: Steps per task.
-        buffer_bytes: What stored samples may take, labels and logits included.
+        buffer_bytes: Bytes that stored samples may take, labels and logits included.
         seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample.
     """
@@ -49,7 +49,7 @@ class Learner(ABC):
 
     Args:
         model: The network; trained in place.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
 
     Attributes:

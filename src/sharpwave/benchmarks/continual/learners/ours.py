@@ -25,7 +25,7 @@ class SleepLearner(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size awake; that of the night falls from it to nothing.
         alpha: Weight of the logits, awake and asleep.
         beta: Weight of the replayed labels, awake and asleep.
@@ -73,7 +73,7 @@ class SSRLearner(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size, awake and asleep.
     """
 
@@ -102,7 +102,7 @@ class SRCLearner(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size awake.
         potentiation: Rise of a weight, in standard deviations of its layer; what falls does so in proportion.
     """

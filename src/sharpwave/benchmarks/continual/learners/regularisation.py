@@ -24,7 +24,7 @@ class OnlineEWC(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         strength: Strength of the penalty; held below 1 / lr where the Fisher is largest: steps must not overshoot.
         decay: Decay of the Fisher of earlier tasks, at each new one.
@@ -61,7 +61,7 @@ class SynapticIntelligence(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         strength: Strength of the penalty; each weight's share is held below 1 / lr, so that steps do not overshoot.
         damping: Added to the squared way of a weight, so that weights that did not move do not matter.
@@ -110,7 +110,7 @@ class LearningWithoutForgetting(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         strength: Strength of the distillation.
         temperature: Temperature of both softmaxes.

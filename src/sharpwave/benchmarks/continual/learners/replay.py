@@ -29,7 +29,7 @@ class ExperienceReplay(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         weight: Weight of the replayed samples.
         asymmetric: ER-ACE.
@@ -68,7 +68,7 @@ class DarkExperienceReplay(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         alpha: Weight of the logits.
         beta: Weight of the replayed labels.
@@ -100,7 +100,7 @@ class AveragedGEM(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
     """
 
@@ -148,7 +148,7 @@ class ComplementaryReplay(Learner):
 
     Args:
         model: The network.
-        setting: What is equal for all.
+        setting: Setting that is equal for all learners.
         lr: Step size.
         strength: Strength of the teaching.
         horizon: Steps over which the slower copy averages, as a share of a task; the faster one takes half.
