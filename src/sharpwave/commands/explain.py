@@ -12,7 +12,6 @@ from sharpwave.commands.batch import name_source
 from sharpwave.commands.options import Overwrite
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source
-from sharpwave.recordings.clock import place_time
 
 
 def explain(
@@ -85,6 +84,7 @@ def explain_to_folder(
         SharpwaveError: If the folder has results already, or the recording cannot be explained.
     """
     from sharpwave.night.explaining import explain_recording
+    from sharpwave.recordings.clock import place_time
     from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
     from sharpwave.reports.files import write_table
 

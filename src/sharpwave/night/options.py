@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.clock import place_time
 
 if TYPE_CHECKING:  # the command line shows its help without them
     import pandas as pd
@@ -191,6 +190,8 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
     Raises:
         SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
     """
+    from sharpwave.recordings.clock import place_time
+
     off = place_time(options.lights_off, recording.start)
     on = place_time(options.lights_on, recording.start)
     off = recording.metadata.get("lights_off") if off is None else off
