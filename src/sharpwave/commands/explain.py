@@ -11,7 +11,7 @@ import typer
 from sharpwave.commands.batch import name_source
 from sharpwave.commands.options import Overwrite
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import DecodeOptions, apply_options, open_source
+from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
 
 
 def explain(
@@ -84,7 +84,6 @@ def explain_to_folder(
         SharpwaveError: If the folder has results already, or the recording cannot be explained.
     """
     from sharpwave.night.explaining import explain_recording
-    from sharpwave.recordings.clock import place_time
     from sharpwave.reports.explanation_section import ExplainedNight, compose_explanation, write_explanation
     from sharpwave.reports.files import write_table
 
@@ -99,7 +98,7 @@ def explain_to_folder(
     found = explain_recording(
         recording,
         history=None if signals_only else recording.hypnogram,
-        at=[seconds for time in at if (seconds := place_time(time, recording.start)) is not None],
+        at=place_times(at, recording),
         horizon=horizon,
         attribution="integrated",
         weights=weights,

@@ -203,6 +203,18 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
     return off, on
 
 
+def place_times(times: Sequence[str | float], recording: Recording) -> list[float]:
+    """Seconds from the start of a recording, of clock times or seconds that the user gave.
+
+    Raises:
+        SharpwaveError: If one is no time, or the recording has no start time to place a clock time by.
+    """
+    from sharpwave.recordings.clock import place_time
+
+    placed = (place_time(time, recording.start) for time in times)
+    return [seconds for seconds in placed if seconds is not None]
+
+
 def read_cues(path: Path | None) -> pd.DataFrame:
     """Cues as events, from a table with onset and duration in seconds and a label."""
     import pandas as pd
