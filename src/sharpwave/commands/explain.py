@@ -11,8 +11,7 @@ import typer
 from sharpwave.commands.batch import name_source
 from sharpwave.commands.options import Overwrite
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import DecodeOptions, apply_options, open_source
-from sharpwave.recordings.clock import place_time
+from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
 
 if TYPE_CHECKING:
     from sharpwave.reports.explanation_section import ExplanationPage
@@ -112,7 +111,7 @@ def explain_to_folder(
     found = explain_recording(
         recording,
         history=None if signals_only else recording.hypnogram,
-        at=[seconds for time in at if (seconds := place_time(time, recording.start)) is not None],
+        at=place_times(at, recording),
         horizon=horizon,
         attribution="integrated",
         weights=weights,

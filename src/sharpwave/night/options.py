@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.clock import place_time
 
 if TYPE_CHECKING:  # the command line shows its help without them
     import pandas as pd
@@ -191,6 +190,8 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
     Raises:
         SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
     """
+    from sharpwave.recordings.clock import place_time
+
     off = place_time(options.lights_off, recording.start)
     on = place_time(options.lights_on, recording.start)
     off = recording.metadata.get("lights_off") if off is None else off
@@ -200,6 +201,18 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
             "lights on after lights off", got=f"off at {off:g} s, on at {on:g} s", fix="check both times"
         )
     return off, on
+
+
+def place_times(times: Sequence[str | float], recording: Recording) -> list[float]:
+    """Seconds from the start of a recording, of clock times or seconds that the user gave.
+
+    Raises:
+        SharpwaveError: If one is no time, or the recording has no start time to place a clock time by.
+    """
+    from sharpwave.recordings.clock import place_time
+
+    placed = (place_time(time, recording.start) for time in times)
+    return [seconds for seconds in placed if seconds is not None]
 
 
 def read_cues(path: Path | None) -> pd.DataFrame:
