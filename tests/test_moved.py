@@ -34,7 +34,7 @@ def test_unknown_addresses_stay_unknown() -> None:
 
 
 def test_an_old_keyword_leads_to_the_new_one() -> None:
-    @moved.rename_keywords({"courses": "nights"})
+    @moved.rename_keywords(courses="nights")
     def count(nights: list[int], *, extra: int = 0) -> int:
         return len(nights) + extra
 

@@ -325,7 +325,7 @@ def write_effects(
         answer=found.words,
         refusals=refusals,
         warnings=found.warnings,
-        versions=read_versions(("numpy", "scipy", "pandas", "statsmodels")),
+        versions=read_versions(("numpy", "scipy", "pandas")),
         simulated=sum(night.simulated for night in opened),
         memory=found.memory,
     )

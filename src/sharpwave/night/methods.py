@@ -9,7 +9,7 @@ from importlib import metadata
 from sharpwave import __version__
 
 PACKAGES = (
-    "numpy", "scipy", "pandas", "mne", "edfio", "pynapple", "yasa", "lightgbm", "scikit-learn", "ripple-detection",
+    "numpy", "scipy", "pandas", "mne", "pynapple", "yasa", "lightgbm", "scikit-learn", "ripple-detection",
     "hmmlearn", "zarr",
 )  # fmt: skip
 
