@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo 'make demo   decode a simulated night, let a network sleep, and name the pages to open'
 	@echo 'make test   every test (real recordings join in where SHARPWAVE_DATA points)'
-	@echo 'make lint   style, types, and which room may import which'
+	@echo 'make lint   style, types, which room may import which, and how many files an idea takes'
 	@echo 'make bench  every benchmark, into benchmarks/results'
 
 $(BIN)/python:
@@ -31,10 +31,11 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests tools benchmarks examples
+	$(BIN)/ruff format --check src tests tools benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/house.py --check
 
 bench: $(VENV)/.dev
 	for name in forecast staging spindles multimodal subsets labels transfer ablations explanations decode-speed \

@@ -91,7 +91,7 @@ def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | Non
             status.update(f"Decoding: {step} ({done + 1} of {total}) ...")
 
         night = decode_recording(recording, options=options, truth=truth, progress=report)
-        status.update("Relating simulated nights, with an effect planted and without ...")
+        status.update("Estimating effects in simulated nights, with an effect planted and without ...")
         planted = planting.result()
         outcome = finish_night(
             replace(night, effects=replace(night.effects, planted=planted)),

@@ -39,7 +39,7 @@ def simulate_night_series(
     candidates: bool = True,
     night: str = "simulated",
 ) -> tuple[NightSeries, Dynamics]:
-    """One night as a laboratory sees it, and its hidden course.
+    """One night as a laboratory sees it, and its hidden state.
 
     Depth is the true one averaged over epochs of 4 s with the noise of a spectral estimate. The infraslow phase is
     estimated from sigma power that spindles and a noisy background make, from the past alone, unless asked otherwise.
@@ -49,7 +49,7 @@ def simulate_night_series(
     Args:
         species: "mouse", "rat" or "human".
         hours: Length, in h.
-        rng: Random generator; the course depends on nothing else but the effects.
+        rng: Random generator; the night depends on nothing else but the effects.
         effects: What is planted; nothing by default.
         nuisance: Common causes; realistic by default.
         phase: "estimated", "true" (what no laboratory has) or "none".
@@ -57,7 +57,7 @@ def simulate_night_series(
         night: Its name.
 
     Returns:
-        The course and the dynamics behind it.
+        The time series and the dynamics behind them.
 
     Raises:
         SharpwaveError: If `phase` is none of these.
@@ -72,7 +72,7 @@ def simulate_night_series(
 def _simulate_dynamics(
     species: str, hours: float, effects: Effects, nuisance: Nuisance, rng: np.random.Generator
 ) -> Dynamics:
-    """The hidden course of a night that begins with a task."""
+    """The hidden state of a night that begins with a task."""
     preset = get_species(species)
     return simulate_dynamics(
         round(hours * 3600),
@@ -89,7 +89,7 @@ def _simulate_dynamics(
 def _observe(
     dynamics: Dynamics, preset: Species, *, phase: str, candidates: bool, night: str, rng: np.random.Generator
 ) -> NightSeries:
-    """What a laboratory measures of a hidden course."""
+    """What a laboratory measures of a hidden state."""
     awake = np.r_[False, dynamics.arousing[:-1]]  # an arousal that comes within a second shows in the next
     stage = np.where(awake, 0, dynamics.stage).astype(np.int8)
     asleep = np.isin(stage, preset.nrem)
@@ -154,9 +154,9 @@ def compare_planted_nights(
     species: str = "mouse",
     effects: Effects | None = None,
 ) -> pd.DataFrame:
-    """Relate nights with a planted effect, and the same seeds with it off.
+    """Estimate effects in nights with a planted effect, and the same seeds with it off.
 
-    The nights are hidden courses with the measurement noise of depth and of the infraslow phase; no signals are made,
+    The nights are hidden states with the measurement noise of depth and of the infraslow phase; no signals are made,
     and reactivations are those that happened.
 
     Args:

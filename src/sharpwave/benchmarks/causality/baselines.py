@@ -20,12 +20,12 @@ from sharpwave.causality.surrogates import compute_session_p, compute_shift_p
 
 
 def estimate_naive(
-    courses: Sequence[NightSeries], *, outcome: str, content: str | None = None, horizon: int = 30
+    all_series: Sequence[NightSeries], *, outcome: str, content: str | None = None, horizon: int = 30
 ) -> Interval:
     """Depth after minus before each reactivation, or the risk after it minus that after any second of NREM sleep.
 
     Args:
-        courses: Nights.
+        all_series: Time series of the nights.
         outcome: "depth", "lighter", "deeper" or "wake".
         content: Name; None for any content.
         horizon: Horizon in s.
@@ -34,12 +34,12 @@ def estimate_naive(
         The difference, with the interval and p of a t test or of two proportions over events.
     """
     after, reference = [], []
-    for course in courses:
-        at_risk = np.isin(course.stage, course.nrem) & np.r_[course.stage[1:] == course.stage[:-1], False]
-        events = np.flatnonzero((count_events(course, choose_onsets(course, content)) > 0) & at_risk)
-        after.append(compute_outcome(course, events, outcome=outcome, horizon=horizon))
+    for series in all_series:
+        at_risk = np.isin(series.stage, series.nrem) & np.r_[series.stage[1:] == series.stage[:-1], False]
+        events = np.flatnonzero((count_events(series, choose_onsets(series, content)) > 0) & at_risk)
+        after.append(compute_outcome(series, events, outcome=outcome, horizon=horizon))
         backwards, moments = (True, events) if outcome == "depth" else (False, np.flatnonzero(at_risk))
-        reference.append(compute_outcome(course, moments, outcome=outcome, horizon=horizon, backwards=backwards))
+        reference.append(compute_outcome(series, moments, outcome=outcome, horizon=horizon, backwards=backwards))
     exposed, control = np.concatenate(after), np.concatenate(reference)
     if outcome == "depth":
         change = exposed - control

@@ -1,7 +1,7 @@
 """`sharpwave benchmark causality`: false positives, coverage and power of the causal estimates, on simulated nights.
 
 Every data set is simulated afresh from its own seed: no night is used twice, but for the power curve, where the twelve
-nights of a data set are split into groups of three and of six. The hidden course is that of `simulate_night`, with all
+nights of a data set are split into groups of three and of six. The hidden state is that of `simulate_night`, with all
 nuisance on (infraslow rhythm, shared drift and trend); what is seen of it is what a laboratory would see
 (`benchmarks/causality/nights.py`). Data are not needed: `data` is ignored.
 """

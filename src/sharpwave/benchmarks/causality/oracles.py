@@ -16,14 +16,14 @@ STRATUM = 1800
 
 
 def compute_oracle_depth(
-    course: NightSeries, content: str, *, gain: float, decay: float = 30.0, horizon: int = 30
+    series: NightSeries, content: str, *, gain: float, decay: float = 30.0, horizon: int = 30
 ) -> Float[np.ndarray, " event"]:
     """What each reactivation added to the mean depth that is measured after it while its stage lasted.
 
     A reactivation in second s adds gain · exp(-(t - s - 1) / decay) to depth in each second t after it.
 
     Args:
-        course: The night.
+        series: The night.
         content: Content of the reactivations.
         gain: Planted step in dB.
         decay: Planted time constant in s.
@@ -32,8 +32,8 @@ def compute_oracle_depth(
     Returns:
         In dB, one for each reactivation after which depth was measured.
     """
-    seconds = _find_events(course, content)
-    change = find_next_change(course)[seconds + 1]
+    seconds = _find_events(series, content)
+    change = find_next_change(series)[seconds + 1]
     length = np.minimum(horizon, change + 2 - DEPTH_WINDOW - (seconds + DEPTH_WINDOW))
     seconds, length = seconds[length >= DEPTH_WINDOW], length[length >= DEPTH_WINDOW]
     lag = np.arange(-DEPTH_WINDOW, horizon + 2 * DEPTH_WINDOW)
@@ -48,7 +48,7 @@ def compute_oracle_depth(
 
 
 def tabulate_oracle_risk(
-    course: NightSeries, content: str, *, outcome: str = "wake", horizon: int = 30
+    series: NightSeries, content: str, *, outcome: str = "wake", horizon: int = 30
 ) -> pd.DataFrame:
     """What followed reactivations and ripples without one, counted in strata of time.
 
@@ -56,7 +56,7 @@ def tabulate_oracle_risk(
     a stratum the plain difference is the effect. Many nights are needed.
 
     Args:
-        course: A night that knows its candidates.
+        series: A night that knows its candidates.
         content: Content of the reactivations.
         outcome: "lighter", "deeper" or "wake".
         horizon: Horizon in s.
@@ -67,13 +67,13 @@ def tabulate_oracle_risk(
     Raises:
         SharpwaveError: If the night does not know its candidates.
     """
-    if course.candidates is None:
+    if series.candidates is None:
         raise SharpwaveError("a night that knows its candidates", got="none", fix="simulate with candidates=True")
-    none = (count_events(course, choose_onsets(course, None)) == 0) & (count_events(course, course.candidates) > 0)
+    none = (count_events(series, choose_onsets(series, None)) == 0) & (count_events(series, series.candidates) > 0)
     tables = []
-    for exposed, seconds in ((1, _find_events(course, content)), (0, np.flatnonzero(none & _find_risk(course)))):
-        moved = compute_risk(course, seconds, outcome=outcome, horizon=horizon)
-        tables.append(pd.DataFrame({"stratum": course.time[seconds] // STRATUM, "exposed": exposed, "moved": moved}))
+    for exposed, seconds in ((1, _find_events(series, content)), (0, np.flatnonzero(none & _find_risk(series)))):
+        moved = compute_risk(series, seconds, outcome=outcome, horizon=horizon)
+        tables.append(pd.DataFrame({"stratum": series.time[seconds] // STRATUM, "exposed": exposed, "moved": moved}))
     table = pd.concat(tables).dropna()
     return (
         table.groupby(["stratum", "exposed"])["moved"]
@@ -91,9 +91,9 @@ def pool_oracle_risk(tables: pd.DataFrame) -> float:
     return float(((risk[1] - risk[0]) * weight).sum() / weight.sum())
 
 
-def _find_risk(course: NightSeries) -> np.ndarray:
-    return np.isin(course.stage, course.nrem) & np.r_[course.stage[1:] == course.stage[:-1], False]
+def _find_risk(series: NightSeries) -> np.ndarray:
+    return np.isin(series.stage, series.nrem) & np.r_[series.stage[1:] == series.stage[:-1], False]
 
 
-def _find_events(course: NightSeries, content: str) -> np.ndarray:
-    return np.flatnonzero((count_events(course, choose_onsets(course, content)) > 0) & _find_risk(course))
+def _find_events(series: NightSeries, content: str) -> np.ndarray:
+    return np.flatnonzero((count_events(series, choose_onsets(series, content)) > 0) & _find_risk(series))
