@@ -86,9 +86,9 @@ class ClockColumn:
 
 
 def read_clock_column(
-    values: Sequence[Any],
+    values: Sequence[Any] | pd.Series,
     *,
-    dates: Sequence[Any] | None = None,
+    dates: Sequence[Any] | pd.Series | None = None,
     start: datetime | None = None,
     length: float | None = None,
     unit: float = 1.0,

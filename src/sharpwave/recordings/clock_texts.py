@@ -65,7 +65,7 @@ def read_numbers(
     return numbers * unit, None, None
 
 
-def join_dates(values: Sequence[Any], dates: Sequence[Any] | None) -> pd.Series:
+def join_dates(values: Sequence[Any] | pd.Series, dates: Sequence[Any] | pd.Series | None) -> pd.Series:
     """Each row's date and time as one text; the time alone where there are no dates."""
     texts = _texts(values).str.replace(r"^1(?:899-12-3[01]|900-01-0[01]|970-01-01)[T ]", "", regex=True)
     if dates is None:
@@ -81,7 +81,7 @@ def join_dates(values: Sequence[Any], dates: Sequence[Any] | None) -> pd.Series:
     return days.str.cat(texts, sep=" ")
 
 
-def _texts(values: Sequence[Any]) -> pd.Series:
+def _texts(values: Sequence[Any] | pd.Series) -> pd.Series:
     return pd.Series(values).reset_index(drop=True).astype(str).str.strip().str.replace(r"(?<=\d)\.0$", "", regex=True)
 
 
