@@ -24,6 +24,7 @@ from sharpwave.signals import (
     detect_spindles,
     rescale_signal,
 )
+from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.staging import choose_stager
 
 GIVEN = "given with the recording"
@@ -132,6 +133,7 @@ def prepare_night(
     recording = apply_options(options, recording)
     picks = pick_channels(recording, channels=options.channels)
     recording = calibrate(recording, picks)
+    recording = replace(recording, repairs=(*recording.repairs, *describe_sparse_signals(recording)))
     announce("quality")
     artefacts = detect_spans(recording, picks)
     announce("stages")

@@ -13,7 +13,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.recording import Recording
+from sharpwave.signals.epoch_values import compute_epoch_values, describe_sparse_signals
 from sharpwave.staging.boosted import EPOCH, RECIPES, add_context, stage_with_weights
 from sharpwave.staging.contract import Picks
 from sharpwave.staging.weights import load_validation
@@ -65,6 +66,9 @@ class WearableStager:
         absent = [modality for modality in FEATURES if not recording.of(modality)]
         if absent:
             return f"no {' and no '.join(absent)} signal"
+        seldom = [s for s in describe_sparse_signals(recording) if "too seldom" in s]
+        if len(seldom) >= sum(len(recording.of(modality)) for modality in FEATURES):
+            return seldom[0]
         if recording.duration < 60 * MINIMUM_MINUTES:
             return f"{recording.duration / 60:.0f} min; it needs {MINIMUM_MINUTES} min to know what is usual"
         return None
@@ -100,35 +104,13 @@ def compute_wearable_features(recording: Recording) -> Float[np.ndarray, "epoch 
         signals = list(recording.of(modality).values())
         if not signals:
             continue
-        seconds = _per_epoch(signals[0], n_epochs)
+        seconds = compute_epoch_values(signals[0], n_epochs, epoch=EPOCH)
         if modality == "heart_rate" and np.nanmedian(seconds) > 20:
             seconds = _compute_heart_variation(seconds)
         elif modality == "activity":
             seconds = np.log1p(np.maximum(seconds, 0))
         features[:, column] = seconds
     return features
-
-
-def _per_epoch(signal: Signal, n_epochs: int) -> np.ndarray:
-    """Mean of each epoch; for several axes the deviation of their length, which is movement whatever the posture."""
-    if (
-        signal.times is None
-        and abs(signal.rate * EPOCH - 1) < 1e-6
-        and signal.start == 0
-        and len(signal.samples.shape) == 1
-    ):
-        values = np.full(n_epochs, np.nan)
-        values[: len(signal)] = signal.read()[:n_epochs]
-        return values
-    values = np.full(n_epochs, np.nan)
-    for index in range(n_epochs):
-        piece = signal.read(index * EPOCH, (index + 1) * EPOCH)
-        if piece.ndim == 2:
-            length = np.linalg.norm(piece, axis=1)
-            piece = np.abs(length - np.nanmean(length)) if length.size else length
-        if piece.size and np.isfinite(piece).any():
-            values[index] = np.nanmean(piece)
-    return values
 
 
 def _compute_heart_variation(heart_rate: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +148,112 @@ def test_a_few_unreadable_times_are_left_out_and_said(tmp_path: Path) -> None:
     recording = read_wearable(write(tmp_path / "a.csv", {"time": times, "steps": range(30)}))
     assert len(recording["steps"]) == 29
     assert "1 rows have no readable time" in recording.repairs[0]
+
+
+EVENING = datetime(2023, 10, 28, 22)
+
+
+def write_night(path: Path, head: str, line: str, *, step: float = 60, moments: list[datetime] | None = None) -> Path:
+    """A table of eight hours; `line` is formatted with m (the clock), h (heart rate), a (activity)."""
+    rng = np.random.default_rng(1)
+    moments = moments or [EVENING + timedelta(seconds=step * index) for index in range(int(28_800 / step))]
+    rows = [line.format(m=m, h=60 + rng.normal(0, 2), a=rng.gamma(1, 20)) for m in moments]
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("Line,Date,Time,Activity,Heart rate", "1,{m:%d/%m/%Y},{m:%H:%M:%S},{a:.0f},{h:.0f}"),
+        ("Date,Time,HR,Steps", "{m:%Y%m%d},{m:%H:%M},{h:.0f},{a:.0f}"),
+        ("Datum;Uhrzeit;Puls;HR", "{m:%d.%m.%Y};{m:%H:%M:%S};1,5;{h:.1f}"),
+        ("Time,Date,HR", '{m:%I:%M:%S %p},"{m:%b %d, %Y}",{h:.0f}'),
+        ("Date,Timestamp,HR", "{m:%Y-%m-%d},{m:%Y-%m-%d %H:%M:%S},{h:.0f}"),
+        ("sep=,\nTime,HR", "{m:%Y-%m-%d %H:%M:%S},{h:.0f}"),
+        ("Watch 7\nSerial,12\n\nTime,HR", "{m:%Y-%m-%d %H:%M:%S},{h:.0f}"),
+    ],
+)
+def test_date_and_time_in_one_column_or_two(tmp_path: Path, head: str, line: str) -> None:
+    recording = read_wearable(write_night(tmp_path / "a.csv", head, line))
+    assert (recording.start, recording.duration) == (EVENING, 28_800)
+    assert "heart_rate" in recording.modalities
+    assert not {"Time", "Date", "Datum", "Uhrzeit", "Timestamp"} & {*recording.signals}
+
+
+def test_clock_times_alone_cross_midnight(tmp_path: Path) -> None:
+    recording = read_wearable(write_night(tmp_path / "a.csv", "time;HR", "{m:%H:%M:%S};{h:.0f}"))
+    assert (recording.duration, recording.start.hour) == (28_800, 22)
+    assert "no dates" in " ".join(recording.repairs)
+
+
+def test_the_hour_that_comes_twice_is_kept(tmp_path: Path) -> None:
+    moments = [EVENING + timedelta(minutes=index - 60 * (index >= 300)) for index in range(480)]
+    line = "{m:%Y-%m-%d %H:%M:%S},{h:.1f}"
+    recording = read_wearable(write_night(tmp_path / "a.csv", "time,HR", line, moments=moments))
+    assert (len(recording["HR"]), recording.duration) == (480, 28_800)
+    assert "goes back an hour" in recording.repairs[0]
+    in_order = read_wearable(write_night(tmp_path / "b.csv", "time,HR", line, moments=sorted(moments)))
+    assert (len(in_order["HR"]), in_order.duration) == (480, 28_800)
+
+
+def test_a_date_without_a_time_of_day_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SharpwaveError, match="time of day"):
+        read_wearable(write_night(tmp_path / "a.csv", "date,HR", "{m:%Y-%m-%d},{h:.0f}"))
+
+
+def test_times_rounded_to_the_minute_keep_every_row(tmp_path: Path) -> None:
+    recording = read_wearable(write_night(tmp_path / "a.csv", "time,HR", "{m:%Y-%m-%d %H:%M},{h:.3f}", step=30))
+    assert (len(recording["HR"]), recording["HR"].rate) == (960, pytest.approx(1 / 30))
+    assert "share each time" in recording.repairs[0]
+
+
+def make_headband(path: Path, head: str, *, rate: float = 64, jitter: float = 0.0, gap: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    values = np.convolve(rng.normal(0, 60, int(700 * rate)), np.ones(8) / 4, mode="same")
+    seconds = np.arange(values.size) / rate + rng.normal(0, jitter, values.size)
+    seconds[values.size // 2 :] += gap
+    rows = [f"{EVENING + timedelta(seconds=s)},{v:.2f},{v:.2f}" for s, v in zip(np.sort(seconds), values, strict=True)]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return values
+
+
+def test_a_headband_is_named_and_scaled_by_the_user(tmp_path: Path) -> None:
+    values = make_headband(tmp_path / "a.csv", "time,wire 1,wire 2")
+    recording = read_wearable(tmp_path / "a.csv", overrides={"wire 1": "TP9:eeg", "wire 2": ":emg"}, unit="uV")
+    eeg = recording["TP9"]
+    assert (eeg.modality.name, eeg.rate, eeg.times) == ("eeg", pytest.approx(64), None)
+    np.testing.assert_allclose(1e6 * eeg.read(), values, atol=0.02)
+    assert recording["wire 2"].modality.name == "emg"
+    assert recording.metadata["labels"]["TP9"] == "wire 1"
+    with pytest.raises(SharpwaveError, match="wire 1, wire 2"):
+        read_wearable(tmp_path / "a.csv", overrides={"Ch9": "TP9:eeg"})
+    with pytest.raises(SharpwaveError, match="--unit"):
+        read_wearable(tmp_path / "a.csv", overrides={"wire 1": "TP9:eeg"}, unit="bpm")
+    assert [*read_wearable(tmp_path / "a.csv", channels=["wire 2"]).signals] == ["wire 2"]
+
+
+@pytest.mark.parametrize("head", ["TimeStamp,RAW_TP9,EEG.AF7", "t,TP9 (uV),AF7 [uV]", "t,TP9,AF7"])
+def test_electrodes_by_their_own_names(tmp_path: Path, head: str) -> None:
+    values = make_headband(tmp_path / "a.csv", head)
+    recording = read_wearable(tmp_path / "a.csv")
+    assert [*recording.of("eeg")] == ["TP9", "AF7"]
+    np.testing.assert_allclose(1e6 * recording["TP9"].read(), values, atol=0.02)
+    assert any("no unit" in sentence for sentence in recording.repairs) == ("(" not in head)
+
+
+def test_jitter_and_gaps_of_a_headband(tmp_path: Path) -> None:
+    make_headband(tmp_path / "a.csv", "t,TP9,AF7", jitter=0.003, gap=20.0)
+    recording = read_wearable(tmp_path / "a.csv", unit="uV")
+    eeg = recording["TP9"]
+    assert (eeg.times, eeg.rate) == (None, pytest.approx(64, rel=1e-3))
+    assert recording.duration == pytest.approx(720, abs=0.2)
+    assert np.isnan(eeg.read(355, 365)).all()
+    assert "1 gaps of over 1 s" in " ".join(recording.repairs)
+
+
+def test_a_table_without_times_wants_a_rate(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("C3,C4\n" + "\n".join(f"{v},{v}" for v in range(100)))
+    with pytest.raises(SharpwaveError, match="--rate"):
+        read_wearable(tmp_path / "a.csv")
+    assert read_wearable(tmp_path / "a.csv", rate=50.0, unit="uV")["C3"].rate == pytest.approx(50)

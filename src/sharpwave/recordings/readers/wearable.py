@@ -1,105 +1,122 @@
-"""Tables of a wearable: heart rate, activity, temperature and oxygen at whatever times the device wrote them."""
+"""Tables of a wearable: heart rate, activity, temperature, oxygen, raw EEG, at whatever times the device wrote."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import recognise_channel
+from sharpwave.recordings.clock import ClockColumn, read_clock_column
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
-from sharpwave.recordings.readers.wearable_columns import Column, identify_column, is_time_column
+from sharpwave.recordings.readers.wearable_columns import (
+    Column,
+    find_time_columns,
+    identify_column,
+    is_time_column,
+    name_given,
+)
+from sharpwave.recordings.readers.wearable_grid import find_gaps, order_rows, put_on_grid, spread_repeats
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.units import check_units
 
 MOST_UNREADABLE = 0.1
 REGULAR_WITHIN = 0.01
-GAP_FACTOR = 5.0
-EPOCH_UNITS = (("s", 1e8, 1e10, 1.0), ("ms", 1e11, 1e13, 1e-3), ("µs", 1e14, 1e16, 1e-6), ("ns", 1e17, 1e19, 1e-9))
-"""Unix time by its size: unit, smallest, largest (1973 to 2286), seconds."""
+FASTEST_WEARABLE = 16.0
+"""Hz: above it, columns named like electrodes are electrodes."""
+_PREAMBLE = 60
+_UNITS = (("ms", 1e-3), ("milli", 1e-3), ("min", 60.0), ("hour", 3600.0))
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """Times of the rows in seconds, and the local clock time of second 0."""
-
-    seconds: np.ndarray
-    start: datetime | None
-    repairs: tuple[str, ...] = ()
-
-
-def read_wearable(path: str | Path) -> Recording:
+def read_wearable(
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+    rate: float | None = None,
+) -> Recording:
     """Read a CSV or TSV table with a column of times.
 
-    Times may be dates (ISO 8601), Unix time in s, ms, µs or ns, or seconds from the start. Rows are put in order,
-    doubled times keep their first row, gaps are listed in `metadata["gaps"]` and not filled; each is declared.
+    Times may be in one column or as date and time in two, in every form that `read_clock_column` reads. Rows are put in
+    order, doubled times keep their first row, gaps are listed in `metadata["gaps"]` and not filled; each is declared.
 
     Args:
         path: `.csv`, `.tsv` or `.txt`, with a header.
+        channels: Keep only these columns (headers or recognised names); all by default.
+        overrides: Header → "name:modality", where a column's name does not say what it is.
+        unit: Unit of electrical columns, such as "uV"; by default what makes their amplitude plausible, declared.
+        rate: Rows per second of a table without times; by default times are needed.
 
     Returns:
-        One signal per column of numbers, in SI units (1/min, °C); irregular columns carry their times.
+        One signal per column of numbers, in SI units (V, 1/min, °C); irregular columns carry their times.
 
     Raises:
         SharpwaveError: If there is no time or no value, times cannot be read, or a unit contradicts its values.
     """
     path = check_file(path, "a wearable table")
     with guarded(path, "a wearable table"):
-        table = _read_table(path)
-        time_name = next((name for name in table.columns if is_time_column(name)), None)
-        if time_name is None:
-            raise SharpwaveError(
-                f"a column of times in {path.name} (timestamp, time, datetime …)",
-                got=f"columns {', '.join(map(str, table.columns[:8]))}",
-                fix="name the column of times 'timestamp'; a table needs a header",
-            )
-        clock = _read_times(table[time_name], time_name)
-        order, repairs = _order_rows(clock.seconds)
-        seconds = clock.seconds[order]
-        signals: dict[str, Signal] = {}
-        ignored = []
-        for name in table.columns:
-            if name == time_name:
-                continue
-            values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64)[order]
-            if np.isfinite(values).mean() < 0.5 * table[name].notna().mean() or not np.isfinite(values).any():
-                ignored.append(str(name))
-                continue
-            column, notes = identify_column(str(name), values)
-            repairs += notes
-            signals[str(name)] = _to_signal(column, seconds)
+        table, said = _read_table(path)
+        clock, used = _read_times(table, path, rate)
+        passed, spread = spread_repeats(clock.seconds, table.drop(columns=used))
+        order, ordered = order_rows(passed)
+        seconds = passed[order]
+        start = clock.start
+        if start is not None:  # second 0 is the earliest row
+            start, seconds = start + timedelta(seconds=float(seconds[0])), seconds - seconds[0]
+        repairs = [*said, *clock.repairs, *spread, *ordered]
+        columns, ignored, named = _name_columns(table.drop(columns=used).iloc[order], seconds, overrides or {})
+        repairs += named
+        if channels is not None:
+            columns = {label: one for label, one in columns.items() if label in channels or one.name in channels}
+        signals, units = {}, {}
+        for label, column in columns.items():
+            signal, gridded = _to_signal(column, seconds, unit, label)
+            signals[column.name] = signal
+            units[column.name] = unit if unit is not None else column.unit
+            repairs += [sentence for sentence in gridded if sentence not in repairs]
+        signals, chosen, doubtful = check_units(signals, units)
     if not signals:
         raise SharpwaveError(
             f"a column of numbers beside the times in {path.name}",
             got=f"only {', '.join(ignored) or 'times'}",
-            fix="export the values",
+            fix="export the values, and name them with --channel-alias 'COLUMN=NAME:MODALITY' where they are not known",
         )
-    gaps = _find_gaps(seconds)
+    gaps = find_gaps(seconds)
     if gaps:
         longest = max(end - begin for begin, end in gaps)
         repairs.append(f"{len(gaps)} gaps without samples, the longest of {longest:.0f} s; nothing was filled in")
     return Recording(
         signals=signals,
-        start=clock.start,
+        start=start,
         source=path.name,
-        repairs=(*clock.repairs, *repairs),
-        metadata={"gaps": gaps, "ignored_columns": ignored},
+        repairs=(*repairs, *chosen),
+        metadata={
+            "gaps": gaps,
+            "ignored_columns": ignored,
+            "doubtful": doubtful,
+            "labels": {column.name: label for label, column in columns.items()},
+        },
     )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     text = read_text(path).lstrip("\ufeff")
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) < 2:
         raise SharpwaveError(
             f"a header and rows in {path.name}", got=f"{len(lines)} lines", fix="export the table again"
         )
-    delimiter = max("\t;,", key=lines[0].count)
+    head = _find_header(lines)
+    lines = lines[head:]
+    delimiter = _find_delimiter(lines[0])
     table = pd.read_csv(
         io.StringIO("\n".join(lines)), sep=delimiter, quoting=csv.QUOTE_MINIMAL, skipinitialspace=True, index_col=False
     )
@@ -111,111 +128,121 @@ def _read_table(path: Path) -> pd.DataFrame:
                 numbers = pd.to_numeric(plain, errors="coerce")
                 if numbers.notna().mean() > 0.5:
                     table[name] = numbers
-    return table
+    passed = [line for line in text.split("\n") if line.strip()][:head]
+    passed = [line for line in passed if not line.lower().startswith("sep=")]
+    return table, [f"{len(passed)} lines before the header were passed over"] if passed else []
 
 
-def _read_times(column: pd.Series, name: str) -> _Clock:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    clock = _read_numbers(numbers, name) if np.isfinite(numbers).mean() > 0.5 else _read_dates(column)
+def _find_header(lines: Sequence[str]) -> int:
+    """The line with the header: the first that names a column of times beside others; the first line otherwise."""
+    for number, line in enumerate(lines[:_PREAMBLE]):
+        cells = next(csv.reader([line], delimiter=_find_delimiter(line)))
+        if len(cells) > 1 and any(is_time_column(cell) for cell in cells):
+            return number
+    return 1 if lines[0].lower().startswith("sep=") and len(lines) > 2 else 0
+
+
+def _find_delimiter(line: str) -> str:
+    return max("\t;,", key=line.count)
+
+
+def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[ClockColumn, list[str]]:
+    """The clock of the rows, and the columns that it was read from."""
+    found = find_time_columns(table)
+    if found is None:
+        if rate is not None and rate > 0:
+            return ClockColumn(np.arange(len(table)) / rate), []
+        raise SharpwaveError(
+            f"a column of times in {path.name} (timestamp, time, datetime …)",
+            got=f"columns {', '.join(map(str, table.columns[:8]))}",
+            fix="name the column of times 'timestamp', or give --rate in Hz; a table needs a header",
+        )
+    name, date = found
+    unit = next((factor for ending, factor in _UNITS if ending in name.lower()), 1.0)
+    clock = read_clock_column(table[name], dates=None if date is None else table[date], unit=unit)
+    if date is None and clock.start is not None and _repeats_days(clock.seconds):
+        raise SharpwaveError(
+            f"a time of day for every row of {path.name}",
+            got=f"dates alone in the column {name!r}",
+            fix="export the time of day too, in the same column or in one named 'time'",
+        )
     unreadable = ~np.isfinite(clock.seconds)
     if unreadable.mean() > MOST_UNREADABLE:
-        bad = column[unreadable].iloc[0]
+        bad = table[name][unreadable].iloc[0]
         raise SharpwaveError(
             f"times in the column {name!r}",
-            got=f"{int(unreadable.sum())} of {len(column)} that cannot be read, such as {str(bad)[:40]!r}",
+            got=f"{int(unreadable.sum())} of {len(table)} that cannot be read, such as {str(bad)[:40]!r}"
+            f" in row {int(np.flatnonzero(unreadable)[0]) + 1}",
             fix="write them as 2024-03-01T23:00:00+01:00, as Unix time, or as seconds",
         )
-    note = f"{int(unreadable.sum())} rows have no readable time and were left out"
-    return _Clock(clock.seconds, clock.start, (*clock.repairs, *([note] if unreadable.any() else [])))
-
-
-def _read_numbers(numbers: np.ndarray, name: str) -> _Clock:
-    typical = abs(float(np.nanmedian(numbers)))
-    for unit, low, high, factor in EPOCH_UNITS:
-        if low <= typical < high:
-            first = float(np.nanmin(numbers))
-            start = datetime.fromtimestamp(first * factor, tz=UTC)
-            return _Clock((numbers - first) * factor, start, (f"times are taken as Unix time in {unit}, in UTC",))
-    lowered = name.lower()
-    factor = next(
-        (f for ending, f in (("ms", 1e-3), ("milli", 1e-3), ("min", 60.0), ("hour", 3600.0)) if ending in lowered), 1.0
-    )
-    if typical >= 1e8:
+    if clock.start is None and np.nanmedian(np.abs(clock.seconds)) >= 1e8:
+        typical = float(np.nanmedian(clock.seconds))
         raise SharpwaveError(
             f"times in the column {name!r} in seconds, or Unix time", got=f"{typical:.4g}", fix="write them as seconds"
         )
-    return _Clock(numbers * factor, None)
+    note = f"{int(unreadable.sum())} rows have no readable time and were left out"
+    used = [name] if date is None else [name, date]
+    repairs = (*clock.repairs, *([note] if unreadable.any() else []))
+    if clock.start is not None and not clock.dated:
+        repairs = (*repairs, "times have no dates; 1 January 1900 stands for the first day")
+    return ClockColumn(clock.seconds, clock.start, clock.dated, repairs), used
 
 
-def _read_dates(column: pd.Series) -> _Clock:
-    moments = pd.to_datetime(column.astype(str), errors="coerce", utc=True, format="ISO8601")
-    if moments.isna().mean() > MOST_UNREADABLE:
-        moments = pd.to_datetime(
-            column.astype(str), errors="coerce", utc=True, format="mixed", dayfirst=_is_day_first(column)
+def _repeats_days(seconds: np.ndarray) -> bool:
+    """Whether all times are midnights, and days repeat."""
+    known = seconds[np.isfinite(seconds)]
+    return bool(known.size > 2 and (known % 86_400 == 0).all() and np.unique(known).size < 0.6 * known.size)
+
+
+def _name_columns(
+    table: pd.DataFrame, seconds: np.ndarray, overrides: Mapping[str, str]
+) -> tuple[dict[str, Column], list[str], list[str]]:
+    """The columns of numbers by their headers, the headers without numbers, and sentences on what was assumed."""
+    strange = [label for label in overrides if label.strip().lower() not in {name.lower() for name in table.columns}]
+    if strange:
+        raise SharpwaveError(
+            f"aliases of the columns {', '.join(table.columns[:12])}",
+            got=f"--channel-alias of {', '.join(strange)}",
+            fix="write LABEL=NAME:MODALITY with the header as LABEL",
         )
-    if moments.isna().all():
-        return _Clock(np.full(len(column), np.nan), None)
-    first = moments.min()
-    seconds = (moments - first).dt.total_seconds().to_numpy(dtype=np.float64)
-    offset = _find_offset(str(column.iloc[int(np.nanargmin(seconds))]))
-    start = first.to_pydatetime()
-    return _Clock(seconds, start.astimezone(offset) if offset is not None else start.replace(tzinfo=None))
+    wanted = {label.strip().lower(): identity for label, identity in overrides.items()}
+    fast = len(seconds) > 1 and np.ptp(seconds) < len(seconds) / FASTEST_WEARABLE
+    columns: dict[str, Column] = {}
+    ignored, said = [], []
+    for label in table.columns:
+        values = pd.to_numeric(table[label], errors="coerce").to_numpy(dtype=np.float64)
+        if np.isfinite(values).mean() < 0.5 * table[label].notna().mean() or not np.isfinite(values).any():
+            ignored.append(str(label))
+            continue
+        if label.lower() in wanted:
+            identity = recognise_channel(label, overrides={label: wanted[label.lower()]})
+            columns[label] = name_given(label, identity.name, identity.modality, values)
+            continue
+        column, notes = identify_column(str(label), values, electrical=fast)
+        columns[label] = column
+        said += notes
+    return columns, ignored, said
 
 
-def _is_day_first(column: pd.Series) -> bool:
-    first = pd.to_numeric(column.astype(str).str.extract(r"^(\d{1,2})[/.]")[0], errors="coerce")
-    second = pd.to_numeric(column.astype(str).str.extract(r"^\d{1,2}[/.](\d{1,2})[/.]")[0], errors="coerce")
-    return not bool((second > 12).any()) or bool((first > 12).any())
-
-
-def _find_offset(text: str) -> tzinfo | None:
-    try:
-        return datetime.fromisoformat(text).tzinfo
-    except ValueError:
-        return None
-
-
-def _order_rows(seconds: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Rows in the order of time, each time once."""
-    readable = np.flatnonzero(np.isfinite(seconds))
-    repairs = []
-    backwards = int((np.diff(seconds[readable]) < 0).sum())
-    if backwards:
-        repairs.append(f"times ran backwards in {backwards} places; rows were put in order")
-    order = readable[np.argsort(seconds[readable], kind="stable")]
-    again = np.r_[False, np.diff(seconds[order]) == 0]
-    if again.any():
-        repairs.append(f"{int(again.sum())} rows repeat a time; the first of each was kept")
-    return order[~again], repairs
-
-
-def _to_signal(column: Column, seconds: np.ndarray) -> Signal:
+def _to_signal(column: Column, seconds: np.ndarray, unit: str | None, label: str) -> tuple[Signal, list[str]]:
     modality = MODALITIES[column.modality]
+    scale, offset = column.scale, column.offset
+    said: list[str] = []
+    if modality.unit == "V":
+        scale, offset = column.find_scale(unit, label)
+    values, times = column.values, None
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 60.0
+    span = float(seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1)
+    step = span if abs(span / step - 1) < REGULAR_WITHIN else step
     grid = seconds[0] + step * np.arange(len(seconds))
-    regular = bool(np.abs(seconds - grid).max() <= REGULAR_WITHIN * step)
-    values = column.values
-    times = None
-    if not regular:
-        there = np.isfinite(values)
-        values, times = values[there], seconds[there]
-        step = float(np.median(np.diff(times))) if len(times) > 1 else step
-    return Signal(
-        column.name,
-        values,
-        1 / step,
-        modality,
-        start=float(seconds[0] if times is None else times[0]),
-        scale=column.scale,
-        offset=column.offset,
-        times=times,
-    )
-
-
-def _find_gaps(seconds: np.ndarray) -> list[tuple[float, float]]:
-    """Spans without samples, longer than five usual intervals, as (start, end) in seconds."""
-    if len(seconds) < 3:
-        return []
-    intervals = np.diff(seconds)
-    long = np.flatnonzero(intervals > GAP_FACTOR * np.median(intervals))
-    return [(float(seconds[index]), float(seconds[index + 1])) for index in long]
+    start = float(seconds[0])
+    if np.abs(seconds - grid).max() > REGULAR_WITHIN * step or (modality.unit == "V" and not step > 0):
+        if modality.unit == "V":
+            values, step, said = put_on_grid(values, seconds)
+        else:
+            there = np.isfinite(values)
+            values, times = values[there], seconds[there]
+            start = float(times[0])
+            step = float(np.median(np.diff(times))) if len(times) > 1 else step
+    signal = Signal(column.name, values, 1 / step, modality, start=start, scale=scale, offset=offset, times=times)
+    return signal, said

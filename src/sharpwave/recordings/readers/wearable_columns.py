@@ -1,20 +1,27 @@
-"""What a wearable's column holds: modality from its name, unit from its name and its values together."""
+"""What a wearable's column holds: times, or a modality by its name, in a unit by its name and its values together."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import recognise_channel
+from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.units import convert_unit
 
 TIME_NAMES = re.compile(
     r"(unix|epoch|start|end|event|local|utc|iso)?[ _]?(time|timestamp|time[ _]?stamp|datetime|date[ _]?time|date)"
     r"([ _]?\(?(utc|local|iso|unix|epoch|start|of day)\)?)?"
-    r"[ _]?[\[(]?(s|sec|seconds|ms|us|ns|min|minutes|hours?|milliseconds)?[\])]?|t|ts",
+    r"[ _]?[\[(]?(s|sec|seconds|ms|us|ns|min|minutes|hours?|milliseconds)?[\])]?|t|ts"
+    r"|(clock|recording|sample|measurement)[ _]?(time|date)"
+    r"|heure|horodatage|uhrzeit|zeit(stempel|punkt)?|hora|ora|tijd",
     re.IGNORECASE,
 )
+DATE_NAMES = re.compile(r".*(date|day|datum|fecha|data|jour|tag|giorno).*", re.IGNORECASE)
 KINDS: tuple[tuple[str, str], ...] = (
     ("heart_rate", r"(^|[ _])(hr|heart[ _]?rate|heartrate|bpm|pulse([ _]?rate)?)([ _(\[]|$)"),
     ("oxygen", r"(^|[ _])(spo2|sao2|o2[ _]?sat\w*|oxygen\w*)([ _(\[]|$)"),
@@ -41,6 +48,38 @@ class Column:
     values: np.ndarray
     scale: float = 1.0
     offset: float = 0.0
+    unit: str = ""
+
+    def find_scale(self, unit: str | None, label: str) -> tuple[float, float]:
+        """Scale and offset of an electrical column in the unit that the user gave, or that its header says."""
+        text = self.unit if unit is None else unit
+        converted = convert_unit(text, MODALITIES[self.modality]) if text else (1.0, 0.0)
+        if converted is None:
+            raise SharpwaveError(
+                f"a unit of voltage for the column {label!r}", got=repr(text), fix="give --unit uV, mV or V"
+            )
+        return converted
+
+
+def name_given(label: str, name: str, modality: str, values: np.ndarray) -> Column:
+    """A column that the user named: its header says the unit of a voltage, and its values that of others.
+
+    Args:
+        label: Header of the column.
+        name: Name that the user gave.
+        modality: Modality that the user gave.
+        values: Numbers of the column, NaN where missing.
+    """
+    reader = {"temperature": _read_temperature, "heart_rate": _read_heart_rate, "oxygen": _read_oxygen}.get(modality)
+    if reader is not None:
+        return replace(reader(label, values)[0], name=name)
+    return Column(name, modality, values, unit=_find_unit(label))
+
+
+def _find_unit(label: str) -> str:
+    found = re.search(r"[\[(](.*?)[\])]|[_ ](.?[vV])$", label)
+    text = (found.group(1) or found.group(2) or "") if found else ""
+    return text if convert_unit(text, MODALITIES["eeg"]) is not None else ""
 
 
 def is_time_column(name: str) -> bool:
@@ -48,12 +87,62 @@ def is_time_column(name: str) -> bool:
     return TIME_NAMES.fullmatch(str(name).strip()) is not None
 
 
-def identify_column(name: str, values: np.ndarray) -> tuple[Column, list[str]]:
+def find_time_columns(table: pd.DataFrame) -> tuple[str, str | None] | None:
+    """Header of the column of times, and of the column of dates that belongs to it; None where there are no times.
+
+    The first column of times is taken. Where it holds clock times only, or dates only, its other half is looked for, or
+    else a column that holds both.
+
+    >>> find_time_columns(pd.DataFrame({"Date": ["28/10/2023"], "Time": ["22:00"], "HR": [60]}))
+    ('Time', 'Date')
+    """
+    names = [name for name in table.columns if is_time_column(name)]
+    kinds = {name: _find_kind(table[name]) for name in table.columns if name in names or DATE_NAMES.fullmatch(name)}
+    if not names:
+        return None
+    first = {kind: next((name for name in names if kinds[name] == kind), None) for kind in ("moment", "clock")}
+    date = next((name for name, kind in kinds.items() if kind == "date"), None)
+    if kinds[names[0]] in ("clock", "date"):
+        if first["clock"] is not None and date is not None:
+            return first["clock"], date
+        if date is not None and (part := next((name for name in names if kinds[name] == "fraction"), None)):
+            return part, date
+        return first["moment"] or first["clock"] or names[0], None
+    return names[0], date if kinds[names[0]] == "fraction" else None
+
+
+def _find_kind(column: pd.Series) -> str:
+    """What a column of times holds: "moment" (date and time), "date", "clock", "fraction" (of a day) or "number"."""
+    known = column.dropna()
+    known = known.iloc[:: max(1, len(known) // 50)]
+    numbers = pd.to_numeric(known, errors="coerce")
+    if numbers.notna().mean() > 0.5:
+        digits = numbers.between(19_000_101, 21_000_101) & (numbers % 1 == 0)
+        if digits.all() or ((numbers.between(30_000, 80_000) & (numbers % 1 == 0)).all() and column.nunique() < 400):
+            return "date" if digits.all() or DATE_NAMES.fullmatch(str(column.name)) else "number"
+        return "fraction" if numbers.between(0, 1).all() and column.nunique() > 1 else "number"
+    texts = known.astype(str).str.strip()
+    if texts.str.fullmatch(r"\d{1,2}\.\d{2}\.\d{2}").all() and not DATE_NAMES.fullmatch(str(column.name)):
+        return "clock"
+    month = r"\d{1,4}[-/. ](?:\d{1,2}|[A-Za-z]{3,})[-/., ]+\d{1,4}|[A-Za-z]{3,} \d{1,2},? \d{4}|\d{8}T"
+    dated = texts.str.contains(month, regex=True).mean() > 0.5
+    timed = (
+        texts.str.contains(
+            r"\d:\d|T\d{4}|[ T]\d{1,2}\.\d{2}\.\d{2}$|^\d{1,2}[.h]\d{2}(?:[.:]\d{2})?$", regex=True
+        ).mean()
+        > 0.5
+    )
+    midnight = dated and texts.str.contains(r"[ T]0?0[:.]00(?:[:.]00(?:\.0+)?)?$", regex=True).all()
+    return ("date" if not timed or midnight else "moment") if dated else "clock" if timed else "text"
+
+
+def identify_column(name: str, values: np.ndarray, *, electrical: bool = False) -> tuple[Column, list[str]]:
     """Modality and unit of a column.
 
     Args:
         name: Header of the column.
         values: Its numbers, NaN where missing.
+        electrical: Whether the table is fast enough for columns named like electrodes to be electrodes; by default not.
 
     Returns:
         The column, and sentences on what was assumed or repaired.
@@ -72,6 +161,11 @@ def identify_column(name: str, values: np.ndarray) -> tuple[Column, list[str]]:
         return _read_heart_rate(name, values)
     if kind == "oxygen":
         return _read_oxygen(name, values)
+    if kind == "other" and electrical:
+        bare = re.sub(r"^(raw|eeg)[ _.-]+|[ _]*[\[(].*[\])]$|[ _](?=[^ _]?[vV]$)[^ _]+", "", name, flags=re.IGNORECASE)
+        known = recognise_channel(bare)
+        if known.modality in ("eeg", "eog", "emg", "ecg"):
+            return Column(known.name, known.modality, values, unit=_find_unit(name)), []
     return Column(name, kind, values), []
 
 
