@@ -72,6 +72,63 @@ def write_discontinuous_edf(path: Path, *, gap: float = 30.0) -> Path:
     return path
 
 
+def write_timed_edf(
+    path: Path,
+    onsets: Sequence[float],
+    *,
+    flag: str = "EDF+C",
+    notes: Sequence[tuple[int, float, float, str]] = (),
+    records: np.ndarray | None = None,
+    unit: str = "uV",
+    label: str = "EEG C4-M1",
+    rate: int = 128,
+    patient: str = "X X X X",
+    recording: str = "Startdate 01-FEB-2023 X X X",
+    start: str = "01.02.23",
+    record_duration: str = "1",
+) -> Path:
+    """An EDF+ (BDF+ by its name) of one channel whose data records of 1 s begin at `onsets`, in seconds.
+
+    Args:
+        path: Where to write it; ".bdf" makes 24 bits.
+        onsets: Stated start of each data record; NaN states none.
+        flag: Reserved field of the header.
+        notes: Annotations: number of the record they are stored in, onset, duration, text.
+        records: Values in µV, shape (record, sample); a ramp that tells each sample apart if None.
+        unit: Physical dimension in the header.
+        label: Label of the channel.
+        rate: Samples in each record.
+        patient: Patient field.
+        recording: Recording field.
+        start: Start date.
+        record_duration: Duration of a data record as the header states it.
+    """
+    width, word = (3, "BDF") if path.suffix == ".bdf" else (2, "EDF")
+    limit, room = 2 ** (8 * width - 1), 120
+    if records is None:
+        records = np.arange(len(onsets) * rate).reshape(-1, rate) % 2000 / 10 - 100
+    gain = 1000 / (2 * limit - 1)
+    stored = np.round((records + 500) / gain - limit).astype("<i4")
+    fields: list[tuple[int, list[object]]] = [
+        (16, [label, f"{word} Annotations"]), (80, ["", ""]), (8, [unit, ""]), (8, [-500, -1]), (8, [500, 1]),
+        (8, [-limit, -limit]), (8, [limit - 1, limit - 1]), (80, ["", ""]), (8, [rate, room // width]), (32, ["", ""]),
+    ]  # fmt: skip
+    fixed = [(80, patient), (80, recording), (8, start), (8, "22.30.15"), (8, 768), (44, flag), (8, len(onsets))]
+    fixed += [(8, record_duration), (4, 2)]
+    head = b"0       " if width == 2 else b"\xffBIOSEMI"
+    head += b"".join(str(value).encode("latin-1").ljust(size) for size, value in fixed)
+    head += b"".join(str(value).encode("latin-1").ljust(size) for size, values in fields for value in values)
+    body = []
+    for number, onset in enumerate(onsets):
+        body.append(stored[number].view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
+        marks = b"" if np.isnan(onset) else f"+{onset:.6f}".rstrip("0").rstrip(".").encode() + b"\x14\x14\x00"
+        for record, begin, duration, text in notes:
+            marks += f"+{begin:g}\x15{duration:g}\x14{text}\x14\x00".encode() if record == number else b""
+        body.append(marks.ljust(room, b"\x00"))
+    path.write_bytes(head + b"".join(body))
+    return path
+
+
 def write_fif(path: Path, *, seed: int = 0) -> Path:
     """A raw FIF of an EEG, an EOG and an EMG channel, with an annotation."""
     import mne

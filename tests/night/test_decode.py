@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.brainmu_weights import write_small_weights
+from tests.electrophysiology_files import write_timed_edf
 from tests.nights import simulate_short_night
 
 from sharpwave.brainmu import shipped as decoding
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import decode_recording
 from sharpwave.night.options import DecodeOptions, find_lights, open_source, read_cues
-from sharpwave.recordings import MODALITIES, Recording, Signal
+from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
 
 
@@ -180,3 +181,41 @@ def test_without_spikes_the_section_says_what_it_needs(decoded):
     night, _ = decoded
     assert night.effects.note.startswith("Not computed: this needs spikes and a track")
     assert not len(night.effects.rules)
+
+
+@pytest.mark.parametrize(
+    ("options", "age", "banded"), [({}, 43, True), ({"age": 12}, 12, False), ({"age": 60}, 60, True)]
+)
+def test_the_age_of_the_header_gives_the_bands_and_the_flag_beats_it(options, age, banded):
+    stages = Hypnogram.from_labels(["W"] * 5 + ["N2"] * 20)
+    recording = Recording(hypnogram=stages, species="human", metadata={"age": 43})
+    night = decode_recording(recording, options=DecodeOptions(night=1, **options))
+    assert night.statistics["age_band"].ne("").any() == banded
+    assert f"The age, {age}" in str(night.trust)
+
+
+@pytest.mark.parametrize("age", [-62, 131, "999"])
+def test_an_impossible_age_is_on_no_page(age):
+    stages = Hypnogram.from_labels(["W"] * 5 + ["N2"] * 20)
+    night = decode_recording(Recording(hypnogram=stages, metadata={"age": age}), options=DecodeOptions(night=1))
+    assert str(age) not in str(night.trust) + str(night.reasons)
+    assert any(f"an age of {age} years" in repair for repair in night.repairs)
+    assert not night.statistics["age_band"].ne("").any()
+
+
+def test_a_gap_is_unscored_and_no_statistics_count_it(tmp_path):
+    eeg = simulate_short_night()[0]["C4-M1"]
+    samples = np.clip(1e6 * eeg.read()[: int(1200 * eeg.rate)], -450, 450).reshape(1200, -1)
+    onsets = np.arange(1200.0)
+    onsets[600:] += 607.25
+    settings = {"records": samples, "rate": samples.shape[1]}
+    gapped = decode_recording(open_source(write_timed_edf(tmp_path / "a.edf", onsets, **settings)))
+    codes = gapped.hypnogram.stages
+    assert len(codes) == 60
+    assert (codes[20:40] < 0).all()
+    assert (codes >= 0).sum() >= 38
+    minutes = gapped.statistics.set_index("name")["value"]
+    assert minutes["total_sleep_time"] + minutes["W"] == 0.5 * (codes >= 0).sum()
+    outside = (gapped.events["onset"] + gapped.events["duration"] <= 600) | (gapped.events["onset"] >= 1207)
+    assert outside.all()
+    assert any("1 gap of 607.25 s" in repair for repair in gapped.repairs)

@@ -8,16 +8,74 @@ import pytest
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Signal
-from sharpwave.recordings.units import check_amplitude, check_length, check_units, compute_amplitude, convert_unit
+from sharpwave.recordings.units import (
+    check_amplitude,
+    check_length,
+    check_units,
+    compute_amplitude,
+    convert_unit,
+    interpret_unit,
+    read_age,
+)
 
 
 def _eeg(scale: float, rng: np.random.Generator, name: str = "C4-M1") -> Signal:
     return Signal(name, rng.normal(0, 20e-6, size=30_000) * scale, 100.0, MODALITIES["eeg"])
 
 
-@pytest.mark.parametrize("unit", ["uV", "UV", "µV", "μV", "Âµv", "Î¼V", "\ufffdV", "?V", "microvolts", "[uV]"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "uV",
+        "UV",
+        "µV",
+        "μV",
+        "Âµv",
+        "Î¼V",
+        "\ufffdV",
+        "?V",
+        "microvolts",
+        "[uV]",
+        "uVolt",
+        "µVolts",
+        "u V",
+        "micro volt",
+    ],
+)
 def test_spellings_of_microvolt(unit: str) -> None:
     assert convert_unit(unit, MODALITIES["eeg"]) == (1e-6, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"),
+    [("uVpp", 1e-6), ("uVrms", 1e-6), ("µV/bit", 1e-6), ("uV peak-to-peak", 1e-6), ("0.1uV", 1e-7), ("10 µV", 1e-5)],
+)
+def test_units_with_a_doubt_say_what_they_were_taken_for(unit: str, scale: float) -> None:
+    found = interpret_unit(unit, MODALITIES["eeg"])
+    assert found is not None
+    assert found[0] == pytest.approx(scale)
+    assert found[2] == f"{scale * 1e6:g} µV"
+
+
+@pytest.mark.parametrize("unit", ["LSB", "counts", "uV^2", "uV²", "uV/s", "dB", "0uV", "uV/mm"])
+def test_what_is_no_voltage(unit: str) -> None:
+    assert convert_unit(unit, MODALITIES["eeg"]) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [(43, 43), ("43 years", 43), ("P43Y", 43), ("18 months", 1.5), ("90+", 90), ("n/a", None), (float("nan"), None)],
+)
+def test_ages(age: object, years: float | None) -> None:
+    assert read_age(age) == (years, None)
+
+
+@pytest.mark.parametrize("age", [-62, 131, 999, "-1", "old"])
+def test_ages_that_cannot_be_are_declared(age: object) -> None:
+    found, doubt = read_age(age, source="participants.tsv")
+    assert found is None
+    assert doubt is not None
+    assert doubt.startswith("participants.tsv gives an age of")
 
 
 def test_other_units() -> None:

@@ -230,7 +230,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     recording, staging, options = prepared.recording, prepared.staging, prepared.options
     off, on = find_lights(recording, options)
     statistics = compute_sleep_statistics(
-        staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=options.age, night=options.night
+        staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=recording.metadata.get("age"), night=options.night
     )
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)

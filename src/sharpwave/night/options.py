@@ -175,10 +175,14 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
 def apply_options(options: DecodeOptions, recording: Recording) -> Recording:
     """The recording with what the user said of it: age, sex, species, the expert's stages, and an amplitude."""
     from sharpwave.recordings.readers import attach_hypnogram
+    from sharpwave.recordings.units import read_age
 
-    known = {"age": options.age, "male": options.male}
-    metadata = {**recording.metadata, **{name: value for name, value in known.items() if value is not None}}
-    recording = replace(recording, species=options.species or recording.species, metadata=metadata)
+    metadata = dict(recording.metadata)
+    age, doubt = read_age(metadata.pop("age", None))
+    known = {"age": age if options.age is None else options.age, "male": options.male}
+    metadata |= {name: value for name, value in known.items() if value is not None}
+    repairs = (*recording.repairs, *([doubt] if doubt else []))
+    recording = replace(recording, species=options.species or recording.species, metadata=metadata, repairs=repairs)
     if options.stages is not None:
         recording = attach_hypnogram(recording, options.stages)
     return recording

@@ -1,6 +1,6 @@
 """What a channel label means: the alias table, open to view and to overrides, and which channels stage a night.
 
-The table is data: electrode sites, references, and label patterns for everything else.
+The table is data, in `labels`: electrode sites, references, and label patterns for everything else.
 """
 
 from __future__ import annotations
@@ -8,79 +8,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.labels import ELECTRODES, NO_SIGNAL, PATTERNS, REFERENCES, TRIMMINGS, WORDS
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording
-
-# fmt: off
-ELECTRODES = (
-    "Nz", "Fp1", "Fpz", "Fp2",
-    "AF9", "AF7", "AF5", "AF3", "AF1", "AFz", "AF2", "AF4", "AF6", "AF8", "AF10",
-    "F9", "F7", "F5", "F3", "F1", "Fz", "F2", "F4", "F6", "F8", "F10",
-    "FT9", "FT7", "FC5", "FC3", "FC1", "FCz", "FC2", "FC4", "FC6", "FT8", "FT10",
-    "T9", "T7", "T3", "C5", "C3", "C1", "Cz", "C2", "C4", "C6", "T4", "T8", "T10",
-    "TP9", "TP7", "CP5", "CP3", "CP1", "CPz", "CP2", "CP4", "CP6", "TP8", "TP10",
-    "P9", "P7", "T5", "P5", "P3", "P1", "Pz", "P2", "P4", "P6", "T6", "P8", "P10",
-    "PO9", "PO7", "PO5", "PO3", "PO1", "POz", "PO2", "PO4", "PO6", "PO8", "PO10",
-    "O1", "Oz", "O2", "Iz",
-)
-"""Sites of the 10-20 and 10-10 systems, with the older names T3, T4, T5, T6."""
-
-REFERENCES = (
-    "M1", "M2", "A1", "A2", "M1M2", "A1A2", "TP9", "TP10", "LM", "LE", "LER", "AA", "Ax", "AVG", "CAR", "CLE", "REF",
-)
-"""What an electrode may be measured against, besides another electrode."""
-
-_LEFT_LEG = r"L(EFT)?[ -]?(LEG|TIB.*|AT)|LAT\d?|TIB ?L|(LEG|JAMBE|TIB)[ -/(]*(L|LEFT|GAUCHE)\)?"
-_RIGHT_LEG = r"R(IGHT)?[ -]?(LEG|TIB.*|AT)|RAT\d?|TIB ?R|(LEG|JAMBE|TIB)[ -/(]*(R|RIGHT|DROITE)\)?"
-_CHIN = r"\(?SUB-?MENT(AL|ALIS)?\)?|\(?CHIN\)?|MENT(ON|ALIS|AL)|\(?CENTER CHIN\)?"
-_AIRFLOW = (
-    r"NAF ?\d*|AIR ?FLOW|NEW AIR|FLOW|NASAL( PRESSURE| FLOW)?|NPV?|CANNULA"
-    r"|(ORO-?NASAL )?THERM.*|RESP ?ORO-?NASAL|(FLUX|DEBIT).*"
-)
-
-PATTERNS: tuple[tuple[str, str, str], ...] = (
-    (r".*\bIMP(E|É)?(DANCE)?\b.*", "", "other"),
-    (r"STATUS|OX STAT|TRIGGER|MARKER|LIGHT|SOUND|PHONO|MIC|SNOR(E|ING)|BATTERY|HYPNOGRAM.*", "", "other"),
-    (r"(BODY )?POS(ITION)?", "", "other"),
-    (r"EEG ?\(SEC\)|EEG ?2", "EEG 2", "eeg"),
-    (r"EEG ?1?", "EEG", "eeg"),
-    (r"EOG ?\(?L(EFT)?\)?|EOG LEFT HORIZ|L(EFT)? ?EOG|LOC|E1|EOG ?E1|OG", "E1", "eog"),
-    (r"EOG ?\(?R(IGHT)?\)?|EOG RIGHT HORIZ|R(IGHT)? ?EOG|ROC|E2|EOG ?E2|OD", "E2", "eog"),
-    (r"EOG ?H(ORI[ZS][A-Z]*)?|H(ORI[ZS][A-Z]*)? ?EOG", "EOG horizontal", "eog"),
-    (r"EOG ?V(ERT[A-Z]*)?|V(ERT[A-Z]*)? ?EOG", "EOG vertical", "eog"),
-    (r"EOG ?(\d*)", r"EOG\1", "eog"),
-    (rf"(EMG ?)?({_LEFT_LEG})", "EMG leg left", "emg"),
-    (rf"(EMG ?)?({_RIGHT_LEG})", "EMG leg right", "emg"),
-    (r"(EMG ?)?(LEGS?|JAMBES?|TIB(IALIS)?.*)\d?", "EMG leg", "emg"),
-    (rf"(EMG[ -]?)?({_CHIN})( ?EMG)? ?\d?(-(EMG ?)?(CHIN)?\d?)?", "EMG chin", "emg"),
-    (r"1-2|1-F|2-F", "EMG chin", "emg"),
-    (r"EMG[ -]?(\d*)(-EMG\d*)?", r"EMG\1", "emg"),
-    (r"(ECG|EKG)[ -]?(\d|I{1,3}|V\d|L|R)?(-(ECG|EKG)?(\d|R)?)?", "ECG", "ecg"),
-    (r"SPO2|SAO2|OSAT|SAT(URATION)?|O2 ?SAT(URATION)?", "SpO2", "oxygen"),
-    (r"HR|H\.R\.|PR|PULSE( RATE)?|HEART[ _]?RATE|DHR|FC", "heart rate", "heart_rate"),
-    (r"(SKIN |CORE )?TEMP.*", "temperature", "temperature"),
-    (_AIRFLOW, "airflow", "respiration"),
-    (r"VTH|THOR.*|CHEST|THO ?RES|RIP ?THO.*|INDUCTANCE THORA.*|EFFORT THO.*", "thorax", "respiration"),
-    (r"VAB|ABD.*|ABDO ?RES|RIP ?ABD.*|INDUCTANCE ABDOM.*|EFFORT ABD.*", "abdomen", "respiration"),
-    (r"RESP(IRATION)?( RATE)?|RIP.*|SUM|EFFORT", "respiration", "respiration"),
-    (r"ACTI(VITY|GRAPHY|METER)?|ACC(EL.*)?|[XYZ][ -]AXIS|ACC[ _-]?[XYZ]|MOVEMENT", "", "activity"),
-    (r"(LFP|HPC|HIPPOCAMPUS|HIP|CA1|CA3|DG|STN|CTX|PFC|NAC|AMY|BLA)([ _-].*|\d*)", "", "lfp"),
-)
-"""Pattern of the whole label in upper case, name, modality: the first that fits. "" keeps the label as the name.
-
-"1", "2" and "F" are the chin electrodes of Noxturnal exports; "NAF", "VTH" and "VAB" are the breathing of DREAMS.
-"""
-
+from sharpwave.recordings.units import convert_unit
 
 _SITES = {site.upper(): site for site in (*ELECTRODES, *REFERENCES)}
 _GLUED = re.compile(
     rf"({'|'.join(sorted((e.upper() for e in ELECTRODES), key=len, reverse=True))})(M1|M2|A1|A2|REF|LE)"
 )
+_UPPER_ELECTRODES = tuple(site.upper() for site in ELECTRODES)
+_KEPT = {*_SITES, "EOG", "EMG", "ECG", "EKG", "LEG", "CHIN"}
+_NAMED = re.compile(r".*(EOG|EMG|ECG|EKG|CHIN|LEG|TIB).*|[LR]OC|E[12]")
 
 
 @dataclass(frozen=True)
@@ -91,11 +35,13 @@ class ChannelIdentity:
         name: Canonical name, with its reference where the label says one ("C4-M1").
         modality: Key in `MODALITIES`; "other" where the label is not known.
         reference: What it is measured against ("M1"); None where the label does not say.
+        inverted: Whether the label names the reference first ("A1-C4"), so that the samples are C4-A1 upside down.
     """
 
     name: str
     modality: str
     reference: str | None = None
+    inverted: bool = field(default=False, repr=False)
 
 
 def recognise_channel(label: str, *, overrides: Mapping[str, str] | None = None) -> ChannelIdentity:
@@ -118,7 +64,15 @@ def recognise_channel(label: str, *, overrides: Mapping[str, str] | None = None)
     wanted = {_clean(key).upper(): value for key, value in (overrides or {}).items()}.get(cleaned.upper())
     if wanted is not None:
         return _overridden(label, wanted)
-    return _electrode(cleaned) or _eog_with_reference(cleaned) or _aliased(cleaned)
+    known = _turned(cleaned) or _electrode(cleaned) or _eog_with_reference(cleaned) or _aliased(cleaned)
+    if known.modality != "other" or NO_SIGNAL.search(cleaned.upper()):
+        return known
+    return _dressed(cleaned) or _generic(cleaned) or known
+
+
+def is_same_label(first: str, second: str) -> bool:
+    """Whether two labels are the same but for case, spaces and dashes, as overrides take them."""
+    return _clean(first).upper() == _clean(second).upper()
 
 
 def is_electrode(name: str) -> bool:
@@ -130,6 +84,44 @@ def channel_aliases() -> pd.DataFrame:
     """The alias table as it is applied: columns `label` (regular expression), `name`, `modality`, in order."""
     electrodes = [(rf"(EEG )?{site}(-<reference>)?", site, "eeg") for site in ELECTRODES]
     return pd.DataFrame([*electrodes, *PATTERNS], columns=["label", "name", "modality"])
+
+
+def describe_unknown(recording: Recording, name: str | None = None) -> tuple[str, str]:
+    """What an error says where no channel is known: every label with its unit, and the line to write.
+
+    Args:
+        recording: The recording.
+        name: Signal to write the line for; the first that could be a brain signal where None.
+
+    Returns:
+        The labels with their units, and what to do.
+
+    >>> import numpy as np
+    >>> from sharpwave.recordings import Signal
+    >>> signal = Signal("Ch1", np.zeros(9), 128.0, MODALITIES["other"])
+    >>> describe_unknown(Recording({"Ch1": signal}, metadata={"units": {"Ch1": "LSB"}}))[0]
+    "'Ch1' (unit 'LSB', 128 Hz)"
+    """
+    labels, units = recording.metadata.get("labels", {}), recording.metadata.get("units", {})
+    listed = [
+        f"{labels.get(key, key)!r} ({f'unit {units[key]!r}' if units.get(key) else 'no unit'}, {signal.rate:g} Hz)"
+        for key, signal in recording.signals.items()
+    ]
+    others = [key for key in recording.of("other") if len(recording[key].samples.shape) == 1]
+    volts = MODALITIES["eeg"]
+    fast = [key for key in others if volts.rate[0] <= recording[key].rate <= volts.rate[1]]
+    chosen = name or next(iter(fast or others), None)
+    if chosen is None:
+        return ", ".join(listed), ""
+    label, unit = labels.get(chosen, chosen), units.get(chosen, "")
+    steps = []
+    if recognise_channel(label).modality == "other":
+        steps.append(f"--channel-alias '{label}=C4-M1:eeg' (LABEL=NAME:MODALITY, with eeg, eog, emg, ecg or lfp)")
+    if convert_unit(unit, volts) is None:
+        steps.append("--unit uV, if the numbers are microvolts (or mV, V, nV)")
+    if not steps:
+        steps.append(f"check the header: nothing electrical is sampled at {recording[chosen].rate:g} Hz")
+    return ", ".join(listed), "say what it is: " + " and ".join(steps)
 
 
 def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None) -> dict[str, str]:
@@ -144,7 +136,7 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
         channels: The user's choice; each name takes its role, roles without one are picked as usual.
 
     Raises:
-        SharpwaveError: If a chosen channel is not in the recording.
+        SharpwaveError: If a chosen channel is not in the recording, or it is not known what it records.
     """
     roles: dict[str, str] = {}
     doubtful = {*recording.metadata.get("doubtful", ()), *recording.metadata.get("bad_channels", ())}
@@ -155,12 +147,17 @@ def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None
     for wanted in channels or ():
         name = _find(recording, wanted)
         modality = recording[name].modality.name
+        if modality == "other":
+            listed, fix = describe_unknown(recording, name)
+            raise SharpwaveError(f"to know what the channel {wanted!r} records", got=listed, fix=fix)
         roles["eeg" if modality == "lfp" else modality] = name
     return roles
 
 
 def _clean(label: str) -> str:
     text = unicodedata.normalize("NFKC", str(label)).replace("\x00", " ")
+    text = re.sub(r"\(?\b([AMam])1\s*[+&/,;]\s*\1?2\b\)?(\s*/\s*2)?", r"\g<1>1\g<1>2", text)
+    text = re.sub(r"(?i)[-( ]*\blinked([ _-]?(ears?|mastoids?))?\b\)?", "-LINKED", text)
     text = re.sub(r"\s*[:/–—]\s*|\s*_(?=[AMam][12]\b)|\s+-\s*|-\s+", "-", text)
     return re.sub(r"\s+", " ", text).strip(" .")
 
@@ -206,9 +203,59 @@ def _eog_with_reference(label: str) -> ChannelIdentity | None:
     )
 
 
+def _dressed(label: str) -> ChannelIdentity | None:
+    """A known channel between words that do not change what it is: "PSG_C4", "C3-M2 [1]", "EEG C4-M1 (AVG)"."""
+    label = re.sub(r"^[\[{](.*)[\]}]$", r"\1", label)
+    bare = re.sub(rf"(\s*\([^()]*\)|\s*\[[^\[\]]*\]|#\d+|[ _-]+({TRIMMINGS}))+$", "", label, flags=re.IGNORECASE)
+    tails = _list_tails(bare.strip())
+    for tail in tails:
+        spaced = re.sub(r"(?i)^(\S+)[ .]+([MA][12])$", r"\1-\2", tail)
+        found = _turned(spaced) or _electrode(spaced) or _eog_with_reference(spaced)
+        if found is not None:
+            return found
+    named = [tail for tail in tails if _NAMED.fullmatch(tail.upper())]
+    named += [re.sub(r"[_-]+", " ", tail) for tail in named]
+    return next((known for tail in named if (known := _aliased(tail)).modality != "other"), None)
+
+
+def _list_tails(label: str) -> list[str]:
+    """The label, and what is left of it without its first words, of which none may say what the channel is."""
+    tails = [label]
+    for separator in re.finditer(r"[ _.|-]+", label):
+        before = re.split(r"[ _.|-]+", label[: separator.start()].upper())
+        if set(before) & (_KEPT - {"REF"}):
+            break
+        tails.append(label[separator.end() :])
+    return [tail for tail in tails if tail]
+
+
+def _turned(label: str) -> ChannelIdentity | None:
+    """The reference named first: C4-A1 upside down."""
+    reference, dash, site = label.upper().partition("-")
+    if not dash or reference in _UPPER_ELECTRODES or reference not in _SITES:
+        return None
+    found = _electrode(f"{site}-{reference}") if _SITES.get(site) in ELECTRODES else None
+    return None if found is None else replace(found, inverted=True)
+
+
+def _generic(label: str) -> ChannelIdentity | None:
+    """A label that says what it is and no more: "EEG L", "EEG-0", "ZMax EEG R"."""
+    for word, modality in (("EEG", "eeg"), ("EOG", "eog"), ("EMG", "emg"), ("ECG", "ecg"), ("EKG", "ecg")):
+        if re.search(rf"(?<![A-Z]){word}(?![A-Z]{{2}}|[A-KM-QS-Z])", label.upper()):
+            words = set(re.findall(r"[A-Z]+\d?", label.upper())) - {word}
+            if words & set(_SITES) - set(_UPPER_ELECTRODES):
+                return None
+            leg = modality == "emg" and re.search(r"LEG|TIB|PLM|JAMBE|BEIN", label.upper())
+            return ChannelIdentity(f"EMG leg ({label})" if leg else label, modality)
+    return None
+
+
 def _aliased(label: str) -> ChannelIdentity:
+    text = label.upper()
+    for word, english in WORDS:
+        text = re.sub(rf"\b{word}\b", english, text)
     for pattern, name, modality in PATTERNS:
-        match = re.fullmatch(pattern, label.upper())
+        match = re.fullmatch(pattern, text)
         if match:
             return ChannelIdentity(match.expand(name) if name else label, modality)
     return ChannelIdentity(label, "other")

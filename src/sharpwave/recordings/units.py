@@ -17,28 +17,7 @@ _VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
 
 _SPELLINGS: dict[str, dict[str, tuple[float, float]]] = {
     "V": {
-        **dict.fromkeys(("v", "volt", "volts"), (1.0, 0.0)),
-        **dict.fromkeys(("mv", "millivolt", "millivolts"), (1e-3, 0.0)),
-        **dict.fromkeys(
-            (
-                "uv",
-                "µv",
-                "μv",
-                "microv",
-                "microvolt",
-                "microvolts",
-                "mcv",
-                "?v",
-                "âµv",
-                "ã‚âµv",
-                "�v",
-                "��v",
-                "æv",
-                "ìv",
-            ),
-            (1e-6, 0.0),
-        ),
-        **dict.fromkeys(("nv", "nanovolt", "nanovolts"), (1e-9, 0.0)),
+        **dict.fromkeys(("?v", "âµv", "ã‚âµv", "�v", "��v", "æv", "ìv"), (1e-6, 0.0)),
     },
     "degC": {
         **dict.fromkeys(("degc", "c", "°c", "â°c", "deg c", "celsius", "gradc", "�c"), (1.0, 0.0)),
@@ -46,13 +25,35 @@ _SPELLINGS: dict[str, dict[str, tuple[float, float]]] = {
         **dict.fromkeys(("k", "kelvin"), (1.0, -273.15)),
     },
     "1/min": {
-        **dict.fromkeys(("bpm", "1/min", "/min", "beats/min", "b/min", "min-1", "tr/min"), (1.0, 0.0)),
+        **dict.fromkeys(
+            ("bpm", "1/min", "/min", "beats/min", "b/min", "min-1", "tr/min", "beats per minute", "1/m"), (1.0, 0.0)
+        ),
         "hz": (60.0, 0.0),
     },
     "%": dict.fromkeys(("%", "percent", "pct"), (1.0, 0.0)),
     "m": {"m": (1.0, 0.0), "cm": (1e-2, 0.0), "mm": (1e-3, 0.0)},
 }
-"""SI unit → spelling (lower case) → (scale, offset)."""
+"""SI unit → spelling (lower case) → (scale, offset); volts in words and multiples are read by `_VOLT`."""
+
+_PREFIXES = {
+    "": 1.0,
+    **dict.fromkeys(("k", "kilo"), 1e3),
+    **dict.fromkeys(("m", "milli"), 1e-3),
+    **dict.fromkeys(("u", "µ", "μ", "micro", "mc", "mic"), 1e-6),
+    **dict.fromkeys(("n", "nano"), 1e-9),
+    **dict.fromkeys(("p", "pico"), 1e-12),
+}
+_VOLT = re.compile(
+    r"(?P<number>\d+(?:[.,]\d*)?(?:e[+-]?\d+)?)?[ *x×·]*"
+    rf"(?P<prefix>{'|'.join(sorted(filter(None, _PREFIXES), key=len, reverse=True))}|)[ -]?"
+    r"(?:volts?|v)"
+    r"(?P<rest>[ _/(.-]*(?:bits?|lsb|counts?|digits?|samples?|units?|rms|eff|dc|ac"
+    r"|p(?:ea)?k?[ -]?(?:to[ -]?)?p(?:ea)?k?|peak|pk)\)?)?"
+)
+"""The whole unit in lower case: a number, a prefix, "V" or "volt", and words that leave the numbers as they are."""
+
+OLDEST = 120
+"""Years; a greater age is a mistake."""
 
 _FACTORS = (1e-6, 1e-3, 1e3, 1e6)
 
@@ -71,23 +72,73 @@ def convert_unit(unit: str, modality: Modality) -> tuple[float, float] | None:
     >>> convert_unit("µV", MODALITIES["eeg"])
     (1e-06, 0.0)
     """
+    read = interpret_unit(unit, modality)
+    return None if read is None else read[:2]
+
+
+def interpret_unit(unit: str, modality: Modality) -> tuple[float, float, str] | None:
+    """As `convert_unit`, and what the unit was taken for where its words leave a doubt.
+
+    Args:
+        unit: Unit as the header writes it ("uVpp", "0.1uV", "u V", "uV/bit").
+        modality: Modality of the signal.
+
+    Returns:
+        (scale, offset, doubt): the doubt is "" where the unit is a plain one, else what was made of it ("µV").
+
+    >>> from sharpwave.recordings.modality import MODALITIES
+    >>> interpret_unit("uVpp", MODALITIES["eeg"]), interpret_unit("LSB", MODALITIES["eeg"])
+    ((1e-06, 0.0, '1 µV'), None)
+    """
     if not modality.unit:
-        return 1.0, 0.0
-    text = unicodedata.normalize("NFC", unit).strip().strip("[]()").strip()
+        return 1.0, 0.0, ""
+    text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", unit)).strip().strip("[](){}").strip()
     spellings = _SPELLINGS.get(modality.unit, {})
     for candidate in (text, _unscrambled(text)):
         if candidate.lower() in spellings:
-            return spellings[candidate.lower()]
+            return *spellings[candidate.lower()], ""
+        volts = _VOLT.fullmatch(candidate.lower()) if modality.unit == "V" else None
+        if volts:
+            number = float((volts["number"] or "1").replace(",", "."))
+            scale = number * _PREFIXES[volts["prefix"]]
+            plain = number == 1 and not volts["rest"]
+            return (scale, 0.0, "" if plain else f"{scale * 1e6:g} µV") if scale > 0 else None
     if modality.unit == "V" and re.fullmatch(r"[^\x00-\x7f]{1,4}[vV]", text):
-        return 1e-6, 0.0
+        return 1e-6, 0.0, ""
     return None
+
+
+def read_age(age: object, *, source: str = "the file") -> tuple[float | None, str | None]:
+    """An age in years, where it can be one.
+
+    Args:
+        age: Number of years, as a number or in words ("43", "43 years", "P43Y", "P90D", "18 months").
+        source: Where it comes from, for the sentence.
+
+    Returns:
+        The age in years, or None; and a sentence where something was stated that cannot be an age.
+
+    >>> read_age("P90D")[0], read_age(-62, source="the header")
+    (0.2464, (None, 'the header gives an age of -62 years; it was left out'))
+    """
+    text = str(age).strip().lower()
+    if age is None or isinstance(age, bool) or text in ("", "nan", "n/a", "na", "none", "x", "unknown", "?"):
+        return None, None
+    match = re.fullmatch(r"[p>~]?=?(?P<number>[+-]?\d+(?:[.,]\d*)?) *(?P<unit>y|m|w|d)?[a-z.+ ]*", text)
+    if match is None:
+        return None, f"{source} gives an age of {str(age)[:40]!r}, which is no number of years; it was left out"
+    per_year = {"m": 12, "w": 52.18, "d": 365.2425}.get(match["unit"] or "y", 1)
+    years = float(match["number"].replace(",", ".")) / per_year
+    if not 0 <= years < OLDEST:
+        return None, f"{source} gives an age of {years:g} years; it was left out"
+    return (age if isinstance(age, int | float) else years if per_year == 1 else round(years, 4)), None
 
 
 def compute_amplitude(signal: Signal, *, windows: int = 20, seconds: float = 5.0) -> float:
     """Robust amplitude: half the 5–95 % spread, over short windows spread through the recording.
 
     Args:
-        signal: The signal, in memory or on disk; only the windows are read.
+        signal: The signal, in memory or on disk; only the windows are read, and none in the gaps of a gridded one.
         windows: Number of windows.
         seconds: Length of each window in seconds.
 
@@ -95,8 +146,9 @@ def compute_amplitude(signal: Signal, *, windows: int = 20, seconds: float = 5.0
         Amplitude in the modality's unit; NaN where nothing finite was read.
     """
     length = max(1, round(seconds * signal.rate))
-    starts = np.unique(np.linspace(0, max(0, len(signal) - length), windows).astype(int))
-    pieces = [np.asarray(signal.samples[low : low + length], dtype=np.float64) for low in starts]
+    recorded = getattr(signal.samples, "recorded", signal.samples)
+    starts = np.unique(np.linspace(0, max(0, len(recorded) - length), windows).astype(int))
+    pieces = [np.asarray(recorded[low : low + length], dtype=np.float64) for low in starts]
     values = np.concatenate([piece.ravel() for piece in pieces]) if pieces else np.empty(0)
     values = values[np.isfinite(values)]
     if not values.size:
@@ -130,7 +182,7 @@ def check_amplitude(signal: Signal, *, unit: str | None = None) -> tuple[Signal,
         raise SharpwaveError(
             f"{signal.modality.name} of {low * 1e6:g} to {high * 1e6:g} µV (half its 5–95 % spread) in {signal.name!r}",
             got=f"{amplitude * 1e6:.3g} µV with the unit {unit or signal.modality.unit!r}, probably a unit mistake",
-            fix="state the unit of the numbers, for example unit='uV'; or correct the header",
+            fix="state the unit of the numbers, for example --unit uV (in Python unit='uV'); or correct the header",
         )
     return signal, None
 
@@ -202,7 +254,7 @@ def _with_chosen_unit(signal: Signal, amplitude: float) -> tuple[Signal, str | N
         raise SharpwaveError(
             f"a unit for {signal.name!r}, which its header leaves empty",
             got=f"numbers of amplitude {amplitude:.3g}, which no unit from nV to V makes plausible",
-            fix="state the unit of the numbers, for example unit='uV'",
+            fix="state the unit of the numbers, for example --unit uV (in Python unit='uV')",
         )
     unit = min(fitting, key=lambda name: abs(np.log(amplitude * fitting[name] / typical)))
     factor = fitting[unit]

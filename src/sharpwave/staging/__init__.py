@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import describe_unknown
 from sharpwave.recordings.recording import Recording
 from sharpwave.staging.contract import Stager
 
@@ -87,6 +88,10 @@ def choose_stager(
         raise SharpwaveError(
             f"a recording that {name} can stage", got=refusals[0], fix="leave --stager out, or choose another"
         )
+    known = [modality for modality in recording.modalities if modality != "other"]
+    if recording.signals and not known:
+        listed, fix = describe_unknown(recording)
+        raise SharpwaveError("signals that some stager can use", got=f"channels that are not known: {listed}", fix=fix)
     raise SharpwaveError(
         "signals that some stager can use",
         got=", ".join(recording.modalities) or "no signal at all",

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests import electrophysiology_files as lab
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import describe_unknown, pick_channels
 from sharpwave.recordings.readers import read_recording
 from sharpwave.recordings.readers.edf import read_edf
+from sharpwave.staging import choose_stager
 
 
 def _with_bytes(path: Path, low: int, high: int, value: str) -> Path:
@@ -108,9 +110,9 @@ def test_open_record_count_is_declared(tmp_path: Path) -> None:
 def test_gap_of_a_discontinuous_file_is_declared_and_keeps_its_times(tmp_path: Path) -> None:
     recording = read_edf(lab.write_discontinuous_edf(tmp_path / "a.edf", gap=30))
     signal = recording["C4-M1"]
-    assert signal.times is not None
-    assert any("1 gaps of 30 s" in repair for repair in recording.repairs)
-    assert signal.read(29, 61).size == 2 * 128
+    assert signal.times is None
+    assert any("1 gap of 30 s" in repair for repair in recording.repairs)
+    assert np.isfinite(signal.read(29, 61)).sum() == 2 * 128
     assert signal.end == pytest.approx(90)
 
 
@@ -218,3 +220,84 @@ def test_round_trip_to_the_precision_of_the_format(
     step = 2 * physical_max / (2**bits - 1)
     read = read_edf(path, unit="uV")["Pz"].read(dtype=np.float64) * 1e6
     assert np.abs(read - written).max() <= step / 2 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("birth", "age"),
+    [("01-JAN-2085", None), ("01-JAN-1892", None), ("01-JAN-1980", 43), ("02-FEB-1980", 42), ("X", None)],
+)
+def test_an_impossible_age_is_left_out_and_declared(birth: str, age: int | None, tmp_path: Path) -> None:
+    path = lab.write_timed_edf(tmp_path / "a.edf", np.arange(5.0), patient=f"S1 F {birth} X")
+    recording = read_edf(path)
+    assert recording.metadata.get("age") == age
+    assert any("age" in repair for repair in recording.repairs) == (age is None and birth != "X")
+
+
+def test_no_age_by_a_start_date_that_stands_for_none(tmp_path: Path) -> None:
+    path = lab.write_timed_edf(
+        tmp_path / "a.edf",
+        np.arange(5.0),
+        patient="S1 F 01-JAN-1950 X",
+        start="01.01.85",
+        recording="Startdate X X X X",
+    )
+    recording = read_edf(path)
+    assert "age" not in recording.metadata
+    assert any("age is not known" in repair for repair in recording.repairs)
+
+
+@pytest.mark.parametrize(
+    ("start", "recording", "found", "said"),
+    [
+        ("01.02.yy", "Startdate 01-FEB-2090 X X X", datetime(2090, 2, 1, 22, 30, 15), ""),
+        ("01.02.90", "Startdate 01-FEB-2090 X X X", datetime(2090, 2, 1, 22, 30, 15), ""),
+        ("xx.xx.xx", "Startdate 01-feb-2023 X X X", datetime(2023, 2, 1, 22, 30, 15), ""),
+        ("03.02.23", "Startdate 01-FEB-2023 X X X", datetime(2023, 2, 1, 22, 30, 15), "two start dates"),
+        ("01.02.23", "Startdate X X X X", datetime(2023, 2, 1, 22, 30, 15), ""),
+        ("01.02.yy", "Startdate X X X X", None, "cannot be read"),
+        ("31.02.23", "", None, "cannot be read"),
+    ],
+)
+def test_start_dates(start: str, recording: str, found: datetime | None, said: str, tmp_path: Path) -> None:
+    read = read_edf(lab.write_timed_edf(tmp_path / "a.edf", np.arange(5.0), start=start, recording=recording))
+    assert read.start == found
+    assert (said in "; ".join(read.repairs)) if said else read.repairs == ()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("uVolt", 1), ("u V", 1), ("uV/bit", 1), ("uVrms", 1), ("0.1uV", 0.1)])
+def test_units_of_other_programs(unit: str, factor: float, tmp_path: Path) -> None:
+    plain = read_edf(lab.write_timed_edf(tmp_path / "a.edf", np.arange(60.0)))["C4-M1"].read()
+    recording = read_edf(lab.write_timed_edf(tmp_path / "b.edf", np.arange(60.0), unit=unit))
+    np.testing.assert_allclose(recording["C4-M1"].read(), plain * factor, rtol=1e-5, atol=1e-12)
+    assert any(unit in repair for repair in recording.repairs) == (unit not in ("uVolt", "u V"))
+
+
+def test_an_unknown_unit_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    path = lab.write_timed_edf(tmp_path / "a.edf", np.arange(60.0), unit="LSB")
+    recording = read_edf(path)
+    listed, fix = describe_unknown(recording)
+    assert "'EEG C4-M1' (unit 'LSB', 128 Hz)" in listed
+    assert "--unit uV" in fix
+    assert "--channel-alias" not in fix
+    assert read_edf(path, unit="uV")["C4-M1"].modality.name == "eeg"
+    with pytest.raises(SharpwaveError, match="a unit of voltage"):
+        read_edf(path, unit="furlong")
+
+
+def test_an_unknown_label_is_named_with_the_line_to_write(tmp_path: Path) -> None:
+    path = lab.write_timed_edf(tmp_path / "a.edf", np.arange(60.0), label="Ch1")
+    recording = read_edf(path)
+    with pytest.raises(SharpwaveError, match=r"'Ch1' .unit 'uV', 128 Hz.*--channel-alias 'Ch1=C4-M1:eeg'"):
+        choose_stager(recording, pick_channels(recording))
+    with pytest.raises(SharpwaveError, match=r"what the channel 'Ch1' records.*--channel-alias 'Ch1=C4-M1:eeg'"):
+        pick_channels(recording, channels=["Ch1"])
+    assert read_edf(path, overrides={"Ch1": "C4-M1:eeg"})["C4-M1"].modality.name == "eeg"
+    unused = read_edf(path, overrides={"Ch2": "C4-M1:eeg"})
+    assert any("no channel is called 'Ch2'" in repair for repair in unused.repairs)
+
+
+def test_a_derivation_named_the_other_way_round_is_turned(tmp_path: Path) -> None:
+    plain = read_edf(lab.write_timed_edf(tmp_path / "a.edf", np.arange(60.0)))["C4-M1"].read()
+    turned = read_edf(lab.write_timed_edf(tmp_path / "b.edf", np.arange(60.0), label="M1-C4"))
+    np.testing.assert_allclose(turned["C4-M1"].read(), -plain, rtol=1e-6, atol=1e-12)
+    assert any("other way round" in repair for repair in turned.repairs)

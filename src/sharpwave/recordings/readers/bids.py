@@ -23,7 +23,7 @@ from sharpwave.recordings.readers.bids_layout import (
 )
 from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.units import check_length, convert_unit
+from sharpwave.recordings.units import check_length, convert_unit, read_age
 
 TYPES = {
     "EEG": "eeg",
@@ -78,7 +78,7 @@ def read_bids(
         path = nights[0]
     recording = _read_file(path, channels=channels, overrides=overrides, unit=unit)
     repairs = list(recording.repairs)
-    metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path)}
+    metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path, repairs)}
     signals = _apply_channels(dict(recording.signals), path, metadata, repairs)
     _check_sidecar(recording, path, metadata)
     events = _read_events(path)
@@ -229,8 +229,8 @@ def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs
     return hypnogram
 
 
-def _read_participant(path: Path) -> dict[str, Any]:
-    """Age, sex and the other columns of this participant's row."""
+def _read_participant(path: Path, repairs: list[str]) -> dict[str, Any]:
+    """Age, sex and the other columns of this participant's row; an age that cannot be is left out and declared."""
     root, subject = find_root(path), parse_entities(path).get("sub")
     table_path = root / "participants.tsv" if root is not None else None
     if table_path is None or not table_path.is_file():
@@ -242,4 +242,7 @@ def _read_participant(path: Path) -> dict[str, Any]:
     if rows.empty:
         return {}
     row = rows.iloc[0].drop("participant_id").dropna().to_dict()
-    return {str(name).lower(): value.item() if hasattr(value, "item") else value for name, value in row.items()}
+    found = {str(name).lower(): value.item() if hasattr(value, "item") else value for name, value in row.items()}
+    age, doubt = read_age(found.pop("age", None), source="participants.tsv")
+    repairs += [doubt] if doubt else []
+    return found if age is None else {**found, "age": age}

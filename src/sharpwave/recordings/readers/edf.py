@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
-from sharpwave.recordings.readers.edf_header import EdfChannel, EdfHeader, parse_patient, read_edf_header
-from sharpwave.recordings.readers.edf_samples import EdfSamples
+from sharpwave.recordings.readers.edf_header import (
+    EdfChannel,
+    EdfHeader,
+    check_rates,
+    parse_patient,
+    read_edf_header,
+)
+from sharpwave.recordings.readers.edf_samples import EdfSamples, GriddedSamples
+from sharpwave.recordings.readers.edf_times import RecordTimes, place_records
 from sharpwave.recordings.recording import Recording, empty_events
 
 
@@ -47,29 +54,36 @@ def read_edf(
     sources = [(channel, _samples(path, header, channel)) for channel in header.channels]
     marks = [samples for channel, samples in sources if channel.is_annotation and channel.n_samples]
     annotations = read_edf_annotations(marks) if marks else None
-    onsets, gaps = _record_onsets(header, annotations)
-    raw, faults = _to_raw_channels(sources, header, onsets)
-    repairs = [*header.repairs, *_annotation_repairs(annotations), *gaps]
+    times = _record_times(path, header, marks, annotations)
+    check_rates(header, times.duration, path)
+    raw, faults = _to_raw_channels(sources, times)
+    subject, details, doubts = parse_patient(header)
+    repairs = [*header.repairs, *doubts, *_annotation_repairs(annotations), *times.repairs]
     repairs += [f"{label}: {fault}; left out" for label, fault in faults]
     if not raw and annotations is None:
         raise SharpwaveError(
             f"at least one signal in {path.name}", got="none that can be read", fix="check the header's value ranges"
         )
     assembled = assemble_signals(raw, channels=channels, overrides=overrides, unit=unit)
-    subject, details = parse_patient(header)
     start = header.start
-    if start is not None and annotations is not None and np.isfinite(annotations.record_onsets[0]):
-        start = _shifted(start, annotations.record_onsets[0])
+    if start is not None:
+        start = _shifted(start, times.begin)
     return Recording(
         signals=assembled.signals,
-        events=empty_events() if annotations is None else annotations.events,
+        events=empty_events() if annotations is None else annotations.place(times.moved),
         subject=subject,
         species="human" if details else assembled.species,
         start=start,
         source=path.name,
         absent=tuple(label for label, _ in faults),
         repairs=(*repairs, *assembled.repairs),
-        metadata={**details, "doubtful": assembled.doubtful, "labels": assembled.labels, "device": header.recording},
+        metadata={
+            **details,
+            "doubtful": assembled.doubtful,
+            "labels": assembled.labels,
+            "units": assembled.units,
+            "device": header.recording,
+        },
     )
 
 
@@ -85,12 +99,11 @@ def _samples(path: Path, header: EdfHeader, channel: EdfChannel) -> EdfSamples:
 
 
 def _to_raw_channels(
-    sources: Sequence[tuple[EdfChannel, EdfSamples]], header: EdfHeader, onsets: np.ndarray | None
+    sources: Sequence[tuple[EdfChannel, EdfSamples]], times: RecordTimes
 ) -> tuple[list[RawChannel], list[tuple[str, str]]]:
     """The signals that can be read, and (label, fault) of those that cannot; annotations are no signals."""
     raw: list[RawChannel] = []
     faults: list[tuple[str, str]] = []
-    times: dict[int, np.ndarray] = {}
     for channel, samples in sources:
         if channel.is_annotation:
             continue
@@ -99,18 +112,15 @@ def _to_raw_channels(
             faults.append((channel.label, fault))
             continue
         gain = (channel.physical_max - channel.physical_min) / (channel.digital_max - channel.digital_min)
-        if onsets is not None and channel.n_samples not in times:
-            steps = np.arange(channel.n_samples) * (header.record_duration / channel.n_samples)
-            times[channel.n_samples] = (onsets[:, None] + steps).ravel()
+        rate = channel.n_samples / times.duration
         raw.append(
             RawChannel(
                 channel.label,
-                samples,
-                rate=channel.n_samples / header.record_duration,
+                _place(samples, times, rate=rate),
+                rate=rate,
                 unit=channel.unit,
                 gain=gain,
                 offset=channel.physical_min - channel.digital_min * gain,
-                times=times.get(channel.n_samples),
             )
         )
     return raw, faults
@@ -127,22 +137,47 @@ def _annotation_repairs(annotations: EdfAnnotations | None) -> list[str]:
     return [f"{annotations.n_broken} annotation lists could not be read and were left out"]
 
 
-def _record_onsets(header: EdfHeader, annotations: EdfAnnotations | None) -> tuple[np.ndarray | None, list[str]]:
-    """Start of each data record in seconds from the first, where the recording has gaps; else None."""
-    if not header.discontinuous:
-        return None, []
-    if annotations is None or not np.isfinite(annotations.record_onsets).all():
-        return None, ["the file is declared discontinuous without the time of each data record; read as continuous"]
-    onsets = annotations.record_onsets - annotations.record_onsets[0]
-    gaps = np.diff(onsets) - header.record_duration
-    if (gaps < -1e-3).any():
-        return None, ["the data records of the discontinuous file are out of order or overlap; read as continuous"]
-    if (gaps <= 1e-3).all():
-        return None, []
-    missing = gaps[gaps > 1e-3]
-    return onsets, [
-        f"the recording has {len(missing)} gaps of {missing.sum():.6g} s in all; the samples keep their times"
-    ]
+def _record_times(
+    path: Path, header: EdfHeader, marks: Sequence[EdfSamples], annotations: EdfAnnotations | None
+) -> RecordTimes:
+    stated = np.full(header.n_records, np.nan) if annotations is None else annotations.record_onsets
+    if len(marks) == sum(channel.n_samples > 0 for channel in header.channels):
+        begin = float(np.nan_to_num(stated[0]))
+        return RecordTimes(header.record_duration, (), np.full(header.n_records, -begin), begin=begin)
+    return place_records(
+        stated,
+        header.record_duration,
+        discontinuous=header.discontinuous,
+        same=_same_records(path, header, marks),
+    )
+
+
+def _same_records(path: Path, header: EdfHeader, marks: Sequence[EdfSamples]) -> Callable[[int, int], bool]:
+    """Whether two data records hold the same samples, whatever their annotations say."""
+    kept = np.ones(header.record_bytes, dtype=bool)
+    for mark in marks:
+        low = mark.first_byte - header.header_bytes
+        kept[low : low + mark.n_samples * header.width] = False
+
+    def same(first: int, second: int) -> bool:
+        if not (0 <= first < header.n_records and 0 <= second < header.n_records and kept.any()):
+            return False
+        with path.open("rb") as file:
+            read = []
+            for number in (first, second):
+                file.seek(header.header_bytes + number * header.record_bytes)
+                read.append(np.frombuffer(file.read(header.record_bytes), dtype=np.uint8))
+        return bool(len(read[0]) == len(read[1]) and np.array_equal(read[0][kept], read[1][kept]))
+
+    return same
+
+
+def _place(samples: EdfSamples, times: RecordTimes, *, rate: float) -> EdfSamples | GriddedSamples:
+    """The samples on a regular grid from the first record on; as they are where the recording is continuous."""
+    if times.continuous:
+        return samples
+    counts = [(run.first * samples.n_samples, run.last * samples.n_samples) for run in times.runs]
+    return GriddedSamples.place(samples, [run.onset for run in times.runs], counts, rate=rate)
 
 
 def _shifted(start: datetime, seconds: float) -> datetime:
@@ -161,21 +196,36 @@ class EdfAnnotations:
     """Events, and when each data record starts.
 
     Attributes:
-        events: Columns onset, duration (s), label; onsets from the start of the first data record.
+        events: Columns onset, duration (s), label; onsets from the header's start time.
         record_onsets: Start of each data record in seconds from the header's start time; NaN where not stated.
         n_broken: Annotation lists that could not be read.
+        records: Number of the data record that each event is stored in.
     """
 
     events: pd.DataFrame
     record_onsets: Float[np.ndarray, " record"]
     n_broken: int
+    records: Int64[np.ndarray, " event"]
+
+    def place(self, moved: Float[np.ndarray, " record"]) -> pd.DataFrame:
+        """The events, each moved as the data record that it is stored in was moved.
+
+        Args:
+            moved: Seconds to move each record; NaN where it only repeats another, as do its events.
+        """
+        if not moved.any():
+            return self.events
+        events = self.events.assign(onset=self.events["onset"] + np.nan_to_num(moved, nan=0.0)[self.records])
+        if np.isnan(moved).any():
+            events = events.drop_duplicates()
+        return events.sort_values("onset", kind="stable", ignore_index=True)
 
 
 def read_edf_annotations(channels: Sequence[EdfSamples]) -> EdfAnnotations:
     """Read all annotation signals of a file; the first one keeps the time of the data records."""
     n_records = channels[0].n_records
     record_onsets = np.full(n_records, np.nan)
-    rows: list[tuple[float, float, str]] = []
+    rows: list[tuple[float, float, str, int]] = []
     n_broken = 0
     for number, channel in enumerate(channels):
         for low in range(0, n_records, _RECORDS_AT_ONCE):
@@ -185,13 +235,13 @@ def read_edf_annotations(channels: Sequence[EdfSamples]) -> EdfAnnotations:
                 n_broken += broken
                 if number == 0 and found and not found[0][2][0]:
                     record_onsets[record] = found[0][0]
-                rows += [(onset, duration, text) for onset, duration, texts in found for text in texts if text]
-    first = record_onsets[0] if n_records and np.isfinite(record_onsets[0]) else 0.0
-    rows = sorted((onset - first, duration, text) for onset, duration, text in rows)
-    events = pd.DataFrame(rows, columns=["onset", "duration", "label"]).astype(
-        {"onset": float, "duration": float, "label": str}
+                rows += [(onset, duration, text, record) for onset, duration, texts in found for text in texts if text]
+    rows.sort()
+    table = pd.DataFrame(rows, columns=["onset", "duration", "label", "record"]).astype(
+        {"onset": float, "duration": float, "label": str, "record": np.int64}
     )
-    return EdfAnnotations(events, record_onsets, n_broken)
+    events = table[["onset", "duration", "label"]]
+    return EdfAnnotations(events, record_onsets, n_broken, table["record"].to_numpy())
 
 
 def _parse_record(raw: bytes) -> tuple[list[tuple[float, float, list[str]]], int]:

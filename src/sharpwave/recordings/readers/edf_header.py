@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import recognise_channel
+from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.units import read_age
 
 _FIELDS = (
     ("label", 16), ("transducer", 80), ("unit", 8), ("physical_min", 8), ("physical_max", 8),
     ("digital_min", 8), ("digital_max", 8), ("prefiltering", 80), ("n_samples", 8), ("reserved", 32),
 )  # fmt: skip
 _MAX_SIGNALS = 4096
+_NO_DATE = date(1985, 1, 1)
+_STARTDATE = re.compile(r"Startdate\s+(\d{1,2}-[A-Za-z]{3}-\d{4})\b", re.IGNORECASE)
+_SLOWEST, _SLOWEST_ELECTRICAL, _FASTEST, _LONGEST = 1 / 86_400, 1.0, 1e7, 10 * 366 * 86_400.0
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
 
@@ -91,9 +97,8 @@ def read_edf_header(path: Path) -> EdfHeader:
             f"the header states its own size as {_text(fixed[184:192]) or 'nothing'}; {header_bytes} bytes used"
         )
     reserved, recording = _text(fixed[192:236]), _text(fixed[88:168])
-    start = _start(_text(fixed[168:176]), _text(fixed[176:184]), recording)
-    if start is None:
-        repairs.append("the header's start date or time cannot be read; the clock time is unknown")
+    start, doubts = _start(_text(fixed[168:176]), _text(fixed[176:184]), recording)
+    repairs += doubts
     return EdfHeader(
         width=width,
         header_bytes=header_bytes,
@@ -110,23 +115,62 @@ def read_edf_header(path: Path) -> EdfHeader:
     )
 
 
-def parse_patient(header: EdfHeader) -> tuple[str, dict[str, object]]:
-    """Subject code, and sex and age (years) where the header gives them (EDF+: code, sex, birth date, name).
+def parse_patient(header: EdfHeader) -> tuple[str, dict[str, object], list[str]]:
+    """Subject code; sex and age (years) where the header gives them (EDF+: code, sex, birth date, name); and doubts.
 
-    Names stay out: a plain EDF's field counts as a code only if it is one word with a digit in it.
+    Names stay out: a plain EDF's field counts as a code only if it is one word with a digit in it. An age that cannot
+    be, and one by the date that stands for an unknown one (1 January 1985), is left out and declared.
     """
     if not header.plus:
-        return (header.patient if re.fullmatch(r"\S*\d\S*", header.patient) else "unknown"), {}
+        return (header.patient if re.fullmatch(r"\S*\d\S*", header.patient) else "unknown"), {}, []
     code, sex, birth = [*header.patient.split(), "X", "X", "X"][:3]
     if code in ("M", "F") and sex == "X":
         code, sex = "X", code
     details: dict[str, object] = {}
+    doubts: list[str] = []
     if sex in ("M", "F"):
         details["sex"] = sex
     born = _plus_date(birth)
     if born and header.start:
-        details["age"] = math.floor((header.start.date() - born).days / 365.2425)
-    return ("unknown" if code == "X" else code), details
+        age, doubt = read_age(
+            math.floor((header.start.date() - born).days / 365.2425), source="the header's birth date"
+        )
+        if header.start.date() == _NO_DATE and not _STARTDATE.match(header.recording):
+            doubts.append("the header's start date stands for an unknown one, so the age is not known")
+        elif age is not None:
+            details["age"] = int(age)
+        doubts += [doubt] if doubt else []
+    return ("unknown" if code == "X" else code), details, doubts
+
+
+def check_rates(header: EdfHeader, record_duration: float, path: Path) -> None:
+    """Refuse a length of the data records with which no signal could have been sampled.
+
+    Args:
+        header: The header.
+        record_duration: Length of a data record in seconds, as it would be used.
+        path: The file, for the message.
+
+    Raises:
+        SharpwaveError: If the fastest signal would be slower than a sample a day or faster than 10 MHz, the file longer
+            than ten years, or every brain or muscle signal slower than 1 Hz.
+    """
+    signals = [channel for channel in header.channels if not channel.is_annotation and channel.n_samples]
+    if not signals:
+        return
+    fastest = max(signals, key=lambda channel: channel.n_samples)
+    electrical = [c for c in signals if MODALITIES[recognise_channel(c.label).modality].unit == "V"]
+    judged = max(electrical, key=lambda channel: channel.n_samples, default=fastest)
+    rate = judged.n_samples / record_duration
+    slowest = _SLOWEST_ELECTRICAL if electrical else _SLOWEST
+    total = header.n_records * record_duration
+    if slowest <= rate and fastest.n_samples / record_duration <= _FASTEST and total <= _LONGEST:
+        return
+    raise _bad(
+        path,
+        f"a duration of a data record that gives {judged.label!r} a possible sampling rate",
+        f"{record_duration:g} s for {judged.n_samples} samples, which is {rate:.3g} Hz, and {total:.3g} s in all",
+    )
 
 
 def _channels(described: bytes, n_signals: int, width: int, path: Path) -> tuple[EdfChannel, ...]:
@@ -177,19 +221,27 @@ def _sample_width(fixed: bytes, path: Path) -> int:
     raise _bad(path, "the version field '0' (EDF) or 'BIOSEMI' (BDF)", repr(fixed[:8].decode("latin-1")))
 
 
-def _start(day: str, clock: str, recording: str) -> datetime | None:
-    numbers = [re.findall(r"\d+", text) for text in (day, clock)]
-    if len(numbers[0]) != 3 or len(numbers[1]) != 3:
-        return None
-    dd, mm, yy = (int(value) for value in numbers[0])
-    hour, minute, second = (int(value) for value in numbers[1])
-    stated = re.match(r"Startdate (\d{1,2}-[A-Za-z]{3}-\d{4})\b", recording)
-    on = _plus_date(stated.group(1)) if stated else None
+def _start(day: str, clock: str, recording: str) -> tuple[datetime | None, list[str]]:
+    """Start of the recording, and doubts; EDF+ states the date once more, with the century, and for all years."""
+    days, times = ([int(value) for value in re.findall(r"\d+", text)] for text in (day, clock))
+    stated = _STARTDATE.match(recording)
+    on, said = (_plus_date(stated.group(1)) if stated else None), None
+    if len(days) == 3:
+        dd, mm, yy = days
+        try:
+            said = date(yy if yy > 99 else yy + (1900 if yy >= 85 else 2000), mm, dd)
+        except ValueError:
+            said = None
     try:
-        on = on or date(yy if yy > 99 else yy + (1900 if yy >= 85 else 2000), mm, dd)
-        return datetime(on.year, on.month, on.day, hour, minute, second)
+        hour, minute, second = times
+        found = datetime.combine(on or said or date.min, time(hour, minute, second))
     except ValueError:
-        return None
+        return None, ["the header's start date or time cannot be read; the clock time is unknown"]
+    if on is None and said is None:
+        return None, ["the header's start date or time cannot be read; the clock time is unknown"]
+    if on and said and (on.day, on.month, on.year % 100) != (said.day, said.month, said.year % 100):
+        return found, [f"the header gives two start dates, {said} and {on} (Startdate); {on} was used"]
+    return found, []
 
 
 def _plus_date(text: str) -> date | None:

@@ -1,14 +1,18 @@
-"""One signal of an EDF or BDF file, read from disk where it is sliced: a day of 32 channels costs no memory."""
+"""One signal of an EDF or BDF file, read from disk where it is sliced: a day of 32 channels costs no memory.
+
+`EdfSamples` is what the file holds; `GriddedSamples` lays it on a regular grid where the recording has gaps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from sharpwave.errors import SharpwaveError
 
@@ -114,3 +118,71 @@ class EdfSamples:
         padded = np.zeros((*parts.shape[:2], 4), dtype=np.uint8)
         padded[..., 1:] = parts
         return padded.view("<i4")[..., 0] >> 8
+
+
+@dataclass(frozen=True)
+class GriddedSamples:
+    """Stretches of a signal on a regular grid, NaN between them; an array-like that reads what is sliced.
+
+    Attributes:
+        recorded: The samples that exist, as an array-like; whole numbers up to 24 bits stay exact in float32.
+        first: Place on the grid of each stretch's first sample, ascending.
+        source: Place in `recorded` of each stretch's first sample.
+        length: Number of samples of each stretch.
+    """
+
+    recorded: Any
+    first: Int64[np.ndarray, " stretch"]
+    source: Int64[np.ndarray, " stretch"]
+    length: Int64[np.ndarray, " stretch"]
+
+    @classmethod
+    def place(cls, recorded: Any, onsets: Sequence[float], counts: Sequence[tuple[int, int]], *, rate: float) -> Self:
+        """Lay stretches on the grid that begins at 0 s; none moves by more than half a sample.
+
+        Args:
+            recorded: The samples that exist.
+            onsets: Start of each stretch in seconds, ascending.
+            counts: Half-open range in `recorded` of each.
+            rate: Sampling rate in Hz.
+        """
+        ranges = np.asarray(counts, dtype=np.int64).reshape(-1, 2)
+        first = np.floor(np.asarray(onsets, dtype=float) * rate + 0.5 + 1e-9).astype(np.int64)
+        return cls(recorded, first, ranges[:, 0], ranges[:, 1] - ranges[:, 0])
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (int((self.first + self.length).max(initial=0)),)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    @property
+    def ndim(self) -> int:
+        return 1
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def __getitem__(self, key: slice | int) -> np.ndarray:
+        if isinstance(key, int | np.integer):
+            index = int(key) + (len(self) if key < 0 else 0)
+            if not 0 <= index < len(self):
+                raise IndexError(f"sample {key} of {len(self)}")
+            return self[index : index + 1][0]
+        low, high, step = key.indices(len(self))
+        if step < 1:
+            return self[:][key]
+        out = np.full(max(high - low, 0), np.nan, dtype=np.float32)
+        begin = max(int(np.searchsorted(self.first, low, side="right")) - 1, 0)
+        for stretch in range(begin, int(np.searchsorted(self.first, high, side="left"))):
+            start = int(self.first[stretch])
+            lowest, highest = max(low, start), min(high, start + int(self.length[stretch]))
+            if highest > lowest:
+                source = int(self.source[stretch]) - start
+                out[lowest - low : highest - low] = self.recorded[source + lowest : source + highest]
+        return out[::step]

@@ -121,7 +121,12 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
         start=None if measured is None else measured.replace(tzinfo=None) + timedelta(seconds=raw.first_time),
         source=path.name,
         repairs=(*sorted({" ".join(str(warning.message).split())[:200] for warning in caught}), *assembled.repairs),
-        metadata={**({"sex": sex} if sex else {}), "doubtful": assembled.doubtful, "labels": assembled.labels},
+        metadata={
+            **({"sex": sex} if sex else {}),
+            "doubtful": assembled.doubtful,
+            "labels": assembled.labels,
+            "units": assembled.units,
+        },
     )
 
 
