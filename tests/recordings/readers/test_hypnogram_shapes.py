@@ -64,6 +64,7 @@ FILES = {
     "pandas.csv": ",Stage\n" + each("{i},{s}"),
     "unknown_head.csv": "Epoch,Anna\n" + each("{i},{s}"),
     "excel.csv": "sep=;\nEpoche;Zeit;Schlafstadium\n" + each("{i};{t};{s}"),
+    "two_columns.csv": "Date,Time,Stage\n" + each("01/02/2023,{t},{s}"),
     "seconds.annot": "# SS | stage\n" + ANNOT + each("{s}\t.\t.\t{a}\t{b}\t."),
     "clock.annot": ANNOT + each("SS\t{s}\t.\t{t}\t...\t."),
     "changes.annot": ANNOT + changes("{s}\t.\t.\t{t}\t...\t."),
@@ -182,3 +183,31 @@ def test_events_of_a_scoring_come_along(tmp_path: Path) -> None:
         assert recording.events["onset"].round().tolist() == [100, 200], name
         assert recording.events["duration"].round().tolist() == [5, 5], name
         assert recording.events["label"].str.lower().str.slice(0, 7).tolist() == ["arousal", "hypopne"], name
+
+
+def _by_clock(step: float, after: int, row: str) -> tuple[Recording, str]:
+    """A recording and a table of its stages by a clock that is set by `step` seconds after some epochs."""
+    start = datetime(2023, 10, 29, 2, 50) if step < 0 else datetime(2023, 3, 26, 1, 50)
+    moments = [start + timedelta(seconds=30 * i + step * (i >= after)) for i in range(len(STAGES) + 1)]
+    lines = [
+        row.format(a=a.isoformat(), b=b.isoformat(), s=s)
+        for a, b, s in zip(moments[:-1], moments[1:], STAGES, strict=True)
+    ]
+    event = f"{moments[after + 2].isoformat()},{moments[after + 2].isoformat()},Arousal"
+    recording = Recording(signals=RECORDING.signals, start=start)
+    return recording, "\n".join(["begin,end,event", *lines, event])
+
+
+@pytest.mark.parametrize(("step", "word"), [(-3600.0, "back"), (3600.0, "forward")])
+@pytest.mark.parametrize("row", ["{a},{b},{s}", "{a},,{s}"])
+def test_a_scoring_follows_summer_time(step: float, word: str, row: str, tmp_path: Path) -> None:
+    recording, text = _by_clock(step, 10, row)
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    scored = attach_hypnogram(recording, path)
+    assert scored.hypnogram is not None
+    middles = 30.0 * np.arange(len(STAGES)) + 15
+    assert scored.hypnogram.at(middles).tolist() == [CODES[stage] for stage in STAGES]
+    assert any(word in repair for repair in scored.repairs)
+    if step > 0:  # where the hour comes twice, an event in it may be in either
+        assert scored.events["onset"].tolist() == [360.0]

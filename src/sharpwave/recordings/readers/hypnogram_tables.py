@@ -17,7 +17,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
-from sharpwave.recordings.clock import compute_offset, parse_times
+from sharpwave.recordings.clock import compute_offset, parse_times, read_clock_column
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns
 from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
@@ -53,7 +53,10 @@ def read_table(
     """
     header, rows, columns, said = _read_rows(text, scorer)
     names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
-    times, clock, dated = parse_times([_when(rows[index], columns) for index in kept])
+    written = [_when(rows[index], columns) for index in kept]
+    read = read_clock_column(written, start=start, length=duration)
+    clock = None if read.start is None else read.start.replace(tzinfo=None)
+    times, dated = read.seconds, read.dated
     readable = np.isfinite(times)
     if not readable.any():
         raise SharpwaveError(
@@ -66,6 +69,7 @@ def read_table(
     scored = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
+    said += read.repairs
     lasting = _durations(scored, columns, times)
     end = duration
     if clock is not None and duration is not None:
@@ -73,7 +77,8 @@ def read_table(
     hypnogram, filled = fill_epochs(
         times, lasting, names, epoch_length=epoch_length, probabilities=_probabilities(header, scored), end=end
     )
-    events = _read_events(rows, set(kept), columns, clock)
+    passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
+    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, clock)
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
 
 
@@ -184,7 +189,9 @@ def _when(row: Sequence[str], columns: Mapping[str, int], role: str = "onset") -
     return f"{date} {time}" if date and ":" in time and not re.search(r"\d[-/.]\d+[-/.]", time) else time
 
 
-def _read_events(rows: Rows, stages: set[int], columns: Mapping[str, int], clock: datetime | None) -> pd.DataFrame:
+def _read_events(
+    rows: Rows, stages: Mapping[int, float], columns: Mapping[str, int], clock: datetime | None
+) -> pd.DataFrame:
     """The rows that name an arousal, a respiratory event, a leg movement or lights; onsets as those of the stages."""
     column = columns.get("event", columns["label"])
     found: Rows = []
@@ -200,10 +207,20 @@ def _read_events(rows: Rows, stages: set[int], columns: Mapping[str, int], clock
     lasting = np.nan_to_num(_durations(found, columns, onset))
     if clock is not None and first is not None:
         onset = onset + (first - clock).total_seconds()
-        if not dated:
-            onset = np.mod(onset + 6 * 3600, 86_400) - 6 * 3600
+        onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else _within_a_day(onset)
+        scored = [index for index, shift in stages.items() if np.isfinite(shift)]
+        by_clock, begin, _ = parse_times([_when(rows[index], columns) for index in scored])
+        if begin is not None and any(abs(stages[index]) > 1 for index in scored):
+            by_clock = _within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
+            nearest = np.abs(onset[:, None] - by_clock[None, :]).argmin(axis=1)
+            onset = onset + np.array([stages[scored[k]] for k in nearest])
     table = pd.DataFrame({"onset": onset, "duration": np.clip(lasting, 0, None), "label": labels})
     return table[np.isfinite(table["onset"])].reset_index(drop=True)
+
+
+def _within_a_day(seconds: np.ndarray) -> np.ndarray:
+    """Clock times without dates, from six hours before the first stage to eighteen after it."""
+    return np.asarray(np.mod(seconds + 6 * 3600, 86_400) - 6 * 3600)
 
 
 def _without_length(row: list[str], columns: Mapping[str, int]) -> list[str]:
@@ -247,6 +264,9 @@ def _durations(rows: Sequence[Sequence[str]], columns: Mapping[str, int], times:
         seconds, _, _ = parse_times(both)
         lasting = seconds[1::2] - seconds[::2]
         lasting = np.where(lasting < -43_200, lasting + 86_400, lasting)
+        lasting = np.where((lasting < 0) & (lasting >= -3600), lasting + 3600, lasting)  # the clock goes back
+        gaps = np.diff(times, append=np.nan)
+        lasting = np.where(np.abs(lasting - 3600 - gaps) < 1, lasting - 3600, lasting)  # the clock goes forward
     if "duration" in columns:
         stated = np.array([_seconds(_cell(row, columns["duration"])) for row in rows])
         lasting = np.where(np.isfinite(stated), stated, lasting)
