@@ -266,8 +266,6 @@ MODULES: dict[str, str] = {
     "recordings.readers.epochs": "recordings.readers.scoring",
     "recordings.readers.guard": "recordings.readers.files",
     "recordings.readers.hypnogram_lines": "recordings.readers.hypnogram_texts",
-    "recordings.readers.hypnogram_shapes": "recordings.readers.hypnogram_tables",
-    "recordings.readers.hypnogram_xml": "recordings.readers.hypnogram_texts",
     "recordings.readers.nwb_clock": "recordings.readers.nwb_series",
     "recordings.readers.on_disk": "recordings.readers.files",
     "recordings.readers.text": "recordings.readers.files",

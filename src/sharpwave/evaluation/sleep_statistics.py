@@ -26,6 +26,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.event_indices import compute_event_indices
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 
 LEVEL = 0.8
@@ -196,6 +197,7 @@ def compute_sleep_statistics(
     n_samples: int = 200,
     age: float | None = None,
     night: int | None = None,
+    scored_events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Sleep statistics of one night.
 
@@ -207,6 +209,8 @@ def compute_sleep_statistics(
         n_samples: Number of hypnograms drawn.
         age: Age of the sleeper in years.
         night: Number of the laboratory night, from 1. What age does is shown for adults where both are given.
+        scored_events: Arousals, apnoeas and the like that a scorer marked (see `find_scored_events`); their indices
+            count those between lights off and lights on, and are blank where none of their kind was scored.
 
     Returns:
         Columns name, value, unit, low, high (80 % interval), scorer_spread (median over nights of the largest minus
@@ -246,8 +250,8 @@ def compute_sleep_statistics(
                 "age_band": _describe_age(statistic, age=age, night=night),
             }
         )
-    arousals = {"name": "arousal_index", "unit": "1/h", "definition": "arousals per hour of sleep; not scored"}
-    return pd.DataFrame([*rows, {**arousals, "age_band": ""}], columns=list(rows[0]))
+    indices = [{**row, "age_band": ""} for row in compute_event_indices(bed, scored_events)]
+    return pd.DataFrame([*rows, *indices], columns=list(rows[0]))
 
 
 def _restrict_to_bed(

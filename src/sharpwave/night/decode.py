@@ -45,6 +45,8 @@ from sharpwave.night.trust import (
     was_forecaster_trained_on,
 )
 from sharpwave.recordings import Recording
+from sharpwave.recordings.annotations import find_scored_events
+from sharpwave.recordings.recording import empty_events
 from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
@@ -192,8 +194,23 @@ def find_effects(prepared: PreparedNight, *, rng: np.random.Generator) -> FoundE
             effects = ReactivationEffects(reactivations=found.counts, note=found.note)
             refusals = [f"What reactivations do to sleep was not estimated: {error}"]
     detectors = sorted({*prepared.events["label"], *found.events.get("label", ())})
-    events = pd.concat([prepared.events, found.events, cues], ignore_index=True)
+    tables = [prepared.events, found.events, cues]
+    scored = find_scored(prepared)
+    events = pd.concat([*tables, scored] if len(scored) else tables, ignore_index=True)
     return FoundEffects(events, detectors, effects, refusals)
+
+
+def find_scored(prepared: PreparedNight) -> pd.DataFrame:
+    """Arousals, apnoeas and the like that a scorer marked in the recording or in the scoring given with it.
+
+    Args:
+        prepared: The night.
+    """
+    recording = prepared.recording
+    if not len(recording.events):
+        return empty_events()
+    scored = find_scored_events(recording.events, scorer=prepared.options.scorer)
+    return scored[scored["onset"].between(0.0, recording.duration)].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +247,13 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     recording, staging, options = prepared.recording, prepared.staging, prepared.options
     off, on = find_lights(recording, options)
     statistics = compute_sleep_statistics(
-        staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=recording.metadata.get("age"), night=options.night
+        staging.hypnogram,
+        lights_off=off,
+        lights_on=on,
+        rng=rng,
+        age=recording.metadata.get("age"),
+        night=options.night,
+        scored_events=find_scored(prepared),
     )
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)

@@ -18,6 +18,10 @@ RECORDING, PERSON, RUN = "Recording", "Person", "Run"
 """Panels of the help text of `sharpwave decode`."""
 
 
+STAGE_CONVENTIONS = ("yasa", "aasm", "rk", "dreams", "ucddb")
+"""Names that say what integers in a scoring mean (see `sharpwave.recordings.readers.scoring.CONVENTIONS`)."""
+
+
 def option(default: Any, help: str, *, panel: str | None = None, **how: Any) -> Any:
     """A field of a dataclass that is an option of the command line, too.
 
@@ -46,6 +50,12 @@ def _read_sex(sex: str) -> bool:
     return sex == "male"
 
 
+def _read_convention(name: str) -> str:
+    if name.lower() not in STAGE_CONVENTIONS:
+        raise ValueError(f"--stage-convention wants one of {', '.join(STAGE_CONVENTIONS)}, got {name!r}")
+    return name.lower()
+
+
 def _read_aliases(given: Sequence[str]) -> dict[str, str]:
     aliases = {}
     for alias in given:
@@ -69,6 +79,10 @@ class DecodeOptions:
         channels: Names of the channels to decode, best first; empty lets the package choose.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
+        stage_convention: Meaning of integers in it: a name in `STAGE_CONVENTIONS`; None where it names stages.
+        stage_epoch: Length of its epochs in seconds; None where it says so itself.
+        stage_tolerance: Seconds by which it may be longer or shorter than the recording; None for two epochs or 1 %.
+        scorer: Whose scoring to take, where several scored the night; a person's, else the first, if None.
         cues: Table of cues (onset, duration, label; condition "cue" or "sham" where they were randomised, content).
         reactivations: Table of reactivations (onset, content), where they were found elsewhere.
         species: "human", "rat" or "mouse", in place of what the file says; None to take that.
@@ -83,13 +97,13 @@ class DecodeOptions:
 
     lights_off: str | float | None = option(
         None,
-        "When the lights went off: clock time (23:10) or seconds from the start of the recording.",
+        "When the lights went off: clock time (23:10, 23.10, 11:10 PM) or seconds from the start of the recording.",
         panel=RECORDING,
         type=str,
     )
     lights_on: str | float | None = option(
         None,
-        "When the lights went on: clock time (07:02) or seconds from the start of the recording.",
+        "When the lights went on: clock time (07:02, 7.02, 7:02 AM) or seconds from the start of the recording.",
         panel=RECORDING,
         type=str,
     )
@@ -128,6 +142,26 @@ class DecodeOptions:
     )
     stages: Path | None = option(
         None, "File with an expert's hypnogram, in any common format, to compare with.", panel=RECORDING
+    )
+    stage_convention: str | None = option(
+        None,
+        f"Meaning of integers in the file of stages: {', '.join(STAGE_CONVENTIONS)}.",
+        panel=RECORDING,
+        convert=_read_convention,
+    )
+    stage_epoch: float | None = option(
+        None, "Length of an epoch of the file of stages in seconds, where it does not say.", panel=RECORDING, min=0.1
+    )
+    stage_tolerance: float | None = option(
+        None,
+        "Seconds by which a scoring may be longer or shorter than the recording [default: two epochs or 1 %].",
+        panel=RECORDING,
+        min=0,
+    )
+    scorer: str | None = option(
+        None,
+        "Whose scoring to take, where several scored the night [default: a person's, else the first].",
+        panel=RECORDING,
     )
     cues: Path | None = option(None, "Table (.tsv) of cues: onset and duration in seconds, label.", panel=RECORDING)
     reactivations: Path | None = option(
@@ -173,8 +207,12 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
 
 
 def apply_options(options: DecodeOptions, recording: Recording) -> Recording:
-    """The recording with what the user said of it: age, sex, species, the expert's stages, and an amplitude."""
-    from sharpwave.recordings.readers import attach_hypnogram
+    """The recording with what the user said of it: age, sex, species, the expert's stages, lights off and on.
+
+    Raises:
+        SharpwaveError: If the scoring cannot be read or is of another recording, or lights are outside the recording.
+    """
+    from sharpwave.night.lights import mark_lights
     from sharpwave.recordings.units import read_age
 
     metadata = dict(recording.metadata)
@@ -183,8 +221,24 @@ def apply_options(options: DecodeOptions, recording: Recording) -> Recording:
     metadata |= {name: value for name, value in known.items() if value is not None}
     repairs = (*recording.repairs, *([doubt] if doubt else []))
     recording = replace(recording, species=options.species or recording.species, metadata=metadata, repairs=repairs)
+    recording = _apply_scoring(options, recording)
+    return mark_lights(recording, options.lights_off, options.lights_on)
+
+
+def _apply_scoring(options: DecodeOptions, recording: Recording) -> Recording:
+    """With the stages of a file, or of another scorer of the recording's own annotations."""
+    from sharpwave.recordings.readers import attach_hypnogram
+
+    given: dict[str, Any] = {
+        "convention": options.stage_convention,
+        "epoch_length": options.stage_epoch,
+        "scorer": options.scorer,
+        "tolerance": options.stage_tolerance,
+    }
     if options.stages is not None:
-        recording = attach_hypnogram(recording, options.stages)
+        return attach_hypnogram(recording, options.stages, **given)
+    if options.scorer is not None:
+        return attach_hypnogram(replace(recording, hypnogram=None), None, **given)
     return recording
 
 
@@ -192,19 +246,11 @@ def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | N
     """Lights off and on, in seconds from the start; None where neither the user nor the recording says.
 
     Raises:
-        SharpwaveError: If a clock time cannot be placed because the recording has no start time, or order is wrong.
+        SharpwaveError: If a time cannot be read or placed, lies outside the recording, or the order is wrong.
     """
-    from sharpwave.recordings.clock import place_time
+    from sharpwave.night.lights import place_lights
 
-    off = place_time(options.lights_off, recording.start)
-    on = place_time(options.lights_on, recording.start)
-    off = recording.metadata.get("lights_off") if off is None else off
-    on = recording.metadata.get("lights_on") if on is None else on
-    if off is not None and on is not None and on <= off:
-        raise SharpwaveError(
-            "lights on after lights off", got=f"off at {off:g} s, on at {on:g} s", fix="check both times"
-        )
-    return off, on
+    return place_lights(recording, options.lights_off, options.lights_on)
 
 
 def place_times(times: Sequence[str | float], recording: Recording) -> list[float]:
@@ -213,9 +259,10 @@ def place_times(times: Sequence[str | float], recording: Recording) -> list[floa
     Raises:
         SharpwaveError: If one is no time, or the recording has no start time to place a clock time by.
     """
-    from sharpwave.recordings.clock import place_time
+    from sharpwave.recordings.day_times import place_time
 
-    placed = (place_time(time, recording.start) for time in times)
+    length = recording.duration
+    placed = (place_time(time, recording.start, duration=length) for time in times)
     return [seconds for seconds in placed if seconds is not None]
 
 

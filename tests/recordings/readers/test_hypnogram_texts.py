@@ -115,13 +115,18 @@ def test_bad_and_hostile_files_are_refused(text: str, message: str, tmp_path: Pa
     assert time.perf_counter() - began < 2
 
 
-def test_deep_nesting_does_not_crash(tmp_path: Path) -> None:
-    depth = 200_000
-    path = _write(tmp_path / "h.xml", "<a>" * depth + "<SleepStage>5</SleepStage>" + "</a>" * depth)
-    assert read_hypnogram(path).labels == ["R"]
+def test_deep_or_crowded_xml_is_refused_while_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = _write(tmp_path / "h.xml", "<a>" * 200_000 + "<SleepStage>5</SleepStage>" + "</a>" * 200_000)
+    with pytest.raises(SharpwaveError, match="64 deep"):
+        read_hypnogram(deep)
+    shallow = _write(tmp_path / "h.xml", "<a>" * 60 + "<SleepStage>5</SleepStage>" + "</a>" * 60)
+    assert read_hypnogram(shallow).labels == ["R"]
+    monkeypatch.setattr("sharpwave.recordings.readers.hypnogram_xml.MOST_ELEMENTS", 50)
+    with pytest.raises(SharpwaveError, match="at most 50 elements"):
+        read_hypnogram(_write(tmp_path / "h.xml", "<a>" + "<SleepStage>5</SleepStage>" * 60 + "</a>"))
 
 
 def test_too_large_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sharpwave.recordings.readers.hypnogram_texts.MOST_CHARACTERS", 50)
+    monkeypatch.setattr("sharpwave.recordings.readers.hypnogram_xml.MOST_CHARACTERS", 50)
     with pytest.raises(SharpwaveError, match="at most 50 characters"):
         read_hypnogram(lab.write_profusion_xml(tmp_path / "h.xml"))

@@ -27,7 +27,7 @@ def test_bare_digits_only_where_they_are_stages() -> None:
 
 def test_conventions_disagree_about_the_same_codes() -> None:
     assert {name: names_of_codes([4], convention=name)[0] for name in CONVENTIONS} == {
-        "aasm": "R", "rk": "N3", "dreams": "R", "ucddb": "N3",
+        "yasa": "R", "aasm": "R", "rk": "N3", "dreams": "R", "ucddb": "N3",
     }  # fmt: skip
     assert names_of_codes([-1, 2], convention="aasm") == ["?", "N2"]
     assert names_of_codes([7], convention={7: "REM"}) == ["R"]
@@ -38,7 +38,7 @@ def test_conventions_disagree_about_the_same_codes() -> None:
     [
         ([0, 1], None, "several conventions read differently"),
         ([5], "aasm", "codes 0, 1, 2, 3, 4 as in the convention"),
-        ([0], "yours", "a convention among aasm"),
+        ([0], "yours", "a convention among yasa"),
         ([0], {0: "lunch"}, "a stage such as"),
     ],
 )

@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded
@@ -141,6 +143,8 @@ def attach_hypnogram(
     *,
     epoch_length: float | None = None,
     convention: str | Mapping[int, str] | None = None,
+    scorer: str | None = None,
+    tolerance: float | None = None,
 ) -> Recording:
     """The recording with its scoring, placed on its clock, fitted to its length, and every repair declared.
 
@@ -149,6 +153,11 @@ def attach_hypnogram(
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
         epoch_length: Length of an epoch in seconds, where the file does not say.
         convention: Meaning of integer codes, see `read_hypnogram`.
+        scorer: Whose scoring to take, where several scored; a person's, else the first, if None.
+        tolerance: Seconds by which the scoring may be longer or shorter than the recording; see `fit_hypnogram`.
+
+    Returns:
+        The recording with the hypnogram, and with the scoring's other events (arousals, apnoeas ...) among its own.
 
     Raises:
         SharpwaveError: If the scoring cannot be read, or is not of this recording's length.
@@ -160,8 +169,10 @@ def attach_hypnogram(
     ('the scoring ends 30 s before the recording: 1 epochs are unscored',)
     """
     duration = max((signal.end for signal in recording.signals.values()), default=0.0)
+    events = recording.events
     if hypnogram is None:
-        found = hypnogram_from_events(recording.events, epoch_length=epoch_length) if len(recording.events) else None
+        how: dict[str, Any] = {"epoch_length": epoch_length, "duration": duration or None, "scorer": scorer}
+        found = hypnogram_from_events(events, **how) if len(events) else None
         if recording.hypnogram is not None or found is None:
             return recording
         (stages, repairs), placed = found, True
@@ -174,12 +185,23 @@ def attach_hypnogram(
             convention=convention,
             start=_naive(recording.start),
             duration=duration or None,
+            scorer=scorer,
         )
+        events = _joined(events, scoring.events, duration)
         stages, repairs, placed = scoring.hypnogram, list(scoring.repairs), scoring.placed
     if duration:
-        stages, fitted = fit_hypnogram(stages, duration, placed=placed)
+        stages, fitted = fit_hypnogram(stages, duration, placed=placed, tolerance=tolerance)
         repairs = [*repairs, *fitted]
-    return replace(recording, hypnogram=stages, repairs=(*recording.repairs, *repairs))
+    return replace(recording, hypnogram=stages, events=events, repairs=(*recording.repairs, *repairs))
+
+
+def _joined(events: pd.DataFrame, scored: pd.DataFrame, duration: float) -> pd.DataFrame:
+    """The recording's events and those of a scoring that lie within it, by onset."""
+    inside = scored[(scored["onset"] >= 0) & ((scored["onset"] < duration) | (duration == 0))]
+    if not len(inside):
+        return events
+    both = pd.concat([events, inside], ignore_index=True) if len(events) else inside
+    return both.sort_values("onset", kind="stable", ignore_index=True)
 
 
 def _naive(start: datetime | None) -> datetime | None:

@@ -221,7 +221,7 @@ def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs
         hypnogram, notes = fit_hypnogram(scoring.hypnogram, recording.duration, placed=scoring.placed)
         repairs += [*scoring.repairs, *notes]
         return hypnogram
-    found = hypnogram_from_events(events)
+    found = hypnogram_from_events(events, duration=recording.duration or None)
     if found is None:
         return None
     hypnogram, notes = found

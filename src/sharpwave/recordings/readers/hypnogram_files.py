@@ -12,11 +12,21 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.annotations import take_scorer
 from sharpwave.recordings.clock import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
-from sharpwave.recordings.readers.hypnogram_tables import find_table, read_table, stage_column
-from sharpwave.recordings.readers.hypnogram_texts import read_json, read_lines, read_xml
+from sharpwave.recordings.readers.hypnogram_shapes import (
+    drop_separator_line,
+    find_epochs,
+    find_headless,
+    find_luna,
+    find_table,
+    stage_column,
+)
+from sharpwave.recordings.readers.hypnogram_tables import make_scoring, read_epochs, read_table
+from sharpwave.recordings.readers.hypnogram_texts import guess_length, read_json, read_lines
+from sharpwave.recordings.readers.hypnogram_xml import read_xml
 from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage
 
 
@@ -27,15 +37,18 @@ def read_hypnogram(
     convention: str | Mapping[int, str] | None = None,
     start: datetime | None = None,
     duration: float | None = None,
+    scorer: str | None = None,
 ) -> Hypnogram:
-    """Read a hypnogram: one label a line, a table, JSON, NSRR's XML, or EDF+ annotations.
+    """Read a hypnogram: one label a line, a table with or without header, Luna's `.annot`, JSON, XML, EDF+.
 
     Args:
-        path: File ending in `.txt`, `.csv`, `.tsv`, `.json`, `.xml`, `.edf`, `.bdf`, `.rec`.
+        path: The file. `.json`, `.xml`, `.rml`, `.edf`, `.bdf`, `.rec` and `.annot` are read as their name says; all
+            others (`.txt`, `.csv`, `.tsv`, `.hyp`, `.ids` ...) as their content says.
         epoch_length: Length of an epoch in seconds, where the file does not say.
-        convention: Meaning of integer codes: "aasm", "rk", "dreams", "ucddb", or code → stage.
+        convention: Meaning of integer codes: "yasa" (or "aasm"), "rk", "dreams", "ucddb", or code → stage.
         start: Clock time of the recording's first sample; places a scoring with clock times.
         duration: Length of the recording in seconds; finds the epoch length of a bare list.
+        scorer: Whose scoring to take, where the file holds several; a person's, else the first, if None.
 
     Returns:
         The stages, from the start of the recording where that is known.
@@ -51,8 +64,8 @@ def read_hypnogram(
     >>> hypnogram.labels
     ['W', 'N1', 'N2', 'N3']
     """
-    scoring = read_scoring(path, epoch_length=epoch_length, convention=convention, start=start, duration=duration)
-    return scoring.hypnogram
+    options: dict[str, Any] = {"epoch_length": epoch_length, "convention": convention, "scorer": scorer}
+    return read_scoring(path, start=start, duration=duration, **options).hypnogram
 
 
 def read_scoring(
@@ -62,8 +75,9 @@ def read_scoring(
     convention: str | Mapping[int, str] | None = None,
     start: datetime | None = None,
     duration: float | None = None,
+    scorer: str | None = None,
 ) -> Scoring:
-    """As `read_hypnogram`, with the clock of the scoring and what was repaired in reading it.
+    """As `read_hypnogram`, with the clock of the scoring, its other events, and what was repaired in reading it.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -74,40 +88,59 @@ def read_scoring(
     (['W', '?', 'N2'], ('1 epochs lie in gaps of the scoring and are unscored',))
     """
     if epoch_length is not None and not (np.isfinite(epoch_length) and epoch_length > 0):
-        raise SharpwaveError("a positive epoch length", got=f"{epoch_length} s", fix="pass epoch_length= in seconds")
+        raise SharpwaveError("a positive epoch length", got=f"{epoch_length} s", fix="give --stage-epoch in seconds")
     path = check_file(path, "a hypnogram")
+    options: dict[str, Any] = {"epoch_length": epoch_length, "duration": duration, "scorer": scorer}
     with guarded(path, "a hypnogram"):
         if path.suffix.lower() in (".edf", ".bdf", ".rec"):
-            scoring = _from_edf(path, epoch_length)
+            scoring = _from_edf(path, **options)
         else:
-            text = read_text(path)
-            options: dict[str, Any] = {"epoch_length": epoch_length, "convention": convention, "duration": duration}
-            if path.suffix.lower() == ".json":
-                scoring = read_json(text, path, **options)
-            elif path.suffix.lower() == ".xml":
-                scoring = read_xml(text, path, **options)
-            elif (table := find_table(text)) is not None:
-                scoring = read_table(table, path, epoch_length=epoch_length, convention=convention)
-            else:
-                scoring = read_lines(stage_column(text) or text, path, **options)
+            scoring = _from_text(path, start=start, convention=convention, **options)
     if scoring.clock is None or start is None:
         return scoring
-    offset = compute_offset(scoring.clock, start, dated=scoring.dated)
-    placed = replace(scoring.hypnogram, start=scoring.hypnogram.start + offset)
-    return replace(scoring, hypnogram=placed, placed=True)
+    return scoring.shifted(compute_offset(scoring.clock, start, dated=scoring.dated))
+
+
+def _from_text(path: Path, *, start: datetime | None, scorer: str | None, **options: Any) -> Scoring:
+    """The scoring of a text, whatever its shape."""
+    text = drop_separator_line(read_text(path))
+    ending = path.suffix.lower()
+    if ending == ".json":
+        return read_json(text, path, **options)
+    if ending in (".xml", ".rml") or text.lstrip().startswith(("<?xml", "<annotations", "<CMPStudyConfig")):
+        return read_xml(text, path, scorer=scorer, **options)
+    table = find_luna(text, named=ending == ".annot") or find_table(text) or find_headless(text)
+    if table is not None:
+        return read_table(table, path, start=start, scorer=scorer, **options)
+    listed = find_epochs(text)
+    if listed is not None:
+        wanted, duration = options["epoch_length"], options["duration"]
+        names, probabilities, said, length = read_epochs(
+            listed, path, epoch_length=wanted, convention=options["convention"], scorer=scorer
+        )
+        length, guessed = (length, []) if length else guess_length(len(names), duration, path)
+        return make_scoring(names, probabilities, length, [*said, *guessed])
+    return read_lines(stage_column(text) or text, path, **options)
 
 
 def hypnogram_from_events(
-    events: pd.DataFrame, *, epoch_length: float | None = None
+    events: pd.DataFrame,
+    *,
+    epoch_length: float | None = None,
+    duration: float | None = None,
+    scorer: str | None = None,
 ) -> tuple[Hypnogram, list[str]] | None:
     """The hypnogram among annotations ("Sleep stage W" and so on), with repairs; None where there is none.
 
     Bare names ("W", "N2") count only where there are several of them and they last: "R" alone may be the heart's R.
 
     Args:
-        events: Columns onset, duration (s), label.
+        events: Columns onset, duration (s), label, and who scored, where several did.
         epoch_length: Length of an epoch in seconds; found from the annotations if None.
+        duration: Length of the recording in seconds, where known; a last stage without a duration may last until then.
+        scorer: Whose stages to take, where a column says who scored; a person's, else the first, if None.
     """
+    events, said = take_scorer(events, scorer)
     names = [name_stage(label) for label in events["label"]]
     prefixed = [str(label).lower().startswith(("sleep stage", "stage")) for label in events["label"]]
     if any(prefixed):
@@ -116,10 +149,12 @@ def hypnogram_from_events(
     if sum(names[index] != "?" for index in rows) < 2:
         return None
     onset = events["onset"].to_numpy(dtype=float)[rows]
-    duration = events["duration"].to_numpy(dtype=float)[rows]
-    if not any(prefixed) and (len({names[index] for index in rows}) < 2 or not np.nanmedian(duration) >= 1):
+    lasting = events["duration"].to_numpy(dtype=float)[rows]
+    if not any(prefixed) and (len({names[index] for index in rows}) < 2 or not np.nanmedian(lasting) >= 1):
         return None
-    return fill_epochs(onset, duration, [str(names[index]) for index in rows], epoch_length=epoch_length)
+    found = [str(names[index]) for index in rows]
+    hypnogram, repairs = fill_epochs(onset, lasting, found, epoch_length=epoch_length, end=duration)
+    return hypnogram, [*said, *repairs]
 
 
 def fit_hypnogram(
@@ -154,7 +189,8 @@ def fit_hypnogram(
         raise SharpwaveError(
             f"a scoring of {duration:g} s, as the recording lasts (within {tolerance:g} s)",
             got=f"one from {hypnogram.start:g} to {hypnogram.end:g} s ({len(hypnogram)} epochs of {epoch:g} s)",
-            fix="check that the files belong together, the epoch length and the sampling rate; or pass tolerance=",
+            fix="check that the files belong together, the epoch length (--stage-epoch) and the sampling rate; "
+            "--stage-tolerance allows more seconds",
         )
     fitted = hypnogram.restrict(0.0, duration + min(0.5, 0.02 * epoch))
     n_cut = len(hypnogram) - len(fitted)
@@ -185,12 +221,13 @@ def _extended(hypnogram: Hypnogram, n_epochs: int, *, before: bool = False) -> H
     )
 
 
-def _from_edf(path: Path, epoch_length: float | None) -> Scoring:
+def _from_edf(path: Path, *, epoch_length: float | None, duration: float | None, scorer: str | None) -> Scoring:
+    from sharpwave.recordings.annotations import is_lights, name_event
     from sharpwave.recordings.readers.edf import read_edf
 
     recording = read_edf(path)
     events, start = recording.events, recording.start
-    found = hypnogram_from_events(events, epoch_length=epoch_length)
+    found = hypnogram_from_events(events, epoch_length=epoch_length, duration=duration, scorer=scorer)
     if found is None:
         raise SharpwaveError(
             f"sleep stages among the annotations of {path.name}",
@@ -198,4 +235,6 @@ def _from_edf(path: Path, epoch_length: float | None) -> Scoring:
             fix="name stages as EDF+ does ('Sleep stage W'), or give the scoring as text",
         )
     hypnogram, repairs = found
-    return Scoring(hypnogram, start, dated=True, placed=start is None, repairs=tuple(repairs))
+    scored = events[[name_event(label) is not None or is_lights(label) for label in events["label"]]]
+    scored = scored.reset_index(drop=True)
+    return Scoring(hypnogram, start, dated=True, placed=start is None, repairs=tuple(repairs), events=scored)

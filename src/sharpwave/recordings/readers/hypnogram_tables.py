@@ -1,6 +1,6 @@
-"""Scorings as tables: BIDS `_hypnogram.tsv` and `_events.tsv`, Noxturnal-like exports with translated headers.
+"""Scorings as tables: BIDS `_hypnogram.tsv` and `_events.tsv`, Noxturnal-like exports with translated headers, Luna's.
 
-A text has one of four shapes: a table with a header, lines of time and stage, numbered epochs, or plain labels.
+Rows that name no stage but an arousal, an apnoea or the like are kept as events of the scoring.
 """
 
 from __future__ import annotations
@@ -8,114 +8,55 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.clock import parse_times
-from sharpwave.recordings.hypnogram import STAGE_SETS
-from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage, names_of_codes
+from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
+from sharpwave.recordings.clock import compute_offset, parse_times, read_clock_column
+from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns
+from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
+from sharpwave.recordings.recording import empty_events
 
-HEADERS: dict[str, str] = {
-    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
-    "|startzeit|beginn|inicio|inizio",
-    "end": "end|end time|stop|stop time|heure de fin|fin|endzeit|ende|fine",
-    "duration": "duration|length|duree|dauer|duracion|durata",
-    "event": "event|evenement|ereignis|evento",
-    "label": "stage|sleep stage|stages|hypnogram|stade|schlafstadium|label|event|evenement|ereignis|evento|description"
-    "|annotation|trial type|name|type|score|value",
-}
-"""Role → headers, without accents, units and underscores; the first one present is taken."""
-
-_PREAMBLE = 50
-_TIMED = re.compile(r"\s*((?:[\d/.\-]{6,10}[ T])?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s*[;,\t ]\s*([^;,\t]+?)\s*")
-
-
-def find_table(text: str) -> str | None:
-    """The text from its header row on, where it is a table of stages and times; None where it is not.
-
-    A preamble before the header (as RemLogic writes it) is dropped; lines of time and stage without a header (as DOMINO
-    writes them) get one.
-    """
-    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
-    for number, line in enumerate(lines[:_PREAMBLE]):
-        columns = find_columns(next(csv.reader([line], delimiter=find_delimiter(line))))
-        if "label" in columns and "onset" in columns:
-            return "\n".join(lines[number:])
-    timed = [match for match in map(_TIMED.fullmatch, lines) if match]
-    if len(timed) >= 2 and len(timed) >= len(lines) - _PREAMBLE and len(timed) > len(lines) / 2:
-        return "\n".join(["onset\tstage", *(f"{match.group(1)}\t{match.group(2)}" for match in timed)])
-    return None
-
-
-def stage_column(text: str) -> str | None:
-    """The stages of a two-column list (epoch number, stage), one a line, with its comments; None if it is not one."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    comments = [line for line in lines if line.startswith("#")]
-    rows = [
-        [cell.strip() for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
-        for line in lines
-        if not line.startswith("#")
-    ]
-    if rows and len(rows[0]) == 2 and plain_name(rows[0][0]) in ("epoch", "epochs", "number", "index", "n"):
-        rows = rows[1:]
-    if not rows or any(len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[0]) for row in rows):
-        return None
-    if any(int(later[0]) - int(earlier[0]) != 1 for earlier, later in pairwise(rows)):
-        return None
-    return "\n".join([*comments, *(row[1] for row in rows)])
-
-
-def find_columns(header: Sequence[str]) -> dict[str, int]:
-    """Position of each role (onset, end, duration, label, event) that a header names."""
-    keys = [plain_name(name) for name in header]
-    found = {}
-    for role, aliases in HEADERS.items():
-        positions = [keys.index(alias) for alias in aliases.split("|") if alias in keys]
-        if positions:
-            found[role] = positions[0]
-    return found
-
-
-def plain_name(name: str) -> str:
-    """A header in lower case without accents, units and underscores."""
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"\s+", " ", re.sub(r"[\[(].*?[\])]", "", text).replace("_", " ")).strip()
-
-
-def find_delimiter(line: str) -> str:
-    """Tab, comma or semicolon, whichever is most frequent."""
-    return max("\t,;", key=line.count)
-
-
-_PROBABILITY = re.compile(r"p[ _](.+)", re.IGNORECASE)
+_PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
+Rows = list[list[str]]
 
 
 def read_table(
-    text: str, path: Path, *, epoch_length: float | None = None, convention: str | Mapping[int, str] | None = None
+    text: str,
+    path: Path,
+    *,
+    epoch_length: float | None = None,
+    convention: str | Mapping[int, str] | None = None,
+    start: datetime | None = None,
+    duration: float | None = None,
+    scorer: str | None = None,
 ) -> Scoring:
-    """Read a table of scored intervals; rows that name no stage (arousals, respiratory events) are passed over.
+    """Read a table of scored intervals; rows of arousals, respiratory events and lights are the scoring's events.
 
     Args:
         text: From its header row on, see `find_table`.
         path: The file, for messages.
         epoch_length: Seconds; found from the rows if None.
         convention: Meaning of integer stages, see `read_hypnogram`.
+        start: Clock time of the recording's first sample, where known.
+        duration: Length of the recording, s, where known.
+        scorer: Whose rows to take, where a column says who scored.
 
     Raises:
         SharpwaveError: If no row names a stage, or times cannot be read.
     """
-    rows = list(csv.reader(io.StringIO(text), delimiter=find_delimiter(text.partition("\n")[0])))
-    header, rows = rows[0], [row for row in rows[1:] if not _is_units(row)]
-    columns = find_columns(header)
-    if "event" in columns and any(_cell(row, columns["event"]).upper().startswith("SLEEP-") for row in rows):
-        columns["label"] = columns["event"]  # RemLogic repeats the current stage beside every event
+    header, rows, columns, said = _read_rows(text, scorer)
     names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
-    times, clock, dated = parse_times([_cell(rows[index], columns["onset"]) for index in kept])
+    written = [_when(rows[index], columns) for index in kept]
+    read = read_clock_column(written, start=start, length=duration)
+    clock = None if read.start is None else read.start.replace(tzinfo=None)
+    times, dated = read.seconds, read.dated
     readable = np.isfinite(times)
     if not readable.any():
         raise SharpwaveError(
@@ -123,20 +64,169 @@ def read_table(
             got="none that can be read",
             fix="use seconds, hh:mm:ss, or dates",
         )
-    repairs = (
-        [] if readable.all() else [f"{int((~readable).sum())} scored rows have no readable time and were left out"]
-    )
-    rows = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
+    if not readable.all():
+        said.append(f"{int((~readable).sum())} scored rows have no readable time and were left out")
+    scored = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
+    said += read.repairs
+    lasting = _durations(scored, columns, times)
+    end = duration
+    if clock is not None and duration is not None:
+        end = None if start is None else duration - compute_offset(clock, start, dated=dated)
     hypnogram, filled = fill_epochs(
-        times,
-        _durations(rows, columns, times),
-        names,
-        epoch_length=epoch_length,
-        probabilities=_probabilities(header, rows),
+        times, lasting, names, epoch_length=epoch_length, probabilities=_probabilities(header, scored), end=end
     )
-    return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*repairs, *filled))
+    passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
+    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, clock)
+    return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
+
+
+def read_epochs(
+    text: str,
+    path: Path,
+    *,
+    epoch_length: float | None = None,
+    convention: str | Mapping[int, str] | None = None,
+    scorer: str | None = None,
+) -> tuple[list[str], np.ndarray | None, list[str], float | None]:
+    """Read a table of one row an epoch: stage names, probabilities where there are any, what was said, epoch length.
+
+    Args:
+        text: From its header row on, see `find_epochs`.
+        path: The file, for messages.
+        epoch_length: Seconds, where the user says so.
+        convention: Meaning of integer stages, see `read_hypnogram`.
+        scorer: Whose column or rows to take, where several scored.
+    """
+    header, rows, columns, said = _read_rows(text, scorer)
+    names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
+    if len(kept) < len(rows):
+        said.append(f"{len(rows) - len(kept)} rows name no stage and were left out")
+    rows = [rows[index] for index in kept]
+    if epoch_length is None and "duration" in columns:
+        lengths = _durations(rows, columns, np.zeros(len(rows)))
+        usual = float(np.nanmedian(lengths)) if np.isfinite(lengths).any() else 0.0
+        epoch_length = usual if usual > 0 else None
+    probabilities = _probabilities(header, rows)
+    numbers = [_cell(row, columns["epoch"]) for row in rows] if "epoch" in columns else []
+    if numbers and all(re.fullmatch(r"\d{1,7}(\.0*)?", number) for number in numbers):
+        places = np.array([int(float(number)) for number in numbers])
+        places -= places[0] if places[0] <= 1 else 1
+        steps = np.diff(places)
+        if (steps > 0).all() and (steps != 1).any() and places[-1] < 4 * len(places):
+            spread = ["?"] * int(places[-1] + 1)
+            for place, name in zip(places, names, strict=True):
+                spread[place] = name
+            said.append(f"{len(spread) - len(names)} epochs are missing in the list and are unscored")
+            if probabilities is not None:
+                soft = np.full((len(spread), probabilities.shape[1]), np.nan)
+                soft[places] = probabilities
+                probabilities = soft
+            names = spread
+    return names, probabilities, said, epoch_length
+
+
+def make_scoring(
+    names: Sequence[str], probabilities: np.ndarray | None, epoch_length: float, repairs: Sequence[str]
+) -> Scoring:
+    """The scoring of a list of stage names, one an epoch, from the start of the recording."""
+    codes, n_stages = codes_of_names(names)
+    if probabilities is not None and probabilities.shape[1] != n_stages:
+        n_stages = probabilities.shape[1]
+        index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
+        codes = np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
+    return Scoring(Hypnogram(codes, epoch_length, n_stages, 0.0, probabilities), repairs=tuple(repairs))
+
+
+def _read_rows(text: str, scorer: str | None) -> tuple[list[str], Rows, dict[str, int], list[str]]:
+    """Header, rows of one scorer, the position of each role, and what was said of the choice."""
+    rows = list(csv.reader(io.StringIO(text), delimiter=find_delimiter(text.partition("\n")[0])))
+    header, rows = rows[0], [row for row in rows[1:] if row and not _is_units(row)]
+    columns = find_columns(header)
+    said: list[str] = []
+    if "scorer" in columns:
+        who = [_cell(row, columns["scorer"]) for row in rows]
+        scorers = [name for name in dict.fromkeys(who) if name not in ("", "n/a", ".")]
+        if scorers:
+            chosen, sentence = choose_scorer(scorers, scorer)
+            rows = [row for row, name in zip(rows, who, strict=True) if name == chosen or name not in scorers]
+            said += [sentence] if sentence else []
+    else:
+        by_content = [k for k in find_stage_columns(header, rows) if k != columns.get("event")]
+        column, sentence = _choose_column(header, by_content, columns, scorer)
+        if column is not None:
+            columns["label"] = column
+        said += [sentence] if sentence else []
+    if "event" in columns and any(_cell(row, columns["event"]).upper().startswith("SLEEP-") for row in rows):
+        columns["label"] = columns["event"]  # RemLogic repeats the current stage beside every event
+    return header, rows, columns, said
+
+
+def _choose_column(
+    header: Sequence[str], found: Sequence[int], columns: Mapping[str, int], scorer: str | None
+) -> tuple[int | None, str | None]:
+    """The column of stages, where several scorers have one each or no header names it; and which was taken."""
+    heads = [header[k].strip() for k in found]
+    if len(found) > 1 or (scorer is not None and found):
+        if scorer is None and "stage" in columns:
+            others = ", ".join(repr(name) for k, name in zip(found, heads, strict=True) if k != columns["stage"])
+            if columns["stage"] in found:
+                taken = header[columns["stage"]].strip()
+                return columns["stage"], f"the stages of {taken!r} were taken, not those of {others} (--scorer chooses)"
+        match = [name for name in heads if scorer is not None and scorer.lower() in name.lower()]
+        name, sentence = choose_scorer(heads, match[0] if len(match) == 1 else scorer)
+        return found[heads.index(name)], sentence
+    if scorer is not None:
+        choose_scorer([], scorer)
+    return (found[0], None) if found and "stage" not in columns else (None, None)
+
+
+def _when(row: Sequence[str], columns: Mapping[str, int], role: str = "onset") -> str:
+    """The time in a row, with the date of its own column where it has one."""
+    time = _cell(row, columns[role])
+    date = _cell(row, columns["date"]) if "date" in columns else ""
+    return f"{date} {time}" if date and ":" in time and not re.search(r"\d[-/.]\d+[-/.]", time) else time
+
+
+def _read_events(
+    rows: Rows, stages: Mapping[int, float], columns: Mapping[str, int], clock: datetime | None
+) -> pd.DataFrame:
+    """The rows that name an arousal, a respiratory event, a leg movement or lights; onsets as those of the stages."""
+    column = columns.get("event", columns["label"])
+    found: Rows = []
+    labels: list[str] = []
+    for index, row in enumerate(rows):
+        label = _cell(row, column) or ("" if index in stages else _cell(row, columns["label"]))
+        if (index not in stages or column != columns["label"]) and label and (name_event(label) or is_lights(label)):
+            found.append(row if index not in stages else _without_length(row, columns))
+            labels.append(label)
+    if not found:
+        return empty_events()
+    onset, first, dated = parse_times([_when(row, columns) for row in found])
+    lasting = np.nan_to_num(_durations(found, columns, onset))
+    if clock is not None and first is not None:
+        onset = onset + (first - clock).total_seconds()
+        onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else _within_a_day(onset)
+        scored = [index for index, shift in stages.items() if np.isfinite(shift)]
+        by_clock, begin, _ = parse_times([_when(rows[index], columns) for index in scored])
+        if begin is not None and any(abs(stages[index]) > 1 for index in scored):
+            by_clock = _within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
+            nearest = np.abs(onset[:, None] - by_clock[None, :]).argmin(axis=1)
+            onset = onset + np.array([stages[scored[k]] for k in nearest])
+    table = pd.DataFrame({"onset": onset, "duration": np.clip(lasting, 0, None), "label": labels})
+    return table[np.isfinite(table["onset"])].reset_index(drop=True)
+
+
+def _within_a_day(seconds: np.ndarray) -> np.ndarray:
+    """Clock times without dates, from six hours before the first stage to eighteen after it."""
+    return np.asarray(np.mod(seconds + 6 * 3600, 86_400) - 6 * 3600)
+
+
+def _without_length(row: list[str], columns: Mapping[str, int]) -> list[str]:
+    """The row of an epoch, as one of an event in it whose length is not known."""
+    lasting = {columns[role] for role in ("end", "duration") if role in columns}
+    return ["" if k in lasting else cell for k, cell in enumerate(row)]
 
 
 def _is_units(row: Sequence[str]) -> bool:
@@ -160,7 +250,7 @@ def _stage_names(
         raise SharpwaveError(
             f"rows that name a sleep stage in {path.name}",
             got=f"labels such as {', '.join(sorted(set(labels))[:5])!r}"[:200],
-            fix="name stages W, N1, N2, N3, R (or as Rechtschaffen & Kales), or pass a convention for integers",
+            fix="name stages W, N1, N2, N3, R (or as Rechtschaffen & Kales), or give --stage-convention for integers",
         )
     if len(kept) < len(labels):  # among other events, an artefact is an event and not an unscored epoch
         kept = [(index, name) for index, name in kept if name != "?"]
@@ -168,20 +258,40 @@ def _stage_names(
 
 
 def _durations(rows: Sequence[Sequence[str]], columns: Mapping[str, int], times: np.ndarray) -> np.ndarray:
-    if "duration" in columns:
-        seconds, _, _ = parse_times([_cell(row, columns["duration"]) or "nan" for row in rows])
-        return seconds
-    if "end" in columns:
-        both = [_cell(row, columns[role]) for row in rows for role in ("onset", "end")]
+    lasting = np.full(len(times), np.nan)
+    if "end" in columns and "onset" in columns:
+        both = [_when(row, columns, role) or "nan" for row in rows for role in ("onset", "end")]
         seconds, _, _ = parse_times(both)
-        return seconds[1::2] - seconds[::2]
-    return np.full(len(times), np.nan)
+        lasting = seconds[1::2] - seconds[::2]
+        lasting = np.where(lasting < -43_200, lasting + 86_400, lasting)
+        lasting = np.where((lasting < 0) & (lasting >= -3600), lasting + 3600, lasting)  # the clock goes back
+        gaps = np.diff(times, append=np.nan)
+        lasting = np.where(np.abs(lasting - 3600 - gaps) < 1, lasting - 3600, lasting)  # the clock goes forward
+    if "duration" in columns:
+        stated = np.array([_seconds(_cell(row, columns["duration"])) for row in rows])
+        lasting = np.where(np.isfinite(stated), stated, lasting)
+    return lasting
+
+
+def _seconds(text: str) -> float:
+    """A duration: seconds, with or without a unit, or h:mm:ss."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if match := re.fullmatch(r"(\d+(?:[.,]\d*)?)\s*(?:s|sec|seconds?)?", text.strip(), re.IGNORECASE):
+        return float(match.group(1).replace(",", "."))
+    if match := re.fullmatch(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)", text.strip()):
+        hours, minutes, seconds = match.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
+    return float("nan")
 
 
 def _probabilities(header: Sequence[str], rows: Sequence[Sequence[str]]) -> np.ndarray | None:
     found = {
         match.group(1): column for column, name in enumerate(header) if (match := _PROBABILITY.fullmatch(name.strip()))
     }
+    found = {name_stage(name) or name: column for name, column in found.items()}
     stage_set = next((stages for stages in STAGE_SETS.values() if set(stages) == set(found)), None)
     if stage_set is None:
         return None

@@ -1,19 +1,12 @@
-"""Scorings as one label a line, as a JSON list, and as the XML of the National Sleep Research Resource.
-
-`-profusion.xml` (Compumedics Profusion) lists one `SleepStage` per epoch, `-nsrr.xml` has a `ScoredEvent` per stretch
-of a stage ("Stage 2 sleep|2") from the start of the recording. Both use Rechtschaffen & Kales' integers: 5 is REM, 9
-unscored.
-"""
+"""Scorings as one label a line, with or without a head, and as a JSON list."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
-
-import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -21,7 +14,6 @@ from sharpwave.recordings.readers.scoring import (
     MAX_EPOCHS,
     Scoring,
     codes_of_names,
-    fill_epochs,
     name_stage,
     names_of_codes,
 )
@@ -54,19 +46,51 @@ def read_lines(
     lines = [line.strip() for line in text.split("\n")]
     comments = " ".join(line[1:] for line in lines if line.startswith("#"))
     labels = [line.strip("\"' ") for line in lines if line and not line.startswith("#")]
-    if labels and labels[0].lower() == "[hypnogram]":
+    repairs: list[str] = []
+    if head := _find_head(labels):
+        epoch_length = epoch_length or head[1]
+        labels = labels[head[0] :]
+        convention, repairs = convention or _guess_convention(labels), _say_convention(labels, convention)
+    elif labels and labels[0].lower() == "[hypnogram]":
         labels, convention, epoch_length = labels[1:], convention or "dreams", epoch_length or 5.0
     elif labels and labels[0].lower() in ("stage", "stages", "hypnogram", "sleep stage", "sleep_stage", "label"):
         labels = labels[1:]
     legend = {int(code): name for code, name in _LEGEND.findall(comments) if name_stage(name) is not None}
     stated = _EPOCH.search(comments)
-    return read_labels(
+    scoring = read_labels(
         labels,
         path,
         epoch_length=epoch_length or (float(stated.group(1)) if stated else None),
         convention=convention or legend or None,
         duration=duration,
     )
+    return replace(scoring, repairs=(*scoring.repairs, *repairs))
+
+
+_HEAD = re.compile(r"(?:time(?:_?base)?|epoch(?:_?length)?)\s*[:=]?\s*(\d+(?:\.\d*)?)\s*s?", re.IGNORECASE)
+_MOST_HEAD = 12
+
+
+def _find_head(labels: Sequence[str]) -> tuple[int, float | None] | None:
+    """Number of lines of a head as Elan and Visbrain write it ("time 30.0", "numstage"), and the epoch length in it."""
+    first = next((match for match in map(_HEAD.fullmatch, labels[:_MOST_HEAD]) if match), None)
+    if first is None or name_stage(labels[0]) is not None or _INTEGER.fullmatch(labels[0]):
+        return None
+    for number, label in enumerate(labels[: _MOST_HEAD + 1]):
+        if _INTEGER.fullmatch(label) or name_stage(label) is not None:
+            return number, float(first.group(1)) or None
+    return None
+
+
+def _guess_convention(labels: Sequence[str]) -> str:
+    """Elan's integers are Rechtschaffen & Kales' (5 is REM); some programs write AASM's (4 is REM) under that head."""
+    return "rk" if any(label.partition(".")[0] == "5" for label in labels) else "aasm"
+
+
+def _say_convention(labels: Sequence[str], convention: object) -> list[str]:
+    if convention or not all(map(_INTEGER.fullmatch, labels)) or not any(label[0] in "45" for label in labels):
+        return []
+    return [f"integers of the .hyp file are read as {_guess_convention(labels)!r} (--stage-convention says otherwise)"]
 
 
 def read_json(
@@ -116,7 +140,7 @@ def read_labels(
     if len(labels) > MAX_EPOCHS:
         raise SharpwaveError(f"at most {MAX_EPOCHS} epochs", got=f"{len(labels)}", fix="check that it is a hypnogram")
     names = _names(labels, path, convention)
-    length, repairs = (epoch_length, []) if epoch_length else _guess_length(len(names), duration, path)
+    length, repairs = (epoch_length, []) if epoch_length else guess_length(len(names), duration, path)
     codes, n_stages = codes_of_names(names)
     return Scoring(Hypnogram(codes, length, n_stages), repairs=tuple(repairs))
 
@@ -138,7 +162,20 @@ def _names(labels: Sequence[str], path: Path, convention: str | Mapping[int, str
     return [name or "?" for name in names]
 
 
-def _guess_length(n_epochs: int, duration: float | None, path: Path) -> tuple[float, list[str]]:
+def guess_length(n_epochs: int, duration: float | None, path: Path) -> tuple[float, list[str]]:
+    """Length of an epoch in seconds by the length of the recording, else 30 s; and a sentence where it is a guess.
+
+    Args:
+        n_epochs: Number of labels.
+        duration: Length of the recording in seconds, where known.
+        path: The file, for messages.
+
+    Raises:
+        SharpwaveError: If no usual length fits.
+
+    >>> guess_length(90, 1800.0, Path("stages.txt"))
+    (20.0, [])
+    """
     if duration:
         fits = [length for length in _USUAL if abs(n_epochs * length - duration) <= max(length, 0.01 * duration)]
         if fits:
@@ -146,110 +183,12 @@ def _guess_length(n_epochs: int, duration: float | None, path: Path) -> tuple[fl
         raise SharpwaveError(
             f"a scoring that lasts as long as the recording, {duration:g} s",
             got=f"{n_epochs} labels in {path.name}, {duration / n_epochs:.3g} s each",
-            fix="pass epoch_length= in seconds, or check that the files belong together (or the sampling rate)",
+            fix="give --stage-epoch in seconds, or check that the files belong together (or the sampling rate)",
         )
     if n_epochs > _LONGEST_NIGHT:
         raise SharpwaveError(
             f"the epoch length of {path.name}",
             got=f"{n_epochs} labels and no epoch length",
-            fix="pass epoch_length=, for example 1 for per-second labels",
+            fix="give --stage-epoch, for example 1 for labels of seconds",
         )
     return 30.0, ["the scoring states no epoch length; 30 s taken"]
-
-
-MOST_CHARACTERS = 1 << 26
-CONVENTION = "rk"
-_OWN_GRAMMAR = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
-_NAMESPACE = re.compile(r"^\{[^}]*\}")
-
-
-def read_xml(
-    text: str,
-    path: Path,
-    *,
-    epoch_length: float | None = None,
-    convention: str | Mapping[int, str] | None = None,
-    duration: float | None = None,
-) -> Scoring:
-    """Read the stages of a Profusion or NSRR annotation file; other events are passed over.
-
-    Args:
-        text: The file's text. A document type or entities of its own are refused: they can be made to fill the memory.
-        path: The file, for messages.
-        epoch_length: Seconds, where the file does not say.
-        convention: Meaning of integer stages; "rk" if None.
-        duration: Length of the recording, s, where known.
-
-    Raises:
-        SharpwaveError: If it is no XML, brings its own grammar, or holds no stages.
-    """
-    root = _parse(text, path)
-    stated = _number(_text_of(root, "EpochLength"))
-    length = stated if np.isfinite(stated) and stated > 0 else epoch_length
-    listed = [(element.text or "").strip() for element in root.iter() if _tag(element) == "SleepStage"]
-    if listed:
-        return read_labels(listed, path, epoch_length=length, convention=convention or CONVENTION, duration=duration)
-    rows = [element for element in root.iter() if _tag(element) == "ScoredEvent"]
-    rows = [row for row in rows if _text_of(row, "EventType").partition("|")[0].strip().lower() in ("stage", "stages")]
-    if not rows:
-        raise SharpwaveError(
-            f"sleep stages in {path.name}",
-            got="XML without <SleepStage> or stages among <ScoredEvent>",
-            fix="export the staging from Profusion, or take the -nsrr.xml or -profusion.xml of the recording",
-        )
-    names = [_name(_text_of(row, "EventConcept"), convention or CONVENTION, path) for row in rows]
-    onset, lasting = (np.array([_number(_text_of(row, key)) for row in rows]) for key in ("Start", "Duration"))
-    hypnogram, repairs = fill_epochs(onset, lasting, names, epoch_length=length)
-    return Scoring(hypnogram, placed=True, repairs=tuple(repairs))
-
-
-def _parse(text: str, path: Path) -> ElementTree.Element:
-    if len(text) > MOST_CHARACTERS:
-        raise SharpwaveError(
-            f"an XML scoring of at most {MOST_CHARACTERS} characters",
-            got=f"{len(text)} in {path.name}",
-            fix="check that it is a scoring",
-        )
-    if _OWN_GRAMMAR.search(text):
-        raise SharpwaveError(
-            f"plain XML in {path.name}",
-            got="a document type or entities of its own",
-            fix="remove the <!DOCTYPE …> if you trust the file",
-        )
-    try:
-        return ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise SharpwaveError(
-            f"well-formed XML in {path.name}", got=str(error), fix="copy or export the file again"
-        ) from error
-
-
-def _tag(element: ElementTree.Element) -> str:
-    return _NAMESPACE.sub("", element.tag) if isinstance(element.tag, str) else ""
-
-
-def _text_of(element: ElementTree.Element, name: str) -> str:
-    """Text of the first child of that name; empty where there is none."""
-    return next(((child.text or "").strip() for child in element if _tag(child) == name), "")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _name(concept: str, convention: str | Mapping[int, str], path: Path) -> str:
-    """Stage of "REM sleep|5": the integer decides, the words where there is none."""
-    words, _, code = concept.rpartition("|")
-    if words and re.fullmatch(r"\d{1,2}", code.strip()):
-        return names_of_codes([int(code)], convention=convention)[0]
-    name = name_stage(re.sub(r"\s+sleep$", "", concept, flags=re.IGNORECASE), digits=True)
-    if name is None:
-        raise SharpwaveError(
-            f"a sleep stage in every stage event of {path.name}",
-            got=repr(concept[:40]),
-            fix="name stages as NSRR does ('Stage 2 sleep|2')",
-        )
-    return name

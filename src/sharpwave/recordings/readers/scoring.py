@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int8
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+from sharpwave.recordings.recording import empty_events
 
 _SPELLINGS: dict[str, str] = {
     "W": "W WAKE AWAKE WK WAKEFULNESS EVEIL EVEILLE WACH VEGLIA VIGILIA WAAK S0",
@@ -27,18 +30,24 @@ _SPELLINGS: dict[str, str] = {
     "LIGHT": "LIGHT LIGHTSLEEP",
     "DEEP": "DEEP DEEPSLEEP",
     "S": "S SLEEP ASLEEP",
-    "?": "? U NA UNS UNSCORED UNSTAGED UNKNOWN NOTSCORED NOSTAGE MT M MVT MOVEMENT MOVEMENTTIME ART ARTEFACT ARTIFACT",
+    "?": "? U NA UNS UNSCORED UNSTAGED UNKNOWN UNDEFINED NOTSCORED NONE NOSTAGE MT M MVT MOVEMENT MOVEMENTTIME ART"
+    " ARTEFACT ARTIFACT",
 }
 _WORDS = {word: stage for stage, words in _SPELLINGS.items() for word in words.split()}
 _DIGITS = {"0": "W", "1": "N1", "2": "N2", "3": "N3", "4": "N3", "5": "R"}
 
+_AASM = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
 CONVENTIONS: dict[str, dict[int, str]] = {
-    "aasm": {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"},
+    "yasa": _AASM,
+    "aasm": _AASM,
     "rk": {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "N3", 5: "R", 6: "?", 7: "?", 8: "?", 9: "?"},
     "dreams": {5: "W", 4: "R", 3: "N1", 2: "N2", 1: "N3", 0: "N3"},
     "ucddb": {0: "W", 1: "R", 2: "N1", 3: "N2", 4: "N3", 5: "N3", 6: "?", 7: "?", 8: "?"},
 }
-"""Integer codes: YASA and Dreem; Rechtschaffen & Kales (NSRR, Walch); DREAMS; UCDDB. Negative is unscored."""
+"""Integer codes: YASA and Dreem ("yasa" and "aasm" are one); Rechtschaffen & Kales (NSRR, Walch); DREAMS; UCDDB.
+
+Negative is unscored.
+"""
 
 
 def name_stage(label: str, *, digits: bool = False) -> str | None:
@@ -89,14 +98,15 @@ def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] 
         raise SharpwaveError(
             "stage names, or integers with a known meaning",
             got=f"integers {', '.join(map(str, sorted(set(codes))[:10]))}, which several conventions read differently",
-            fix="pass convention='aasm' (4 is REM), 'rk' (5 is REM), 'dreams' (5 is wake), 'ucddb' (1 is REM)",
+            fix="say what they mean: --stage-convention yasa (4 is REM), rk (5 is REM), dreams (5 is wake) or ucddb "
+            "(1 is REM); in Python, `convention` of read_hypnogram",
         )
     if isinstance(convention, str):
         if convention not in CONVENTIONS:
             raise SharpwaveError(
                 f"a convention among {', '.join(CONVENTIONS)}",
                 got=repr(convention),
-                fix="or pass a mapping code → stage",
+                fix="choose one of them as --stage-convention; in Python, a mapping code → stage is possible, too",
             )
         table = CONVENTIONS[convention]
     else:
@@ -106,7 +116,7 @@ def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] 
         raise SharpwaveError(
             f"codes {', '.join(map(str, sorted(table)))} as in the convention {convention!r}",
             got=", ".join(map(str, strange[:5])),
-            fix="choose the convention that fits, or pass a mapping code → stage",
+            fix="choose the --stage-convention that fits; in Python, a mapping code → stage is possible, too",
         )
     return [table.get(code, "?") for code in codes]
 
@@ -130,6 +140,8 @@ class Scoring:
         dated: Whether `clock` has a date.
         placed: Whether `hypnogram.start` counts from the start of the recording.
         repairs: What was repaired, one sentence each.
+        events: What else was scored (arousals, apnoeas, lights off ...), as the scorer named it: onset, duration (s),
+            label; onsets count as those of `hypnogram`.
     """
 
     hypnogram: Hypnogram
@@ -137,6 +149,18 @@ class Scoring:
     dated: bool = False
     placed: bool = False
     repairs: tuple[str, ...] = ()
+    events: pd.DataFrame = field(default_factory=empty_events)
+
+    def shifted(self, seconds: float) -> Scoring:
+        """The scoring with its times later by some seconds, counted from the start of the recording.
+
+        >>> Scoring(Hypnogram.from_labels(["W"])).shifted(60.0).hypnogram.start
+        60.0
+        """
+        moved = replace(self.hypnogram, start=self.hypnogram.start + seconds)
+        return replace(
+            self, hypnogram=moved, events=self.events.assign(onset=self.events["onset"] + seconds), placed=True
+        )
 
 
 MAX_EPOCHS = 3_000_000
@@ -152,6 +176,7 @@ def fill_epochs(
     *,
     epoch_length: float | None = None,
     probabilities: Float[np.ndarray, "interval stage"] | None = None,
+    end: float | None = None,
 ) -> tuple[Hypnogram, list[str]]:
     """Cut scored intervals into epochs; gaps become unscored, and are declared.
 
@@ -161,6 +186,8 @@ def fill_epochs(
         names: Stage name of each interval, or "?".
         epoch_length: Length of an epoch in seconds; found from the intervals if None.
         probabilities: Probability of each stage in each interval, shape (interval, stage); optional.
+        end: End of the recording in the same seconds, where known: stages that are marked at changes only last until
+            the next, the last one until here.
 
     Returns:
         The hypnogram, and sentences on what was repaired.
@@ -173,16 +200,17 @@ def fill_epochs(
     onset, duration = np.asarray(onset, dtype=float)[order], np.asarray(duration, dtype=float)[order]
     if not len(onset) or not np.isfinite(onset).all():
         raise SharpwaveError("finite onsets of scored epochs", got=f"{len(onset)} rows", fix="check the time column")
-    duration, open_ended = _closed(onset, duration, epoch_length)
+    ordered = [names[index] for index in order]
+    duration, open_ended, last = _closed(onset, duration, ordered, epoch_length, end)
     if open_ended:
-        repairs.append(f"{open_ended} scored intervals have no duration; each lasts until the next")
-    length = _epoch_length(onset, duration) if epoch_length is None else float(epoch_length)
+        repairs.append(f"{open_ended} scored intervals have no duration; each lasts until the next{last}")
+    length = _epoch_length(onset, duration, skip_last=bool(last)) if epoch_length is None else float(epoch_length)
     start = float(onset[0])
     n_epochs = _count((onset + duration).max() - start, length)
-    codes, n_stages = codes_of_names([names[index] for index in order])
+    codes, n_stages = codes_of_names(ordered)
     if probabilities is not None:
         n_stages = probabilities.shape[1]
-        codes = _recoded([names[index] for index in order], n_stages)
+        codes = _recoded(ordered, n_stages)
     first = np.rint((onset - start) / length).astype(int)
     last = np.minimum(np.maximum(np.rint((onset + duration - start) / length).astype(int), first + 1), n_epochs)
     shift = np.abs(onset - start - first * length).max()
@@ -211,7 +239,7 @@ def _lay_out(first: np.ndarray, last: np.ndarray, codes: np.ndarray, n_epochs: i
         raise SharpwaveError(
             "one stage at a time",
             got=f"{n_conflicts} of {n_epochs} epochs scored twice, differently",
-            fix="keep one scorer per file",
+            fix="choose a scorer with --scorer where the file names them, or keep one scorer per file",
         )
     notes = [f"{n_conflicts} epochs are scored twice; the later row counts"] if n_conflicts else []
     if not covered.all():
@@ -224,19 +252,35 @@ def _recoded(names: Sequence[str], n_stages: int) -> np.ndarray:
     return np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
 
 
-def _closed(onset: np.ndarray, duration: np.ndarray, epoch_length: float | None) -> tuple[np.ndarray, int]:
+def _closed(
+    onset: np.ndarray, duration: np.ndarray, names: Sequence[str], epoch_length: float | None, end: float | None
+) -> tuple[np.ndarray, int, str]:
+    """Durations without holes, how many were unknown, and words on the last one where it lasts until the end."""
     open_ended = ~(np.isfinite(duration) & (duration > 0))
     if not open_ended.any():
-        return duration, 0
+        return duration, 0, ""
     gaps = np.diff(onset, append=np.nan)
     positive = gaps[gaps > 0]
     usual = epoch_length or (float(positive.min()) if len(positive) else 30.0)
     until_next = np.where(np.isfinite(gaps) & (gaps > 0), gaps, usual)
-    return np.where(open_ended, until_next, duration), int(open_ended.sum())
+    last = ""
+    lasts = end is not None and end > onset[-1] and bool(open_ended[-1]) and open_ended.mean() > 0.5
+    if end is not None and lasts and _are_changes(positive, names):
+        until_next[-1], last = end - onset[-1], ", the last until the end of the recording"
+    return np.where(open_ended, until_next, duration), int(open_ended.sum()), last
 
 
-def _epoch_length(onset: np.ndarray, duration: np.ndarray) -> float:
-    spans = np.r_[duration, np.diff(onset)]
+def _are_changes(gaps: np.ndarray, names: Sequence[str]) -> bool:
+    """Whether stages are marked where they change and not at every epoch."""
+    if not len(gaps):
+        return len(names) == 1
+    repeated = sum(earlier == later for earlier, later in pairwise(names))
+    regular = float((np.abs(gaps - np.median(gaps)) < 0.5).mean()) > 0.5
+    return not regular or (repeated <= 0.05 * len(gaps) and (len(names) > 2 or gaps[0] > _USUAL[0]))
+
+
+def _epoch_length(onset: np.ndarray, duration: np.ndarray, *, skip_last: bool = False) -> float:
+    spans = np.r_[duration[:-1] if skip_last else duration, np.diff(onset)]
     spans = spans[spans > 1e-3]
     if not len(spans):
         return 30.0
@@ -248,7 +292,7 @@ def _epoch_length(onset: np.ndarray, duration: np.ndarray) -> float:
 
 def _count(span: float, length: float) -> int:
     if not (np.isfinite(length) and length > 0):
-        raise SharpwaveError("a positive epoch length", got=f"{length} s", fix="pass epoch_length= in seconds")
+        raise SharpwaveError("a positive epoch length", got=f"{length} s", fix="give --stage-epoch in seconds")
     n_epochs = span / length
     if not n_epochs <= MAX_EPOCHS:
         raise SharpwaveError(

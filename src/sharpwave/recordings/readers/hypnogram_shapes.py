@@ -1,0 +1,237 @@
+"""Which of the shapes of a scoring a text has: a table under a header, rows without one, Luna's, or plain labels.
+
+Each shape is turned into one: a table with a header, tab-separated or as it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from sharpwave.recordings.annotations import SCORER_COLUMNS
+from sharpwave.recordings.readers.scoring import name_stage
+
+_STAGE = (
+    "stage|sleep stage|sleepstage|stages|hypnogram|hypno|stade|schlafstadium|stadium|sleep state|estadio|fase"
+    "|fase del sonno|slaapstadium|aasm stage|stage label|stage name"
+)
+HEADERS: dict[str, str] = {
+    "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
+    "|startzeit|beginn|inicio|inizio|zeit|uhrzeit|heure|hora|ora|tijd|clock|clock time|datetime|date time|real time"
+    "|onset s|onset sec|start s|start sec|start seconds|time s|time sec",
+    "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|offset",
+    "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec",
+    "event": "event|evenement|ereignis|evento|events",
+    "epoch": "epoch|epochs|epoche|epoque|epoca|epoch number|epoch no|epoch nr|epoch index|number|index|n|nr|no|id|",
+    "date": "date|datum|fecha|data|jour",
+    "scorer": "|".join(SCORER_COLUMNS),
+    "stage": _STAGE,
+    "label": f"{_STAGE}|label|event|evenement|ereignis|evento|description|annotation|annotations|trial type|name|type"
+    "|score|value|phase",
+}
+"""Role → headers, without accents, units and underscores; the first one present is taken."""
+
+_PREAMBLE = 50
+_TIMED = re.compile(r"\s*((?:[\d/.\-]{6,10}[ T])?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s*[;,\t ]\s*([^;,\t]+?)\s*")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
+def drop_separator_line(text: str) -> str:
+    """The text without Excel's first line `sep=;`.
+
+    >>> drop_separator_line("sep=;\\nTime;Stage\\n")
+    'Time;Stage\\n'
+    """
+    first, _, rest = text.partition("\n")
+    return rest if _SEPARATOR.fullmatch(first.strip()) else text
+
+
+def find_table(text: str) -> str | None:
+    """The text from its header row on, where it is a table of stages and times; None where it is not.
+
+    A preamble before the header (as RemLogic writes it) is dropped; lines of time and stage without a header (as DOMINO
+    writes them) get one.
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    for number, line in enumerate(lines[:_PREAMBLE]):
+        columns = find_columns(split_row(line))
+        if "label" in columns and "onset" in columns:
+            return "\n".join(lines[number:])
+    timed = [match for match in map(_TIMED.fullmatch, lines) if match]
+    if len(timed) >= 2 and len(timed) >= len(lines) - _PREAMBLE and len(timed) > len(lines) / 2:
+        return "\n".join(["onset\tstage", *(f"{match.group(1)}\t{match.group(2)}" for match in timed)])
+    return None
+
+
+def find_epochs(text: str) -> str | None:
+    """The text from its header row on, where it is a table of one row an epoch without times; None where it is not."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    for number, line in enumerate(lines[:_PREAMBLE]):
+        cells = split_row(line)
+        columns = find_columns(cells)
+        if len(cells) > 1 and "onset" not in columns and ("stage" in columns or ("epoch" in columns and cells[0])):
+            rows = [split_row(row, find_delimiter(line)) for row in lines[number + 1 :]]
+            if rows and ("stage" in columns or find_stage_columns(cells, rows)):
+                return "\n".join(lines[number:])
+    return None
+
+
+def stage_column(text: str) -> str | None:
+    """The stages of a two-column list (epoch number, stage), one a line, with its comments; None if it is not one."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    comments = [line for line in lines if line.startswith("#")]
+    rows = [
+        [cell.strip() for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
+        for line in lines
+        if not line.startswith("#")
+    ]
+    if rows and len(rows[0]) == 2 and plain_name(rows[0][0]) in ("epoch", "epochs", "number", "index", "n"):
+        rows = rows[1:]
+    if not rows or any(len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[0]) for row in rows):
+        return None
+    if any(int(later[0]) - int(earlier[0]) != 1 for earlier, later in pairwise(rows)):
+        return None
+    return "\n".join([*comments, *(row[1] for row in rows)])
+
+
+def find_headless(text: str) -> str | None:
+    """Rows without a header, of a stage and one or two columns of seconds, under a header; None where it is not that.
+
+    "0,30,W" is onset, duration, stage (U-Time); "0,30,W" then "30,60,N1" is onset, end, stage; "Wake 300" is a stage
+    and the second at which it ends (Visbrain, under lines that begin with "*"), unless the first one is 0.
+
+    >>> find_headless("*Duration_sec\\t600\\nWake\\t300\\nN1\\t600\\n").split("\\n")
+    ['onset\\tend\\tstage', '0\\t300\\tWake', '300\\t600\\tN1']
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith(("#", "*"))]
+    if len(lines) < 2:
+        return None
+    mark = next((mark for mark in "\t;," if mark in lines[0]), None)
+    rows = [[cell.strip() for cell in (line.split(mark) if mark else line.split())] for line in lines]
+    if len({len(row) for row in rows}) != 1 or len(rows[0]) not in (2, 3):
+        return None
+    columns = list(zip(*rows, strict=True))
+    named = [k for k, column in enumerate(columns) if not any(map(_NUMBER.fullmatch, column)) and _are_stages(column)]
+    numeric = [k for k, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column))]
+    if len(named) != 1 or len(numeric) != len(columns) - 1:
+        return None
+    stages = columns[named[0]]
+    first = [float(cell) for cell in columns[numeric[0]]]
+    if any(later <= earlier for earlier, later in pairwise(first)):
+        return None
+    if len(numeric) == 2:
+        second = [float(cell) for cell in columns[numeric[1]]]
+        follows = [abs(end - start) < 1e-6 for end, start in zip(second[:-1], first[1:], strict=True)]
+        role = "end" if sum(follows) > 0.5 * len(follows) or second == sorted(set(second)) else "duration"
+        return _table(("onset", role, "stage"), zip(columns[numeric[0]], columns[numeric[1]], stages, strict=True))
+    if named[0] == 0 and first[0] > 0:
+        starts = ["0", *columns[1][:-1]]
+        return _table(("onset", "end", "stage"), zip(starts, columns[1], stages, strict=True))
+    return _table(("onset", "stage"), zip(columns[numeric[0]], stages, strict=True))
+
+
+def _are_stages(cells: Iterable[str]) -> bool:
+    """Whether nearly all cells name stages, and one at least a stage that is scored."""
+    names = [name_stage(cell) for cell in cells]
+    return sum(name is not None for name in names) >= 0.9 * len(names) and any(
+        name not in (None, "?") for name in names
+    )
+
+
+_LUNA_STAGES = re.compile(r"ss|(sleep[ _-]?)?stag(e|es|ing)|hypnogram|sleep", re.IGNORECASE)
+_LUNA_DATED = re.compile(r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})-(\d{1,2}:\d{2}.*)")
+_LUNA_ELAPSED = re.compile(r"0\+(\d{1,3}):(\d{2}):(\d{2}(?:\.\d+)?)")
+
+
+def find_luna(text: str, *, named: bool = False) -> str | None:
+    """Luna's `.annot` (class, instance, channel, start, stop, meta) as a table; None where the text is not that.
+
+    Args:
+        text: Text of the file.
+        named: Whether the file's name says so; then its header may be missing.
+
+    >>> find_luna("class\\tinstance\\tchannel\\tstart\\tstop\\tmeta\\nSS\\tN2\\t.\\t0\\t...\\t.\\n").split("\\n")
+    ['onset\\tend\\tduration\\tlabel', '0\\t\\t\\tN2']
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    rows = [line.rstrip("\n").split("\t") if "\t" in line else line.split() for line in lines]
+    if not rows:
+        return None
+    heads = [cell.strip().lower() for cell in rows[0]]
+    if heads[0] == "class" and "start" in heads and "stop" in heads:
+        rows = rows[1:]
+    elif named:
+        shapes = {3: "class start stop", 4: "class instance start stop", 5: "class instance channel start stop"}
+        heads = shapes.get(len(rows[0]), "class instance channel start stop meta").split()
+    else:
+        return None
+    place = {name: heads.index(name) for name in ("class", "instance", "start", "stop") if name in heads}
+    table = []
+    for row in rows:
+        cells = {name: row[k].strip() if k < len(row) else "." for name, k in place.items()}
+        kind, instance = cells["class"], cells.get("instance", ".")
+        both = kind if instance in (".", "") else f"{kind} {instance}"
+        label = (
+            instance if _LUNA_STAGES.fullmatch(kind) and name_stage(instance) else kind if name_stage(kind) else both
+        )
+        stop = cells["stop"]
+        lasting = stop[1:] if stop.startswith("+") else ""
+        end = "" if lasting or stop in ("...", ".", "-", "") else _luna_time(stop)
+        table.append((_luna_time(cells["start"]), end, lasting, label))
+    return _table(("onset", "end", "duration", "label"), table)
+
+
+def _luna_time(text: str) -> str:
+    if elapsed := _LUNA_ELAPSED.fullmatch(text):
+        hours, minutes, seconds = elapsed.groups()
+        return f"{int(hours) * 3600 + int(minutes) * 60 + float(seconds):g}"
+    return _LUNA_DATED.sub(r"\1 \2", text)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("\t".join(row) for row in (header, *rows))
+
+
+def find_columns(header: Sequence[str]) -> dict[str, int]:
+    """Position of each role (onset, end, duration, label, event ...) that a header names."""
+    keys = [plain_name(name) for name in header]
+    found = {}
+    for role, aliases in HEADERS.items():
+        positions = [keys.index(alias) for alias in aliases.split("|") if alias in keys]
+        if positions:
+            found[role] = positions[0]
+    return found
+
+
+def find_stage_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Positions of the columns whose cells name stages, whatever their header says.
+
+    >>> find_stage_columns(["Epoch", "Anna", "Bert"], [["1", "W", "W"], ["2", "N1", "W"]])
+    [1, 2]
+    """
+    found = []
+    for k in range(len(header)):
+        cells = [row[k].strip() for row in rows if k < len(row) and row[k].strip()]
+        if cells and not any(map(_NUMBER.fullmatch, cells)) and _are_stages(cells):
+            found.append(k)
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A header in lower case without accents, units and underscores."""
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"\s+", " ", re.sub(r"[\[(].*?[\])]", "", text).replace("_", " ")).strip()
+
+
+def find_delimiter(line: str) -> str:
+    """Tab, comma or semicolon, whichever is most frequent."""
+    return max("\t,;", key=line.count)
+
+
+def split_row(line: str, delimiter: str | None = None) -> list[str]:
+    """The cells of one line, by its most frequent delimiter if none is given."""
+    return next(csv.reader([line], delimiter=delimiter or find_delimiter(line)), [])

@@ -1,0 +1,81 @@
+"""Lights of the user, of metadata and of annotations; and scored events in the decoded night."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.decode import decode_recording
+from sharpwave.night.lights import mark_lights, place_lights
+from sharpwave.night.options import DecodeOptions, apply_options
+from sharpwave.recordings import Hypnogram, Recording
+
+STAGES = Hypnogram.from_labels(["W"] * 4 + ["N2"] * 32 + ["W"] * 4)  # 20 min
+
+
+def night(*notes: tuple[float, float, str], **known: object) -> Recording:
+    events = pd.DataFrame(notes, columns=["onset", "duration", "label"])
+    return Recording(hypnogram=STAGES, events=events, start=datetime(2023, 2, 1, 23, 0), **known)
+
+
+MARKED = night((60.0, 0.0, "Lights off"), (1140.0, 0.0, "Lights on"))
+
+
+def values(decoded: object) -> dict[str, float]:
+    return dict(zip(decoded.statistics["name"], decoded.statistics["value"], strict=True))
+
+
+def test_lights_of_annotations_give_latency_and_efficiency_and_are_declared() -> None:
+    decoded = decode_recording(MARKED)
+    found = values(decoded)
+    assert (found["sleep_latency"], found["time_in_bed"]) == (1.0, 18.0)
+    assert found["sleep_efficiency"] == pytest.approx(100 * 16 / 18)
+    assert any("lights off at 23:01:00 (60 s), lights on at 23:19:00" in repair for repair in decoded.repairs)
+
+
+def test_the_user_beats_the_file() -> None:
+    decoded = decode_recording(MARKED, options=DecodeOptions(lights_off="23.03", lights_on="1200"))
+    assert (decoded.night_start, decoded.night_end) == (180.0, 1200.0)
+    assert not any("annotation" in repair for repair in decoded.repairs)
+    only_off = apply_options(DecodeOptions(lights_off="23.19"), MARKED)  # the file's "on" cannot be later than this
+    assert "lights_on" not in only_off.metadata
+
+
+def test_metadata_in_words_are_read_and_nonsense_is_declared() -> None:
+    assert place_lights(night(metadata={"lights_off": "23:05"}), None, None) == (300.0, None)
+    marked = mark_lights(night(metadata={"lights_off": "sometime"}))
+    assert "lights_off" not in marked.metadata
+    assert "lights off of the file, sometime" in marked.repairs[0]
+
+
+@pytest.mark.parametrize(("off", "on"), [("20:00", "22:00"), ("23:05", "07:00"), ("2023-01-31 23:05", None)])
+def test_lights_outside_the_recording_are_refused_before_any_work(off: str, on: str | None) -> None:
+    steps: list[str] = []
+    with pytest.raises(SharpwaveError, match=r"within the recording, 2023-02-01 23:00:00 to .*--lights-o"):
+        decode_recording(
+            MARKED, options=DecodeOptions(lights_off=off, lights_on=on), progress=lambda step, *_: steps.append(step)
+        )
+    assert steps == []
+
+
+def test_lights_a_little_before_the_recording_count_and_are_declared() -> None:
+    decoded = decode_recording(night(), options=DecodeOptions(lights_off="22:58"))
+    assert values(decoded)["sleep_latency"] == 4.0
+    assert "lights off is 120 s before its start" in decoded.repairs
+
+
+def test_scored_events_reach_the_table_and_the_statistics() -> None:
+    notes = [(200.0 + 60 * k, 5.0, "Arousal (ARO RES)") for k in range(8)] + [(300.0, 15.0, "Obstructive Apnea")]
+    decoded = decode_recording(night(*notes))
+    counts = decoded.events["label"].value_counts()
+    assert (counts["arousal"], counts["obstructive_apnea"]) == (8, 1)
+    assert set(decoded.events["scored_as"]) == {"Arousal (ARO RES)", "Obstructive Apnea"}
+    found = values(decoded)
+    assert found["arousal_index"] == pytest.approx(8 / (16 / 60))
+    assert found["apnea_hypopnea_index"] == pytest.approx(1 / (16 / 60))
+    assert np.isnan(found["oxygen_desaturation_index"])
+    assert "arousal" not in decoded.provenance.methods  # nobody claims to have detected them
