@@ -11,8 +11,9 @@ from tests.nights import simulate_short_night
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import decode_recording
+from sharpwave.night.electrodes import choose_electrodes
 from sharpwave.night.options import DecodeOptions
-from sharpwave.night.prepare import EVENTS, GIVEN, calibrate, prepare_night
+from sharpwave.night.prepare import EVENTS, GIVEN, prepare_night
 from sharpwave.recordings import Recording
 from sharpwave.simulation import simulate_night
 
@@ -28,10 +29,10 @@ def test_an_unknown_unit_is_scaled_and_declared():
     signal = recording["C4-M1"]
     raw = replace(signal, scale=signal.scale * 12_345)
     unknown = replace(recording, signals={"C4-M1": raw}, metadata={**recording.metadata, "amplitude_unit": "unknown"})
-    scaled = calibrate(unknown, {"eeg": "C4-M1"})
+    scaled = choose_electrodes(unknown).recording
     assert 0.3 < np.std(scaled["C4-M1"].read()) / np.std(signal.read()) < 3
     assert "unit is unknown" in scaled.repairs[-1]
-    assert calibrate(recording, {"eeg": "C4-M1"}) is recording
+    assert choose_electrodes(recording).recording["C4-M1"] is signal
 
 
 def test_what_is_prepared_is_what_is_decoded(prepared):

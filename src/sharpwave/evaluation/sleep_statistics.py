@@ -226,6 +226,8 @@ def compute_sleep_statistics(
     """
     bed, clock = _restrict_to_bed(hypnogram, lights_off=lights_off, lights_on=lights_on)
     values = measure_stages(bed.stages[None], **clock)
+    if len(bed) and not bed.scored.any():  # no epoch could be used: nothing is known, which is not 0 min
+        values = {name: np.full_like(value, np.nan) for name, value in values.items()}
     drawn = None
     if bed.probabilities is not None and len(bed):
         drawn = measure_stages(sample_hypnograms(bed, rng=rng, n_samples=n_samples), **clock)

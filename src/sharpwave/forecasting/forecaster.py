@@ -76,6 +76,9 @@ def forecast_with_best(
         SharpwaveError: If the user's own weights cannot be used.
     """
     frame = forecast_night(hypnogram)
+    if not hypnogram.scored.any():
+        frame[frame.columns[2:]] = np.nan
+        return frame, ["There is no forecast, because no epoch has a stage."]
     if hypnogram.n_stages != 5:
         return frame, []
     from sharpwave.brainmu.shipped import find_refusal, forecast_with_brainmu

@@ -256,7 +256,8 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         scored_events=find_scored(prepared),
     )
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
-    quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)
+    electrical = list_electrical(recording, prepared.picks, others=staging.channels)
+    quality = compute_quality(recording, electrical, artefacts=prepared.artefacts)
     judgement = judge_night(
         staging.hypnogram,
         duration=recording.duration,
@@ -381,5 +382,5 @@ def compute_overview(prepared: PreparedNight) -> tuple[Spectrogram | None, pd.Da
 
 __getattr__ = moved.rename(
     __name__,
-    {name: f"night.prepare:{name}" for name in ("calibrate", "detect_events", "detect_spans")},
+    {name: f"night.prepare:{name}" for name in ("detect_events", "detect_spans")},
 )

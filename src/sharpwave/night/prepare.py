@@ -9,12 +9,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.electrodes import Choice, choose_electrodes, list_eyes, stage_good_stretches
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.recordings import Hypnogram, Recording
-from sharpwave.recordings.channels import pick_channels
+from sharpwave.recordings.hypnogram import UNSCORED
 from sharpwave.recordings.recording import empty_events
 from sharpwave.signals import (
     detect_artefacts,
@@ -22,9 +24,9 @@ from sharpwave.signals import (
     detect_ripples,
     detect_slow_waves,
     detect_spindles,
-    rescale_signal,
 )
 from sharpwave.signals.epoch_values import describe_sparse_signals
+from sharpwave.signals.high_rates import lower_rate
 from sharpwave.staging import choose_stager
 
 GIVEN = "given with the recording"
@@ -43,12 +45,31 @@ class Staging:
         stager: Name of the method; `GIVEN` where the stages came with the recording.
         evidence: What is known of the stager on other data: data, metric, value, [low, high, n].
         refusals: Why better stagers could not be used, one sentence each.
+        sources: Name of the EEG channel that each epoch was staged from, "" for none; None where nothing was staged.
+        repairs: What was not staged from the picked channels, one sentence each.
     """
 
     hypnogram: Hypnogram
     stager: str
     evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
     refusals: list[str] = field(default_factory=list)
+    sources: np.ndarray | None = None
+    repairs: list[str] = field(default_factory=list)
+
+    def restrict_to(self, channel: str) -> Hypnogram:
+        """The stages that came from a channel; other epochs are unscored."""
+        if self.sources is None or not self.sources.any():
+            return self.hypnogram
+        elsewhere = (self.sources != channel) & (self.sources != "")
+        if not elsewhere.any():
+            return self.hypnogram
+        stages = np.where(elsewhere, UNSCORED, self.hypnogram.stages).astype(np.int8)
+        return replace(self.hypnogram, stages=stages, probabilities=None)
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the EEG channels that were staged from, in the order in which they come."""
+        return [] if self.sources is None else [str(name) for name in dict.fromkeys(self.sources) if name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,53 +152,56 @@ def prepare_night(
     """
     options = options or DecodeOptions()
     recording = apply_options(options, recording)
-    picks = pick_channels(recording, channels=options.channels)
-    recording = calibrate(recording, picks)
+    recording = lower_rates(recording)
     recording = replace(recording, repairs=(*recording.repairs, *describe_sparse_signals(recording)))
     announce("quality")
-    artefacts = detect_spans(recording, picks)
+    choice = choose_electrodes(recording, channels=options.channels)
+    artefacts = detect_spans(choice)
     announce("stages")
     if prefer_given and recording.hypnogram is not None:
         staging = Staging(recording.hypnogram, GIVEN)
     else:
-        staging = stage(recording, picks, options)
+        staging = stage(choice, options)
+    recording = replace(choice.recording, repairs=(*choice.recording.repairs, *staging.repairs))
     announce("events")
-    found, undetected = detect_events(recording, picks, staging.hypnogram, labels=events)
-    return PreparedNight(options, recording, picks, artefacts, staging, found, undetected)
+    found, undetected = detect_events(recording, choice.picks, staging, labels=events)
+    return PreparedNight(options, recording, choice.picks, artefacts, staging, found, undetected)
 
 
-def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
-    """The recording with its EEG as large as a usual night's, where its unit is unknown; declared as a repair."""
-    if recording.metadata.get("amplitude_unit") != "unknown" or "eeg" not in picks:
+def lower_rates(recording: Recording) -> Recording:
+    """The recording with electrical signals above 5,000 Hz at a lower rate, still unread; declared as a repair."""
+    slower = {name: lower_rate(signal) for name, signal in recording.signals.items() if signal.modality.unit == "V"}
+    slower = {name: signal for name, signal in slower.items() if signal is not recording[name]}
+    if not slower:
         return recording
-    signal, _ = rescale_signal(recording[picks["eeg"]])
-    repair = f"{signal.name}: its unit is unknown, so it was scaled to the amplitude of a usual night"
-    return replace(
-        recording,
-        signals={**recording.signals, signal.name: signal},
-        repairs=(*recording.repairs, repair),
-        metadata={**recording.metadata, "amplitude_unit": "rescaled"},
-    )
+    repairs = [
+        f"{name}: sampled at {recording[name].rate:g} Hz, used at {signal.rate:g} Hz" for name, signal in slower.items()
+    ]
+    return replace(recording, signals={**recording.signals, **slower}, repairs=(*recording.repairs, *repairs))
 
 
-def list_electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
-    """Names of the signals whose quality matters: those picked, and those searched for events."""
-    return list(dict.fromkeys([*picks.values(), *recording.of("eog"), *recording.of("lfp")]))
+def list_electrical(recording: Recording, picks: Mapping[str, str], *, others: Collection[str] = ()) -> list[str]:
+    """Names of the signals whose quality matters: those picked or standing in, and those searched for events."""
+    eyes = [eye.name for eye in list_eyes(recording)]
+    return list(dict.fromkeys([*picks.values(), *others, *eyes, *recording.of("lfp")]))
 
 
-def detect_spans(recording: Recording, picks: Mapping[str, str]) -> pd.DataFrame:
-    """Artefact spans of every picked channel."""
-    tables = [detect_artefacts(recording[name]) for name in list_electrical(recording, picks)]
+def detect_spans(choice: Choice) -> pd.DataFrame:
+    """Artefact spans of every channel used."""
+    names = list_electrical(choice.recording, choice.picks, others=choice.others)
+    judged = choice.electrodes
+    tables = [judged[name].artefacts if name in judged else detect_artefacts(choice.recording[name]) for name in names]
     tables = [table for table in tables if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else empty_events().assign(channel="")
 
 
-def stage(recording: Recording, picks: Mapping[str, str], options: DecodeOptions) -> Staging:
+def stage(choice: Choice, options: DecodeOptions) -> Staging:
     """Stage a recording; one that no stager can use keeps the stages it came with.
 
     Raises:
         SharpwaveError: If no stager can use it and it came without stages, or the chosen stager cannot.
     """
+    recording, picks = choice.recording, choice.picks
     try:
         stager, refusals = choose_stager(recording, picks, name=options.stager, weights=options.weights)
     except SharpwaveError as error:
@@ -185,19 +209,24 @@ def stage(recording: Recording, picks: Mapping[str, str], options: DecodeOptions
             raise
         return Staging(recording.hypnogram, GIVEN, refusals=[f"Nothing was staged: no stager can use {error.got}."])
     evidence = pd.DataFrame(stager.validation(recording, picks))
-    return Staging(stager.stage(recording, picks), stager.name, evidence, refusals)
+    hypnogram, sources, repairs = stage_good_stretches(choice, stager.stage)
+    return Staging(hypnogram, stager.name, evidence, refusals, sources, repairs)
 
 
 def detect_events(
-    recording: Recording, picks: Mapping[str, str], hypnogram: Hypnogram, *, labels: Collection[str] = EVENTS
+    recording: Recording, picks: Mapping[str, str], staging: Staging, *, labels: Collection[str] = EVENTS
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing."""
+    """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing.
+
+    Each EEG channel is searched in the epochs that were staged from it.
+    """
     jobs: list[tuple[str, str, Callable[[], pd.DataFrame]]] = []
-    if "eeg" in picks:
-        eeg = recording[picks["eeg"]]
-        jobs.append(("spindle", "spindles", partial(detect_spindles, eeg, hypnogram=hypnogram)))
-        jobs.append(("slow_wave", "slow waves", partial(detect_slow_waves, eeg, hypnogram=hypnogram)))
-    eyes = list(recording.of("eog").values())
+    hypnogram = staging.hypnogram
+    for name in dict.fromkeys([*([picks["eeg"]] if "eeg" in picks else []), *staging.channels]):
+        eeg, where = recording[name], staging.restrict_to(name)
+        jobs.append(("spindle", "spindles", partial(detect_spindles, eeg, hypnogram=where)))
+        jobs.append(("slow_wave", "slow waves", partial(detect_slow_waves, eeg, hypnogram=where)))
+    eyes = list_eyes(recording)
     if len(eyes) >= 2:
         look = partial(detect_eye_movements, eyes[0], eyes[1], hypnogram=hypnogram)
         jobs.append(("rapid_eye_movement", "rapid eye movements", look))

@@ -18,6 +18,7 @@ from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording
 from sharpwave.recordings.units import convert_unit
 
+_MASTOIDS = ("M1", "M2", "A1", "A2", "M1M2", "A1A2")
 _SITES = {site.upper(): site for site in (*ELECTRODES, *REFERENCES)}
 _GLUED = re.compile(
     rf"({'|'.join(sorted((e.upper() for e in ELECTRODES), key=len, reverse=True))})(M1|M2|A1|A2|REF|LE)"
@@ -125,33 +126,53 @@ def describe_unknown(recording: Recording, name: str | None = None) -> tuple[str
 
 
 def pick_channels(recording: Recording, *, channels: Sequence[str] | None = None) -> dict[str, str]:
-    """The signals that stage a night: role ("eeg", "eog", "emg") → signal name.
-
-    A central derivation against the opposite mastoid or ear is preferred (AASM: C4-M1, then C3-M2), then the same
-    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs do not count. A channel of
-    implausible amplitude, or marked bad, is taken only where there is no other.
+    """The signals that stage a night: role ("eeg", "eog", "emg") → signal name, the first of `rank_channels`.
 
     Args:
         recording: The recording whose channels to choose from.
-        channels: The user's choice; each name takes its role, roles without one are picked as usual.
+        channels: The user's choice, best first; each name takes its role, roles without one are picked as usual.
 
     Raises:
         SharpwaveError: If a chosen channel is not in the recording, or it is not known what it records.
     """
-    roles: dict[str, str] = {}
+    return {role: names[0] for role, names in rank_channels(recording, channels=channels).items()}
+
+
+def rank_channels(recording: Recording, *, channels: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Every signal that could stage a night, best first by its name: role ("eeg", "eog", "emg") → signal names.
+
+    A central derivation against the opposite mastoid or ear is preferred (AASM: C4-M1, then C3-M2), then the same
+    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs and mastoids alone do not
+    count. A channel of implausible amplitude, or marked bad, comes after all others.
+
+    Args:
+        recording: The recording whose channels to choose from.
+        channels: The user's choice, best first; it is all there is for its roles, others are ranked as usual.
+
+    Raises:
+        SharpwaveError: If a chosen channel is not in the recording.
+
+    >>> import numpy as np
+    >>> from sharpwave.recordings import Signal
+    >>> signals = {name: Signal(name, np.zeros(9), 1.0, MODALITIES["eeg"]) for name in ("Fz", "C3-M2", "C4-M1")}
+    >>> rank_channels(Recording(signals=signals))
+    {'eeg': ['C4-M1', 'C3-M2', 'Fz']}
+    """
+    roles: dict[str, list[str]] = {}
     doubtful = {*recording.metadata.get("doubtful", ()), *recording.metadata.get("bad_channels", ())}
     for role, rank in (("eeg", _eeg_rank), ("eog", _eog_rank), ("emg", _emg_rank)):
         names = [name for name in recording.of(role) if rank(name) is not None]
         if names:
-            roles[role] = min(names, key=lambda name: (name in doubtful, rank(name), names.index(name)))
+            roles[role] = sorted(names, key=lambda name: (name in doubtful, rank(name), names.index(name)))
+    chosen: dict[str, list[str]] = {}
     for wanted in channels or ():
         name = _find(recording, wanted)
         modality = recording[name].modality.name
         if modality == "other":
             listed, fix = describe_unknown(recording, name)
             raise SharpwaveError(f"to know what the channel {wanted!r} records", got=listed, fix=fix)
-        roles["eeg" if modality == "lfp" else modality] = name
-    return roles
+        chosen.setdefault("eeg" if modality == "lfp" else modality, []).append(name)
+    return roles | chosen
 
 
 def _clean(label: str) -> str:
@@ -181,12 +202,12 @@ def _electrode(label: str) -> ChannelIdentity | None:
     text = re.sub(r"^\((.*)\)$", r"\1", text)
     glued = _GLUED.fullmatch(text)
     site, _, reference = (*glued.groups()[:1], "-", glued.group(2)) if glued else text.partition("-")
-    if _SITES.get(site) not in ELECTRODES:
+    if _SITES.get(site) not in ELECTRODES and site not in _MASTOIDS:
         return None
     if not reference:
         return ChannelIdentity(_SITES[site], "eeg")
     reference = re.sub(r"^\((.*)\)$", r"\1", reference.strip())
-    if reference not in _SITES:
+    if reference not in _SITES or {site, reference} <= {*_MASTOIDS}:
         return None
     return ChannelIdentity(f"{_SITES[site]}-{_SITES[reference]}", "eeg", _SITES[reference])
 
@@ -279,7 +300,9 @@ _EEG_ORDER = (
 )
 
 
-def _eeg_rank(name: str) -> int:
+def _eeg_rank(name: str) -> int | None:
+    if name.partition("-")[0] in _MASTOIDS:
+        return None
     site, _, reference = name.replace("-A1", "-M1").replace("-A2", "-M2").partition("-")
     for candidate in (f"{site}-{reference}", site):
         if candidate in _EEG_ORDER:

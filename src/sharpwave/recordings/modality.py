@@ -26,7 +26,7 @@ class Modality:
 
     >>> modality = MODALITIES["eeg"]
     >>> modality.unit, modality.rate
-    ('V', (50, 5000))
+    ('V', (50, 200000))
     """
 
     name: str
@@ -41,11 +41,11 @@ class Modality:
 MODALITIES: dict[str, Modality] = {
     modality.name: modality
     for modality in (
-        Modality("eeg", "V", (5e-7, 5e-4), (50, 5_000), 1.0, "cnn", "spectrum"),
-        Modality("eog", "V", (5e-7, 2e-3), (50, 5_000), 1.0, "cnn", "spectrum"),
-        Modality("emg", "V", (1e-7, 5e-3), (50, 10_000), 1.0, "cnn", "spectrum"),
-        Modality("ecg", "V", (1e-6, 1e-2), (50, 5_000), 1.0, "cnn", "spectrum"),
-        Modality("lfp", "V", (1e-6, 5e-3), (100, 40_000), 1.0, "cnn", "spectrum"),
+        Modality("eeg", "V", (5e-7, 5e-4), (50, 200_000), 1.0, "cnn", "spectrum"),
+        Modality("eog", "V", (5e-7, 2e-3), (50, 200_000), 1.0, "cnn", "spectrum"),
+        Modality("emg", "V", (1e-7, 5e-3), (50, 200_000), 1.0, "cnn", "spectrum"),
+        Modality("ecg", "V", (1e-6, 1e-2), (50, 200_000), 1.0, "cnn", "spectrum"),
+        Modality("lfp", "V", (1e-6, 5e-3), (100, 200_000), 1.0, "cnn", "spectrum"),
         Modality("respiration", "", (0, float("inf")), (1, 1_000), 5.0, "cnn", "spectrum"),
         Modality("spikes", "", (0, float("inf")), (0, float("inf")), 1.0, "cnn", "rate"),
         Modality("bold", "", (0, float("inf")), (0.1, 20), 2.0, "vit", "linear"),

@@ -65,6 +65,19 @@ class Signal:
                 got=type(self.samples).__name__,
                 fix="pass an array, time first",
             )
+        kind = np.dtype(getattr(self.samples, "dtype", np.float64))
+        if kind.kind not in "biuf":
+            raise SharpwaveError(
+                f"numbers as samples of {self.name!r}",
+                got=f"values of type {kind}",
+                fix="convert them to numbers first",
+            )
+        if not np.isfinite([self.start, self.scale, self.offset]).all():
+            raise SharpwaveError(
+                f"a finite start, scale and offset of {self.name!r}",
+                got=f"start {self.start} s, scale {self.scale}, offset {self.offset}",
+                fix="check what the file says of the channel",
+            )
         if self.channels and (len(self.samples.shape) != 2 or self.samples.shape[1] != len(self.channels)):
             raise SharpwaveError(
                 f"{len(self.channels)} columns in {self.name!r}, one per channel name",

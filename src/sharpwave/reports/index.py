@@ -36,7 +36,9 @@ class _Row:
         return show_duration(self.duration)
 
     def show_statistic(self, name: str) -> str:
-        """The value and unit of one statistic; an en dash where this night has none."""
+        """The value and unit of one statistic; an en dash where this night has none, or cannot be used."""
+        if self.verdict == "not usable":
+            return MISSING
         row = next((row for row in self.statistics if row["name"] == name), None)
         value = MISSING if row is None else show(row["value"])
         return value if row is None or value == MISSING else f"{value} {row['unit']}"

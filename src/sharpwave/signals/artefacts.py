@@ -1,10 +1,14 @@
-"""Spans of a signal that are not brain: missing, flat, clipped, extreme, or bursts of muscle.
+"""Spans of a signal that are not brain: missing, flat, floating, hum, clipped, extreme, or bursts of muscle.
 
 Definitions, each on one channel:
 
 - *missing*: no samples (NaN).
 - *flat*: 5 s or more in which every second stays within 1 µV.
-- *clipped*: 3 or more equal samples in a row at the highest or lowest value of the whole recording.
+- *floating*: 8 s or more with a standard deviation under 1 µV at 1–30 Hz, mains left out; EEG and EOG only.
+- *hum*: 8 s or more in which the mains (50 or 60 Hz, or where the sampling rate folds them to) hold nine tenths of the
+  power at 1–65 Hz, and what is left is under 4 µV or as flat over frequency as noise; EEG and EOG only.
+- *clipped*: 3 or more equal samples in a row at the highest or lowest value of the whole recording, or 20 such runs
+  within ten minutes at the highest or lowest value of those.
 - *extreme*: a second in which the signal goes beyond the modality's limit, counted from the median of the half minute
   around it, so that drift is not one.
 - *muscle*: a 4 s epoch with 4 times as much power at 26–32 Hz as the median of the 3 min around it, EEG and EOG only
@@ -20,23 +24,40 @@ import pandas as pd
 
 from sharpwave.recordings import Signal
 from sharpwave.signals.pieces import MICROVOLTS, Piece, check_one_channel, iter_pieces, join_close, join_events, runs
-from sharpwave.signals.spectra import compute_spectrogram
+from sharpwave.signals.spectra import Spectrogram, compute_spectrogram
 
 FLAT_SECONDS = 5
 FLAT_UV = 1.0
 CLIPPED_SAMPLES = 3
+CLIPPED_RUNS = 20
 EXTREME_UV = {"eeg": 500.0, "eog": 1000.0, "emg": 2000.0, "ecg": 10_000.0, "lfp": 5000.0}
 BASELINE_SECONDS = 31
 MUSCLE_BAND = (26.0, 32.0)
-MUSCLE_EPOCH = 4.0
+EPOCH = 4.0
 MUSCLE_FACTOR = 4.0
 MUSCLE_WINDOW = 45
 """Epochs of 4 s in 3 min."""
 
+FLOATING_UV = 1.0
+HUM_SHARE = 0.9
+HUM_REST_UV = 4.0
+HUM_SLOPE = 2.0
+"""Density at 1–8 Hz over that at 18–30 Hz: 1 in white noise, 10 and more in an EEG."""
+
+MAINS = (50.0, 60.0)
+MAINS_WIDTH = 1.25
+"""Hz on either side of the mains that its peak reaches in segments of 2 s."""
+
+BRAIN_BAND = (1.0, 30.0)
+HIGHEST = 65.0
+LEAST_RATE = 45.0
+LEAST_WINDOWS = 2
+"""Windows of 4 s in a row that make a floating or humming stretch."""
+
 PIECE_SECONDS = 600
 
 COLUMNS: dict[str, type] = {"onset": float, "duration": float, "label": str, "channel": str}
-LABELS = ("missing", "flat", "clipped", "extreme", "muscle")
+LABELS = ("missing", "flat", "floating", "hum", "clipped", "extreme", "muscle")
 
 
 @dataclass(eq=False)
@@ -46,7 +67,8 @@ class _Scan:
     Attributes:
         low, high, mean: Smallest, largest and mean value of each second, in the signal's unit; NaN without samples.
         missing: Spans without samples, as sample ranges.
-        clipped: Value and sample range of each run of equal samples at an end of its piece's range.
+        clipped: Value and sample range of each run of equal samples at an end of its piece's range; NaN for the value
+            where the piece returns to it again and again.
     """
 
     low: list[np.ndarray] = field(default_factory=list)
@@ -67,9 +89,10 @@ class _Scan:
         self.mean.append(np.divide(np.nansum(rows, axis=1), count, out=np.full(len(rows), np.nan), where=count > 0))
         self.missing.append(runs(piece.missing) + piece.first)
         for limit in (np.fmin.reduce(self.low[-1]), np.fmax.reduce(self.high[-1])):
-            for begin, end in runs((piece.samples == limit) & ~piece.missing):
-                if end - begin >= CLIPPED_SAMPLES:
-                    self.clipped.append((float(limit), piece.first + int(begin), piece.first + int(end)))
+            spans = runs((piece.samples == limit) & ~piece.missing)
+            spans = spans[spans[:, 1] - spans[:, 0] >= CLIPPED_SAMPLES] + piece.first
+            level = np.nan if len(spans) >= CLIPPED_RUNS else float(limit)  # NaN: a level of its own
+            self.clipped += [(level, int(begin), int(end)) for begin, end in spans]
 
 
 def detect_artefacts(signal: Signal) -> pd.DataFrame:
@@ -96,12 +119,17 @@ def detect_artefacts(signal: Signal) -> pd.DataFrame:
     if not scan.low:
         return join_events([], COLUMNS)
     low, high, mean = (np.concatenate(part) for part in (scan.low, scan.high, scan.mean))
+    still = _find_flat(low, high) * second
+    spectrogram = None
+    if signal.modality.name in ("eeg", "eog") and signal.rate >= LEAST_RATE:
+        spectrogram = compute_spectrogram(signal, window=EPOCH, max_frequency=HIGHEST, segment=2.0)
     spans = {
         "missing": np.concatenate(scan.missing),
-        "flat": _find_flat(low, high) * second,
+        "flat": still,
+        **_find_without_brain(spectrogram, still, rate=signal.rate),
         "clipped": _find_clipped(scan, low=np.fmin.reduce(low), high=np.fmax.reduce(high)),
         "extreme": _find_extreme(low, high, mean, modality=signal.modality.name) * second,
-        "muscle": _find_muscle(signal),
+        "muscle": _find_muscle(spectrogram, rate=signal.rate),
     }
     return join_events([_to_events(signal, label, found) for label, found in spans.items()], COLUMNS)
 
@@ -127,7 +155,9 @@ def _find_flat(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def _find_clipped(scan: _Scan, *, low: float, high: float) -> np.ndarray:
     """Sample ranges of the runs that lie at an end of the whole recording's range."""
-    spans = [(begin, end) for limit, begin, end in scan.clipped if low < high and limit in (low, high)]
+    spans = [
+        (begin, end) for limit, begin, end in scan.clipped if low < high and (np.isnan(limit) or limit in (low, high))
+    ]
     return np.array(sorted(spans), dtype=np.int64).reshape(-1, 2)
 
 
@@ -138,14 +168,56 @@ def _find_extreme(low: np.ndarray, high: np.ndarray, mean: np.ndarray, *, modali
     return runs((high - baseline > limit) | (baseline - low > limit))
 
 
-def _find_muscle(signal: Signal) -> np.ndarray:
+def _find_without_brain(spectrogram: Spectrogram | None, still: np.ndarray, *, rate: float) -> dict[str, np.ndarray]:
+    """Sample ranges in which an electrode floats, and in which it hums; none where it stands still."""
+    if spectrogram is None:
+        return {}
+    frequencies, step = spectrogram.frequencies, spectrogram.frequencies[1]
+    lines = [_find_mains(frequencies, line, rate=rate) for line in MAINS]
+    brain = (frequencies >= BRAIN_BAND[0]) & (frequencies <= BRAIN_BAND[1]) & ~np.any(lines, axis=0)
+    power = spectrogram.power.astype(np.float64) * step * MICROVOLTS**2
+    total = power[:, frequencies >= BRAIN_BAND[0]].sum(axis=1)
+    mains = np.max([power[:, line].sum(axis=1) for line in lines], axis=0)
+    rest = np.sqrt(power[:, brain].sum(axis=1))
+    slow, fast = (power[:, brain & (frequencies >= f) & (frequencies <= g)].mean(axis=1) for f, g in ((1, 8), (18, 30)))
+    hum = (mains > HUM_SHARE * total) & ((rest < HUM_REST_UV) | (slow < HUM_SLOPE * fast))
+    floating = (rest < FLOATING_UV) & ~hum
+    for first, last in still / (EPOCH * rate):
+        inside = slice(int(first), int(np.ceil(last)))
+        hum[inside] = floating[inside] = False
+    return {label: _to_samples(*_keep_long(mask), rate=rate) for label, mask in (("floating", floating), ("hum", hum))}
+
+
+def _find_mains(frequencies: np.ndarray, line: float, *, rate: float) -> np.ndarray:
+    """Which frequencies the mains and its first harmonic reach, folded at half the sampling rate."""
+    reached = np.zeros(frequencies.size, dtype=bool)
+    for harmonic in (line, 2 * line):
+        folded = abs(harmonic - rate * round(harmonic / rate))
+        if folded > 2 * MAINS_WIDTH:
+            reached |= np.abs(frequencies - folded) <= MAINS_WIDTH
+    return reached
+
+
+def _keep_long(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last (exclusive) window of each run that is long enough."""
+    spans = runs(mask)
+    spans = spans[spans[:, 1] - spans[:, 0] >= LEAST_WINDOWS]
+    return spans[:, 0], spans[:, 1]
+
+
+def _to_samples(first: np.ndarray, last: np.ndarray, *, rate: float) -> np.ndarray:
+    """Ranges of windows of 4 s as ranges of samples."""
+    edges: np.ndarray = np.round(np.column_stack((first, last)) * EPOCH * rate).astype(np.int64)
+    return edges
+
+
+def _find_muscle(spectrogram: Spectrogram | None, *, rate: float) -> np.ndarray:
     """Sample ranges of the epochs with a burst of muscle activity."""
-    if signal.modality.name not in ("eeg", "eog") or signal.rate / 2 < MUSCLE_BAND[1] + 2:
-        return np.empty((0, 2), dtype=np.int64)
     low, high = MUSCLE_BAND
-    spectrogram = compute_spectrogram(signal, window=MUSCLE_EPOCH, min_frequency=low, max_frequency=high, segment=2.0)
-    power = pd.Series(spectrogram.power.sum(axis=1, dtype=np.float64))
+    if spectrogram is None or rate / 2 < high + 2:
+        return np.empty((0, 2), dtype=np.int64)
+    inside = (spectrogram.frequencies >= low - 1e-9) & (spectrogram.frequencies <= high + 1e-9)
+    power = pd.Series(np.ascontiguousarray(spectrogram.power[:, inside]).sum(axis=1, dtype=np.float64))
     around = power.rolling(MUSCLE_WINDOW, center=True, min_periods=5).median()
     bursts = np.flatnonzero((power > MUSCLE_FACTOR * around).to_numpy())
-    edges = np.round(np.column_stack((bursts, bursts + 1)) * MUSCLE_EPOCH * signal.rate)
-    return edges.astype(np.int64)
+    return _to_samples(bursts, bursts + 1, rate=rate)

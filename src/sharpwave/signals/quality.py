@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sharpwave.recordings import Recording, Signal
 from sharpwave.signals.artefacts import LABELS, detect_artefacts
-from sharpwave.signals.pieces import MICROVOLTS, iter_pieces, split_channels
+from sharpwave.signals.pieces import MICROVOLTS, iter_pieces, runs, split_channels
 
 ELECTRIC = ("eeg", "eog", "emg", "ecg", "lfp")
 GOOD, USABLE = 0.9, 0.5
@@ -40,9 +42,9 @@ def compute_quality(
 
     Returns:
         One row a channel: `channel`, `modality`, `usable_fraction` (of the time, outside every kind of artefact), the
-        fraction of time `missing`, `flat`, `clipped`, `extreme` and `muscle`, `amplitude_uv` (half the 5–95 % spread of
-        the raw signal, median over 10 min pieces) and a `verdict`: "good", "partly usable", "poor", or "wrong
-        amplitude" where that lies outside what the modality allows and the unit is known.
+        fraction of time `missing`, `flat`, `floating`, `hum`, `clipped`, `extreme` and `muscle`, `amplitude_uv` (half
+        the 5–95 % spread of the raw signal, median over 10 min pieces) and a `verdict`: "good", "partly usable",
+        "poor", or "wrong amplitude" where that lies outside what the modality allows and the unit is known.
 
     >>> from sharpwave.recordings import MODALITIES
     >>> samples = np.random.default_rng(0).normal(0, 20, 6000)
@@ -64,7 +66,7 @@ def compute_quality(
 
 def _describe_channel(signal: Signal, artefacts: pd.DataFrame, *, unit_known: bool) -> dict[str, object]:
     if not unit_known:
-        artefacts = artefacts[~artefacts["label"].isin(("flat", "extreme"))]
+        artefacts = artefacts[~artefacts["label"].isin(("flat", "floating", "hum", "extreme"))]
     seconds = max(signal.duration, 1e-9)
     shares = {label: _covered(artefacts[artefacts["label"] == label]) / seconds for label in LABELS}
     usable = 1 - _covered(artefacts) / seconds
@@ -81,6 +83,105 @@ def _describe_channel(signal: Signal, artefacts: pd.DataFrame, *, unit_known: bo
         "amplitude_uv": amplitude * MICROVOLTS,
         "verdict": verdict,
     }
+
+
+DEAD = ("missing", "flat", "floating", "hum")
+"""Kinds of span in which there is nothing of the sleeper; an epoch that is more than half so cannot be used."""
+
+MOST_DEAD = 0.5
+MOST_OF = {"clipped": 0.1, "extreme": 0.9}
+"""Share of an epoch from which on these kinds make it unusable, each by itself."""
+
+
+def find_unusable_epochs(
+    signal: Signal, artefacts: pd.DataFrame, *, epoch_length: float = 30.0, kinds: Sequence[str] | None = None
+) -> np.ndarray:
+    """Why each epoch of a channel cannot be used: its main kind of artefact, or "" where it can.
+
+    Args:
+        signal: One channel.
+        artefacts: What `detect_artefacts` found in it.
+        epoch_length: Length of an epoch in seconds; the first begins with the signal, the last may be shorter.
+        kinds: Labels that count; None takes more than half of `DEAD`, a tenth clipped, nine tenths extreme.
+
+    Returns:
+        Labels, shape (epoch,).
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> samples = np.random.default_rng(0).normal(0, 20, 9000)
+    >>> samples[4000:] = 0.0
+    >>> eeg = Signal("EEG", samples, 100.0, MODALITIES["eeg"], scale=1e-6)
+    >>> find_unusable_epochs(eeg, detect_artefacts(eeg)).tolist()
+    ['', 'flat', 'flat']
+    """
+    n_epochs = int(np.ceil(signal.duration / epoch_length - 1e-6))
+    edges = np.minimum(signal.start + epoch_length * np.arange(n_epochs + 1), signal.end)
+    wanted = LABELS if kinds is None else kinds
+    by_label = {label: artefacts[artefacts["label"] == label] for label in wanted}
+    shares = {label: _share_covered(found, edges) for label, found in by_label.items() if len(found)}
+    reasons = np.full(len(edges) - 1, "", dtype=object)
+    dead = [label for label in DEAD if label in shares]
+    if dead:
+        together = _share_covered(pd.concat([by_label[label] for label in dead]), edges) > MOST_DEAD
+        main = np.argmax([shares[label] for label in dead], axis=0)
+        reasons[together] = np.array(dead, dtype=object)[main[together]]
+    for label, most in MOST_OF.items():
+        if label in shares:
+            reasons[(shares[label] > most) & (reasons == "")] = label
+    return reasons
+
+
+def _share_covered(events: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
+    """Share of each stretch between neighbouring edges that at least one event covers."""
+    table = events.sort_values("onset")[["onset", "duration"]].to_numpy(dtype=float)
+    ends = np.maximum.accumulate(table.sum(axis=1))
+    begins = np.maximum(table[:, 0], np.concatenate(([-np.inf], ends[:-1])))
+    ends = np.maximum(ends, begins)
+    clock = np.column_stack((begins, ends)).ravel()
+    covered = np.column_stack((np.zeros(len(ends)), np.maximum(ends - begins, 0))).ravel().cumsum()
+    return np.diff(np.interp(edges, clock, covered)) / np.maximum(np.diff(edges), 1e-9)
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """Samples that are NaN within sample ranges, and unread until asked for."""
+
+    array: Any
+    spans: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(np.float64) if np.dtype(self.array.dtype).itemsize > 4 else np.dtype(np.float32)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        first, last, step = key.indices(self.shape[0])
+        values = np.array(self.array[first:last], dtype=self.dtype)
+        for begin, end in self.spans[(self.spans[:, 1] > first) & (self.spans[:, 0] < last)]:
+            values[max(begin - first, 0) : end - first] = np.nan
+        return values[::step]
+
+
+def mask_epochs(signal: Signal, unusable: np.ndarray, *, epoch_length: float = 30.0) -> Signal:
+    """The same channel, missing (NaN) in the epochs that are marked; still unread.
+
+    Args:
+        signal: One channel.
+        unusable: True for epochs to leave out, shape (epoch,), the first at the start of the signal.
+        epoch_length: Length of an epoch in seconds.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> eeg = Signal("EEG", np.arange(6.0), 1.0, MODALITIES["eeg"])
+    >>> mask_epochs(eeg, np.array([False, True, False]), epoch_length=2.0).read().tolist()
+    [0.0, 1.0, nan, nan, 4.0, 5.0]
+    """
+    if not unusable.any():
+        return signal
+    spans = np.round(runs(unusable) * epoch_length * signal.rate).astype(np.int64)
+    return replace(signal, samples=_Masked(signal.samples, spans))
 
 
 def _covered(events: pd.DataFrame) -> float:

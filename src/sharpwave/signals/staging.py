@@ -28,6 +28,9 @@ from sharpwave.signals.pieces import MICROVOLTS, split_channels
 TYPICAL_UV = 15.0
 """Standard deviation (0.4–30 Hz) that the median epoch of a night is given; that of N2 in adults at C4–A1."""
 
+DEAD_SHARE = 0.025
+"""An epoch below this share of the night's upper quartile is no EEG: deep sleep is some 8 times as large as wake."""
+
 
 def compute_epoch_amplitude(signal: Signal, *, epoch_length: int = 30) -> Float[np.ndarray, " epoch"]:
     """Standard deviation between 0.4 and 30 Hz in each epoch, in µV.
@@ -68,7 +71,9 @@ def rescale_signal(signal: Signal, *, typical_uv: float = TYPICAL_UV) -> tuple[S
     15.0
     """
     amplitude = compute_epoch_amplitude(signal)
-    present = amplitude[np.isfinite(amplitude)]
+    present = amplitude[np.isfinite(amplitude) & (amplitude > 0)]
+    if present.size:  # what is dead says nothing of how large the sleeper's EEG is
+        present = present[present > DEAD_SHARE * np.percentile(present, 75)]
     typical = float(np.median(present)) if present.size else 0.0
     if typical <= 0:
         raise SharpwaveError(
