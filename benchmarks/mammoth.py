@@ -29,8 +29,8 @@ from sharpwave.benchmarks.continual.harness import run_stream
 from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.learners.contract import Setting
+from sharpwave.benchmarks.provenance import describe_machine, find_commit
 from sharpwave.benchmarks.rows import to_row
-from sharpwave.benchmarks.runner import describe_machine, find_commit
 from sharpwave.demonstrations.networks import Perceptron, make_model
 from sharpwave.demonstrations.streams import ImageSet, Stream, Task
 from sharpwave.evaluation.intervals import bootstrap_mean

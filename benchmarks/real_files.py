@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.benchmarks.provenance import describe_machine, find_commit
 from sharpwave.commands.batch import decode_nights, plan_nights
 from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings.datasets import data_root
