@@ -84,6 +84,19 @@ def describe_command(name: str, *, seeds: int, train: bool = False, own_data: bo
     return shlex.join(parts) + (" --data FOLDER" if own_data else "") + (" --train" if train else "")
 
 
+def describe_provenance(command: str, **more: Any) -> dict[str, Any]:
+    """What a file of results says of its making: command, versions of libraries, threads, and whatever else.
+
+    Args:
+        command: Command line that makes the file again.
+        more: Further entries, such as `seeds`.
+
+    >>> describe_provenance("sharpwave benchmark staging --seeds 5", seeds=5)["seeds"]
+    5
+    """
+    return {"command": command, **more, "versions": describe_versions(), "threads": describe_threads()}
+
+
 def find_commit() -> str:
     """Revision of the code that runs, "+" where files differ from it; "unknown" outside a clone."""
     try:

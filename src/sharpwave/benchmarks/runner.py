@@ -12,8 +12,7 @@ from typing import Any
 from sharpwave.benchmarks.provenance import (
     describe_command,
     describe_machine,
-    describe_threads,
-    describe_versions,
+    describe_provenance,
     find_commit,
     refuse_dirty,
     refuse_smaller,
@@ -137,13 +136,8 @@ def run_benchmark(
         progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
         module, _, function = BENCHMARKS[name].partition(":")
         config, rows = getattr(import_module(module), function or "run")(data, seeds=seeds, train=train)
-    provenance = {
-        "command": describe_command(name, seeds=seeds, train=train, own_data=data is not None),
-        "seeds": seeds,
-        "versions": describe_versions(),
-        "threads": describe_threads(),
-        "allowed": allowed,
-    }
+    command = describe_command(name, seeds=seeds, train=train, own_data=data is not None)
+    provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)
     if output is not None:
