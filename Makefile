@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo test lint bench figures clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo   decode a simulated night, let a network sleep, and name the pages to open'
 	@echo 'make test   every test (real recordings join in where SHARPWAVE_DATA points)'
-	@echo 'make lint   style, types, which room may import which, and how many files an idea takes'
-	@echo 'make bench  every benchmark, into benchmarks/results'
+	@echo 'make lint   style, types, which room may import which, how many files an idea takes, figures as in their files'
+	@echo 'make bench  every benchmark, into benchmarks/results, and the figures of the pages'
+	@echo 'make figures  rewrite the figures of the pages from benchmarks/results; say which code has changed since'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,12 +37,22 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py --check
+	$(BIN)/python tools/figures.py --check
 
+# Name and seeds of every file of results that a page shows. mammoth.json needs another program first: see benchmarks/mammoth.py.
+BENCH := forecast:5 staging:5 spindles:5 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
+  decode-speed:3 decode-memory:1 training-cost:1 reactivation:4 run-decoding:5 replay-speed:1 causality:5 continual:5 \
+  continual-cifar10:5 sleep-cost:5 resilience:5 dynamics:5
 bench: $(VENV)/.dev
-	for name in forecast staging spindles multimodal subsets labels transfer ablations explanations decode-speed \
-	  decode-memory training-cost reactivation run-decoding replay-speed causality continual continual-cifar10 sleep-cost \
-	  resilience dynamics; do \
-	  $(BIN)/sharpwave benchmark $$name --output benchmarks/results/$$name.json || exit 1; done
+	for one in $(BENCH); do \
+	  $(BIN)/sharpwave benchmark $${one%:*} --seeds $${one#*:} --output benchmarks/results/$${one%:*}.json || exit 1; done
+	$(BIN)/python benchmarks/real_files.py
+	$(BIN)/python -m benchmarks.fuzz_readers
+	$(BIN)/python tools/figures.py
+
+figures: $(VENV)/.dev
+	$(BIN)/python tools/figures.py
+	$(BIN)/python tools/figures.py --stale
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

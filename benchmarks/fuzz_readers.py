@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.contracts.test_fuzz_readers import FORMATS, MEMORY_GROWTH, SECONDS_PER_FILE, fuzz
 
 import sharpwave
+from sharpwave.benchmarks.provenance import describe_provenance
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_readers.json"
 
@@ -37,6 +38,7 @@ def main() -> None:
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
         ).stdout.strip(),
         "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        "provenance": describe_provenance(f"python -m benchmarks.fuzz_readers --files {arguments.files}"),
         "version": sharpwave.__version__,
         "total": total,
         "slowest_s": max(row["slowest_s"] for row in rows.values()),

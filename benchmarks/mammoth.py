@@ -17,7 +17,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +28,10 @@ from sharpwave.benchmarks.continual.harness import run_stream
 from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS
 from sharpwave.benchmarks.continual.learners.contract import Setting
-from sharpwave.benchmarks.rows import to_row
-from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.benchmarks.provenance import describe_machine, describe_provenance, find_commit
+from sharpwave.benchmarks.rows import estimate_row
 from sharpwave.demonstrations.networks import Perceptron, make_model
 from sharpwave.demonstrations.streams import ImageSet, Stream, Task
-from sharpwave.evaluation.intervals import bootstrap_mean
 
 DATA = "sequential MNIST, 10,000 images"
 BATCH, BUFFER, LR = 32, 200, 0.05
@@ -98,13 +96,14 @@ def main(images: Path, logs: Path, output: Path) -> None:
         for place, name in enumerate(("task unknown", "task told")):
             rng = np.random.default_rng(0)
             for who, values in (("Mammoth", said[:, place]), ("sharpwave", np.array(ours)[:, place])):
-                mean = bootstrap_mean(list(values), rng=rng)
-                rows.append(asdict(to_row(DATA, name, f"{method} ({who})", "accuracy", mean)))
+                row = estimate_row(DATA, name, f"{method} ({who})", "accuracy", list(values), rng=rng)
+                rows.append(row.to_dict())
                 print(rows[-1])
     config = {"batch": BATCH, "buffer_items": BUFFER, "lr": LR, "options": {k: v[3] for k, v in METHODS.items()}}
     config["seeds"] = "not shared: the two draw order, weights and buffer from different generators"
     config["mammoth_commit"] = "e75a491"
     result = {"benchmark": "mammoth", "config": config, "machine": describe_machine(), "commit": find_commit()}
+    result["provenance"] = describe_provenance("python benchmarks/mammoth.py MNIST.npz LOGS OUTPUT.json")
     output.write_text(json.dumps(result | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 

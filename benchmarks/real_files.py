@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sharpwave.benchmarks.runner import describe_machine, find_commit
+from sharpwave.benchmarks.provenance import describe_machine, describe_provenance, find_commit
 from sharpwave.commands.batch import decode_nights, plan_nights
 from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings.datasets import data_root
@@ -75,7 +75,8 @@ def main() -> None:
         rows = [decode_source(source, Path(folder)) for source in SOURCES]
         for file, stages in FILES if root is not None else ():
             rows.append(decode_source(str(root / file), Path(folder), root / stages))
-    result = {"machine": describe_machine(), "commit": find_commit(), "rows": rows}
+    provenance = describe_provenance("python benchmarks/real_files.py")
+    result = {"machine": describe_machine(), "commit": find_commit(), "provenance": provenance, "rows": rows}
     arguments.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     arguments.page.write_text(HEAD + "\n".join(map(format_row, rows)) + "\n", encoding="utf-8")
 

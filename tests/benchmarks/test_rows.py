@@ -25,6 +25,7 @@ def test_the_keys_of_the_file_and_their_order() -> None:
         '"low": null, "high": null, "n": 4}'
     )
     assert Row(*PLACE, 3).to_dict()["value"] == 3
+    assert Row(*PLACE, 3, values=(1 / 3, math.nan)).to_dict()["values"] == [0.33333, None]
 
 
 @pytest.mark.parametrize(
@@ -61,15 +62,24 @@ def test_published_rows_are_rows(name: str) -> None:
     if not path.is_file():
         pytest.skip("no published result")
     for published in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        row = Row(**{key: math.nan if value is None else value for key, value in published.items()})
+        row = Row(**{key: _from_json(value) for key, value in published.items()})
         assert row.to_dict() == published
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_json(one) for one in value)
+    return math.nan if value is None else value
 
 
 def test_intervals_over_subjects_over_runs_and_of_resamples() -> None:
     over_subjects = estimate_row(*PLACE, [0.0, 1.0, math.nan], rng=np.random.default_rng(0))
     assert (over_subjects.value, over_subjects.low, over_subjects.high, over_subjects.n) == (0.5, 0.0, 1.0, 2)
+    assert over_subjects.values[:2] == (0.0, 1.0)
+    assert math.isnan(over_subjects.values[2])
     over_runs = range_row(*PLACE, [1.0, 2.0, 6.0])
     assert (over_runs.value, over_runs.low, over_runs.high, over_runs.n) == (3.0, 1.0, 6.0, 3)
+    assert over_runs.values == (1.0, 2.0, 6.0)
     draws = np.r_[7.0, np.linspace(0, 1, 201)]
     resampled = resampled_row(*PLACE, draws, n=5)
     assert (resampled.value, resampled.n) == (7.0, 5)

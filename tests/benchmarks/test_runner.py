@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from sharpwave.benchmarks import runner
+from sharpwave.benchmarks import provenance, runner
 from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
 
@@ -23,9 +24,12 @@ def test_a_run_is_printed_and_written(
     monkeypatch.setattr(runner, "import_module", lambda name: module)
     runner.run_benchmark("forecast", seeds=2, output=tmp_path / "deep" / "out.json")
     written = json.loads((tmp_path / "deep" / "out.json").read_text())
-    assert list(written) == ["benchmark", "config", "machine", "commit", "rows"]
+    assert list(written) == ["benchmark", "config", "machine", "commit", "provenance", "rows"]
     assert written["config"] == {"seeds": 2}
-    assert written["rows"] == [{**asdict(ROW), "low": None}]
+    assert written["rows"] == [{**ROW.to_dict(), "low": None}]
+    assert written["provenance"]["command"] == "sharpwave benchmark forecast --seeds 2"
+    assert {"numpy", "sharpwave"} <= set(written["provenance"]["versions"])
+    assert written["provenance"]["allowed"] == []
     assert set(written["machine"]) == {"cpu", "cores", "ram_gb", "python"}
     assert "kappa" in capsys.readouterr().out
 
@@ -33,3 +37,62 @@ def test_a_run_is_printed_and_written(
 def test_unknown_benchmark() -> None:
     with pytest.raises(SharpwaveError, match="a benchmark among forecast, staging"):
         runner.run_benchmark("nonsense")
+
+
+def _fake(monkeypatch: pytest.MonkeyPatch, rows: list[Row]) -> None:
+    module = SimpleNamespace(run=lambda data, *, seeds, train: ({}, rows))
+    monkeypatch.setattr(runner, "import_module", lambda name: module)
+
+
+def test_a_published_result_is_not_written_from_changed_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, [ROW])
+    monkeypatch.setattr(provenance, "find_published", lambda: tmp_path / "results")
+    monkeypatch.setattr(provenance, "find_commit", lambda: "0123456789ab+")
+    output = tmp_path / "results" / "forecast.json"
+    with pytest.raises(SharpwaveError, match="a clean tree"):
+        runner.run_benchmark("forecast", output=output)
+    assert not output.exists()
+    runner.run_benchmark("forecast", output=tmp_path / "elsewhere.json")
+    runner.run_benchmark("forecast", output=output, allow_dirty=True)
+    assert json.loads(output.read_text())["provenance"]["allowed"] == ["dirty tree"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "seeds", "words"),
+    [
+        ([ROW, replace(ROW, metric="f1")], 2, "2 seeds where it has 5"),
+        ([ROW], 5, "1 rows of it missing, such as d, s, m, f1"),
+        ([ROW, replace(ROW, metric="f1", n=2)], 5, "a smaller n in 1 rows, such as d, s, m, f1: 2, not 3"),
+    ],
+)
+def test_a_smaller_result_does_not_overwrite_a_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[Row], seeds: int, words: str
+) -> None:
+    output = tmp_path / "forecast.json"
+    _fake(monkeypatch, [ROW, replace(ROW, metric="f1")])
+    runner.run_benchmark("forecast", output=output)
+    runner.run_benchmark("forecast", output=output)
+    before = output.read_text()
+    _fake(monkeypatch, rows)
+    with pytest.raises(SharpwaveError, match=words):
+        runner.run_benchmark("forecast", seeds=seeds, output=output)
+    assert output.read_text() == before
+    assert (tmp_path / "forecast.smaller.json").exists() == (seeds == 5)
+    runner.run_benchmark("forecast", seeds=seeds, output=output, allow_smaller=True)
+    assert words in json.loads(output.read_text())["provenance"]["allowed"][0]
+
+
+def test_changed_and_new_files_make_a_tree_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], cwd=tmp_path, check=True)
+
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "code.py").write_text("a = 1\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "src" / "code.py"))
+    assert len(provenance.find_commit()) == 12
+    (tmp_path / "src" / "new.py").write_text("b = 2\n")
+    assert provenance.find_commit().endswith("+")
+    assert provenance.find_published() == tmp_path / "benchmarks" / "results"

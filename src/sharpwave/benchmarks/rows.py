@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Row:
         low: Lower end of its interval; NaN where there is none.
         high: Upper end of its interval.
         n: Number of what the interval is over, such as subjects or seeds.
+        values: What the estimate was made of, one for each of the n, where the benchmark has them.
 
     Raises:
         SharpwaveError: If a name is empty, a number is none, or the interval is upside down.
@@ -44,6 +45,7 @@ class Row:
     low: float = math.nan
     high: float = math.nan
     n: int = 1
+    values: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = (self.data, self.setting, self.method, self.metric)
@@ -67,11 +69,15 @@ class Row:
         return asdict(self)[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it: undefined numbers are None, others have five decimals."""
-        return {
-            name: value if not isinstance(value, float) else round(value, DECIMALS) if math.isfinite(value) else None
-            for name, value in asdict(self).items()
-        }
+        """As JSON has it: undefined numbers are None, others have five decimals; `values` only where there are some."""
+        content = {name: _to_json(value) for name, value in asdict(self).items() if name != "values"}
+        return content | ({"values": [_to_json(value) for value in self.values]} if self.values else {})
+
+
+def _to_json(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return round(value, DECIMALS) if math.isfinite(value) else None
 
 
 def estimate_row(
@@ -87,7 +93,8 @@ def estimate_row(
         values: One per subject; NaN where undefined.
         rng: Random generator of the bootstrap.
     """
-    return to_row(data, setting, method, metric, bootstrap_mean(values, rng=rng))
+    row = to_row(data, setting, method, metric, bootstrap_mean(values, rng=rng))
+    return replace(row, values=tuple(map(float, values)))
 
 
 def to_row(data: str, setting: str, method: str, metric: str, estimate: Estimate) -> Row:
@@ -105,7 +112,9 @@ def to_row(data: str, setting: str, method: str, metric: str, estimate: Estimate
 
 def range_row(data: str, setting: str, method: str, metric: str, values: Sequence[float]) -> Row:
     """The mean of some runs, with the smallest and the largest of them in place of an interval."""
-    return Row(data, setting, method, metric, float(np.mean(values)), min(values), max(values), len(values))
+    return Row(
+        data, setting, method, metric, float(np.mean(values)), min(values), max(values), len(values), tuple(values)
+    )
 
 
 def resampled_row(

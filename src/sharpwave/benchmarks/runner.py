@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sharpwave.benchmarks.provenance import (
+    describe_command,
+    describe_machine,
+    describe_provenance,
+    find_commit,
+    refuse_dirty,
+    refuse_smaller,
+)
 from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
 
@@ -56,6 +61,7 @@ class BenchmarkResult:
         machine: Processor, cores, memory and Python.
         commit: Revision of the code; "unknown" outside a clone.
         rows: One estimate each.
+        provenance: Command, seeds, versions of libraries, threads, and what was allowed, such as a dirty tree.
 
     >>> row = Row("DREAMS", "at 50 Hz", "yasa", "kappa", 0.7)
     >>> BenchmarkResult("staging", {"seeds": 1}, {}, "unknown", [row]).rows[0].value
@@ -67,19 +73,34 @@ class BenchmarkResult:
     machine: dict[str, Any]
     commit: str
     rows: list[Row]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """As JSON; undefined numbers are null."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {**asdict(self), "rows": [row.to_dict() for row in self.rows]}
-        head = json.dumps({**content, "rows": []}, indent=1)[: -len('"rows": []\n}')]
-        rows = ",\n".join("  " + json.dumps(row) for row in content["rows"])
+        content = {
+            "benchmark": self.benchmark,
+            "config": self.config,
+            "machine": self.machine,
+            "commit": self.commit,
+            "provenance": self.provenance,
+            "rows": [],
+        }
+        head = json.dumps(content, indent=1)[: -len('"rows": []\n}')]
+        rows = ",\n".join("  " + json.dumps(row.to_dict()) for row in self.rows)
         path.write_text(f'{head}"rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
         return path
 
 
 def run_benchmark(
-    name: str, *, data: Path | None = None, seeds: int = 5, output: Path | None = None, train: bool = False
+    name: str,
+    *,
+    data: Path | None = None,
+    seeds: int = 5,
+    output: Path | None = None,
+    train: bool = False,
+    allow_dirty: bool = False,
+    allow_smaller: bool = False,
 ) -> BenchmarkResult:
     """Run a benchmark, print its table, and write it where `output` says.
 
@@ -89,9 +110,12 @@ def run_benchmark(
         seeds: Seeds of whatever is random.
         output: JSON file to write.
         train: Train the shipped weights again first.
+        allow_dirty: Write a published result although files of the code differ from their commit; the file says so.
+        allow_smaller: Overwrite a result that has more seeds, a larger n or further rows; the file says so.
 
     Raises:
-        SharpwaveError: If there is no such benchmark, or nothing to run it on.
+        SharpwaveError: If there is no such benchmark, nothing to run it on, the tree is dirty, or the result in
+            `output` is larger; then the new one is beside it, as `NAME.smaller.json`.
 
     >>> run_benchmark("weather")
     Traceback (most recent call last):
@@ -100,6 +124,10 @@ def run_benchmark(
     """
     if name not in BENCHMARKS:
         raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")
+    allowed = []
+    if output is not None:
+        allowed += refuse_dirty(output, allowed=allow_dirty)
+        refuse_smaller(output, [], seeds=seeds, allowed=allow_smaller)
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -108,36 +136,18 @@ def run_benchmark(
         progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
         module, _, function = BENCHMARKS[name].partition(":")
         config, rows = getattr(import_module(module), function or "run")(data, seeds=seeds, train=train)
-    result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows)
+    command = describe_command(name, seeds=seeds, train=train, own_data=data is not None)
+    provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
+    result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)
     if output is not None:
+        try:
+            allowed += refuse_smaller(output, rows, seeds=seeds, allowed=allow_smaller)
+        except SharpwaveError:
+            result.write(output.with_suffix(".smaller.json"))
+            raise
         result.write(output)
     return result
-
-
-def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory in GB and Python; nothing that names the machine."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 if hasattr(os, "sysconf") else math.nan
-    return {"cpu": model, "cores": os.cpu_count(), "ram_gb": round(memory, 1), "python": platform.python_version()}
-
-
-def find_commit() -> str:
-    """Revision of the code that runs, "+" where files differ from it; "unknown" outside a clone."""
-    here = Path(__file__).parent
-
-    def ask(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        dirty = ask("status", "--porcelain", "--untracked-files=no", "--", ":/src")
-        return ask("rev-parse", "--short=12", "HEAD") + ("+" if dirty else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def print_result(result: BenchmarkResult) -> None:

@@ -16,8 +16,22 @@ def benchmark(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for whatever is random.")] = 5,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the results.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train the shipped weights again first.")] = False,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Write into benchmarks/results from changed code; the file says so.")
+    ] = False,
+    allow_smaller: Annotated[
+        bool, typer.Option("--allow-smaller", help="Overwrite a result with more seeds, a larger n or further rows.")
+    ] = False,
 ) -> None:
     """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
     from sharpwave.benchmarks import run_benchmark
 
-    run_benchmark(name, data=data, seeds=seeds, output=output, train=train)
+    run_benchmark(
+        name,
+        data=data,
+        seeds=seeds,
+        output=output,
+        train=train,
+        allow_dirty=allow_dirty,
+        allow_smaller=allow_smaller,
+    )
