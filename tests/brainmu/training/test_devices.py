@@ -25,7 +25,7 @@ from sharpwave.errors import SharpwaveError
 OPTIONS = TrainingOptions(
     steps=6, batch=4, piece=30, checkpoint_every=3, objective=Objective(drop_modality=0, drop_channel=0)
 )
-TIMEOUT = 270.0
+TIMEOUT = 1000.0
 
 RUN = """
 import json, sys, torch

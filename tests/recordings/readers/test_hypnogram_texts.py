@@ -109,10 +109,10 @@ LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 12))
     ],
 )
 def test_bad_and_hostile_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SharpwaveError, match=message):
         read_hypnogram(_write(tmp_path / "h.xml", text))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_deep_or_crowded_xml_is_refused_while_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
