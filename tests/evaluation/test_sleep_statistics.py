@@ -138,6 +138,17 @@ def test_unscored_epochs_are_neither_wake_nor_sleep() -> None:
     assert found["total_sleep_time"] == pytest.approx(10)
     assert found["wake_until_last_sleep"] == 0
     assert found["sleep_period"] == pytest.approx(15)
+    assert found["sleep_maintenance"] == pytest.approx(100)
+    assert found["stage_shifts"] == 0
+
+
+def test_unscored_epochs_are_in_no_denominator() -> None:
+    gap = ["?"] * 20
+    whole = values(Hypnogram.from_labels(["W"] * 10 + ["N2"] * 20 + ["W"] * 10), lights_off=0.0, lights_on=1200.0)
+    broken = Hypnogram.from_labels(["W"] * 10 + ["N2"] * 10 + gap + ["N2"] * 10 + ["W"] * 10)
+    found = values(broken, lights_off=0.0, lights_on=1800.0)
+    for name in ("sleep_efficiency", "sleep_maintenance", "stage_shifts", "fragmentation", "wake_after_sleep_onset"):
+        assert found[name] == pytest.approx(whole[name]), name
 
 
 @pytest.mark.parametrize("n_stages", [2, 3, 4, 5])

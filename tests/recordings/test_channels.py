@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.channels import channel_aliases, pick_channels, recognise_channel
+from sharpwave.recordings.channels import channel_aliases, describe_unknown, pick_channels, recognise_channel
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
 
@@ -134,3 +134,23 @@ def test_roles_and_the_users_choice() -> None:
 def test_legs_do_not_stage_and_doubtful_channels_come_last() -> None:
     picked = pick_channels(_recording(["C4-M1", "Pz", "EMG leg left"], doubtful=("C4-M1",)))
     assert picked == {"eeg": "Pz"}
+
+
+def test_the_users_choice_by_the_label_of_the_file() -> None:
+    signals = {name: Signal(name, np.zeros(10), 100.0, MODALITIES["eeg"]) for name in ("C4-M1", "Fz")}
+    recording = Recording(signals, metadata={"labels": {"Fz": "Ch 7", "C4-M1": "Ch 1"}})
+    assert pick_channels(recording, channels=["Ch 7"]) == {"eeg": "Fz"}
+    with pytest.raises(SharpwaveError, match=r"signals C4-M1, Fz; got 'Ch 9'.*--channel-alias"):
+        pick_channels(recording, channels=["Ch 9"])
+
+
+def test_an_unknown_channel_is_listed_beside_known_ones() -> None:
+    signals = {
+        "E1": Signal("E1", np.zeros(10), 100.0, MODALITIES["eog"]),
+        "Pos": Signal("Pos", np.zeros(10), 1.0, MODALITIES["other"]),
+        "Ch1": Signal("Ch1", np.zeros(10), 100.0, MODALITIES["other"]),
+    }
+    listed, fix = describe_unknown(Recording(signals, metadata={"units": {"E1": "uV", "Ch1": "counts"}}))
+    assert listed == "'E1' (unit 'uV', 100 Hz), 'Pos' (no unit, 1 Hz), 'Ch1' (unit 'counts', 100 Hz)"
+    assert "--channel-alias 'Ch1=C4-M1:eeg'" in fix
+    assert "--unit uV" in fix

@@ -120,10 +120,14 @@ def measure_stages(
     first_rem = rem.argmax(axis=1) if n_epochs else onset
     wake_inside = (awake & within).sum(axis=1) * minutes
     wake_after = (awake & after_onset).sum(axis=1) * minutes
-    shifts = ((stages[:, 1:] != stages[:, :-1]) & within[:, 1:] & within[:, :-1]).sum(axis=1)
+    scored = stages >= 0
+    inside = scored & within
+    shifts = ((stages[:, 1:] != stages[:, :-1]) & inside[:, 1:] & inside[:, :-1]).sum(axis=1)
+    known_period = _where(slept, inside.sum(axis=1) * minutes)
     wakings = (asleep[:, :-1] & awake[:, 1:]).sum(axis=1)
     undefined = np.full(len(stages), np.nan)
     bed = undefined if in_bed is None else np.full(len(stages), in_bed / 60)
+    known_bed = bed - (~scored).sum(axis=1) * minutes
     values = {
         "total_sleep_time": total,
         "sleep_latency": undefined if lead is None else _where(slept, onset * minutes + lead / 60),
@@ -131,10 +135,10 @@ def measure_stages(
         "wake_after_sleep_onset": _where(slept, wake_after) if to_lights_on else undefined,
         "wake_until_last_sleep": _where(slept, wake_inside),
         "time_in_bed": bed,
-        "sleep_efficiency": 100 * total / bed,
+        "sleep_efficiency": 100 * total / _where(known_bed > 0, known_bed),
         "sleep_period": period,
-        "sleep_maintenance": 100 * total / period,
-        "stage_shifts": 60 * shifts / period,
+        "sleep_maintenance": 100 * total / known_period,
+        "stage_shifts": 60 * shifts / known_period,
         "fragmentation": 60 * wakings / _where(slept, total),
     }
     for code, name in enumerate(STAGE_SETS[n_stages]):
@@ -177,10 +181,18 @@ STATISTICS: tuple[Statistic, ...] = (
     Statistic("wake_after_sleep_onset", "min", "wake from sleep onset to lights on", ("lights-on",), "+9.7 min"),
     Statistic("wake_until_last_sleep", "min", "wake from sleep onset to the last epoch of sleep"),
     Statistic("time_in_bed", "min", "lights off to lights on", ("lights-off", "lights-on")),
-    Statistic("sleep_efficiency", "%", "total sleep time / time in bed", ("lights-off", "lights-on"), "−2.1 %"),
+    Statistic(
+        "sleep_efficiency",
+        "%",
+        "total sleep time / time in bed, less what is unscored in it",
+        ("lights-off", "lights-on"),
+        "−2.1 %",
+    ),
     Statistic("sleep_period", "min", "sleep onset to the end of the last epoch of sleep"),
-    Statistic("sleep_maintenance", "%", "total sleep time / sleep period"),
-    Statistic("stage_shifts", "1/h", "changes of stage within the sleep period, per hour of it", has_interval=False),
+    Statistic("sleep_maintenance", "%", "total sleep time / sleep period, less what is unscored in it"),
+    Statistic(
+        "stage_shifts", "1/h", "changes of stage within the sleep period, per scored hour of it", has_interval=False
+    ),
     Statistic("fragmentation", "1/h", "changes from sleep to wake, per hour of sleep"),
 )
 """Statistics of any hypnogram; minutes and shares of each stage follow them in the table."""

@@ -321,7 +321,12 @@ def _emg_rank(name: str) -> int | None:
 
 
 def _find(recording: Recording, wanted: str) -> str:
-    if wanted in recording.signals:
-        return wanted
-    name = recognise_channel(wanted).name
-    return name if name in recording.signals else recording[wanted].name
+    by_label = {label: name for name, label in recording.metadata.get("labels", {}).items()}
+    for name in (wanted, recognise_channel(wanted).name, by_label.get(wanted)):
+        if name in recording.signals:
+            return str(name)
+    raise SharpwaveError(
+        f"one of the signals {', '.join(recording.signals) or '(none)'}",
+        got=repr(wanted),
+        fix="give one of these with --channels, or say what a channel is with --channel-alias LABEL=NAME:MODALITY",
+    )

@@ -88,10 +88,9 @@ def choose_stager(
         raise SharpwaveError(
             f"a recording that {name} can stage", got=refusals[0], fix="leave --stager out, or choose another"
         )
-    known = [modality for modality in recording.modalities if modality != "other"]
-    if recording.signals and not known:
+    if recording.of("other") and not {"eeg", "lfp"} & {*recording.modalities}:
         listed, fix = describe_unknown(recording)
-        raise SharpwaveError("signals that some stager can use", got=f"channels that are not known: {listed}", fix=fix)
+        raise SharpwaveError("signals that some stager can use", got=f"the channels {listed}", fix=fix)
     raise SharpwaveError(
         "signals that some stager can use",
         got=", ".join(recording.modalities) or "no signal at all",
