@@ -227,3 +227,9 @@ def test_lights_on_before_lights_off_is_refused() -> None:
 def test_training_steps_are_not_a_night() -> None:
     with pytest.raises(SharpwaveError, match="a hypnogram in seconds"):
         values(Hypnogram(np.array([0, 1]), 10, 2, unit="step"))
+
+
+def test_a_night_of_which_nothing_could_be_used_has_no_statistics_rather_than_zeros() -> None:
+    nothing = Hypnogram(np.full(40, -1, dtype=np.int8))
+    assert values(nothing, lights_off=0.0, lights_on=1200.0).isna().all()
+    assert values(Hypnogram.from_labels(["?"] * 39 + ["W"]))["total_sleep_time"] == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.forecasting.forecaster import forecast_night
+from sharpwave.forecasting.forecaster import forecast_night, forecast_with_best
 from sharpwave.forecasting.shipped import (
     TRAINED_ON,
     WEIGHTS,
@@ -124,3 +124,10 @@ def test_what_may_not_be_trained_on_is_refused(
     nights = [replace(night, cohort=cohort) for night in make_nights(2, n_epochs=50)]
     with pytest.raises(SharpwaveError, match="nights of dod, walch, ucddb, pd-lfp"):
         train_shipped_forecaster(nights, rng=rng, folder=tmp_path)
+
+
+def test_a_night_without_a_stage_has_no_forecast_and_says_so() -> None:
+    frame, reasons = forecast_with_best(Hypnogram(np.full(12, -1, dtype=np.int8)))
+    assert len(frame) == 12
+    assert frame[frame.columns[2:]].isna().all(axis=None)
+    assert "no epoch" in reasons[0]

@@ -77,3 +77,16 @@ def test_nothing_to_stage_is_refused_and_a_chosen_stager_is_not_replaced():
         prepare_night(Recording())
     with pytest.raises(SharpwaveError, match="a recording that rodent can stage"):
         prepare_night(simulate_short_night()[0], DecodeOptions(stager="rodent"))
+
+
+def test_events_of_an_unknown_unit_say_what_depends_on_microvolts(prepared):
+    recording, _ = simulate_short_night()
+    signals = {name: replace(signal, scale=signal.scale * 40) for name, signal in recording.of("eeg").items()}
+    unknown = replace(recording, signals=signals, metadata={**recording.metadata, "amplitude_unit": "unknown"})
+    night = prepare_night(unknown)
+    marks = night.events.groupby("label")["microvolts"].first()
+    assert len(marks)
+    assert marks.get("slow_wave", "assumed: detection, amplitude") == "assumed: detection, amplitude"
+    assert night.events["microvolts"].str.startswith("assumed").all()
+    assert any("hold for that scale only" in repair for repair in night.recording.repairs)
+    assert "microvolts" not in prepared[0].events

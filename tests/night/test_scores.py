@@ -91,3 +91,14 @@ def test_an_expert_with_finer_epochs_judges_changes_between_ours(rng):
     by_fine, _ = score_forecast(forecast, fine, rng=np.random.default_rng(1))
     by_same, _ = score_forecast(forecast, night, rng=np.random.default_rng(1))
     pd.testing.assert_frame_equal(by_fine, by_same)
+
+
+def test_events_of_a_channel_are_counted_in_the_epochs_staged_from_it():
+    night = Hypnogram.from_labels(["N2"] * 8)
+    sources = np.array(["C4-M1"] * 6 + ["C3-M2"] * 2, dtype=object)
+    events = pd.DataFrame(
+        {"onset": [1.0, 40, 200], "duration": 1.0, "label": "spindle", "channel": ["C4-M1"] * 2 + ["C3-M2"]}
+    )
+    table = summarise_events(events, night, sources=sources).set_index("channel")
+    assert table["minutes"].to_dict() == {"C4-M1": 3.0, "C3-M2": 1.0}
+    assert table.loc["C3-M2", "per_minute"] == 1

@@ -120,3 +120,17 @@ def test_a_recording_is_frozen():
     recording = make_recording()
     with pytest.raises(TypeError):
         recording.signals["x"] = recording["EMG"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "start", "message"),
+    [
+        (np.array(["a", "b"]), 0.0, "numbers as samples"),
+        (np.array([None, 1]), 0.0, "numbers as samples"),
+        (np.zeros(3), float("nan"), "a finite start"),
+        (np.zeros(3), float("inf"), "a finite start"),
+    ],
+)
+def test_words_for_samples_and_a_start_that_is_no_time_are_refused(samples, start, message):
+    with pytest.raises(SharpwaveError, match=message):
+        Signal("C4-M1", samples, 10.0, MODALITIES["eeg"], start=start)

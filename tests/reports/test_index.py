@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from sharpwave.night.decoded import DecodedNight
@@ -40,3 +41,10 @@ def test_index_of_summaries_says_the_same(night: DecodedNight, minimal: DecodedN
     assert 'href="night%20%231/report.html"' in content
     assert "402.5 min" in content
     assert "1 usable with care, 1 not usable" in content
+
+
+def test_a_night_that_cannot_be_used_lends_the_group_no_numbers(night: DecodedNight, tmp_path: Path) -> None:
+    unusable = replace(night, verdict="not usable", identifier="dead electrode")
+    content = write_index({"a.html": unusable}, tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "dead electrode" in content
+    assert "402.5 min" not in content

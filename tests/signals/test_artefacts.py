@@ -11,6 +11,7 @@ import pytest
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording
 from sharpwave.signals import compute_quality, detect_artefacts, rescale_signal
+from sharpwave.signals.quality import find_unusable_epochs, mask_epochs
 from sharpwave.signals.staging import compute_epoch_amplitude
 
 from .conftest import RATE, make_eeg, make_noise
@@ -83,3 +84,77 @@ def test_rescaling_gives_the_typical_amplitude(clean_uv):
     assert factor == pytest.approx(again.scale / 1e-6)
     with pytest.raises(SharpwaveError, match="some signal in"):
         rescale_signal(make_eeg(np.zeros(int(60 * RATE))))
+
+
+def spoil(clean_uv, low, high, samples):
+    part = slice(int(low * RATE), int(high * RATE))
+    spoilt = clean_uv.copy()
+    spoilt[part] = samples(np.arange(part.stop - part.start) / RATE)
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("label", "samples"),
+    [
+        ("floating", lambda t: np.random.default_rng(1).normal(0, 0.5, t.size)),
+        ("floating", lambda t: 40 * t / 300 + np.random.default_rng(1).normal(0, 0.8, t.size)),
+        ("hum", lambda t: 40 * np.sin(2 * np.pi * 49.97 * t) + np.random.default_rng(1).normal(0, 2, t.size)),
+        ("hum", lambda t: 400 * np.sin(2 * np.pi * 60 * t) + np.random.default_rng(1).normal(0, 9, t.size)),
+    ],
+)
+def test_an_electrode_without_a_sleeper_is_named_where_it_is(clean_uv, label, samples):
+    found = find(detect_artefacts(make_eeg(spoil(clean_uv, 400, 700, samples))), label)
+    assert min(begin for begin, _ in found) == pytest.approx(400, abs=8)
+    assert max(end for _, end in found) == pytest.approx(700, abs=8)
+    assert sum(end - begin for begin, end in found) > 280
+
+
+def test_hum_over_an_eeg_is_no_reason_to_leave_it_out(clean_uv):
+    times = np.arange(clean_uv.size) / RATE
+    assert not find(detect_artefacts(make_eeg(clean_uv + 60 * np.sin(2 * np.pi * 50 * times))), "hum")
+
+
+def test_hum_is_seen_where_the_sampling_rate_folds_it_to():
+    times = np.arange(64 * 300) / 64
+    hum = 50 * np.sin(2 * np.pi * 50 * times) + np.random.default_rng(0).normal(0, 1, times.size)
+    assert find(detect_artefacts(make_eeg(hum, rate=64.0)), "hum")
+    alpha = 50 * np.sin(2 * np.pi * 9.7 * times) + 5 * np.convolve(
+        np.random.default_rng(0).normal(size=times.size), np.ones(20) / 4, "same"
+    )
+    assert not find(detect_artefacts(make_eeg(alpha, rate=64.0)), "hum")
+
+
+def test_clipping_below_the_largest_value_of_the_night_is_seen(clean_uv):
+    spoilt = spoil(clean_uv, 700, 900, lambda t: np.clip(300 * np.sin(2 * np.pi * 0.8 * t), -100, 100))
+    spoilt[int(100 * RATE)] = 3000.0  # another piece holds the largest value
+    spoilt = np.where(np.arange(spoilt.size) < 600 * RATE, spoilt, np.clip(spoilt, -100, 100))
+    found = find(detect_artefacts(make_eeg(spoilt)), "clipped")
+    assert sum(end - begin for begin, end in found) > 100
+
+
+def test_each_epoch_says_why_it_cannot_be_used(clean_uv):
+    spoilt = spoil(clean_uv, 600, 690, lambda t: 0 * t)
+    spoilt = spoil(spoilt, 900, 914, lambda t: 0 * t)  # less than half of its epoch
+    spoilt = spoil(spoilt, 1200, 1260, lambda t: np.nan * t)
+    eeg = make_eeg(spoilt, start=12.0)
+    reasons = find_unusable_epochs(eeg, detect_artefacts(eeg))
+    assert len(reasons) == 44
+    assert {int(place): reasons[place] for place in np.flatnonzero(reasons != "")} == {
+        20: "flat", 21: "flat", 22: "flat", 40: "missing", 41: "missing"
+    }  # fmt: skip
+
+
+def test_masked_epochs_are_missing_and_others_untouched(clean_uv):
+    eeg = make_eeg(clean_uv)
+    masked = mask_epochs(eeg, np.arange(44) == 3)
+    expected = eeg.read()
+    expected[int(90 * RATE) : int(120 * RATE)] = np.nan
+    np.testing.assert_array_equal(masked.read(), expected)
+    np.testing.assert_array_equal(masked.read(100.0, 130.0), expected[int(100 * RATE) : int(130 * RATE)])
+
+
+def test_a_dead_half_does_not_set_the_scale(clean_uv):
+    floating = np.random.default_rng(0).normal(0, 0.4, clean_uv.size)
+    whole, _ = rescale_signal(make_eeg(clean_uv * 37))
+    half, _ = rescale_signal(make_eeg(np.concatenate([clean_uv, floating, floating]) * 37))
+    assert half.scale == pytest.approx(whole.scale, rel=0.05)

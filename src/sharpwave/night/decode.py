@@ -319,7 +319,7 @@ def compose_night(
         depth=depth,
         depth_unit="log10 µV²",
         events=found.events,
-        event_summary=summarise_events(found.events, hypnogram),
+        event_summary=summarise_events(found.events, hypnogram, sources=staging.sources),
         quality=measures.quality,
         quality_spans=prepared.artefacts,
         statistics=measures.statistics,

@@ -241,7 +241,10 @@ def _keep_used(recording: Recording, whole: Recording, used: Sequence[str], judg
         if whole[name].modality.name == "eeg" and is_electrode(name) and name.partition("-")[2] in ("", "REF"):
             repairs.append(f"{name}: used as it is; the file does not say what it is measured against, nor hold that")
         if name in judge.scaled:
-            repairs.append(f"{name}: its unit is unknown, so it was scaled to the amplitude of a usual night")
+            repairs.append(
+                f"{name}: its unit is unknown, so it was scaled to the amplitude of a usual night; amplitudes in µV, "
+                "and events found by µV, hold for that scale only"
+            )
             signals[name] = judge.scaled[name]
     scaled = {"amplitude_unit": "rescaled"} if judge.scaled.keys() & {*used} else {}
     metadata = {**recording.metadata, **scaled}

@@ -165,6 +165,7 @@ def prepare_night(
     recording = replace(choice.recording, repairs=(*choice.recording.repairs, *staging.repairs))
     announce("events")
     found, undetected = detect_events(recording, choice.picks, staging, labels=events)
+    found = mark_microvolts(found, recording)
     return PreparedNight(options, recording, choice.picks, artefacts, staging, found, undetected)
 
 
@@ -244,3 +245,20 @@ def detect_events(
     found = [table for table in tables if len(table)]
     events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
     return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+
+
+MICROVOLT_CRITERIA = ("slow_wave", "rapid_eye_movement", "spindle")
+"""Events whose detection, not only their amplitude, depends on µV."""
+
+
+def mark_microvolts(events: pd.DataFrame, recording: Recording) -> pd.DataFrame:
+    """Events with a column `microvolts` that says what depends on a unit that nobody wrote down; else as they are.
+
+    >>> events = pd.DataFrame({"onset": [1.0], "duration": [1.0], "label": ["slow_wave"]})
+    >>> mark_microvolts(events, Recording(metadata={"amplitude_unit": "rescaled"}))["microvolts"].tolist()
+    ['assumed: detection, amplitude']
+    """
+    if not len(events) or recording.metadata.get("amplitude_unit") not in ("unknown", "rescaled"):
+        return events
+    by_size = events["label"].isin(MICROVOLT_CRITERIA)
+    return events.assign(microvolts=np.where(by_size, "assumed: detection, amplitude", "assumed: amplitude"))

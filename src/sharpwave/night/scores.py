@@ -140,24 +140,34 @@ def describe_forecast(skill: pd.DataFrame, *, judged_by: str) -> str:
     return f"No better than persistence in this night, within the uncertainty: {against}."
 
 
-def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame:
+def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram, *, sources: np.ndarray | None = None) -> pd.DataFrame:
     """Counts by kind of event and stage: label, stage, count, minutes, per_minute, and medians of what was measured.
 
     An event belongs to the stage at its middle. Stages in which a kind never occurs are left out.
+
+    Args:
+        events: Detected events: onset, duration (s), label, channel, and what each detector measures.
+        hypnogram: The stages.
+        sources: EEG channel that each epoch was staged from; events of such a channel are counted, and their minutes
+            with them, in its own epochs. None where there is one channel for all.
     """
     if not len(events):
         return pd.DataFrame()
     middle = events["onset"].to_numpy(dtype=float) + events["duration"].to_numpy(dtype=float) / 2
     names = np.array([*hypnogram.names, "?"])
     table = events.assign(stage=names[hypnogram.at(middle)])
-    minutes = {
-        name: float((hypnogram.stages == code).sum() * hypnogram.epoch_length / 60)
-        for code, name in [*enumerate(hypnogram.names), (-1, "?")]
-    }
+    searched = set() if sources is None else {name for name in sources if name}
+
+    def count_minutes(stage: str, channel: object) -> float:
+        inside = hypnogram.stages == (hypnogram.names.index(stage) if stage in hypnogram.names else -1)
+        if len(searched) > 1 and channel in searched and sources is not None:
+            inside = inside & (sources == channel)
+        return float(inside.sum() * hypnogram.epoch_length / 60)
+
     measured = [name for name in ("duration", "frequency", "amplitude_uv") if name in table]
     rows = []
     for (label, channel, stage), group in table.groupby(["label", "channel", "stage"], sort=True, dropna=False):
-        spent = minutes[str(stage)]
+        spent = count_minutes(str(stage), channel)
         rows.append(
             {
                 "label": label,
@@ -167,6 +177,7 @@ def summarise_events(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame
                 "minutes": spent,
                 "per_minute": len(group) / spent if spent else np.nan,
                 **{name: pd.to_numeric(group[name], errors="coerce").median() for name in measured},
+                **({"microvolts": group["microvolts"].iloc[0]} if "microvolts" in group else {}),
             }
         )
     return pd.DataFrame(rows)

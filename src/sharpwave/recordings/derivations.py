@@ -128,7 +128,7 @@ def add_derivations(recording: Recording, *, channels: Sequence[str] = ()) -> Re
     wanted = [name for name in channels if name not in recording.signals]
     for name, signal in recording.signals.items():
         site, _, common = name.partition("-")
-        if signal.modality.name in ("eeg", "eog") and SITES.fullmatch(site):
+        if signal.modality.name in ("eeg", "eog") and SITES.fullmatch(site) and not _is_referenced(recording, site):
             wanted += [f"{site}-{reference}" for reference in _list_references(recording, site, common)]
     formed: dict[str, Signal] = {}
     for name in wanted:
@@ -136,6 +136,11 @@ def add_derivations(recording: Recording, *, channels: Sequence[str] = ()) -> Re
         if derived is not None and derived.name not in recording.signals:
             formed[derived.name] = derived
     return replace(recording, signals={**recording.signals, **formed}) if formed else recording
+
+
+def _is_referenced(recording: Recording, site: str) -> bool:
+    """Whether the recording holds the electrode against a mastoid or an ear already."""
+    return any(f"{site}-{reference}" in recording.signals for reference in (*LEFT, *RIGHT, *LINKED))
 
 
 def _list_references(recording: Recording, site: str, common: str) -> list[str]:

@@ -24,7 +24,7 @@ from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 WARN_ABOVE = 10_000_000
 """Bytes of a page above which a warning says so."""
 
-_EVENT_HEADS = {"frequency": "frequency, Hz", "duration": "duration, s"}
+_EVENT_HEADS = {"frequency": "frequency, Hz", "duration": "duration, s", "microvolts": "µV"}
 _HEADS = {"scorer_spread": "spread of experts", "interval": "80 % interval", "age_band": "age band", "n": "n"}
 
 
@@ -86,7 +86,8 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "forecast": _compose_forecast(night, drawn, line),
         "explained": compose_explanation(ExplanationPage.of(night)),
         "event_summary": tables.arrange(
-            _name_labels(night.event_summary), {"frequency": "frequency, Hz", "duration": "duration, s"}
+            _name_labels(night.event_summary),
+            {"frequency": "frequency, Hz", "duration": "duration, s", "microvolts": "µV"},
         ),
         "distributions": _draw_distributions(night),
         "truth": _tabulate_truth(night),

@@ -28,7 +28,7 @@ from sharpwave.signals.pieces import MICROVOLTS, split_channels
 TYPICAL_UV = 15.0
 """Standard deviation (0.4–30 Hz) that the median epoch of a night is given; that of N2 in adults at C4–A1."""
 
-DEAD_SHARE = 0.025
+DEAD_SHARE = 0.05
 """An epoch below this share of the night's upper quartile is no EEG: deep sleep is some 8 times as large as wake."""
 
 
