@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import pandas as pd
 
@@ -22,8 +22,9 @@ from sharpwave.signals import (
     detect_ripples,
     detect_slow_waves,
     detect_spindles,
-    rescale_signal,
+    prepare_signals,
 )
+from sharpwave.signals.preparation import calibrate
 from sharpwave.staging import choose_stager
 
 GIVEN = "given with the recording"
@@ -87,6 +88,11 @@ class PreparedNight:
         """An expert's stages to compare with; None where there are none, or where they are the stages used."""
         return None if self.staging.stager == GIVEN else self.recording.hypnogram
 
+    @cached_property
+    def seen(self) -> Recording:
+        """What models see: the picked electrical channels, in scale, and everything that is not electrical."""
+        return prepare_signals(self.recording, self.picks)
+
     @property
     def simulated(self) -> bool:
         """Whether the signals are simulated."""
@@ -142,20 +148,6 @@ def prepare_night(
     announce("events")
     found, undetected = detect_events(recording, picks, staging.hypnogram, labels=events)
     return PreparedNight(options, recording, picks, artefacts, staging, found, undetected)
-
-
-def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
-    """The recording with its EEG as large as a usual night's, where its unit is unknown; declared as a repair."""
-    if recording.metadata.get("amplitude_unit") != "unknown" or "eeg" not in picks:
-        return recording
-    signal, _ = rescale_signal(recording[picks["eeg"]])
-    repair = f"{signal.name}: its unit is unknown, so it was scaled to the amplitude of a usual night"
-    return replace(
-        recording,
-        signals={**recording.signals, signal.name: signal},
-        repairs=(*recording.repairs, repair),
-        metadata={**recording.metadata, "amplitude_unit": "rescaled"},
-    )
 
 
 def list_electrical(recording: Recording, picks: Mapping[str, str]) -> list[str]:
