@@ -42,7 +42,7 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def windowed(recording: Recording) -> EpochedRecording:
-    return epoch_recording(recording)
+    return epoch_recording(recording, every_channel=True)
 
 
 def run(model: BrainMu, *pieces: EpochedRecording) -> Output:

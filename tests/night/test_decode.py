@@ -135,7 +135,7 @@ def test_a_recording_that_nobody_can_stage_keeps_the_stages_it_came_with():
 
 def test_a_night_that_the_weights_have_seen_proves_nothing(data_root):
     night = decode_recording(open_source("pd-lfp/" + list_subjects("pd-lfp")[0]))
-    assert "trained on this very person" in night.reasons[0]
+    assert "trained on this very person" in night.trust[2]
     assert "proves nothing" in night.forecast_evaluation.note
 
 
@@ -146,7 +146,7 @@ def test_own_weights_stage_and_forecast_and_the_page_says_so(tmp_path):
     assert night.stager == "brainmu"
     assert night.hypnogram.scorer == "Brainµ of mine"
     assert night.forecast_evaluation.note.startswith("By Brainµ of mine on stage history and signals.")
-    assert any("has not been validated" in reason for reason in night.reasons)
+    assert "is not known" in night.trust[2]
 
 
 def test_without_shipped_weights_the_page_says_who_forecast(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from sharpwave.forecasting.shipped import load_shipped_forecaster
 from sharpwave.night.trust import (
+    SignalCheck,
     compute_unclear_share,
     judge_night,
     was_forecaster_trained_on,
@@ -46,8 +47,11 @@ def test_a_clean_night_with_a_known_stager_is_usable():
     [
         ({"night": make_night(0.5)}, "In 100% of epochs no stage"),
         ({"quality": CLEAN.assign(usable_fraction=0.6)}, "usable in 60%"),
-        ({"evidence": GOOD.assign(value=0.4)}, "only at κ 0.40"),
-        ({"evidence": pd.DataFrame()}, "has not been validated"),
+        ({"night": make_night(0.7)}, "probability of 70% on average"),
+        ({"check": SignalCheck(unlike=0.5)}, "50% of the epochs are unlike"),
+        ({"check": SignalCheck(doubts=("C4 is odd.",))}, "C4 is odd"),
+        ({"concerns": ["the expert disagrees"]}, "the expert disagrees"),
+        ({"given": True}, "nothing in it could be staged"),
         ({"night": make_night(hours=1)}, "60 minutes are not a night"),
     ],
 )
@@ -55,6 +59,34 @@ def test_each_doubt_asks_for_care(change, reason):
     judgement = judge(**change)
     assert judgement.verdict == "usable with care"
     assert any(reason in sentence for sentence in judgement.reasons)
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"evidence": GOOD.assign(value=0.4)}, "κ 0.40"),
+        ({"evidence": pd.DataFrame()}, "is not known"),
+        ({"seen": True}, "trained on this very person"),
+    ],
+)
+def test_the_record_of_the_stager_is_a_second_line(known, sentence):
+    judgement = judge(**known)
+    assert judgement.verdict == "usable"
+    assert sentence in judgement.trust[2]
+
+
+def test_what_is_no_eeg_is_not_usable():
+    judgement = judge(check=SignalCheck("C4-M1 looks like noise."))
+    assert (judgement.verdict, judgement.reasons) == ("not usable", ["C4-M1 looks like noise."])
+
+
+def test_a_wearable_is_judged_by_the_stages_that_it_can_tell():
+    night = make_night()
+    probabilities = np.full((len(night), 5), 0.02)
+    probabilities[:, 1:4] = 0.32  # clearly NREM sleep, but which stage?
+    vague = Hypnogram(np.full(len(night), 2, dtype=np.int8), probabilities=probabilities)
+    assert judge(vague).verdict == "usable with care"
+    assert judge(vague, quality=CLEAN.iloc[:0]).verdict == "usable"
 
 
 def test_too_little_signal_is_refused():

@@ -56,7 +56,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         train: Not used; weights play no part.
     """
     recording, _ = simulate_night("human", PIECE * 30 / 3600 + 0.1, rng=np.random.default_rng(0))
-    night = epoch_recording(recording, modalities=MODALITIES)
+    night = epoch_recording(recording, modalities=MODALITIES, every_channel=True)
     cuda = torch.cuda.is_available()
     drawing = measure_drawing(recording)
     rows: list[Row] = [Row(DATA, "this machine", "drawing", "hours_per_second", drawing)]

@@ -17,6 +17,7 @@ from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
+from sharpwave.signals.preparation import prepare_signals
 
 N_STAGES = 5
 N_IDENTITIES = 512
@@ -98,6 +99,7 @@ class EpochedRecording:
         scorable: Stages that the labelled steps can have at all: in some cohorts signals exist for some stages only.
         cohort: Name of the cohort that the recording is from.
         subject: Name of the sleeper.
+        repairs: What was changed in the recording, one sentence each.
     """
 
     grid: EpochGrid
@@ -108,6 +110,7 @@ class EpochedRecording:
     scorable: tuple[int, ...] | None = None
     cohort: str = ""
     subject: str = "unknown"
+    repairs: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -261,10 +264,12 @@ def epoch_recording(
     modalities: Collection[str] | None = None,
     scorable: tuple[int, ...] | None = None,
     cohort: str = "",
+    every_channel: bool = False,
 ) -> EpochedRecording:
-    """Cut a recording into steps: every modality that an encoder serves, and the stages.
+    """Cut a recording into steps: every modality that an encoder serves, and the stages, as `sharpwave decode` does.
 
-    Nothing is padded: the last, incomplete step is left out, and what is missing is declared absent.
+    Nothing is padded: the last, incomplete step is left out, and what is missing is declared absent. Channels are
+    picked and scaled by `prepare_signals`; `repairs` says what was changed.
 
     Args:
         recording: Signals may lie on disk; they are read a part at a time.
@@ -272,6 +277,7 @@ def epoch_recording(
         modalities: Keys of `ENCODERS` to cut; all where omitted. "stages" is the stage history.
         scorable: Stages that can be labelled at all where signals exist, if not all.
         cohort: Name of the cohort, kept with the result.
+        every_channel: Keep electrical channels that were not picked as well, as in training; dropped by default.
 
     Raises:
         SharpwaveError: If the recording is shorter than a step, or has none of the modalities.
@@ -285,6 +291,7 @@ def epoch_recording(
         >>> len(night), night.epochs["heart_rate"].values.shape
         (10, (10, 1, 10))
     """
+    recording = prepare_signals(recording, every_channel=every_channel)
     grid = make_epoch_grid(recording, step=step)
     wanted = ENCODERS if modalities is None else {name: ENCODERS[name] for name in modalities}
     epochs = {name: cut for name, one in wanted.items() if (cut := one.cut(recording, grid)) is not None}
@@ -304,6 +311,7 @@ def epoch_recording(
         scorable=scorable,
         cohort=cohort,
         subject=recording.subject,
+        repairs=recording.repairs,
     )
 
 

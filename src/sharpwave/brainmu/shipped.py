@@ -18,11 +18,10 @@ from sharpwave.brainmu.uncertainty import Calibration, name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals import rescale_signal
+from sharpwave.signals.preparation import ELECTRICAL, keep_picked, prepare_signals, scale_unknown
 from sharpwave.signals.stage_smoothing import load_transitions
 
 SHIPPED = WEIGHTS / "lite"
-ELECTRICAL = ("eeg", "eog", "emg", "ecg", "lfp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ def stage_with_brainmu(recording: Recording, picks: Mapping[str, str], *, weight
     """
     loaded = load_weights(weights)
     night = run_brainmu(
-        keep_picked(rescale_unknown(recording), picks),
+        prepare_signals(recording, picks),
         loaded.model,
         calibration=loaded.calibrate("signal-only"),
         transitions=np.asarray(load_transitions()["transitions"]),
@@ -118,18 +117,8 @@ def forecast_with_brainmu(
 
 
 def rescale_unknown(recording: Recording) -> Recording:
-    """With EEG as large as a usual night's, where its unit is unknown."""
-    if recording.metadata.get("amplitude_unit") != "unknown":
-        return recording
-    scaled = {name: rescale_signal(signal)[0] for name, signal in recording.of("eeg").items()}
-    return replace(recording, signals={**recording.signals, **scaled})
+    """With every EEG as large as a usual night's, where its unit is unknown."""
+    return scale_unknown(recording, recording.of("eeg"))
 
 
-def keep_picked(recording: Recording, picks: Mapping[str, str]) -> Recording:
-    """Without electrical signals other than the picked ones and the LFP; everything else stays."""
-    kept = {
-        name: signal
-        for name, signal in recording.signals.items()
-        if signal.modality.name not in ELECTRICAL or name in picks.values() or signal.modality.name == "lfp"
-    }
-    return replace(recording, signals=kept)
+__all__ = ["ELECTRICAL", "keep_picked"]

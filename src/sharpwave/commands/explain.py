@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharpwave.commands.batch import name_source
-from sharpwave.commands.options import Overwrite
+from sharpwave.commands.options import Overwrite, with_options
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
+from sharpwave.recordings.channels import pick_channels
+from sharpwave.signals.preparation import prepare_signals
 
 if TYPE_CHECKING:
+    from sharpwave.recordings import Hypnogram, Recording
     from sharpwave.reports.explanation_section import ExplanationPage
 
 PAGE = "explanation.html"
@@ -28,6 +32,7 @@ FILES = {
 """File of each table of an explanation."""
 
 
+@with_options
 def explain(
     file: Annotated[str, typer.Argument(help="A recording, or a data set by name (`ucddb/022`).", metavar="NIGHT")],
     at: Annotated[
@@ -48,12 +53,17 @@ def explain(
         bool,
         typer.Option(
             "--signals-only",
-            help="Explain the forecast from signals alone, without the sleep stages that the recording has.",
+            help="Explain the forecast from signals alone, without the stages that `sharpwave decode` gives the night.",
         ),
     ] = False,
     overwrite: Overwrite = False,
+    *,
+    options: Annotated[DecodeOptions, "channels", "aliases", "unit", "rate", "species", "age", "male", "stager"],
 ) -> None:
-    """Say which modality, channel and moment changed the forecasts of a night most, in words, tables and a page."""
+    """Say which modality, channel and moment changed the forecasts of a night most, in words, tables and a page.
+
+    The night is prepared and staged as `sharpwave decode` does; an expert's stages are not looked at.
+    """
     page, words = explain_to_folder(
         file,
         at=at or (),
@@ -62,6 +72,7 @@ def explain(
         horizon=horizon,
         signals_only=signals_only,
         overwrite=overwrite,
+        options=options,
     )
     for line in words:
         typer.echo(line)
@@ -87,7 +98,7 @@ def explain_to_folder(
         output: Folder for the results; `sharpwave-NAME-explained` where omitted.
         weights: Folder of a model; the shipped one where omitted.
         horizon: Time ahead that is forecast, in seconds.
-        signals_only: Leave a stage history out even where the recording has one.
+        signals_only: Stage nothing, and explain the forecast from signals alone.
         overwrite: Replace earlier results.
         options: What is known of the night.
 
@@ -106,11 +117,11 @@ def explain_to_folder(
         raise SharpwaveError(
             "a folder without an explanation", got=str(folder), fix="give another --output, or --overwrite"
         )
-    options = options or DecodeOptions()
-    recording = apply_options(options, open_source(source, options))
+    options = replace(options or DecodeOptions(), weights=weights)
+    recording, history = prepare(open_source(source, options), options, stage=not signals_only)
     found = explain_recording(
         recording,
-        history=None if signals_only else recording.hypnogram,
+        history=history,
         at=place_times(at, recording),
         horizon=horizon,
         attribution="integrated",
@@ -126,6 +137,23 @@ def explain_to_folder(
         tables=to_explanation(found),
     )
     return write_tables_and_page(page, folder)
+
+
+def prepare(recording: Recording, options: DecodeOptions, *, stage: bool) -> tuple[Recording, Hypnogram | None]:
+    """A recording as `sharpwave decode` shows it to models, and the stages that it gives it; None where not asked for.
+
+    Args:
+        recording: The recording as it was opened.
+        options: What is known of the night.
+        stage: Whether to stage it.
+    """
+    from sharpwave.night.prepare import prepare_night
+
+    if not stage:
+        recording = apply_options(options, recording)
+        return prepare_signals(recording, pick_channels(recording, channels=options.channels)), None
+    prepared = prepare_night(recording, options, events=())
+    return prepared.seen, prepared.hypnogram
 
 
 def write_tables_and_page(page: ExplanationPage, folder: Path) -> tuple[Path, list[str]]:

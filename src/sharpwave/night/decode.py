@@ -36,6 +36,7 @@ from sharpwave.night.options import DecodeOptions, find_lights, find_randomised,
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
 from sharpwave.night.scores import compute_agreement, count_truth, describe_forecast, score_forecast, summarise_events
+from sharpwave.night.signal_check import check_signals
 from sharpwave.night.trust import (
     SEEN_BY_FORECASTER,
     UNCLEAR_BELOW,
@@ -43,6 +44,7 @@ from sharpwave.night.trust import (
     find_concerns,
     judge_night,
     was_forecaster_trained_on,
+    was_stager_trained_on,
 )
 from sharpwave.recordings import Recording
 from sharpwave.recordings.annotations import find_scored_events
@@ -144,7 +146,7 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     from sharpwave.night.explanation import explain_forecasts
 
     recording, weights = prepared.recording, prepared.options.weights
-    table, why_not = forecast_with_best(prepared.hypnogram, recording=recording, weights=weights)
+    table, why_not = forecast_with_best(prepared.hypnogram, recording=prepared.seen, weights=weights)
     expert = recording.hypnogram
     skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)
     judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
@@ -268,7 +270,9 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         age=recording.metadata.get("age"),
         simulated=prepared.simulated,
         given=staging.stager == GIVEN,
-        concerns=find_concerns(recording, staging.stager, agreement, weights=options.weights),
+        concerns=find_concerns(staging.stager, agreement),
+        check=check_signals(prepared),
+        seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
     return Measures(off, on, statistics, agreement, quality, judgement)
 

@@ -12,7 +12,7 @@ from sharpwave.brainmu.explanation.latents import FILE as DIRECTIONS
 from sharpwave.brainmu.explanation.latents import load_directions
 from sharpwave.brainmu.explanation.out_of_distribution import FILE as NOVELTY
 from sharpwave.brainmu.explanation.out_of_distribution import load_out_of_distribution
-from sharpwave.brainmu.shipped import SHIPPED, find_refusal, keep_picked, load_weights
+from sharpwave.brainmu.shipped import SHIPPED, find_refusal, load_weights
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decoded import ForecastExplanation
 from sharpwave.night.prepare import PreparedNight
@@ -28,9 +28,8 @@ def explain_forecasts(prepared: PreparedNight) -> tuple[ForecastExplanation, lis
     weights = prepared.options.weights
     if prepared.hypnogram.n_stages != 5 or find_refusal(weights) is not None:
         return ForecastExplanation(), []
-    seen = keep_picked(prepared.recording, prepared.picks)
     try:
-        found = explain_recording(seen, history=prepared.hypnogram, n_forecasts=N_EXPLAINED, weights=weights)
+        found = explain_recording(prepared.seen, history=prepared.hypnogram, n_forecasts=N_EXPLAINED, weights=weights)
     except SharpwaveError as error:
         return ForecastExplanation(), [f"What moved the forecasts is not known: {error}"]
     return to_explanation(found), []

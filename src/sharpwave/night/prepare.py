@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from sharpwave.signals import (
     detect_ripples,
     detect_slow_waves,
     detect_spindles,
+    prepare_signals,
 )
 from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.signals.high_rates import lower_rate
@@ -108,6 +109,11 @@ class PreparedNight:
     def expert(self) -> Hypnogram | None:
         """An expert's stages to compare with; None where there are none, or where they are the stages used."""
         return None if self.staging.stager == GIVEN else self.recording.hypnogram
+
+    @cached_property
+    def seen(self) -> Recording:
+        """What models see: the picked electrical channels, in scale, and everything that is not electrical."""
+        return prepare_signals(self.recording, self.picks)
 
     @property
     def simulated(self) -> bool:

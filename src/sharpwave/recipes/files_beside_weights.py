@@ -65,7 +65,7 @@ def simulate_measured(
 
     options = {"species": "human", "hours": hours, "modalities": MODALITIES, "effects": Effects(precursor=precursor)}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
-        piece = epoch_recording(recording, modalities=MODALITIES, cohort="simulated-human")
+        piece = epoch_recording(recording, modalities=MODALITIES, cohort="simulated-human", every_channel=True)
         yield MeasuredRecording(recording, piece, compute_measures(recording, piece.grid))
 
 

@@ -122,7 +122,7 @@ def load_unlabelled(data: str | Path | None = None) -> Iterator[EpochedRecording
     """Resting-state BOLD of people and CA1 of a rat on a track: no stages, the next step alone."""
     for cohort in ("human-rest-bold", "rat-ca1-linear-track"):
         for subject in list_subjects(cohort, data):
-            yield epoch_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort)
+            yield epoch_recording(load_dataset(f"{cohort}/{subject}", data), cohort=cohort, every_channel=True)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def simulate_windowed(
     cohort = f"simulated-{species}"
     options = {"species": species, "hours": hours, "modalities": modalities, "n_units": N_UNITS}
     for recording, _ in simulate_cohort(n, rng=rng, **options):
-        yield epoch_recording(recording, cohort=cohort)
+        yield epoch_recording(recording, cohort=cohort, every_channel=True)
 
 
 def simulate_training_nights(*, rng: np.random.Generator, scale: float = 1.0) -> Iterator[EpochedRecording]:

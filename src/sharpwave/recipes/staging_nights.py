@@ -16,7 +16,6 @@ from jaxtyping import Float
 from sharpwave.brainmu.epochs import UNSCORED, EpochedRecording, EpochGrid, ModalityEpochs, epoch_recording
 from sharpwave.brainmu.training.augmentation import compute_contrast, vary_person, vary_recording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
-from sharpwave.signals import rescale_signal
 
 WHOLE = ("ucddb022",)
 """Subjects of UCDDB with EEG in all stages."""
@@ -34,11 +33,8 @@ def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str]
         recording = load_dataset(f"ucddb/{name}", root)
         if recording.subject in leave_out or not recording.of("eeg"):
             continue
-        signals = {key: rescale_signal(signal)[0] for key, signal in recording.of("eeg").items()}
         scorable = None if recording.subject in WHOLE else (0, 3)
-        night = epoch_recording(
-            replace(recording, signals=signals), modalities=["eeg"], scorable=scorable, cohort="ucddb"
-        )
+        night = epoch_recording(recording, modalities=["eeg"], scorable=scorable, cohort="ucddb", every_channel=True)
         nights.append(hide_unrecorded(night))
     return nights
 

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "artefacts": ["detect_artefacts"],
         "eye_movements": ["detect_eye_movements"],
+        "preparation": ["Preparation", "plan_preparation", "prepare_signals"],
         "quality": ["compute_quality"],
         "ripples": ["detect_ripples"],
         "slow_waves": ["detect_slow_waves"],

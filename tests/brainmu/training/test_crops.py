@@ -77,7 +77,7 @@ def test_pieces_from_disk_equal_slices_of_the_whole_night(tmp_path: Path, monkey
     monkeypatch.setattr(crops, "STRETCH", 50)
     store = write_short_store(tmp_path / "night.zarr")
     (stored,) = stream_stores([tmp_path])
-    whole = epoch_recording(simulate_short_night()[0])
+    whole = epoch_recording(simulate_short_night()[0], every_channel=True)
     piece, expected = stored.restrict(37, 111), whole.restrict(37, 111)
     assert len(stored) == len(whole) == 180
     assert set(piece.epochs) == set(expected.epochs) == {"stages", "eeg", "eog", "emg"}

@@ -12,7 +12,6 @@ from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.explanation.occlusion import RecordingPass
 from sharpwave.brainmu.explanation.out_of_distribution import OutOfDistribution, fit_out_of_distribution
-from sharpwave.brainmu.shipped import rescale_unknown
 from sharpwave.brainmu.uncertainty import Calibration, fit_stage_sets
 from sharpwave.errors import SharpwaveError
 from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredRecording
@@ -58,7 +57,7 @@ def judge_abstention(
     }
     for fault, change in make_faults(rng).items():
         broken = [change_eeg(night.recording, change) for night in nights[:N_BROKEN]]
-        pieces = [epoch_recording(recording, modalities=MODALITIES) for recording in broken]
+        pieces = [epoch_recording(recording, modalities=MODALITIES, every_channel=True) for recording in broken]
         settings["simulated", f"EEG: {fault}"] = [_abstain(novelty, piece) for piece in pieces]
     human = fit_out_of_distribution([night.piece for night in nights], rng=rng)
     settings["simulated", "mouse, where only people were seen"] = [
@@ -97,7 +96,7 @@ def _simulate_mice(n: int, rng: np.random.Generator) -> Iterator[EpochedRecordin
     from sharpwave.simulation import simulate_cohort
 
     for recording, _ in simulate_cohort(n, rng=rng, species="mouse", hours=2.0, modalities=("eeg", "emg")):
-        yield epoch_recording(recording, modalities=("eeg", "emg"))
+        yield epoch_recording(recording, modalities=("eeg", "emg"), every_channel=True)
 
 
 def _load_eeg(cohort: str, data: Path | None) -> Iterator[EpochedRecording]:
@@ -109,7 +108,7 @@ def _load_eeg(cohort: str, data: Path | None) -> Iterator[EpochedRecording]:
     for subject in subjects:
         recording = load_dataset(f"{cohort}/{subject}", data)
         if recording.of("eeg"):
-            yield epoch_recording(rescale_unknown(recording), modalities=("eeg",))
+            yield epoch_recording(recording, modalities=("eeg",), every_channel=True)
 
 
 def _abstain(novelty: OutOfDistribution, piece: EpochedRecording) -> float:

@@ -79,7 +79,7 @@ def simulate_paired_nights(
 
 def pair_recording(recording: Recording, cohort: str, *, modalities: Collection[str] | None = None) -> PairedViews:
     """Both forms of a recording whose hypnogram has epochs of 30 s from the start; Brainµ's is coarse."""
-    windowed = epoch_recording(recording, modalities=modalities, cohort=cohort)
+    windowed = epoch_recording(recording, modalities=modalities, cohort=cohort, every_channel=True)
     night = compute_night(recording, cohort)
     rows = min(len(windowed), len(night))
     night = replace(night, stages=night.stages[:rows], features=night.features[:rows], votes=None)

@@ -65,7 +65,9 @@ def simulate_rodents(
     nights = []
     for species in RODENTS:
         for recording, _ in simulate_cohort(n, rng=rng, species=species, hours=hours, modalities=RODENT_SIGNALS):
-            windowed = epoch_recording(recording, modalities=("stages", *RODENT_SIGNALS), cohort=species)
+            windowed = epoch_recording(
+                recording, modalities=("stages", *RODENT_SIGNALS), cohort=species, every_channel=True
+            )
             nights.append(coarsen(windowed))
     return nights
 

@@ -19,7 +19,7 @@ from sharpwave.benchmarks.staging.scores import Scored, summarise
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.runtime.staging import run_brainmu
-from sharpwave.brainmu.shipped import find_refusal, load_weights, rescale_unknown
+from sharpwave.brainmu.shipped import find_refusal, load_weights
 from sharpwave.recipes.staging_training import WEARABLE, train_on_eeg, train_on_wearables
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -121,7 +121,7 @@ def run_trained_on_eeg(
     if not whole and not dreams:
         return []
     nights = [
-        epoch_recording(night, modalities=("eeg",))
+        epoch_recording(night, modalities=("eeg",), every_channel=True)
         for night in simulate_recordings("human", n=N_SIMULATED, hours=HOURS, seed=SEED)
     ]
     model = train_on_eeg(nights, data=data, leave_out=[recording.subject for recording in whole])
@@ -130,7 +130,7 @@ def run_trained_on_eeg(
         ("UCDDB", whole, "whole nights; trained on other subjects and simulated nights"),
         ("DREAMS", dreams, "30 min excerpts; trained on UCDDB and simulated nights"),
     ):
-        scored = [_score(model, only_eeg(rescale_unknown(each)), ("eeg",)) for each in recordings]
+        scored = [_score(model, only_eeg(each), ("eeg",)) for each in recordings]
         rows += summarise(scored, n_stages=5, data=name, setting=setting, method="brainmu-eeg", rng=rng)
     return rows
 

@@ -20,8 +20,10 @@ from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, Moda
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.runtime.arrivals import drop_before, join_chunks
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
+from sharpwave.signals.preparation import UNIT, UNKNOWN, Preparation
 
 CLOSE = 1e-6
 """Seconds by which the end of a step and of the data may differ."""
@@ -55,6 +57,7 @@ class OnlineState:
     Attributes:
         end: End of the last finished step in seconds.
         feed_back: Whether the model's own stages become its stage history.
+        preparation: Channels that are used and how they are scaled; a role that had no channel takes the first to come.
         chunks: What has arrived and is not used up, at most a step of it and what came since.
         reach: Until when each signal has arrived, in seconds.
         past: What each modality carries over from earlier steps.
@@ -63,13 +66,16 @@ class OnlineState:
 
     end: float
     feed_back: bool = False
+    preparation: Preparation = field(default_factory=lambda: Preparation({}))
     chunks: tuple[Recording, ...] = ()
     reach: Mapping[str, float] = field(default_factory=dict)
     past: Mapping[str, Any] = field(default_factory=dict)
     caches: tuple[LayerCache, ...] | None = None
 
 
-def init_online(model: BrainMu, *, start: float = 0.0, feed_back: bool = False) -> OnlineState:
+def init_online(
+    model: BrainMu, *, start: float = 0.0, feed_back: bool = False, preparation: Preparation | None = None
+) -> OnlineState:
     """The state before anything has arrived.
 
     Args:
@@ -77,6 +83,9 @@ def init_online(model: BrainMu, *, start: float = 0.0, feed_back: bool = False) 
         start: When the first step begins, in seconds on the recording's clock.
         feed_back: Whether steps without a scored stage take the model's own stage probabilities as stage history.
             Each step then costs two passes.
+        preparation: Channels and scale, as `plan_preparation` makes them from an earlier recording of the same set-up.
+            Where omitted, channels are picked as `sharpwave decode` picks them, from the first chunk that has any, and
+            EEG of an unknown unit is refused: a night's usual amplitude is not known before it has been.
 
     Raises:
         SharpwaveError: If the model is in training, or has no stage history to feed back into.
@@ -89,7 +98,7 @@ def init_online(model: BrainMu, *, start: float = 0.0, feed_back: bool = False) 
             got=f"{', '.join(model.config.modalities)}",
             fix="leave feed_back out",
         )
-    return OnlineState(end=float(start), feed_back=feed_back)
+    return OnlineState(end=float(start), feed_back=feed_back, preparation=preparation or Preparation({}))
 
 
 def step_online(
@@ -110,10 +119,12 @@ def step_online(
     Raises:
         SharpwaveError: If a chunk does not fit those before.
     """
+    preparation = _extend(state.preparation, chunk)
+    chunk = preparation.apply(chunk)
     reach = {**state.reach, **_measure_reach(chunk)}
     until = min(reach.values(), default=state.end) if now is None else now
     step = model.config.step
-    state = replace(state, chunks=(*state.chunks, chunk), reach=reach)
+    state = replace(state, chunks=(*state.chunks, chunk), reach=reach, preparation=preparation)
     forecasts = []
     while until >= state.end + step - CLOSE:
         recording = join_chunks(state.chunks)
@@ -121,6 +132,23 @@ def step_online(
         state = replace(state, chunks=(drop_before(recording, state.end),))
         forecasts.append(forecast)
     return tuple(forecasts), state
+
+
+def _extend(preparation: Preparation, chunk: Recording) -> Preparation:
+    """The same with a channel for roles that had none yet.
+
+    Raises:
+        SharpwaveError: If the chunk's EEG has an unknown unit and there is no factor for it.
+    """
+    picks = {**pick_channels(chunk), **preparation.picks}
+    names = [name for name in chunk.of("eeg") if name == picks.get("eeg")]
+    if chunk.metadata.get(UNIT) == UNKNOWN and any(name not in preparation.factors for name in names):
+        raise SharpwaveError(
+            "EEG whose unit is known, or a plan that says how to scale it",
+            got=f"{', '.join(names)} in an unknown unit",
+            fix="give init_online(preparation=plan_preparation(an earlier recording of the same set-up))",
+        )
+    return replace(preparation, picks=picks)
 
 
 def _measure_reach(chunk: Recording) -> dict[str, float]:

@@ -26,6 +26,7 @@ from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
+from sharpwave.signals.preparation import prepare_signals
 from sharpwave.signals.stage_smoothing import smooth_probabilities
 
 NAME = "Brainµ"
@@ -104,7 +105,7 @@ def run_brainmu(
     given.
 
     Args:
-        recording: Its own hypnogram is not looked at.
+        recording: Its own hypnogram is not looked at. Its channels are picked and scaled by `prepare_signals`.
         model: Ready for use.
         calibration: How the model's logits become probabilities; as they are where omitted.
         history: Stages that the model may see, each when its epoch has ended: an expert's, or another stager's.
@@ -205,7 +206,7 @@ def pass_recording(
     Raises:
         SharpwaveError: If the recording is shorter than a step, or has nothing that the model knows.
     """
-    recording = replace(recording, hypnogram=history)
+    recording = prepare_signals(replace(recording, hypnogram=history))
     wanted = [name for name in model.config.modalities if modalities is None or name in modalities]
     grid = make_epoch_grid(recording, step=model.config.step)
     readouts: list[Readout] = []

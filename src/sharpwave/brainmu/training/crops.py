@@ -20,6 +20,7 @@ from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.epochs import STEP, EpochedRecording, EpochGrid, ModalityEpochs, align_stages, make_epoch_grid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording
+from sharpwave.signals.preparation import prepare_signals
 
 
 class Croppable(Protocol):
@@ -182,7 +183,9 @@ def store_epochs(
     scorable: tuple[int, ...] | None = None,
     cohort: str = "",
 ) -> StoredEpochs:
-    """Cut a recording into epochs and keep them in a folder; the same numbers as `epoch_recording`, in bounded memory.
+    """Cut a recording into epochs and keep them in a folder, in bounded memory.
+
+    The same numbers as `epoch_recording(every_channel=True)`: training sees every channel, and drops some at random.
 
     Args:
         recording: Signals may lie on disk.
@@ -199,6 +202,7 @@ def store_epochs(
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    recording = prepare_signals(recording, every_channel=True)
     grid = make_epoch_grid(recording, step=step)
     channels: dict[str, tuple[str, ...]] = {}
     for name in ENCODERS if modalities is None else modalities:
