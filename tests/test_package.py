@@ -77,3 +77,7 @@ def list_imports(folder: Path) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.partition(".")[0])
     return found
+
+
+def test_types_are_shipped() -> None:
+    assert (Path(sharpwave.__file__).parent / "py.typed").is_file()

@@ -26,3 +26,14 @@ def test_damaged_files(tmp_path) -> None:
         load_state(tmp_path / "nowhere")
     with pytest.raises(SharpwaveError, match="numbers, strings, None"):
         save_state({"a": object()}, tmp_path)
+
+
+NESTED = ("[" * 100_000 + "]" * 100_000, '{"pairs": ' * 5000 + "1" + "}" * 5000)
+
+
+@pytest.mark.parametrize("content", [*NESTED, "[1, 2]", '{"pairs": [[[1], 2]]}', '{"pairs": 5}', "\xff", ""])
+def test_damaged_trees_are_explained(tmp_path, content: str) -> None:
+    save_state({"a": torch.ones(2)}, tmp_path)
+    (tmp_path / "state.json").write_text(content, encoding="latin-1")
+    with pytest.raises(SharpwaveError, match=r"that belong together.*write it with save_state"):
+        load_state(tmp_path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
 import warnings
+import zlib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -117,3 +119,57 @@ def test_damaged_bytes_are_refused(tmp_path):
     path.write_bytes(packed[:200] + b"\x00\xff" * 60 + packed[320:])
     with pytest.raises(SharpwaveError, match="a decoded night in"):
         read_archive(path)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = packer.compress(b'{"format":1,"night":{"x":"')
+    packed += b"".join(packer.compress(b"A" * 2**20) for _ in range(1000)) + packer.flush()
+    (tmp_path / "night.json.gz").write_bytes(packed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SharpwaveError, match="JSON of at most"):
+        read_archive(tmp_path / "night.json.gz")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000 + b"]" * 200_000, b"[],", b'[1],"x":"\\ud800"'])
+def test_deep_and_crowded_archives_are_explained(tmp_path, content):
+    inner = content if content.endswith(b"]") else b"[" + content * (2 * 10**6 if content == b"[]," else 1) + b"0]"
+    (tmp_path / "night.json.gz").write_bytes(gzip.compress(b'{"format":2,"night":' + inner + b"}", 1))
+    with pytest.raises(SharpwaveError, match=r"decode the night again|make it again"):
+        read_archive(tmp_path / "night.json.gz")
+
+
+WRONG = {
+    "hypnogram": "x",
+    "identifier": "\ud800",
+    "duration": "long",
+    "simulated": 1,
+    "reasons": ["a", 5],
+    "picks": {"EEG": ["C3"]},
+    "start": 7,
+    "spectrogram": {"spectrogram": [[1.0], [1.0], [1.0]]},
+    "truth": {"spindle": 3},
+    "events": {"table": {"onset": ["soon"], "duration": [1.0], "label": ["spindle"]}},
+    "depth": {"table": {"onset": [0.0, 30.0], "depth": [1.0, [2.0]]}},
+    "statistics": {"table": {"name": [5], "value": [1.0], "unit": ["min"], "definition": ["x"]}},
+    "forecast": {"table": {"onset": [0.0], "p_change": [10**30]}},
+    "quality": {"table": {"channel": [{}], "verdict": ["usable"]}},
+    "provenance": {"versions": {"numpy": 2}},
+    "effects": {"rules": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_field_of_another_kind_is_explained(tmp_path, name):
+    path = write_archive(make_night(hours=0.5), tmp_path / "night.json.gz")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    content["night"][name] = WRONG[name]
+    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    with pytest.raises(SharpwaveError, match=r"a decoded night in .*decode the night again"):
+        read_archive(path)
+
+
+def test_every_type_of_a_field_is_known():
+    types = {str(field.type) for holder in (DecodedNight, *PARTS.values()) for field in fields(holder)}
+    assert types - set(archive.FITS) - {part.__name__ for part in PARTS.values()} <= {"Mapping[str, pd.DataFrame]"}

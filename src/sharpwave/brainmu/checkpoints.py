@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.presets import BrainMuConfig, configure
-from sharpwave.errors import SharpwaveError
+from sharpwave.brainmu.presets import BrainMuConfig, check_card, configure
+from sharpwave.untrusted import explained, read_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -61,7 +60,7 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         folder: Written by `save_brainmu`; the shipped `lite` where omitted.
 
     Raises:
-        SharpwaveError: If files are missing, damaged, or do not fit each other.
+        SharpwaveError: If files are missing, damaged, or do not fit each other, or a weight is no finite number.
 
     Example:
         >>> model, card = load_brainmu()
@@ -69,20 +68,44 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         112
     """
     folder = WEIGHTS / "lite" if folder is None else Path(folder)
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with explained(
+        "a folder with config.json and model.safetensors that belong together",
+        name=folder.name,
+        fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
+    ):
+        content = read_json(folder / "config.json")
         config = BrainMuConfig.from_dict(content["config"])
-        weights = load_file(folder / "model.safetensors")
+        card = dict(content["card"])
+        check_card(card)
+        weights = read_tensors(folder / "model.safetensors")
+        with torch.device("meta"):  # its shape, before any memory is taken for it
+            declared = {name: value.shape for name, value in BrainMu(config).state_dict().items()}
+        found = {name: value.shape for name, value in weights.items()}
+        if found != declared:
+            strange = next(name for name in {**declared, **found} if declared.get(name) != found.get(name))
+            raise ValueError(f"config.json declares {strange} as {declared.get(strange)}, it is {found.get(strange)}")
         model = BrainMu(config)
         model.load_state_dict({name: value.float() for name, value in weights.items()})
-        card = dict(content["card"])
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise SharpwaveError(
-            "a folder with config.json and model.safetensors that belong together",
-            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
-            fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
-        ) from error
     return model.eval(), card
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Weights of a file, every one a finite number.
+
+    Raises:
+        ValueError: If one is NaN or infinite.
+        OSError: If the file cannot be opened.
+        SafetensorError: If it is no file of weights.
+
+    Example:
+        >>> read_tensors(WEIGHTS / "lite" / "model.safetensors")["state"].shape
+        torch.Size([112])
+    """
+    tensors = load_file(path)
+    strange = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if strange:
+        raise ValueError(f"weights that are no finite numbers in {path.name}: {', '.join(strange[:3])}")
+    return tensors
 
 
 def make_lite(*, seed: int, **changes: Any) -> BrainMu:

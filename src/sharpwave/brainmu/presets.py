@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -15,6 +15,14 @@ RENAMED = {"direct": "pooled_query"}
 
 HORIZONS = (30.0, 60.0, 300.0)
 """Seconds ahead."""
+
+MOST = {"width": 16_384, "n_layers": 256, "n_heads": 1024}
+"""Largest sizes; `base` has 1024, 16 and 16."""
+MOST_HORIZONS = 100
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,25 @@ class BrainMuConfig:
     pooled_query: bool = False
 
     def __post_init__(self) -> None:
+        for name, most in MOST.items():
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+                raise SharpwaveError(f"{name} from 1 to {most}", got=str(number)[:40], fix="see PRESETS for sizes")
+        seconds = (self.window, self.step, self.shortest, self.longest, *self.horizons)
+        if not all(_is_finite(value) and value > 0 for value in seconds) or len(self.horizons) > MOST_HORIZONS:
+            raise SharpwaveError(
+                f"window, step, shortest, longest and 1 to {MOST_HORIZONS} horizons in seconds above 0",
+                got=str(seconds)[:200],
+                fix="leave them out for the usual ones",
+            )
+        if not (_is_finite(self.dropout) and 0 <= self.dropout < 1 and isinstance(self.pooled_query, bool)):
+            raise SharpwaveError(
+                "a dropout from 0 to 1 and pooled_query as true or false",
+                got=f"{self.dropout!r}, {self.pooled_query!r}"[:200],
+                fix="0.1 and true are those of lite",
+            )
+        if len(set(self.modalities)) != len(self.modalities) or not all(isinstance(n, str) for n in self.modalities):
+            raise SharpwaveError("modalities by name, each once", got=str(self.modalities)[:200], fix="name each once")
         if self.width % (2 * self.n_heads):
             raise SharpwaveError(
                 "a width that is a multiple of twice the heads",
@@ -121,3 +148,45 @@ def configure(preset: str = "lite", *, modalities: Sequence[str] | None = None, 
         )
     settings: dict[str, Any] = {**PRESETS[preset].settings, **changes}
     return BrainMuConfig(modalities=wanted, **settings)
+
+
+def check_card(card: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint's card whose calibration or sets of stages cannot be used.
+
+    Args:
+        card: Card of a checkpoint; what it says besides is free.
+
+    Raises:
+        SharpwaveError: If "calibration" holds anything but a temperature above 0 and pairs of slope and offset, or
+            "stage_sets" anything but thresholds and what they were fitted for, or "trained_on" no list.
+
+    Example:
+        >>> check_card({"calibration": {"temperature": 1.2, "observed +30": [0.9, -0.1]}})
+    """
+    found = card.get("calibration", {})
+    if not isinstance(found, Mapping):
+        raise _strange_card("calibration", found)
+    for name, value in found.items():
+        pair = [value, 0.0] if name == "temperature" else value
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_finite, pair)):
+            raise _strange_card(f"calibration of {name!r}", value)
+        if name == "temperature" and value <= 0:
+            raise _strange_card("temperature above 0", value)
+    if not isinstance(card.get("trained_on", []), list | tuple):
+        raise _strange_card("list of subjects trained_on", card["trained_on"])
+    sets = card.get("stage_sets")
+    if sets is None:
+        return
+    if not isinstance(sets, Mapping) or not isinstance(sets.get("thresholds"), list | tuple):
+        raise _strange_card("stage_sets", sets)
+    numbers = [*sets["thresholds"], sets.get("coverage"), sets.get("n_subjects")]
+    if not all(map(_is_finite, numbers)) or not isinstance(sets.get("by_stage"), bool):
+        raise _strange_card("stage_sets", sets)
+
+
+def _strange_card(name: str, value: Any) -> SharpwaveError:
+    return SharpwaveError(
+        f"a {name} in the card of the weights that can be used",
+        got=repr(value)[:100],
+        fix="take the card from the training run again, or fit it with `fit_calibration`",
+    )

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.brainmu.presets import HORIZONS
+from sharpwave.brainmu.presets import HORIZONS, check_card
 from sharpwave.errors import SharpwaveError
 
 BOUNDS = (-4.0, 4.0)
@@ -62,9 +62,13 @@ class Calibration:
             card: Its "calibration" holds slope and offset by protocol and horizon ("observed +30").
             protocol: "observed" where the model sees stages, else "signal-only".
             horizons: The model's, in seconds.
+
+        Raises:
+            SharpwaveError: If what it says is no calibration.
         """
+        check_card(card)
         found = card.get("calibration", {})
-        lines = [found.get(f"{protocol} +{horizon:g}", (1.0, 0.0)) for horizon in horizons]
+        lines = [found.get(name_calibration(protocol, horizon), (1.0, 0.0)) for horizon in horizons]
         slopes, offsets = zip(*lines, strict=True)
         return cls(float(found.get("temperature", 1.0)), tuple(slopes), tuple(offsets))
 
@@ -164,6 +168,7 @@ class StageSets:
         found = card.get("stage_sets")
         if found is None:
             return None
+        check_card(card)
         return cls(tuple(found["thresholds"]), found["coverage"], found["n_subjects"], found["by_stage"])
 
 

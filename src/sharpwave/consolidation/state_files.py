@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained, read_json
 
 
 def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
@@ -46,15 +46,16 @@ def load_state(folder: str | Path) -> dict[str, Any]:
         SharpwaveError: If files are missing, damaged, or do not fit each other.
     """
     folder = Path(folder)
-    try:
-        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return _rebuild(tree, load_file(folder / "state.safetensors"))
-    except (OSError, LookupError, TypeError, ValueError, SafetensorError) as error:
-        raise SharpwaveError(
-            "a folder with state.json and state.safetensors that belong together",
-            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
-            fix="write it with save_state",
-        ) from error
+    with explained(
+        "a folder with state.json and state.safetensors that belong together",
+        name=folder.name,
+        fix="write it with save_state",
+    ):
+        tree = read_json(folder / "state.json")
+        state = _rebuild(tree, load_file(folder / "state.safetensors"))
+        if not isinstance(state, dict):
+            raise ValueError(f"a state that is no dictionary but a {type(state).__name__}")
+        return state
 
 
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +14,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.errors import SharpwaveError
-from sharpwave.night.decoded import PARTS, DecodedNight, nest_fields
+from sharpwave.night.decoded import NESTED, PARTS, DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.untrusted import MOST_BYTES, explained, parse_json
 
 FORMAT = 2
 """Format written; 1, of version 0.1, is read as well."""
 
 BLOCK = 4096
 """Items of a sequence that are turned into text at once: a week's tables are never held as text."""
+
+LONGEST = 366 * 86_400.0
+"""Seconds of the longest night: a year."""
+
+LARGEST = 1e15
+"""No number of a page is larger; an axis that is cannot be drawn."""
+
+TEXTS = frozenset((
+    "age_band", "channel", "claim", "content", "control_of_rule", "data", "definition", "direction", "estimator",
+    "label", "method", "metric", "modality", "name", "note", "outcome", "period", "reason", "rule", "stage", "unit",
+    "verdict",
+))  # fmt: skip
+"""Columns that hold texts in every table of a night."""
+
+NUMBERS = frozenset((
+    "amplitude_uv", "auprc", "beyond_shuffles", "brier", "control", "control_p", "correlation", "count", "depth",
+    "duration", "e_value", "effect", "exposed", "extreme", "flat", "frequency", "from", "gain_high", "gain_low",
+    "high", "horizon", "lag", "lighter_after", "lighter_control", "log_loss", "log_loss_gain", "low", "minutes",
+    "missing", "n", "n_events", "n_nights", "novelty", "null_correlation", "null_high", "observed", "onset", "p",
+    "p_change", "p_typical", "p_without", "per_minute", "persistence_p_change", "predicted", "prevalence", "q",
+    "rank", "rate", "ratio", "ratio_high", "ratio_low", "reach", "reference", "scorer_spread", "share", "shuffled",
+    "to", "usable_fraction", "value", "weight",
+))  # fmt: skip
+"""Columns that hold numbers in every table of a night."""
+
+DETECTED = frozenset(("onset", "duration", "frequency", "amplitude_uv"))
+"""Those of them that `events` has of ours: a recording brings columns of its own."""
 
 
 def write_archive(night: DecodedNight, path: str | Path) -> Path:
@@ -40,19 +66,32 @@ def read_archive(path: str | Path) -> DecodedNight:
     """Read a night written by `write_archive`, also by that of version 0.1.
 
     Raises:
-        SharpwaveError: If the file is damaged or of another format.
+        SharpwaveError: If the file is damaged, of another format, or larger than any night.
     """
-    try:
-        content = json.loads(gzip.decompress(Path(path).read_bytes()))
+    path = Path(path)
+    with explained(f"a decoded night in {path}", name=path.name, fix="decode the night again"):
+        content = parse_json(_inflate(path), name=path.name)
         if content["format"] not in (1, FORMAT):
             raise ValueError(f"format {content['format']}")
-        values = content["night"]
-        parts = {name: part(**_decode_fields(values.pop(name))) for name, part in PARTS.items() if name in values}
-        return DecodedNight(**nest_fields(_decode_fields(values) | parts))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
-        raise SharpwaveError(
-            f"a decoded night in {path}", got=f"{type(error).__name__}: {error}", fix="decode the night again"
-        ) from error
+        values = nest_values(content["night"])
+        parts = {name: part(**_decode_fields(values.pop(name), part)) for name, part in PARTS.items() if name in values}
+        return DecodedNight(**_decode_fields(values, DecodedNight), **parts)
+
+
+def _inflate(path: Path) -> bytes:
+    """What a gzipped file holds, not more of it than a night can be."""
+    with gzip.open(path) as file:
+        return file.read(MOST_BYTES + 1)
+
+
+def nest_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an archive, with those named as in version 0.1 put into the part where they are now."""
+    nested = {name: dict(value) if name in PARTS else value for name, value in values.items() if name not in NESTED}
+    for name, value in values.items():
+        if name in NESTED:
+            part, new = NESTED[name]
+            nested.setdefault(part, {})[new] = value
+    return nested
 
 
 def _encode_fields(values: Any) -> dict[str, Any]:
@@ -65,8 +104,86 @@ def _encode_fields(values: Any) -> dict[str, Any]:
     }
 
 
-def _decode_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _decode(value) for name, value in values.items()}
+def _decode_fields(values: Mapping[str, Any], holder: type) -> dict[str, Any]:
+    """Values of the fields of a class, each of its kind."""
+    decoded = {name: _decode(value) for name, value in values.items()}
+    for field in fields(holder):
+        if field.name in decoded and not FITS.get(str(field.type), lambda value: True)(decoded[field.name]):
+            raise ValueError(f"{field.name} is no {field.type}")
+        if isinstance(decoded.get(field.name), pd.DataFrame):
+            _check_table(field.name, decoded[field.name])
+    return decoded
+
+
+def _check_table(name: str, table: pd.DataFrame) -> None:
+    """Raise unless every column holds what a page takes it for."""
+    numbers = DETECTED if name == "events" else NUMBERS
+    for column, values in table.items():
+        if values.dtype.kind in "biuf":
+            if column in numbers and not _is_bounded(values.to_numpy(dtype=float)):
+                raise ValueError(f"numbers beyond {LARGEST:g} in the column {column!r} of {name}")
+            if column in TEXTS and not values.isna().all():
+                raise ValueError(f"numbers in the column {column!r} of {name}")
+            continue
+        kinds = {type(value) for value in values.tolist()}
+        wanted = (str,) if column in TEXTS else (int, float) if column in numbers else (str, bool, int, float)
+        if not kinds <= {type(None), *wanted}:
+            names = " or ".join(kind.__name__ for kind in wanted)
+            raise ValueError(f"something other than {names} in the column {column!r} of {name}")
+        if any(isinstance(value, int | float) and abs(value) > LARGEST for value in values.tolist()):
+            raise ValueError(f"numbers beyond {LARGEST:g} in the column {column!r} of {name}")
+
+
+def _is_bounded(values: np.ndarray) -> bool:
+    return bool((np.abs(values[np.isfinite(values)]) <= LARGEST).all())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LONGEST
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_hypnogram(value: Any) -> bool:
+    if not isinstance(value, Hypnogram) or not isinstance(value.unit, str):
+        return False
+    placed = 0.01 <= value.epoch_length <= LONGEST and abs(value.start) <= LONGEST
+    return placed and (value.scorer is None or isinstance(value.scorer, str))
+
+
+def _is_spectrogram(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, tuple) and [part.ndim for part in value] == [1, 1, 2] and all(map(_is_bounded, value))
+
+
+def _is_truth(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(item, dict) for item in value.values()))
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "float": _is_number,
+    "float | None": lambda value: value is None or _is_number(value),
+    "datetime | None": lambda value: value is None or isinstance(value, datetime),
+    "Verdict": lambda value: isinstance(value, str),
+    "Hypnogram": _is_hypnogram,
+    "Hypnogram | None": lambda value: value is None or _is_hypnogram(value),
+    "list[str]": _is_list,
+    "Mapping[str, str]": _is_mapping,
+    "Mapping[str, Mapping[str, Any]] | None": _is_truth,
+    "pd.DataFrame": lambda value: isinstance(value, pd.DataFrame),
+    "Spectrogram | tuple[np.ndarray, np.ndarray, np.ndarray] | None": _is_spectrogram,
+}
+"""Whether a value is of a field's type, by the type as it is written."""
 
 
 def _iter_json(value: Any) -> Iterator[str]:

@@ -7,7 +7,6 @@ share the course of a night but not its events. (A circular shift is no such nul
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained, parse_json
 
 FILE = "directions.safetensors"
 RIDGE = 1e-2
@@ -159,17 +159,22 @@ def load_directions(folder: str | Path) -> Directions:
     Raises:
         SharpwaveError: If it is not there or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = Path(folder) / FILE
-    try:
+    with explained(
+        f"named directions of the latent, in {FILE}",
+        name=path.parent.name,
+        fix="fit them with `fit_directions` on training nights and `save_directions` them beside the weights",
+    ):
         with safe_open(path, framework="np") as file:
-            table = pd.DataFrame(json.loads((file.metadata() or {})["table"]))
+            table = pd.DataFrame(parse_json((file.metadata() or {})["table"].encode(), name=FILE))
             weights, offsets = file.get_tensor("weights").astype(float), file.get_tensor("offsets").astype(float)
+        if weights.ndim != 2 or offsets.shape != (len(weights),) or len(table) != len(weights):
+            raise ValueError(f"weights of shape {weights.shape}, offsets of {offsets.shape}, {len(table)} names")
+        if not (np.isfinite(weights).all() and np.isfinite(offsets).all()):
+            raise ValueError("weights that are no finite numbers")
+        named = table["named"].tolist()
+        if not all(isinstance(name, str) for name in table["name"]) or not all(isinstance(n, bool) for n in named):
+            raise ValueError("names that are no texts, or a column `named` that is not true or false")
         return Directions(tuple(table["name"]), weights, offsets, table)
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise SharpwaveError(
-            f"named directions of the latent, in {FILE}",
-            got=f"{path.parent.name}: {str(error).splitlines()[0][:200]}",
-            fix="fit them with `fit_directions` on training nights and `save_directions` them beside the weights",
-        ) from error

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained, parse_json
 
 FILE = "novelty.safetensors"
 UNJUDGED = ("stages",)
@@ -238,31 +239,35 @@ def load_out_of_distribution(folder: str | Path) -> OutOfDistribution:
     Raises:
         SharpwaveError: If it is not there or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = Path(folder) / FILE
-    try:
+    with explained(
+        f"what was seen in training, in {FILE}",
+        name=path.parent.name,
+        fix="fit it with `fit_out_of_distribution` on the training nights, and save it beside the weights",
+    ):
         with safe_open(path, framework="np") as file:
-            about = json.loads((file.metadata() or {})["novelty"])
+            about = parse_json((file.metadata() or {})["novelty"].encode(), name=FILE)
             arrays = {key: file.get_tensor(key).astype(float) for key in file.keys()}  # noqa: SIM118
         names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
-        references = {
-            name: Reference(
-                arrays[f"{name}/centres"],
-                arrays[f"{name}/whitening"],
-                (float(arrays[f"{name}/usual"][0]), float(arrays[f"{name}/usual"][1])),
-            )
-            for name in names
-        }
-        return OutOfDistribution(
-            references, float(about["threshold"]), float(about["quantile"]), int(about["n_subjects"])
-        )
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise SharpwaveError(
-            f"what was seen in training, in {FILE}",
-            got=f"{path.parent.name}: {str(error).splitlines()[0][:200]}",
-            fix="fit it with `fit_out_of_distribution` on the training nights, and save it beside the weights",
-        ) from error
+        references = {name: _read_reference(arrays, name) for name in names}
+        numbers = float(about["threshold"]), float(about["quantile"]), int(about["n_subjects"])
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"a threshold of {numbers[0]} at {numbers[1]}")
+        return OutOfDistribution(references, *numbers)
+
+
+def _read_reference(arrays: Mapping[str, np.ndarray], name: str) -> Reference:
+    """What one modality usually looks like, from the arrays of a file."""
+    centres, whitening, usual = (arrays[f"{name}/{part}"] for part in ("centres", "whitening", "usual"))
+    if not all(np.isfinite(array).all() for array in (centres, whitening, usual)):
+        raise ValueError(f"numbers of {name} that are not finite")
+    n_features = len(whitening)
+    fits = centres.ndim == 2 and centres.shape[1] == n_features and whitening.shape == (n_features, n_features)
+    if not fits or not len(centres) or usual.shape != (2,) or not usual[1] > 0:
+        raise ValueError(f"{name}: centres of shape {centres.shape}, whitening of {whitening.shape}, usual {usual}")
+    return Reference(centres, whitening, (float(usual[0]), float(usual[1])))
 
 
 __getattr__ = moved.rename(

@@ -7,6 +7,7 @@ said of each frame: whether it lies in a burst of any kind, which gives the edge
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sharpwave.brainmu.checkpoints import WEIGHTS
+from sharpwave.brainmu.checkpoints import WEIGHTS, read_tensors
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording
+from sharpwave.untrusted import explained, read_json
 
 DELAY = 24
 """Frames."""
@@ -34,6 +35,8 @@ EDGE = 0.5
 """Probability of a burst at which it begins and ends."""
 SHORTEST, GAP = 0.03, 0.02
 """Seconds: shorter bursts are left out, shorter gaps closed."""
+MOST_CHANNELS = 1024
+"""Channels of the largest head that is loaded."""
 
 
 class ReactivationHead(nn.Module):
@@ -206,16 +209,19 @@ def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
         SharpwaveError: If files are missing, damaged, or do not fit.
     """
     folder = WEIGHTS / "reactivation" if folder is None else Path(folder)
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-        head = ReactivationHead(len(weights["read.weight"][0]))
+    with explained(
+        "a folder with config.json and model.safetensors of a reactivation head",
+        name=folder.name,
+        fix="leave the folder out for the shipped weights",
+    ):
+        content = read_json(folder / "config.json")
+        weights = read_tensors(folder / "model.safetensors")
+        width = len(weights["read.weight"][0])
+        if not 0 < width <= MOST_CHANNELS:
+            raise ValueError(f"{width} channels")
+        head = ReactivationHead(width)
         head.load_state_dict(weights)
         thresholds = {str(name): float(value) for name, value in content["thresholds"].items()}
+        if not all(math.isfinite(value) for value in thresholds.values()):
+            raise ValueError(f"thresholds of {thresholds}")
         return ShippedHead(head.eval(), thresholds, dict(content["card"]))
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise SharpwaveError(
-            "a folder with config.json and model.safetensors of a reactivation head",
-            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
-            fix="leave the folder out for the shipped weights",
-        ) from error

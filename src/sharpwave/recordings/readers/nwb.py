@@ -1,7 +1,7 @@
 """NWB: field potentials, units, position and sleep states, found by their type wherever a lab put them.
 
 Read with h5py by the types that the format declares (Rübel et al. 2022, eLife 11:e78362): every array stays on disk,
-files with unknown extensions open, and links out of the file are never followed.
+files with unknown extensions open, and nothing that leads out of the file is followed (`nwb_inside`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.files import check_file, guarded
+from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, read_text_value
 from sharpwave.recordings.readers.nwb_series import read_series
-from sharpwave.recordings.readers.nwb_tables import choose_hypnogram, read_intervals, read_text_value, read_units
+from sharpwave.recordings.readers.nwb_tables import choose_hypnogram, read_intervals, read_units
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 from sharpwave.recordings.units import check_units
-
-if TYPE_CHECKING:
-    import h5py
 
 MOST_OBJECTS = 20_000
 DEEPEST = 12
@@ -59,10 +57,10 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
             raise SharpwaveError(
                 f"an NWB file in {path.name}", got="HDF5 of another kind", fix="convert it to NWB or EDF"
             )
-        return _read(file, path, unit)
+        return _read(open_inside(file, where=path.name, size=path.stat().st_size), path, unit)
 
 
-def _read(file: h5py.File, path: Path, unit: str | None) -> Recording:
+def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
     signals: dict[str, Signal] = {}
     units: dict[str, str] = {}
     absent: list[str] = []
@@ -70,13 +68,13 @@ def _read(file: h5py.File, path: Path, unit: str | None) -> Recording:
     metadata: dict[str, Any] = {}
     tables: dict[str, pd.DataFrame] = {}
     spikes = None
-    for place, group, kind in find_objects(file, absent):
+    for place, group, kind in find_objects(file):
         if kind == "Units" or place == "units":
             spikes, notes = read_units(group, path.name)
             repairs += notes
         elif kind in ("TimeIntervals", "EpochTable", "SleepStateTable") or place.startswith("intervals/"):
             tables[place.rsplit("/", 1)[-1]] = read_intervals(group, path.name)
-        elif "data" in group:
+        elif group.declares("data"):
             series = read_series(group, place, path.name, kind=kind, unit=unit)
             repairs += series.repairs
             metadata |= series.metadata
@@ -96,7 +94,8 @@ def _read(file: h5py.File, path: Path, unit: str | None) -> Recording:
             got=f"none that can be read ({len(absent)} declared without data)",
             fix="check that the file was written to its end",
         )
-    subject = _read_subject(file)
+    subject, start = _read_subject(file), _read_start(file)
+    absent += [said for said in file.allowance.outside if said.removesuffix("/data (in another file)") not in absent]
     return Recording(
         signals=signals,
         spikes=spikes,
@@ -104,7 +103,7 @@ def _read(file: h5py.File, path: Path, unit: str | None) -> Recording:
         events=events if len(events) else empty_events(),
         subject=subject.pop("subject_id", "unknown"),
         species=SPECIES.get(subject.pop("species", "").lower(), "unknown"),
-        start=_read_start(file),
+        start=start,
         source=path.name,
         absent=tuple(absent),
         repairs=(*repairs, *notes),
@@ -112,54 +111,46 @@ def _read(file: h5py.File, path: Path, unit: str | None) -> Recording:
     )
 
 
-def find_objects(file: h5py.File, absent: list[str]) -> Iterator[tuple[str, h5py.Group, str]]:
-    """Every typed group of a file once, as (path, group, type); names of what lies outside the file go to `absent`."""
-    import h5py
-
-    seen: set[tuple] = set()
-    waiting: list[tuple[str, h5py.Group, int]] = [("", file, 0)]
+def find_objects(file: InsideGroup) -> Iterator[tuple[str, InsideGroup, str]]:
+    """Every typed group inside a file once, as (path, group, type)."""
+    seen: set[tuple[int, int]] = set()
+    waiting: list[tuple[InsideGroup, int]] = [(file, 0)]
     while waiting:
-        place, group, depth = waiting.pop(0)
+        group, depth = waiting.pop(0)
         for name in group:
-            link = group.get(name, getlink=True)
-            inner = f"{place}/{name}".lstrip("/")
-            if isinstance(link, h5py.ExternalLink):
-                absent.append(f"{inner} (in another file)")
+            item = group.get(name)
+            if not isinstance(item, InsideGroup) or item.address in seen or depth >= DEEPEST:
                 continue
-            try:
-                item = group[name]
-            except (KeyError, OSError, RuntimeError):
-                absent.append(f"{inner} (broken link)")
-                continue
-            info = h5py.h5o.get_info(item.id)
-            if not isinstance(item, h5py.Group) or (info.fileno, info.addr) in seen or depth >= DEEPEST:
-                continue
-            seen.add((info.fileno, info.addr))
+            seen.add(item.address)
             if len(seen) > MOST_OBJECTS:
                 raise SharpwaveError("an NWB file of at most 20,000 objects", got="more", fix="check the file")
-            if inner.split("/")[0] in ("specifications", "general"):
+            top = item.place.split("/")[0]
+            if top in ("specifications", "general"):
                 continue
-            kind = read_text_value(item.attrs.get("neurodata_type", ""))
-            if kind or inner.split("/")[0] in ("acquisition", "processing", "intervals", "units"):
-                yield inner, item, kind
-            waiting.append((inner, item, depth + 1))
+            kind = read_text_value(item.attribute("neurodata_type", ""))
+            if kind or top in ("acquisition", "processing", "intervals", "units"):
+                yield item.place, item, kind
+            waiting.append((item, depth + 1))
 
 
-def _read_subject(file: h5py.File) -> dict[str, str]:
-    group = file.get("general/subject")
+def _read_subject(file: InsideGroup) -> dict[str, str]:
     fields = ("subject_id", "species", "age", "sex", "genotype", "strain")
-    found = {} if group is None else {name: read_text_value(group[name][()]) for name in fields if name in group}
+    found = {name: _read_text(file, f"general/subject/{name}") for name in fields}
     return {name: text for name, text in found.items() if text}
 
 
-def _read_start(file: h5py.File) -> datetime | None:
+def _read_start(file: InsideGroup) -> datetime | None:
     for name in ("timestamps_reference_time", "session_start_time"):
-        if name in file:
-            try:
-                return datetime.fromisoformat(read_text_value(file[name][()]))
-            except ValueError:
-                continue
+        try:
+            return datetime.fromisoformat(_read_text(file, name))
+        except ValueError:
+            continue
     return None
+
+
+def _read_text(file: InsideGroup, path: str) -> str:
+    array = file.array(path)
+    return "" if array is None else array.read_text()
 
 
 def _unique(name: str, place: str, taken: dict[str, Signal]) -> str:

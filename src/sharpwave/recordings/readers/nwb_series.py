@@ -8,33 +8,20 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.modality import MODALITIES, Modality
-from sharpwave.recordings.readers.files import OnDisk, check_declared
-from sharpwave.recordings.readers.nwb_tables import read_text_value, read_text_values
+from sharpwave.recordings.readers.files import OnDisk
+from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup, read_text_value
 from sharpwave.recordings.recording import Signal
 from sharpwave.recordings.units import convert_unit
 
-if TYPE_CHECKING:
-    import h5py
-
-
 BLOCK = 2**20
 MOST_TIMES = 5 * 10**7
-
-
-def check_size(data: h5py.Dataset, where: str) -> None:
-    """Refuse a dataset that is declared larger than what the file stores of it."""
-    compressed = data.chunks is not None and data.id.get_create_plist().get_nfilters() > 0
-    stored = data.id.get_storage_size()
-    check_declared(
-        declared=math.prod(data.shape) * data.dtype.itemsize, stored=stored, where=where, compressed=compressed
-    )
 
 
 def read_number(value: Any, default: float) -> float:
@@ -46,11 +33,11 @@ def read_number(value: Any, default: float) -> float:
     return number if math.isfinite(number) and number != 0 else default
 
 
-def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, float, np.ndarray | None, list[str]]:
+def read_clock(group: InsideGroup, n_samples: int, where: str) -> tuple[float, float, np.ndarray | None, list[str]]:
     """The clock of a series.
 
     Args:
-        group: HDF5 group of the series.
+        group: Group of the series.
         n_samples: Number of samples of the series.
         where: File and place, for messages.
 
@@ -60,21 +47,22 @@ def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, fl
     Raises:
         SharpwaveError: If there is no clock, or it runs backwards or does not fit the samples.
     """
-    if "starting_time" in group:
-        dataset = group["starting_time"]
-        rate = read_number(dataset.attrs.get("rate"), math.nan)
-        start = float(np.asarray(dataset[()]).reshape(()))
+    if (starting := group.array("starting_time")) is not None:
+        rate, start = read_number(starting.attribute("rate"), math.nan), starting.read_number()
         if not (rate > 0 and math.isfinite(start)):
             raise SharpwaveError(f"a positive rate in {where}", got=f"{rate} Hz from {start} s", fix="correct the file")
         return rate, start, None, []
-    if "timestamps" not in group:
+    array = group.array("timestamps")
+    if array is None:
         raise SharpwaveError(f"a rate or timestamps in {where}", got="neither", fix="write starting_time or timestamps")
-    stamps = group["timestamps"]
-    if stamps.ndim != 1 or stamps.shape[0] < 1 or n_samples < 1:
+    stamps = array.data
+    if stamps.ndim != 1 or stamps.shape[0] < 1 or n_samples < 1 or array.kind not in "iuf":
         raise SharpwaveError(
-            f"one timestamp per sample in {where}", got=f"shape {stamps.shape}", fix="correct the file"
+            f"one timestamp per sample in {where}",
+            got=f"shape {stamps.shape}, type {stamps.dtype}",
+            fix="correct the file",
         )
-    check_size(stamps, f"{where}/timestamps")
+    array.check_size()
     notes: list[str] = []
     if stamps.shape[0] != n_samples:
         raise SharpwaveError(
@@ -92,7 +80,7 @@ def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, fl
         raise SharpwaveError(
             f"regular timestamps in {where}, which has {n_samples} samples", got="irregular ones", fix="split the file"
         )
-    times = np.asarray(stamps[:], dtype=np.float64)
+    times = array.read().astype(np.float64)
     steps = np.diff(times)
     if not np.isfinite(times).all() or (steps < 0).any():
         raise SharpwaveError(f"times that go forward in {where}", got="times that run backwards", fix="sort the series")
@@ -104,7 +92,7 @@ def read_clock(group: h5py.Group, n_samples: int, where: str) -> tuple[float, fl
     return rate, first, times, notes
 
 
-def _is_regular(stamps: h5py.Dataset, first: float, rate: float) -> bool:
+def _is_regular(stamps: Any, first: float, rate: float) -> bool:
     for low in range(0, stamps.shape[0], BLOCK):
         block = np.asarray(stamps[low : low + BLOCK], dtype=np.float64)
         expected = first + np.arange(low, low + len(block)) / rate
@@ -139,11 +127,11 @@ class Series:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: str | None = None) -> Series:
+def read_series(group: InsideGroup, place: str, file: str, *, kind: str, unit: str | None = None) -> Series:
     """A time series as signals in SI units.
 
     Args:
-        group: HDF5 group of the series.
+        group: Group of the series.
         place: Its path in the file.
         file: Name of the file, for messages.
         kind: NWB type of the series (`neurodata_type`).
@@ -155,10 +143,12 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     Raises:
         SharpwaveError: If it is declared larger than the file, or its clock is impossible.
     """
-    data, name, where = group["data"], place.rsplit("/", 1)[-1], f"{file}:/{place}"
-    if (nothing := _find_nothing(data, name, kind)) is not None:
-        return nothing
-    check_size(data, where)
+    array, name, where = group.array("data"), place.rsplit("/", 1)[-1], f"{file}:/{place}"
+    nothing = _find_nothing(group, array, name, kind)
+    if array is None or nothing is not None:
+        return nothing or Series()
+    array.check_size()
+    data = array.data
     repairs: list[str] = []
     labels, locations = _read_electrodes(group)
     transposed = data.ndim == 2 and len(labels) == data.shape[0] != data.shape[1]
@@ -169,7 +159,7 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     rate, start, times, notes = read_clock(group, n_samples, where)
     repairs += [f"{name}: {note}" for note in notes]
     modality = _find_modality(kind, place, [*labels, *locations])
-    written = read_text_value(data.attrs.get("unit", ""))
+    written = read_text_value(array.attribute("unit", ""))
     if modality.unit == "V" and unit is not None:
         written = unit
     converted = convert_unit(written, modality) if written else (1.0, 0.0)
@@ -178,7 +168,7 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
         converted = (1.0, 0.0)
         metadata[f"{name}_unit"] = written
         repairs.append(f"{name}: its unit is {written!r}, not {modality.unit}; values are kept in {written!r}")
-    factor, offset = read_number(data.attrs.get("conversion"), 1.0), read_number(data.attrs.get("offset"), 0.0)
+    factor, offset = read_number(array.attribute("conversion"), 1.0), read_number(array.attribute("offset"), 0.0)
     factors = _read_channel_factors(group, n_channels, repairs, name)
     if len(labels) != n_channels:
         axes = ["x", "y", "z"] if kind == "SpatialSeries" and n_channels <= 3 else []
@@ -198,19 +188,17 @@ def read_series(group: h5py.Group, place: str, file: str, *, kind: str, unit: st
     return Series(signals, written, repairs=tuple(repairs), metadata=metadata)
 
 
-def _find_nothing(data: Any, name: str, kind: str) -> Series | None:
+def _find_nothing(group: InsideGroup, array: InsideArray | None, name: str, kind: str) -> Series | None:
     """An empty series where there is no signal to read, or none in this file; None where there is one."""
-    import h5py
-
-    if any(part in kind for part in NOT_SIGNALS) or not isinstance(data, h5py.Dataset):
+    if any(part in kind for part in NOT_SIGNALS):
         return Series()
-    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
+    if array is None:
+        outside = any(said.startswith(f"{group.place}/data (") for said in group.allowance.outside)
+        said = (f"{name}: its samples are in another file, which is not opened",)
+        return Series(absent=True, repairs=said) if outside else Series()
+    if len(array.shape) not in (1, 2) or array.kind not in "biuf":
         return Series()
-    if data.external or data.is_virtual:
-        return Series(absent=True, repairs=(f"{name}: its samples are in another file, which is not opened",))
-    if not data.size or data.id.get_storage_size() == 0:
-        return Series(absent=True)
-    return None
+    return Series(absent=True) if not array.size or array.stored == 0 else None
 
 
 def _split(frame: Signal) -> tuple[Signal, ...]:
@@ -250,39 +238,38 @@ def _refine(modality: Modality, label: str) -> Modality:
     return MODALITIES[known] if known in SCALP else modality
 
 
-def _read_electrodes(group: h5py.Group) -> tuple[list[str], list[str]]:
+def _read_electrodes(group: InsideGroup) -> tuple[list[str], list[str]]:
     """Channel names and locations of an electrical series; empty where it names no electrodes."""
-    import h5py
-
-    rows = group.get("electrodes")
-    if not isinstance(rows, h5py.Dataset) or rows.ndim != 1 or rows.size > 10**5:
+    rows = group.array("electrodes")
+    if rows is None or len(rows.shape) != 1 or not 0 < rows.size <= 10**5 or rows.kind not in "iu":
         return [], []
-    table = group.file.get("general/extracellular_ephys/electrodes")
-    index = np.asarray(rows[:], dtype=np.int64)
-    if not isinstance(table, h5py.Group) or "id" not in table or not len(index):
+    index = rows.read().astype(np.int64)
+    table = replace(group, group=group.group.file, place="").child("general/extracellular_ephys/electrodes")
+    identifiers = None if table is None else table.array("id")
+    if table is None or identifiers is None or len(identifiers.shape) != 1:
         return [str(row) for row in index], []
-    n_rows = table["id"].shape[0]
+    n_rows = identifiers.size
     if index.min() < 0 or index.max() >= n_rows:
         return [str(row) for row in index], []
-    columns = {
-        name: read_text_values(table[name]) for name in ("label", "channel_name", "name", "location") if name in table
-    }
-    columns = {name: [values[row] for row in index] for name, values in columns.items() if len(values) == n_rows}
+    found = {name: table.array(name) for name in ("label", "channel_name", "name", "location")}
+    texts = {name: array.read_texts() for name, array in found.items() if array is not None}
+    columns = {name: [values[row] for row in index] for name, values in texts.items() if len(values) == n_rows}
     locations = columns.pop("location", [])
     for values in columns.values():
         if len(set(values)) == len(values) and all(values):
             return values, locations
     if locations and len(set(locations)) == len(locations) and all(locations):
         return locations, locations
-    identifiers = np.asarray(table["id"][:])
-    return [str(identifiers[row]) for row in index], locations
+    numbers = identifiers.read()
+    return [str(numbers[row]) for row in index], locations
 
 
-def _read_channel_factors(group: h5py.Group, n_channels: int, repairs: list[str], name: str) -> np.ndarray | None:
-    if "channel_conversion" not in group:
+def _read_channel_factors(group: InsideGroup, n_channels: int, repairs: list[str], name: str) -> np.ndarray | None:
+    array = group.array("channel_conversion")
+    if array is None:
         return None
-    factors = np.asarray(group["channel_conversion"][: 10**6], dtype=np.float64).ravel()
-    if len(factors) != n_channels:
-        repairs.append(f"{name}: {len(factors)} channel factors for {n_channels} channels were left out")
+    if array.size != n_channels:
+        repairs.append(f"{name}: {array.size} channel factors for {n_channels} channels were left out")
         return None
+    factors = array.read().astype(np.float64).ravel()
     return None if np.all(factors == 1.0) else factors

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.files import check_declared
+from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup
 from sharpwave.recordings.readers.scoring import fill_epochs, name_stage
 from sharpwave.recordings.recording import empty_events
 
 if TYPE_CHECKING:
-    import h5py
     import pynapple as nap
 
 LABELS = (
@@ -37,24 +36,11 @@ MOSTLY = 0.6
 """Share of a table's labels that must be sleep stages for it to be a hypnogram."""
 
 
-def read_text_value(value: Any) -> str:
-    """One string of a file, however it is stored."""
-    value = np.asarray(value).reshape(-1)[0] if np.size(value) else ""
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def read_text_values(dataset: h5py.Dataset) -> list[str]:
-    """A column of strings; empty where it holds something else."""
-    if dataset.ndim != 1 or dataset.size > 10**6 or dataset.dtype.kind not in "OS":
-        return []
-    return [item.decode("utf-8", errors="replace") if isinstance(item, bytes) else str(item) for item in dataset[:]]
-
-
-def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[str]]:
+def read_units(group: InsideGroup, file: str) -> tuple[nap.TsGroup | None, list[str]]:
     """Sorted units as spikes.
 
     Args:
-        group: HDF5 group of the `units` table.
+        group: Group of the `units` table.
         file: Name of the file, for messages.
 
     Returns:
@@ -65,10 +51,10 @@ def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[s
     """
     import pynapple as nap
 
-    if "spike_times" not in group or "spike_times_index" not in group:
+    all_times, all_ends = group.array("spike_times"), group.array("spike_times_index")
+    if all_times is None or all_ends is None:
         return None, []
-    times = _read_numbers(group["spike_times"], file)
-    ends = _read_numbers(group["spike_times_index"], file).astype(np.int64)
+    times, ends = _read_numbers(all_times), _read_numbers(all_ends).astype(np.int64)
     if not len(ends):
         return None, []
     if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != len(times):
@@ -83,7 +69,8 @@ def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[s
             got=f"times up to {times.max() if len(times) else 0:.4g}, probably in samples",
             fix="divide them by the sampling rate",
         )
-    identifiers = _read_numbers(group["id"], file).astype(int) if "id" in group else np.arange(len(ends))
+    numbers = group.array("id")
+    identifiers = np.arange(len(ends)) if numbers is None else _read_numbers(numbers).astype(int)
     repairs = []
     if len(identifiers) != len(ends) or len(set(identifiers.tolist())) != len(ends):
         identifiers = np.arange(len(ends))
@@ -97,38 +84,38 @@ def read_units(group: h5py.Group, file: str) -> tuple[nap.TsGroup | None, list[s
     trains = {int(i): nap.Ts(np.sort(p), time_support=support) for i, p in zip(identifiers, pieces, strict=True)}
     taken = {"id", "spike_times", "spike_times_index", "rate"}
     metadata = {}
-    for name in group:
-        values = [] if name in taken or f"{name}_index" in group else _read_column(group[name])
+    for name, array in group.arrays():
+        values = [] if name in taken or group.declares(f"{name}_index") else _read_column(array)
         if len(values) == len(ends) and re.fullmatch(r"[A-Za-z]\w*", name):
             metadata[name] = np.array(values)
     return nap.TsGroup(trains, time_support=support, metadata=metadata or None), repairs
 
 
-def read_intervals(group: h5py.Group, file: str) -> pd.DataFrame:
+def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
     """A table of intervals as events: onset, duration, label, and its other plain columns.
 
     Raises:
         SharpwaveError: If starts and ends do not belong together.
     """
-    if "start_time" not in group or "stop_time" not in group:
+    starts, stops = group.array("start_time"), group.array("stop_time")
+    if starts is None or stops is None:
         return empty_events()
-    start, stop = _read_numbers(group["start_time"], file), _read_numbers(group["stop_time"], file)
+    start, stop = _read_numbers(starts), _read_numbers(stops)
     if len(start) != len(stop):
         raise SharpwaveError(
-            f"a start and an end of each interval in {group.name}",
+            f"a start and an end of each interval in {file}:/{group.place}",
             got=f"{len(start)} and {len(stop)}",
             fix="correct the file",
         )
     columns = {}
-    for name in group:
-        values = (
-            [] if name in ("start_time", "stop_time", "id") or f"{name}_index" in group else _read_column(group[name])
-        )
+    for name, array in group.arrays():
+        known = name in ("start_time", "stop_time", "id") or group.declares(f"{name}_index")
+        values = [] if known else _read_column(array)
         if len(values) == len(start):
             columns[name] = values
     texts = [name for name, values in columns.items() if values and isinstance(values[0], str)]
     chosen = next((name for name in LABELS if name in texts), texts[0] if texts else None)
-    table_name = group.name.rsplit("/", 1)[-1]
+    table_name = group.place.rsplit("/", 1)[-1]
     label = columns.pop(chosen) if chosen else [table_name] * len(start)
     columns = {name: values for name, values in columns.items() if name not in ("onset", "duration", "label")}
     events = pd.DataFrame({"onset": start, "duration": stop - start, "label": label, **columns})
@@ -182,28 +169,18 @@ def _name_stages(table: pd.DataFrame) -> list[str | None]:
     return stages
 
 
-def _read_numbers(dataset: h5py.Dataset, file: str) -> np.ndarray:
-    if dataset.ndim != 1 or dataset.dtype.kind not in "iuf" or dataset.shape[0] > MOST_ROWS:
+def _read_numbers(array: InsideArray) -> np.ndarray:
+    if len(array.shape) != 1 or array.kind not in "iuf" or array.size > MOST_ROWS:
         raise SharpwaveError(
-            f"a column of numbers in {file}:{dataset.name}",
-            got=f"shape {dataset.shape}, type {dataset.dtype}",
+            f"a column of numbers in {array.where}",
+            got=f"shape {array.shape}, type {array.data.dtype}",
             fix="correct the file",
         )
-    if dataset.size:
-        compressed = dataset.chunks is not None and dataset.id.get_create_plist().get_nfilters() > 0
-        check_declared(
-            declared=dataset.size * dataset.dtype.itemsize,
-            stored=dataset.id.get_storage_size(),
-            where=f"{file}:{dataset.name}",
-            compressed=compressed,
-        )
-    return np.asarray(dataset[:])
+    return array.read()
 
 
-def _read_column(dataset: Any) -> list:
+def _read_column(array: InsideArray) -> list:
     """Texts or numbers of a plain column; empty for anything else."""
-    if getattr(dataset, "ndim", 0) != 1 or dataset.size > 10**6:
+    if len(array.shape) != 1 or array.size > 10**6:
         return []
-    if dataset.dtype.kind in "biuf":
-        return dataset[:].tolist()
-    return read_text_values(dataset)
+    return array.read().tolist() if array.kind in "biuf" else array.read_texts()

@@ -11,7 +11,6 @@ that a year of one channel is about a thousand files. What Zarr has no type for 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES, Modality
+from sharpwave.untrusted import read_json
 
 FLOAT_TAG = "__float__"
 DATETIME_TAG = "__datetime__"
@@ -120,6 +120,10 @@ CHUNK_BYTES = (64 * 2**10, 8 * 2**20)
 SHARD_BYTES = 32 * 2**20
 CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip"}
 MOST_MEMORY = 2**31
+FREE_MEMORY = 64 * 2**20
+MOST_GROWTH = 50
+"""A table past `FREE_MEMORY` may take this many bytes in memory for one byte on disk; no real one is packed better."""
+MOST_CHUNK = 256 * 2**20
 
 
 def compute_chunk_rows(row_bytes: int, rows_per_chunk: float) -> tuple[int, int]:
@@ -165,10 +169,17 @@ def count_shards(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array on disk that slices like NumPy's and says in one sentence when its file is damaged."""
+    """An array on disk that slices like NumPy's and says in one sentence when its file is damaged.
+
+    Attributes:
+        array: The Zarr array.
+        where: Store and place in it, for messages.
+        folder: Folder of its pieces.
+    """
 
     array: Any
     where: str
+    folder: Path
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -220,28 +231,31 @@ def open_array(group: Any, root: Path, name: str) -> StoredArray:
         raise _damaged(where, f"{found} of {expected} pieces of the array")
     if math.prod(shard) * array.dtype.itemsize > MOST_MEMORY:
         raise _damaged(where, f"pieces of {math.prod(shard) * array.dtype.itemsize} bytes")
-    return StoredArray(array, where)
+    if math.prod(array.chunks) * array.dtype.itemsize > MOST_CHUNK:
+        raise _damaged(where, f"chunks of {math.prod(array.chunks) * array.dtype.itemsize} bytes")
+    return StoredArray(array, where, root / name)
 
 
 def read_whole(array: StoredArray) -> np.ndarray:
     """A small array in memory.
 
     Raises:
-        SharpwaveError: If it is declared larger than any table of a recording.
+        SharpwaveError: If it is declared larger than any table of a recording, or than its pieces on disk can hold.
     """
     size = math.prod(array.shape) * array.dtype.itemsize
-    if size > MOST_MEMORY:
-        raise _damaged(array.where, f"a table of {size} bytes")
+    stored = sum(path.stat().st_size for path in (array.folder / "c").rglob("*") if path.is_file())
+    if size > min(max(FREE_MEMORY, MOST_GROWTH * stored), MOST_MEMORY):
+        raise _damaged(array.where, f"a table of {size} bytes in {stored} bytes on disk")
     return np.array(array[:])
 
 
 def _check_declared(path: Path, where: str) -> None:
     """Refuse codecs and element types that `write_store` does not write, before zarr acts on them."""
     try:
-        declared = json.loads(path.read_text(encoding="utf-8"))
+        declared = read_json(path)
         names = set(_codec_names(declared["codecs"]))
         kind, version = declared["data_type"], declared["zarr_format"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     if version != 3 or not names <= CODECS or not isinstance(kind, str) or not np_name(kind):
         raise _damaged(where, f"codecs {', '.join(sorted(names))} and type {kind!r}")

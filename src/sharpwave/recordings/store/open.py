@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,12 @@ from sharpwave.recordings.store.layout import (
     open_array,
     read_whole,
 )
+from sharpwave.untrusted import explained, read_json
 
 if TYPE_CHECKING:
     import pynapple as nap
+
+FIX = "write the store again from the original recording"
 
 
 def open_store(path: str | Path) -> Recording:
@@ -47,12 +51,13 @@ def open_store(path: str | Path) -> Recording:
     [61.0, 58.0]
     """
     path = Path(path)
-    header = _read_header(path)
     try:
         import zarr
     except ImportError as error:
         raise MissingExtraError("zarr", extra="brain") from error
-    try:
+    with explained(f"an undamaged store in {path.name}", name=path.name, fix=FIX):
+        header = _read_header(path)
+        _check_header(header)
         group = zarr.open_group(str(path), mode="r", zarr_format=3)
         signals = {
             str(entry["key"]): _open_signal(group, path, index, entry) for index, entry in enumerate(header["signals"])
@@ -70,10 +75,6 @@ def open_store(path: str | Path) -> Recording:
             repairs=tuple(header["repairs"]),
             metadata=header["metadata"],
         )
-    except SharpwaveError:
-        raise
-    except Exception as error:  # a damaged header can break anything that follows from it
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def _read_header(path: Path) -> dict[str, Any]:
@@ -83,10 +84,7 @@ def _read_header(path: Path) -> dict[str, Any]:
             got=f"{path} without zarr.json",
             fix="convert the original recording: sharpwave convert FILE -o STORE.zarr",
         )
-    try:
-        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    attributes = read_json(path / "zarr.json")["attributes"]
     header = attributes.get("sharpwave") if isinstance(attributes, dict) else None
     if not isinstance(header, dict):
         raise SharpwaveError(
@@ -101,23 +99,46 @@ def _read_header(path: Path) -> dict[str, Any]:
     return decode_json(header)
 
 
+def _check_header(header: dict[str, Any]) -> None:
+    """Raise unless every field of a recording is of its kind."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "signals": list,
+        "subject": str,
+        "species": str,
+        "start": (datetime, type(None)),
+        "source": str,
+        "absent": list,
+        "repairs": list,
+        "metadata": dict,
+        "hypnogram": (dict, type(None)),
+    }
+    strange = [name for name, kind in kinds.items() if not isinstance(header[name], kind)]
+    strange += [name for name in ("absent", "repairs") if not all(isinstance(text, str) for text in header[name])]
+    if strange:
+        raise ValueError(f"{', '.join(strange)} of another kind")
+
+
 def _open_signal(group: Any, root: Path, index: int, entry: dict) -> Signal:
     samples = open_array(group, root, f"signals/{index}")
     if list(samples.shape) != list(entry["shape"]):
         raise _damaged(root, f"{entry['name']!r} of shape {samples.shape}, declared {tuple(entry['shape'])}")
+    clock = {name: float(entry[name]) for name in ("rate", "start", "scale", "offset")}
+    if not all(map(math.isfinite, clock.values())):
+        raise _damaged(root, f"{entry['name']!r} with " + ", ".join(f"{n} {value:g}" for n, value in clock.items()))
+    if not all(isinstance(text, str) for text in (entry["name"], *entry["channels"])):
+        raise _damaged(root, "names of channels that are no texts")
     times = None
     if (root / f"times/{index}").is_dir():
         times = read_whole(open_array(group, root, f"times/{index}"))
+        if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+            raise _damaged(root, f"{entry['name']!r} with times that do not go forward")
     return Signal(
         name=entry["name"],
         samples=samples,
-        rate=float(entry["rate"]),
         modality=decode_modality(entry["modality"]),
-        start=float(entry["start"]),
-        scale=float(entry["scale"]),
-        offset=float(entry["offset"]),
         channels=tuple(entry["channels"]),
         times=times,
+        **clock,
     )
 
 
@@ -148,6 +169,8 @@ def _read_spikes(group: Any, root: Path) -> nap.TsGroup:
     counts = read_whole(open_array(group, root, "spikes/counts"))
     times = read_whole(open_array(group, root, "spikes/times"))
     support = read_whole(open_array(group, root, "spikes/support"))
+    if not (np.isfinite(times).all() and np.isfinite(support).all()):
+        raise _damaged(root, "spikes at times that are no numbers")
     if (counts < 0).any() or counts.sum() != len(times) or len(counts) != len(units):
         raise _damaged(root, f"{counts.sum()} spikes declared, {len(times)} found")
     pieces = np.split(times, np.cumsum(counts)[:-1]) if len(units) else []
@@ -160,6 +183,4 @@ def _read_spikes(group: Any, root: Path) -> nap.TsGroup:
 
 
 def _damaged(path: Path, got: str) -> SharpwaveError:
-    return SharpwaveError(
-        f"an undamaged store in {path.name}", got=got[:200], fix="write the store again from the original recording"
-    )
+    return SharpwaveError(f"an undamaged store in {path.name}", got=got[:200], fix=FIX)
