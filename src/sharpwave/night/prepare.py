@@ -13,6 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options
+from sharpwave.night.several_nights import warn_of_days
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.recording import empty_events
@@ -133,7 +134,9 @@ def prepare_night(
     recording = apply_options(options, recording)
     picks = pick_channels(recording, channels=options.channels)
     recording = calibrate(recording, picks)
-    recording = replace(recording, repairs=(*recording.repairs, *describe_sparse_signals(recording)))
+    recording = replace(
+        recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
+    )
     announce("quality")
     artefacts = detect_spans(recording, picks)
     announce("stages")
