@@ -50,6 +50,18 @@ def test_every_figure_of_every_page_is_that_of_its_file() -> None:
     assert [fault for path in figures.list_pages(ROOT) for fault in figures.check_page(path, ROOT, results)] == []
 
 
+def test_every_row_of_the_readme_has_a_baseline() -> None:
+    results = figures.Results(ROOT / "benchmarks" / "results")
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, keys = figures.render_page(page, results)
+    remaining = iter(keys)
+    cost = re.compile(r"time|cpu|seconds|_mb$|_ms$|memory|power")
+    for line in page.splitlines():
+        row = [next(remaining) for _ in figures.FIGURE.finditer(line)]
+        if line.startswith("|") and row and not all(cost.search(key.place[4]) for key in row):
+            assert any(key.baseline for key in row), line
+
+
 def test_bench_makes_exactly_the_files_that_are_shown() -> None:
     results = figures.Results(ROOT / "benchmarks" / "results")
     shown = set()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
+    from sharpwave.night.several_nights import NightSpan
 
 Existing = Literal["skip", "overwrite", "refuse"]
 
@@ -83,19 +84,6 @@ def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False) -> Non
     raise typer.Exit(compute_exit_code(outcomes))
 
 
-def expand_sources(sources: Sequence[str]) -> list[str]:
-    """Paths stay; a data-set name without a subject becomes all its subjects."""
-    from sharpwave.recordings.datasets import DATASETS, list_subjects
-
-    expanded: list[str] = []
-    for source in sources:
-        if source in DATASETS and not Path(source).exists():
-            expanded += [f"{source}/{subject}" for subject in list_subjects(source)]
-        else:
-            expanded.append(source)
-    return expanded
-
-
 def name_source(source: str) -> str:
     """Short name of a night: the file's name without its endings, or `dataset-subject`."""
     path = Path(source)
@@ -117,6 +105,7 @@ class NightTask:
         folder: Folder of its results; for BIDS derivatives, their root.
         entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.
         hypnogram: Also write BIDS's proposed `_hypnogram.tsv`.
+        night: The night to take of a recording of several days; None where the recording is one night.
     """
 
     source: str
@@ -124,6 +113,7 @@ class NightTask:
     folder: Path
     entities: str | None = None
     hypnogram: bool = False
+    night: NightSpan | None = None
 
     @property
     def summary(self) -> Path:
@@ -295,7 +285,8 @@ def _decode_task(
     from sharpwave.night.decode import decode_recording
     from sharpwave.night.options import open_source
 
-    options = replace(options, identifier=task.name, source=task.source)
+    source = task.source if task.night is None else f"{task.source} ({task.night.label})"
+    options = replace(options, identifier=task.name, source=source)
     log = NightLog(task.log, progress)
     try:
         key = compute_key(task.source, options)
@@ -308,7 +299,12 @@ def _decode_task(
                 got=f"{task.folder} with results of another input, version or setting",
                 fix="give another --output, or --overwrite",
             )
-        night = decode_recording(open_source(task.source, options), options=options, key=key, progress=log)
+        recording = open_source(task.source, options)
+        if task.night is not None:
+            from sharpwave.night.several_nights import take_night
+
+            recording = take_night(recording, task.night)
+        night = decode_recording(recording, options=options, key=key, progress=log)
         outcome = finish_night(night, task, options, begin)
         log.write([f"{outcome.status}: {outcome.message}", *night.repairs, *night.refusals])
         return outcome

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import decode_nights, expand_sources, finish, plan_nights, write_group_page
+from sharpwave.commands.batch import decode_nights, finish, plan_nights, write_group_page
 from sharpwave.commands.options import Config, RunOptions, with_options
+from sharpwave.commands.sources import expand_sources, split_nights
 from sharpwave.night.options import DecodeOptions
 
 
 @with_options
 def decode(
     files: Annotated[
-        list[str], typer.Argument(help="Recordings, or data sets by name (`ucddb/022`).", metavar="FILE...")
+        list[str],
+        typer.Argument(help="Recordings, folders of them, or data sets by name (`ucddb/022`).", metavar="FILE..."),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the results [default: sharpwave-NAME].")
@@ -28,13 +30,13 @@ def decode(
     """Decode nights: stages, what comes next, events, and a page that says how far to trust them.
 
     Writes `hypnogram.tsv`, `forecast.parquet`, `events.tsv`, `summary.json` and `report.html`; several files go to one
-    folder each.
+    folder each, and so do the nights of a table of several days.
 
     - `sharpwave decode night.edf --lights-off 23:10 --lights-on 07:02`
     - `sharpwave decode night.edf --stages scored.tsv` compares with an expert
     - `sharpwave decode *.edf -o results --jobs 2 --skip-existing` resumes where it stopped
     """
-    tasks = plan_nights(expand_sources(files), output)
+    tasks = split_nights(plan_nights(expand_sources(files), output), options)
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
         write_group_page(tasks, (output or Path()) / "index.html")

@@ -124,7 +124,8 @@ def estimate_with_progress(sources: Sequence[str], **options: Any) -> EffectsOut
     """`estimate_to_folder` with what is under way on stderr."""
     from rich.console import Console
 
-    from sharpwave.commands.batch import expand_sources, quieten
+    from sharpwave.commands.batch import quieten
+    from sharpwave.commands.sources import expand_sources
 
     quieten()
     with Console(stderr=True).status("Opening nights ...") as status:
@@ -132,7 +133,7 @@ def estimate_with_progress(sources: Sequence[str], **options: Any) -> EffectsOut
         def report(what: str, done: int, total: int) -> None:
             status.update(f"Estimating effects: {what} ({done + 1} of {total}) ...")
 
-        return estimate_to_folder(expand_sources(sources), progress=report, **options)
+        return estimate_to_folder(expand_sources(sources, folders=False), progress=report, **options)
 
 
 def open_nights(

@@ -216,10 +216,11 @@ def open_nights(
         SharpwaveError: If a night cannot be read, or has no scoring in the folder.
     """
     from sharpwave.brainmu.training.crops import find_stores, store_epochs, stream_stores
-    from sharpwave.commands.batch import expand_sources, name_source, unique_names
+    from sharpwave.commands.batch import name_source, unique_names
+    from sharpwave.commands.sources import expand_sources
     from sharpwave.night.options import open_source
 
-    names = expand_sources(sources)
+    names = expand_sources(sources, folders=False)
     stores = [name for name in names if _holds_stores(Path(name))]
     if scorings is not None:
         names = [str(path) for path in find_stores(stores)] + [name for name in names if name not in stores]

@@ -190,7 +190,7 @@ class DecodeOptions:
 def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
     """Open a recording from a path, or from a data set by name (`ucddb/022`)."""
     from sharpwave.recordings.datasets import DATASETS, load_dataset
-    from sharpwave.recordings.readers import read_recording
+    from sharpwave.recordings.readers import name_scoring, read_recording
 
     options = options or DecodeOptions()
     path = Path(source)
@@ -203,7 +203,10 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
             got=f"{source}, which is neither a file here nor one of {', '.join(DATASETS)}",
             fix="check the path, or see `sharpwave datasets list`",
         )
-    return read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
+    recording = read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
+    if {*recording.modalities} <= {"other"} and (error := name_scoring(path)) is not None:
+        raise error
+    return recording
 
 
 def apply_options(options: DecodeOptions, recording: Recording) -> Recording:

@@ -15,6 +15,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.electrodes import Choice, choose_electrodes, list_eyes, stage_good_stretches
 from sharpwave.night.options import DecodeOptions, apply_options
+from sharpwave.night.several_nights import warn_of_days
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.hypnogram import UNSCORED
 from sharpwave.recordings.recording import empty_events
@@ -158,8 +159,16 @@ def prepare_night(
     """
     options = options or DecodeOptions()
     recording = apply_options(options, recording)
+<<<<<<< .merge_file_Awb7Dx
     recording = lower_rates(recording)
     recording = replace(recording, repairs=(*recording.repairs, *describe_sparse_signals(recording)))
+=======
+    picks = pick_channels(recording, channels=options.channels)
+    recording = calibrate(recording, picks)
+    recording = replace(
+        recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
+    )
+>>>>>>> .merge_file_gJgt0d
     announce("quality")
     choice = choose_electrodes(recording, channels=options.channels)
     artefacts = detect_spans(choice)

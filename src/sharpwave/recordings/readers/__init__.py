@@ -66,6 +66,8 @@ READERS: dict[str, Reader] = {
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
 _FOLDERS = ("*.zarr", "*.mff")
+MOST_OF_SCORING = 1 << 24
+"""Bytes: a larger file is no scoring."""
 
 
 def read_recording(
@@ -104,11 +106,55 @@ def read_recording(
     ([61.0, 58.0, 57.0], '1/min')
     """
     path = Path(path)
-    reader = _reader_of(path)
+    try:
+        reader = _reader_of(path)
+    except SharpwaveError as error:
+        raise (name_scoring(path) or error) from error
     given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
-    with guarded(path, reader.kind):
-        recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
+    try:
+        with guarded(path, reader.kind):
+            recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
+    except SharpwaveError as error:
+        raise (name_scoring(path) or error) from error
     return attach_hypnogram(recording, hypnogram)
+
+
+def is_scoring(path: Path) -> bool:
+    """Whether a file holds sleep stages and no recording.
+
+    Args:
+        path: File of any format.
+    """
+    if not path.is_file() or path.stat().st_size > MOST_OF_SCORING:
+        return False
+    if path.suffix.lower() in (".edf", ".bdf", ".rec"):  # a recording may hold its own scoring
+        try:
+            recording = _reader_of(path).load()(path)
+        except SharpwaveError:
+            return False
+        return not recording.signals and hypnogram_from_events(recording.events) is not None
+    for convention in (None, "rk"):
+        try:
+            scoring = read_scoring(path, convention=convention, epoch_length=None if convention is None else 30.0)
+        except SharpwaveError:
+            continue
+        return int(scoring.hypnogram.scored.sum()) >= 2
+    return False
+
+
+def name_scoring(path: Path) -> SharpwaveError | None:
+    """The error that says that a file is a scoring and what to do with it; None where it is none.
+
+    Args:
+        path: File that was given as a recording.
+    """
+    if not is_scoring(path):
+        return None
+    return SharpwaveError(
+        "a recording",
+        got=f"{path.name}, which is a scoring: it holds sleep stages and no signals",
+        fix=f"give the recording, and this file with --stages {path.name} (hypnogram= in Python)",
+    )
 
 
 def _reader_of(path: Path) -> Reader:

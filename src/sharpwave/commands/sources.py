@@ -1,0 +1,128 @@
+"""What the user names on the command line, as recordings: folders, data sets, and tables that hold several nights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.commands.batch import NightTask
+    from sharpwave.night.options import DecodeOptions
+
+TABLES = (".csv", ".tsv", ".txt")
+MANY_DAYS = (".csv", ".tsv", ".zarr")
+
+
+def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:
+    """Paths of recordings stay; a folder becomes its recordings, and a data set without a subject all its subjects.
+
+    Args:
+        sources: Paths, or data sets by name.
+        folders: Whether folders become their recordings, by default; otherwise they stay, as results or stores.
+
+    Raises:
+        SharpwaveError: If a folder holds no recording.
+
+    >>> expand_sources(["night.edf"])
+    ['night.edf']
+    """
+    from sharpwave.recordings.datasets import DATASETS, list_subjects
+
+    expanded: list[str] = []
+    for source in sources:
+        path = Path(source)
+        if folders and path.is_dir() and not is_recording(path):
+            expanded += [str(found) for found in find_recordings(path)]
+        elif source in DATASETS and not path.exists():
+            expanded += [f"{source}/{subject}" for subject in list_subjects(source)]
+        else:
+            expanded.append(source)
+    return expanded
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path is named as a recording is; of folders, those that are one recording (`.zarr`, `.mff`).
+
+    Args:
+        path: A file or folder.
+    """
+    from sharpwave.recordings.readers import READERS
+
+    if path.is_dir():
+        return path.suffix.lower() in (".zarr", ".mff")
+    return any(fnmatch(path.name.lower(), pattern) for pattern in READERS)
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """The recordings of a folder, by name; those of its folders where it has none of its own.
+
+    Scorings are left out, and tables where there are recordings of other formats. So are hidden files, and folders of
+    results.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        SharpwaveError: If it is a BIDS data set, or there is none.
+    """
+    if (folder / "dataset_description.json").exists():
+        raise SharpwaveError(
+            f"a folder of recordings at {folder}",
+            got="a BIDS data set",
+            fix=f"run: sharpwave bids {folder} OUT participant",
+        )
+    found = _list_recordings(folder)
+    for inner in [] if found else sorted(path for path in folder.iterdir() if path.is_dir()):
+        found += _list_recordings(inner)
+    if not found:
+        raise SharpwaveError(
+            f"recordings in the folder {folder}",
+            got="none with a name that is known, or scorings alone",
+            fix="name the recordings themselves, for example FOLDER/*/*.edf",
+        )
+    return found
+
+
+def _list_recordings(folder: Path) -> list[Path]:
+    from sharpwave.recordings.readers import is_scoring
+
+    if folder.name.startswith(".") or (folder / "summary.json").exists():
+        return []
+    named = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_recording(path)]
+    others = [path for path in named if path.suffix.lower() not in TABLES and not is_scoring(path)]
+    return others or [path for path in named if path.suffix.lower() in TABLES and not is_scoring(path)]
+
+
+def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[NightTask]:
+    """A task for each night of the tables that hold several, each with a folder of its own below the task's.
+
+    Args:
+        tasks: What to decode and where to.
+        options: How to read the recordings.
+    """
+    from sharpwave.night.options import open_source
+    from sharpwave.night.several_nights import find_nights
+
+    split: list[NightTask] = []
+    for task in tasks:
+        path = Path(task.source)
+        if path.suffix.lower() not in MANY_DAYS or not path.exists() or options.species not in (None, "human"):
+            split.append(task)
+            continue
+        try:
+            nights = find_nights(open_source(task.source, options))
+        except Exception:  # it is told when the recording is decoded, in the record of the batch
+            nights = []
+        if len(nights) > 1:
+            split += [
+                replace(task, name=f"{task.name}-{night.label}", folder=task.folder / night.label, night=night)
+                for night in nights
+            ]
+        else:
+            split.append(replace(task, night=nights[0] if nights else None))
+    return split
