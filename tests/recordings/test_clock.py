@@ -157,3 +157,9 @@ def test_what_is_no_time_is_not_read() -> None:
     assert clock.seconds[2] == 60
     assert np.isnan(read_clock_column(["W", "N2", "R"]).seconds).all()
     assert not len(read_clock_column([]).seconds)
+
+
+def test_twelve_hours_without_am_or_pm() -> None:
+    clock = read_clock_column([f"{moment:%I:%M:%S}" for moment in tell(PLAIN)])
+    np.testing.assert_allclose(clock.seconds, 60.0 * np.arange(480))
+    assert (clock.start.hour, len(clock.repairs)) == (22, 1)

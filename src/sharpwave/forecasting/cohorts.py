@@ -14,6 +14,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.signals.epoch_values import compute_epoch_values
 
 EPOCH = 30.0
 BANDS = {"slow": (0.4, 1), "delta": (1, 4), "theta": (4, 8), "alpha": (8, 12), "sigma": (12, 16), "beta": (16, 30)}
@@ -203,10 +204,8 @@ def _any_signals(recording: Recording) -> dict[str, np.ndarray]:
         columns |= compute_band_powers(recording[name])
     for modality in ("heart_rate", "activity"):
         for name, signal in recording.of(modality).items():
-            values = signal.read(dtype=np.float64)
-            per_epoch = round(EPOCH * signal.rate)
-            whole = values[: len(values) // per_epoch * per_epoch].reshape(-1, per_epoch)
-            columns[name] = np.log1p(np.maximum(whole.mean(axis=1), 0))
+            values = compute_epoch_values(signal, int(recording.duration / EPOCH + 1e-6), epoch=EPOCH)
+            columns[name] = np.log1p(np.maximum(values, 0))
     return columns
 
 

@@ -112,7 +112,7 @@ def _find_rest(values: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _is_night(low: int, high: int, known: np.ndarray, resting: np.ndarray) -> bool:
     rests = not resting.any() or _find_longest(resting, low, high) != (low, high)
-    return rests or known[low:high].sum() * BIN >= 3600 * LEAST_AWAKE or resting[low:high].all()
+    return bool(rests or known[low:high].sum() * BIN >= 3600 * LEAST_AWAKE or resting[low:high].all())
 
 
 def _find_longest(resting: np.ndarray, low: int, high: int) -> tuple[int, int]:

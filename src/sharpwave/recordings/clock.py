@@ -99,6 +99,8 @@ def read_clock_column(
     repairs: list[str] = []
     if not dated:
         first = first.replace(year=1900, month=1, day=1)
+        seconds, first, twelve = _roll_half_days(seconds, first)
+        repairs += twelve
     if not dated or local.dt.normalize().nunique() == 1:
         seconds, midnights = _roll_midnights(seconds)
         if dated and midnights:
@@ -229,6 +231,21 @@ def _follow_offsets(
         for i in changes[:3]
     ]
     return ClockColumn(passed, first.replace(tzinfo=zone), dated, tuple(said))
+
+
+def _roll_half_days(seconds: np.ndarray, first: datetime) -> tuple[np.ndarray, datetime, list[str]]:
+    """Seconds of clock times of twelve hours without AM or PM: they fall from 12:59 to 1:00 and never pass 12:59."""
+    known = np.flatnonzero(np.isfinite(seconds))
+    hours = (seconds[known] + first.hour * HOUR + first.minute * 60 + first.second) / HOUR
+    steps = np.diff(seconds[known])
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    turns = np.abs(steps + DAY / 2 - usual) <= 2 * usual
+    if not turns.any() or hours.min() < 1 or hours.max() >= 13:
+        return seconds, first, []
+    rolled = seconds.copy()
+    rolled[known[1:]] += DAY / 2 * np.cumsum(turns)
+    first = first.replace(hour=first.hour + 12) if 6 <= first.hour < 12 else first
+    return rolled, first, ["clock times have twelve hours and no AM or PM: 6 to 12 at the start is taken as evening"]
 
 
 def _roll_midnights(seconds: np.ndarray) -> tuple[np.ndarray, int]:

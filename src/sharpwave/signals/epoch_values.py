@@ -77,10 +77,11 @@ def compute_epoch_values(
     after = np.searchsorted(times, moments, side="right")
     begin = times[np.clip(after - 1, 0, len(times) - 1)]
     end = np.where(after < len(times), times[np.clip(after, 0, len(times) - 1)], begin + spacing)
-    bridged = np.isnan(means) & (after > 0) & (end - begin <= REACH * spacing) & (moments < end)
-    held = signal.modality.name == "activity"
-    drawn = values[np.clip(after - 1, 0, len(times) - 1)] if held else np.interp(moments, times, values)
-    return np.where(bridged, drawn, means)
+    between = end - begin <= REACH * spacing
+    bridged = np.isnan(means) & (after > 0) & (moments < np.where(between, end, begin + spacing))
+    held = values[np.clip(after - 1, 0, len(times) - 1)]
+    is_held = ~between | (signal.modality.name == "activity")
+    return np.where(bridged, np.where(is_held, held, np.interp(moments, times, values)), means)
 
 
 def _read(signal: Signal) -> tuple[np.ndarray, np.ndarray]:

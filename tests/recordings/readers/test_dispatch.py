@@ -84,3 +84,19 @@ def test_heavy_libraries_load_late() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_aliases_and_units_work_for_formats_that_name_their_signals(tmp_path: Path) -> None:
+    from tests.files import write_small_store
+
+    path = write_small_store(tmp_path / "a.zarr")
+    plain = read_recording(path)
+    label = next(name for name, signal in plain.signals.items() if signal.modality.unit == "V")
+    given = read_recording(path, overrides={label: "C4-M1:eeg"}, unit="mV", channels=["C4-M1"])
+    assert [*given.signals] == ["C4-M1"]
+    assert given["C4-M1"].modality.name == "eeg"
+    assert given["C4-M1"].scale == pytest.approx(1e-3)
+    with pytest.raises(SharpwaveError, match="--channel-alias"):
+        read_recording(path, overrides={"nothing": "C4:eeg"})
+    with pytest.raises(SharpwaveError, match="--unit"):
+        read_recording(path, unit="bpm")

@@ -257,3 +257,22 @@ def test_a_table_without_times_wants_a_rate(tmp_path: Path) -> None:
     with pytest.raises(SharpwaveError, match="--rate"):
         read_wearable(tmp_path / "a.csv")
     assert read_wearable(tmp_path / "a.csv", rate=50.0, unit="uV")["C3"].rate == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("head", "line"), [("timestampGMT;heartRate", "{m:%Y-%m-%d %H:%M};{h:.0f}"), ("unix,HR", "{unix:.0f},{h:.0f}")]
+)
+def test_times_are_known_by_what_they_hold(tmp_path: Path, head: str, line: str) -> None:
+    rows = [(EVENING + timedelta(minutes=index)).replace(tzinfo=UTC) for index in range(480)]
+    text = [line.format(m=m, unix=m.timestamp(), h=60 + i % 9) for i, m in enumerate(rows)]
+    (tmp_path / "a.csv").write_text("\n".join([head, *text]))
+    recording = read_wearable(tmp_path / "a.csv")
+    assert (recording.start.replace(tzinfo=None), recording.duration, len(recording.signals)) == (EVENING, 28_800, 1)
+
+
+def test_the_newest_row_first(tmp_path: Path) -> None:
+    moments = [EVENING + timedelta(minutes=index - 60 * (index >= 300)) for index in range(480)]
+    line = "{m:%Y-%m-%d %H:%M:%S},{h:.1f}"
+    recording = read_wearable(write_night(tmp_path / "a.csv", "time,HR", line, moments=moments[::-1]))
+    assert (recording.start, len(recording["HR"]), recording.duration) == (EVENING, 480, 28_800)
+    assert "turned round" in recording.repairs[0]

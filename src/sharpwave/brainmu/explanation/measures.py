@@ -9,6 +9,7 @@ from sharpwave.brainmu.epochs import EpochGrid
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.signals import compute_band_power, compute_depth, detect_spindles
+from sharpwave.signals.epoch_values import compute_epoch_values
 
 THETA = {"theta": (4.0, 8.0), "all": (0.5, 30.0)}
 MUSCLE = {"muscle": (20.0, 45.0)}
@@ -39,7 +40,7 @@ def compute_measures(recording: Recording, grid: EpochGrid) -> dict[str, Float[n
     for modality, name in (("activity", "movement"), ("heart_rate", "heart rate")):
         signal = next(iter(recording.of(modality).values()), None)
         if signal is not None and len(signal.samples.shape) == 1:
-            values = _average(signal, grid)
+            values = compute_epoch_values(signal, len(grid), epoch=grid.step, start=grid.start)
             out[name] = np.log1p(np.maximum(values, 0)) if name == "movement" else values
     muscle = next(iter(recording.of("emg").values()), None)
     if muscle is not None and muscle.rate > 2 * MUSCLE["muscle"][1]:
@@ -69,13 +70,3 @@ def _place(onsets: np.ndarray, values: np.ndarray, grid: EpochGrid) -> Float[np.
     index = np.searchsorted(onsets, middles, side="right") - 1
     inside = (index >= 0) & (middles < onsets[-1] + grid.step)
     return np.where(inside, values[np.maximum(index, 0)], np.nan)
-
-
-def _average(signal: Signal, grid: EpochGrid) -> Float[np.ndarray, " step"]:
-    samples = signal.read(dtype=np.float64)
-    times = signal.start + np.arange(len(samples)) / signal.rate if signal.times is None else signal.times
-    step = np.floor((times - grid.start) / grid.step + 1e-6).astype(int)
-    known = (step >= 0) & (step < len(grid)) & np.isfinite(samples)
-    count = np.bincount(step[known], minlength=len(grid))
-    total = np.bincount(step[known], samples[known], len(grid))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

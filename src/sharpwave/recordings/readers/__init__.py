@@ -18,7 +18,9 @@ from typing import Any
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_files import (
     fit_hypnogram,
@@ -27,6 +29,7 @@ from sharpwave.recordings.readers.hypnogram_files import (
     read_scoring,
 )
 from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.units import convert_unit
 
 __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
 
@@ -173,6 +176,8 @@ def _reader_of(path: Path) -> Reader:
 def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
     function = reader.load()
     known = inspect.signature(function).parameters
+    later = {name: options[name] for name in ("channels", "overrides", "unit") if name in options and name not in known}
+    options = {name: value for name, value in options.items() if name not in later}
     strange = [name for name in options if name not in known]
     if strange:
         raise SharpwaveError(
@@ -180,7 +185,39 @@ def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
             got=", ".join(strange),
             fix="leave them out for this format",
         )
-    return function(path, **options)
+    recording = function(path, **options)
+    return _correct(recording, **later) if later else recording
+
+
+def _correct(
+    recording: Recording,
+    *,
+    channels: Sequence[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Recording:
+    """The recording with channels named, scaled and chosen as the user said, for formats that name them themselves."""
+    strange = [label for label in overrides or {} if label not in recording.signals]
+    if strange:
+        raise SharpwaveError(
+            f"aliases of the signals {', '.join(recording.signals) or '(none)'}",
+            got=f"--channel-alias of {', '.join(strange)}",
+            fix="write LABEL=NAME:MODALITY with one of these as LABEL",
+        )
+    signals = {}
+    for label, old in recording.signals.items():
+        signal = old
+        if overrides and label in overrides:
+            identity = recognise_channel(label, overrides={label: overrides[label]})
+            signal = replace(signal, name=identity.name, modality=MODALITIES[identity.modality])
+        if unit is not None and signal.modality.unit == "V":
+            converted = convert_unit(unit, signal.modality)
+            if converted is None:
+                raise SharpwaveError("a unit of voltage", got=repr(unit), fix="give --unit uV, mV or V")
+            signal = replace(signal, scale=converted[0], offset=converted[1])
+        if channels is None or label in channels or signal.name in channels:
+            signals[signal.name] = signal
+    return replace(recording, signals=signals)
 
 
 def attach_hypnogram(

@@ -65,6 +65,10 @@ def read_wearable(
     with guarded(path, "a wearable table"):
         table, said = _read_table(path)
         clock, used = _read_times(table, path, rate)
+        if len(table) > 2 and np.nanmedian(np.diff(clock.seconds)) < 0:
+            table = table.iloc[::-1].reset_index(drop=True)
+            clock, used = _read_times(table, path, rate)
+            said = [*said, "rows run from the newest to the oldest; they were turned round"]
         passed, spread = spread_repeats(clock.seconds, table.drop(columns=used))
         order, ordered = order_rows(passed)
         seconds = passed[order]

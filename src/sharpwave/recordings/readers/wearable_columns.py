@@ -10,6 +10,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
+from sharpwave.recordings.clock_texts import UNIX_UNITS
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.units import convert_unit
 
@@ -97,6 +98,7 @@ def find_time_columns(table: pd.DataFrame) -> tuple[str, str | None] | None:
     ('Time', 'Date')
     """
     names = [name for name in table.columns if is_time_column(name)]
+    names = names or [name for name in table.columns if _holds_moments(table[name])][:1]
     kinds = {name: _find_kind(table[name]) for name in table.columns if name in names or DATE_NAMES.fullmatch(name)}
     if not names:
         return None
@@ -109,6 +111,16 @@ def find_time_columns(table: pd.DataFrame) -> tuple[str, str | None] | None:
             return part, date
         return first["moment"] or first["clock"] or names[0], None
     return names[0], date if kinds[names[0]] == "fraction" else None
+
+
+def _holds_moments(column: pd.Series) -> bool:
+    """Whether a column holds dates with times, or Unix time that runs forward, whatever its name is."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().mean() <= 0.5:
+        return _find_kind(column) == "moment"
+    typical = abs(float(numbers.median()))
+    forward = float((numbers.diff().dropna() >= 0).mean())
+    return forward > 0.99 and any(low <= typical < high for _, low, high, _ in UNIX_UNITS)
 
 
 def _find_kind(column: pd.Series) -> str:
