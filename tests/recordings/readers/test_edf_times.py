@@ -167,3 +167,10 @@ def test_an_absurd_duration_of_records_is_refused(duration: str, tmp_path: Path)
     path = lab.write_timed_edf(tmp_path / "a.edf", np.full(60, np.nan), record_duration=duration)
     with pytest.raises(SharpwaveError, match="duration of a data record"):
         read_recording(path)
+
+
+@pytest.mark.parametrize("gap", [0.0, 7.25])
+def test_a_part_of_a_recording_is_read_from_the_file(gap: float, tmp_path: Path) -> None:
+    recording = read_edf(lab.write_timed_edf(tmp_path / "a.edf", _later(gap)))
+    part = recording.restrict(20.0, 50.0)["C4-M1"]
+    np.testing.assert_array_equal(part.read(25.0, 45.0), recording["C4-M1"].read(25.0, 45.0))
