@@ -52,6 +52,14 @@ def test_stages_and_annotations_keep_their_true_time(tmp_path: Path) -> None:
     assert recording.events["onset"].tolist() == [0, 10, 20, 630, 640, 650]
 
 
+def test_a_stage_that_lasts_over_a_gap_is_none_in_it(tmp_path: Path) -> None:
+    notes = [(0, 0.0, 630.0, "Sleep stage N2"), (30, 630.0, 30.0, "Sleep stage R")]
+    recording = read_recording(lab.write_timed_edf(tmp_path / "a.edf", _later(600), notes=notes))
+    assert recording.hypnogram is not None
+    assert recording.hypnogram.stages.tolist() == [2] + [-1] * 20 + [4]
+    assert any("20 scored epochs lie in gaps of the recording" in repair for repair in recording.repairs)
+
+
 def test_onsets_of_the_file_begin_late(tmp_path: Path) -> None:
     recording = read_edf(lab.write_timed_edf(tmp_path / "a.edf", NUMBERS + 90.5, notes=[(3, 95.5, 1, "spindle")]))
     assert recording.start == datetime(2023, 2, 1, 22, 31, 45, 500_000)

@@ -15,8 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_files import (
     fit_hypnogram,
@@ -179,7 +181,26 @@ def attach_hypnogram(
     if duration:
         stages, fitted = fit_hypnogram(stages, duration, placed=placed)
         repairs = [*repairs, *fitted]
+    stages, emptied = _leave_gaps_unscored(stages, recording.metadata.get("gaps", ()))
+    repairs = [*repairs, *emptied]
     return replace(recording, hypnogram=stages, repairs=(*recording.repairs, *repairs))
+
+
+def _leave_gaps_unscored(hypnogram: Hypnogram, gaps: Sequence[tuple[float, float]]) -> tuple[Hypnogram, list[str]]:
+    """The hypnogram without stages where more than half of an epoch lies in a gap of the recording."""
+    if not len(gaps) or not len(hypnogram):
+        return hypnogram, []
+    begin = hypnogram.start + hypnogram.epoch_length * np.arange(len(hypnogram))
+    empty = sum(
+        np.clip(np.minimum(begin + hypnogram.epoch_length, end) - np.maximum(begin, start), 0, None)
+        for start, end in gaps
+    )
+    scored = (hypnogram.stages != UNSCORED) & (empty > 0.5 * hypnogram.epoch_length)
+    if not scored.any():
+        return hypnogram, []
+    stages = np.where(scored, UNSCORED, hypnogram.stages).astype(hypnogram.stages.dtype)
+    emptied = replace(hypnogram, stages=stages)
+    return emptied, [f"{scored.sum()} scored epochs lie in gaps of the recording and are unscored"]
 
 
 def _naive(start: datetime | None) -> datetime | None:

@@ -62,6 +62,13 @@ class RecordTimes:
         """Whether all records of the file follow each other, in the order of the file."""
         return len(self.runs) == 1 and self.runs[0].last - self.runs[0].first == len(self.moved)
 
+    @property
+    def gaps(self) -> tuple[tuple[float, float], ...]:
+        """Start and end, in seconds, of each stretch in which nothing was recorded."""
+        ends = [run.onset + (run.last - run.first) * self.duration for run in self.runs]
+        between = ((end, run.onset) for end, run in zip(ends, self.runs[1:], strict=False))
+        return tuple((end, onset) for end, onset in between if onset - end > TOLERANCE)
+
 
 def place_records(
     stated: Float[np.ndarray, " record"],
