@@ -22,6 +22,8 @@ DRIFT = 0.005
 """Largest difference between the clocks of header and records that is drift, as a share."""
 LONGEST_GAP = 31 * 86_400.0
 """Seconds; a longer jump is a broken time, not a pause."""
+LONGEST = 366 * 86_400.0
+"""Seconds; no gap is left after this time."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def _place_run(line: _Timeline, first: int, last: int, onset: float, same: Calla
     """Place a run at its time, or where that cannot be, as near to it as can be."""
     begin = onset + line.shift
     gap = begin - line.end
-    if gap > LONGEST_GAP:
+    if gap > LONGEST_GAP or (gap > TOLERANCE and begin > LONGEST):
         line.broken.append(gap)
         line.shift -= gap
         line.add(first, last, line.end)
