@@ -105,29 +105,25 @@ def measure_stages(
     Returns:
         By name: minutes, shares in per cent, rates per hour.
     """
-    minutes = epoch_length / 60
-    n_epochs = stages.shape[1]
-    asleep, awake = stages > 0, stages == 0
+    minutes, n_epochs = epoch_length / 60, stages.shape[1]
+    asleep, awake, scored = stages > 0, stages == 0, stages >= 0
     slept = asleep.any(axis=1)
     onset = np.where(slept, asleep.argmax(axis=1), n_epochs) if n_epochs else np.zeros(len(stages), dtype=int)
     end = np.where(slept, n_epochs - asleep[:, ::-1].argmax(axis=1), n_epochs) if n_epochs else onset
-    index = np.arange(n_epochs)
-    after_onset = index >= onset[:, None]
-    within = after_onset & (index < end[:, None])
+    after_onset = np.arange(n_epochs) >= onset[:, None]
+    within = after_onset & (np.arange(n_epochs) < end[:, None])
     total = asleep.sum(axis=1) * minutes
     period = _where(slept, (end - onset) * minutes)
     rem = stages == n_stages - 1
     first_rem = rem.argmax(axis=1) if n_epochs else onset
-    wake_inside = (awake & within).sum(axis=1) * minutes
-    wake_after = (awake & after_onset).sum(axis=1) * minutes
-    scored = stages >= 0
+    wake_inside, wake_after = ((awake & where).sum(axis=1) * minutes for where in (within, after_onset))
     inside = scored & within
     shifts = ((stages[:, 1:] != stages[:, :-1]) & inside[:, 1:] & inside[:, :-1]).sum(axis=1)
     known_period = _where(slept, inside.sum(axis=1) * minutes)
     wakings = (asleep[:, :-1] & awake[:, 1:]).sum(axis=1)
     undefined = np.full(len(stages), np.nan)
     bed = undefined if in_bed is None else np.full(len(stages), in_bed / 60)
-    known_bed = bed - (~scored).sum(axis=1) * minutes
+    known_bed = _where(scored.any(axis=1), bed - (~scored).sum(axis=1) * minutes)
     values = {
         "total_sleep_time": total,
         "sleep_latency": undefined if lead is None else _where(slept, onset * minutes + lead / 60),
@@ -135,7 +131,7 @@ def measure_stages(
         "wake_after_sleep_onset": _where(slept, wake_after) if to_lights_on else undefined,
         "wake_until_last_sleep": _where(slept, wake_inside),
         "time_in_bed": bed,
-        "sleep_efficiency": 100 * total / _where(known_bed > 0, known_bed),
+        "sleep_efficiency": 100 * total / known_bed,
         "sleep_period": period,
         "sleep_maintenance": 100 * total / known_period,
         "stage_shifts": 60 * shifts / known_period,

@@ -159,16 +159,10 @@ def prepare_night(
     """
     options = options or DecodeOptions()
     recording = apply_options(options, recording)
-<<<<<<< .merge_file_Awb7Dx
     recording = lower_rates(recording)
-    recording = replace(recording, repairs=(*recording.repairs, *describe_sparse_signals(recording)))
-=======
-    picks = pick_channels(recording, channels=options.channels)
-    recording = calibrate(recording, picks)
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )
->>>>>>> .merge_file_gJgt0d
     announce("quality")
     choice = choose_electrodes(recording, channels=options.channels)
     artefacts = detect_spans(choice)

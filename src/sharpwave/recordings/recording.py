@@ -192,7 +192,8 @@ class _Slice:
     def __getitem__(self, key: slice | tuple[Any, ...]) -> np.ndarray:
         time, *rest = key if isinstance(key, tuple) else (key,)
         low, high, step = time.indices(self.high - self.low)
-        return np.asarray(self.array[(slice(self.low + low, self.low + high, step), *rest)])
+        rows = slice(self.low + low, self.low + high, step)
+        return np.asarray(self.array[(rows, *rest)] if rest else self.array[rows])
 
 
 def empty_events() -> pd.DataFrame:

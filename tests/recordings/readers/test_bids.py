@@ -122,3 +122,12 @@ def test_tables_without_their_columns_are_refused(tmp_path: Path) -> None:
     sidecar(eeg, "channels.tsv").write_text("label\ttype\nC4\tEEG\n")
     with pytest.raises(SharpwaveError, match="a column 'name'"):
         read_bids(eeg)
+
+
+def test_an_age_that_cannot_be_is_left_out_and_declared(tmp_path: Path) -> None:
+    path = write_small_bids(tmp_path)
+    table = tmp_path / "participants.tsv"
+    table.write_text(table.read_text().replace("34", "999"))
+    recording = read_bids(path)
+    assert recording.metadata.get("age") != 999
+    assert any("participants.tsv gives an age of 999 years" in repair for repair in recording.repairs)

@@ -52,6 +52,14 @@ def test_stages_and_annotations_keep_their_true_time(tmp_path: Path) -> None:
     assert recording.events["onset"].tolist() == [0, 10, 20, 630, 640, 650]
 
 
+def test_a_stage_that_lasts_over_a_gap_is_none_in_it(tmp_path: Path) -> None:
+    notes = [(0, 0.0, 630.0, "Sleep stage N2"), (30, 630.0, 30.0, "Sleep stage R")]
+    recording = read_recording(lab.write_timed_edf(tmp_path / "a.edf", _later(600), notes=notes))
+    assert recording.hypnogram is not None
+    assert recording.hypnogram.stages.tolist() == [2] + [-1] * 20 + [4]
+    assert any("20 scored epochs lie in gaps of the recording" in repair for repair in recording.repairs)
+
+
 def test_onsets_of_the_file_begin_late(tmp_path: Path) -> None:
     recording = read_edf(lab.write_timed_edf(tmp_path / "a.edf", NUMBERS + 90.5, notes=[(3, 95.5, 1, "spindle")]))
     assert recording.start == datetime(2023, 2, 1, 22, 31, 45, 500_000)
@@ -167,3 +175,10 @@ def test_an_absurd_duration_of_records_is_refused(duration: str, tmp_path: Path)
     path = lab.write_timed_edf(tmp_path / "a.edf", np.full(60, np.nan), record_duration=duration)
     with pytest.raises(SharpwaveError, match="duration of a data record"):
         read_recording(path)
+
+
+@pytest.mark.parametrize("gap", [0.0, 7.25])
+def test_a_part_of_a_recording_is_read_from_the_file(gap: float, tmp_path: Path) -> None:
+    recording = read_edf(lab.write_timed_edf(tmp_path / "a.edf", _later(gap)))
+    part = recording.restrict(20.0, 50.0)["C4-M1"]
+    np.testing.assert_array_equal(part.read(25.0, 45.0), recording["C4-M1"].read(25.0, 45.0))

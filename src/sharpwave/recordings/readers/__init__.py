@@ -15,11 +15,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
-from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.hypnogram_files import (
@@ -275,6 +276,8 @@ def attach_hypnogram(
     if duration:
         stages, fitted = fit_hypnogram(stages, duration, placed=placed, tolerance=tolerance)
         repairs = [*repairs, *fitted]
+    stages, emptied = _leave_gaps_unscored(stages, recording.metadata.get("gaps", ()))
+    repairs = [*repairs, *emptied]
     return replace(recording, hypnogram=stages, events=events, repairs=(*recording.repairs, *repairs))
 
 
@@ -285,6 +288,23 @@ def _joined(events: pd.DataFrame, scored: pd.DataFrame, duration: float) -> pd.D
         return events
     both = pd.concat([events, inside], ignore_index=True) if len(events) else inside
     return both.sort_values("onset", kind="stable", ignore_index=True)
+
+
+def _leave_gaps_unscored(hypnogram: Hypnogram, gaps: Sequence[tuple[float, float]]) -> tuple[Hypnogram, list[str]]:
+    """The hypnogram without stages where more than half of an epoch lies in a gap of the recording."""
+    if not len(gaps) or not len(hypnogram):
+        return hypnogram, []
+    begin = hypnogram.start + hypnogram.epoch_length * np.arange(len(hypnogram))
+    empty = sum(
+        np.clip(np.minimum(begin + hypnogram.epoch_length, end) - np.maximum(begin, start), 0, None)
+        for start, end in gaps
+    )
+    scored = (hypnogram.stages != UNSCORED) & (empty > 0.5 * hypnogram.epoch_length)
+    if not scored.any():
+        return hypnogram, []
+    stages = np.where(scored, UNSCORED, hypnogram.stages).astype(hypnogram.stages.dtype)
+    emptied = replace(hypnogram, stages=stages)
+    return emptied, [f"{scored.sum()} scored epochs lie in gaps of the recording and are unscored"]
 
 
 def _naive(start: datetime | None) -> datetime | None:

@@ -79,6 +79,7 @@ def read_edf(
         repairs=(*repairs, *assembled.repairs),
         metadata={
             **details,
+            **({"gaps": times.gaps} if times.gaps else {}),
             "doubtful": assembled.doubtful,
             "labels": assembled.labels,
             "units": assembled.units,

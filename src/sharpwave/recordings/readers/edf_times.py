@@ -22,6 +22,8 @@ DRIFT = 0.005
 """Largest difference between the clocks of header and records that is drift, as a share."""
 LONGEST_GAP = 31 * 86_400.0
 """Seconds; a longer jump is a broken time, not a pause."""
+LONGEST = 366 * 86_400.0
+"""Seconds; no gap is left after this time."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ class RecordTimes:
     def continuous(self) -> bool:
         """Whether all records of the file follow each other, in the order of the file."""
         return len(self.runs) == 1 and self.runs[0].last - self.runs[0].first == len(self.moved)
+
+    @property
+    def gaps(self) -> tuple[tuple[float, float], ...]:
+        """Start and end, in seconds, of each stretch in which nothing was recorded."""
+        ends = [run.onset + (run.last - run.first) * self.duration for run in self.runs]
+        between = ((end, run.onset) for end, run in zip(ends, self.runs[1:], strict=False))
+        return tuple((end, onset) for end, onset in between if onset - end > TOLERANCE)
 
 
 def place_records(
@@ -239,7 +248,7 @@ def _place_run(line: _Timeline, first: int, last: int, onset: float, same: Calla
     """Place a run at its time, or where that cannot be, as near to it as can be."""
     begin = onset + line.shift
     gap = begin - line.end
-    if gap > LONGEST_GAP:
+    if gap > LONGEST_GAP or (gap > TOLERANCE and begin > LONGEST):
         line.broken.append(gap)
         line.shift -= gap
         line.add(first, last, line.end)
