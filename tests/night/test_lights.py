@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sharpwave.night.decode import decode_recording
 from sharpwave.night.lights import mark_lights, place_lights
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.reports.page import write_report
 
 STAGES = Hypnogram.from_labels(["W"] * 4 + ["N2"] * 32 + ["W"] * 4)  # 20 min
 
@@ -68,7 +70,7 @@ def test_lights_a_little_before_the_recording_count_and_are_declared() -> None:
     assert "lights off is 120 s before its start" in decoded.repairs
 
 
-def test_scored_events_reach_the_table_and_the_statistics() -> None:
+def test_scored_events_reach_the_table_the_statistics_and_the_page(tmp_path: Path) -> None:
     notes = [(200.0 + 60 * k, 5.0, "Arousal (ARO RES)") for k in range(8)] + [(300.0, 15.0, "Obstructive Apnea")]
     decoded = decode_recording(night(*notes))
     counts = decoded.events["label"].value_counts()
@@ -79,3 +81,7 @@ def test_scored_events_reach_the_table_and_the_statistics() -> None:
     assert found["apnea_hypopnea_index"] == pytest.approx(1 / (16 / 60))
     assert np.isnan(found["oxygen_desaturation_index"])
     assert "arousal" not in decoded.provenance.methods  # nobody claims to have detected them
+    page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Marked by a scorer, not detected here: arousal 8, obstructive apnea 1." in page
+    assert "Apnoea–hypopnoea index (AHI)" in page
+    assert "apnoeas and hypopnoeas per hour of sleep: 1 in 0.27 h; no hypopnoeas were scored" in page
