@@ -119,7 +119,7 @@ def _from_text(path: Path, *, start: datetime | None, scorer: str | None, **opti
     text = drop_separator_line(read_text(path))
     ending = path.suffix.lower()
     if ending == ".json":
-        text = tabulate_json(text)
+        text = tabulate_json(text, path)
         if text.lstrip().startswith(("[", "{")):
             return read_json(text, path, **options)
     if ending in (".xml", ".rml") or text.lstrip().startswith(("<?xml", "<annotations", "<CMPStudyConfig")):

@@ -255,7 +255,7 @@ def _stage_names(
     if labels and all(re.fullmatch(r"-?\d{1,3}(\.0*)?|n/a|", label) for label in labels) and any(labels):
         codes = [-1 if label in ("n/a", "") else int(float(label)) for label in labels]
         if any(code >= 0 for code in codes):
-            return names_of_codes(codes, convention=convention), list(range(len(codes)))
+            return names_of_codes(codes, convention=convention, where=path.name), list(range(len(codes)))
     named = [(index, name_stage(label)) for index, label in enumerate(labels)]
     kept = [(index, name) for index, name in named if name is not None]
     if not any(name != "?" for _, name in kept) and not (kept and len(kept) == len(labels)):

@@ -103,7 +103,7 @@ def read_json(
     duration: float | None = None,
 ) -> Scoring:
     """Read a JSON list of stages, as Dreem publishes them: −1 unscored, 0 W, 1 N1, 2 N2, 3 N3, 4 REM, every 30 s."""
-    values = json.loads(text)
+    values = _load_json(text, path)
     if isinstance(values, dict):
         values = next((values[key] for key in ("hypnogram", "stages", "stage") if key in values), None)
     if not isinstance(values, list) or not all(isinstance(value, int | float | str) for value in values):
@@ -116,14 +116,32 @@ def read_json(
     )
 
 
-def tabulate_json(text: str) -> str:
+def _load_json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SharpwaveError(
+            f"well-formed JSON in {path.name}", got=str(error)[:120], fix="copy or export the file again"
+        ) from error
+
+
+def tabulate_json(text: str, path: Path) -> str:
     """A JSON list of objects, or an object of several scorers' lists, as a table; any other JSON as it is.
 
-    >>> tabulate_json('[{"start": 0, "stage": "W"}]')
+    Args:
+        text: Text of the file.
+        path: The file, for messages.
+
+    Raises:
+        SharpwaveError: If it is no JSON.
+
+    >>> tabulate_json('[{"start": 0, "stage": "W"}]', Path("stages.json"))
     'start\\tstage\\n0\\tW'
     """
-    values = json.loads(text)
-    rows: Any = values if isinstance(values, list) else next((v for v in values.values() if _holds_rows(v)), None)
+    values = _load_json(text, path)
+    rows: Any = values if isinstance(values, list) else None
+    if isinstance(values, dict):
+        rows = next((part for part in values.values() if _holds_rows(part)), None)
     if isinstance(values, dict) and rows is None:
         lists = {name: v for name, v in values.items() if isinstance(v, list) and v and isinstance(v[0], str)}
         if len(lists) < 2 or len({len(column) for column in lists.values()}) != 1:
@@ -173,7 +191,7 @@ def read_labels(
 
 def _names(labels: Sequence[str], path: Path, convention: str | Mapping[int, str] | None) -> list[str]:
     if all(_INTEGER.fullmatch(label) for label in labels):
-        return names_of_codes([int(float(label)) for label in labels], convention=convention)
+        return names_of_codes([int(float(label)) for label in labels], convention=convention, where=path.name)
     names = [name_stage(label, digits=True) for label in labels]
     strange = [
         (number, label) for number, (label, name) in enumerate(zip(labels, names, strict=True), 1) if name is None
