@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,8 @@ from sharpwave.night.decode import decode_recording
 from sharpwave.night.lights import mark_lights, place_lights
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.recordings.readers import fit_hypnogram, read_hypnogram
+from sharpwave.reports.page import write_report
 
 STAGES = Hypnogram.from_labels(["W"] * 4 + ["N2"] * 32 + ["W"] * 4)  # 20 min
 
@@ -68,7 +73,7 @@ def test_lights_a_little_before_the_recording_count_and_are_declared() -> None:
     assert "lights off is 120 s before its start" in decoded.repairs
 
 
-def test_scored_events_reach_the_table_and_the_statistics() -> None:
+def test_scored_events_reach_the_table_the_statistics_and_the_page(tmp_path: Path) -> None:
     notes = [(200.0 + 60 * k, 5.0, "Arousal (ARO RES)") for k in range(8)] + [(300.0, 15.0, "Obstructive Apnea")]
     decoded = decode_recording(night(*notes))
     counts = decoded.events["label"].value_counts()
@@ -79,3 +84,38 @@ def test_scored_events_reach_the_table_and_the_statistics() -> None:
     assert found["apnea_hypopnea_index"] == pytest.approx(1 / (16 / 60))
     assert np.isnan(found["oxygen_desaturation_index"])
     assert "arousal" not in decoded.provenance.methods  # nobody claims to have detected them
+    page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Marked by a scorer, not detected here: arousal 8, obstructive apnea 1." in page
+    assert "Apnoea–hypopnoea index (AHI)" in page
+    assert "apnoeas and hypopnoeas per hour of sleep: 1 in 0.27 h; no hypopnoeas were scored" in page
+
+
+def test_a_scorer_is_chosen_among_annotations_and_must_be_there() -> None:
+    rows = [(30.0 * k, 30.0, stage, who) for k in range(40) for stage, who in (("N2", "auto"), ("N3", "manual"))]
+    events = pd.DataFrame(rows, columns=["onset", "duration", "label", "scorer"])
+    recording = Recording(events=events.assign(label="Sleep stage " + events["label"]), hypnogram=STAGES)
+    for who, stage in (("auto", "N2"), ("manual", "N3")):
+        chosen = apply_options(DecodeOptions(scorer=who), recording).hypnogram
+        assert chosen is not None
+        assert set(chosen.labels) == {stage}
+    with pytest.raises(SharpwaveError, match=r"a scorer among auto, manual"):
+        apply_options(DecodeOptions(scorer="me"), recording)
+    with pytest.raises(SharpwaveError, match=r"leave --scorer out"):
+        apply_options(DecodeOptions(scorer="me"), night())
+
+
+def test_every_option_that_an_error_of_a_scoring_names_exists(tmp_path: Path) -> None:
+    texts = {"integers.txt": "0\n1\n4\n5\n", "long.txt": "N2\n" * 7000, "other.txt": "N2\n" * 7}
+    options = {f"--{field.name.replace('_', '-')}" for field in fields(DecodeOptions)}
+    said = ""
+    for name, text in texts.items():
+        path = tmp_path / name
+        path.write_text(text)
+        for how in ({}, {"duration": 4000.0}, {"convention": "aasm"}, {"epoch_length": -1.0}, {"scorer": "me"}):
+            try:
+                fit_hypnogram(read_hypnogram(path, **how), 4000.0)
+            except SharpwaveError as error:
+                said += f"{error}\n"
+    named = set(re.findall(r"--[a-z][a-z-]+", said))
+    assert not re.search(r"\b(convention|epoch_length|tolerance)=", said)
+    assert {"--stage-convention", "--stage-epoch", "--stage-tolerance"} <= named <= options

@@ -26,7 +26,7 @@ def bids(
         list[str] | None, typer.Option(help="Only this session, without `ses-`; may be given several times.")
     ] = None,
     *,
-    options: Annotated[DecodeOptions, "channels", "aliases"],
+    options: Annotated[DecodeOptions, "channels", "aliases", "scorer"],
     run: RunOptions,
     reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
     hypnogram: Annotated[

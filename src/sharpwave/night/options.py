@@ -240,9 +240,16 @@ def _apply_scoring(options: DecodeOptions, recording: Recording) -> Recording:
     }
     if options.stages is not None:
         return attach_hypnogram(recording, options.stages, **given)
-    if options.scorer is not None:
-        return attach_hypnogram(replace(recording, hypnogram=None), None, **given)
-    return recording
+    if options.scorer is None:
+        return recording
+    scored = attach_hypnogram(replace(recording, hypnogram=None), None, **given)
+    if scored.hypnogram is None:
+        raise SharpwaveError(
+            f"stages scored by {options.scorer!r} among the recording's annotations",
+            got="annotations without stages" if len(recording.events) else "no annotations",
+            fix="leave --scorer out, or give the file of stages with --stages",
+        )
+    return scored
 
 
 def find_lights(recording: Recording, options: DecodeOptions) -> tuple[float | None, float | None]:

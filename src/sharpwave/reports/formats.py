@@ -82,7 +82,15 @@ def order_stages(names: Sequence[str]) -> list[str]:
     return [name for name in ("W", "R") if name in names] + [name for name in names if name not in ("W", "R")]
 
 
-_WORDS = {"kappa": "κ", "macro_f1": "macro-F1", "auprc": "AUPRC", "auroc": "AUROC"}
+_WORDS = {
+    "kappa": "κ",
+    "macro_f1": "macro-F1",
+    "auprc": "AUPRC",
+    "auroc": "AUROC",
+    "apnea_hypopnea_index": "Apnoea–hypopnoea index (AHI)",
+    "oxygen_desaturation_index": "Oxygen desaturation index (ODI)",
+    "periodic_leg_movement_index": "Periodic leg movement index (PLMI)",
+}
 
 
 def show_name(name: str) -> str:

@@ -89,6 +89,7 @@ def compose(night: DecodedNight) -> dict[str, Any]:
             _name_labels(night.event_summary),
             {"frequency": "frequency, Hz", "duration": "duration, s", "microvolts": "µV"},
         ),
+        "scored": _name_scored(night.events),
         "distributions": _draw_distributions(night),
         "truth": _tabulate_truth(night),
         "reactivations": arrange_reactivations(night.effects.reactivations),
@@ -149,6 +150,14 @@ def _name_metrics(table: pd.DataFrame) -> pd.DataFrame:
 
 def _name_labels(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(label=[str(label).replace("_", " ") for label in table["label"]]) if len(table) else table
+
+
+def _name_scored(events: pd.DataFrame) -> str:
+    """Kinds and numbers of the events that a scorer marked; empty where there are none."""
+    if "scored_as" not in events:
+        return ""
+    counts = events.loc[events["scored_as"].notna(), "label"].value_counts()
+    return ", ".join(f"{str(label).replace('_', ' ')} {count}" for label, count in counts.items())
 
 
 def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def clock(index: float) -> str:
 def each(row: str) -> str:
     """One row an epoch: i its number, s its stage, a and b its first and last second, t its time, c its code."""
     parts = (
-        dict(i=i + 1, s=s, a=30 * i, b=30 * i + 30, t=clock(i), c=CODES[s], m=i // 2, r=30 * (i % 2))
+        dict(i=i + 1, s=s, a=30 * i, b=30 * i + 30, t=clock(i), c=CODES[s], m=i // 2, r=30 * (i % 2), h=i / 2)
         for i, s in enumerate(STAGES)
     )
     return "\n".join(row.format(**values) for values in parts)
@@ -65,6 +66,16 @@ FILES = {
     "unknown_head.csv": "Epoch,Anna\n" + each("{i},{s}"),
     "excel.csv": "sep=;\nEpoche;Zeit;Schlafstadium\n" + each("{i};{t};{s}"),
     "two_columns.csv": "Date,Time,Stage\n" + each("01/02/2023,{t},{s}"),
+    "decimal_comma.csv": "Onset;Duration;Stage\n" + each("{a},0;30,0;{s}"),
+    "minutes.csv": "Time (min),Stage\n" + each("{h},{s}"),
+    "milliseconds.csv": "start_ms,end_ms,stage\n" + each("{a}000,{b}000,{s}"),
+    "elapsed.csv": "time,stage\n" + each("00:{m:02d}:{r:02d},{s}"),
+    "unknown_stages.csv": "onset,duration,Anna\n" + each("{a},30,{s}"),
+    "rows.json": json.dumps([{"start": 30 * i, "end": 30 * i + 30, "stage": s} for i, s in enumerate(STAGES)]),
+    "legend.txt": "# 0=W 1=N1 2=N2 3=N3 4=REM\n" + each("{c}"),
+    "clock_and_length.txt": each("{t}\t{s}\t30"),
+    "visbrain.csv": "Duration_sec,600\n" + changes("{s},{b}"),
+    "epochs.annot": ANNOT + each("stage/{s}\t.\t.\te:{i}\t...\t."),
     "seconds.annot": "# SS | stage\n" + ANNOT + each("{s}\t.\t.\t{a}\t{b}\t."),
     "clock.annot": ANNOT + each("SS\t{s}\t.\t{t}\t...\t."),
     "changes.annot": ANNOT + changes("{s}\t.\t.\t{t}\t...\t."),
@@ -137,6 +148,7 @@ def test_of_two_scorers_one_is_taken_and_the_other_can_be_asked_for(tmp_path: Pa
     texts = {
         "two.xml": f"<a>{wonambi(STAGES, 'auto')}{wonambi(other, 'human')}</a>",
         "two_events.tsv": f"onset\tduration\ttrial_type\tscorer{stages}",
+        "two.json": json.dumps({"auto": STAGES, "human": other}),
         "wide.csv": "Epoch,auto,human\n" + "\n".join(f"{i},{s},{o}" for i, (s, o) in both),
     }
     for name, text in texts.items():
@@ -160,6 +172,14 @@ def test_what_integers_mean_is_an_option(tmp_path: Path) -> None:
         apply_options(DecodeOptions(stages=path), RECORDING)
     recording = apply_options(DecodeOptions(stages=path, stage_convention="yasa"), RECORDING)
     assert recording.hypnogram == Hypnogram.from_labels(STAGES)
+
+
+def test_integers_in_a_table_without_a_header_need_their_meaning(tmp_path: Path) -> None:
+    path = tmp_path / "a.ids"
+    path.write_text(each("{a},30,{c}"))
+    with pytest.raises(SharpwaveError, match="--stage-convention"):
+        read_scoring(path)
+    assert read_scoring(path, convention="aasm").hypnogram.labels == STAGES
 
 
 def test_events_of_a_scoring_come_along(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from sharpwave.recordings.readers.hypnogram_shapes import (
     stage_column,
 )
 from sharpwave.recordings.readers.hypnogram_tables import make_scoring, read_epochs, read_table
-from sharpwave.recordings.readers.hypnogram_texts import guess_length, read_json, read_lines
+from sharpwave.recordings.readers.hypnogram_texts import guess_length, read_json, read_lines, tabulate_json
 from sharpwave.recordings.readers.hypnogram_xml import read_xml
 from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage
 
@@ -98,7 +98,20 @@ def read_scoring(
             scoring = _from_text(path, start=start, convention=convention, **options)
     if scoring.clock is None or start is None:
         return scoring
-    return scoring.shifted(compute_offset(scoring.clock, start, dated=scoring.dated))
+    offset = compute_offset(scoring.clock, start, dated=scoring.dated)
+    if not scoring.dated and _is_elapsed(scoring, offset, duration):
+        said = "its times begin at 0:00:00 and are taken to count from the start of the recording"
+        return replace(scoring.shifted(0.0), repairs=(*scoring.repairs, said))
+    return scoring.shifted(offset)
+
+
+def _is_elapsed(scoring: Scoring, offset: float, duration: float | None) -> bool:
+    """Whether times of day from 0:00:00 on fit the recording as time elapsed, and not as times of day."""
+    clock, length = scoring.clock, scoring.hypnogram.end
+    if clock is None or duration is None or (clock.hour, clock.minute) != (0, 0):
+        return False
+    near = max(2 * scoring.hypnogram.epoch_length, 0.01 * duration)
+    return length <= duration + near and not -near <= offset <= duration - length + near
 
 
 def _from_text(path: Path, *, start: datetime | None, scorer: str | None, **options: Any) -> Scoring:
@@ -106,7 +119,9 @@ def _from_text(path: Path, *, start: datetime | None, scorer: str | None, **opti
     text = drop_separator_line(read_text(path))
     ending = path.suffix.lower()
     if ending == ".json":
-        return read_json(text, path, **options)
+        text = tabulate_json(text, path)
+        if text.lstrip().startswith(("[", "{")):
+            return read_json(text, path, **options)
     if ending in (".xml", ".rml") or text.lstrip().startswith(("<?xml", "<annotations", "<CMPStudyConfig")):
         return read_xml(text, path, scorer=scorer, **options)
     table = find_luna(text, named=ending == ".annot") or find_table(text) or find_headless(text)

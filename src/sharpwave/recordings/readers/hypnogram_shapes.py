@@ -21,7 +21,7 @@ _STAGE = (
 HEADERS: dict[str, str] = {
     "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
     "|startzeit|beginn|inicio|inizio|zeit|uhrzeit|heure|hora|ora|tijd|clock|clock time|datetime|date time|real time"
-    "|onset s|onset sec|start s|start sec|start seconds|time s|time sec",
+    "|onset s|onset sec|onset ms|start ms|time ms|time min|onset min|start s|start sec|start seconds|time s|time sec",
     "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|offset",
     "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec",
     "event": "event|evenement|ereignis|evento|events",
@@ -37,6 +37,8 @@ HEADERS: dict[str, str] = {
 _PREAMBLE = 50
 _TIMED = re.compile(r"\s*((?:[\d/.\-]{6,10}[ T])?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s*[;,\t ]\s*([^;,\t]+?)\s*")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
+_HEAD = re.compile(r"\s*([#*]|duration_sec|datafile)", re.IGNORECASE)
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -61,6 +63,12 @@ def find_table(text: str) -> str | None:
         columns = find_columns(split_row(line))
         if "label" in columns and "onset" in columns:
             return "\n".join(lines[number:])
+    for number, line in enumerate(lines[:_PREAMBLE]):  # the stages stand under a name that is no word for them
+        cells = split_row(line)
+        if "onset" in find_columns(cells):
+            rows = [split_row(row, find_delimiter(line)) for row in lines[number + 1 :]]
+            if find_stage_columns(cells, rows):
+                return "\n".join(lines[number:])
     timed = [match for match in map(_TIMED.fullmatch, lines) if match]
     if len(timed) >= 2 and len(timed) >= len(lines) - _PREAMBLE and len(timed) > len(lines) / 2:
         return "\n".join(["onset\tstage", *(f"{match.group(1)}\t{match.group(2)}" for match in timed)])
@@ -107,7 +115,7 @@ def find_headless(text: str) -> str | None:
     >>> find_headless("*Duration_sec\\t600\\nWake\\t300\\nN1\\t600\\n").split("\\n")
     ['onset\\tend\\tstage', '0\\t300\\tWake', '300\\t600\\tN1']
     """
-    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith(("#", "*"))]
+    lines = [line for line in text.split("\n") if line.strip() and not _HEAD.match(line)]
     if len(lines) < 2:
         return None
     mark = next((mark for mark in "\t;," if mark in lines[0]), None)
@@ -117,9 +125,15 @@ def find_headless(text: str) -> str | None:
     columns = list(zip(*rows, strict=True))
     named = [k for k, column in enumerate(columns) if not any(map(_NUMBER.fullmatch, column)) and _are_stages(column)]
     numeric = [k for k, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column))]
-    if len(named) != 1 or len(numeric) != len(columns) - 1:
+    timed = [k for k, column in enumerate(columns) if all(map(_CLOCK.fullmatch, column))]
+    if len(numeric) == 3 and all(map(re.compile(r"-?\d{1,2}").fullmatch, columns[2])):
+        named, numeric = [2], [0, 1]  # onset, duration or end, and an integer
+    if len(named) != 1 or len(numeric) + len(timed) != len(columns) - 1:
         return None
     stages = columns[named[0]]
+    if timed:
+        roles = {k: ("onset", "end")[number] for number, k in enumerate(timed)} | dict.fromkeys(numeric, "duration")
+        return _table([roles.get(k, "stage") for k in range(len(columns))], rows)
     first = [float(cell) for cell in columns[numeric[0]]]
     if any(later <= earlier for earlier, later in pairwise(first)):
         return None
@@ -174,6 +188,9 @@ def find_luna(text: str, *, named: bool = False) -> str | None:
     for row in rows:
         cells = {name: row[k].strip() if k < len(row) else "." for name, k in place.items()}
         kind, instance = cells["class"], cells.get("instance", ".")
+        parts = re.split(r"[/:]", kind)
+        if len(parts) == 2 and _LUNA_STAGES.fullmatch(parts[0]):
+            kind, instance = parts
         both = kind if instance in (".", "") else f"{kind} {instance}"
         label = (
             instance if _LUNA_STAGES.fullmatch(kind) and name_stage(instance) else kind if name_stage(kind) else both
@@ -189,6 +206,8 @@ def _luna_time(text: str) -> str:
     if elapsed := _LUNA_ELAPSED.fullmatch(text):
         hours, minutes, seconds = elapsed.groups()
         return f"{int(hours) * 3600 + int(minutes) * 60 + float(seconds):g}"
+    if epoch := re.fullmatch(r"e:(\d{1,6})", text):
+        return f"{30 * (int(epoch.group(1)) - 1)}"
     return _LUNA_DATED.sub(r"\1 \2", text)
 
 
@@ -225,6 +244,20 @@ def plain_name(name: str) -> str:
     """A header in lower case without accents, units and underscores."""
     text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"\s+", " ", re.sub(r"[\[(].*?[\])]", "", text).replace("_", " ")).strip()
+
+
+_UNITS = {"ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3, "min": 60.0, "mins": 60.0, "minutes": 60.0, "h": 3600.0}
+_UNIT = re.compile(r"[\[(]\s*([a-z]+)\s*[\])]|[ _](ms|msec|min|mins|minutes)$", re.IGNORECASE)
+
+
+def find_unit(name: str) -> float:
+    """Seconds per unit of a column of times, by its header; 1 where it names none.
+
+    >>> find_unit("Time (min)"), find_unit("onset_ms"), find_unit("Time [hh:mm:ss]")
+    (60.0, 0.001, 1.0)
+    """
+    match = _UNIT.search(name.strip())
+    return _UNITS.get((match.group(1) or match.group(2)).lower(), 1.0) if match else 1.0
 
 
 def find_delimiter(line: str) -> str:

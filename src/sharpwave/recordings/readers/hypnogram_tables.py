@@ -19,7 +19,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
 from sharpwave.recordings.clock import compute_offset, parse_times, read_clock_column
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
-from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns
+from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
 from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
 from sharpwave.recordings.recording import empty_events
 
@@ -54,7 +54,8 @@ def read_table(
     header, rows, columns, said = _read_rows(text, scorer)
     names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
     written = [_when(rows[index], columns) for index in kept]
-    read = read_clock_column(written, start=start, length=duration)
+    unit = find_unit(header[columns["onset"]])
+    read = read_clock_column(written, start=start, length=duration, unit=unit)
     clock = None if read.start is None else read.start.replace(tzinfo=None)
     times, dated = read.seconds, read.dated
     readable = np.isfinite(times)
@@ -70,7 +71,10 @@ def read_table(
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
     said += read.repairs
-    lasting = _durations(scored, columns, times)
+    units: dict[str, float] = {
+        role: find_unit(header[columns[role]]) for role in ("onset", "end", "duration") if role in columns
+    }
+    lasting = _durations(scored, columns, times, units)
     end = duration
     if clock is not None and duration is not None:
         end = None if start is None else duration - compute_offset(clock, start, dated=dated)
@@ -78,7 +82,7 @@ def read_table(
         times, lasting, names, epoch_length=epoch_length, probabilities=_probabilities(header, scored), end=end
     )
     passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
-    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, clock)
+    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, clock, units)
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
 
 
@@ -105,7 +109,8 @@ def read_epochs(
         said.append(f"{len(rows) - len(kept)} rows name no stage and were left out")
     rows = [rows[index] for index in kept]
     if epoch_length is None and "duration" in columns:
-        lengths = _durations(rows, columns, np.zeros(len(rows)))
+        units = dict.fromkeys(("onset", "end", "duration"), 1.0) | {"duration": find_unit(header[columns["duration"]])}
+        lengths = _durations(rows, columns, np.zeros(len(rows)), units)
         usual = float(np.nanmedian(lengths)) if np.isfinite(lengths).any() else 0.0
         epoch_length = usual if usual > 0 else None
     probabilities = _probabilities(header, rows)
@@ -185,12 +190,18 @@ def _choose_column(
 def _when(row: Sequence[str], columns: Mapping[str, int], role: str = "onset") -> str:
     """The time in a row, with the date of its own column where it has one."""
     time = _cell(row, columns[role])
+    if re.fullmatch(r"\d+,\d+", time):  # a decimal comma
+        return time.replace(",", ".")
     date = _cell(row, columns["date"]) if "date" in columns else ""
     return f"{date} {time}" if date and ":" in time and not re.search(r"\d[-/.]\d+[-/.]", time) else time
 
 
 def _read_events(
-    rows: Rows, stages: Mapping[int, float], columns: Mapping[str, int], clock: datetime | None
+    rows: Rows,
+    stages: Mapping[int, float],
+    columns: Mapping[str, int],
+    clock: datetime | None,
+    units: Mapping[str, float],
 ) -> pd.DataFrame:
     """The rows that name an arousal, a respiratory event, a leg movement or lights; onsets as those of the stages."""
     column = columns.get("event", columns["label"])
@@ -204,7 +215,8 @@ def _read_events(
     if not found:
         return empty_events()
     onset, first, dated = parse_times([_when(row, columns) for row in found])
-    lasting = np.nan_to_num(_durations(found, columns, onset))
+    lasting = np.nan_to_num(_durations(found, columns, onset, units))
+    onset = onset * (units["onset"] if first is None else 1.0)
     if clock is not None and first is not None:
         onset = onset + (first - clock).total_seconds()
         onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else _within_a_day(onset)
@@ -243,7 +255,7 @@ def _stage_names(
     if labels and all(re.fullmatch(r"-?\d{1,3}(\.0*)?|n/a|", label) for label in labels) and any(labels):
         codes = [-1 if label in ("n/a", "") else int(float(label)) for label in labels]
         if any(code >= 0 for code in codes):
-            return names_of_codes(codes, convention=convention), list(range(len(codes)))
+            return names_of_codes(codes, convention=convention, where=path.name), list(range(len(codes)))
     named = [(index, name_stage(label)) for index, label in enumerate(labels)]
     kept = [(index, name) for index, name in named if name is not None]
     if not any(name != "?" for _, name in kept) and not (kept and len(kept) == len(labels)):
@@ -257,19 +269,23 @@ def _stage_names(
     return [name for _, name in kept], [index for index, _ in kept]
 
 
-def _durations(rows: Sequence[Sequence[str]], columns: Mapping[str, int], times: np.ndarray) -> np.ndarray:
+def _durations(
+    rows: Sequence[Sequence[str]], columns: Mapping[str, int], times: np.ndarray, units: Mapping[str, float]
+) -> np.ndarray:
+    """Duration of each row in seconds, stated or from its end; NaN where unknown."""
     lasting = np.full(len(times), np.nan)
     if "end" in columns and "onset" in columns:
         both = [_when(row, columns, role) or "nan" for row in rows for role in ("onset", "end")]
-        seconds, _, _ = parse_times(both)
-        lasting = seconds[1::2] - seconds[::2]
+        seconds, clock, _ = parse_times(both)
+        scale = {"onset": 1.0, "end": 1.0} if clock is not None else units
+        lasting = scale["end"] * seconds[1::2] - scale["onset"] * seconds[::2]
         lasting = np.where(lasting < -43_200, lasting + 86_400, lasting)
         lasting = np.where((lasting < 0) & (lasting >= -3600), lasting + 3600, lasting)  # the clock goes back
         gaps = np.diff(times, append=np.nan)
         lasting = np.where(np.abs(lasting - 3600 - gaps) < 1, lasting - 3600, lasting)  # the clock goes forward
     if "duration" in columns:
         stated = np.array([_seconds(_cell(row, columns["duration"])) for row in rows])
-        lasting = np.where(np.isfinite(stated), stated, lasting)
+        lasting = np.where(np.isfinite(stated), stated * units["duration"], lasting)
     return lasting
 
 

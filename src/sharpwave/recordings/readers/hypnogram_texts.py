@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -18,7 +19,7 @@ from sharpwave.recordings.readers.scoring import (
     names_of_codes,
 )
 
-_LEGEND = re.compile(r"(-?\d+)\s*[:=]\s*([A-Za-z][\w ]*)")
+_LEGEND = re.compile(r"(-?\d+)\s*[:=]\s*([A-Za-z]\w*(?: (?!-?\d+\s*[:=])\w+)*)")
 _EPOCH = re.compile(r"(\d+(?:\.\d+)?)\s*-?\s*(?:s|sec|seconds?)\b", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d{1,3}(\.0*)?")
 _USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.0, 1.0)
@@ -102,7 +103,7 @@ def read_json(
     duration: float | None = None,
 ) -> Scoring:
     """Read a JSON list of stages, as Dreem publishes them: −1 unscored, 0 W, 1 N1, 2 N2, 3 N3, 4 REM, every 30 s."""
-    values = json.loads(text)
+    values = _load_json(text, path)
     if isinstance(values, dict):
         values = next((values[key] for key in ("hypnogram", "stages", "stage") if key in values), None)
     if not isinstance(values, list) or not all(isinstance(value, int | float | str) for value in values):
@@ -113,6 +114,49 @@ def read_json(
     return read_labels(
         labels, path, epoch_length=epoch_length or 30.0, convention=convention or "aasm", duration=duration
     )
+
+
+def _load_json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SharpwaveError(
+            f"well-formed JSON in {path.name}", got=str(error)[:120], fix="copy or export the file again"
+        ) from error
+
+
+def tabulate_json(text: str, path: Path) -> str:
+    """A JSON list of objects, or an object of several scorers' lists, as a table; any other JSON as it is.
+
+    Args:
+        text: Text of the file.
+        path: The file, for messages.
+
+    Raises:
+        SharpwaveError: If it is no JSON.
+
+    >>> tabulate_json('[{"start": 0, "stage": "W"}]', Path("stages.json"))
+    'start\\tstage\\n0\\tW'
+    """
+    values = _load_json(text, path)
+    rows: Any = values if isinstance(values, list) else None
+    if isinstance(values, dict):
+        rows = next((part for part in values.values() if _holds_rows(part)), None)
+    if isinstance(values, dict) and rows is None:
+        lists = {name: v for name, v in values.items() if isinstance(v, list) and v and isinstance(v[0], str)}
+        if len(lists) < 2 or len({len(column) for column in lists.values()}) != 1:
+            return text
+        columns = enumerate(zip(*lists.values(), strict=True), 1)
+        rows = [{"epoch": number, **dict(zip(lists, cells, strict=True))} for number, cells in columns]
+    if not _holds_rows(rows):
+        return text
+    heads = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [[str(row.get(name, "")) for name in heads] for row in rows]
+    return "\n".join("\t".join(re.sub(r"\s+", " ", cell) for cell in line) for line in (heads, *lines))
+
+
+def _holds_rows(values: object) -> bool:
+    return isinstance(values, list) and bool(values) and all(isinstance(row, dict) for row in values)
 
 
 def read_labels(
@@ -147,7 +191,7 @@ def read_labels(
 
 def _names(labels: Sequence[str], path: Path, convention: str | Mapping[int, str] | None) -> list[str]:
     if all(_INTEGER.fullmatch(label) for label in labels):
-        return names_of_codes([int(float(label)) for label in labels], convention=convention)
+        return names_of_codes([int(float(label)) for label in labels], convention=convention, where=path.name)
     names = [name_stage(label, digits=True) for label in labels]
     strange = [
         (number, label) for number, (label, name) in enumerate(zip(labels, names, strict=True), 1) if name is None

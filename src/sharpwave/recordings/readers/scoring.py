@@ -84,19 +84,20 @@ def codes_of_names(names: Sequence[str | None]) -> tuple[Int8[np.ndarray, " epoc
     )
 
 
-def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] | None) -> list[str]:
+def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] | None, where: str = "") -> list[str]:
     """Stage names for integer codes.
 
     Args:
         codes: Integers; negative is unscored.
         convention: Name in `CONVENTIONS`, or code → label.
+        where: Name of the file, for messages.
 
     Raises:
         SharpwaveError: If the convention is not given, not known, or does not hold a code.
     """
     if convention is None:
         raise SharpwaveError(
-            "stage names, or integers with a known meaning",
+            "stage names, or integers with a known meaning" + (f", in {where}" if where else ""),
             got=f"integers {', '.join(map(str, sorted(set(codes))[:10]))}, which several conventions read differently",
             fix="say what they mean: --stage-convention yasa (4 is REM), rk (5 is REM), dreams (5 is wake) or ucddb "
             "(1 is REM); in Python, `convention` of read_hypnogram",
@@ -114,7 +115,8 @@ def names_of_codes(codes: Sequence[int], *, convention: str | Mapping[int, str] 
     strange = sorted({code for code in codes if code >= 0 and code not in table})
     if strange:
         raise SharpwaveError(
-            f"codes {', '.join(map(str, sorted(table)))} as in the convention {convention!r}",
+            f"codes {', '.join(map(str, sorted(table)))} as in the convention {convention!r}"
+            + (f", in {where}" if where else ""),
             got=", ".join(map(str, strange[:5])),
             fix="choose the --stage-convention that fits; in Python, a mapping code → stage is possible, too",
         )
