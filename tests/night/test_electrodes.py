@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.decode import count_substitutes, decode_recording
 from sharpwave.night.electrodes import SHORTEST_SWITCH, choose_electrodes, list_eyes, stage_good_stretches
-from sharpwave.night.prepare import list_electrical, lower_rates
+from sharpwave.night.prepare import list_electrical, lower_rates, prepare_night
 from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.derivations import is_derived
 
@@ -196,3 +198,26 @@ def test_fast_signals_are_lowered_and_declared():
     assert "used at 1000 Hz" in lowered.repairs[-1]
     slow = make_recording(C4_M1=make_uv())
     assert lower_rates(slow) is slow
+
+
+def test_any_electrode_is_taken_with_its_mastoid_rather_than_without():
+    common = 100 * np.random.default_rng(5).normal(size=60_000)
+    assert choose_electrodes(make_recording(Fz=make_uv() + common, M1=common)).picks == {"eeg": "Fz-M1"}
+    assert choose_electrodes(make_recording(C4_REF=make_uv() + common, A1_REF=common)).picks == {"eeg": "C4-A1"}
+
+
+def test_channels_that_stage_a_night_together_are_as_usable_as_their_parts():
+    first = spoil(make_uv(), "flat", epochs=slice(10, N_EPOCHS))
+    second = spoil(make_uv(1), "floating", epochs=slice(0, 10))
+    prepared = prepare_night(make_recording(C4_M1=first, C3_M2=second), events=())
+    assert prepared.staging.channels == ["C4-M1", "C3-M2"]
+    assert prepared.hypnogram.scored.all()
+    quality = pd.DataFrame({"channel": ["C4-M1", "C3-M2", "E1"], "usable_fraction": [0.5, 0.5, 0.3]})
+    assert count_substitutes(quality, prepared)["usable_fraction"].tolist() == [1.0, 1.0, 0.3]
+
+
+def test_a_night_of_nothing_is_decoded_into_a_page_without_numbers():
+    night = decode_recording(make_recording(C4_M1=np.zeros(60_000)))
+    assert night.verdict == "not usable"
+    assert night.statistics["value"].isna().all()
+    assert any("unscored" in repair for repair in night.repairs)

@@ -263,7 +263,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     judgement = judge_night(
         staging.hypnogram,
         duration=recording.duration,
-        quality=quality,
+        quality=count_substitutes(quality, prepared),
         evidence=staging.evidence,
         stager=staging.stager,
         species=recording.species,
@@ -275,6 +275,16 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
     return Measures(off, on, statistics, agreement, quality, judgement)
+
+
+def count_substitutes(quality: pd.DataFrame, prepared: PreparedNight) -> pd.DataFrame:
+    """The quality of the channels, where several staged the night together: as usable as the parts that they staged."""
+    staging = prepared.staging
+    if len(staging.channels) < 2:
+        return quality
+    together = float(staging.hypnogram.scored.mean())
+    mine = quality["channel"].isin(staging.channels)
+    return quality.assign(usable_fraction=quality["usable_fraction"].where(~mine, together))
 
 
 def compose_night(

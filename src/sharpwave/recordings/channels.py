@@ -142,8 +142,9 @@ def rank_channels(recording: Recording, *, channels: Sequence[str] | None = None
     """Every signal that could stage a night, best first by its name: role ("eeg", "eog", "emg") → signal names.
 
     A central derivation against the opposite mastoid or ear is preferred (AASM: C4-M1, then C3-M2), then the same
-    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs and mastoids alone do not
-    count. A channel of implausible amplitude, or marked bad, comes after all others.
+    side, the vertex, frontal, occipital, any EEG. A chin EMG is preferred over others; legs and mastoids alone do
+    not count. An electrode that is there with its mastoid, too, is taken with it. A channel of implausible
+    amplitude, or marked bad, comes after all others.
 
     Args:
         recording: The recording whose channels to choose from.
@@ -163,7 +164,10 @@ def rank_channels(recording: Recording, *, channels: Sequence[str] | None = None
     for role, rank in (("eeg", _eeg_rank), ("eog", _eog_rank), ("emg", _emg_rank)):
         names = [name for name in recording.of(role) if rank(name) is not None]
         if names:
-            roles[role] = sorted(names, key=lambda name: (name in doubtful, rank(name), names.index(name)))
+            apart = [name for name in names if _is_apart(name, names)]
+            roles[role] = sorted(
+                names, key=lambda name: (name in doubtful, name in apart, rank(name), names.index(name))
+            )
     chosen: dict[str, list[str]] = {}
     for wanted in channels or ():
         name = _find(recording, wanted)
@@ -173,6 +177,12 @@ def rank_channels(recording: Recording, *, channels: Sequence[str] | None = None
             raise SharpwaveError(f"to know what the channel {wanted!r} records", got=listed, fix=fix)
         chosen.setdefault("eeg" if modality == "lfp" else modality, []).append(name)
     return roles | chosen
+
+
+def _is_apart(name: str, names: Sequence[str]) -> bool:
+    """Whether an electrode stands here without its mastoid or ear, and elsewhere with it."""
+    site, _, reference = name.partition("-")
+    return reference not in _MASTOIDS and any(f"{site}-{mastoid}" in names for mastoid in _MASTOIDS)
 
 
 def _clean(label: str) -> str:
