@@ -12,6 +12,7 @@ from functools import cached_property, partial
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.methods import GIVEN
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.channels import pick_channels
@@ -26,9 +27,6 @@ from sharpwave.signals import (
 )
 from sharpwave.signals.preparation import calibrate
 from sharpwave.staging import choose_stager
-
-GIVEN = "given with the recording"
-"""Name of the stager where nothing was staged and the stages came with the recording."""
 
 EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
 """Labels of the events that are looked for."""
