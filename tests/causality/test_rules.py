@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.causality.effects_tables import NULL, REVERSE, make_effects
 
+from sharpwave.causality.effects_table import adjust
 from sharpwave.causality.rules import describe_rules, extract_rules
 from sharpwave.errors import SharpwaveError
 
@@ -41,13 +43,49 @@ def test_a_null_is_stated_plainly():
         ({"q": np.nan}, "false-discovery control"),
         ({"control_p": 0.01}, "the negative control moved as well"),
         ({"control_p": np.nan}, "no negative control"),
-        ({"n_nights": 2}, "fewer than 3 nights"),
     ],
 )
 def test_each_check_alone_denies_the_name_of_a_rule(change, reason):
     rules = extract_rules(make_effects(change))
     assert rules.loc[0, "verdict"] == "not shown"
     assert reason in rules.loc[0, "reason"]
+
+
+def test_of_too_few_nights_an_estimate_is_told_and_nothing_denied():
+    rules = extract_rules(make_effects({"n_nights": 2}, NULL | {"n_nights": 2}))
+    assert list(rules["verdict"]) == ["too few nights"] * 2
+    assert "fewer than 3 nights" in rules.loc[0, "reason"]
+    assert rules.loc[0, "rule"].startswith("In N2, the chance of waking within 30 s was 4.0 % after an aversive")
+    assert not rules["rule"].str.contains("not shown").any()
+    words = describe_rules(rules)
+    assert words.startswith("Estimated, but of too few nights: 2 of 2 questions in 2 nights, with stretches of half an")
+    assert "leaves out zero in 1: In N2, the chance of waking" in words
+    assert "No effect" not in words
+
+
+def test_an_interval_that_leaves_out_zero_is_never_silently_denied():
+    words = describe_rules(extract_rules(make_effects({"q": 0.2}, NULL)))
+    assert words.startswith(
+        "No effect was shown: none of 2 questions passed every check. The interval leaves out zero in 1"
+    )
+    assert "It is no rule: does not pass false-discovery control (q = .200)" in words
+
+
+@pytest.mark.parametrize("direction", [{}, {"outcome": "depth"}, REVERSE])
+def test_an_estimate_reads_as_one_in_every_direction(direction):
+    (words,) = extract_rules(make_effects(direction | {"n_nights": 1}))["rule"]
+    assert "not shown" not in words
+    assert words.endswith("412 events, 1 night).")
+
+
+def test_a_table_without_estimates_is_no_error():
+    """Few reactivations give a table without rows, whose columns pandas makes objects."""
+    empty = pd.DataFrame([], columns=list(make_effects({}).columns))
+    assert len(extract_rules(empty)) == 0
+    assert len(extract_rules(make_effects({}).iloc[:0].astype(object))) == 0
+    assert len(extract_rules(make_effects({}).astype(object))) == 1
+    assert len(extract_rules(adjust(empty))) == 0
+    assert describe_rules(extract_rules(empty)).startswith("Nothing could be estimated")
 
 
 def test_the_horizon_is_the_declared_one_and_not_the_best_one():

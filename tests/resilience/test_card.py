@@ -75,3 +75,36 @@ def test_recording_skips_what_is_too_short(rng: np.random.Generator) -> None:
 def test_what_it_cannot_read(rng: np.random.Generator) -> None:
     with pytest.raises(SharpwaveError, match="ndarray without a rate"):
         card(rng.normal(size=100))
+
+
+class Broken(Weights):
+    recovers = False
+
+
+class WithoutRecover:
+    """A network with damage and nothing that mends it."""
+
+    def __init__(self) -> None:
+        self.inside = Weights()
+        self.doses, self.parts, self.shock, self.chance = Weights.doses, Weights.parts, Weights.shock, 0.0
+
+    def copy(self) -> WithoutRecover:
+        return copy.deepcopy(self)
+
+    def score(self) -> float:
+        return self.inside.score()
+
+    def damage(self, kind: str, dose: float, *, rng: np.random.Generator, part: str | None = None) -> None:
+        self.inside.damage(kind, dose, rng=rng, part=part)
+
+
+@pytest.mark.parametrize("subject", [Broken(), WithoutRecover()])
+def test_recovery_that_was_not_given_is_not_measured_and_never_zero(subject: object) -> None:
+    found = card(subject, n_steps=4)
+    rows = found.table[found.table["part"] == "recovery"]
+    assert found.recovery is None
+    assert rows["state"].tolist() == ["not measured"]
+    assert rows["value"].isna().all()
+    texts = [text.get_text() for axes in found.figure.axes for text in axes.texts]
+    assert "not measured" in texts
+    assert not any("recovers" in axes.get_title() for axes in found.figure.axes)

@@ -35,6 +35,9 @@ more), value (their difference) with its 95 % interval low to high, ratio (of ri
 own, p, q (Benjamini–Hochberg over the table), n_events, n_nights, e_value (of the end of the interval nearer to no
 effect; 1 where it includes none), control_p (of the negative control outcome), note."""
 
+WORDS = ("outcome", "content", "stage", "period", "direction", "estimator", "note")
+"""Columns that hold words; all others hold numbers."""
+
 OBSERVATIONAL = "observational: causal in the statistical sense"
 RANDOMISED = "randomised: caused by the cue"
 AGAINST = {
@@ -130,10 +133,21 @@ def describe_reverse(effect: ReverseEffect, question: Question, n_nights: int, c
     }
 
 
+def to_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with numbers in every column of `EFFECT_COLUMNS` that is no word, also where it has no rows.
+
+    >>> to_numbers(pd.DataFrame([], columns=["outcome", "value"])).dtypes["value"]
+    dtype('float64')
+    """
+    names = [name for name in EFFECT_COLUMNS if name in table and name not in WORDS]
+    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in names})
+
+
 def adjust(table: pd.DataFrame) -> pd.DataFrame:
     """The table with q: p after Benjamini & Hochberg (1995) over all rows that have one."""
     from scipy.stats import false_discovery_control
 
+    table = to_numbers(table)
     p = table["p"].to_numpy(dtype=float)
     known = np.isfinite(p)
     q = np.full(len(p), np.nan)

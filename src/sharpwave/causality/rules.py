@@ -1,8 +1,9 @@
 """Rules a person can read, extracted from estimated effects: ranked, each with its control, nulls stated plainly.
 
 Only what holds over several nights, passes false-discovery control, leaves out zero and has a quiet negative control
-is called a rule; the reverse direction has no negative control and must pass the others. The second half of the file
-is the wording: one sentence for what an effect says, another for what was done to prove it wrong.
+is called a rule; the reverse direction has no negative control and must pass the others. What was estimated of one or
+two nights, whose units are half-hours, is told as an estimate. The second half of the file is the wording: one sentence
+for what an effect says, another for what was done to prove it wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.causality.effects_table import to_numbers
 from sharpwave.causality.intervals import FEWEST_UNITS
 from sharpwave.errors import SharpwaveError
 
@@ -29,6 +31,9 @@ NEEDED = (
     "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p", "note",
 )  # fmt: skip
 RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", *NEEDED)
+
+SHOWN, ESTIMATED, NOT_SHOWN = "rule", "too few nights", "not shown"
+"""The three outcomes of a question: shown; estimated, but of too few nights to say it of others; not shown."""
 
 OBSERVATIONAL = "observational: causal in the statistical sense"
 RANDOMISED = "cues were randomised: “caused” may be said"
@@ -52,9 +57,9 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
         horizon: Horizon that rules are about, in s; 30 s by default.
 
     Returns:
-        rank (from 1), verdict ("rule" or "not shown"), rule (the sentence), control_of_rule (a sentence), reason (why
-        it is not shown), claim ("observational: …" or "randomised cues: caused"), and the effect's own columns. Rules
-        come first, the surest at the top.
+        rank (from 1), verdict ("rule", "too few nights" or "not shown"), rule (the sentence), control_of_rule (a
+        sentence), reason (why it is no rule), claim ("observational: …" or "randomised cues: caused"), and the effect's
+        own columns. Rules come first, the surest at the top, then what was estimated of too few nights.
 
     Raises:
         SharpwaveError: If a column is missing.
@@ -66,11 +71,16 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
             got=f"no column {', '.join(missing)}",
             fix="give the table unchanged",
         )
+    effects = to_numbers(effects)
     asked = effects[effects["estimator"].isin((*PREFERRED, "randomised")) & np.isfinite(effects["value"])]
     rows = [_judge(row, asked, alpha) for row in _choose(asked, horizon)]
     if not rows:
         return pd.DataFrame(columns=RULE_COLUMNS)
-    table = pd.DataFrame(rows).sort_values(["verdict", "p"], ascending=[False, True], kind="stable", ignore_index=True)
+    order = {SHOWN: 0, ESTIMATED: 1, NOT_SHOWN: 2}
+    table = pd.DataFrame(rows)
+    table = table.assign(order=table["verdict"].map(order)).sort_values(
+        ["order", "p"], kind="stable", ignore_index=True
+    )
     return table.assign(rank=np.arange(1, len(table) + 1))[list(RULE_COLUMNS)]
 
 
@@ -78,14 +88,28 @@ def describe_rules(rules: pd.DataFrame) -> str:
     """What was found, in one plain sentence; a null is stated as one."""
     if not len(rules):
         return f"Nothing could be estimated: there were too few reactivations. ({OBSERVATIONAL}.)"
-    found = rules[rules["verdict"] == "rule"]
+    found = rules[rules["verdict"] == SHOWN]
     forward = rules[rules["direction"] == "forward"]
-    if not len(found):
-        return f"No effect was shown: none of {len(rules)} questions passed every check. ({OBSERVATIONAL}.)"
-    head = f"{len(found)} of {len(rules)} questions gave a rule. {found.iloc[0]['rule']}"
-    if len(forward) and not (found["direction"] == "forward").any():
-        head = f"No effect of reactivation on sleep was shown; of the reverse direction: {found.iloc[0]['rule']}"
-    return f"{head} ({found.iloc[0]['claim']}.)"
+    if len(found):
+        head = f"{len(found)} of {len(rules)} questions gave a rule. {found.iloc[0]['rule']}"
+        if len(forward) and not (found["direction"] == "forward").any():
+            head = f"No effect of reactivation on sleep was shown; of the reverse direction: {found.iloc[0]['rule']}"
+        return f"{head} ({found.iloc[0]['claim']}.)"
+    estimated = rules[rules["verdict"] == ESTIMATED]
+    clear = rules[(rules["low"] > 0) | (rules["high"] < 0)]
+    if len(estimated):
+        n_nights = int(estimated["n_nights"].max())
+        head = (
+            f"Estimated, but of too few nights: {len(estimated)} of {len(rules)} questions in {n_nights} "
+            f"night{'s' * (n_nights != 1)}, with stretches of half an hour as the units; {FEWEST_UNITS} nights are "
+            "needed to say it of others."
+        )
+    else:
+        head = f"No effect was shown: none of {len(rules)} questions passed every check."
+    if len(clear):
+        first = clear.iloc[0]
+        head += f" The interval leaves out zero in {len(clear)}: {first['rule']} It is no rule: {first['reason']}."
+    return f"{head} ({OBSERVATIONAL}.)"
 
 
 def _choose(asked: pd.DataFrame, horizon: float) -> Sequence[Mapping[Any, Any]]:
@@ -109,9 +133,10 @@ def _judge(row: Mapping[Any, Any], asked: pd.DataFrame, alpha: float) -> dict[st
     for name in ("content", "stage", "period"):
         same = same[same[name] == row[name]]
     reverse = same.iloc[0].to_dict() if len(same) and row["direction"] == "forward" else None
+    few = row["n_nights"] < FEWEST_UNITS and np.isfinite(row["low"]) and np.isfinite(row["high"])
     return {
-        "verdict": "not shown" if reasons else "rule",
-        "rule": describe_effect(row, shown=not reasons),
+        "verdict": ESTIMATED if few else NOT_SHOWN if reasons else SHOWN,
+        "rule": describe_effect(row, shown=not reasons, estimated=bool(few)),
         "control_of_rule": describe_control(row, reverse, alpha=alpha),
         "reason": "; ".join(reasons),
         "claim": RANDOMISED if row["estimator"] == "randomised" else OBSERVATIONAL,
@@ -138,12 +163,13 @@ Effect = Mapping[Any, Any]
 """One row of the table of effects."""
 
 
-def describe_effect(effect: Effect, *, shown: bool) -> str:
+def describe_effect(effect: Effect, *, shown: bool, estimated: bool = False) -> str:
     """One estimated effect in a sentence.
 
     Args:
         effect: Row of the table of effects, with the columns of `EFFECT_COLUMNS`.
         shown: Whether the effect is a rule, which says what the effect does; False where that was not shown.
+        estimated: Whether too few nights speak for or against it: then only the estimate is said; False by default.
 
     >>> row = {"outcome": "wake", "horizon": 30.0, "content": "aversive", "stage": "N2", "period": "any"}
     >>> row |= {"direction": "forward", "estimator": "hazard", "control": 0.021, "exposed": 0.04, "value": 0.019}
@@ -153,11 +179,11 @@ def describe_effect(effect: Effect, *, shown: bool) -> str:
     412 events, 9 nights).
     """
     if effect["direction"] == "reverse":
-        words = _describe_rate(effect, shown=shown)
+        words = _describe_rate(effect, shown=shown, estimated=estimated)
     elif effect["outcome"] == "depth":
-        words = _describe_depth(effect, shown=shown)
+        words = _describe_depth(effect, shown=shown, estimated=estimated)
     else:
-        words = _describe_chance(effect, shown=shown)
+        words = _describe_chance(effect, shown=shown, estimated=estimated)
     sentence = f"{_place(effect)}{words}, {_count(effect)})."
     return sentence[:1].upper() + sentence[1:]
 
@@ -214,7 +240,7 @@ def _count(effect: Effect) -> str:
     return f"{events:,} event{'s' * (events != 1)}, {nights} night{'s' * (nights != 1)}"
 
 
-def _describe_chance(effect: Effect, *, shown: bool) -> str:
+def _describe_chance(effect: Effect, *, shown: bool, estimated: bool) -> str:
     what = f"{_CHANCES[effect['outcome']]} within {effect['horizon']:g} s"
     control, exposed = 100 * effect["control"], 100 * effect["exposed"]
     low, high = (max(control + 100 * effect[end], 0.0) for end in ("low", "high"))
@@ -224,13 +250,18 @@ def _describe_chance(effect: Effect, *, shown: bool) -> str:
             f"(95 % interval {low:.1f}–{high:.1f}"
         )
     low, high = 100 * effect["low"], 100 * effect["high"]
+    if estimated:
+        return (
+            f"{what} was {exposed:.1f} % after {name_subject(effect)} and {control:.1f} % without (difference "
+            f"{_signed(low, 1)} to {_signed(high, 1)} points"
+        )
     return (
         f"{name_subject(effect)} is not shown to change {what}: {exposed:.1f} % after it, {control:.1f} % without "
         f"(difference {_signed(low, 1)} to {_signed(high, 1)} points"
     )
 
 
-def _describe_depth(effect: Effect, *, shown: bool) -> str:
+def _describe_depth(effect: Effect, *, shown: bool, estimated: bool) -> str:
     value, low, high = effect["value"], effect["low"], effect["high"]
     if shown:
         low, high = sorted((abs(low), abs(high)))
@@ -240,18 +271,27 @@ def _describe_depth(effect: Effect, *, shown: bool) -> str:
             f"{name_subject(effect)} {caused} {abs(value):.2f} dB {side} over the next {effect['horizon']:g} s than "
             f"at moments without one (95 % interval {low:.2f}–{high:.2f}"
         )
+    if estimated:
+        side = "deeper" if value > 0 else "lighter"
+        return (
+            f"over the next {effect['horizon']:g} s sleep was {abs(value):.2f} dB {side} "
+            f"after {name_subject(effect)} than at moments without one (95 % interval {_signed(low, 2)} to "
+            f"{_signed(high, 2)}"
+        )
     return (
         f"{name_subject(effect)} is not shown to change depth over the next {effect['horizon']:g} s: "
         f"{_signed(value, 2)} dB against moments without one (95 % interval {_signed(low, 2)} to {_signed(high, 2)}"
     )
 
 
-def _describe_rate(effect: Effect, *, shown: bool) -> str:
+def _describe_rate(effect: Effect, *, shown: bool, estimated: bool) -> str:
     kind = "reactivations" if effect["content"] == "any" else f"{effect['content']} reactivations"
     interval = f"(95 % interval × {effect['ratio_low']:.2f} to × {effect['ratio_high']:.2f}"
     if shown:
         side = "rises" if effect["ratio"] > 1 else "falls"
         return f"the rate of {kind} {side} by × {effect['ratio']:.2f} for each dB that sleep is deeper {interval}"
+    if estimated:
+        return f"the rate of {kind} was × {effect['ratio']:.2f} for each dB that sleep was deeper {interval}"
     return f"depth is not shown to change the rate of {kind}: × {effect['ratio']:.2f} per dB {interval}"
 
 

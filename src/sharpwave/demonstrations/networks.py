@@ -265,6 +265,11 @@ class NetworkSubject:
                 fix="choose one of these, or pass relearn and train_labels",
             )
 
+    @property
+    def recovers(self) -> bool:
+        """Whether there is a way to recover; without one, recovery is not measured."""
+        return self._recover is not None
+
     def recover(self, number: int) -> None:
         """One step of recovery."""
         if self._recover is not None:

@@ -31,7 +31,7 @@ from sharpwave.night.decoded import (
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
-from sharpwave.night.methods import LIMITS, describe_methods, list_citations, read_versions
+from sharpwave.night.methods import describe_methods, list_citations, list_limits, read_versions
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
@@ -342,15 +342,16 @@ def compose_night(
         effects=found.effects,
         explanation=forecast.explanation,
         refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
-        limits=list(LIMITS),
-        provenance=describe_provenance(prepared, forecast.method, found.detectors, key=key),
+        limits=list_limits(staging.stager),
+        provenance=describe_provenance(prepared, forecast.method, found, key=key),
         repairs=list(recording.repairs),
     )
 
 
-def describe_provenance(prepared: PreparedNight, forecaster: str, detectors: list[str], *, key: str) -> Provenance:
+def describe_provenance(prepared: PreparedNight, forecaster: str, found: FoundEffects, *, key: str) -> Provenance:
     """Methods text, references, versions and the key of a night."""
-    stager = prepared.staging.stager
+    stager, detectors = prepared.staging.stager, found.detectors
+    estimated = bool(len(found.effects.rules))
     methods = describe_methods(
         stager,
         name_channels(prepared.recording, prepared.picks),
@@ -358,10 +359,13 @@ def describe_provenance(prepared: PreparedNight, forecaster: str, detectors: lis
         forecaster=forecaster,
         epoch_length=prepared.hypnogram.epoch_length,
         unclear_below=UNCLEAR_BELOW,
+        probable=prepared.hypnogram.probabilities is not None,
+        compared=prepared.expert is not None,
+        estimated=estimated,
     )
     return Provenance(
         methods=methods,
-        citations=list_citations(stager, detectors),
+        citations=list_citations(stager, detectors, estimated=estimated),
         versions=read_versions(),
         hashes={"key": key},
     )

@@ -103,9 +103,9 @@ class ReactivationEffects:
             lighter_control]: counts by content, and by content the effect on depth (dB, with interval) and the chance
             of lighter sleep after one and at control moments (percent).
         note: Plain sentences that stand for, or above, that table.
-        rules: Effects in words with their controls: rank, verdict ("rule", "not shown"), rule, control_of_rule,
-            reason, claim; direction, outcome, content, stage, period, estimator, value, low, high, ratio, ratio_low,
-            ratio_high, n_events, n_nights.
+        rules: Effects in words with their controls: rank, verdict ("rule", "too few nights", "not shown"), rule,
+            control_of_rule, reason, claim; direction, outcome, content, stage, period, estimator, value, low, high,
+            ratio, ratio_low, ratio_high, n_events, n_nights.
         peri_event: Depth around reactivations and around control moments: lag (s), content, value, low, high, control
             (dB), n.
         planted: On simulated nights: content, planted, and what was found with the effect on and off.

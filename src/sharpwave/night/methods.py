@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
@@ -12,6 +13,12 @@ PACKAGES = (
     "numpy", "scipy", "pandas", "mne", "pynapple", "yasa", "lightgbm", "scikit-learn", "ripple-detection",
     "hmmlearn", "zarr",
 )  # fmt: skip
+
+MODULES = {"scikit-learn": "sklearn"}
+"""Name under which a package is imported, where it is another."""
+
+GIVEN = "given with the recording"
+"""Name of the stager where the stages came with the recording."""
 
 CITATIONS = {
     "yasa": "Vallat R, Walker MP (2021). An open-source, high-performance tool for automated sleep staging. "
@@ -45,6 +52,20 @@ LIMITS = (
     "laboratories, electrodes and people.",
     "What goes together in a night need not cause each other.",
 )
+GIVEN_LIMITS = (
+    "Stages came with the recording; how they were scored, and how well, is not known here.",
+    "The forecast uses these stages up to each epoch; if their scorer looked ahead, it is no live forecast.",
+    *LIMITS[2:],
+)
+
+
+def list_limits(stager: str) -> list[str]:
+    """What not to conclude from a night, as it was staged.
+
+    >>> list_limits("given with the recording")[0]
+    'Stages came with the recording; how they were scored, and how well, is not known here.'
+    """
+    return list(GIVEN_LIMITS if stager == GIVEN else LIMITS)
 
 
 def describe_methods(
@@ -55,35 +76,81 @@ def describe_methods(
     forecaster: str,
     epoch_length: float,
     unclear_below: float,
+    probable: bool = True,
+    compared: bool = True,
+    estimated: bool | None = None,
 ) -> str:
-    """A methods paragraph that may be copied unchanged (CC0)."""
+    """A methods paragraph that may be copied unchanged (CC0); it holds what was done in this night, and no more.
+
+    Args:
+        stager: Name of the method that staged, or `GIVEN`.
+        picks: Name of the channel in each role.
+        detectors: Labels of the events that were found.
+        forecaster: Name of the method that forecast.
+        epoch_length: Length of an epoch, in s.
+        unclear_below: Probability under which an epoch is unclear.
+        probable: Whether the stages have probabilities; True by default.
+        compared: Whether there was an expert to agree with; True by default.
+        estimated: Whether effects of reactivations were estimated; where there are reactivations, by default.
+
+    >>> text = describe_methods(GIVEN, {}, [], forecaster="Markov", epoch_length=30, unclear_below=0.6, probable=False)
+    >>> "came with the recording" in text, "unclear" in text, "sampled" in text
+    (True, False, False)
+    """
     channels = ", ".join(f"{name} ({role})" for role, name in picks.items()) or "no channel"
     events = ", ".join(label.replace("_", " ") for label in detectors) or "none"
+    staged = (
+        f"Sleep stages in epochs of {epoch_length:g} s came with the recording"
+        if stager == GIVEN
+        else f"Sleep was staged in epochs of {epoch_length:g} s by the {stager} stager from {channels}"
+    )
+    unclear = f"; an epoch counts as unclear where no stage reached {unclear_below:.0%} probability" if probable else ""
+    own = "learned from the night" in forecaster
+    baselines = (
+        "" if own else ", and compared with persistence and a first-order Markov chain fitted to expert hypnograms"
+    )
+    intervals = [
+        *(
+            ["those of sleep statistics are 80 % intervals over hypnograms sampled from the stage probabilities"]
+            * probable
+        ),
+        f"those of {'agreement and ' * compared}forecast skill are 95 % block bootstrap intervals (blocks of 10 min)",
+    ]
+    estimated = "reactivation" in detectors if estimated is None else estimated
     return (
-        f"The recording was decoded with sharpwave {__version__}. Sleep was staged in epochs of {epoch_length:g} s by "
-        f"the {stager} stager from {channels}; an epoch counts as unclear where no stage reached {unclear_below:.0%} "
-        "probability. The probability that the stage changes in the next epoch was computed from the decoded stages up "
-        f"to then ({forecaster}), and compared with persistence and a first-order Markov chain fitted to expert "
-        f"hypnograms. Events detected: {events}. Intervals of sleep statistics are 80 % intervals over hypnograms "
-        "sampled from the stage probabilities; those of agreement and forecast skill are 95 % block bootstrap "
-        "intervals (blocks of 10 min)." + REACTIVATIONS * ("reactivation" in detectors)
+        f"The recording was decoded with sharpwave {__version__}. {staged}{unclear}. The probability that the stage "
+        f"changes in the next epoch was computed from the {'given' if stager == GIVEN else 'decoded'} stages up to "
+        f"then ({forecaster}){baselines}. Events detected: {events}. Of the intervals, {'; '.join(intervals)}."
+        + REACTIVATIONS
+        * estimated
     )
 
 
-def list_citations(stager: str, detectors: Sequence[str]) -> list[str]:
-    """References for what was used in this night."""
-    keys = ["aasm", "agreement", "dod"]
-    if stager == "yasa" or {"spindle", "slow_wave", "rem"} & set(detectors):
-        keys.insert(0, "yasa")
+def list_citations(stager: str, detectors: Sequence[str], *, estimated: bool | None = None) -> list[str]:
+    """References for what was used in this night.
+
+    Args:
+        stager: Name of the method that staged, or `GIVEN`.
+        detectors: Labels of the events that were found.
+        estimated: Whether effects of reactivations were estimated; where there are reactivations, by default.
+
+    >>> [text[:6] for text in list_citations("brainmu", ["spindle"])]
+    ['Berry ', 'Lee YJ', 'Guillo']
+    """
+    estimated = "reactivation" in detectors if estimated is None else estimated
+    keys = ["yasa"] * stager.startswith("yasa") + ["aasm"] + ["agreement"] * (stager != GIVEN) + ["dod"]
     keys += [key for key in ("slow_wave", "ripple") if key in detectors]
-    keys += ["e_value"] * ("reactivation" in detectors)
+    keys += ["e_value"] * estimated
     return [CITATIONS[key] for key in keys]
 
 
 def read_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions of sharpwave, Python and the packages that are installed."""
+    """Versions of sharpwave, Python and those of the packages that were in use."""
     versions = {"sharpwave": __version__, "python": platform.python_version()}
     for package in packages:
+        module = MODULES.get(package, package.replace("-", "_"))
+        if module not in sys.modules:
+            continue
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.electrodes import Choice, choose_electrodes, list_eyes, stage_good_stretches
+from sharpwave.night.methods import GIVEN
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.night.several_nights import warn_of_days
 from sharpwave.recordings import Hypnogram, Recording
@@ -30,9 +31,6 @@ from sharpwave.signals import (
 from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.signals.high_rates import lower_rate
 from sharpwave.staging import choose_stager
-
-GIVEN = "given with the recording"
-"""Name of the stager where nothing was staged and the stages came with the recording."""
 
 EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
 """Labels of the events that are looked for."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.causality.intervals import FEWEST_UNITS
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports import tables
-from sharpwave.reports.effects_section import LIMITS, compose_effects
+from sharpwave.reports.effects_section import compose_effects, describe_limits
 from sharpwave.reports.explanations import EXPLANATIONS
 from sharpwave.reports.templates import render
 
@@ -24,15 +25,18 @@ MOST = 60
 """Estimates on the page; all are in `effects.tsv`."""
 
 METHODS = (
-    "Effects of reactivations on sleep were estimated with sharpwave {version} over {n_nights} nights. Depth is "
+    "Effects of reactivations on sleep were estimated with sharpwave {version} over {n_nights}. Depth is "
     "slow-wave power (0.5 to 4 Hz, dB) in windows of 4 s. The chance of a transition to lighter sleep, deeper sleep or "
     "wake after a reactivation was estimated by discrete-time hazard regression with splines of the time since the "
     "stage began, stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; "
-    "depth by differences to matched moments of the same night. Nights are the unit of every interval (95 %). The "
+    "depth by differences to matched moments of the same night. {units} The "
     "reverse direction, a negative control outcome (before the event), the E-value (VanderWeele & Ding 2017) and "
     "false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A rule passes all of them at one "
     "horizon, which was chosen beforehand."
 )
+
+UNITS = "Nights are the unit of every interval (95 %)."
+FEW_UNITS = "Stretches of half an hour are the unit of every interval (95 %), for want of three nights."
 
 CITATIONS = (
     "Benjamini Y, Hochberg Y (1995). Controlling the false discovery rate. J R Stat Soc B 57:289–300.",
@@ -85,7 +89,9 @@ class CausalityPage:
 
     @property
     def methods(self) -> str:
-        return METHODS.format(version=self.versions.get("sharpwave", ""), n_nights=self.n_nights)
+        nights = f"{self.n_nights} night{'s' * (self.n_nights != 1)}"
+        units = UNITS if self.n_nights >= FEWEST_UNITS else FEW_UNITS
+        return METHODS.format(version=self.versions.get("sharpwave", ""), n_nights=nights, units=units)
 
     @property
     def citations(self) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
         nights=tables.arrange(page.nights),
         table=_arrange_estimates(page.estimates),
         explanation=EXPLANATIONS["reactivations"],
-        limits=LIMITS,
+        limits=describe_limits(page.effects.rules),
     )
     path.write_text(content, encoding="utf-8")
     return path

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from sharpwave.causality.intervals import FEWEST_UNITS
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports import tables
 from sharpwave.reports.charts import draw_forest, draw_peri_event
@@ -16,8 +17,13 @@ from sharpwave.reports.formats import MISSING, is_number, show
 LIMITS = (
     "Observational: causal in the statistical sense. Moments with and without a reactivation may differ in something "
     "that nobody measured; only cues given at random let one say “caused”.",
-    "Nights are the unit: an effect in few nights says little of other nights and nothing of other subjects.",
     "Reactivations that were missed count as moments without one, which pulls every effect towards none.",
+)
+
+NIGHTS = "Nights are the unit: an effect in few nights says little of other nights and nothing of other subjects."
+STRETCHES = (
+    "Stretches of half an hour are the units, for want of three nights: the intervals speak of these nights alone, and "
+    "say nothing of other nights or subjects."
 )
 
 REACTIVATION_HEADS = {
@@ -56,16 +62,30 @@ def compose_effects(effects: ReactivationEffects, *, memory: pd.DataFrame | None
         return None
     rules = effects.rules
     found = rules[rules["verdict"] == "rule"] if len(rules) else rules
-    others = rules[rules["verdict"] != "rule"] if len(rules) else rules
+    estimated = rules[rules["verdict"] == "too few nights"] if len(rules) else rules
+    others = rules[~rules["verdict"].isin(("rule", "too few nights"))] if len(rules) else rules
     return {
         "rules": found.to_dict("records"),
+        "estimated": estimated.to_dict("records"),
         "others": others.to_dict("records"),
         "forests": draw_forests(rules),
         "around": draw_depth_around(effects.peri_event),
         "planted": tables.arrange(effects.planted, PLANTED_HEADS),
         "memory": tables.arrange(memory.rename(columns={"rho": "value"}), {"value": "ρ"}),
-        "limits": LIMITS,
+        "limits": describe_limits(rules),
     }
+
+
+def describe_limits(rules: pd.DataFrame) -> tuple[str, ...]:
+    """What not to conclude from these rules; the unit of the intervals is said as it was in this run.
+
+    >>> describe_limits(pd.DataFrame({"n_nights": [1.0]}))[1][:31]
+    'Stretches of half an hour are t'
+    """
+    if not len(rules) or "n_nights" not in rules:
+        return LIMITS
+    few = float(pd.to_numeric(rules["n_nights"], errors="coerce").max()) < FEWEST_UNITS
+    return (LIMITS[0], STRETCHES if few else NIGHTS, *LIMITS[1:])
 
 
 _PANELS = (

@@ -63,7 +63,7 @@ class Subject(Protocol):
         """Damage this copy, or one part of it."""
 
     def recover(self, number: int) -> None:
-        """One step of recovery, the same for every copy."""
+        """One step of recovery, the same for every copy; with `recovers = False`, recovery is not measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,8 @@ class Card:
         table: One row a number: part, state, measure, value, low, high, baseline, n.
         figure: The same as a picture.
         curves: Score against dose by kind of damage (networks).
-        recovery: Return after the shock (networks).
+        recovery: Return after the shock (networks); None where the network was given no way to recover, and the table
+            then says "not measured".
         brittleness: Loss of score by damaged part (networks).
         windows: Measures of each window, by signal (recordings).
 
@@ -122,7 +123,7 @@ def card(
     ['part', 'state', 'measure', 'value', 'low', 'high', 'baseline', 'n']
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    if isinstance(subject, Subject):
+    if all(hasattr(subject, name) for name in ("copy", "score", "damage", "doses", "parts")):
         return _describe_network(subject, rng=rng, n_steps=n_steps, n_repeats=n_repeats)
     if hasattr(subject, "signals"):
         signals = {
@@ -212,13 +213,15 @@ def _describe_network(subject: Subject, *, rng: np.random.Generator, n_steps: in
         for one, doses in subject.doses.items()
     }
     seed = int(rng.integers(0, 2**32))
-    recovery = measure_recovery(
-        subject.copy,
-        perturb=lambda copy: copy.damage(kind, dose, rng=np.random.default_rng(seed)),
-        step=lambda copy, number: copy.recover(number),
-        score=lambda copy: copy.score(),
-        n_steps=n_steps,
-    )
+    recovery = None
+    if getattr(subject, "recovers", True) and callable(getattr(subject, "recover", None)):
+        recovery = measure_recovery(
+            subject.copy,
+            perturb=lambda copy: copy.damage(kind, dose, rng=np.random.default_rng(seed)),
+            step=lambda copy, number: copy.recover(number),
+            score=lambda copy: copy.score(),
+            n_steps=n_steps,
+        )
     brittleness = map_brittleness(
         lambda part, generator: score_under(kind, 0.0 if part is None else dose, generator, part),
         subject.parts,
@@ -233,7 +236,7 @@ def _describe_network(subject: Subject, *, rng: np.random.Generator, n_steps: in
 
 
 def _tabulate_network(
-    curves: Mapping[str, DoseCurve], recovery: Recovery, brittleness: BrittlenessMap, *, whole: float, n: int
+    curves: Mapping[str, DoseCurve], recovery: Recovery | None, brittleness: BrittlenessMap, *, whole: float, n: int
 ) -> list[tuple[Any, ...]]:
     nan = float("nan")
     rows: list[tuple[Any, ...]] = []
@@ -241,7 +244,9 @@ def _tabulate_network(
         rows.append((kind, "damaged", "area", curve.area, nan, nan, whole, n))
         rows.append((kind, "damaged", "kept", curve.kept, nan, nan, 1.0, n))
         rows.append((kind, "damaged", "half_dose", curve.half_dose, nan, nan, nan, n))
-    for measure in ("shock", "fraction", "fraction_alone", "area", "half_step", "residual"):
+    if recovery is None:
+        rows.append(("recovery", "not measured", "fraction", nan, nan, nan, nan, 0))
+    for measure in () if recovery is None else ("shock", "fraction", "fraction_alone", "area", "half_step", "residual"):
         rows.append(("recovery", "after the shock", measure, getattr(recovery, measure), nan, nan, nan, 1))
     for part, loss in zip(brittleness.parts, brittleness.per_damage, strict=True):
         rows.append((part, "damaged alone", "loss_per_damage", float(loss), nan, nan, nan, n))

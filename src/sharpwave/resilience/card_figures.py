@@ -68,7 +68,7 @@ def _draw_states(axes: Axes, found: Windows, measure: str) -> None:
     axes.margins(x=0.2)
 
 
-def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery, brittleness: BrittlenessMap) -> Figure:
+def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery | None, brittleness: BrittlenessMap) -> Figure:
     """Score against each damage, the return after the shock beside the twin, and loss per part."""
     n_panels = len(curves) + 2
     figure, axes = _make_figure(1, n_panels, width=2.6 * n_panels, height=2.7)
@@ -79,11 +79,17 @@ def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery, brittlenes
         place.set_title(f"{kind.replace('_', ' ')}: keeps {curve.kept:.2f}", fontsize=9)
         place.set_xlabel("dose")
     back, parts = axes[0][-2:]
-    back.plot(recovery.steps, recovery.twin, color=_SOFT, label="twin")
-    back.plot(recovery.steps, recovery.perturbed, color=_BLUE, label="perturbed")
-    back.set_title(f"recovers {recovery.fraction:.2f}", fontsize=9)
-    back.set_xlabel("steps")
-    back.legend(fontsize=8, frameon=False)
+    if recovery is None:
+        back.text(0.5, 0.5, "not measured", ha="center", va="center", fontsize=9, transform=back.transAxes)
+        back.set_title("recovery", fontsize=9)
+        back.set_axis_off()
+    else:
+        back.plot(recovery.steps, recovery.twin, color=_SOFT, label="twin")
+        back.plot(recovery.steps, recovery.perturbed, color=_BLUE, label="perturbed")
+        known = recovery.fraction == recovery.fraction
+        back.set_title(f"recovers {recovery.fraction:.2f}" if known else "no shock to recover from", fontsize=9)
+        back.set_xlabel("steps")
+        back.legend(fontsize=8, frameon=False)
     names = [name if len(name) < 16 else name[:15] + "…" for name in brittleness.parts]
     parts.barh(range(len(names)), brittleness.per_damage, color=_OCHRE)
     parts.set_yticks(range(len(names)), names, fontsize=8)
