@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import subprocess
 import tempfile
 import time
@@ -21,7 +22,7 @@ RESULTS = Path(__file__).parent / "results" / "fuzz_readers.json"
 def main() -> None:
     """Run the fuzzer over all formats and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=2400)
+    parser.add_argument("--files", type=int, default=5200)
     parser.add_argument("--seed", type=int, default=20)
     arguments = parser.parse_args()
     began = time.perf_counter()
@@ -42,11 +43,12 @@ def main() -> None:
         "version": sharpwave.__version__,
         "total": total,
         "slowest_s": max(row["slowest_s"] for row in rows.values()),
+        "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "seconds": round(time.perf_counter() - began, 1),
         "formats": rows,
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: report[key] for key in ("total", "slowest_s", "seconds")}))
+    print(json.dumps({key: report[key] for key in ("total", "slowest_s", "peak_memory_bytes", "seconds")}))
 
 
 def _fuzz_format(name: str, arguments: argparse.Namespace) -> dict:

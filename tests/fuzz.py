@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -119,6 +121,41 @@ def recompress(data: bytes, rng: np.random.Generator) -> bytes:
         return randomise_bytes(data, rng)
 
 
+_STRANGE_VALUES: tuple[object, ...] = (
+    None, True, -1, 0, 2.5, 1e308, -1e308, 1e-300, 10**30, float("nan"), "", "x", "=1+2", "\ud800", [], {}, [1, 2, 3],
+    ["a"], {"a": 1}, [[1], [2, 3]],
+)  # fmt: skip
+
+
+def change_json(data: bytes, rng: np.random.Generator) -> bytes:
+    """One value of JSON, gzipped or not, replaced by one of another kind, left out, or nested without end."""
+    packed = data[:2] == b"\x1f\x8b"
+    try:
+        content = json.loads(gzip.decompress(data) if packed else data)
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
+        return randomise_bytes(data, rng)
+    places = list(_list_places(content))
+    if not places:
+        return data
+    holder, key = places[int(rng.integers(len(places)))]
+    if rng.random() < 0.1:
+        del holder[key]
+    else:
+        holder[key] = _STRANGE_VALUES[int(rng.integers(len(_STRANGE_VALUES)))]
+    text = json.dumps(content)
+    if rng.random() < 0.02:
+        text = text.replace(":", ":" + "[" * 50_000 + "]" * 50_000 + ', "more":', 1)
+    return gzip.compress(text.encode(), 1) if packed else text.encode()
+
+
+def _list_places(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Every holder and key in JSON; of long lists the first three items."""
+    keys: list[Any] = list(content) if isinstance(content, dict) else []
+    for key in keys or range(min(3, len(content)) if isinstance(content, list) else 0):
+        yield content, key
+        yield from _list_places(content[key])
+
+
 def bury(data: bytes, rng: np.random.Generator) -> bytes:
     """Another format's first bytes, or markup that names commands, in front."""
     heads = (
@@ -136,7 +173,7 @@ MUTATIONS: dict[str, Mutation] = {
     function.__name__: function
     for function in (
         flip_bits, randomise_bytes, truncate, remove_block, repeat_block, fill_block, change_numbers, change_words,
-        shuffle_lines, drop_cells, reencode, recompress, bury,
+        shuffle_lines, drop_cells, reencode, recompress, change_json, bury,
     )
 }  # fmt: skip
 
@@ -162,6 +199,8 @@ def mutate(valid: Path, folder: Path, rng: np.random.Generator) -> tuple[Path, s
     done = []
     for _ in range(1 + int(rng.random() < 0.2)):
         name = list(MUTATIONS)[int(rng.integers(len(MUTATIONS)))]
+        if victim.suffix == ".json" or victim.name.endswith(".json.gz"):
+            name = "change_json" if rng.random() < 0.5 else name
         data = victim.read_bytes()
         if data:
             victim.write_bytes(MUTATIONS[name](data, rng))

@@ -72,3 +72,11 @@ def test_a_damaged_or_partial_night_is_refused(tmp_path):
     pd.DataFrame({"time": [0.0]}).to_parquet(folder / "course.parquet")
     with pytest.raises(SharpwaveError, match="no stage"):
         read_series(folder, night="a")
+
+
+def test_contents_that_look_like_formulas_are_safe_in_a_spreadsheet_and_come_back(tmp_path):
+    table = pd.DataFrame({"onset": [1.5, 2.5, 3.5], "content": ["=1+2", "@left", "right"]})
+    write_tables({"reactivations.tsv": table}, tmp_path)
+    lines = (tmp_path / "reactivations.tsv").read_text().splitlines()
+    assert lines[1:] == ["1.5\t'=1+2", "2.5\t'@left", "3.5\tright"]
+    assert read_reactivations(tmp_path / "reactivations.tsv")["content"].tolist() == table["content"].tolist()

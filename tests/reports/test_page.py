@@ -236,3 +236,13 @@ def test_loss_saved_stands_with_its_interval(night: DecodedNight, tmp_path: Path
     assert rows["LightGBM, stage history"][-1] == "0.031 (0.020 to 0.040)"
     assert rows["Persistence"][-1] == "–"
     assert "gain low" not in rows["method"]
+
+
+def test_labels_are_no_formulas_in_the_tables(tmp_path):
+    from sharpwave.reports.embedded import encode_table
+    from sharpwave.reports.files import write_table
+
+    events = pd.DataFrame({"onset": [-1.0, 2.0], "duration": [1.0, 1.0], "label": ["=HYPERLINK(1)", "spindle"]})
+    assert write_table(events, tmp_path / "events.tsv").read_text().splitlines()[1] == "-1\t1\t'=HYPERLINK(1)"
+    address = encode_table("events.csv", events)["address"]
+    assert base64.b64decode(address.partition(",")[2]).splitlines()[1] == b"-1,1,'=HYPERLINK(1)"

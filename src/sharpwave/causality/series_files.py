@@ -15,6 +15,7 @@ import pandas as pd
 from sharpwave import moved
 from sharpwave.causality.series import NightSeries
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained, make_cells_safe, restore_cell
 
 SERIES, REACTIVATIONS, CUES, CANDIDATES = "course.parquet", "reactivations.tsv", "cues.tsv", "candidates.tsv"
 OPTIONAL = ("emg", "infraslow")
@@ -60,7 +61,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: str | Path) -> Path
         if name.endswith(".parquet"):
             table.to_parquet(folder / name, index=False)
         else:
-            table.to_csv(folder / name, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
+            make_cells_safe(table).to_csv(folder / name, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
     return folder
 
 
@@ -126,6 +127,7 @@ def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
             got=f"{path.name}: {error}",
             fix="write a TSV, one row an event",
         ) from error
+    table = table.rename(columns=restore_cell).map(lambda cell: restore_cell(cell) if isinstance(cell, str) else cell)
     missing = [name for name in columns if name not in table]
     if missing:
         raise SharpwaveError(
@@ -144,14 +146,8 @@ def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
+    with explained("the time series of a night", name=path.name, fix="decode the night again"):
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise SharpwaveError(
-            "the time series of a night",
-            got=f"{path.name}: {str(error).splitlines()[0][:200]}",
-            fix="decode the night again",
-        ) from error
 
 
 __getattr__ = moved.rename(

@@ -359,7 +359,7 @@ def read_key(summary: Path) -> str | None:
     """The key under which results were made, or None where there are none."""
     try:
         return str(json.loads(summary.read_text(encoding="utf-8"))["hashes"]["key"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -191,7 +191,7 @@ def _read_source(summary: Path) -> str:
     """The recording that a folder of results was made from."""
     try:
         return str(json.loads(summary.read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SharpwaveError(
             "a folder whose summary.json names its recording",
             got=f"{summary.parent.name}: {type(error).__name__}",

@@ -12,6 +12,7 @@ from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.formats import STAGE_WORDS
 from sharpwave.reports.timeline import Timeline
+from sharpwave.untrusted import make_cells_safe
 
 _MOST_CELLS = 70_000
 """Cells of a table, about half a megabyte, above which the page names it without carrying it."""
@@ -34,7 +35,7 @@ def encode_table(name: str, table: pd.DataFrame) -> dict[str, Any]:
     if table.size > _MOST_CELLS:
         return {"name": name, "rows": len(table), "size": None, "address": None}
     kind, separator = ("csv", ",") if name.endswith(".csv") else ("tab-separated-values", "\t")
-    text = table.to_csv(sep=separator, index=False, na_rep="n/a", float_format="%.10g").encode()
+    text = make_cells_safe(table).to_csv(sep=separator, index=False, na_rep="n/a", float_format="%.10g").encode()
     address = f"data:text/{kind};base64," + base64.b64encode(text).decode()
     return {"name": name, "rows": len(table), "size": f"{max(len(text) / 1e3, 0.1):.1f} kB", "address": address}
 

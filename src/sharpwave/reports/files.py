@@ -15,6 +15,7 @@ from sharpwave import __version__
 from sharpwave.causality.series_files import write_tables
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.reports.archive import to_json, write_archive
+from sharpwave.untrusted import make_cells_safe
 
 ARCHIVE = "night.json.gz"
 DESCRIPTION = "desc-sharpwave"
@@ -56,7 +57,7 @@ def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str,
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
     """A BIDS-style TSV: tab-separated, `n/a` where undefined."""
-    table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
+    make_cells_safe(table).to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
     return path
 
 

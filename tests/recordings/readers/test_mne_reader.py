@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import h5py
 import mne
 import numpy as np
 import pytest
@@ -65,3 +67,19 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(SharpwaveError, match="cannot be read"):
         read_recording(path)
+
+
+@pytest.mark.parametrize("name", ["../secret.eeg", "/etc/passwd", "..\\secret.eeg", "sub/secret.eeg"])
+@pytest.mark.parametrize("key", ["DataFile", "MarkerFile"])
+def test_a_header_that_names_files_elsewhere_is_refused(tmp_path: Path, name: str, key: str) -> None:
+    path = lab.write_brainvision(tmp_path / "a.vhdr")
+    path.write_text(re.sub(rf"{key}=.*", lambda _: f"{key}={name}", path.read_text()))
+    with pytest.raises(SharpwaveError, match=r"the files of a\.vhdr beside it"):
+        read_recording(path)
+
+
+def test_hdf5_that_leads_to_other_files_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.set", "w") as file:
+        file["EEG/data"] = h5py.ExternalLink("secret.h5", "/data")
+    with pytest.raises(SharpwaveError, match=r"everything of a\.set inside it"):
+        read_recording(tmp_path / "a.set")

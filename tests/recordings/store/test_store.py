@@ -265,3 +265,43 @@ def test_real_nights_come_back(tmp_path: Path, data_root: Path) -> None:
     back = open_store(write_store(night, tmp_path / "x.zarr"))
     np.testing.assert_array_equal(back["EEG"].samples[:], night["EEG"].samples)
     assert back.hypnogram == night.hypnogram
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("signals", 0, "start"), float("nan")),
+        (("signals", 0, "scale"), float("inf")),
+        (("signals", 0, "rate"), float("-inf")),
+        (("signals", 0, "name"), 5),
+        (("signals",), {}),
+        (("subject",), 5),
+        (("start",), "yesterday"),
+        (("repairs",), [1]),
+        (("metadata",), []),
+        (("hypnogram",), "x"),
+    ],
+)
+def test_a_field_of_another_kind_is_explained(tmp_path: Path, place: tuple, value: object) -> None:
+    path = write_small_store(tmp_path / "night.zarr")
+    content = json.loads((path / "zarr.json").read_text())
+    holder = content["attributes"]["sharpwave"]
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    (path / "zarr.json").write_text(json.dumps(content))
+    with pytest.raises(SharpwaveError, match=r"an undamaged store in night\.zarr"):
+        open_store(path)
+
+
+def test_a_table_that_is_declared_far_beyond_its_pieces_is_refused(tmp_path: Path) -> None:
+    path = write_small_store(tmp_path / "night.zarr")
+    header = path / "events/0/zarr.json"
+    content = json.loads(header.read_text())
+    n = 2**27
+    content["shape"] = [n]
+    content["chunk_grid"]["configuration"]["chunk_shape"] = [n]
+    content["codecs"][0]["configuration"]["chunk_shape"] = [2**20]
+    header.write_text(json.dumps(content))
+    with pytest.raises(SharpwaveError, match="bytes on disk"):
+        open_store(path)

@@ -138,7 +138,7 @@ class StoredEpochs:
             self.about: dict[str, Any] = content["about"]
             if self.about["scorable"] is not None:
                 self.about["scorable"] = tuple(self.about["scorable"])
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise SharpwaveError(
                 "a folder of epochs with night.json",
                 got=f"{self.folder.name}: {str(error)[:200]}",

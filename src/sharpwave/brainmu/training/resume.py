@@ -87,7 +87,7 @@ class TrainingState:
             content = json.loads((path / "state.json").read_text(encoding="utf-8"))
             step, before = int(content["step"]), dict(content["options"])
             parts = {name: load_file(path / f"{name}.safetensors") for name in ("model", "optimiser", "average")}
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise _damaged(path, error) from error
         now = json.loads(json.dumps(self.options.to_dict()))
         if before != now:
@@ -102,7 +102,7 @@ class TrainingState:
             scatter_moments(parts["optimiser"], self.model, self.optimiser)
             if self.average is not None:
                 self.average.scatter(parts["average"])
-        except (KeyError, RuntimeError) as error:
+        except (LookupError, AttributeError, TypeError, RuntimeError) as error:
             raise _damaged(path, error) from error
         return step
 
@@ -136,7 +136,7 @@ def scatter_moments(moments: Mapping[str, Tensor], model: nn.Module, optimiser: 
 def _damaged(path: Path, error: Exception) -> SharpwaveError:
     return SharpwaveError(
         "a checkpoint of this model",
-        got=f"{path.name}: {str(error).splitlines()[0][:200]}",
+        got=f"{path.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
         fix="remove that folder, or train the model that it is of",
     )
 

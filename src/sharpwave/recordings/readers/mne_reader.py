@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
 from sharpwave.recordings.readers.files import guarded
+from sharpwave.recordings.readers.nwb_inside import check_links
 from sharpwave.recordings.recording import Recording
 
 if TYPE_CHECKING:
@@ -84,8 +86,26 @@ def read_mne(
     with guarded(path, "a recording that MNE reads") as caught:
         import mne
 
+        _check_companions(path)
         raw = getattr(mne.io, _FUNCTIONS[suffix])(path, preload=False, verbose="error")
         return _recording(raw, path, caught, channels=channels, overrides=overrides, unit=unit)
+
+
+def _check_companions(path: Path) -> None:
+    """Refuse a header that names files elsewhere, or an HDF5 file with links to others: MNE would follow them."""
+    if path.name.lower().endswith(".set"):
+        with path.open("rb") as file:
+            is_hdf5 = b"\x89HDF\r\n\x1a\n" in file.read(1024)
+        if is_hdf5:
+            check_links(str(path), where=path.name)
+    if path.name.lower().endswith(".vhdr"):
+        for name in re.findall(rb"^\s*(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", path.read_bytes(), re.MULTILINE):
+            if b"/" in name.removeprefix(b"./") or b"\\" in name:
+                raise SharpwaveError(
+                    f"the files of {path.name} beside it",
+                    got=name.decode("utf-8", errors="replace"),
+                    fix="put them into one folder and name them in the header without a path",
+                )
 
 
 def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: Any) -> Recording:
