@@ -1,13 +1,4 @@
-"""The main job: read → stage → forecast → detect → estimate effects → report.
-
-`sharpwave decode` calls this once per night; so can you:
-
-    from sharpwave.night.options import open_source
-
-    recording = open_source("night.edf")
-    night = decode_recording(recording)
-    night.hypnogram, night.forecast, night.events
-"""
+"""The main job: read → stage → forecast → detect → estimate effects → report."""
 
 from __future__ import annotations
 
