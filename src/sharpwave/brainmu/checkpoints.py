@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from torch import Tensor
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import BrainMuConfig, configure
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import locate_file, read_head, replace_files
 
 WEIGHTS = Path(__file__).parent / "weights"
+HEAD, TENSORS = "config.json", "model.safetensors"
 
 
 def save_brainmu(
@@ -24,17 +28,24 @@ def save_brainmu(
     *,
     card: dict[str, Any] | None = None,
     weights: dict[str, Tensor] | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `model.safetensors` and `config.json` (shape and card).
+
+    All files count at once: a process that dies while it writes leaves the weights that were there before.
 
     Args:
         model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
         weights: Weights to write instead of the model's own, where those are sharded over devices.
+        beside: Texts that belong to these weights, by the name of their file in the folder; none where omitted.
 
     Returns:
         The folder.
+
+    Raises:
+        SharpwaveError: If the folder holds a config.json of something else, or the disk is full.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -44,14 +55,41 @@ def save_brainmu(
         ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_weights_folder(folder)
     weights = model.state_dict() if weights is None else weights
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in weights.items()}, folder / "model.safetensors"
-    )
-    content = {"config": model.config.to_dict(), "card": card or {}}
-    (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with replace_files(folder) as partial:
+        save_file(tensors, partial / TENSORS)
+        content = {"config": model.config.to_dict(), "card": card or {}, "sha256": hash_path(partial / TENSORS)}
+        (partial / HEAD).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        for name, text in (beside or {}).items():
+            (partial / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def check_weights_folder(folder: str | Path) -> None:
+    """Refuse a folder with weights that are not of Brainµ, which would be overwritten.
+
+    Raises:
+        SharpwaveError: If it holds a config.json or model.safetensors of something else.
+
+    Example:
+        >>> check_weights_folder(WEIGHTS / "lite")
+    """
+    head, tensors = locate_file(folder, HEAD), locate_file(folder, TENSORS)
+    if not head.is_file() and not tensors.is_file():
+        return
+    try:
+        content = json.loads(head.read_text(encoding="utf-8"))
+        ours = isinstance(content, dict) and {"config", "card"} <= set(content)
+    except (OSError, ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise SharpwaveError(
+            "a folder without weights, or with weights of Brainµ",
+            got=f"{folder} with {HEAD if head.is_file() else TENSORS} of something else",
+            fix="give another folder",
+        )
 
 
 def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, Any]]:
@@ -61,7 +99,7 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         folder: Written by `save_brainmu`; the shipped `lite` where omitted.
 
     Raises:
-        SharpwaveError: If files are missing, damaged, or do not fit each other.
+        SharpwaveError: If files are missing, damaged, or were written at different times.
 
     Example:
         >>> model, card = load_brainmu()
@@ -70,16 +108,19 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
     """
     folder = WEIGHTS / "lite" if folder is None else Path(folder)
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        text, tensors = read_head(folder, HEAD, TENSORS)
+        content = json.loads(text)
         config = BrainMuConfig.from_dict(content["config"])
-        weights = load_file(folder / "model.safetensors")
+        weights = load_file(tensors)
         model = BrainMu(config)
         model.load_state_dict({name: value.float() for name, value in weights.items()})
         card = dict(content["card"])
     except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise SharpwaveError(
             "a folder with config.json and model.safetensors that belong together",
-            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
+            got=error.got
+            if isinstance(error, SharpwaveError)
+            else f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
             fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
         ) from error
     return model.eval(), card

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import decode_nights, expand_sources, finish, plan_nights, write_group_page
+from sharpwave.commands.batch import decode_nights, finish, plan_nights, write_group_page
+from sharpwave.commands.inputs import expand_sources
 from sharpwave.commands.options import Config, RunOptions, with_options
+from sharpwave.commands.tasks import check_group_page
 from sharpwave.night.options import DecodeOptions
 
 
@@ -35,7 +37,10 @@ def decode(
     - `sharpwave decode *.edf -o results --jobs 2 --skip-existing` resumes where it stopped
     """
     tasks = plan_nights(expand_sources(files), output)
+    page = (output or Path()) / "index.html"
+    if len(tasks) > 1:
+        check_group_page(page)
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
-        write_group_page(tasks, (output or Path()) / "index.html")
+        write_group_page(tasks, page)
     finish(outcomes, json_lines=run.json_lines)

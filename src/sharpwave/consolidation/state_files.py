@@ -11,11 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import read_head, replace_files
+
+HEAD, TENSORS = "state.json", "state.safetensors"
 
 
 def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
     """Write what a `state_dict` gave: of a `Sleep`, a model or an optimiser, or several in one dictionary.
+
+    Both files count at once: a process that dies while it writes leaves the state that was there before.
 
     Args:
         state: State of tensors, numbers, strings, None, and lists, tuples and dictionaries of them.
@@ -24,6 +30,10 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
     Returns:
         The folder.
 
+    Raises:
+        SharpwaveError: If the state holds something else, the folder a state.json of something else, or the disk is
+            full.
+
     Example:
         >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -31,11 +41,18 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
         {'weight': tensor([1., 1.]), 'step': 7}
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     tree = _describe(state, tensors)
-    save_file(tensors, folder / "state.safetensors")
-    (folder / "state.json").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    if (folder / HEAD).is_file() and not (folder / TENSORS).is_file():
+        raise SharpwaveError(
+            "a new folder, or one with a state in it",
+            got=f"{folder} with a {HEAD} of something else",
+            fix="give another folder",
+        )
+    with replace_files(folder) as partial:
+        save_file(tensors, partial / TENSORS)
+        content = tree | {"sha256": hash_path(partial / TENSORS)}
+        (partial / HEAD).write_text(json.dumps(content) + "\n", encoding="utf-8")
     return folder
 
 
@@ -43,16 +60,18 @@ def load_state(folder: str | Path) -> dict[str, Any]:
     """What `save_state` wrote; tuples come back as lists.
 
     Raises:
-        SharpwaveError: If files are missing, damaged, or do not fit each other.
+        SharpwaveError: If files are missing, damaged, or were written at different times.
     """
     folder = Path(folder)
     try:
-        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return _rebuild(tree, load_file(folder / "state.safetensors"))
+        text, tensors = read_head(folder, HEAD, TENSORS)
+        return _rebuild(json.loads(text), load_file(tensors))
     except (OSError, LookupError, TypeError, ValueError, SafetensorError) as error:
         raise SharpwaveError(
             "a folder with state.json and state.safetensors that belong together",
-            got=f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
+            got=error.got
+            if isinstance(error, SharpwaveError)
+            else f"{folder.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
             fix="write it with save_state",
         ) from error
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.disk import show_path
 from sharpwave.night.decoded import ReactivationEffects
+from sharpwave.outputs import write_file
 from sharpwave.reports import tables
 from sharpwave.reports.effects_section import LIMITS, compose_effects
 from sharpwave.reports.explanations import EXPLANATIONS
@@ -108,7 +110,7 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
         explanation=EXPLANATIONS["reactivations"],
         limits=LIMITS,
     )
-    path.write_text(content, encoding="utf-8")
+    write_file(path, show_path(content))
     return path
 
 
