@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from torch import Tensor
 
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import BrainMuConfig, check_card, configure
-from sharpwave.untrusted import explained, read_json
+from sharpwave.disk import hash_path
+from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import locate_file, read_head, replace_files
+from sharpwave.untrusted import explained, parse_json
 
 WEIGHTS = Path(__file__).parent / "weights"
+HEAD, TENSORS = "config.json", "model.safetensors"
 
 
 def save_brainmu(
@@ -23,17 +28,24 @@ def save_brainmu(
     *,
     card: dict[str, Any] | None = None,
     weights: dict[str, Tensor] | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `model.safetensors` and `config.json` (shape and card).
+
+    All files count at once: a process that dies while it writes leaves the weights that were there before.
 
     Args:
         model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
         weights: Weights to write instead of the model's own, where those are sharded over devices.
+        beside: Texts that belong to these weights, by the name of their file in the folder; none where omitted.
 
     Returns:
         The folder.
+
+    Raises:
+        SharpwaveError: If the folder holds a config.json of something else, or the disk is full.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -43,14 +55,41 @@ def save_brainmu(
         ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_weights_folder(folder)
     weights = model.state_dict() if weights is None else weights
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in weights.items()}, folder / "model.safetensors"
-    )
-    content = {"config": model.config.to_dict(), "card": card or {}}
-    (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with replace_files(folder) as partial:
+        save_file(tensors, partial / TENSORS)
+        content = {"config": model.config.to_dict(), "card": card or {}, "sha256": hash_path(partial / TENSORS)}
+        (partial / HEAD).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        for name, text in (beside or {}).items():
+            (partial / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def check_weights_folder(folder: str | Path) -> None:
+    """Refuse a folder with weights that are not of Brainµ, which would be overwritten.
+
+    Raises:
+        SharpwaveError: If it holds a config.json or model.safetensors of something else.
+
+    Example:
+        >>> check_weights_folder(WEIGHTS / "lite")
+    """
+    head, tensors = locate_file(folder, HEAD), locate_file(folder, TENSORS)
+    if not head.is_file() and not tensors.is_file():
+        return
+    try:
+        content = json.loads(head.read_text(encoding="utf-8"))
+        ours = isinstance(content, dict) and {"config", "card"} <= set(content)
+    except (OSError, ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise SharpwaveError(
+            "a folder without weights, or with weights of Brainµ",
+            got=f"{folder} with {HEAD if head.is_file() else TENSORS} of something else",
+            fix="give another folder",
+        )
 
 
 def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, Any]]:
@@ -60,7 +99,8 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         folder: Written by `save_brainmu`; the shipped `lite` where omitted.
 
     Raises:
-        SharpwaveError: If files are missing, damaged, or do not fit each other, or a weight is no finite number.
+        SharpwaveError: If files are missing, damaged, were written at different times, do not fit each other, or a
+            weight is no finite number.
 
     Example:
         >>> model, card = load_brainmu()
@@ -73,11 +113,12 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         name=folder.name,
         fix="train one with `sharpwave train`, or leave the folder out for the shipped weights",
     ):
-        content = read_json(folder / "config.json")
+        text, tensors = read_head(folder, HEAD, TENSORS)
+        content = parse_json(text.encode("utf-8"), name=HEAD)
         config = BrainMuConfig.from_dict(content["config"])
         card = dict(content["card"])
         check_card(card)
-        weights = read_tensors(folder / "model.safetensors")
+        weights = read_tensors(tensors)
         with torch.device("meta"):  # its shape, before any memory is taken for it
             declared = {name: value.shape for name, value in BrainMu(config).state_dict().items()}
         found = {name: value.shape for name, value in weights.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -10,14 +9,17 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from sharpwave import __version__
+from sharpwave.commands.inputs import compute_key, name_sources
+from sharpwave.commands.tasks import LOG, NightLog, NightTask, check_group_page, is_whole, read_key
+from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
-    from sharpwave.night.several_nights import NightSpan
 
 Existing = Literal["skip", "overwrite", "refuse"]
 
@@ -49,7 +50,7 @@ class NightOutcome:
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "report": None if self.report is None else str(self.report)}
+        return {**asdict(self), "report": None if self.report is None else show_path(self.report)}
 
 
 def compute_exit_code(outcomes: Sequence[NightOutcome]) -> int:
@@ -61,7 +62,7 @@ def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
     """Lines that say what became of each night; the last one sums up what the exit code says."""
     lines = []
     for outcome in outcomes:
-        where = f" → {outcome.report}" if outcome.report else ""
+        where = f" → {show_path(outcome.report)}" if outcome.report else ""
         lines.append(
             f"{outcome.identifier}: {outcome.status}{where}" + (f" ({outcome.message})" if outcome.message else "")
         )
@@ -69,7 +70,7 @@ def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
     bad = counts["failed"] + counts["refused"]
     summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing to do"
     if len(outcomes) == 1 and not bad and outcomes[0].report:
-        lines.append(f"Open {outcomes[0].report}")
+        lines.append(f"Open {show_path(outcomes[0].report)}")
     else:
         lines.append(f"{'Some nights failed' if bad else 'All nights decoded'}: {summary}.")
     return "\n".join(lines)
@@ -84,90 +85,9 @@ def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False) -> Non
     raise typer.Exit(compute_exit_code(outcomes))
 
 
-def name_source(source: str) -> str:
-    """Short name of a night: the file's name without its endings, or `dataset-subject`."""
-    path = Path(source)
-    if path.exists():
-        name = path.name
-        for ending in (".gz", *path.suffixes[::-1]):
-            name = name.removesuffix(ending)
-        return name or path.name
-    return source.replace("/", "-")
-
-
-@dataclass(frozen=True)
-class NightTask:
-    """One night to decode, and where its results go.
-
-    Attributes:
-        source: Path of the recording, or a data set by name.
-        name: Short name of the night.
-        folder: Folder of its results; for BIDS derivatives, their root.
-        entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.
-        hypnogram: Also write BIDS's proposed `_hypnogram.tsv`.
-        night: The night to take of a recording of several days; None where the recording is one night.
-    """
-
-    source: str
-    name: str
-    folder: Path
-    entities: str | None = None
-    hypnogram: bool = False
-    night: NightSpan | None = None
-
-    @property
-    def summary(self) -> Path:
-        if self.entities is None:
-            return self.folder / "summary.json"
-        from sharpwave.reports.files import locate_summary
-
-        return locate_summary(self.folder, self.entities)
-
-    @property
-    def page(self) -> Path:
-        if self.entities is None:
-            return self.folder / "report.html"
-        from sharpwave.reports.files import locate_page
-
-        return locate_page(self.folder, self.entities)
-
-    @property
-    def log(self) -> Path:
-        if self.entities is None:
-            return self.folder / "log.txt"
-        return self.summary.with_name(self.summary.name.replace("_summary.json", "_log.txt"))
-
-    def write(self, night: DecodedNight, options: DecodeOptions) -> Path:
-        """Write all files; returns the path of the page."""
-        from sharpwave.reports.files import write_bids_files, write_files
-
-        if self.entities is None:
-            return write_files(night, self.folder, config=options.to_dict())
-        return write_bids_files(night, self.folder, self.entities, config=options.to_dict(), hypnogram=self.hypnogram)
-
-
-class NightLog:
-    """What happened to a night, step by step: passed on as progress, and written beside the results."""
-
-    def __init__(self, path: Path, progress: Callable[[str, int, int], None] | None) -> None:
-        self._path = path
-        self._progress = progress
-        self._begin = time.perf_counter()
-        self._lines = [f"sharpwave {__version__}"]
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        self._lines.append(f"{time.perf_counter() - self._begin:8.1f} s  {step}")
-        if self._progress is not None:
-            self._progress(step, done, total)
-
-    def write(self, lines: Sequence[str]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("\n".join([*self._lines, *lines]) + "\n", encoding="utf-8")
-
-
 def plan_nights(sources: Sequence[str], output: Path | None) -> list[NightTask]:
     """One task per source: one night goes to `output` itself, several to one folder each; default `sharpwave-NAME`."""
-    names = unique_names([name_source(source) for source in sources])
+    names = name_sources(sources)
     if output is None:
         folders = [Path(f"sharpwave-{name}") for name in names]
     else:
@@ -243,33 +163,58 @@ def _run_in_parallel(
     jobs: int,
     progress: Progress,
 ) -> dict[int, NightOutcome]:
-    outcomes: dict[int, NightOutcome] = {}
     bar = progress.add_task("nights", total=len(tasks))
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        futures = {
-            pool.submit(_decode_task, task, options, existing, verbose): index for index, task in enumerate(tasks)
-        }
+    work = (options, existing, verbose)
+    outcomes, untold = _run_pool(tasks, range(len(tasks)), work, stop, jobs, lambda: progress.advance(bar))
+    for index in untold:  # a process died, and took with it the news of the others: each of them once more, alone
+        if stop and any(outcome.status == "failed" for outcome in outcomes.values()):
+            break
+        found, died = _run_pool(tasks, [index], work, stop, 1, lambda: progress.advance(bar))
+        message = "its process died: killed, out of memory, or a fault in a library"
+        outcomes |= found or {index: NightOutcome(tasks[index].name, "failed", message) for index in died}
+    return outcomes
+
+
+def _run_pool(
+    tasks: Sequence[NightTask],
+    indices: Sequence[int],
+    work: tuple[DecodeOptions, Existing, bool],
+    stop: bool,
+    jobs: int,
+    advance: Callable[[], None],
+) -> tuple[dict[int, NightOutcome], list[int]]:
+    """Outcomes by index of the task, and the tasks whose outcome is not known because a process died."""
+    outcomes: dict[int, NightOutcome] = {}
+    untold: list[int] = []
+    pool = ProcessPoolExecutor(min(jobs, len(indices)), mp_context=get_context("spawn"))
+    try:
+        futures = {}
+        for index in indices:
+            try:
+                futures[pool.submit(_decode_task, tasks[index], *work)] = index
+            except BrokenProcessPool:
+                untold.append(index)
         for future in as_completed(futures):
             index = futures[future]
             try:
                 outcomes[index] = future.result()
             except CancelledError:
                 continue
-            except Exception as error:  # a killed worker must not take the other nights with it
-                outcomes[index] = NightOutcome(tasks[index].name, "failed", f"the process died: {error}")
-            progress.advance(bar)
+            except BrokenProcessPool:
+                untold.append(index)
+                continue
+            except Exception as error:
+                outcomes[index] = NightOutcome(tasks[index].name, "failed", f"{type(error).__name__}: {error}")
+            advance()
             if stop and outcomes[index].status == "failed":
                 pool.shutdown(wait=False, cancel_futures=True)
-    return outcomes
-
-
-def unique_names(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return unique
+        pool.shutdown()
+    except BaseException:  # stopped by the user: so are the processes
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()
+        raise
+    return outcomes, sorted(untold)
 
 
 def _decode_task(
@@ -279,51 +224,67 @@ def _decode_task(
     verbose: bool,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> NightOutcome:
+    """Decode one night; whatever goes wrong with it, in its files or on its disk, is an outcome and ends no batch."""
     begin = time.perf_counter()
     if not verbose:
         quieten()
+    log = NightLog(task, progress)
+    try:
+        return _decode_night(task, options, existing, log, begin)
+    except SharpwaveError as error:
+        message, details = str(error), f"failed: {error}"
+    except Exception as error:  # one night's crash must not take the others with it
+        explained = explain_error(error, task.folder)
+        message = str(explained or f"{type(error).__name__}: {error}")
+        details = traceback.format_exc()
+        if verbose:
+            traceback.print_exc()
+    where = log.write_failure(details)
+    if where is not None and not details.startswith("failed:"):
+        message += f" ({show_path(where)} says where)"
+    return NightOutcome(task.name, "failed", show_path(message), None, time.perf_counter() - begin)
+
+
+def _decode_night(
+    task: NightTask, options: DecodeOptions, existing: Existing, log: NightLog, begin: float
+) -> NightOutcome:
     from sharpwave.night.decode import decode_recording
     from sharpwave.night.options import open_source
 
-    source = task.source if task.night is None else f"{task.source} ({task.night.label})"
+    source = show_path(task.source) if task.night is None else f"{show_path(task.source)} ({task.night.label})"
     options = replace(options, identifier=task.name, source=source)
-    log = NightLog(task.log, progress)
-    try:
-        key = compute_key(task.source, options)
-        earlier = read_key(task.summary)
-        if earlier == key and existing != "overwrite":
-            return NightOutcome(task.name, "skipped", "already decoded from the same input", task.page)
-        if earlier is not None and existing == "refuse":
-            raise SharpwaveError(
-                f"an empty folder for the results of {task.source}",
-                got=f"{task.folder} with results of another input, version or setting",
-                fix="give another --output, or --overwrite",
-            )
-        recording = open_source(task.source, options)
-        if task.night is not None:
-            from sharpwave.night.several_nights import take_night
+    task.settle()
+    key = compute_key(task.source, options)
+    earlier = read_key(task.summary)
+    if earlier == key and existing != "overwrite" and is_whole(task):
+        return NightOutcome(task.name, "skipped", "already decoded from the same input", task.page)
+    if earlier not in (None, key) and existing == "refuse":
+        raise SharpwaveError(
+            f"an empty folder for the results of {options.source}",
+            got=f"{task.folder} with results of another input, version or setting",
+            fix="give another --output, or --overwrite",
+        )
+    task.check()
+    log.begin()
+    recording = open_source(task.source, options)
+    if task.night is not None:
+        from sharpwave.night.several_nights import take_night
 
-            recording = take_night(recording, task.night)
-        night = decode_recording(recording, options=options, key=key, progress=log)
-        outcome = finish_night(night, task, options, begin)
-        log.write([f"{outcome.status}: {outcome.message}", *night.repairs, *night.refusals])
-        return outcome
-    except SharpwaveError as error:
-        log.write([f"failed: {error}"])
-        return NightOutcome(task.name, "failed", str(error), None, time.perf_counter() - begin)
-    except Exception as error:  # one night's crash must not take the others with it
-        log.write([traceback.format_exc()])
-        if verbose:
-            traceback.print_exc()
-        message = f"{type(error).__name__}: {error} ({task.log} says where)"
-        return NightOutcome(task.name, "failed", message, None, time.perf_counter() - begin)
+        recording = take_night(recording, task.night)
+    night = decode_recording(recording, options=options, key=key, progress=log)
+    return finish_night(night, task, options, begin, log=log)
 
 
-def finish_night(night: DecodedNight, task: NightTask, options: DecodeOptions, begin: float) -> NightOutcome:
-    page = task.write(night, options)
+def finish_night(
+    night: DecodedNight, task: NightTask, options: DecodeOptions, begin: float, *, log: NightLog | None = None
+) -> NightOutcome:
+    """Write the results of a night, with its log among them, and say what became of it."""
     refused = night.verdict == "not usable"
+    status: Literal["refused", "done"] = "refused" if refused else "done"
     message = night.reasons[0] if refused else night.verdict
-    return NightOutcome(task.name, "refused" if refused else "done", message, page, time.perf_counter() - begin)
+    texts = {} if log is None else {LOG: log.compose([f"{status}: {message}", *night.repairs, *night.refusals])}
+    page = task.write(night, options, texts)
+    return NightOutcome(task.name, status, message, page, time.perf_counter() - begin)
 
 
 def quieten() -> None:
@@ -332,40 +293,16 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def compute_key(source: str, options: DecodeOptions) -> str:
-    """SHA-256 over the input's bytes, the version and the options: the same key means the same results.
-
-    A data set by name is known by its files' names and sizes; a store by its metadata and its chunks' sizes.
-    """
-    digest = hashlib.sha256()
-    digest.update(json.dumps([__version__, options.to_dict()], sort_keys=True).encode())
-    for path in (Path(source), options.stages, options.cues, options.reactivations):
-        if path is None:
-            continue
-        if path.is_file():
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        elif path.is_dir():
-            for part in sorted(path.rglob("*")):
-                if part.is_file():
-                    digest.update(f"{part.relative_to(path)} {part.stat().st_size}".encode())
-                    if part.name == "zarr.json":
-                        digest.update(part.read_bytes())
-    return digest.hexdigest()
-
-
-def read_key(summary: Path) -> str | None:
-    """The key under which results were made, or None where there are none."""
-    try:
-        return str(json.loads(summary.read_text(encoding="utf-8"))["hashes"]["key"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
 def write_group_page(tasks: Sequence[NightTask], path: Path) -> Path | None:
-    """The page that lists all nights with results; None where there are none."""
+    """Write the page that lists all nights with results; None where there are none, or it cannot be written."""
     from sharpwave.reports.index import write_index_of_summaries
 
     summaries = {task.page: task.summary for task in tasks if task.summary.is_file()}
-    return write_index_of_summaries(summaries, path) if summaries else None
+    if not summaries:
+        return None
+    try:
+        check_group_page(path)
+        return write_index_of_summaries(summaries, path)
+    except Exception as error:  # the nights are decoded all the same
+        typer.echo(f"The page over all nights was not written: {show_path(error)}", err=True)
+        return None

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import NightOutcome, NightTask, decode_nights, finish, write_group_page
+from sharpwave.commands.batch import NightOutcome, decode_nights, finish, write_group_page
 from sharpwave.commands.options import Config, RunOptions, with_options
+from sharpwave.commands.tasks import NightTask, check_group_page
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
 
@@ -40,6 +42,7 @@ def bids(
     tasks = plan_bids_nights(
         bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
     )
+    check_derivatives(output_dir)
     outcomes = []
     if reports_only:
         outcomes = rewrite_pages(tasks)
@@ -84,6 +87,29 @@ def plan_bids_nights(
     ]
 
 
+def check_derivatives(output: Path) -> None:
+    """Refuse to write into a data set of someone else's.
+
+    Args:
+        output: Root of the derivatives; need not exist.
+
+    Raises:
+        SharpwaveError: If it holds a data set, or a page over all nights, that sharpwave did not make.
+    """
+    check_group_page(output / "index.html")
+    path = output / "dataset_description.json"
+    try:
+        ours = not path.exists() or '"sharpwave"' in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        ours = False
+    if not ours:
+        raise SharpwaveError(
+            "a folder for the derivatives of sharpwave alone",
+            got=f"{output}, a data set of something else",
+            fix=f"give {output / 'sharpwave'} or another folder",
+        )
+
+
 def _entities(file: Path) -> str:
     """`sub-01_ses-2_task-sleep` of `sub-01_ses-2_task-sleep_eeg.edf`."""
     return file.name.split(".")[0].rpartition("_")[0]
@@ -98,8 +124,9 @@ def rewrite_pages(tasks: Sequence[NightTask]) -> list[NightOutcome]:
     outcomes = []
     for task in tasks:
         try:
+            task.settle()
             night = read_archive(locate_archive(task.folder, task.entities or ""))
             outcomes.append(NightOutcome(task.name, "done", night.verdict, write_report(night, task.page)))
-        except SharpwaveError as error:
-            outcomes.append(NightOutcome(task.name, "failed", str(error)))
+        except (SharpwaveError, OSError) as error:
+            outcomes.append(NightOutcome(task.name, "failed", show_path(error)))
     return outcomes

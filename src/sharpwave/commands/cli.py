@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -23,6 +25,7 @@ from sharpwave.commands.finetune import finetune
 from sharpwave.commands.replay import replay
 from sharpwave.commands.simulate import simulate
 from sharpwave.commands.train import train
+from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 COMMANDS = (
@@ -60,16 +63,48 @@ def _root(
     pass
 
 
+AGAIN = "nothing half written counts: run the same command again"
+GOING_ON = {
+    **dict.fromkeys(
+        ("decode", "bids"), "run the same command with --skip-existing to go on after the last whole night"
+    ),
+    **dict.fromkeys(("train", "distil", "finetune"), "run the same command again to go on from the last checkpoint"),
+    "convert": "stores that are there are whole; name the recordings that have none yet",
+}
+"""How to go on with a command that was stopped, where it is not just run again."""
+
+
+class _StoppedError(BaseException):
+    """Ctrl-C or a request to end (SIGTERM); no library takes it for an error of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise _StoppedError(number)
+
+
 def main() -> None:
     """Run the command line; an expected error is one paragraph, not a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except SharpwaveError as error:
-        typer.echo(f"sharpwave: {error}", err=True)
+        typer.echo(f"sharpwave: {show_path(error)}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        explained = explain_error(error, error.filename or "the results")
+        if explained is None:
+            raise
+        typer.echo(f"sharpwave: {explained}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         typer.echo(f"sharpwave: {MissingExtraError(str(error.name), extra='brain')}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("sharpwave: interrupted; run the same command with --skip-existing to go on", err=True)
-        sys.exit(130)
+    except _StoppedError as stopped:
+        name = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        typer.echo(f"sharpwave: stopped; {GOING_ON.get(name, AGAIN)}", err=True)
+        sys.exit(128 + stopped.number)

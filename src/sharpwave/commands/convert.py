@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from sharpwave.commands.batch import name_source, unique_names
+from sharpwave.commands.inputs import name_sources
 from sharpwave.commands.options import Overwrite
+from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import check_folder
 
 
 def convert(
@@ -28,14 +30,28 @@ def convert_to_stores(sources: Sequence[str], output: Path, *, overwrite: bool) 
     from rich.progress import track
 
     from sharpwave.night.options import DecodeOptions, open_source
-    from sharpwave.recordings.store import write_store
+    from sharpwave.recordings.store.write import check_store_path, write_store
 
-    names = unique_names([name_source(source) for source in sources])
+    names = name_sources(sources)
     alone = len(sources) == 1 and output.suffix == ".zarr"
     paths = []
-    tasks = list(zip(sources, names, strict=True))
-    for source, name in track(tasks, "Converting", console=Console(stderr=True), transient=True):
-        target = output if alone else output / f"{name}.zarr"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        paths.append(write_store(open_source(source, DecodeOptions()), target, overwrite=overwrite))
+    targets = [output if alone else output / f"{name}.zarr" for name in names]
+    for target in targets:
+        check_store_path(target, overwrite=overwrite)
+        check_folder(target, owns=Path.is_dir)
+    tasks = list(zip(sources, targets, strict=True))
+    failed: list[str] = []
+    for source, target in track(tasks, "Converting", console=Console(stderr=True), transient=True):
+        try:
+            paths.append(write_store(open_source(source, DecodeOptions()), target, overwrite=overwrite))
+        except SharpwaveError as error:  # one bad recording leaves the others
+            if len(sources) == 1:
+                raise
+            failed.append(f"{source}: {error}")
+    if failed:
+        raise SharpwaveError(
+            f"{len(sources)} recordings that can be converted",
+            got=f"{len(failed)} that cannot: " + "; ".join(failed),
+            fix="convert these again; the other stores are written",
+        )
     return paths

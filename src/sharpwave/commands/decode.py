@@ -10,6 +10,7 @@ import typer
 from sharpwave.commands.batch import decode_nights, finish, plan_nights, write_group_page
 from sharpwave.commands.options import Config, RunOptions, with_options
 from sharpwave.commands.sources import expand_sources, split_nights
+from sharpwave.commands.tasks import check_group_page
 from sharpwave.night.options import DecodeOptions
 
 
@@ -37,7 +38,10 @@ def decode(
     - `sharpwave decode *.edf -o results --jobs 2 --skip-existing` resumes where it stopped
     """
     tasks = split_nights(plan_nights(expand_sources(files), output), options)
+    page = (output or Path()) / "index.html"
+    if len(tasks) > 1:
+        check_group_page(page)
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
-        write_group_page(tasks, (output or Path()) / "index.html")
+        write_group_page(tasks, page)
     finish(outcomes, json_lines=run.json_lines)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpwave.commands.batch import NightOutcome, NightTask, finish, finish_night, quieten
+from sharpwave.commands.batch import NightOutcome, finish, finish_night, quieten
+from sharpwave.commands.tasks import NightTask
+from sharpwave.outputs import check_folder, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,16 +57,20 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     from rich.console import Console
 
     from sharpwave.night.planted import compare_planted_nights
+    from sharpwave.reports.files import OURS
     from sharpwave.simulation.night import DEMO_SEED
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
-        slept = beside.submit(demonstrate_network_sleep, output)
-        planted = beside.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
+    check_folder(output, known=OURS)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, TemporaryDirectory() as beside:
+        slept = pool.submit(demonstrate_network_sleep, Path(beside))
+        planted = pool.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
         outcome = decode_demo(output, planted, seed=seed)
-        page, words = slept.result()
+        _, words = slept.result()
+        for path in sorted(Path(beside).iterdir()):
+            write_file(output / path.name, path.read_bytes())
     console = Console()
     console.print(f"\nDoes sleep help a network? {words}")
-    console.print(f"Its page is {page}", soft_wrap=True)
+    console.print(f"Its page is {output / NETWORK_PAGE}", soft_wrap=True)
     return outcome
 
 

@@ -19,6 +19,8 @@ from sharpwave.commands.train import (
     Preset,
     Sources,
     Weights,
+    check_run_folder,
+    hold_inputs,
     launch,
     open_data,
     start_model,
@@ -74,8 +76,10 @@ def distil_model(
 
     taught = [load_brainmu(folder)[0] for folder in teachers]
     modalities = list(dict.fromkeys(name for teacher in taught for name in teacher.config.modalities)) or None
+    check_run_folder(output)
     fabric = launch(machines, options)
     with fabric.rank_zero_first():
+        hold_inputs(output, data.sources, weights, *teachers)
         source = open_data(data, output / WINDOWS, modalities=modalities)
     student = start_model(weights, preset, modalities, options.seed)
     distillation.distil(student, taught, source, options=options, folder=output, fabric=fabric)

@@ -16,14 +16,20 @@ from sharpwave import moved
 from sharpwave.causality.estimates import PERIODS
 from sharpwave.causality.series_files import CANDIDATES, REACTIVATIONS, read_events
 from sharpwave.causality.surrogates import Association, check_association
-from sharpwave.commands.batch import NightOutcome, name_source, unique_names
+from sharpwave.commands.batch import NightOutcome
+from sharpwave.commands.inputs import name_sources
 from sharpwave.commands.replay import open_session
+from sharpwave.commands.tasks import check_results
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.night.effects import SUMMARY, EffectData, attach_cues, holds_series, open_folder, open_recording
 from sharpwave.night.options import DecodeOptions, open_source
+from sharpwave.outputs import check_folder, replace_folder
 
 PAGE = "report.html"
+TABLES = ("effects", "rules", "peri_event", "memory", "sessions")
+FILES = (PAGE, "summary.json", *(f"{name}.tsv" for name in TABLES))
 Progress = Callable[[str, int, int], None]
 
 
@@ -97,10 +103,11 @@ def estimate_to_folder(
         What became of each night, the answer in words, and the page.
 
     Raises:
-        SharpwaveError: If the folder has results already, or a table given cannot be read.
+        SharpwaveError: If the folder has results already or something else in it, or a table given cannot be read.
     """
     if (output / PAGE).exists() and not overwrite:
         raise SharpwaveError("a folder without results", got=str(output), fix="give another --output, or --overwrite")
+    check_folder(output, known=FILES)
     progress = progress or (lambda what, done, total: None)
     opened, outcomes = open_nights(sources, options or DecodeOptions(), seed=seed, progress=progress)
     if not opened:
@@ -140,7 +147,7 @@ def open_nights(
     sources: Sequence[str], options: DecodeOptions, *, seed: int, progress: Progress
 ) -> tuple[list[EffectData], list[NightOutcome]]:
     """The nights that can be used, and what became of each; one that cannot be opened leaves the others."""
-    names = unique_names([name_source(source) for source in sources])
+    names = name_sources(sources)
     opened: list[EffectData] = []
     outcomes = []
     for index, (source, name) in enumerate(zip(sources, names, strict=True)):
@@ -149,8 +156,9 @@ def open_nights(
         try:
             opened.append(open_night(source, name, options, rng=np.random.default_rng(seed)))
             outcomes.append(NightOutcome(name, "done", opened[-1].origin, None, time.perf_counter() - begin))
-        except SharpwaveError as error:
-            outcomes.append(NightOutcome(name, "failed", str(error), None, time.perf_counter() - begin))
+        except Exception as error:  # one bad night leaves the others
+            said = str(error) if isinstance(error, SharpwaveError) else f"{type(error).__name__}: {error}"
+            outcomes.append(NightOutcome(name, "failed", show_path(said), None, time.perf_counter() - begin))
     return opened, outcomes
 
 
@@ -168,6 +176,7 @@ def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random
     """
     folder = Path(source)
     if holds_series(folder):
+        check_results(folder / SUMMARY)
         night = open_folder(folder, night=name)
     elif (folder / REACTIVATIONS).is_file():
         options = replace(options, reactivations=folder / REACTIVATIONS)
@@ -313,11 +322,8 @@ def write_effects(
     from sharpwave.reports.causality_page import CausalityPage, write_causality_page
     from sharpwave.reports.files import records, write_table
 
-    output.mkdir(parents=True, exist_ok=True)
     tables = {"effects": found.estimates, "rules": found.effects.rules, "peri_event": found.effects.peri_event}
-    for name, table in (tables | {"memory": found.memory, "sessions": sessions}).items():
-        if len(table):
-            write_table(table, output / f"{name}.tsv")
+    tables |= {"memory": found.memory, "sessions": sessions}
     nights = tabulate_nights(opened)
     page = CausalityPage(
         effects=found.effects,
@@ -343,8 +349,13 @@ def write_effects(
         "association": {"surrogate": question.surrogate, "p": association.p, "n_nights": association.n_nights},
         "versions": dict(page.versions),
     }
-    (output / "summary.json").write_text(to_json(summary), encoding="utf-8")
-    return write_causality_page(page, output / PAGE)
+    with replace_folder(output, known=FILES) as partial:
+        for name in TABLES:
+            if len(tables[name]):
+                write_table(tables[name], partial / f"{name}.tsv")
+        (partial / "summary.json").write_text(to_json(summary), encoding="utf-8")
+        write_causality_page(page, partial / PAGE)
+    return output / PAGE
 
 
 def tabulate_nights(opened: Sequence[EffectData]) -> pd.DataFrame:

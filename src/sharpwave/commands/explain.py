@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sharpwave.commands.batch import name_source
+from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
+from sharpwave.outputs import check_folder, replace_folder
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.signals.preparation import prepare_signals
 
@@ -117,6 +119,7 @@ def explain_to_folder(
         raise SharpwaveError(
             "a folder without an explanation", got=str(folder), fix="give another --output, or --overwrite"
         )
+    check_folder(folder, known=(PAGE, *FILES.values()))
     options = replace(options or DecodeOptions(), weights=weights)
     recording, history = prepare(open_source(source, options), options, stage=not signals_only)
     found = explain_recording(
@@ -129,7 +132,7 @@ def explain_to_folder(
     )
     page = ExplanationPage(
         identifier=name,
-        source=source,
+        source=show_path(source),
         duration=recording.duration,
         simulated=recording.source.startswith("simulated"),
         start=recording.start,
@@ -161,11 +164,12 @@ def write_tables_and_page(page: ExplanationPage, folder: Path) -> tuple[Path, li
     from sharpwave.reports.explanation_section import compose_explanation, write_explanation
     from sharpwave.reports.files import write_table
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for field, file in FILES.items():
-        table = getattr(page.tables, field)
-        if len(table):
-            write_table(table, folder / file)
+    with replace_folder(folder, known=(PAGE, *FILES.values())) as partial:
+        for field, file in FILES.items():
+            table = getattr(page.tables, field)
+            if len(table):
+                write_table(table, partial / file)
+        write_explanation(page, partial / PAGE)
     content = compose_explanation(page)
     words = [] if content is None else [content["overall"], *(row["words"] for row in content["forecasts"])]
-    return write_explanation(page, folder / PAGE), words
+    return folder / PAGE, words

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import READY, check_folder, replace_files
 
 STEPS = 60
 """Steps of the night on which graph and model are compared."""
@@ -61,6 +65,8 @@ def export_weights(
     from sharpwave.night.options import open_source
     from sharpwave.simulation import simulate_night
 
+    graph = output.with_suffix(".onnx")
+    check_graph(graph)
     model, _ = load_brainmu(weights)
     if example is None:
         import numpy as np
@@ -70,4 +76,29 @@ def export_weights(
         recording = open_source(example)
     windows = epoch_recording(recording, modalities=modalities)
     piece = windows.restrict(0, min(STEPS, len(windows)))
-    return export_onnx(model, output.with_suffix(".onnx"), example=piece, kind=kind)
+    with replace_files(graph.parent, ready=f"{READY}-{graph.stem}") as partial:
+        return export_onnx(model, partial / graph.name, example=piece, kind=kind)
+
+
+def check_graph(graph: Path) -> None:
+    """Before the work: is there no graph of someone else's in this place, and can it be written?
+
+    Args:
+        graph: File to write (.onnx); need not exist.
+
+    Raises:
+        SharpwaveError: If not.
+    """
+    about = graph.with_suffix(".json")
+    check_folder(graph.parent, owns=Path.is_dir)
+    try:
+        ours = not about.exists() and not graph.exists()
+        ours = ours or "tolerance" in json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise SharpwaveError(
+            "a new file, or a graph that sharpwave exported",
+            got=f"{graph if graph.exists() else about}, which it did not",
+            fix="give another --output",
+        )

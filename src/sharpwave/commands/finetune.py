@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpwave.commands.train import WINDOWS, Output, open_nights
+from sharpwave.commands.train import WINDOWS, Output, check_run_folder, hold_inputs, open_nights
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.objective import TrainingOptions
@@ -90,6 +90,8 @@ def finetune_model(
     from sharpwave.recipes.finetuned import compare_models
     from sharpwave.reports.archive import to_plain
 
+    check_run_folder(output)
+    hold_inputs(output, sources, weights, scorings)
     before, card = load_brainmu(weights)
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
@@ -114,8 +116,7 @@ def finetune_model(
         "judged by": sorted({night.subject for night in judged}),
         "rows": rows,
     }
-    save_brainmu(after, output, card=about)
-    (output / RESULT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    save_brainmu(after, output, card=about, beside={RESULT: json.dumps(about, indent=1) + "\n"})
     return rows
 
 

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpwave.commands.batch import name_source, quieten
+from sharpwave.commands.batch import quieten
+from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import open_source, option
+from sharpwave.outputs import check_folder, replace_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,14 +141,15 @@ def replay_to_folder(
         source: A recording with units (NWB, store), a folder `rat-ca1-*`, or a data set by name.
         output: Folder for the results; `sharpwave-NAME-replay` where omitted.
         options: What the user chose.
-        overwrite: Overwrite earlier results.
+        overwrite: Replace earlier results.
         progress: Called with (step, number done, number of steps).
 
     Returns:
         The page's path, and the findings in words.
 
     Raises:
-        SharpwaveError: If the folder has results already, or the session has no units, no experience or no candidates.
+        SharpwaveError: If the folder has results already or something else in it, or the session has no units, no
+            experience or no candidates.
     """
     import numpy as np
 
@@ -159,6 +163,7 @@ def replay_to_folder(
         raise SharpwaveError(
             "a folder without reactivations", got=str(folder), fix="give another --output, or --overwrite"
         )
+    check_folder(folder, known=FILES)
     recording = open_session(source)
     session = analyse_session(
         recording,
@@ -172,8 +177,9 @@ def replay_to_folder(
         min_units=options.min_units,
         progress=progress,
     )
-    page = write_session(session, recording, folder, identifier=name, source=source, seed=options.seed)
-    return page, [describe_test(row) for row in session.tests.to_dict("records")]
+    with replace_folder(folder, known=FILES) as partial:
+        write_session(session, recording, partial, identifier=name, source=show_path(source), seed=options.seed)
+    return folder / "report.html", [describe_test(row) for row in session.tests.to_dict("records")]
 
 
 def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sharpwave.commands.options import Overwrite
+from sharpwave.outputs import check_folder, replace_folder
+
+TABLES = ("slow_oscillations", "spindles", "ripples", "arousals", "eye_movements", "gamma_bursts", "artefacts", "laps")
+TRUTH = ("truth.json", "course.parquet", "hypnogram.tsv", *(f"{name}.tsv" for name in TABLES),
+         *(f"hypnogram_expert_{index}.tsv" for index in range(1, 6)))  # fmt: skip
+"""Files of the truth."""
 
 
 def simulate(
@@ -31,14 +36,16 @@ def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, ef
     """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
     import numpy as np
 
-    from sharpwave.recordings.store import write_store
+    from sharpwave.recordings.store.write import check_store_path, write_store
     from sharpwave.simulation import Effects, simulate_night
 
+    folder = output.with_name(f"{output.name}.truth")
+    check_store_path(output, overwrite=overwrite)
+    check_folder(output, owns=Path.is_dir)
+    check_folder(folder, known=TRUTH)
     planted = Effects.planted() if effects else Effects()
     recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
     path = write_store(recording, output, overwrite=overwrite)
-    folder = output.with_name(f"{output.name}.truth")
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    truth.write(folder)
+    with replace_folder(folder, known=TRUTH) as partial:
+        truth.write(partial)
     return path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
-    from sharpwave.commands.batch import NightTask
+    from sharpwave.commands.tasks import NightTask
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sharpwave import __version__
 from sharpwave.commands.options import with_options
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
+from sharpwave.outputs import check_folder, write_file
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 WINDOWS = "windows"
 """Folder in the output for the windows of recordings that are not stores, and of simulated nights."""
+INPUTS = "inputs.json"
+"""File in the output with the hash of what a run learns from."""
+RUN_FILES = ("model.safetensors", "losses.csv", "finetuning.json", INPUTS, WINDOWS)
 SPECIES = ("human", "rat", "mouse")
 LEARNING, DEVICES = "Learning", "Devices"
 """Panels of the help text."""
@@ -122,6 +128,7 @@ def train(
     - `sharpwave train stores/ --preset base --devices 8 --strategy fsdp --precision bf16-mixed`
     """
     if not nights and not data.simulated:
+        check_run_folder(output)
         typer.echo(f"Weights: {train_shipped(output)}")
         return
     path = train_model(
@@ -161,17 +168,73 @@ def train_model(
         machines: What to train on; one device where omitted.
 
     Raises:
-        SharpwaveError: If there is nothing to learn from, or the output holds another run.
+        SharpwaveError: If there is nothing to learn from, or the output holds another run or something else.
     """
     from sharpwave.brainmu.training import pretraining, training
 
+    check_run_folder(output)
     fabric = launch(machines, options)
     with fabric.rank_zero_first():
+        hold_inputs(output, data.sources, weights)
         source = open_data(data, output / WINDOWS, modalities=modalities)
     model = start_model(weights, preset, modalities, options.seed)
     learn = training.train if labels else pretraining.pretrain
     learn(model, source, options=options, folder=output, fabric=fabric)
     return output
+
+
+def check_run_folder(output: Path) -> None:
+    """Refuse a folder that holds something, but nothing of a run; say before the work that it can be written.
+
+    Args:
+        output: Folder for weights, checkpoints and losses; need not exist.
+
+    Raises:
+        SharpwaveError: If so, or if it cannot be written.
+    """
+    from sharpwave.brainmu.checkpoints import check_weights_folder
+
+    check_folder(output, known=RUN_FILES, owns=_holds_run)
+    check_weights_folder(output)
+
+
+def _holds_run(output: Path) -> bool:
+    return any((output / name).exists() for name in RUN_FILES) or any(output.glob("checkpoint-????????"))
+
+
+def hold_inputs(output: Path, sources: Sequence[str], *others: Path | None) -> None:
+    """Keep the hash of everything that a run learns from; a run that goes on must learn from the same.
+
+    Args:
+        output: Folder of the run.
+        sources: Nights as the user named them.
+        others: Further files and folders: weights to start from, teachers, scorings.
+
+    Raises:
+        SharpwaveError: If the run in the folder began with other content.
+    """
+    from sharpwave.brainmu.training.crops import find_stores
+    from sharpwave.brainmu.training.resume import find_checkpoints
+    from sharpwave.commands.inputs import hash_sources
+    from sharpwave.commands.sources import expand_sources
+
+    names = expand_sources(sources, folders=False)
+    stores = [name for name in names if _holds_stores(Path(name))]
+    nights = [str(path) for path in find_stores(stores)] if stores else []
+    nights += [name for name in names if name not in stores]
+    now = {"sha256": hash_sources([*nights, *(str(path) for path in others if path is not None)])}
+    path = output / INPUTS
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # a new run, or one of version 0.1
+        before = now
+    if before != now and find_checkpoints(output):
+        raise SharpwaveError(
+            f"the nights and weights that the run in {output} began with",
+            got="other ones, or some whose content has changed",
+            fix="give the same again, or another --output",
+        )
+    write_file(path, json.dumps(now) + "\n")
 
 
 def train_shipped(output: Path) -> Path:
@@ -216,7 +279,7 @@ def open_nights(
         SharpwaveError: If a night cannot be read, or has no scoring in the folder.
     """
     from sharpwave.brainmu.training.crops import find_stores, store_epochs, stream_stores
-    from sharpwave.commands.batch import name_source, unique_names
+    from sharpwave.commands.inputs import name_sources
     from sharpwave.commands.sources import expand_sources
     from sharpwave.night.options import open_source
 
@@ -227,7 +290,7 @@ def open_nights(
         stores = []
     nights = stream_stores(stores, modalities=modalities) if stores else []
     others = [name for name in names if name not in stores]
-    for source, name in zip(others, unique_names([name_source(source) for source in others]), strict=True):
+    for source, name in zip(others, name_sources(others), strict=True):
         recording = _name_subject(open_source(source), name)
         if scorings is not None:
             recording = _attach(recording, scorings, name)
@@ -263,18 +326,18 @@ def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> lis
     from rich.console import Console
     from rich.progress import track
 
-    from sharpwave.brainmu.training.crops import StoredEpochs, store_epochs
+    from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
     from sharpwave.simulation import simulate_night
 
-    nights = []
+    nights, sign = [], sign_epochs(__version__, modalities)
     for index in track(range(data.simulated), "Simulating", console=Console(stderr=True), transient=True):
-        target = folder / f"simulated-{data.seed}-{data.hours:g}h-{index:04d}"
+        target = folder / f"simulated-{data.seed}-{data.hours:g}h-{index:04d}-{sign}"
         if (target / "night.json").is_file():
             nights.append(StoredEpochs(target))
             continue
         rng = np.random.default_rng([data.seed, index])
         recording, _ = simulate_night(SPECIES[index % len(SPECIES)], data.hours, rng=rng)
-        recording = replace(recording, subject=target.name)
+        recording = replace(recording, subject=f"simulated-{data.seed}-{index:04d}")
         nights.append(store_epochs(recording, target, modalities=modalities, cohort="simulated"))
     return nights
 

@@ -10,12 +10,18 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.untrusted import explained, read_json
+from sharpwave.outputs import read_head, replace_files
+from sharpwave.untrusted import explained, parse_json
+
+HEAD, TENSORS = "state.json", "state.safetensors"
 
 
 def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
     """Write what a `state_dict` gave: of a `Sleep`, a model or an optimiser, or several in one dictionary.
+
+    Both files count at once: a process that dies while it writes leaves the state that was there before.
 
     Args:
         state: State of tensors, numbers, strings, None, and lists, tuples and dictionaries of them.
@@ -24,6 +30,10 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
     Returns:
         The folder.
 
+    Raises:
+        SharpwaveError: If the state holds something else, the folder a state.json of something else, or the disk is
+            full.
+
     Example:
         >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -31,11 +41,18 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
         {'weight': tensor([1., 1.]), 'step': 7}
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     tree = _describe(state, tensors)
-    save_file(tensors, folder / "state.safetensors")
-    (folder / "state.json").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    if (folder / HEAD).is_file() and not (folder / TENSORS).is_file():
+        raise SharpwaveError(
+            "a new folder, or one with a state in it",
+            got=f"{folder} with a {HEAD} of something else",
+            fix="give another folder",
+        )
+    with replace_files(folder) as partial:
+        save_file(tensors, partial / TENSORS)
+        content = tree | {"sha256": hash_path(partial / TENSORS)}
+        (partial / HEAD).write_text(json.dumps(content) + "\n", encoding="utf-8")
     return folder
 
 
@@ -43,7 +60,7 @@ def load_state(folder: str | Path) -> dict[str, Any]:
     """What `save_state` wrote; tuples come back as lists.
 
     Raises:
-        SharpwaveError: If files are missing, damaged, or do not fit each other.
+        SharpwaveError: If files are missing, damaged, or were written at different times.
     """
     folder = Path(folder)
     with explained(
@@ -51,8 +68,8 @@ def load_state(folder: str | Path) -> dict[str, Any]:
         name=folder.name,
         fix="write it with save_state",
     ):
-        tree = read_json(folder / "state.json")
-        state = _rebuild(tree, load_file(folder / "state.safetensors"))
+        text, tensors = read_head(folder, HEAD, TENSORS)
+        state = _rebuild(parse_json(text.encode("utf-8"), name=HEAD), load_file(tensors))
         if not isinstance(state, dict):
             raise ValueError(f"a state that is no dictionary but a {type(state).__name__}")
         return state

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.disk import show_path
 from sharpwave.night.decoded import NESTED, PARTS, DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.untrusted import MOST_BYTES, explained, parse_json
@@ -58,7 +59,7 @@ def write_archive(night: DecodedNight, path: str | Path) -> Path:
     path = Path(path)
     with gzip.GzipFile(path, "wb", mtime=0) as file:
         for part in _iter_json({"format": FORMAT, "night": values}):
-            file.write(part.encode())
+            file.write(part.encode("utf-8", "replace"))
     return path
 
 
@@ -265,7 +266,7 @@ def to_plain(value: Any) -> Any:
     if value is None or value is pd.NaT:
         return None
     if isinstance(value, str):
-        return value
+        return show_path(value)
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):

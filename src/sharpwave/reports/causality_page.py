@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.causality.intervals import FEWEST_UNITS
+from sharpwave.disk import show_path
 from sharpwave.night.decoded import ReactivationEffects
+from sharpwave.outputs import write_file
 from sharpwave.reports import tables
 from sharpwave.reports.effects_section import compose_effects, describe_limits
 from sharpwave.reports.explanations import EXPLANATIONS
@@ -114,7 +116,7 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
         explanation=EXPLANATIONS["reactivations"],
         limits=describe_limits(page.effects.rules),
     )
-    path.write_text(content, encoding="utf-8")
+    write_file(path, show_path(content))
     return path
 
 

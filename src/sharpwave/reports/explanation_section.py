@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from sharpwave import moved
+from sharpwave.disk import show_path
 from sharpwave.night.decoded import DecodedNight, ForecastExplanation
+from sharpwave.outputs import write_file
 from sharpwave.reports import tables, tracks
 from sharpwave.reports.explanation_figures import describe_directions, draw_directions, draw_parts, show_modality
 from sharpwave.reports.formats import show
@@ -73,7 +75,7 @@ def write_explanation(page: ExplanationPage, path: str | Path) -> Path:
     """
     path = Path(path)
     content = compose_explanation(page)
-    path.write_text(render("explanation.html", page=page, explained=content), encoding="utf-8")
+    write_file(path, show_path(render("explanation.html", page=page, explained=content)))
     return path
 
 

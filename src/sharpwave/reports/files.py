@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,47 +10,61 @@ from typing import Any
 import pandas as pd
 
 from sharpwave import __version__
-from sharpwave.causality.series_files import write_tables
+from sharpwave.causality.series_files import CANDIDATES, CUES, REACTIVATIONS, SERIES, write_tables
+from sharpwave.disk import hash_files
 from sharpwave.night.decoded import DecodedNight
+from sharpwave.outputs import READY, replace_files, replace_folder
 from sharpwave.reports.archive import to_json, write_archive
 from sharpwave.untrusted import make_cells_safe
 
 ARCHIVE = "night.json.gz"
 DESCRIPTION = "desc-sharpwave"
 """Part of the names of BIDS derivatives."""
+DATASET = "dataset_description.json"
+LOG, FAILED_LOG = "log.txt", "log-failed.txt"
 FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
+FURTHER = (SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html", "network-hypnogram.tsv")
+"""Files that some nights have; the last two are those of `sharpwave demo`."""
+OURS = frozenset((*FILES, *FURTHER))
+"""All that the folder of a night may hold: with anything else in it, it is not ours to replace."""
+BIDS_ENDS = ("events.tsv", "events.json", "stageprob.tsv", "forecast.parquet", "hypnogram.tsv", "night.json.gz",
+             "summary.json", "log.txt")  # fmt: skip
 
 
-def write_files(night: DecodedNight, folder: str | Path, *, config: Mapping[str, Any]) -> Path:
+def write_files(
+    night: DecodedNight, folder: str | Path, *, config: Mapping[str, Any], texts: Mapping[str, str] | None = None
+) -> Path:
     """Write all files of a night; the folder appears whole or not at all.
 
     Args:
         night: The decoded night.
-        folder: Target; earlier results in it are replaced.
+        folder: Folder of the results. Earlier results in it are replaced as a whole; with anything else in it, it is
+            left alone.
         config: The resolved options, written into `summary.json` and `config.json`.
+        texts: Further small files by name, such as the log; none where omitted.
 
     Returns:
         Path of `report.html`.
+
+    Raises:
+        SharpwaveError: If the folder holds something of someone else's, or cannot be written.
     """
     from sharpwave.reports.page import write_report
 
-    folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    night.hypnogram.write(partial / "hypnogram.tsv")
-    night.forecast.to_parquet(partial / "forecast.parquet", index=False)
-    write_table(night.events, partial / "events.tsv")
-    write_tables(night.effects.files, partial)
-    (partial / "config.json").write_text(to_json(config), encoding="utf-8")
-    (partial / "summary.json").write_text(to_json(summarise(night) | {"config": dict(config)}), encoding="utf-8")
-    write_archive(night, partial / ARCHIVE)
-    write_report(night, partial / "report.html")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(partial.iterdir()):
-        os.replace(path, folder / path.name)
-    partial.rmdir()
-    return folder / "report.html"
+    with replace_folder(folder, known=OURS) as partial:
+        night.hypnogram.write(partial / "hypnogram.tsv")
+        night.forecast.to_parquet(partial / "forecast.parquet", index=False)
+        write_table(night.events, partial / "events.tsv")
+        write_tables(night.effects.files, partial)
+        (partial / "config.json").write_text(to_json(config), encoding="utf-8")
+        write_archive(night, partial / ARCHIVE)
+        hashes = hash_files(partial)
+        write_report(night, partial / "report.html")
+        for name, text in (texts or {}).items():
+            (partial / name).write_text(text, encoding="utf-8", errors="replace")
+        summary = summarise(night) | {"config": dict(config), "files": hashes}
+        (partial / "summary.json").write_text(to_json(summary), encoding="utf-8")
+    return Path(folder) / "report.html"
 
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
@@ -99,9 +111,17 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def write_bids_files(
-    night: DecodedNight, root: str | Path, entities: str, *, config: Mapping[str, Any], hypnogram: bool = False
+    night: DecodedNight,
+    root: str | Path,
+    entities: str,
+    *,
+    config: Mapping[str, Any],
+    hypnogram: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `sub-…_desc-sharpwave_events.tsv` with its sidecar, stage probabilities, forecast, summary and page.
+
+    All of them count at once, and no file of an earlier run stays.
 
     Args:
         night: The decoded night.
@@ -109,29 +129,48 @@ def write_bids_files(
         entities: BIDS entities of the night, such as "sub-01_ses-2_task-sleep".
         config: The resolved options.
         hypnogram: Also write `_hypnogram.tsv` (a BIDS proposal, not yet the standard).
+        texts: Further small files by the end of their name, such as "log.txt"; none where omitted.
 
     Returns:
         Path of the page.
+
+    Raises:
+        SharpwaveError: If the folder cannot be written.
     """
     from sharpwave.reports.page import write_report
 
     root = Path(root)
-    folder = locate_folder(root, entities)
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{entities}_{DESCRIPTION}"
-    write_table(merge_events(night), Path(f"{stem}_events.tsv"))
-    Path(f"{stem}_events.json").write_text(to_json(_describe_events(night)), encoding="utf-8")
-    write_table(night.hypnogram.to_frame().replace("?", "n/a"), Path(f"{stem}_stageprob.tsv"))
-    night.forecast.to_parquet(f"{stem}_forecast.parquet", index=False)
-    if hypnogram:
-        night.hypnogram.write(f"{stem}_hypnogram.tsv")
-    write_description(root)
-    write_archive(night, locate_archive(root, entities))
-    page = write_report(night, locate_page(root, entities))
-    partial = Path(f"{stem}_summary.json.partial")
-    partial.write_text(to_json(summarise(night) | {"config": dict(config)}), encoding="utf-8")
-    os.replace(partial, f"{stem}_summary.json")  # last: a night counts as done once its summary is there
-    return page
+    stem = (locate_folder(root, entities) / f"{entities}_{DESCRIPTION}").relative_to(root).as_posix()
+    page = locate_page(root, entities).relative_to(root)
+    stale = [f"{stem}_{end}" for end in BIDS_ENDS if (root / f"{stem}_{end}").is_file()]
+    with replace_files(root, ready=name_ready(entities), stale=stale) as partial:
+        (partial / stem).parent.mkdir(parents=True)
+        files = {end: partial / f"{stem}_{end}" for end in BIDS_ENDS}
+        write_table(merge_events(night), files["events.tsv"])
+        files["events.json"].write_text(to_json(_describe_events(night)), encoding="utf-8")
+        write_table(night.hypnogram.to_frame().replace("?", "n/a"), files["stageprob.tsv"])
+        night.forecast.to_parquet(files["forecast.parquet"], index=False)
+        if hypnogram:
+            night.hypnogram.write(files["hypnogram.tsv"])
+        write_archive(night, files["night.json.gz"])
+        hashes = hash_files((partial / stem).parent)
+        for end, text in (texts or {}).items():
+            files[end].write_text(text, encoding="utf-8", errors="replace")
+        write_report(night, partial / page)
+        if not (root / DATASET).is_file():
+            write_description(partial)
+        summary = summarise(night) | {"config": dict(config), "files": hashes}
+        files["summary.json"].write_text(to_json(summary), encoding="utf-8")
+    return root / page
+
+
+def name_ready(entities: str) -> str:
+    """Folder in the root of BIDS derivatives of one night's files that are complete; see `replace_files`.
+
+    >>> name_ready("sub-01_task-sleep")
+    '.sharpwave-ready-sub-01_task-sleep'
+    """
+    return f"{READY}-{entities}"
 
 
 def locate_folder(root: Path, entities: str) -> Path:
@@ -186,8 +225,8 @@ def _describe_events(night: DecodedNight) -> dict[str, Any]:
 
 
 def write_description(root: Path) -> Path:
-    """`dataset_description.json` of the derivatives."""
-    path = root / "dataset_description.json"
+    """Write `dataset_description.json` of the derivatives."""
+    path = root / DATASET
     description = {
         "Name": "sharpwave derivatives",
         "BIDSVersion": "1.10.0",

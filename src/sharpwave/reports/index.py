@@ -13,11 +13,16 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from sharpwave.disk import show_path
 from sharpwave.night.decoded import DecodedNight
+from sharpwave.outputs import write_file
 from sharpwave.reports.formats import MISSING, show, show_duration, show_name
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 from sharpwave.reports.tracks import draw_thumbnail
+
+DAMAGED = "results damaged"
+"""In place of a verdict, where a night's summary cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
     """Write the group page from results on disk.
 
     Args:
-        summaries: `summary.json` of each night by its page.
+        summaries: `summary.json` of each night by its page; a night whose file is damaged is listed as such.
         path: File to write; its folder must exist.
         statistics: Number of sleep statistics to show: the first ones of the nights' tables.
 
@@ -106,19 +111,30 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
     path = Path(path)
     rows = []
     for page, summary in summaries.items():
-        content = json.loads(summary.read_text(encoding="utf-8"))
+        address = quote(os.fsencode(Path(os.path.relpath(page, path.parent)).as_posix()))
         rows.append(
-            _Row(
-                address=quote(Path(os.path.relpath(page, path.parent)).as_posix()),
-                identifier=content["identifier"],
-                simulated=content["simulated"],
-                verdict=content["verdict"],
-                stager=content["stager"],
-                duration=content["duration_s"],
-                statistics=content["statistics"],
-            )
+            _read_row(summary, address) or _Row(address, show_path(page.parent.name), False, DAMAGED, "", 0, ())
         )
     return _write(rows, path, statistics=statistics)
+
+
+def _read_row(summary: Path, address: str) -> _Row | None:
+    """What a `summary.json` says; None where it is damaged."""
+    try:
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        return _Row(
+            address=address,
+            identifier=str(content["identifier"]),
+            simulated=bool(content["simulated"]),
+            verdict=str(content["verdict"]),
+            stager=str(content["stager"]),
+            duration=float(content["duration_s"]),
+            statistics=[
+                {"name": str(row["name"]), "value": row["value"], "unit": row["unit"]} for row in content["statistics"]
+            ],
+        )
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _write(rows: list[_Row], path: Path, *, statistics: int) -> Path:
@@ -126,8 +142,7 @@ def _write(rows: list[_Row], path: Path, *, statistics: int) -> Path:
     verdicts = Counter(row.verdict for row in rows)
     pictures = any(row.picture for row in rows)
     content = render("index.html", rows=rows, heads=heads, show_name=show_name, verdicts=verdicts, pictures=pictures)
-    path.write_text(content, encoding="utf-8")
-    return path
+    return write_file(path, show_path(content))
 
 
 def _collect_names(rows: Iterable[_Row]) -> list[str]:

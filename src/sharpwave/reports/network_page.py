@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import write_file
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import network_charts, tables, tracks
 from sharpwave.reports.embedded import encode_table
@@ -149,7 +151,7 @@ def write_network_card(run: NetworkRun, path: str | Path) -> Path:
         The path written.
     """
     path = Path(path)
-    path.write_text(render("network.html", **compose_network(run)), encoding="utf-8")
+    write_file(path, show_path(render("network.html", **compose_network(run))))
     return path
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from sharpwave.night.decoded import DecodedNight, Spectrogram
+from sharpwave.outputs import write_file
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
 from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
@@ -50,13 +51,12 @@ def write_report(night: DecodedNight, path: str | Path) -> Path:
     True
     """
     path = Path(path)
-    content = render("night.html", **compose(night)).encode()
+    content = render("night.html", **compose(night)).encode("utf-8", "replace")
     if len(content) > WARN_ABOVE:
         warnings.warn(
             f"{path.name} is {len(content) / 1e6:.0f} MB; browsers open pages above 10 MB slowly", stacklevel=2
         )
-    path.write_bytes(content)
-    return path
+    return write_file(path, content)
 
 
 def compose(night: DecodedNight) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from sharpwave.disk import show_path
+from sharpwave.outputs import write_file
 from sharpwave.reports import tables
 from sharpwave.reports.formats import show_duration
 from sharpwave.reports.replay_figures import DrawnEvent, draw_event, draw_shares
@@ -67,25 +69,22 @@ def write_replay_page(page: ReplayPage, path: Path) -> Path:
     """Write the page as one HTML file that needs no network and no script."""
     words = [describe_test(row) for row in page.tests.to_dict("records")]
     heads = {"n_events": "events", "n_significant": "significant", "expected": "surrogates' share"}
-    path.write_text(
-        render(
-            "replay.html",
-            page=page,
-            duration=show_duration(page.duration),
-            words=words,
-            shares=draw_shares(page.tests, summary=" ".join(words)) if len(page.tests) else None,
-            tests=tables.arrange(page.tests.assign(p=[f"{p:.2g}" for p in page.tests["p"]]), heads),
-            contents=tables.arrange(page.contents, heads),
-            best=[draw_event(event) for event in page.best],
-            typical=[draw_event(event) for event in page.typical],
-            settings=tables.arrange(tabulate_settings(page.settings)),
-            methods=describe_methods(page.settings),
-            limits=list(LIMITS),
-            citations=list(CITATIONS),
-        ),
-        encoding="utf-8",
+    content = render(
+        "replay.html",
+        page=page,
+        duration=show_duration(page.duration),
+        words=words,
+        shares=draw_shares(page.tests, summary=" ".join(words)) if len(page.tests) else None,
+        tests=tables.arrange(page.tests.assign(p=[f"{p:.2g}" for p in page.tests["p"]]), heads),
+        contents=tables.arrange(page.contents, heads),
+        best=[draw_event(event) for event in page.best],
+        typical=[draw_event(event) for event in page.typical],
+        settings=tables.arrange(tabulate_settings(page.settings)),
+        methods=describe_methods(page.settings),
+        limits=list(LIMITS),
+        citations=list(CITATIONS),
     )
-    return path
+    return write_file(path, show_path(content))
 
 
 def describe_test(row: Mapping[Any, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,9 @@ import numpy as np
 from sharpwave import moved
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.epochs import STEP, EpochedRecording, EpochGrid, ModalityEpochs, align_stages, make_epoch_grid
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import replace_folder
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.preparation import prepare_signals
 
@@ -199,9 +201,25 @@ def store_epochs(
         SharpwaveError: If the recording is shorter than a step, or has none of the modalities.
     """
     folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with replace_folder(folder, owns=_is_stored) as partial:
+        _fill_folder(partial, recording, modalities, step, scorable, cohort)
+    return StoredEpochs(folder)
+
+
+def _is_stored(folder: Path) -> bool:
+    """Whether a folder holds epochs and nothing else."""
+    names = [path.name for path in folder.iterdir()]
+    return "night.json" in names and all(name == "night.json" or name.endswith(".npy") for name in names)
+
+
+def _fill_folder(
+    partial: Path,
+    recording: Recording,
+    modalities: Collection[str] | None,
+    step: float,
+    scorable: tuple[int, ...] | None,
+    cohort: str,
+) -> None:
     recording = prepare_signals(recording, every_channel=True)
     grid = make_epoch_grid(recording, step=step)
     channels: dict[str, tuple[str, ...]] = {}
@@ -210,7 +228,6 @@ def store_epochs(
         if found is not None:
             channels[name] = found
     if not channels:
-        shutil.rmtree(partial)
         raise SharpwaveError(
             "a recording with a modality that the model knows",
             got=f"{', '.join(recording.modalities) or 'no signals'}",
@@ -226,9 +243,6 @@ def store_epochs(
         "about": about,
     }
     (partial / "night.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return StoredEpochs(folder)
 
 
 def _store_modality(name: str, recording: Recording, grid: EpochGrid, folder: Path) -> tuple[str, ...] | None:
@@ -250,7 +264,11 @@ def _store_modality(name: str, recording: Recording, grid: EpochGrid, folder: Pa
 
 
 def _create(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate") and path.stat().st_size:  # a full disk is an error now, not a crash later
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def find_stores(paths: Iterable[str | Path]) -> list[Path]:
@@ -293,7 +311,7 @@ def stream_stores(
     nights = []
     for path in track(find_stores(paths), "Epochs", console=Console(stderr=True), transient=True):
         home = path.parent / CACHE if cache is None else Path(cache)
-        folder = home / f"{path.stem}-{_sign(path, modalities)}"
+        folder = home / f"{path.stem}-{sign_epochs(str(path.resolve()), hash_path(path), modalities)}"
         if (folder / "night.json").is_file():
             nights.append(StoredEpochs(folder))
         else:
@@ -301,11 +319,19 @@ def stream_stores(
     return nights
 
 
-def _sign(path: Path, modalities: Sequence[str] | None) -> str:
-    """Twelve digits that change with the store, the modalities and the code that makes epochs."""
+def sign_epochs(*made_from: Any) -> str:
+    """Twelve digits that change with what epochs are made from, and with the code that makes them.
+
+    Args:
+        made_from: Plain values: the hash of the recording's content, its modalities.
+
+    Example:
+        >>> sign_epochs("night", ["eeg"]) == sign_epochs("night", ["emg"])
+        False
+    """
     here = Path(__file__).parent
-    digest = hashlib.sha256(json.dumps([str(path.resolve()), modalities]).encode())
-    for source in [path / "zarr.json", here.parent / "epochs.py", *sorted((here.parent / "encoders").glob("*.py"))]:
+    digest = hashlib.sha256(json.dumps(made_from).encode())
+    for source in [here.parent / "epochs.py", *sorted((here.parent / "encoders").glob("*.py"))]:
         digest.update(source.read_bytes() if source.is_file() else b"")
     return digest.hexdigest()[:12]
 

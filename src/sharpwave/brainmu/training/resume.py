@@ -1,13 +1,16 @@
 """What a run needs to go on where it was stopped: weights, their average, the optimiser's moments, and the step.
 
 Whole (gathered) tensors in safetensors and numbers in JSON, so that a run may go on with another number of devices.
-A checkpoint is written beside the last one and renamed when it is complete: a kill leaves one that is whole.
+A checkpoint is written beside the last one and renamed when it is complete: a kill leaves one that is whole. Only
+folders named as checkpoints that hold nothing but their files are ever removed.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -22,9 +25,14 @@ from torch import Tensor, nn
 
 from sharpwave.brainmu.training.devices import gather_tensor, scatter_tensor
 from sharpwave.brainmu.training.objective import TrainingOptions, compute_average_decay
+from sharpwave.disk import find_changed, hash_files
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import find_strangers, replace_folder, write_file
 
 PREFIX = "checkpoint-"
+PARTS = ("model", "optimiser", "average")
+HEAD = "state.json"
+FILES = {HEAD, *(f"{name}.safetensors" for name in PARTS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +66,15 @@ class TrainingState:
         }
         if not writes:
             return
-        target = folder / f"{PREFIX}{step:08d}"
-        temporary = folder / f".{target.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, tensors in parts.items():
-            save_file(tensors, temporary / f"{name}.safetensors")
-        content = {"step": step, "options": self.options.to_dict()}
-        (temporary / "state.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.rename(target)
+        with replace_folder(folder / f"{PREFIX}{step:08d}", known=FILES) as partial:
+            for name, tensors in parts.items():
+                save_file(tensors, partial / f"{name}.safetensors")
+            content = {"step": step, "options": self.options.to_dict(), "sha256": hash_files(partial)}
+            (partial / HEAD).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         for older in find_checkpoints(folder)[:-1]:
-            shutil.rmtree(older)
+            if not find_strangers(older, FILES):
+                (older / HEAD).unlink(missing_ok=True)  # from here on it is no checkpoint
+                shutil.rmtree(older, ignore_errors=True)
 
     def load(self, folder: Path) -> int:
         """Take up the last checkpoint in a folder.
@@ -84,10 +90,13 @@ class TrainingState:
             return 0
         path = found[-1]
         try:
-            content = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            content = json.loads((path / HEAD).read_text(encoding="utf-8"))
             step, before = int(content["step"]), dict(content["options"])
-            parts = {name: load_file(path / f"{name}.safetensors") for name in ("model", "optimiser", "average")}
-        except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+            changed = find_changed(path, content.get("sha256", {}))
+            if changed:
+                raise ValueError(f"{changed[0]} is not the one that {HEAD} was written with")
+            parts = {name: load_file(path / f"{name}.safetensors") for name in PARTS}
+        except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
             raise _damaged(path, error) from error
         now = json.loads(json.dumps(self.options.to_dict()))
         if before != now:
@@ -109,7 +118,8 @@ class TrainingState:
 
 def find_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first."""
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if (path / "state.json").is_file())
+    named = (path for path in folder.glob(f"{PREFIX}*") if re.fullmatch(rf"{PREFIX}\d{{8,}}", path.name))
+    return sorted(path for path in named if (path / HEAD).is_file())
 
 
 def gather_moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -253,10 +263,9 @@ class TrainingLog:
         """Write the table; all rows, so that a run that went on has none twice."""
         if self._path is None:
             return
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *self._rows])
-        temporary.replace(self._path)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([COLUMNS, *self._rows])
+        write_file(self._path, text.getvalue())
 
 
 def read_rows(path: Path) -> list[tuple[str, str, str]]:

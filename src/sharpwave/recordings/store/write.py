@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sharpwave.disk import explaining, lock_folder, show_path, sync
 from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.outputs import put_folder
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.store.layout import (
     CHUNK_SECONDS,
@@ -46,15 +49,16 @@ def write_store(
         recording: What to write; signals may themselves be on disk.
         path: Folder of the store, by custom `<name>.zarr`.
         chunk_seconds: Seconds read at a time; adapted where that gives very small or very large chunks.
-        overwrite: Replace a store that is there.
-        resume: Go on with an interrupted writing of the same recording.
+        overwrite: Replace a store that is there; anything else that is there stays, and is an error.
+        resume: Go on with an interrupted writing; what is there already is compared with the recording.
         progress: Function that is called after each piece; None calls nothing.
 
     Returns:
         `path`.
 
     Raises:
-        SharpwaveError: If the store exists, or a signal holds no numbers.
+        SharpwaveError: If the store exists, something else is there, another process is writing it, the disk is full,
+            or a signal holds no numbers.
         MissingExtraError: If zarr is not installed.
 
     >>> from tempfile import TemporaryDirectory
@@ -65,30 +69,93 @@ def write_store(
     ['W', 'N1']
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise SharpwaveError("a new path", got=f"{path} exists", fix="choose another path, or pass overwrite=True")
+    check_store_path(path, overwrite=overwrite)
     try:
         import zarr
     except ImportError as error:
         raise MissingExtraError("zarr", extra="brain") from error
     header = _describe(recording)
-    partial = path.with_name(path.name + ".partial")
-    if partial.exists() and not (resume and _read_header(partial) == header):
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    group = zarr.open_group(str(partial), mode="a", zarr_format=3)
-    if "sharpwave" not in group.attrs:
-        group.attrs["sharpwave"] = header
-    _write_signals(group, partial, recording, chunk_seconds, progress)
-    if recording.hypnogram is not None:
-        _write_array(group, "hypnogram/stages", recording.hypnogram.stages)
-        if recording.hypnogram.probabilities is not None:
-            _write_array(group, "hypnogram/probabilities", recording.hypnogram.probabilities)
-    _write_table(group, "events", recording.events)
-    if recording.spikes is not None:
-        _write_spikes(group, recording.spikes)
-    _replace(partial, path)
+    real = Path(os.path.realpath(path))
+    partial = real.with_name(real.name + ".partial")
+    with explaining(path), _take_partial(partial, header if resume else None):
+        group = zarr.open_group(str(partial), mode="a", zarr_format=3)
+        if "sharpwave" not in group.attrs:
+            group.attrs["sharpwave"] = header
+        _write_signals(group, partial, recording, chunk_seconds, progress)
+        if recording.hypnogram is not None:
+            _write_array(group, "hypnogram/stages", recording.hypnogram.stages)
+            if recording.hypnogram.probabilities is not None:
+                _write_array(group, "hypnogram/probabilities", recording.hypnogram.probabilities)
+        _write_table(group, "events", recording.events)
+        if recording.spikes is not None:
+            _write_spikes(group, recording.spikes)
+        sync(partial)
+        put_folder(partial, path, owns=is_store)
     return path
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a store that `write_store` made, of any version.
+
+    >>> is_store(Path("nowhere.zarr"))
+    False
+    """
+    return _read_header(folder) is not None
+
+
+def check_store_path(path: str | Path, *, overwrite: bool) -> None:
+    """Before anything is read: can a store be written here, in place of nothing but a store?
+
+    Args:
+        path: Folder of the store.
+        overwrite: Whether a store that is there may be replaced.
+
+    Raises:
+        SharpwaveError: If a store is there that may not be replaced, or anything else is.
+
+    >>> check_store_path("night.zarr", overwrite=False)
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise SharpwaveError(
+            "a new path", got=f"{show_path(path)} exists", fix="choose another path, or pass overwrite=True"
+        )
+    if path.exists() and not is_store(path):
+        raise SharpwaveError(
+            "a new path, or a store of a recording to replace",
+            got=f"{show_path(path)}, which is something else",
+            fix="choose another path; nothing was changed",
+        )
+
+
+@contextmanager
+def _take_partial(partial: Path, header: dict | None) -> Iterator[None]:
+    """The unfinished store for this process alone; one of another recording is removed first."""
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = lock_folder(partial)
+    if lock is None and os.name == "posix":
+        raise SharpwaveError(
+            f"one process that writes {show_path(partial.name)}",
+            got="another one that is writing it",
+            fix="wait for it, or choose another path",
+        )
+    try:
+        found = _read_header(partial)
+        if found is None and not all(item.name.startswith("zarr.json") for item in partial.iterdir()):
+            raise SharpwaveError(
+                "an unfinished store",
+                got=f"{show_path(partial)}, which is something else",
+                fix="move it elsewhere; the store is built under this name",
+            )
+        if found is None or found != header:
+            for item in partial.iterdir():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _describe(recording: Recording) -> dict:
@@ -130,9 +197,10 @@ def _describe_signal(signal: Signal) -> dict:
 
 def _read_header(partial: Path) -> dict | None:
     try:
-        return json.loads((partial / "zarr.json").read_text(encoding="utf-8"))["attributes"]["sharpwave"]
-    except (OSError, ValueError, KeyError):
+        header = json.loads((partial / "zarr.json").read_text(encoding="utf-8"))["attributes"]["sharpwave"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return header if isinstance(header, dict) else None
 
 
 def _dtype_of(signal: Signal) -> np.dtype:
@@ -159,16 +227,28 @@ def _write_signals(
                 group, name, shape=shape, dtype=_dtype_of(signal), rows_per_chunk=chunk_seconds * signal.rate
             )
         step = array.shards[0]
-        # The last shard of an interrupted run may be incomplete, so it is written again.
+        # The last shard of an interrupted run may be incomplete, so it is written again; those before it are compared,
+        # since the recording may have changed.
         first = step * max(0, count_shards(root / name) - 1)
-        for low in range(first, shape[0], step):
+        for low in range(0, shape[0], step):
             high = min(low + step, shape[0])
-            array[low:high] = np.asarray(signal.samples[low:high])
+            values = np.asarray(signal.samples[low:high])
+            if low < first and _holds(array, low, high, values):
+                continue
+            array[low:high] = values
             if progress is not None:
                 progress(signal.name, (done + high) / total)
         done += shape[0]
         if signal.times is not None:
             _write_array(group, f"times/{index}", np.asarray(signal.times, dtype=np.float64))
+
+
+def _holds(array: Any, low: int, high: int, values: np.ndarray) -> bool:
+    """Whether an interrupted run wrote these samples already."""
+    try:
+        return np.asarray(array[low:high]).tobytes() == np.ascontiguousarray(values, dtype=array.dtype).tobytes()
+    except Exception:  # a damaged shard can break anything; it is written again
+        return False
 
 
 def _write_array(group: Any, name: str, values: np.ndarray) -> None:
@@ -201,14 +281,3 @@ def _write_spikes(group: Any, spikes: Any) -> None:
     _write_array(group, "spikes/support", support)
     metadata = pd.DataFrame({name: list(spikes[name]) for name in spikes.metadata_columns if name != "rate"})
     _write_table(group, "spikes/metadata", metadata)
-
-
-def _replace(partial: Path, path: Path) -> None:
-    """Put the finished store in its place; what was there goes last, so that a crash loses nothing."""
-    if not path.exists():
-        partial.rename(path)
-        return
-    old = path.with_name(f"{path.name}.old-{os.getpid()}")
-    path.rename(old)
-    partial.rename(path)
-    shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -1,0 +1,206 @@
+"""What is on a disk, and what a disk says: hashes of content, locks, files brought to the disk for good, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sharpwave.errors import SharpwaveError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+BLOCK = 1 << 20
+
+
+def hash_path(path: str | Path) -> str:
+    """SHA-256 of the content of a file, or of all files of a folder with their names; links are followed.
+
+    Raises:
+        OSError: If something cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     night = Path(folder, "night.edf")
+    ...     _ = night.write_bytes(b"one")
+    ...     before = hash_path(night), hash_path(folder)
+    ...     _ = night.write_bytes(b"two")
+    ...     before[0] == hash_path(night), before[1] == hash_path(folder)
+    (False, False)
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    if not path.is_dir():
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+    for name, part in sorted(_list_files(path)):
+        digest.update(name + b"\0" + hash_path(part).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _list_files(folder: Path) -> Iterator[tuple[bytes, Path]]:
+    """Files at any depth with their names as bytes; a link back to a folder that is being listed is not followed."""
+    for here, folders, files in os.walk(folder, followlinks=True):
+        above = {os.path.realpath(parent) for parent in (Path(here), *Path(here).parents)}
+        folders[:] = [name for name in folders if os.path.realpath(Path(here, name)) not in above]
+        for file in files:
+            path = Path(here, file)
+            if path.is_file():
+                yield os.fsencode(path.relative_to(folder)), path
+
+
+def hash_files(folder: str | Path, names: Iterable[str] | None = None) -> dict[str, str]:
+    """SHA-256 of each file of a folder, by its name.
+
+    Args:
+        folder: The folder.
+        names: Names of the files; None for all that lie in the folder itself.
+    """
+    folder = Path(folder)
+    names = sorted(path.name for path in folder.iterdir() if path.is_file()) if names is None else names
+    return {name: hash_path(folder / name) for name in names}
+
+
+def find_changed(folder: str | Path, hashes: Mapping[str, str]) -> list[str]:
+    """Names of files that are missing or are not what they were when `hash_files` was called.
+
+    >>> find_changed("nowhere", {"events.tsv": "0" * 64})
+    ['events.tsv']
+    """
+    folder = Path(folder)
+    return [name for name, wanted in hashes.items() if _hash_or_none(folder / name) != wanted]
+
+
+def _hash_or_none(path: Path) -> str | None:
+    try:
+        return hash_path(path)
+    except OSError:
+        return None
+
+
+def sync(folder: Path) -> None:
+    """Bring a folder's files and their names to the disk, so that a loss of power cannot take them."""
+    for here, _, files in os.walk(folder):
+        for file in files:
+            path = Path(here, file)
+            if not path.is_symlink():
+                _sync(path, os.O_RDWR)
+        sync_names(Path(here))
+
+
+def sync_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in (*FULL, errno.EIO):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def lock_folder(folder: Path, *, wait: bool = False) -> int | None:
+    """A lock on a folder as a file descriptor; None where another process has it, or folders cannot be locked.
+
+    Args:
+        folder: The folder; nothing is written into it. Closing the descriptor gives it free.
+        wait: Whether to wait until another process gives it free.
+    """
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def exchange_folders(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def show_path(path: object) -> str:
+    """A path or other text as text that can be printed and written: bytes that are no UTF-8 become �.
+
+    >>> show_path("nuit_\\udce9.edf")
+    'nuit_�.edf'
+    """
+    return re.sub("[\ud800-\udfff]", "�", str(path))
+
+
+def explain_error(error: BaseException, target: str | Path) -> SharpwaveError | None:
+    """An error of writing in words; None for what is no matter of the disk.
+
+    Args:
+        error: What was raised. Libraries wrap errors of the system in their own, so its text is looked at as well.
+        target: What was to be written.
+
+    >>> print(explain_error(OSError(28, "No space left on device"), "out"))
+    expected room on the disk for out; got No space left on device. Fix: make room, or give another --output; ...
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    said = next((code for code in FULL if os.strerror(code) in str(error)), None)
+    if number in FULL or said is not None:
+        return SharpwaveError(
+            f"room on the disk for {show_path(target)}",
+            got=os.strerror(said or number or errno.ENOSPC),
+            fix="make room, or give another --output; what was there before is unchanged",
+        )
+    if number in CLOSED:
+        return SharpwaveError(
+            f"permission to write {show_path(target)}",
+            got=f"{os.strerror(number or errno.EACCES)} ({show_path(getattr(error, 'filename', '') or target)})",
+            fix="change the permissions, or give another --output",
+        )
+    if number in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EBUSY, errno.EXDEV, errno.EIO):
+        return SharpwaveError(
+            f"a folder that can be written at {show_path(target)}",
+            got=f"{os.strerror(number or errno.EIO)} ({show_path(getattr(error, 'filename', '') or target)})",
+            fix="give another --output",
+        )
+    return None
+
+
+@contextlib.contextmanager
+def explaining(target: str | Path) -> Iterator[None]:
+    """Errors of writing a target that are raised in the block are said in words; all others pass."""
+    try:
+        yield
+    except SharpwaveError:
+        raise
+    except Exception as error:
+        explained = explain_error(error, target)
+        if explained is None:
+            raise
+        raise explained from error
