@@ -10,9 +10,10 @@ from tests.nights import simulate_short_night
 
 from sharpwave.brainmu import shipped as decoding
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.decode import decode_recording
+from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+from sharpwave.night.decode import add_expert, decode_recording
 from sharpwave.night.options import DecodeOptions, find_lights, open_source, read_cues
-from sharpwave.recordings import MODALITIES, Recording, Signal
+from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
 
 
@@ -180,3 +181,11 @@ def test_without_spikes_the_section_says_what_it_needs(decoded):
     night, _ = decoded
     assert night.effects.note.startswith("Not computed: this needs spikes and a track")
     assert not len(night.effects.rules)
+
+
+def test_the_experts_statistics_stand_beside_ours():
+    ours = compute_sleep_statistics(Hypnogram.from_labels(["W", "R", "N2", "N2", "R"]), rng=np.random.default_rng(0))
+    expert = Hypnogram.from_labels(["W", "N2", "N2", "N2", "R"])
+    table = add_expert(ours, expert, lights_off=0.0, lights_on=None).set_index("name")
+    assert list(table.loc["rem_latency", ["value", "expert"]]) == [0.0, 1.5]
+    assert add_expert(ours, None, lights_off=0.0, lights_on=None) is ours

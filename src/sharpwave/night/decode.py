@@ -46,7 +46,7 @@ from sharpwave.night.trust import (
     was_forecaster_trained_on,
     was_stager_trained_on,
 )
-from sharpwave.recordings import Recording
+from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
@@ -234,6 +234,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     statistics = compute_sleep_statistics(
         staging.hypnogram, lights_off=off, lights_on=on, rng=rng, age=options.age, night=options.night
     )
+    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on)
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     quality = compute_quality(recording, list_electrical(recording, prepared.picks), artefacts=prepared.artefacts)
     judgement = judge_night(
@@ -251,6 +252,32 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
     return Measures(off, on, statistics, agreement, quality, judgement)
+
+
+def add_expert(
+    statistics: pd.DataFrame, expert: Hypnogram | None, *, lights_off: float | None, lights_on: float | None
+) -> pd.DataFrame:
+    """The statistics with a column `expert`: the same of an expert's stages, where there are any.
+
+    Args:
+        statistics: Sleep statistics of the decoded stages.
+        expert: The expert's stages; None leaves the table as it is.
+        lights_off: Time of lights off, in seconds from the start.
+        lights_on: Time of lights on, in seconds from the start.
+
+    >>> from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+    >>> decoded, expert = Hypnogram.from_labels(["N2", "R", "N2", "N2"]), Hypnogram.from_labels(["N2"] * 3 + ["R"])
+    >>> ours = compute_sleep_statistics(decoded, rng=np.random.default_rng(0))
+    >>> table = add_expert(ours, expert, lights_off=None, lights_on=None)
+    >>> table.loc[table["name"] == "rem_latency", ["value", "expert"]].to_numpy().tolist()
+    [[0.5, 1.5]]
+    """
+    if expert is None:
+        return statistics
+    rng = np.random.default_rng(0)  # only for intervals, which are not shown
+    theirs = compute_sleep_statistics(expert, rng=rng, lights_off=lights_off, lights_on=lights_on)
+    values = theirs.set_index("name")["value"]
+    return statistics.assign(expert=pd.to_numeric(statistics["name"].map(values), errors="coerce"))
 
 
 def compose_night(
