@@ -11,8 +11,10 @@ from tests.nights import simulate_short_night
 
 from sharpwave.brainmu import shipped as decoding
 from sharpwave.errors import SharpwaveError
+from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.night.decode import decode_recording
 from sharpwave.night.options import DecodeOptions, find_lights, open_source, read_cues
+from sharpwave.night.scores import add_expert
 from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.datasets import list_subjects
 
@@ -219,3 +221,11 @@ def test_a_gap_is_unscored_and_no_statistics_count_it(tmp_path):
     outside = (gapped.events["onset"] + gapped.events["duration"] <= 600) | (gapped.events["onset"] >= 1207)
     assert outside.all()
     assert any("1 gap of 607.25 s" in repair for repair in gapped.repairs)
+
+
+def test_the_experts_statistics_stand_beside_ours():
+    ours = compute_sleep_statistics(Hypnogram.from_labels(["W", "R", "N2", "N2", "R"]), rng=np.random.default_rng(0))
+    expert = Hypnogram.from_labels(["W", "N2", "N2", "N2", "R"])
+    table = add_expert(ours, expert, lights_off=0.0, lights_on=None).set_index("name")
+    assert list(table.loc["rem_latency", ["value", "expert"]]) == [0.0, 1.5]
+    assert add_expert(ours, None, lights_off=0.0, lights_on=None) is ours

@@ -26,7 +26,14 @@ from sharpwave.night.methods import describe_methods, list_citations, list_limit
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
-from sharpwave.night.scores import compute_agreement, count_truth, describe_forecast, score_forecast, summarise_events
+from sharpwave.night.scores import (
+    add_expert,
+    compute_agreement,
+    count_truth,
+    describe_forecast,
+    score_forecast,
+    summarise_events,
+)
 from sharpwave.night.signal_check import check_signals
 from sharpwave.night.trust import (
     SEEN_BY_FORECASTER,
@@ -248,6 +255,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         night=options.night,
         scored_events=find_scored(prepared),
     )
+    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on)
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     electrical = list_electrical(recording, prepared.picks, others=staging.channels)
     quality = compute_quality(recording, electrical, artefacts=prepared.artefacts)

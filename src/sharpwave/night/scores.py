@@ -23,6 +23,7 @@ from sharpwave.evaluation.metrics import (
     compute_macro_f1,
     compute_reliability,
 )
+from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
 from sharpwave.recordings.hypnogram import Hypnogram
 
 if TYPE_CHECKING:
@@ -222,3 +223,28 @@ def _resample(n: int, epoch_length: float, rng: np.random.Generator) -> Iterator
     for _ in range(N_RESAMPLES):
         starts = rng.integers(0, n, n_blocks)
         yield (starts[:, None] + np.arange(length)).ravel()[:n] % n
+
+
+def add_expert(
+    statistics: pd.DataFrame, expert: Hypnogram | None, *, lights_off: float | None, lights_on: float | None
+) -> pd.DataFrame:
+    """The statistics with a column `expert`: the same of an expert's stages, where there are any.
+
+    Args:
+        statistics: Sleep statistics of the decoded stages.
+        expert: The expert's stages; None leaves the table as it is.
+        lights_off: Time of lights off, in seconds from the start.
+        lights_on: Time of lights on, in seconds from the start.
+
+    >>> decoded, expert = Hypnogram.from_labels(["N2", "R", "N2", "N2"]), Hypnogram.from_labels(["N2"] * 3 + ["R"])
+    >>> ours = compute_sleep_statistics(decoded, rng=np.random.default_rng(0))
+    >>> table = add_expert(ours, expert, lights_off=None, lights_on=None)
+    >>> table.loc[table["name"] == "rem_latency", ["value", "expert"]].to_numpy().tolist()
+    [[0.5, 1.5]]
+    """
+    if expert is None:
+        return statistics
+    rng = np.random.default_rng(0)  # only for intervals, which are not shown
+    theirs = compute_sleep_statistics(expert, rng=rng, lights_off=lights_off, lights_on=lights_on)
+    values = theirs.set_index("name")["value"]
+    return statistics.assign(expert=pd.to_numeric(statistics["name"].map(values), errors="coerce"))
