@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py  # noqa: F401  (asks for the name of the machine when it is first imported, which the watch would see)
 import numpy as np
 import pytest
 from tests import electrophysiology_files as lab

@@ -41,6 +41,7 @@ from sharpwave.night.trust import (
     Judgement,
     find_concerns,
     judge_night,
+    shorten_evidence,
     was_forecaster_trained_on,
     was_stager_trained_on,
 )
@@ -375,14 +376,6 @@ def name_channels(recording: Recording, picks: Mapping[str, str]) -> dict[str, s
     if picks:
         return {role.upper(): name for role, name in picks.items()}
     return {signal.modality.name.replace("_", " "): name for name, signal in recording.signals.items()}
-
-
-def shorten_evidence(evidence: pd.DataFrame) -> pd.DataFrame:
-    """The three metrics that the page shows of each validation; the rest is in `benchmarks/results/staging.json`."""
-    if not len(evidence):
-        return evidence
-    kept = evidence[evidence["metric"].isin(("kappa", "accuracy", "macro_f1"))]
-    return kept[[name for name in ("data", "metric", "value", "low", "high", "n") if name in kept]]
 
 
 def compute_overview(prepared: PreparedNight) -> tuple[Spectrogram | None, pd.DataFrame]:

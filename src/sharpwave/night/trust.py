@@ -258,3 +258,11 @@ def _is_in_brainmu(person: str, weights: Path | None) -> bool:
     from sharpwave.brainmu.shipped import find_refusal, load_weights
 
     return find_refusal(weights) is None and person in load_weights(weights).card.get("trained_on", ())
+
+
+def shorten_evidence(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The three metrics that the page shows of each validation; the rest is in `benchmarks/results/staging.json`."""
+    if not len(evidence):
+        return evidence
+    kept = evidence[evidence["metric"].isin(("kappa", "accuracy", "macro_f1"))]
+    return kept[[name for name in ("data", "metric", "value", "low", "high", "n") if name in kept]]

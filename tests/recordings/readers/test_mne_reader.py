@@ -83,3 +83,20 @@ def test_hdf5_that_leads_to_other_files_is_refused(tmp_path: Path) -> None:
         file["EEG/data"] = h5py.ExternalLink("secret.h5", "/data")
     with pytest.raises(SharpwaveError, match=r"everything of a\.set inside it"):
         read_recording(tmp_path / "a.set")
+
+
+def test_a_header_with_millions_of_channels_is_refused(tmp_path: Path) -> None:
+    path = lab.write_brainvision(tmp_path / "a.vhdr")
+    path.write_text(path.read_text().replace("NumberOfChannels=2", "NumberOfChannels=99999999"))
+    with pytest.raises(SharpwaveError, match="at most 99,999 channels"):
+        read_recording(path)
+
+
+def test_tags_that_come_back_are_refused(tmp_path: Path) -> None:
+    path = lab.write_fif(tmp_path / "a_raw.fif")
+    content = bytearray(path.read_bytes())
+    second = 16 + int.from_bytes(content[8:12], "big")
+    content[second + 12 : second + 16] = second.to_bytes(4, "big")
+    path.write_bytes(bytes(content))
+    with pytest.raises(SharpwaveError, match="a loop"):
+        read_recording(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,9 @@ _FUNCTIONS = {
     ".mff": "read_raw_egi",
     ".nxe": "read_raw_eximia",
 }
+
+MOST_HEADER = 2**24
+"""Bytes of a BrainVision header that are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +102,40 @@ def _check_companions(path: Path) -> None:
             is_hdf5 = b"\x89HDF\r\n\x1a\n" in file.read(1024)
         if is_hdf5:
             check_links(str(path), where=path.name)
+    if path.name.lower().endswith(".fif"):
+        _check_tags(path)
     if path.name.lower().endswith(".vhdr"):
-        for name in re.findall(rb"^\s*(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", path.read_bytes(), re.MULTILINE):
+        head = path.read_bytes()[:MOST_HEADER]
+        for count in re.findall(rb"^\s*NumberOfChannels\s*=\s*(\d+)", head, re.MULTILINE):
+            if len(count) > 5:
+                raise SharpwaveError(
+                    f"at most 99,999 channels in {path.name}", got=count[:40].decode(), fix="correct the header"
+                )
+        for name in re.findall(rb"^\s*(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", head, re.MULTILINE):
             if b"/" in name.removeprefix(b"./") or b"\\" in name:
                 raise SharpwaveError(
                     f"the files of {path.name} beside it",
                     got=name.decode("utf-8", errors="replace"),
                     fix="put them into one folder and name them in the header without a path",
                 )
+
+
+def _check_tags(path: Path) -> None:
+    """Refuse a FIF file whose chain of tags comes back to where it was: MNE would follow it without end."""
+    seen: set[int] = set()
+    place = 0
+    with path.open("rb") as file:
+        while place not in seen:
+            seen.add(place)
+            file.seek(place)
+            head = file.read(16)
+            if len(head) < 16:
+                return
+            size, after = struct.unpack(">ii", head[8:])
+            place = place + 16 + size if after == 0 else after
+            if place < 0:
+                return
+    raise SharpwaveError(f"tags that follow each other in {path.name}", got="a loop", fix="copy or export it again")
 
 
 def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: Any) -> Recording:
