@@ -70,7 +70,7 @@ class Signal:
             raise SharpwaveError(
                 f"numbers as samples of {self.name!r}",
                 got=f"values of type {kind}",
-                fix="convert them to numbers first",
+                fix="convert the samples to float32",
             )
         if not np.isfinite([self.start, self.scale, self.offset]).all():
             raise SharpwaveError(
