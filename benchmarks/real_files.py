@@ -36,6 +36,10 @@ and κ proves nothing.
 """
 
 
+MADE = "\n## Files that were made, and what is right\n"
+"""Begin of the part of the page that is written by hand; it stays."""
+
+
 def decode_source(source: str, folder: Path, stages: Path | None = None) -> dict[str, Any]:
     """Decode one recording and keep what its summary says."""
     task = plan_nights([source], folder)[0]
@@ -52,7 +56,7 @@ def decode_source(source: str, folder: Path, stages: Path | None = None) -> dict
         "low": kappa.get("low"),
         "high": kappa.get("high"),
         "n": kappa.get("n"),
-        "seen": any("trained on this very person" in reason for reason in summary["reasons"]),
+        "seen": any("trained on this very person" in said for said in [*summary["reasons"], *summary["trust"]]),
         "reasons": summary["reasons"],
         "refusals": summary["refusals"],
         "repairs": summary["repairs"],
@@ -78,7 +82,9 @@ def main() -> None:
     provenance = describe_provenance("python benchmarks/real_files.py")
     result = {"machine": describe_machine(), "commit": find_commit(), "provenance": provenance, "rows": rows}
     arguments.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    arguments.page.write_text(HEAD + "\n".join(map(format_row, rows)) + "\n", encoding="utf-8")
+    before = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else ""
+    _, mark, made = before.partition(MADE)
+    arguments.page.write_text(HEAD + "\n".join(map(format_row, rows)) + "\n" + mark + made, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ MINIMUM_MINUTES = 10.0
 MOST_UNCLEAR, LEAST_MEAN = 0.25, 0.75
 """Largest share of unclear epochs, and least mean probability of the likeliest stage, of a clear night.
 
-Set on UCDDB 002 to 012 and on simulated nights: those within have κ .40 to .86, those outside .24 to .40."""
+Set with all nights of UCDDB and DREAMS and some of Walch and PD-LFP in view, and on simulated nights; not held out."""
 MOST_UNLIKE = 0.3
 """Largest share of epochs unlike anything that the models have seen; the same nights have up to .15."""
 LEAST_AGREEMENT = 0.5
