@@ -11,6 +11,7 @@ from tests.modalities import spoil_after
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
+from sharpwave.signals.preparation import prepare_signals
 
 EXPECTED = {
     "ucddb": {"eeg", "stages"},
@@ -30,7 +31,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_real_recordings(name: str, data_root: Path) -> None:
     subject = list_subjects(name, data_root)[0]
-    recording = load_dataset(f"{name}/{subject}", data_root)
+    recording = prepare_signals(load_dataset(f"{name}/{subject}", data_root))  # a scale is of the whole night
     windowed = epoch_recording(recording)
     assert EXPECTED[name] <= set(windowed.epochs)
     half = len(windowed) // 2

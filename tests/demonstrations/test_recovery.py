@@ -58,8 +58,7 @@ def test_card_of_a_network(run: TrainingRun, stream: Stream) -> None:
     found = card(subject, n_steps=2, n_repeats=2)
     assert found.curves["weight_noise"].scores[0] == pytest.approx(subject.score())
     assert found.curves["weight_noise"].scores[-1] < subject.score()
-    assert found.recovery is not None
-    assert found.recovery.fraction == pytest.approx(0.0)
+    assert found.recovery is None, "nothing was done to recover it, so nothing was measured"
     assert set(found.brittleness.parts) == {"hidden.1", "hidden.3", "head"}  # type: ignore[union-attr]
 
 

@@ -91,7 +91,7 @@ def test_a_planted_step_in_depth_shows_in_one_night_which_says_it_is_one(night, 
     table = effects.reactivations.set_index("content")
     assert table.loc["aversive", "effect"] < table.loc["rewarding", "effect"]
     assert "One night holds few events" in effects.note
-    assert set(effects.rules["verdict"]) == {"not shown"}, "one night makes no rule"
+    assert set(effects.rules["verdict"]) == {"too few nights"}, "one night makes no rule"
     assert set(effects.files) == {"course.parquet", "reactivations.tsv"}
     assert set(effects.peri_event["content"]) >= {"aversive", "any"}
 

@@ -16,7 +16,7 @@ RENAMED = {"direct": "pooled_query"}
 HORIZONS = (30.0, 60.0, 300.0)
 """Seconds ahead."""
 
-MOST = {"width": 16_384, "n_layers": 256, "n_heads": 1024}
+RANGES = {"width": (1, 16_384), "n_layers": (0, 256), "n_heads": (1, 1024)}
 """Largest sizes; `base` has 1024, 16 and 16."""
 MOST_HORIZONS = 100
 
@@ -61,10 +61,12 @@ class BrainMuConfig:
     pooled_query: bool = False
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
+        for name, (least, most) in RANGES.items():
             number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-                raise SharpwaveError(f"{name} from 1 to {most}", got=str(number)[:40], fix="see PRESETS for sizes")
+            if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+                raise SharpwaveError(
+                    f"{name} from {least} to {most}", got=str(number)[:40], fix="see PRESETS for sizes"
+                )
         seconds = (self.window, self.step, self.shortest, self.longest, *self.horizons)
         if not all(_is_finite(value) and value > 0 for value in seconds) or len(self.horizons) > MOST_HORIZONS:
             raise SharpwaveError(

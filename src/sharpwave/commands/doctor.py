@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -55,8 +57,6 @@ def run_doctor() -> bool:
     from rich.console import Console
     from rich.table import Table
 
-    from sharpwave.night.methods import read_versions
-
     console = Console()
     console.print(
         f"sharpwave {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
@@ -64,16 +64,32 @@ def run_doctor() -> bool:
     table = Table("extra", "installed", "missing", box=None)
     required = {extra: list_requirements(extra) for extra in EXTRAS}
     for extra, packages in required.items():
-        versions = read_versions(packages)
-        installed = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
+        versions = find_versions(packages)
+        installed = ", ".join(f"{name} {version}" for name, version in versions.items())
         missing = ", ".join(name for name in packages if name not in versions)
         table.add_row(extra, installed or "–", missing or "–")
     console.print(table)
-    ready = set(required["brain"]) <= set(read_versions(required["brain"])) and sys.version_info >= (3, 11)
+    ready = set(required["brain"]) <= set(find_versions(required["brain"])) and sys.version_info >= (3, 11)
     if not ready:
         console.print("Decoding needs the brain extra: pip install 'sharpwave[brain]'")
         return False
     return _check_human_agreement(console)
+
+
+def find_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of those packages that are installed, without loading any of them.
+
+    Args:
+        packages: Names of distributions.
+
+    >>> list(find_versions(["numpy", "no-such-package"]))
+    ['numpy']
+    """
+    versions = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def list_requirements(extra: str) -> list[str]:

@@ -15,8 +15,6 @@ from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
 from sharpwave.outputs import check_folder, replace_folder
-from sharpwave.recordings.channels import pick_channels
-from sharpwave.signals.preparation import prepare_signals
 
 if TYPE_CHECKING:
     from sharpwave.recordings import Hypnogram, Recording
@@ -151,6 +149,8 @@ def prepare(recording: Recording, options: DecodeOptions, *, stage: bool) -> tup
         stage: Whether to stage it.
     """
     from sharpwave.night.prepare import prepare_night
+    from sharpwave.recordings.channels import pick_channels
+    from sharpwave.signals.preparation import prepare_signals
 
     if not stage:
         recording = apply_options(options, recording)

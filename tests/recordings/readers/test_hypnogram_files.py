@@ -158,7 +158,7 @@ def test_epoch_length_that_fits_no_recording(tmp_path: Path) -> None:
         ("a.txt", "", "an empty file"),
         ("a.txt", "W\nlunch\n", "'lunch' as label 2"),
         ("a.txt", "# nothing\n", "stages in a.txt"),
-        ("a.json", "{", "one that cannot be read"),
+        ("a.json", "{", "well-formed JSON"),
         ("a.tsv", "onset\tduration\tstage\nx\t30\tW\n", "none that can be read"),
         ("a.tsv", "onset\tduration\tstage\n0\t1e15\tW\n", "at most 3000000 epochs"),
         ("a.txt", "W\x00", "a binary file"),

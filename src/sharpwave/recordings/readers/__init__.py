@@ -72,6 +72,8 @@ READERS: dict[str, Reader] = {
 _FOLDERS = ("*.zarr", "*.mff")
 MOST_OF_SCORING = 1 << 24
 """Bytes: a larger file is no scoring."""
+FEWEST_EPOCHS = 4
+"""Epochs with a stage: two numbers in a file are no scoring yet."""
 
 
 def read_recording(
@@ -142,7 +144,7 @@ def is_scoring(path: Path) -> bool:
             scoring = read_scoring(path, convention=convention, epoch_length=None if convention is None else 30.0)
         except SharpwaveError:
             continue
-        return int(scoring.hypnogram.scored.sum()) >= 2
+        return int(scoring.hypnogram.scored.sum()) >= FEWEST_EPOCHS
     return False
 
 
