@@ -10,6 +10,9 @@ class SharpwaveError(ValueError):
         expected: What the code needs, in the user's words and units.
         got: What it found instead.
         fix: What the user can do about it.
+
+    >>> SharpwaveError("samples in volts", got="microvolts", fix="divide them by a million")
+    SharpwaveError('expected samples in volts; got microvolts. Fix: divide them by a million')
     """
 
     def __init__(self, expected: str, *, got: str, fix: str) -> None:
