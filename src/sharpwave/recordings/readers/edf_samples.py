@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import RawIOBase
@@ -20,8 +21,45 @@ _BLOCK_BYTES = 1 << 23
 _SMALL_RECORD = 1 << 13
 
 
+class _Sliced(ABC):
+    """An array of one axis that reads what is sliced; a class says its shape and type, and how to take a stretch."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int]: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype: ...
+
+    @abstractmethod
+    def _take(self, low: int, high: int) -> np.ndarray:
+        """Samples low to high (excluded), of which there is at least one."""
+
+    @property
+    def ndim(self) -> int:
+        return 1
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def __getitem__(self, key: slice | int) -> np.ndarray:
+        if isinstance(key, int | np.integer):
+            index = int(key) + (len(self) if key < 0 else 0)
+            if not 0 <= index < len(self):
+                raise IndexError(f"sample {key} of {len(self)}")
+            return self[index : index + 1][0]
+        low, high, step = key.indices(len(self))
+        if step < 1:
+            return self[:][key]
+        return self._take(low, high)[::step] if high > low else np.empty(0, dtype=self.dtype)
+
+
 @dataclass(frozen=True)
-class EdfSamples:
+class EdfSamples(_Sliced):
     """Stored integers of one signal, as an array-like that reads what is sliced.
 
     Attributes:
@@ -48,30 +86,10 @@ class EdfSamples:
     def dtype(self) -> np.dtype:
         return np.dtype(np.int16 if self.width == 2 else np.int32)
 
-    @property
-    def ndim(self) -> int:
-        return 1
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
-
-    def __getitem__(self, key: slice | int) -> np.ndarray:
-        if isinstance(key, int | np.integer):
-            index = int(key) + (len(self) if key < 0 else 0)
-            if not 0 <= index < len(self):
-                raise IndexError(f"sample {key} of {len(self)}")
-            return self[index : index + 1][0]
-        low, high, step = key.indices(len(self))
-        if step < 1:
-            return self[:][key]
-        if high <= low:
-            return np.empty(0, dtype=self.dtype)
+    def _take(self, low: int, high: int) -> np.ndarray:
         first, last = low // self.n_samples, -(-high // self.n_samples)
         values = self._decoded(self.read_bytes(first, last)).ravel()
-        return values[low - first * self.n_samples : high - first * self.n_samples : step]
+        return values[low - first * self.n_samples : high - first * self.n_samples]
 
     def read_bytes(self, first: int, last: int) -> UInt8[np.ndarray, "record byte"]:
         """The signal's bytes in data records first..last, shape (record, byte)."""
@@ -121,7 +139,7 @@ class EdfSamples:
 
 
 @dataclass(frozen=True)
-class GriddedSamples:
+class GriddedSamples(_Sliced):
     """Stretches of a signal on a regular grid, NaN between them; an array-like that reads what is sliced.
 
     Attributes:
@@ -158,26 +176,8 @@ class GriddedSamples:
     def dtype(self) -> np.dtype:
         return np.dtype(np.float32)
 
-    @property
-    def ndim(self) -> int:
-        return 1
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
-
-    def __getitem__(self, key: slice | int) -> np.ndarray:
-        if isinstance(key, int | np.integer):
-            index = int(key) + (len(self) if key < 0 else 0)
-            if not 0 <= index < len(self):
-                raise IndexError(f"sample {key} of {len(self)}")
-            return self[index : index + 1][0]
-        low, high, step = key.indices(len(self))
-        if step < 1:
-            return self[:][key]
-        out = np.full(max(high - low, 0), np.nan, dtype=np.float32)
+    def _take(self, low: int, high: int) -> np.ndarray:
+        out = np.full(high - low, np.nan, dtype=np.float32)
         begin = max(int(np.searchsorted(self.first, low, side="right")) - 1, 0)
         for stretch in range(begin, int(np.searchsorted(self.first, high, side="left"))):
             start = int(self.first[stretch])
@@ -185,4 +185,4 @@ class GriddedSamples:
             if highest > lowest:
                 source = int(self.source[stretch]) - start
                 out[lowest - low : highest - low] = self.recorded[source + lowest : source + highest]
-        return out[::step]
+        return out
