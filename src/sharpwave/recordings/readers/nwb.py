@@ -20,6 +20,7 @@ from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, re
 from sharpwave.recordings.readers.nwb_series import read_series
 from sharpwave.recordings.readers.nwb_tables import choose_hypnogram, read_intervals, read_units
 from sharpwave.recordings.recording import Recording, Signal, empty_events
+from sharpwave.recordings.store.write_nwb import SIMULATED
 from sharpwave.recordings.units import check_units
 
 MOST_OBJECTS = 20_000
@@ -104,7 +105,9 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
         subject=subject.pop("subject_id", "unknown"),
         species=SPECIES.get(subject.pop("species", "").lower(), "unknown"),
         start=start,
-        source=path.name,
+        source=f"simulated ({path.name})"
+        if _read_text(file, "session_description").startswith(SIMULATED)
+        else path.name,
         absent=tuple(absent),
         repairs=(*repairs, *notes),
         metadata={**subject, **metadata},
