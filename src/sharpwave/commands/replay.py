@@ -41,10 +41,11 @@ COLUMNS: dict[str, str] = {
     "epoch": "before, during or after the experience; rest where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
-    "p": "(1 + surrogates that score as high) / (1 + surrogates)",
+    "p": "(1 + surrogates that gain as much from the order of their bursts) / (1 + surrogates)",
     "q": "False-discovery rate over the events of the epoch (Benjamini-Hochberg)",
     "p_control": "Rank of z among the events before the experience; n/a for these themselves",
-    "z": "Score in standard deviations from the mean of the event's surrogates",
+    "z": "Gain from the order of the bursts, in standard deviations from the mean of the event's surrogates",
+    "n_surrogates": "Surrogates drawn for the event: p is never below 1 / (1 + n_surrogates)",
     "trajectory": "log p(spikes | continuous path) - log p(spikes | jumps anywhere)",
     "correlation": "Weighted correlation of decoded place with time in the best map, times the map's probability",
     "n_spikes": "Spikes of place cells",
@@ -86,9 +87,13 @@ class ReplayOptions:
         "auto", "What the candidate events are: ripples, bursts (of spikes), or auto (ripples where there is an LFP)."
     )
     surrogate: str = option(
-        "cell-identity", "What is shuffled for the surrogates: cell-identity, place-field, time-bin or poisson."
+        "cell-identity",
+        "What surrogates exchange: cell-identity or place-field. time-bin and poisson destroy the order alone, and are "
+        "paired with cell-identity: p is the larger of both.",
     )
-    n_surrogates: int = option(500, "Number of surrogates of each event.", min=20)
+    n_surrogates: int = option(
+        500, "Number of surrogates; events that look significant get up to 20 times as many.", min=20
+    )
     statistic: str | None = option(
         None,
         "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
@@ -119,7 +124,7 @@ def replay(
     `candidates.json`), `summary.json` and `report.html`.
 
     - `sharpwave replay session.nwb`
-    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600 6000`
+    - `sharpwave replay session.nwb --events ripples.tsv --n-surrogates 1000 --run 3600 6000`
     """
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
     for line in words:
@@ -179,7 +184,8 @@ def replay_to_folder(
     )
     with replace_folder(folder, known=FILES) as partial:
         write_session(session, recording, partial, identifier=name, source=show_path(source), seed=options.seed)
-    return folder / "report.html", [describe_test(row) for row in session.tests.to_dict("records")]
+    found = [describe_test(row) for row in session.tests.to_dict("records")]
+    return folder / "report.html", [*found, *session.notes]
 
 
 def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]]:
@@ -251,7 +257,7 @@ def write_session(
 
     folder.mkdir(parents=True, exist_ok=True)
     events = session.events
-    notes = [*session.experience.notes, *recording.repairs]
+    notes = [*session.experience.notes, *session.notes, *recording.repairs]
     versions = read_versions(("numpy", "scipy", "pandas", "pynapple", "numba", "ripple-detection"))
     write_table(events, folder / "candidates.tsv")
     write_table(events[events["significant"]], folder / "reactivations.tsv")
