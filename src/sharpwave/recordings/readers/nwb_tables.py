@@ -94,6 +94,9 @@ def read_units(group: InsideGroup, file: str) -> tuple[nap.TsGroup | None, list[
 def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
     """A table of intervals as events: onset, duration, label, and its other plain columns.
 
+    The label of an interval is its stage, state, tags (several are joined by commas), or another text; where the
+    table has none, its name. So an epoch of the session ("track1") can be asked for by its label.
+
     Raises:
         SharpwaveError: If starts and ends do not belong together.
     """
@@ -109,10 +112,12 @@ def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
         )
     columns = {}
     for name, array in group.arrays():
-        known = name in ("start_time", "stop_time", "id") or group.declares(f"{name}_index")
-        values = [] if known else _read_column(array)
-        if len(values) == len(start):
-            columns[name] = values
+        is_index = name.endswith("_index") and group.declares(name.removesuffix("_index"))
+        if name not in ("start_time", "stop_time", "id") and not is_index:
+            index = group.array(f"{name}_index")
+            values = _read_column(array) if index is None else _read_ragged_texts(array, index)
+            if len(values) == len(start):
+                columns[name] = values
     texts = [name for name, values in columns.items() if values and isinstance(values[0], str)]
     chosen = next((name for name in LABELS if name in texts), texts[0] if texts else None)
     table_name = group.place.rsplit("/", 1)[-1]
@@ -184,3 +189,13 @@ def _read_column(array: InsideArray) -> list:
     if len(array.shape) != 1 or array.size > 10**6:
         return []
     return array.read().tolist() if array.kind in "biuf" else array.read_texts()
+
+
+def _read_ragged_texts(array: InsideArray, index: InsideArray) -> list[str]:
+    """The texts of each row, joined by commas; empty where the column holds something else."""
+    if len(array.shape) != 1 or array.kind not in "OS" or array.size > 10**6:
+        return []
+    texts, ends = array.read_texts(), _read_numbers(index).astype(np.int64)
+    if len(texts) != array.size or (np.diff(ends, prepend=0) < 0).any() or (len(ends) and ends[-1] > len(texts)):
+        return []
+    return [", ".join(texts[low:high]) for low, high in zip(np.r_[0, ends[:-1]], ends, strict=True)]
