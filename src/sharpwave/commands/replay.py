@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
@@ -33,8 +30,6 @@ FOLDERS = ("rat-ca1", "rat-ca1-events")
 """Data sets whose files may also be given as a folder of any name."""
 
 N_DRAWN = 6
-
-_NUMBER = re.compile(r"-?\d+(\.\d*)?")
 
 COLUMNS: dict[str, str] = {
     "onset": "Seconds from the start of the recording",
@@ -83,6 +78,8 @@ class ReplayOptions:
         n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
         min_units: Fewest place cells that fire in an event.
+        lfp: Name or number of the LFP channel in which ripples are looked for; chosen by ripple power where None.
+        position: Name of the series that is the animal's position; the best one where None.
         seed: Seed of the surrogates.
     """
 
@@ -114,28 +111,13 @@ class ReplayOptions:
         "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
     )
     min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
+    lfp: str | None = option(
+        None, "LFP channel for ripples, by name or number [default: the hippocampal one with most ripple power]."
+    )
+    position: str | None = option(
+        None, "Name of the series that is the animal's position [default: the best; several epochs are joined]."
+    )
     seed: int = option(0, "Seed of the surrogates.")
-
-
-class ReplayCommand(TyperCommand):
-    """The command as typer has it, but `--run START END` with two numbers is still one run."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, join_runs(args))
-
-
-def join_runs(args: Sequence[str]) -> list[str]:
-    """Arguments in which two numbers after --run are one.
-
-    >>> join_runs(["replay", "a.nwb", "--run", "3600", "6000", "--run", "track2"])
-    ['replay', 'a.nwb', '--run', '3600-6000', '--run', 'track2']
-    """
-    joined, rest = [], list(args)
-    while rest:
-        joined.append(rest.pop(0))
-        if joined[-1] == "--run" and len(rest) > 1 and all(_NUMBER.fullmatch(word) for word in rest[:2]):
-            joined.append(f"{rest.pop(0)}-{rest.pop(0)}")
-    return joined
 
 
 @with_options
@@ -204,7 +186,7 @@ def replay_to_folder(
             "a folder without reactivations", got=str(folder), fix="give another --output, or --overwrite"
         )
     check_folder(folder, known=FILES)
-    recording = open_session(source)
+    recording = choose_signals(open_session(source), options)
     session, check = _analyse(recording, options, progress)
     with replace_folder(folder, known=FILES) as partial:
         write_session(
@@ -278,6 +260,25 @@ def open_session(source: str) -> Recording:
             fix="name a file, a store (.zarr), or a data set",
         )
     return open_source(source)
+
+
+def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
+    """The session with the LFP channel and the position that the user named, or those that fit best.
+
+    Args:
+        recording: The session.
+        options: What the user chose.
+
+    Raises:
+        SharpwaveError: If there is no channel or series of this name.
+    """
+    from sharpwave.reactivation.tracking import choose_position
+    from sharpwave.signals.lfp_channels import choose_lfp
+
+    if options.position is not None:
+        recording = choose_position(recording, options.position)
+    ripples = options.events is None and options.candidates != "bursts"
+    return choose_lfp(recording, options.lfp, single=True) if ripples or options.lfp is not None else recording
 
 
 def read_events(path: Path) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from sharpwave.signals import (
 )
 from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.signals.high_rates import lower_rate
+from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.staging import choose_stager
 
 EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
@@ -157,7 +158,7 @@ def prepare_night(
     """
     options = options or DecodeOptions()
     recording = apply_options(options, recording)
-    recording = lower_rates(recording)
+    recording = lower_rates(choose_lfp(recording, options.lfp))
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )

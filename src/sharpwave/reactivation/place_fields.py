@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.counts import flatten_spikes, mark_observed
 from sharpwave.reactivation.grids import Grid, Smoother
 from sharpwave.reactivation.position import GAP, Position, compute_velocity, convert_metres
 from sharpwave.reactivation.tracks import TrackGraph
@@ -26,6 +26,9 @@ MIN_PEAK, MIN_INFORMATION = 1.0, 0.25
 MIN_CELLS = 5
 
 MOST_PLACES = 150
+
+LEAST_OBSERVED = 0.1
+"""Share of the running in which a unit must have been observed for its field to be known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,18 @@ def estimate_place_fields(
             maps.append(_Map.smooth(name, heading, smoother, time, counts, min_occupancy, floor))
     if not sum(len(each.occupancy) for each in maps):
         raise _miss_running(min_speed, position.unit)
-    return _measure(_join_maps(maps, units, bin_size, position.unit), position.graph)
+    fields = _measure(_join_maps(maps, units, bin_size, position.unit), position.graph)
+    return _weigh_observed(fields, spikes, position.times[moving], floor)
+
+
+def _weigh_observed(fields: PlaceFields, spikes: Any, times: np.ndarray, floor: float) -> PlaceFields:
+    """Fields of units that were observed in part of the running: their rates in that part; the floor without any."""
+    observed = mark_observed(spikes, times, times, fields.units)
+    if observed is None:
+        return fields
+    share = observed.mean(axis=0)[:, None]
+    rates = np.where(share >= LEAST_OBSERVED, fields.rates / np.maximum(share, LEAST_OBSERVED), floor)
+    return replace(fields, rates=np.where(share < 1, np.maximum(rates, floor), fields.rates))
 
 
 def _miss_running(min_speed: float, unit: str) -> SharpwaveError:
@@ -155,6 +169,7 @@ def compute_log_likelihood(
     bin_size: float,
     gain: float = 1.0,
     dtype: type = np.float64,
+    observed: Bool[np.ndarray, "bin unit"] | None = None,
 ) -> Float[np.ndarray, "bin place"]:
     """Log of the Poisson probability of the counts at each place, but for the factorials, which no place changes.
 
@@ -166,6 +181,7 @@ def compute_log_likelihood(
         bin_size: Length τ of a bin, in s.
         gain: Factor g by which the units fire faster than where the fields were measured; 1 by default.
         dtype: Precision; in short bins float32 is enough, and faster.
+        observed: Whether each unit was observed in each bin; the sum is over those alone. All were where omitted.
 
     Raises:
         SharpwaveError: If the counts are of another number of units.
@@ -177,7 +193,8 @@ def compute_log_likelihood(
             fix="bin the spikes with units=fields.units",
         )
     expected = gain * bin_size * fields.rates
-    return counts.astype(dtype) @ np.log(expected).astype(dtype) - expected.sum(axis=0).astype(dtype)
+    silent = expected.sum(axis=0) if observed is None else observed.astype(dtype) @ expected.astype(dtype)
+    return counts.astype(dtype) @ np.log(expected).astype(dtype) - silent.astype(dtype)
 
 
 def select_place_cells(fields: PlaceFields) -> PlaceFields:
@@ -233,40 +250,6 @@ def make_fields(rate_map: Float[np.ndarray, "unit bin"], units: tuple[int, ...],
         float(size),
         "bins",
     )
-
-
-def join_fields(parts: Sequence[PlaceFields]) -> PlaceFields:
-    """Place fields of several environments as one; contents of one name are one.
-
-    Args:
-        parts: Fields of the same units, in one unit of length and with places of one size.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    contents = tuple(dict.fromkeys(name for part in parts for name in part.contents))
-    number = [np.array([contents.index(name) for name in part.contents])[part.content] for part in parts]
-    return replace(
-        parts[0],
-        rates=np.concatenate([part.rates for part in parts], axis=1),
-        contents=contents,
-        content=np.concatenate(number),
-        direction=np.concatenate([part.direction for part in parts]),
-        position=np.concatenate([part.position for part in parts]),
-        occupancy=np.concatenate([part.occupancy for part in parts]),
-        distances=_join_distances(parts, np.concatenate(number)),
-    )
-
-
-def _join_distances(parts: Sequence[PlaceFields], content: np.ndarray) -> Float[np.ndarray, "place place"] | None:
-    if all(part.distances is None for part in parts):
-        return None
-    found, low = np.full((len(content), len(content)), np.inf), 0
-    for part in parts:
-        high = low + len(part.content)
-        own = np.abs(part.position[:, 0][:, None] - part.position[:, 0]) if part.distances is None else part.distances
-        found[low:high, low:high] = own
-        low = high
-    return np.where(content[:, None] == content, found, np.inf)
 
 
 def _select_maps(

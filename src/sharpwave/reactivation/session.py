@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.environments import Experience, RunChoice, find_experience, name_epochs
+from sharpwave.reactivation.environments import Experience, find_experience, name_epochs
 from sharpwave.reactivation.evidence import (
     FEWEST,
     Evidence,
@@ -23,6 +23,7 @@ from sharpwave.reactivation.evidence import (
     weigh_events,
 )
 from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.runs import RunChoice
 from sharpwave.reactivation.sequence_scores import STATISTICS
 from sharpwave.reactivation.significance import LEVEL, rank_among_controls
 from sharpwave.reactivation.state_space import decode_events
@@ -113,6 +114,8 @@ def analyse_session(
     statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
+    said = () if experience.position is None else experience.position.notes
+    experience = replace(experience, notes=(*said, *experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
     chosen: dict[str, Any] = {
         "statistic": statistic,

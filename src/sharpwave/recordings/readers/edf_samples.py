@@ -22,11 +22,11 @@ _SMALL_RECORD = 1 << 13
 
 
 class _Sliced(ABC):
-    """An array of one axis that reads what is sliced; a class says its shape and type, and how to take a stretch."""
+    """An array, time first, that reads what is sliced; a class says its shape and type, and how to take a stretch."""
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int]: ...
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
     @abstractmethod
@@ -38,7 +38,7 @@ class _Sliced(ABC):
 
     @property
     def ndim(self) -> int:
-        return 1
+        return len(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -55,7 +55,7 @@ class _Sliced(ABC):
         low, high, step = key.indices(len(self))
         if step < 1:
             return self[:][key]
-        return self._take(low, high)[::step] if high > low else np.empty(0, dtype=self.dtype)
+        return self._take(low, high)[::step] if high > low else np.empty((0, *self.shape[1:]), self.dtype)
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,14 @@ class GriddedSamples(_Sliced):
         first: Place on the grid of each stretch's first sample, ascending.
         source: Place in `recorded` of each stretch's first sample.
         length: Number of samples of each stretch.
+        rest: Lengths of the axes after time.
     """
 
     recorded: Any
     first: Int64[np.ndarray, " stretch"]
     source: Int64[np.ndarray, " stretch"]
     length: Int64[np.ndarray, " stretch"]
+    rest: tuple[int, ...] = ()
 
     @classmethod
     def place(cls, recorded: Any, onsets: Sequence[float], counts: Sequence[tuple[int, int]], *, rate: float) -> Self:
@@ -169,15 +171,15 @@ class GriddedSamples(_Sliced):
         return cls(recorded, first, ranges[:, 0], ranges[:, 1] - ranges[:, 0])
 
     @property
-    def shape(self) -> tuple[int]:
-        return (int((self.first + self.length).max(initial=0)),)
+    def shape(self) -> tuple[int, ...]:
+        return (int((self.first + self.length).max(initial=0)), *self.rest)
 
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(np.float32)
 
     def _take(self, low: int, high: int) -> np.ndarray:
-        out = np.full(high - low, np.nan, dtype=np.float32)
+        out = np.full((high - low, *self.rest), np.nan, dtype=np.float32)
         begin = max(int(np.searchsorted(self.first, low, side="right")) - 1, 0)
         for stretch in range(begin, int(np.searchsorted(self.first, high, side="left"))):
             start = int(self.first[stretch])
