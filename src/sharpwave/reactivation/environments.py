@@ -181,14 +181,11 @@ def follow(position: Position, *, graph: TrackGraph | None = None) -> tuple[Posi
     """
     if graph is not None:
         return linearise_on_graph(position, graph), [f"Position was laid on the track graph given: {graph.describe()}."]
-    if position.dimension != 2:
-        return position if position.dimension == 1 else linearise(position), []
+    if position.dimension == 1:
+        return position, []
     along = linearise(position)
     straight = along.explained >= ON_A_LINE
-    try:
-        found = find_track_graph(position)
-    except SharpwaveError as error:
-        found, why = None, f"; no track of narrow paths: {error.got}"
+    found, why = _try_graph(position)
     if found is not None and not (straight and _is_line(found, along)):
         return linearise_on_graph(position, found), [
             f"The track was found from the movement: {found.describe()}. Position is that along it; --track-graph "
@@ -197,6 +194,16 @@ def follow(position: Position, *, graph: TrackGraph | None = None) -> tuple[Posi
     if straight:
         return along, [f"Position was projected on a line, along which {along.explained:.0%} of the movement lies."]
     return position, [f"Two-dimensional place fields: {along.explained:.0%} of the movement lies along one line{why}."]
+
+
+def _try_graph(position: Position) -> tuple[TrackGraph | None, str]:
+    """The graph of a maze that can be seen in the movement; else why there is none."""
+    if position.dimension != 2:
+        return None, ""
+    try:
+        return find_track_graph(position), ""
+    except SharpwaveError as error:
+        return None, f"; no track of narrow paths: {error.got}"
 
 
 def _is_line(graph: TrackGraph, along: Position) -> bool:
