@@ -341,7 +341,7 @@ def read_head(folder: str | Path, head: str, body: str) -> tuple[str, Path]:
     """
     for left in (2, 1, 0):
         with locate_file(folder, head).open("rb") as file:
-            text = file.read(LARGEST_HEAD).decode("utf-8")
+            text = file.read(min(LARGEST_HEAD, os.fstat(file.fileno()).st_size)).decode("utf-8")
         path = locate_file(folder, body)
         try:
             content = json.loads(text)
