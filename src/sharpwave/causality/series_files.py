@@ -119,14 +119,8 @@ def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
         SharpwaveError: If it cannot be read, lacks a column, or has onsets that are no numbers.
     """
     path = Path(path)
-    try:
+    with explained(f"a table with columns {', '.join(columns)}", name=path.name, fix="write a TSV, one row an event"):
         table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else None, engine="python", na_values=["n/a"])
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            f"a table with columns {', '.join(columns)}",
-            got=f"{path.name}: {error}",
-            fix="write a TSV, one row an event",
-        ) from error
     table = table.rename(columns=restore_cell).map(lambda cell: restore_cell(cell) if isinstance(cell, str) else cell)
     missing = [name for name in columns if name not in table]
     if missing:

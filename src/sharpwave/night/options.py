@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained
 
 if TYPE_CHECKING:  # the command line shows its help without them
     import pandas as pd
@@ -284,12 +285,8 @@ def read_cues(path: Path | None) -> pd.DataFrame:
 
     if path is None:
         return empty_events()
-    try:
+    with explained("a table of cues", name=str(path), fix="write onset, duration, label; one row a cue"):
         table = pd.read_csv(path, sep=None, engine="python")
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            "a table of cues", got=f"{path}: {error}", fix="write onset, duration, label; one row a cue"
-        ) from error
     missing = {"onset", "duration"} - set(table.columns)
     if missing:
         raise SharpwaveError(
