@@ -96,7 +96,7 @@ def read_series(folder: str | Path, *, night: str) -> NightSeries:
         infraslow=table["infraslow"].to_numpy(dtype=float) if "infraslow" in table else None,
         reactivations=read_reactivations(folder / REACTIVATIONS),
         usable=table["usable"].to_numpy(dtype=bool),
-        cues=read_events(cues, ("onset", "condition", "content")) if cues.is_file() else None,
+        cues=read_cues(cues) if cues.is_file() else None,
         candidates=read_events(candidates, ("onset",))["onset"].to_numpy() if candidates.is_file() else None,
     )
 
@@ -110,6 +110,17 @@ def read_reactivations(path: str | Path) -> pd.DataFrame:
     table = read_events(path, ("onset",))
     content = table["content"].fillna("").astype(str) if "content" in table else pd.Series("", index=table.index)
     return table.assign(content=content.replace("", "unknown"))
+
+
+def read_cues(path: str | Path) -> pd.DataFrame:
+    """Randomised cues from a table: onset (s), condition ("cue" or "sham") and, where the memories differ, content.
+
+    Raises:
+        SharpwaveError: If the file cannot be read, or has no onsets or conditions.
+    """
+    table = read_events(path, ("onset", "condition"))
+    content = table["content"].fillna("unknown").astype(str) if "content" in table else "unknown"
+    return table.assign(content=content, condition=table["condition"].astype(str).str.strip().str.lower())
 
 
 def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
