@@ -75,6 +75,8 @@ class ReplayOptions:
         n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
         min_units: Fewest place cells that fire in an event.
+        lfp: Name or number of the LFP channel in which ripples are looked for; chosen by ripple power where None.
+        position: Name of the series that is the animal's position; the best one where None.
         seed: Seed of the surrogates.
     """
 
@@ -94,6 +96,12 @@ class ReplayOptions:
         "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
     )
     min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
+    lfp: str | None = option(
+        None, "LFP channel for ripples, by name or number [default: the hippocampal one with most ripple power]."
+    )
+    position: str | None = option(
+        None, "Name of the series that is the animal's position [default: the best; several epochs are joined]."
+    )
     seed: int = option(0, "Seed of the surrogates.")
 
 
@@ -164,7 +172,7 @@ def replay_to_folder(
             "a folder without reactivations", got=str(folder), fix="give another --output, or --overwrite"
         )
     check_folder(folder, known=FILES)
-    recording = open_session(source)
+    recording = choose_signals(open_session(source), options)
     session = analyse_session(
         recording,
         rng=np.random.default_rng(options.seed),
@@ -213,6 +221,25 @@ def open_session(source: str) -> Recording:
             fix="name a file, a store (.zarr), or a data set",
         )
     return open_source(source)
+
+
+def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
+    """The session with the LFP channel and the position that the user named, or those that fit best.
+
+    Args:
+        recording: The session.
+        options: What the user chose.
+
+    Raises:
+        SharpwaveError: If there is no channel or series of this name.
+    """
+    from sharpwave.reactivation.tracking import choose_position
+    from sharpwave.signals.lfp_channels import choose_lfp
+
+    if options.position is not None:
+        recording = choose_position(recording, options.position)
+    ripples = options.events is None and options.candidates != "bursts"
+    return choose_lfp(recording, options.lfp, single=True) if ripples or options.lfp is not None else recording
 
 
 def read_events(path: Path) -> pd.DataFrame:

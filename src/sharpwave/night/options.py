@@ -78,6 +78,7 @@ class DecodeOptions:
         male: Sex; None where unknown.
         night: Number of the night in the laboratory, from 1; None where unknown.
         channels: Names of the channels to decode, best first; empty lets the package choose.
+        lfp: Name or number of the LFP channel; where None, of several the hippocampal one with most ripple power.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
         stage_convention: Meaning of integers in it: a name in `STAGE_CONVENTIONS`; None where it names stages.
@@ -131,6 +132,11 @@ class DecodeOptions:
         panel=RECORDING,
         type=list[str],
         convert=tuple,
+    )
+    lfp: str | None = option(
+        None,
+        "LFP channel, by name or number [default: of several the hippocampal one with most ripple power].",
+        panel=RECORDING,
     )
     aliases: Mapping[str, str] = option(
         dict,

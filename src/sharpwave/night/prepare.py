@@ -30,6 +30,7 @@ from sharpwave.signals import (
 )
 from sharpwave.signals.electrodes import Choice, choose_electrodes, list_eyes
 from sharpwave.signals.epoch_values import describe_sparse_signals
+from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.preparation import show_chosen
 from sharpwave.staging import choose_stager
 
@@ -162,7 +163,7 @@ def prepare_night(
     'given with the recording'
     """
     options = options or DecodeOptions()
-    recording = apply_options(options, recording)
+    recording = choose_lfp(apply_options(options, recording), options.lfp)
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )

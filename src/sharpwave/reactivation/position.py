@@ -11,10 +11,14 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.tracking import check_clocks, read_track
 from sharpwave.recordings import Recording
 
 TRACK_METRES = 2.0
 """Length that a track is taken to have where the unit is not the metre, so that defaults in metres mean something."""
+
+LEAST_SPEED = 0.05
+"""Metres per second from which an animal runs."""
 
 GAP = 0.5
 """Seconds without a sample after which position counts as unknown."""
@@ -25,6 +29,9 @@ SIDEWAYS = 0.25
 JUMP = 10.0
 """A step this many times longer than the 95th percentile of all steps is a jump of the tracker, not of the animal."""
 
+MOSTLY_JITTER = 0.5
+"""Share of all steps, by their length, that fall at rest: beyond it they are the tracker's jitter, not the animal's."""
+
 
 @dataclass(frozen=True, eq=False)
 class Position:
@@ -33,14 +40,16 @@ class Position:
     Attributes:
         times: Times of the samples, in s, rising.
         values: Position, without NaN.
-        unit: "m", or "pixels" where the scale is unknown.
+        unit: "m"; another ("pixels") where the scale is unknown.
         explained: Share of the variance that lies along the track, where `linearise` made it.
+        notes: Sentences that say which series it is, and what of it was left out.
     """
 
     times: Float[np.ndarray, " time"]
     values: Float[np.ndarray, "time dimension"]
     unit: str = "m"
     explained: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -56,13 +65,16 @@ class Position:
 
 
 def get_position(recording: Recording) -> Position:
-    """The recording's position; samples without a value are left out.
+    """The recording's position; samples without a value, and those that mark a lost animal, are left out.
+
+    Where there are several series, the best is taken and those of other epochs are joined to it (`read_track`); to
+    choose another, call `choose_position` first.
 
     Args:
         recording: Recording with a signal "position", shape (time,) or (time, dimension).
 
     Raises:
-        SharpwaveError: If there is none, or no sample with a value.
+        SharpwaveError: If there is none, no sample with a value, or none on the clock of the spikes.
 
     >>> from sharpwave.recordings import MODALITIES, Signal
     >>> signal = Signal("position", np.array([0.0, np.nan, 0.4]), 2.0, MODALITIES["position"])
@@ -70,24 +82,15 @@ def get_position(recording: Recording) -> Position:
     >>> position.times.tolist(), position.values[:, 0].tolist(), position.unit
     ([0.0, 1.0], [0.0, 0.4], 'm')
     """
-    found = recording.of("position")
-    if not found:
+    if not recording.of("position"):
         raise SharpwaveError(
             "a recording with position",
             got=", ".join(recording.signals) or "no signals",
-            fix="read a session with tracking, or give position as a signal of that modality",
+            fix="read a session with tracking, or name its series with --position (`choose_position` in Python)",
         )
-    signal = next(iter(found.values()))
-    values = signal.read(dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    times = signal.start + np.arange(len(values)) / signal.rate if signal.times is None else signal.times
-    known = np.isfinite(values).all(axis=1)
-    if not known.any():
-        raise SharpwaveError(
-            f"positions in {signal.name!r}", got="no sample with a value", fix="check the tracking of this session"
-        )
-    unit = str(recording.metadata.get("position_unit", "m"))
-    return Position(np.asarray(times, dtype=np.float64)[known], values[known], unit)
+    track = read_track(recording)
+    check_clocks(recording.spikes, track.times)
+    return Position(track.times, track.values, track.unit, notes=track.notes)
 
 
 def restrict_position(position: Position, start: float, end: float) -> Position:
@@ -107,7 +110,8 @@ def linearise(position: Position) -> Position:
     """Position along a straight track, from its start at 0: the projection on the principal axis of the movement.
 
     Every sample counts by how far the animal had moved since the one before, so that long rests, in or beside the
-    track, do not turn the axis; jumps of the tracker do not count. Samples far to the side are left out. The axis
+    track, do not turn the axis; jumps of the tracker do not count, nor does its jitter at rest where that is most of
+    the way. Samples far to the side are left out. The axis
     points the way in which its larger coordinate grows.
 
     Args:
@@ -122,6 +126,11 @@ def linearise(position: Position) -> Position:
     if position.dimension == 1:
         return replace(position, values=position.values - position.values.min())
     travelled = np.linalg.norm(np.diff(position.values, axis=0, prepend=position.values[:1]), axis=1)
+    usual_extent = float(np.ptp(np.percentile(position.values, [1, 99], axis=0), axis=0).max())
+    least = LEAST_SPEED * (1.0 if position.unit == "m" else usual_extent / TRACK_METRES)
+    running = mark_running(position, min_speed=least)
+    if running.any() and travelled[~running].sum() > MOSTLY_JITTER * travelled.sum():
+        travelled = np.where(running, travelled, 0.0)
     moving = travelled[travelled > 0]
     if not moving.size:
         raise SharpwaveError("an animal that moves", got="one place throughout", fix="check the tracking")
@@ -162,7 +171,7 @@ def mark_running(
     position: Position, *, min_speed: float | None = None, smoothing: float = 0.25
 ) -> Bool[np.ndarray, " time"]:
     """Samples at which the animal is faster than `min_speed` (per second; 0.05 m/s where omitted)."""
-    least = convert_metres(0.05, position) if min_speed is None else min_speed
+    least = convert_metres(LEAST_SPEED, position) if min_speed is None else min_speed
     return np.linalg.norm(compute_velocity(position, smoothing=smoothing), axis=1) > least
 
 

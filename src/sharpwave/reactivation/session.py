@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,8 @@ def analyse_session(
     statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
+    said = () if experience.position is None else experience.position.notes
+    experience = replace(experience, notes=(*said, *experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
     binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)

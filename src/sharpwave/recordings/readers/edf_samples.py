@@ -110,12 +110,14 @@ class GriddedSamples(Sliced):
         first: Place on the grid of each stretch's first sample, ascending.
         source: Place in `recorded` of each stretch's first sample.
         length: Number of samples of each stretch.
+        rest: Lengths of the axes after time.
     """
 
     recorded: Any
     first: Int64[np.ndarray, " stretch"]
     source: Int64[np.ndarray, " stretch"]
     length: Int64[np.ndarray, " stretch"]
+    rest: tuple[int, ...] = ()
 
     @classmethod
     def place(cls, recorded: Any, onsets: Sequence[float], counts: Sequence[tuple[int, int]], *, rate: float) -> Self:
@@ -132,15 +134,15 @@ class GriddedSamples(Sliced):
         return cls(recorded, first, ranges[:, 0], ranges[:, 1] - ranges[:, 0])
 
     @property
-    def shape(self) -> tuple[int]:
-        return (int((self.first + self.length).max(initial=0)),)
+    def shape(self) -> tuple[int, ...]:
+        return (int((self.first + self.length).max(initial=0)), *self.rest)
 
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(np.float32)
 
     def _take(self, low: int, high: int) -> np.ndarray:
-        out = np.full(high - low, np.nan, dtype=np.float32)
+        out = np.full((high - low, *self.rest), np.nan, dtype=np.float32)
         begin = max(int(np.searchsorted(self.first, low, side="right")) - 1, 0)
         for stretch in range(begin, int(np.searchsorted(self.first, high, side="left"))):
             start = int(self.first[stretch])
