@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.tracking import check_clocks, read_track
+from sharpwave.reactivation.tracks import TrackGraph
 from sharpwave.recordings import Recording
 
 TRACK_METRES = 2.0
@@ -43,6 +44,9 @@ class Position:
         unit: "m"; another ("pixels") where the scale is unknown.
         explained: Share of the variance that lies along the track, where `linearise` made it.
         notes: Sentences that say which series it is, and what of it was left out.
+        velocity: Velocity along the track, where it branches: the values alone, which jump between its arms, do not
+            give it.
+        graph: The track, where it branches; the values are positions on its line.
     """
 
     times: Float[np.ndarray, " time"]
@@ -50,6 +54,8 @@ class Position:
     unit: str = "m"
     explained: float = 1.0
     notes: tuple[str, ...] = ()
+    velocity: Float[np.ndarray, "time dimension"] | None = None
+    graph: TrackGraph | None = None
 
     @property
     def dimension(self) -> int:
@@ -95,15 +101,25 @@ def get_position(recording: Recording) -> Position:
 
 def restrict_position(position: Position, start: float, end: float) -> Position:
     """The samples in [start, end)."""
-    low, high = np.searchsorted(position.times, [start, end])
-    return replace(position, times=position.times[low:high], values=position.values[low:high])
+    return select_samples(position, (position.times >= start) & (position.times < end))
+
+
+def select_samples(position: Position, chosen: Bool[np.ndarray, " time"]) -> Position:
+    """The samples that are chosen."""
+    velocity = None if position.velocity is None else position.velocity[chosen]
+    return replace(position, times=position.times[chosen], values=position.values[chosen], velocity=velocity)
 
 
 def convert_metres(length: float, position: Position) -> float:
     """A length in metres in the position's unit; where that is not the metre, a track is taken to be 2 m long."""
-    if position.unit == "m":
-        return length
-    return length / TRACK_METRES * float(np.ptp(position.values, axis=0).max())
+    return length if position.unit == "m" else length / TRACK_METRES * measure_length(position)
+
+
+def measure_length(position: Position) -> float:
+    """Extent of the movement; where the track branches, the longest of the shortest ways between two of its nodes."""
+    if position.graph is not None:
+        return float(position.graph.node_distances.max())
+    return float(np.ptp(position.values, axis=0).max())
 
 
 def linearise(position: Position) -> Position:
@@ -158,6 +174,8 @@ def compute_velocity(position: Position, *, smoothing: float = 0.25) -> Float[np
         position: Position in any number of dimensions.
         smoothing: Standard deviation of the Gaussian that smooths the position, in s; 0.25 s by default.
     """
+    if position.velocity is not None:
+        return position.velocity
     if len(position.times) < 3:
         return np.zeros_like(position.values)
     steps = np.diff(position.times)
@@ -194,7 +212,8 @@ def find_runs(position: Position, *, min_speed: float | None = None, min_distanc
             "position along a track", got=f"{position.dimension} dimensions", fix="call linearise(position) first"
         )
     values = position.values[:, 0]
-    least = 0.3 * float(np.ptp(values)) if min_distance is None else min_distance
+    way = values if position.velocity is None else np.cumsum(position.velocity[:, 0] * position.steps)
+    least = 0.3 * measure_length(position) if min_distance is None else min_distance
     running = mark_running(position, min_speed=min_speed)
     sign = np.where(running, np.sign(compute_velocity(position)[:, 0]), 0).astype(int)
     breaks = (np.diff(sign) != 0) | (np.diff(position.times) > GAP)
@@ -202,6 +221,6 @@ def find_runs(position: Position, *, min_speed: float | None = None, min_distanc
     rows = [
         (position.times[low], position.times[high - 1] - position.times[low], sign[low], values[low], values[high - 1])
         for low, high in pairwise(edges.tolist())
-        if high > low and sign[low] and abs(values[high - 1] - values[low]) >= least
+        if high > low and sign[low] and abs(way[high - 1] - way[low]) >= least
     ]
     return pd.DataFrame(rows, columns=["onset", "duration", "direction", "start", "end"])
