@@ -13,7 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import take_scorer
-from sharpwave.recordings.clock import compute_offset
+from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.hypnogram_shapes import (

@@ -18,7 +18,8 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
-from sharpwave.recordings.clock import compute_offset, parse_times, read_clock_column
+from sharpwave.recordings.clock import parse_times, read_clock_column
+from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
 from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
