@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, str] = {
     "ablations": "sharpwave.benchmarks.multimodal.ablations",
     "explanations": "sharpwave.benchmarks.explanations.benchmark",
     "causality": "sharpwave.benchmarks.causality.benchmark",
+    "causality-worlds": "sharpwave.benchmarks.causality.worlds_benchmark",
     "decode-speed": "sharpwave.benchmarks.decode.speed",
     "decode-memory": "sharpwave.benchmarks.decode.memory",
     "training-cost": "sharpwave.benchmarks.training_cost",

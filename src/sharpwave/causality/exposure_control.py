@@ -99,6 +99,7 @@ def check_exposure(
     content: str | None = None,
     stages: Sequence[int] | None = None,
     period: str = "any",
+    n_planted: int = N_PLANTED,
 ) -> ExposureControl | None:
     """Hold the events that carry a content against lots drawn within ten minutes of a night.
 
@@ -108,6 +109,7 @@ def check_exposure(
         content: Name of the content; any content by default. Events that carry another one are left out.
         stages: Codes of the stages whose events are looked at; all NREM stages by default.
         period: Part of each night's sleep: "any" (all of it, the default), "early" or "late" half.
+        n_planted: Number of hidden causes planted to measure the power; 100 by default, and 0 measures none.
 
     Returns:
         The control; None where candidate events are not known, or too few carry the content.
@@ -130,14 +132,14 @@ def check_exposure(
     if n < FEWEST or len(events.carries) - n < FEWEST:
         return None
     lots = _draw_lots(events, rng)
-    planted = _plant(events, rng)
-    state, runs = _measure(events, np.column_stack([events.carries, planted, lots]).astype(float))
+    planted = _plant(events, rng, n_planted)
+    state, runs = _measure(events, np.column_stack([events.carries, planted, lots]).astype(np.float32))
     first = 1 + planted.shape[1]
     ranks = np.stack([_rank(state, state[first:]), _rank(runs, runs[first:])])
     smaller = ranks.min(axis=0)
     p = (1 + np.sum(smaller[first:] <= smaller[:first, None], axis=1)) / (1 + N_DRAWS)
     seen = "state" if ranks[0, 0] <= ranks[1, 0] else "runs"
-    return ExposureControl(float(p[0]), seen, float(np.mean(p[1:] <= 0.05)))
+    return ExposureControl(float(p[0]), seen, float(np.mean(p[1:] <= 0.05)) if n_planted else np.nan)
 
 
 def _gather(nights: Sequence[NightSeries], content: str | None, stages: Sequence[int], period: str) -> _Events:
@@ -208,16 +210,16 @@ def _draw_lots(events: _Events, rng: np.random.Generator) -> Bool[np.ndarray, "e
     return lots
 
 
-def _plant(events: _Events, rng: np.random.Generator) -> Bool[np.ndarray, "event draw"]:
+def _plant(events: _Events, rng: np.random.Generator, n_planted: int) -> Bool[np.ndarray, "event draw"]:
     """Carriers that a hidden infraslow rhythm decided, seen as poorly as such rhythms are; as many in each stratum."""
-    hidden = np.empty((len(events.carries), N_PLANTED))
+    hidden = np.empty((len(events.carries), n_planted))
     for night in np.unique(events.night):
         mine = events.night == night
         hidden[mine] = np.cos(
-            _draw_rhythm(int(events.second[mine].max()) // GRID + 1, rng)[events.second[mine] // GRID]
+            _draw_rhythm((int(events.second[mine].max()) // GRID + 1, n_planted), rng)[events.second[mine] // GRID]
         )
     known = np.isfinite(events.wave)[:, None]
-    shown = np.cos(np.where(known, events.wave[:, None], 0.0) - rng.uniform(0, 2 * np.pi, N_PLANTED))
+    shown = np.cos(np.where(known, events.wave[:, None], 0.0) - rng.uniform(0, 2 * np.pi, n_planted))
     cause = np.sqrt(2) * np.where(known, SEEN * shown + np.sqrt(1 - SEEN**2) * hidden, hidden)
     keys = ODDS * cause + rng.gumbel(size=cause.shape)
     planted = np.empty(keys.shape, bool)
@@ -228,14 +230,14 @@ def _plant(events: _Events, rng: np.random.Generator) -> Bool[np.ndarray, "event
     return planted
 
 
-def _draw_rhythm(n_steps: int, rng: np.random.Generator) -> Float[np.ndarray, "step draw"]:
+def _draw_rhythm(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "step draw"]:
     """Phases of rhythms near 0.02 Hz whose frequency wanders by a fifth, a value each `GRID` s."""
     from scipy.signal import lfilter
 
     keep = np.exp(-GRID / 100)
-    wander = lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], rng.standard_normal((n_steps, N_PLANTED)), axis=0)
+    wander = lfilter([np.sqrt(1 - keep**2)], [1.0, -keep], rng.standard_normal(shape), axis=0)
     frequency = FREQUENCY * (1 + 0.2 * wander)
-    return 2 * np.pi * GRID * np.cumsum(frequency, axis=0) + rng.uniform(0, 2 * np.pi, N_PLANTED)
+    return 2 * np.pi * GRID * np.cumsum(frequency, axis=0) + rng.uniform(0, 2 * np.pi, shape[1])
 
 
 def _measure(
@@ -243,16 +245,20 @@ def _measure(
 ) -> tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " draw"]]:
     """How far carriers differ in the state before, and how far they come in runs; both grow with the difference."""
     n = np.maximum(np.bincount(events.stratum), 1)
-    left = draws - (np.bincount(events.stratum, weights=events.carries) / n)[events.stratum][:, None]
+    left = (
+        draws - (np.bincount(events.stratum, weights=events.carries) / n).astype(draws.dtype)[events.stratum][:, None]
+    )
     spread = events.state.std(axis=0)
-    state = events.state[:, spread > 1e-9] / spread[spread > 1e-9]
+    state = (events.state[:, spread > 1e-9] / spread[spread > 1e-9]).astype(draws.dtype)
     moved = state.T @ left
     form = (moved * np.linalg.solve(state.T @ state + 1e-3 * len(state) * np.eye(state.shape[1]), moved)).sum(axis=0)
     runs = np.zeros((len(RUNS), draws.shape[1]))
     for night in np.unique(events.night):
         mine = events.night == night
         step = events.second[mine] // GRID
-        total = np.vstack([np.zeros(draws.shape[1]), np.cumsum(left[mine], axis=0)])  # onsets are in order
+        total = np.vstack(
+            [np.zeros((1, draws.shape[1]), draws.dtype), np.cumsum(left[mine], axis=0)]
+        )  # onsets are in order
         for index, (first, last) in enumerate(RUNS):
             begin, end = np.searchsorted(step, step + first), np.searchsorted(step, step + last)
             runs[index] += (left[mine] * (total[end] - total[begin])).sum(axis=0)

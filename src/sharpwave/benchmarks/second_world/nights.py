@@ -79,11 +79,13 @@ class Hidden:
     Attributes:
         phase: Phase of the infraslow rhythm (rad), one value a second, 0 at the peak of sigma power.
         vigilance: Hidden vigilance, in standard deviations, one value a second.
+        wobble: What neither cycle nor rhythm explains of depth, in dB, one value a second.
         lightening_hazard: Hazard (1/s) of waking without any reactivation, one value a second.
     """
 
     phase: Float[np.ndarray, " second"]
     vigilance: Float[np.ndarray, " second"]
+    wobble: Float[np.ndarray, " second"]
     lightening_hazard: Float[np.ndarray, " second"]
 
 
@@ -123,7 +125,7 @@ def draw_night(plan: Plan, *, rng: np.random.Generator, night: str = "second") -
         usable=np.ones(n, bool),
         candidates=events["onset"].to_numpy(dtype=float),
     )
-    return series, Hidden(phase, vigilance, np.where(asleep, hazard, 0.0))
+    return series, Hidden(phase, vigilance, wobble, np.where(asleep, hazard, 0.0))
 
 
 def _live(
