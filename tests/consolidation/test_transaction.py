@@ -13,6 +13,7 @@ from tests.consolidation.planted import copy_weights, learn, make_network, make_
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, FixedRatio, Objective, Phase, Probe, Protection, ReplayBuffer, Sleep, Wake
+from sharpwave.consolidation.modules import measure_gradient_norm
 from sharpwave.errors import SharpwaveError
 
 
@@ -311,3 +312,36 @@ def test_what_cannot_be_put_back_is_refused() -> None:
     with pytest.raises(SharpwaveError, match=r"probe=Probe\(\)"):
         Sleep(network, ReplayBuffer(5), probe={"x": 1})
     assert Sleep(network, ReplayBuffer(5), wake="er").recipe.wake == Wake("er")
+
+
+# ---- a step of wake that goes astray
+
+
+def test_a_step_of_wake_whose_gradient_is_not_finite_is_not_taken() -> None:
+    sleep = make_sleeper(protection=None)
+    points, labels = make_points(4, seed=1)
+    learn(sleep, n_tasks=1, n_steps=3, sleeps=False)
+    before = copy_weights(sleep.learner.model)
+    sleep.learner.optimiser.zero_grad()
+    (sleep.wake({"x": points, "y": labels}, task=0) * torch.inf).backward()
+    with pytest.warns(UserWarning, match="a step of wake was not taken"):
+        sleep.learner.optimiser.step()
+    assert same_weights(before, sleep.learner.model.state_dict())
+
+
+def test_a_clip_follows_the_typical_gradient_and_lets_none_of_a_spike_through() -> None:
+    sleep = make_sleeper(wake=Wake("er", clip=2.0))
+    learn(sleep, n_tasks=1, n_steps=20, sleeps=False)
+    typical = sleep.learner.norms[0].find_limit(1.0)
+    seen = []
+    sleep.learner.optimiser.register_step_pre_hook(
+        lambda *_: seen.append(measure_gradient_norm(sleep.learner.model.parameters()))
+    )
+    points, labels = make_points(4, seed=1)
+    sleep.learner.optimiser.zero_grad()
+    (1000 * sleep.wake({"x": points, "y": labels}, task=0)).backward()
+    sleep.learner.optimiser.step()
+    assert seen == [pytest.approx(2 * typical, rel=1e-3)]
+    resumed = make_sleeper(wake=Wake("er", clip=2.0))
+    resumed.load_state_dict(sleep.state_dict())
+    assert resumed.learner.norms[0].find_limit(1.0) == sleep.learner.norms[0].find_limit(1.0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.modules import (
+    RunningNorm,
     average,
     evaluating,
     list_state,
@@ -33,65 +33,6 @@ if TYPE_CHECKING:
 
 N_SAMPLED = 128
 """Items of the buffer that statistics are taken of, and of a step of sleep before any step of wake."""
-
-
-class Optimisers:
-    """Several optimisers as one, each with parameters of its own.
-
-    Args:
-        parts: The optimisers; their states stay theirs.
-    """
-
-    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self.parts = list(parts)
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all, in order."""
-        return [group for part in self.parts for group in part.param_groups]
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear the gradients of all."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=set_to_none)
-
-    def step(self) -> None:
-        """A step of each."""
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of each."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
-        for part, kept in zip(self.parts, state["parts"], strict=True):
-            part.load_state_dict(kept)
-
-
-def join_optimisers(optimiser: Any) -> Any:
-    """One optimiser as it is, several as one.
-
-    Raises:
-        SharpwaveError: If it is none, or its step needs a function that computes the loss anew (LBFGS).
-    """
-    parts = list(optimiser) if isinstance(optimiser, list | tuple) else [optimiser]
-    for part in parts:
-        if not hasattr(part, "param_groups"):
-            raise SharpwaveError(
-                "Sleep(model, buffer, optimiser), with an optimiser of torch or a list of them",
-                got=f"{type(part).__name__} as the optimiser",
-                fix="give a ReplayBuffer second and the optimiser third",
-            )
-        closure = inspect.signature(part.step).parameters.get("closure")
-        if closure is not None and closure.default is inspect.Parameter.empty:
-            raise SharpwaveError(
-                "an optimiser that steps from gradients",
-                got=f"{type(part).__name__}, whose step computes the loss several times",
-                fix="train with SGD, Adam or another optimiser whose step() needs no function",
-            )
-    return parts[0] if len(parts) == 1 else Optimisers(parts)
 
 
 @dataclass(eq=False)
@@ -114,7 +55,7 @@ class Learner:
         trouble: Why the last step was not taken; empty if it was.
         n_passed: Number of items that passed forward and backward in this night.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
-        norm_limit: Largest norm of the gradient that a step of sleep takes whole; default infinite.
+        norms: Typical norm of the gradients of wake, by the place of the optimiser.
     """
 
     model: nn.Module
@@ -131,7 +72,7 @@ class Learner:
     trouble: str = ""
     n_passed: int = 0
     untrained: list[str] = field(default_factory=list)
-    norm_limit: float = math.inf
+    norms: dict[int, RunningNorm] = field(default_factory=dict)
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -146,6 +87,22 @@ class Learner:
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the day: numbers and lists."""
+        return {
+            "wake_items": self.wake_items,
+            "day": self.day.state_dict(),
+            "rates": list(self.rates),
+            "norms": [[place, norm.level, norm.n_steps] for place, norm in self.norms.items()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
+        if "day" in state:
+            self.day.load_state_dict(state["day"])
+        self.norms = {place: RunningNorm(level=level, n_steps=n) for place, level, n in state.get("norms", [])}
 
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
@@ -224,12 +181,19 @@ class Learner:
         for parameter in self.module.parameters():
             parameter.grad = None
 
-    def descend(self, compute_loss: Callable[[], Tensor], *, around: AbstractContextManager | None = None) -> float:
+    def descend(
+        self,
+        compute_loss: Callable[[], Tensor],
+        *,
+        around: AbstractContextManager | None = None,
+        clip: float | None = None,
+    ) -> float:
         """One step down a loss, over `accumulate` batches.
 
         Args:
             compute_loss: Function that samples a batch and gives its loss.
             around: Context that is entered for the passes and left before the step, as by noise in the weights.
+            clip: Largest norm of the gradient, in those typical of wake; None, the default, for any.
 
         Returns:
             The mean loss, over processes too. No step is taken where it or a gradient is not finite; `trouble` says
@@ -244,13 +208,13 @@ class Learner:
                 total += float(loss.detach())
         (total,) = average([total], self.device)
         if math.isfinite(total):
-            total = self._take_step(total)
+            total = self._take_step(total, clip)
         else:
             self.trouble = "a loss was not finite"
         self.clear_gradients()
         return total
 
-    def _take_step(self, loss: float) -> float:
+    def _take_step(self, loss: float, clip: float | None) -> float:
         if self.scaler is not None:
             for optimiser in self.optimisers:
                 self.scaler.unscale_(optimiser)
@@ -259,8 +223,9 @@ class Learner:
         if not math.isfinite(norm) and self.scaler is None:
             self.trouble = "a gradient was not finite"
             return math.nan
-        if norm > self.norm_limit and math.isfinite(norm):
-            shrink_gradients(parameters, self.norm_limit / norm)
+        limit = math.hypot(*(running.find_limit(clip) for running in self.norms.values())) if clip and self.norms else 0
+        if limit and norm > limit and math.isfinite(norm):
+            shrink_gradients(parameters, limit / norm)
         for optimiser in self.optimisers:
             if self.scaler is None:
                 optimiser.step()
@@ -269,6 +234,29 @@ class Learner:
         if self.scaler is not None:
             self.scaler.update()
         return loss
+
+    def tame(self, optimiser: torch.optim.Optimizer, clip: float | None) -> bool:
+        """Before a step of wake: clip a gradient that is much larger than is typical, and take none that is not finite.
+
+        Args:
+            optimiser: The optimiser that is about to step.
+            clip: Largest norm, in typical ones; None for any.
+
+        Returns:
+            Whether the step is taken.
+        """
+        place = next((n for n, each in enumerate(self.optimisers) if each is optimiser), 0)
+        parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        norm, running = measure_gradient_norm(parameters), self.norms.setdefault(place, RunningNorm())
+        if not math.isfinite(norm):
+            for parameter in parameters:
+                parameter.grad = None
+            return False
+        limit = math.inf if clip is None else running.find_limit(clip)
+        if norm > limit:
+            shrink_gradients(parameters, limit / norm)
+        running.see(min(norm, limit))
+        return True
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -112,6 +113,29 @@ def set_modes(model: nn.Module, modes: Mapping[str, bool]) -> None:
     """Put each module in the mode it was in."""
     for name, module in model.named_modules():
         module.training = modes.get(name, module.training)
+
+
+class RunningNorm:
+    """The typical norm of a training's gradients: a geometric mean that forgets, in which a spike counts little.
+
+    Args:
+        memory: Number of steps over which it forgets; default 100.
+        level: Logarithm of the typical norm so far; default 0.
+        n_steps: Number of steps so far; default 0.
+    """
+
+    def __init__(self, memory: int = 100, *, level: float = 0.0, n_steps: int = 0) -> None:
+        self.memory, self.level, self.n_steps = memory, level, n_steps
+
+    def find_limit(self, factor: float) -> float:
+        """The largest norm that is let through, in a multiple of the typical one; infinite before there is one."""
+        return factor * math.exp(self.level) if self.n_steps else math.inf
+
+    def see(self, norm: float) -> None:
+        """Take in the norm of a step that was taken, as large as it was let through."""
+        if norm > 0:
+            self.n_steps += 1
+            self.level += (math.log(norm) - self.level) / min(self.n_steps, self.memory)
 
 
 @contextmanager

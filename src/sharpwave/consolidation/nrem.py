@@ -46,6 +46,7 @@ class NREM:
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
         bound: Difference from a stored logit from which on it pulls no harder; None, the default, for no bound.
+        clip: Largest gradient of a step, in gradients typical of the day; None, the default, for any.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
@@ -70,6 +71,7 @@ class NREM:
     distillation: float = 0.5
     temperature: float | None = None
     bound: float | None = None
+    clip: float | None = None
     noise: float = 0.0
     reconstruction: float = 0.0
     oscillation: int = 0
@@ -221,7 +223,7 @@ class NREMPhase(Phase):
 
         weights = dict(learner.module.named_parameters()) if self.noise else {}
         around = perturb_weights(weights, self.noise, generator=learner.generator) if self.noise else nullcontext()
-        loss = learner.descend(compute_loss, around=around)
+        loss = learner.descend(compute_loss, around=around, clip=nrem.clip)
         if self.decoder is not None:
             self.decoder.step()
         return loss

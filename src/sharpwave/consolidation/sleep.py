@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.learner import N_SAMPLED, Learner, join_optimisers, measure_drift_and_forgetting
+from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import (
     NREM_STAGE,
@@ -25,7 +26,7 @@ from sharpwave.consolidation.night import (
     expand_stages,
     make_hypnogram,
 )
-from sharpwave.consolidation.recipe import Recipe, make_oscillatory, make_plan, make_src, make_ssr
+from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio
 from sharpwave.consolidation.wake import WakeStep, as_batch, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
@@ -287,11 +288,9 @@ class Sleep:
             "guard": None if self.guard is None else self.guard.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
             "runs": [list(run) for run in self._stages],
-            "wake_items": self.learner.wake_items,
-            "day": self.learner.day.state_dict(),
-            "rates": list(self.learner.rates),
             "phases": {stage: phase.state_dict() for stage, phase in self.phases.items()},
             "night": None if self._night is None else self._night.state_dict(),
+            **self.learner.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -310,9 +309,7 @@ class Sleep:
         if kept is not None:
             self._night = self._make_night(list(kept["plan"]), start=kept["start"], pressure=kept["pressure"])
             self._night.load_state_dict(kept)
-        learner.wake_items, learner.rates, learner.day = state["wake_items"], list(state.get("rates", [])), Day()
-        if "day" in state:
-            learner.day.load_state_dict(state["day"])
+        learner.load_state_dict(state)
         weights = {} if self._night is None else self._night.snapshot.weights
         for stage, phase in self.phases.items():
             phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
@@ -346,6 +343,8 @@ class Sleep:
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
             self.guard.shrink_gradients(self.learner.module, mine)
+        if not self.learner.tame(optimiser, self.recipe.wake.clip):
+            warnings.warn("a step of wake was not taken: its gradient is not finite", stacklevel=2)
 
     def _after_step(self) -> None:
         """Count the seconds of a step of wake, from the first `wake` to the optimiser's step."""
