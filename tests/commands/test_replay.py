@@ -120,3 +120,20 @@ def test_a_null_is_said_plainly() -> None:
     assert words.endswith("None remains after false-discovery control.")
     assert describe_test(row | {"epoch": "rest"}, n_runs=2).startswith("Between the runs")
     assert describe_test(row | {"epoch": "rest"}).startswith("In the whole recording")
+
+
+def test_a_simulated_rat_is_replayed_without_options(tmp_path: Path) -> None:
+    path = tmp_path / "rat.nwb"
+    arguments = ["simulate", "--species", "rat", "--hours", "0.45", "--seed", "3", "--output", str(path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["replay", str(path), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "the decoding error of the run" in done.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["simulated"] is True
+    assert summary["run_check"]["decoded_above_chance"] is True
+    (after,) = [row for row in summary["tests"] if row["epoch"] == "after"]
+    assert after["p"] < 0.05
+    assert CliRunner().invoke(app, arguments).exit_code != 0  # nothing is replaced unasked
+    assert CliRunner().invoke(app, ["simulate"]).exit_code != 0

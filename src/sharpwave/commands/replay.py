@@ -45,10 +45,11 @@ COLUMNS: dict[str, str] = {
     "epoch": "before, during or after the experience; rest between its runs, or where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
-    "p": "(1 + surrogates that score as high) / (1 + surrogates)",
+    "p": "(1 + surrogates that gain as much from the order of their bursts) / (1 + surrogates)",
     "q": "False-discovery rate over the events of the epoch (Benjamini-Hochberg)",
     "p_control": "Rank of z among the events before the experience; n/a for these themselves",
-    "z": "Score in standard deviations from the mean of the event's surrogates",
+    "z": "Gain from the order of the bursts, in standard deviations from the mean of the event's surrogates",
+    "n_surrogates": "Surrogates drawn for the event: p is never below 1 / (1 + n_surrogates)",
     "trajectory": "log p(spikes | continuous path) - log p(spikes | jumps anywhere)",
     "correlation": "Weighted correlation of decoded place with time in the best map, times the map's probability",
     "n_spikes": "Spikes of place cells",
@@ -103,9 +104,13 @@ class ReplayOptions:
         "auto", "What the candidate events are: ripples, bursts (of spikes), or auto (ripples where there is an LFP)."
     )
     surrogate: str = option(
-        "cell-identity", "What is shuffled for the surrogates: cell-identity, place-field, time-bin or poisson."
+        "cell-identity",
+        "What surrogates exchange: cell-identity or place-field. time-bin and poisson destroy the order alone, and are "
+        "paired with cell-identity: p is the larger of both.",
     )
-    n_surrogates: int = option(500, "Number of surrogates of each event.", min=20)
+    n_surrogates: int = option(
+        500, "Number of surrogates; events that look significant get up to 20 times as many.", min=20
+    )
     statistic: str | None = option(
         None,
         "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
@@ -163,7 +168,7 @@ def replay(
     `candidates.json`), `summary.json` and `report.html`.
 
     - `sharpwave replay session.nwb`
-    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600-6000`
+    - `sharpwave replay session.nwb --events ripples.tsv --n-surrogates 1000 --run 3600-6000`
     - `sharpwave replay two-tracks.nwb --run track1 --run track2`
     """
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
@@ -196,11 +201,6 @@ def replay_to_folder(
         SharpwaveError: If the folder has results already or something else in it, or the session has no units, no
             experience or no candidates.
     """
-    import numpy as np
-
-    from sharpwave.reactivation.run_check import check_run
-    from sharpwave.reactivation.session import analyse_session
-    from sharpwave.reactivation.tracks import read_track_graph
     from sharpwave.reports.replay_page import describe_test
     from sharpwave.reports.replay_run import describe_check
 
@@ -213,6 +213,26 @@ def replay_to_folder(
         )
     check_folder(folder, known=FILES)
     recording = choose_signals(open_session(source), options)
+    session, check = _analyse(recording, options, progress)
+    with replace_folder(folder, known=FILES) as partial:
+        write_session(
+            session, recording, partial, check=check, identifier=name, source=show_path(source), seed=options.seed
+        )
+    words = [] if check is None else describe_check(check)
+    found = [describe_test(row, n_runs=len(session.experience.runs)) for row in session.tests.to_dict("records")]
+    return folder / "report.html", [*words, *found, *session.notes]
+
+
+def _analyse(
+    recording: Recording, options: ReplayOptions, progress: Progress | None
+) -> tuple[ReplaySession, RunCheck | None]:
+    """The session as the user chose it, and whether its run was decoded; None where it has none."""
+    import numpy as np
+
+    from sharpwave.reactivation.run_check import check_run
+    from sharpwave.reactivation.session import analyse_session
+    from sharpwave.reactivation.tracks import read_track_graph
+
     session = analyse_session(
         recording,
         rng=np.random.default_rng(options.seed),
@@ -227,20 +247,12 @@ def replay_to_folder(
         min_units=options.min_units,
         progress=progress,
     )
-    experience, check = session.experience, None
-    if experience.environments:
-        if progress is not None:
-            progress("decoding the run", 0, 1)
-        check = check_run(recording.spikes, experience.environments, rng=np.random.default_rng([options.seed, 1]))
-    with replace_folder(folder, known=FILES) as partial:
-        write_session(
-            session, recording, partial, check=check, identifier=name, source=show_path(source), seed=options.seed
-        )
-    words = [] if check is None else describe_check(check)
-    n_runs = len(experience.runs)
-    return folder / "report.html", words + [
-        describe_test(row, n_runs=n_runs) for row in session.tests.to_dict("records")
-    ]
+    if not session.experience.environments:
+        return session, None
+    if progress is not None:
+        progress("decoding the run", 0, 1)
+    rng = np.random.default_rng([options.seed, 1])
+    return session, check_run(recording.spikes, session.experience.environments, rng=rng)
 
 
 def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]]:
@@ -348,7 +360,7 @@ def write_session(
 
     folder.mkdir(parents=True, exist_ok=True)
     events = session.events
-    notes = [*session.experience.notes, *recording.repairs]
+    notes = [*session.experience.notes, *session.notes, *recording.repairs]
     versions = read_versions(("numpy", "scipy", "pandas", "pynapple", "numba", "ripple-detection"))
     write_table(events, folder / "candidates.tsv")
     write_table(events[events["significant"]], folder / "reactivations.tsv")

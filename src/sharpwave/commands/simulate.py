@@ -1,4 +1,4 @@
-"""`sharpwave simulate`: a night whose truth is known, as a store."""
+"""`sharpwave simulate`: a night whose truth is known, as a store or an NWB file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sharpwave.commands.options import Overwrite
+from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import check_folder, replace_folder
 
 TABLES = ("slow_oscillations", "spindles", "ripples", "arousals", "eye_movements", "gamma_bursts", "artefacts", "laps")
@@ -17,7 +18,10 @@ TRUTH = ("truth.json", "course.parquet", "hypnogram.tsv", *(f"{name}.tsv" for na
 
 
 def simulate(
-    output: Annotated[Path, typer.Argument(help="Store to write, ending in .zarr.")],
+    target: Annotated[
+        Path | None, typer.Argument(help="Store to write, ending in .zarr, or a file ending in .nwb.", metavar="OUTPUT")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The same, as an option.")] = None,
     species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",
     hours: Annotated[float, typer.Option(min=0.1, max=168, help="Length of the night in hours.")] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same night.")] = 0,
@@ -27,25 +31,41 @@ def simulate(
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Simulate a night whose truth is known; the truth goes beside it, in `OUTPUT.truth/`."""
-    path = simulate_to_store(output, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)
+    """Simulate a night whose truth is known; the truth goes beside it, in `OUTPUT.truth/`.
+
+    A rat has units and position, too: `sharpwave replay` reads what comes out.
+
+    - `sharpwave simulate night.zarr`
+    - `sharpwave simulate --species rat --output rat.nwb`
+    """
+    if (target is None) == (output is None):
+        raise SharpwaveError("one OUTPUT", got="none" if target is None else "two", fix="name one .zarr or .nwb")
+    where = target or output
+    assert where is not None
+    path = simulate_to_store(where, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)
     typer.echo(f"Simulated night: {path}")
 
 
 def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
-    """Simulate a night and write its store, with the truth in `OUTPUT.truth/`."""
+    """Simulate a night and write its store, or its NWB file where `output` ends in .nwb, with the truth beside it."""
     import numpy as np
 
     from sharpwave.recordings.store.write import check_store_path, write_store
+    from sharpwave.recordings.store.write_nwb import check_nwb_path, write_nwb
     from sharpwave.simulation import Effects, simulate_night
 
     folder = output.with_name(f"{output.name}.truth")
-    check_store_path(output, overwrite=overwrite)
-    check_folder(output, owns=Path.is_dir)
+    as_nwb = output.suffix.lower() == ".nwb"
+    if as_nwb:
+        check_nwb_path(output, overwrite=overwrite)
+    else:
+        check_store_path(output, overwrite=overwrite)
+        check_folder(output, owns=Path.is_dir)
     check_folder(folder, known=TRUTH)
     planted = Effects.planted() if effects else Effects()
     recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
-    path = write_store(recording, output, overwrite=overwrite)
+    write = write_nwb if as_nwb else write_store
+    path = write(recording, output, overwrite=overwrite)
     with replace_folder(folder, known=TRUTH) as partial:
         truth.write(partial)
     return path

@@ -126,12 +126,11 @@ def estimate_place_fields(
         if (selected & moving).any():
             grid = Grid.around(position.values[_on_content(position, epochs, name) & moving], bin_size)
             time, counts = _count_on_grid(grid, *trains, position, selected & moving, n_units=len(units))
-            smooth = Smoother(grid, smoothing, position.graph)
-            maps.append(_Map.smooth(name, heading, smooth, time, counts, min_occupancy, floor))
+            smoother = Smoother(grid, smoothing, position.graph)
+            maps.append(_Map.smooth(name, heading, smoother, time, counts, min_occupancy, floor))
     if not sum(len(each.occupancy) for each in maps):
         raise _miss_running(min_speed, position.unit)
-    fields = _join_maps(maps, units, bin_size, position.unit)
-    return fields if position.graph is None else replace(fields, distances=_measure(fields, position.graph))
+    return _measure(_join_maps(maps, units, bin_size, position.unit), position.graph)
 
 
 def _miss_running(min_speed: float, unit: str) -> SharpwaveError:
@@ -342,11 +341,13 @@ def _join_maps(maps: list[_Map], units: tuple[int, ...], bin_size: float, unit: 
     )
 
 
-def _measure(fields: PlaceFields, graph: TrackGraph) -> Float[np.ndarray, "place place"]:
-    """Distances along the graph; infinite between contents."""
+def _measure(fields: PlaceFields, graph: TrackGraph | None) -> PlaceFields:
+    """The fields with the distances along the graph, where there is one; infinite between contents."""
+    if graph is None:
+        return fields
     along = fields.position[:, 0]
     apart = fields.content[:, None] != fields.content[None]
-    return np.where(apart, np.inf, graph.measure(along[:, None], along[None]))
+    return replace(fields, distances=np.where(apart, np.inf, graph.measure(along[:, None], along[None])))
 
 
 def _count_on_grid(

@@ -178,6 +178,15 @@ def index_maps(fields: PlaceFields) -> Int[np.ndarray, " place"]:
     return which
 
 
+def measure_along(fields: PlaceFields) -> Float[np.ndarray, " place"]:
+    """For each place, its position along the first axis of its map, -0.5 to 0.5."""
+    along = np.empty(len(fields.position), np.float32)
+    for places in fields.maps:
+        values = fields.position[places, 0]
+        along[places] = (values - values.min()) / max(float(np.ptp(values)), 1e-12) - 0.5
+    return along
+
+
 def _sum_steps(starts: Bool[np.ndarray, " place"], decay: float) -> Float[np.ndarray, " place"]:
     """Sum of decay^distance over the place's chain."""
     first = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
@@ -190,11 +199,7 @@ def _sum_steps(starts: Bool[np.ndarray, " place"], decay: float) -> Float[np.nda
 def _score_lanes(lanes: Lanes, fields: PlaceFields, neighbours: Neighbours, jump: float, *, path: bool) -> np.ndarray:
     from sharpwave.reactivation._sequence_kernels import score_block
 
-    which = index_maps(fields)
-    along = np.empty(len(which), np.float32)
-    for places in fields.maps:
-        values = fields.position[places, 0]
-        along[places] = (values - values.min()) / max(float(np.ptp(values)), 1e-12) - 0.5
+    which, along = index_maps(fields), measure_along(fields)
     scores = np.zeros((len(lanes.units), len(lanes.first_bin) - 1, 2), np.float32)
     score_block(
         lanes.first_bin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,17 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
 from sharpwave.reactivation.environments import Experience, RunChoice, find_experience, name_epochs
-from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
-from sharpwave.reactivation.significance import (
-    LEVEL,
-    assess_difference,
-    assess_session,
-    compute_p_values,
-    control_false_discoveries,
-    rank_among_controls,
-    standardise,
+from sharpwave.reactivation.evidence import (
+    FEWEST,
+    Evidence,
+    control_epochs,
+    describe_resolution,
+    tabulate_tests,
+    weigh_events,
 )
+from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.sequence_scores import STATISTICS
+from sharpwave.reactivation.significance import LEVEL, rank_among_controls
 from sharpwave.reactivation.state_space import decode_events
 from sharpwave.reactivation.tracks import TrackGraph
 from sharpwave.recordings import Recording
@@ -32,13 +32,7 @@ from sharpwave.recordings import Recording
 SCORE_BIN, DECODE_BIN = 0.02, 0.005
 """Bins in s: of the scores (Davidson et al. 2009), and of the decoder that reads content, direction and path."""
 
-FEWEST = 10
-"""Events that an epoch needs for a test of its own, and that the sleep before must have to serve as control."""
-
 STEPS = ("place fields", "candidates", "surrogates", "decoding")
-EPOCHS = ("before", "during", "after", "rest")
-"""Before, during and after the experience; "rest" between its runs, or where the source gives no time for it."""
-
 Progress = Callable[[str, int, int], None]
 
 
@@ -52,16 +46,18 @@ class ReplaySession:
             high (95 %), p, n_significant (q at or below the level); last "after less before", where both are there.
         experience: Place fields and when they were made.
         binned: Spikes of the events in bins of `DECODE_BIN`, in their order.
-        scores: Scores of events and surrogates.
+        evidence: Events against their surrogates.
         settings: Everything that was chosen.
+        notes: Sentences on how low p can be, and where that forbids a discovery.
     """
 
     events: pd.DataFrame
     tests: pd.DataFrame
     experience: Experience
     binned: BinnedEvents
-    scores: SequenceScores
+    evidence: Evidence
     settings: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def analyse_session(
@@ -92,8 +88,8 @@ def analyse_session(
             controlled in each epoch, so that true events after the experience make none before it significant.
         source: Source of the candidates: "ripples", "bursts", or "auto": ripples where an LFP allows, else bursts.
         surrogate: Kind of surrogate, a key of `SURROGATES`.
-        n_surrogates: Number of surrogates; 500 by default.
-        statistic: Statistic that gives p, one of `STATISTICS`; correlation on tracks, else trajectory where omitted.
+        n_surrogates: Number of surrogates; 500 by default, and up to 20 times as many for promising events.
+        statistic: Statistic whose gain gives p, one of `STATISTICS`; correlation on tracks, else trajectory.
         bin_size: Length of the bins of the scores, in s; 0.02 s by default.
         min_units: Fewest units with place fields that fire in an event; 5 by default.
         progress: Function called with (step, number of steps done, number of steps).
@@ -120,14 +116,22 @@ def analyse_session(
     said = () if experience.position is None else experience.position.notes
     experience = replace(experience, notes=(*said, *experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
-    binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
-    scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)
+    chosen: dict[str, Any] = {
+        "statistic": statistic,
+        "surrogate": surrogate,
+        "n_surrogates": n_surrogates,
+        "bin_size": bin_size,
+    }
+    evidence = weigh_events(recording.spikes, found, fields, **chosen, rng=rng)
     step("decoding")
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
-    table = _assemble(found, decode_events(fine, fields).table, name_epochs(found, experience), scores, statistic)
+    epoch = name_epochs(found, experience)
+    table = _assemble(found, decode_events(fine, fields).table, epoch, evidence)
     step("done")
-    settings = _list_settings(recording, experience, scores, statistic, bin_size, min_units, n_found)
-    return ReplaySession(table, tabulate_tests(table, scores, statistic), experience, fine, scores, settings)
+    settings = _list_settings(recording, experience, evidence, bin_size, min_units, n_found)
+    tests = tabulate_tests(epoch, table["significant"].to_numpy(), evidence)
+    notes = tuple(describe_resolution(epoch, evidence))
+    return ReplaySession(table, tests, experience, fine, evidence, settings, notes)
 
 
 def _find_events(
@@ -156,8 +160,7 @@ def _choose_statistic(fields: PlaceFields) -> str:
 def _list_settings(
     recording: Recording,
     experience: Experience,
-    scores: SequenceScores,
-    statistic: str,
+    evidence: Evidence,
     bin_size: float,
     min_units: int,
     n_candidates: int,
@@ -165,9 +168,10 @@ def _list_settings(
     """Everything that was chosen, as the page and the summary show it."""
     fields = experience.fields
     return {
-        "surrogate": scores.surrogate,
-        "n_surrogates": len(scores.surrogates),
-        "statistic": statistic,
+        "surrogate": evidence.surrogate,
+        "n_surrogates": len(evidence.order.surrogates),
+        "most_surrogates": int(evidence.n_draws.max()),
+        "statistic": evidence.order.statistic,
         "bin_size_s": bin_size,
         "decoder_bin_size_s": DECODE_BIN,
         "min_units": min_units,
@@ -183,33 +187,9 @@ def _list_settings(
     }
 
 
-def tabulate_tests(events: pd.DataFrame, scores: SequenceScores, statistic: str) -> pd.DataFrame:
-    """The test of each epoch that has `FEWEST` events, and of after less before."""
-    observed, surrogates = scores.of(statistic)
-    rows = []
-    for name in EPOCHS:
-        chosen = (events["epoch"] == name).to_numpy()
-        if chosen.sum() >= FEWEST:
-            test = assess_session(observed[chosen], surrogates[:, chosen])
-            rows.append({"epoch": name, **asdict(test), "n_significant": int(events["significant"][chosen].sum())})
-    before, after = (events["epoch"] == "before").to_numpy(), (events["epoch"] == "after").to_numpy()
-    if min(before.sum(), after.sum()) >= FEWEST:
-        test = assess_difference(observed, surrogates, after=after, before=before)
-        rows.append({"epoch": "after less before", **asdict(test), "n_significant": None})
-    columns = ["epoch", "n_events", "n_significant", "share", "expected", "low", "high", "p"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _assemble(
-    found: pd.DataFrame, decoded: pd.DataFrame, epoch: pd.Series, scores: SequenceScores, statistic: str
-) -> pd.DataFrame:
-    observed, surrogates = scores.of(statistic)
-    p = compute_p_values(observed, surrogates)
-    z = standardise(observed, surrogates)
-    q = np.empty(len(p))
-    for name in EPOCHS:
-        chosen = (epoch == name).to_numpy()
-        q[chosen] = control_false_discoveries(p[chosen])
+def _assemble(found: pd.DataFrame, decoded: pd.DataFrame, epoch: pd.Series, evidence: Evidence) -> pd.DataFrame:
+    p, z = evidence.p, evidence.z
+    q = control_epochs(p, epoch)
     before = (epoch == "before").to_numpy()
     control: dict[str, Any] = {"p_control": rank_among_controls(z, before)} if before.sum() >= FEWEST else {}
     measured = [str(name) for name in decoded if name not in ("onset", "duration", "content", "direction")]
@@ -228,7 +208,8 @@ def _assemble(
             "q": q,
             **control,
             "z": z,
-            **{name: scores.observed[:, index] for index, name in enumerate(STATISTICS)},
+            "n_surrogates": evidence.n_draws,
+            **{name: evidence.order.raw[:, index] for index, name in enumerate(STATISTICS)},
             **{name: decoded[name] for name in measured},
         }
     )

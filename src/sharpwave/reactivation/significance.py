@@ -48,7 +48,7 @@ class Lanes:
         repeats = binned.counts[bin_index, unit]
         units = np.repeat(unit, repeats).astype(np.int32)
         per_bin = np.bincount(np.repeat(bin_index, repeats), minlength=len(binned.counts))
-        rates, base = _scale(fields.rates[None], binned.bin_size)
+        rates, base = scale_rates(fields.rates[None], binned.bin_size)
         return cls(
             rates,
             base,
@@ -72,20 +72,34 @@ def shift_fields(lanes: Lanes, fields: PlaceFields, bin_size: float, rng: np.ran
     Raises:
         SharpwaveError: If maps have two dimensions, which have no circle to shift on.
     """
+    rates, base = scale_rates(draw_shifted(fields, len(lanes.units), rng), bin_size)
+    return replace(lanes, rates=rates, base=base)
+
+
+def draw_exchanged(fields: PlaceFields, n: int, rng: np.random.Generator) -> Float[np.ndarray, "lane unit place"]:
+    """Rates of `n` sessions in which every cell has another cell's fields."""
+    n_units = len(fields.units)
+    return fields.rates[rng.permuted(np.tile(np.arange(n_units), (n, 1)), axis=1)]
+
+
+def draw_shifted(fields: PlaceFields, n: int, rng: np.random.Generator) -> Float[np.ndarray, "lane unit place"]:
+    """Rates of `n` sessions in which every cell's field is shifted round its map, each map by a distance of its own.
+
+    Raises:
+        SharpwaveError: If maps have two dimensions, which have no circle to shift on.
+    """
     if fields.position.shape[1] != 1:
         raise SharpwaveError(
             "maps of one dimension for place-field surrogates",
             got=f"{fields.position.shape[1]} dimensions",
             fix="use cell-identity surrogates in open fields",
         )
-    n_units = len(fields.units)
-    shifted = np.empty((len(lanes.units), *fields.rates.shape))
+    shifted = np.empty((n, *fields.rates.shape))
     for places in fields.maps:
-        shift = rng.integers(len(places), size=(len(lanes.units), n_units, 1))
+        shift = rng.integers(len(places), size=(n, len(fields.units), 1))
         source = (np.arange(len(places)) + shift) % len(places)
         shifted[:, :, places] = np.take_along_axis(fields.rates[None][:, :, places], source, axis=2)
-    rates, base = _scale(shifted, bin_size)
-    return replace(lanes, rates=rates, base=base)
+    return shifted
 
 
 def permute_bins(lanes: Lanes, fields: PlaceFields, bin_size: float, rng: np.random.Generator) -> Lanes:
@@ -119,6 +133,27 @@ SURROGATES: dict[str, Callable[[Lanes, PlaceFields, float, np.random.Generator],
 """Surrogates by name."""
 
 
+FIELD_SURROGATES: dict[str, Callable[[PlaceFields, int, np.random.Generator], Float[np.ndarray, "lane unit place"]]] = {
+    "cell-identity": draw_exchanged,
+    "place-field": draw_shifted,
+}
+"""Surrogates that change which cell has which fields; the others change the order of spikes."""
+
+
+def get_field_surrogate(
+    name: str,
+) -> Callable[[PlaceFields, int, np.random.Generator], Float[np.ndarray, "lane unit place"]]:
+    """The function behind the name of a surrogate of fields.
+
+    Raises:
+        SharpwaveError: If there is none of this name.
+    """
+    if name not in FIELD_SURROGATES:
+        known = ", ".join(FIELD_SURROGATES)
+        raise SharpwaveError(f"a surrogate of fields among {known}", got=repr(name), fix="choose one of these")
+    return FIELD_SURROGATES[name]
+
+
 def get_surrogate(name: str) -> Callable[[Lanes, PlaceFields, float, np.random.Generator], Lanes]:
     """The function behind a name.
 
@@ -130,7 +165,7 @@ def get_surrogate(name: str) -> Callable[[Lanes, PlaceFields, float, np.random.G
     return SURROGATES[name]
 
 
-def _scale(
+def scale_rates(
     rates: Float[np.ndarray, "table unit place"], bin_size: float
 ) -> tuple[Float[np.ndarray, "table unit place"], Float[np.ndarray, "table place"]]:
     expected = rates.sum(axis=1) * bin_size

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 LIMITS = (
     "An event beyond chance is one that its surrogates seldom match. It says nothing of what the animal experienced.",
-    "Each surrogate destroys one thing. Cells that fire together for another reason than place can pass it.",
+    "Surrogates destroy which cell has which field, and each event is held against its own order: events that stay at "
+    "one place, or whose cells burst, are at chance. Events that jump between decodable places may not be.",
     "Events that no detector proposed were never tested, so that counts depend on the candidates.",
     "Place fields are taken to be the same in sleep as in the experience.",
 )
@@ -144,8 +145,10 @@ def describe_methods(settings: Mapping[str, Any]) -> str:
         f"Place fields were estimated from {settings['experience_start_s']:g} to {settings['experience_end_s']:g} s; "
         f"{settings['n_place_cells']} of {settings['n_units']} units were place cells. Of {settings['n_candidates']} "
         f"candidate events those were kept in which at least {settings['min_units']} place cells fired. Each was "
-        f"scored in bins of {1000 * settings['bin_size_s']:g} ms by {score}, and compared with "
-        f"{settings['n_surrogates']} {settings['surrogate']} surrogates: p = (1 + surrogates as high) / (1 + "
+        f"scored in bins of {1000 * settings['bin_size_s']:g} ms by {score}. Its gain is that score in standard "
+        "deviations of the same event with its bursts shuffled in time, and was compared with the gain in "
+        f"{settings['n_surrogates']} surrogates ({settings['surrogate']}; promising events in up to "
+        f"{settings.get('most_surrogates', settings['n_surrogates'])}): p = (1 + surrogates as high) / (1 + "
         "surrogates). Events count as significant where the false-discovery rate over the events of their epoch "
         "(Benjamini–Hochberg) is at most 5 %. Each epoch's share of events with p ≤ .05 was compared with the same "
         "share in every surrogate, which keeps the dependence between events. Content, direction and path come from a "

@@ -48,7 +48,11 @@ SIGNALS = (
 )  # fmt: skip
 """What can be asked for."""
 
-DEFAULT_SIGNALS = {"human": ("eeg", "eog", "emg"), "mouse": ("eeg", "emg", "lfp"), "rat": ("eeg", "emg", "lfp")}
+DEFAULT_SIGNALS = {
+    "human": ("eeg", "eog", "emg"),
+    "mouse": ("eeg", "emg", "lfp"),
+    "rat": ("eeg", "emg", "lfp", "spikes", "position"),
+}
 
 _CHANNELS = {
     "human": {"eeg": ("C4-M1", "F4-M1"), "eog": ("LOC-M2", "ROC-M2"), "emg": ("EMG chin",), "lfp": ("HIP",)},
@@ -91,7 +95,8 @@ def simulate_night(
         rng: Random generator; the same seed gives the same night.
         effects: Planted effects; none by default.
         nuisance: Common causes and faults; realistic by default.
-        modalities: Any of `SIGNALS`; by default EEG, EOG and EMG (human) or EEG, EMG and LFP (rodents).
+        modalities: Any of `SIGNALS`; by default EEG, EOG and EMG (human), EEG, EMG and LFP (mouse), and
+            spikes and position besides (rat).
         architecture: Odds of stage changes; the shipped one of the species by default.
         contents: Contents of the memories, each learnt on its own track and equally often replayed.
         task_start: When the task on the tracks begins, in seconds; the sleep before it holds no replay.

@@ -22,6 +22,7 @@ from sharpwave.recordings.readers.nwb_series import Series, read_series
 from sharpwave.recordings.readers.nwb_states import choose_hypnogram
 from sharpwave.recordings.readers.nwb_tables import Units, read_intervals, read_units
 from sharpwave.recordings.recording import Recording, Signal, empty_events
+from sharpwave.recordings.store.write_nwb import SIMULATED
 from sharpwave.recordings.units import check_units
 
 MOST_OBJECTS = 20_000
@@ -125,7 +126,9 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
         subject=subject.pop("subject_id", "unknown"),
         species=SPECIES.get(subject.pop("species", "").lower(), "unknown"),
         start=aligned.start,
-        source=path.name,
+        source=f"simulated ({path.name})"
+        if _read_text(file, "session_description").startswith(SIMULATED)
+        else path.name,
         absent=tuple(absent),
         repairs=(*repairs, *notes),
         metadata={**subject, **metadata},

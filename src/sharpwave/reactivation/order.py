@@ -1,0 +1,326 @@
+"""How much an event's order adds: its score against shuffles of its own bursts, under the true and other fields.
+
+A score says that an event looks like a path; it is also high where cells of one place fire together, or where a cell's
+spikes follow one another. The gain takes that out: it is the score in standard deviations of the same event with its
+bursts shuffled in time, which leaves who fires, how often, in which bursts, and the event's rate over time. An event
+that stays at one place gains nothing. Where order has another cause than place (bursting cells, another track's
+paths), the gain is high under any labelling of the cells, so that surrogates with exchanged cells are as high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, UInt
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.reactivation.counts import BinnedEvents, bin_events
+from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.sequence_scores import (
+    CROSSING,
+    JUMP,
+    STATISTICS,
+    Neighbours,
+    measure_along,
+    score_sequences,
+)
+from sharpwave.reactivation.significance import get_field_surrogate, scale_rates
+
+N_SHUFFLES = 10
+"""Shuffles of each event's bursts, under every labelling of the cells."""
+
+FURTHER = 19
+"""Further surrogates of a promising event, as a multiple of the session's: 20 times as many in all."""
+
+STOP = 10
+"""An event with this many surrogates as high as itself gets no further ones: its p is known well enough.
+
+Stopping keeps p valid: an event that is stopped had a chance of its p, and one that goes on is counted over all draws.
+"""
+
+RATIO = 4
+"""Fine bins in a bin of the scores."""
+
+LEAST = 1e-9
+"""Variance of shuffles below which nothing can be said of the order: the gain is 0."""
+
+BURST = 0.01
+"""Longest silence within one cell's burst, in s (complex spikes: 2 to 10 ms; Ranck 1973)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packets:
+    """Bursts of single cells within events.
+
+    Attributes:
+        units: Unit of each spike, events one after the other.
+        packets: Burst of each spike.
+        offsets: Fine bins from the burst's onset to each spike.
+        first_spike: First spike of each event, and their number.
+        first_packet: First burst of each event, and their number.
+        onsets: Fine bin in its event in which each burst begins.
+    """
+
+    units: Int[np.ndarray, " spike"]
+    packets: Int[np.ndarray, " spike"]
+    offsets: Int[np.ndarray, " spike"]
+    first_spike: Int[np.ndarray, " event_edge"]
+    first_packet: Int[np.ndarray, " event_edge"]
+    onsets: Int[np.ndarray, " packet"]
+
+    @classmethod
+    def of(cls, fine: BinnedEvents, *, gap: float = BURST) -> Self:
+        """Bursts in finely binned events.
+
+        Args:
+            fine: Spikes of each event in bins shorter than a burst.
+            gap: Longest silence within a burst, in s; 0.01 s by default.
+
+        >>> counts = np.zeros((20, 2), int)
+        >>> counts[[0, 1, 12], 0] = counts[5, 1] = 1
+        >>> found = Packets.of(BinnedEvents(counts, np.array([0, 20]), 0.005, np.zeros(1)))
+        >>> found.onsets.tolist(), found.packets.tolist()
+        ([0, 12, 5], [0, 0, 1, 2])
+        """
+        bins, units = np.nonzero(fine.counts)
+        repeats = fine.counts[bins, units]
+        bins, units = np.repeat(bins, repeats), np.repeat(units, repeats)
+        event = np.searchsorted(fine.offsets, bins, side="right") - 1
+        ranked = np.lexsort([bins, units, event])
+        bins, units, event = bins[ranked], units[ranked], event[ranked]
+        apart = np.diff(bins) > max(round(gap / fine.bin_size), 1)
+        new = np.r_[np.ones(min(len(bins), 1), bool), (np.diff(event) != 0) | (np.diff(units) != 0) | apart]
+        packets = np.cumsum(new) - 1
+        starts, edges = bins[new], np.arange(len(fine) + 1)
+        return cls(
+            units.astype(np.int64),
+            packets,
+            bins - starts[packets] if len(bins) else bins,
+            np.searchsorted(event, edges),
+            np.searchsorted(event[new], edges),
+            starts - fine.offsets[event[new]],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class OrderScores:
+    """Gains of every event and of its surrogates.
+
+    Attributes:
+        observed: Gain of each event: its score in standard deviations of shuffles of its own bursts.
+        surrogates: The same under exchanged fields; one surrogate is one labelling of the whole session.
+        further: For each event, how many of the surrogates that were drawn for it alone have as high a gain.
+        n_draws: Surrogates of each event, those of the whole session and its own.
+        raw: Scores that were not measured against any order, columns as `STATISTICS`.
+        statistic: The score whose gain it is, one of `STATISTICS`.
+        surrogate: Kind of surrogate, a key of `FIELD_SURROGATES`.
+    """
+
+    observed: Float[np.ndarray, " event"]
+    surrogates: Float[np.ndarray, "surrogate event"]
+    further: Int[np.ndarray, " event"]
+    n_draws: Int[np.ndarray, " event"]
+    raw: Float[np.ndarray, "event statistic"]
+    statistic: str
+    surrogate: str
+
+    @property
+    def p(self) -> Float[np.ndarray, " event"]:
+        """(1 + surrogates with as high a gain) / (1 + surrogates), over all that were drawn for the event."""
+        return (1 + (self.surrogates >= self.observed).sum(axis=0) + self.further) / (1 + self.n_draws)
+
+
+def score_order(
+    spikes: Any,
+    events: pd.DataFrame,
+    fields: PlaceFields,
+    *,
+    statistic: str = "correlation",
+    surrogate: str = "cell-identity",
+    n_surrogates: int = 500,
+    n_shuffles: int = N_SHUFFLES,
+    further: int = FURTHER,
+    bin_size: float = 0.02,
+    crossing: float = CROSSING,
+    jump: float = JUMP,
+    rng: np.random.Generator,
+) -> OrderScores:
+    """Gains of events and of surrogates of the session; events that look significant get further surrogates.
+
+    Args:
+        spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
+        events: Table of events: onset and duration in s.
+        fields: Place fields.
+        statistic: Score whose gain is wanted, one of `STATISTICS`.
+        surrogate: Kind of surrogate, a key of `FIELD_SURROGATES`.
+        n_surrogates: Number of surrogates of the whole session; 500 by default.
+        n_shuffles: Number of shuffles of each event's bursts under each labelling; 10 by default.
+        further: Most further surrogates of a promising event, as a multiple of `n_surrogates`; 19 by default.
+        bin_size: Length of the bins of the scores, in s; 0.02 s by default.
+        crossing: Time in which the typical random walk crosses a map, in s; 0.25 s by default.
+        jump: Chance per bin that a path jumps anywhere; 0.01 by default.
+        rng: Random generator; the same seed gives the same gains on any number of cores.
+
+    Returns:
+        The gains.
+
+    Raises:
+        SharpwaveError: If the surrogate or the statistic is unknown, or fewer than one surrogate is asked for.
+
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> fields = make_fields(rates, units=tuple(range(10)))
+    >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
+    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
+    >>> scores = score_order(spikes, events, fields, n_surrogates=99, rng=np.random.default_rng(0))
+    >>> bool(scores.p[0] < 0.02), int(scores.n_draws[0])
+    (True, 198)
+    """
+    destroy = get_field_surrogate(surrogate)
+    if statistic not in STATISTICS:
+        raise SharpwaveError(f"a statistic among {', '.join(STATISTICS)}", got=repr(statistic), fix="choose one")
+    if n_surrogates < 1:
+        raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
+    fields = gather_maps(fields)
+    lengths = np.maximum(np.rint(events["duration"].to_numpy(dtype=float) / bin_size), 1)
+    events = events[["onset"]].assign(duration=lengths * bin_size)
+    fine = bin_events(spikes, events, bin_size=bin_size / RATIO, units=fields.units)
+    seeds = rng.integers(1, 2**63, size=len(events), dtype=np.uint64)
+    scorer = _Scorer(fields, Neighbours.of(fields, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
+    first, later, last = rng.spawn(3)
+    scored = scorer.score(Packets.of(fine), lengths, seeds, _iter_tables(fields, destroy, 1 + n_surrogates, first))
+    usual = scored[:, :, 2].mean(axis=0)
+    gains = _compute_gains(scored, usual, n_shuffles)
+    observed, surrogates = gains[0], gains[1:]
+    counted = np.zeros(len(events), np.int64)
+    n_draws = np.full(len(events), n_surrogates)
+    chosen = np.flatnonzero((surrogates >= observed).sum(axis=0) < STOP)
+    n_further = min(further * n_surrogates, n_surrogates * len(events) // max(len(chosen), 1))
+    if len(chosen) and n_further >= n_surrogates:
+        own = select_events(fine, chosen)
+        tables = _iter_tables(fields, destroy, n_further, later, true=False)
+        more = scorer.score(Packets.of(own), lengths[chosen], seeds[chosen], tables)
+        counted[chosen] = (_compute_gains(more, usual[chosen], n_shuffles) >= observed[chosen]).sum(axis=0)
+        n_draws[chosen] += n_further
+    coarse = bin_events(spikes, events, bin_size=bin_size, units=fields.units)
+    raw = score_sequences(coarse, fields, n_surrogates=1, rng=last, crossing=crossing, jump=jump).observed
+    return OrderScores(observed, surrogates, counted, n_draws, raw, statistic, surrogate)
+
+
+def _compute_gains(
+    scored: Float[np.ndarray, "labelling event 3"], usual: Float[np.ndarray, " event"], n_shuffles: int
+) -> Float[np.ndarray, "labelling event"]:
+    """Scores less the mean of their shuffles, in standard deviations.
+
+    Ten shuffles give a poor deviation: it is averaged with the usual one of the event, over all labellings, each with
+    as much weight as `N_SHUFFLES` shuffles have.
+    """
+    own = max(n_shuffles - 1, 0)
+    variance = (own * scored[:, :, 2] + N_SHUFFLES * usual) / (own + N_SHUFFLES)
+    return np.where(variance > LEAST, (scored[:, :, 0] - scored[:, :, 1]) / np.sqrt(np.maximum(variance, LEAST)), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scorer:
+    """What stays the same from one labelling to the next."""
+
+    fields: PlaceFields
+    neighbours: Neighbours
+    bin_size: float
+    statistic: str
+    jump: float
+    n_shuffles: int
+
+    def score(
+        self,
+        packets: Packets,
+        lengths: Float[np.ndarray, " event"],
+        seeds: UInt[np.ndarray, " event"],
+        tables: Iterator[Float[np.ndarray, "lane unit place"]],
+    ) -> Float[np.ndarray, "labelling event 3"]:
+        """Score of every event under each labelling of the tables, and mean and variance of its shuffles."""
+        import numba
+
+        first_bin = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+        map_first = np.r_[0, np.cumsum([len(places) for places in self.fields.maps])]
+        along = measure_along(self.fields)
+
+        def work(block: Float[np.ndarray, "lane unit place"]) -> np.ndarray:
+            from sharpwave.reactivation._order_kernels import LANES, score_gains
+
+            n_lanes = len(block)
+            rates, base = scale_rates(block[np.minimum(np.arange(LANES), n_lanes - 1)], self.bin_size)
+            scores = np.zeros((len(lengths), LANES, 3), np.float32)
+            score_gains(
+                first_bin,
+                packets.first_spike,
+                packets.units,
+                packets.packets,
+                packets.offsets,
+                packets.first_packet,
+                packets.onsets,
+                RATIO,
+                np.ascontiguousarray(rates.transpose(1, 2, 0)).reshape(rates.shape[1], -1),
+                np.ascontiguousarray(np.broadcast_to(base, (LANES, base.shape[1])).T).reshape(-1),
+                map_first,
+                along,
+                self.neighbours.order,
+                self.neighbours.starts,
+                self.neighbours.weight,
+                self.neighbours.decay,
+                np.float32(self.jump),
+                self.statistic == "trajectory",
+                seeds,
+                self.n_shuffles,
+                scores,
+            )
+            return scores[:, :n_lanes].transpose(1, 0, 2)
+
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            return np.concatenate(list(pool.map(work, tables)))
+
+
+def _iter_tables(
+    fields: PlaceFields,
+    destroy: Callable[[PlaceFields, int, np.random.Generator], Float[np.ndarray, "lane unit place"]],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    true: bool = True,
+) -> Iterator[Float[np.ndarray, "lane unit place"]]:
+    """Rates under `n` labellings in blocks, the first of them the true one."""
+    from sharpwave.reactivation._order_kernels import LANES
+
+    for low in range(0, n, LANES):
+        block = destroy(fields, min(LANES, n - low), rng)
+        if true and not low:
+            block[0] = fields.rates
+        yield block
+
+
+def gather_maps(fields: PlaceFields) -> PlaceFields:
+    """The same fields with the places of each map next to each other."""
+    order = np.concatenate(fields.maps)
+    if (np.diff(order) == 1).all():
+        return fields
+    return replace(
+        fields,
+        rates=fields.rates[:, order],
+        content=fields.content[order],
+        direction=fields.direction[order],
+        position=fields.position[order],
+        occupancy=fields.occupancy[order],
+    )
+
+
+def select_events(binned: BinnedEvents, chosen: Int[np.ndarray, " chosen"]) -> BinnedEvents:
+    """Some of the events, in their order."""
+    lengths = binned.lengths[chosen]
+    offsets = np.r_[0, np.cumsum(lengths)]
+    rows = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths) + np.repeat(binned.offsets[:-1][chosen], lengths)
+    return BinnedEvents(binned.counts[rows], offsets, binned.bin_size, binned.onsets[chosen])
