@@ -44,6 +44,7 @@ BENCHMARKS: dict[str, str] = {
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
     "replay-speed": "sharpwave.benchmarks.replay.speed",
+    "replay-null": "sharpwave.benchmarks.replay.null",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`, or the function named after
 the colon."""
