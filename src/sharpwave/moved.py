@@ -266,7 +266,7 @@ MODULES: dict[str, str] = {
     "recordings.readers.epochs": "recordings.readers.scoring",
     "recordings.readers.guard": "recordings.readers.files",
     "recordings.readers.hypnogram_lines": "recordings.readers.hypnogram_texts",
-    "recordings.readers.nwb_clock": "recordings.readers.nwb_series",
+    "recordings.readers.nwb_clock": "recordings.readers.nwb_times",
     "recordings.readers.on_disk": "recordings.readers.files",
     "recordings.readers.text": "recordings.readers.files",
     "recordings.stage_labels": "recordings.readers.scoring",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sharpwave.commands.cli import app
-from sharpwave.commands.replay import COLUMNS, FILES, open_session, read_events, replay_to_folder
+from sharpwave.commands.replay import COLUMNS, FILES, ReplayOptions, open_session, read_events, replay_to_folder
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import read_recording
 from sharpwave.recordings.store import write_store
 from sharpwave.reports.replay_page import describe_test
 from sharpwave.simulation import simulate_night
@@ -48,11 +50,50 @@ def test_command_writes_tables_summary_and_page(store: Path, tmp_path: Path) -> 
     assert summary["settings"]["n_surrogates"] == 400
     page = (output / "report.html").read_text()
     assert "Simulated session" in page
-    assert page.count("data:image/png") == 12
+    assert page.count("data:image/png") == 12 + 6  # events; place fields of three tracks in two directions
+    assert "Can the run be decoded?" in page
+    assert "Lag between the clocks" in page
+    assert summary["run_check"]["decoded_above_chance"] is True
+    assert summary["run_check"]["clocks_apart"] is False
+    assert {row["content"] for row in summary["run_check"]["tracks"]} == {"aversive", "neutral", "rewarding"}
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     with pytest.raises(SharpwaveError, match="--overwrite"):
         replay_to_folder(str(store), output=output)
+
+
+def test_a_lag_between_the_clocks_is_told_and_taken_off(store: Path, tmp_path: Path) -> None:
+    recording = read_recording(store)
+    position = recording.signals["position"]
+    late = replace(
+        recording,
+        signals={"position": replace(position, start=position.start + 6.0)},
+        events=recording.events.assign(onset=recording.events["onset"] + 6.0),
+    )
+    session = write_store(late, tmp_path / "late.zarr")
+    options = ReplayOptions(events=store.parent / "ripples.tsv", n_surrogates=20)
+    page, words = replay_to_folder(str(session), output=tmp_path / "a", options=options)
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert summary["run_check"]["clocks_apart"] is True
+    assert summary["run_check"]["best_lag_s"] == pytest.approx(6.0, abs=0.2)
+    (told,) = [sentence for sentence in words if "clocks" in sentence]
+    assert f"--lag {summary['run_check']['best_lag_s']:g}" in told
+    assert "clocks of spikes and position seem to be" in page.read_text()
+    page, words = replay_to_folder(str(session), output=tmp_path / "b", options=replace(options, lag=6.0))
+    summary = json.loads((tmp_path / "b" / "summary.json").read_text())
+    assert summary["run_check"]["clocks_apart"] is False
+    assert summary["settings"]["experience_start_s"] == pytest.approx(recording.events["onset"].min())
+
+
+def test_runs_are_taken_as_they_are_typed(store: Path, tmp_path: Path) -> None:
+    runs = {"old": ["--run", "1000", "1300"], "two": ["--run", "1000-1300", "--run", "b=1300-1600"]}
+    for name, typed in runs.items():
+        arguments = ["replay", str(store), "-o", str(tmp_path / name), "--events", str(store.parent / "ripples.tsv")]
+        done = CliRunner().invoke(app, [*arguments, *typed, "--n-surrogates", "20"])
+        assert done.exit_code == 0, done.output
+    old, two = (json.loads((tmp_path / name / "summary.json").read_text())["settings"] for name in runs)
+    assert (old["experience_start_s"], old["experience_end_s"]) == (1000.0, 1300.0)
+    assert two["runs"] == ["track: 1000 to 1300 s", "b: 1300 to 1600 s"]
 
 
 def test_folder_of_any_name_is_read(data_root: Path, tmp_path: Path) -> None:
@@ -77,3 +118,5 @@ def test_a_null_is_said_plainly() -> None:
     words = describe_test(row)
     assert "no more than chance (p = 0.4)" in words
     assert words.endswith("None remains after false-discovery control.")
+    assert describe_test(row | {"epoch": "rest"}, n_runs=2).startswith("Between the runs")
+    assert describe_test(row | {"epoch": "rest"}).startswith("In the whole recording")

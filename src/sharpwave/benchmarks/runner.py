@@ -19,6 +19,7 @@ from sharpwave.benchmarks.provenance import (
 )
 from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
@@ -77,7 +78,6 @@ class BenchmarkResult:
 
     def write(self, path: Path) -> Path:
         """As JSON; undefined numbers are null."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "benchmark": self.benchmark,
             "config": self.config,
@@ -88,8 +88,7 @@ class BenchmarkResult:
         }
         head = json.dumps(content, indent=1)[: -len('"rows": []\n}')]
         rows = ",\n".join("  " + json.dumps(row.to_dict()) for row in self.rows)
-        path.write_text(f'{head}"rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
-        return path
+        return write_file(path, f'{head}"rows": [\n{rows}\n ]\n}}\n')
 
 
 def run_benchmark(

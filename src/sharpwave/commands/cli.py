@@ -22,7 +22,7 @@ from sharpwave.commands.doctor import doctor
 from sharpwave.commands.explain import explain
 from sharpwave.commands.export import export
 from sharpwave.commands.finetune import finetune
-from sharpwave.commands.replay import replay
+from sharpwave.commands.replay import ReplayCommand, replay
 from sharpwave.commands.simulate import simulate
 from sharpwave.commands.train import train
 from sharpwave.disk import explain_error, show_path
@@ -44,7 +44,7 @@ app = typer.Typer(
     "1 some nights failed, 2 usage.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=ReplayCommand if command is replay else None)(command)
 app.add_typer(datasets, name="datasets")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
@@ -20,9 +22,9 @@ from sharpwave.outputs import check_folder, replace_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sharpwave.reactivation.run_check import RunCheck
     from sharpwave.reactivation.session import Progress, ReplaySession
     from sharpwave.recordings import Recording
-    from sharpwave.reports.replay_figures import DrawnEvent
 
 FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "summary.json", "report.html")
 """What is written: the significant events, all candidates, what their columns mean, the numbers, and the page."""
@@ -32,13 +34,15 @@ FOLDERS = ("rat-ca1", "rat-ca1-events")
 
 N_DRAWN = 6
 
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+
 COLUMNS: dict[str, str] = {
     "onset": "Seconds from the start of the recording",
     "duration": "Seconds",
     "label": "reactivation where significant, else candidate",
     "content": "Track (environment) with the largest posterior probability",
     "run_direction": "outbound or inbound: whose place fields are replayed; empty where not known",
-    "epoch": "before, during or after the experience; rest where its time is not known",
+    "epoch": "before, during or after the experience; rest between its runs, or where its time is not known",
     "source": "Where the candidate comes from: ripple, burst or given",
     "significant": "True where q is at most 0.05",
     "p": "(1 + surrogates that score as high) / (1 + surrogates)",
@@ -68,18 +72,31 @@ class ReplayOptions:
     """What the user chose.
 
     Attributes:
-        run: Start and end of the experience, in seconds; found from running where None.
+        run: The runs of the experience, each (start, end) in seconds, a text START-END or NAME=START-END, or the name
+            of an epoch; also the one pair itself. Found from running where None.
+        lag: Seconds that the clock of the position is late against that of the spikes.
+        track_graph: File of the track's graph, where it branches.
         events: Table of candidate events (onset, duration in s).
         candidates: "ripples", "bursts" or "auto".
         surrogate: Kind of surrogates.
         n_surrogates: Number of surrogates of each event.
         statistic: Score that gives p; the default of the environment where None.
         min_units: Fewest place cells that fire in an event.
+        lfp: Name or number of the LFP channel in which ripples are looked for; chosen by ripple power where None.
+        position: Name of the series that is the animal's position; the best one where None.
         seed: Seed of the surrogates.
     """
 
-    run: tuple[float, float] | None = option(
-        None, "Start and end of the experience in seconds [default: found from running]."
+    run: Any = option(
+        None,
+        "A run of the experience: START-END in seconds, NAME=START-END, or the NAME of an epoch of the file. May be "
+        "given several times: runs of one name are one environment [default: found from epochs and running].",
+        type=list[str],
+        metavar="START-END|NAME",
+    )
+    lag: float = option(0.0, "Seconds that the position's clock is late against the spikes'; taken off its times.")
+    track_graph: Path | None = option(
+        None, "Graph of a track that branches, a JSON file of nodes and edges [default: found from the movement]."
     )
     events: Path | None = option(None, "Table of your own candidate events: onset and duration in seconds.")
     candidates: str = option(
@@ -94,7 +111,34 @@ class ReplayOptions:
         "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
     )
     min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
+    lfp: str | None = option(
+        None, "LFP channel for ripples, by name or number [default: the hippocampal one with most ripple power]."
+    )
+    position: str | None = option(
+        None, "Name of the series that is the animal's position [default: the best; several epochs are joined]."
+    )
     seed: int = option(0, "Seed of the surrogates.")
+
+
+class ReplayCommand(TyperCommand):
+    """The command as typer has it, but `--run START END` with two numbers is still one run."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_runs(args))
+
+
+def join_runs(args: Sequence[str]) -> list[str]:
+    """Arguments in which two numbers after --run are one.
+
+    >>> join_runs(["replay", "a.nwb", "--run", "3600", "6000", "--run", "track2"])
+    ['replay', 'a.nwb', '--run', '3600-6000', '--run', 'track2']
+    """
+    joined, rest = [], list(args)
+    while rest:
+        joined.append(rest.pop(0))
+        if joined[-1] == "--run" and len(rest) > 1 and all(_NUMBER.fullmatch(word) for word in rest[:2]):
+            joined.append(f"{rest.pop(0)}-{rest.pop(0)}")
+    return joined
 
 
 @with_options
@@ -119,7 +163,8 @@ def replay(
     `candidates.json`), `summary.json` and `report.html`.
 
     - `sharpwave replay session.nwb`
-    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600 6000`
+    - `sharpwave replay session.nwb --events ripples.tsv --surrogate place-field --run 3600-6000`
+    - `sharpwave replay two-tracks.nwb --run track1 --run track2`
     """
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
     for line in words:
@@ -153,8 +198,11 @@ def replay_to_folder(
     """
     import numpy as np
 
+    from sharpwave.reactivation.run_check import check_run
     from sharpwave.reactivation.session import analyse_session
+    from sharpwave.reactivation.tracks import read_track_graph
     from sharpwave.reports.replay_page import describe_test
+    from sharpwave.reports.replay_run import describe_check
 
     options = options or ReplayOptions()
     name = name_source(source)
@@ -164,11 +212,13 @@ def replay_to_folder(
             "a folder without reactivations", got=str(folder), fix="give another --output, or --overwrite"
         )
     check_folder(folder, known=FILES)
-    recording = open_session(source)
+    recording = choose_signals(open_session(source), options)
     session = analyse_session(
         recording,
         rng=np.random.default_rng(options.seed),
-        run=options.run,
+        run=options.run or None,
+        lag=options.lag,
+        graph=None if options.track_graph is None else read_track_graph(options.track_graph),
         events=None if options.events is None else read_events(options.events),
         source=options.candidates,
         surrogate=options.surrogate,
@@ -177,9 +227,20 @@ def replay_to_folder(
         min_units=options.min_units,
         progress=progress,
     )
+    experience, check = session.experience, None
+    if experience.environments:
+        if progress is not None:
+            progress("decoding the run", 0, 1)
+        check = check_run(recording.spikes, experience.environments, rng=np.random.default_rng([options.seed, 1]))
     with replace_folder(folder, known=FILES) as partial:
-        write_session(session, recording, partial, identifier=name, source=show_path(source), seed=options.seed)
-    return folder / "report.html", [describe_test(row) for row in session.tests.to_dict("records")]
+        write_session(
+            session, recording, partial, check=check, identifier=name, source=show_path(source), seed=options.seed
+        )
+    words = [] if check is None else describe_check(check)
+    n_runs = len(experience.runs)
+    return folder / "report.html", words + [
+        describe_test(row, n_runs=n_runs) for row in session.tests.to_dict("records")
+    ]
 
 
 def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]]:
@@ -215,6 +276,25 @@ def open_session(source: str) -> Recording:
     return open_source(source)
 
 
+def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
+    """The session with the LFP channel and the position that the user named, or those that fit best.
+
+    Args:
+        recording: The session.
+        options: What the user chose.
+
+    Raises:
+        SharpwaveError: If there is no channel or series of this name.
+    """
+    from sharpwave.reactivation.tracking import choose_position
+    from sharpwave.signals.lfp_channels import choose_lfp
+
+    if options.position is not None:
+        recording = choose_position(recording, options.position)
+    ripples = options.events is None and options.candidates != "bursts"
+    return choose_lfp(recording, options.lfp, single=True) if ripples or options.lfp is not None else recording
+
+
 def read_events(path: Path) -> pd.DataFrame:
     """The user's candidate events, from a table with columns onset and duration in seconds.
 
@@ -235,9 +315,25 @@ def read_events(path: Path) -> pd.DataFrame:
 
 
 def write_session(
-    session: ReplaySession, recording: Recording, folder: Path, *, identifier: str, source: str, seed: int
+    session: ReplaySession,
+    recording: Recording,
+    folder: Path,
+    *,
+    check: RunCheck | None = None,
+    identifier: str,
+    source: str,
+    seed: int,
 ) -> Path:
     """Write the table, its columns' meaning, the summary and the page.
+
+    Args:
+        session: What was found.
+        recording: The recording it was found in.
+        folder: Folder to write to.
+        check: Whether the run was decoded; None where it was not checked.
+        identifier: Short name of the session.
+        source: How the user named it.
+        seed: Seed of the surrogates.
 
     Returns:
         The page's path.
@@ -247,6 +343,7 @@ def write_session(
     from sharpwave.night.methods import read_versions
     from sharpwave.reports.archive import to_json
     from sharpwave.reports.files import records, write_table
+    from sharpwave.reports.replay_figures import take_events
     from sharpwave.reports.replay_page import ReplayPage, write_replay_page
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -269,6 +366,7 @@ def write_session(
         "n_significant": int(events["significant"].sum()),
         "tests": records(session.tests),
         "contents": records(contents),
+        "run_check": None if check is None else check.to_dict(),
         "settings": session.settings | {"seed": seed},
         "notes": notes,
         "versions": versions,
@@ -284,10 +382,13 @@ def write_session(
         settings=session.settings | {"seed": seed},
         tests=session.tests,
         contents=contents,
-        best=draw_events(session, order[:N_DRAWN].tolist()),
-        typical=draw_events(session, middle[:N_DRAWN].tolist()),
+        best=take_events(session, order[:N_DRAWN].tolist()),
+        typical=take_events(session, middle[:N_DRAWN].tolist()),
         notes=notes,
         versions=versions,
+        fields=session.experience.fields,
+        check=check,
+        n_runs=len(session.experience.runs),
     )
     return write_replay_page(page, folder / "report.html")
 
@@ -300,42 +401,3 @@ def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=["epoch", "content", "n_events", "n_significant"])
     grouped = events.groupby(["epoch", "content"], sort=True)["significant"]
     return grouped.agg(n_events="size", n_significant="sum").reset_index()
-
-
-def draw_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEvent]:
-    """Some events with their posterior over the places of their content, and their spikes."""
-    import numpy as np
-
-    from sharpwave.reactivation.state_space import decode_posteriors
-    from sharpwave.reports.replay_figures import DrawnEvent
-
-    fields, binned = session.experience.fields, session.binned
-    drawn = []
-    for event, posterior in zip(chosen, decode_posteriors(binned, fields, events=chosen), strict=True):
-        row = session.events.iloc[event]
-        own = fields.content == fields.contents.index(row["content"])
-        along = fields.position[own, 0]
-        places = np.arange(along.min(), along.max() + fields.bin_size / 2, fields.bin_size)
-        nearest = np.clip(np.rint((along - along.min()) / fields.bin_size).astype(int), 0, len(places) - 1)
-        image = np.zeros((len(places), len(posterior)))
-        np.add.at(image, nearest, posterior.sum(axis=1)[:, own].T)
-        counts = binned.of(event)
-        bins, unit = np.nonzero(counts)
-        rank = np.empty(len(fields.units), dtype=int)
-        rank[np.argsort(along[fields.rates[:, own].argmax(axis=1)], kind="stable")] = np.arange(len(fields.units))
-        suffix = "" if "path_start" in row else "_x"
-        drawn.append(
-            DrawnEvent(
-                title=f"{row['onset']:.2f} s · {row['content']} {row['run_direction']}".strip(),
-                words=f"p = {row['p']:.3g}, q = {row['q']:.2g}, z = {row['z']:.1f}, {row['epoch']}",
-                posterior=image.T,
-                places=places,
-                unit=fields.unit,
-                duration=float(row["duration"]),
-                spike_times=(bins + 0.5) * binned.bin_size,
-                spike_rows=rank[unit],
-                n_rows=len(fields.units),
-                path=(float(row[f"path_start{suffix}"]), float(row[f"path_end{suffix}"])),
-            )
-        )
-    return drawn

@@ -25,6 +25,18 @@ READINGS = {"steps": 0.1, "replays": 10.0}
 or ten replays of each wake step (which it does not)."""
 
 
+PARTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "wake": (("method", "count_items"), "Wake('der++')"),
+    "nrem": (("make_phase",), "NREM()"),
+    "rem": (("make_phase", "share", "cycles"), "REM()"),
+    "homeostasis": (("apply",), "Homeostasis(prune=0.1)"),
+    "protection": (("make_guard",), "Protection(step_size=0.3)"),
+    "probe": (("held_out", "tolerance"), "Probe()"),
+    "schedule": (("is_due", "plan"), "FixedRatio(0.1)"),
+}
+"""What each part of a recipe must have, and an example of it."""
+
+
 class PhaseOptions(Protocol):
     """Options of a phase, such as `NREM`, which make the phase for one network."""
 
@@ -69,6 +81,12 @@ class Recipe:
     schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.wake, str):
+            object.__setattr__(self, "wake", Wake(self.wake))
+        for name, (has, example) in PARTS.items():
+            part = getattr(self, name)
+            if part is not None and (isinstance(part, type) or not all(hasattr(part, each) for each in has)):
+                raise SharpwaveError(f"{name}={example}", got=repr(part), fix="give an object of that kind")
         if isinstance(self.steer, str) and self.steer != "brittle":
             raise SharpwaveError(
                 "steer='brittle', or noise by parameter name", got=repr(self.steer), fix="leave it out otherwise"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+from sharpwave.evaluation.sleep_statistics import SUSTAINED_REM, compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
 from sharpwave.night.decoded import (
     DecodedNight,
@@ -247,6 +247,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     """
     recording, staging, options = prepared.recording, prepared.staging, prepared.options
     off, on = find_lights(recording, options)
+    rule = None if recording.species in ("mouse", "rat") else SUSTAINED_REM
     statistics = compute_sleep_statistics(
         staging.hypnogram,
         lights_off=off,
@@ -255,8 +256,9 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         age=recording.metadata.get("age"),
         night=options.night,
         scored_events=find_scored(prepared),
+        sustained_rem=rule,
     )
-    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on)
+    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on, sustained_rem=rule)
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     electrical = list_electrical(recording, prepared.picks, others=staging.channels)
     quality = compute_quality(recording, electrical, artefacts=prepared.artefacts)

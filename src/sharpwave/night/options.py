@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained
 
 if TYPE_CHECKING:  # the command line shows its help without them
     import pandas as pd
@@ -77,6 +78,7 @@ class DecodeOptions:
         male: Sex; None where unknown.
         night: Number of the night in the laboratory, from 1; None where unknown.
         channels: Names of the channels to decode, best first; empty lets the package choose.
+        lfp: Name or number of the LFP channel; where None, of several the hippocampal one with most ripple power.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
         stage_convention: Meaning of integers in it: a name in `STAGE_CONVENTIONS`; None where it names stages.
@@ -130,6 +132,11 @@ class DecodeOptions:
         panel=RECORDING,
         type=list[str],
         convert=tuple,
+    )
+    lfp: str | None = option(
+        None,
+        "LFP channel, by name or number [default: of several the hippocampal one with most ripple power].",
+        panel=RECORDING,
     )
     aliases: Mapping[str, str] = option(
         dict,
@@ -284,12 +291,8 @@ def read_cues(path: Path | None) -> pd.DataFrame:
 
     if path is None:
         return empty_events()
-    try:
+    with explained("a table of cues", name=str(path), fix="write onset, duration, label; one row a cue"):
         table = pd.read_csv(path, sep=None, engine="python")
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            "a table of cues", got=f"{path}: {error}", fix="write onset, duration, label; one row a cue"
-        ) from error
     missing = {"onset", "duration"} - set(table.columns)
     if missing:
         raise SharpwaveError(

@@ -13,7 +13,8 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import flatten_spikes
 from sharpwave.reactivation.place_fields import mark_within
 from sharpwave.reactivation.position import GAP, Position, mark_running
-from sharpwave.recordings import Recording
+from sharpwave.recordings import Recording, Signal
+from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.ripples import BANDS, detect_ripples
 
 STEP = 0.002
@@ -21,6 +22,18 @@ STEP = 0.002
 
 SMOOTHING = 0.015
 """Standard deviation in s of the Gaussian that smooths it (Davidson et al. 2009, doi:10.1016/j.neuron.2009.07.027)."""
+
+RIPPLES_A_STRETCH = 30
+"""Ripples of a stretch in which it is looked whether the units fire in them."""
+
+BESIDE = 1.0
+"""Seconds before and after a ripple at which its surroundings are counted."""
+
+LEAST_GAIN = 1.2
+"""Firing in ripples over firing beside them, below which units and LFP do not belong together."""
+
+FEWEST_SPIKES = 30
+"""Spikes beside the ripples of a stretch that are needed to say so."""
 
 CHUNK = 3600.0
 MARGIN = 2.0
@@ -116,18 +129,20 @@ def find_candidates(
         raise SharpwaveError(
             "a recording with sorted units", got="no spikes", fix="read the session with its spikes, such as an NWB"
         )
+    found: pd.DataFrame | None = None
+    notes: list[str] = []
     if given is not None:
         missing = [name for name in ("onset", "duration") if name not in given]
         if missing:
             raise SharpwaveError(
                 "events with columns onset and duration in s", got=f"no {', '.join(missing)}", fix="name them so"
             )
-        found = given.assign(source="given")
+        found = given.assign(source="given", onset=_take_offset(given["onset"], recording))
     elif choose_source(recording, source) == "ripples":
-        tables = [detect_ripples(signal, species=_band(recording)) for signal in recording.of("lfp").values()]
-        found = merge_events(pd.concat(tables, ignore_index=True)).assign(source="ripple")
-    else:
-        quiet = None if position is None else find_rest(position, recording.duration)
+        found, notes = _find_ripples(recording, strict=source == "ripples")
+    if found is None:
+        begin = min(0.0, float(recording.spikes.time_support.start[0]))
+        quiet = None if position is None else find_rest(position, recording.duration, start=begin)
         found = detect_bursts(recording.spikes, spans=quiet if spans is None else spans, min_units=min_units)
     found = found.sort_values("onset", kind="stable", ignore_index=True)
     keep = np.ones(len(found), dtype=bool)
@@ -136,7 +151,66 @@ def find_candidates(
         keep &= mark_within(middles, spans)
     if position is not None:
         keep &= ~mark_moving(middles, position)
-    return keep_active(count_activity(recording.spikes, found[keep]), min_units)
+    kept = keep_active(count_activity(recording.spikes, found[keep]), min_units)
+    kept.attrs["notes"] = notes
+    return kept
+
+
+def _find_ripples(recording: Recording, *, strict: bool) -> tuple[pd.DataFrame | None, list[str]]:
+    """The ripples, None where they do not belong to the spikes and are not asked for, and what there is to say."""
+    chosen = choose_lfp(recording)
+    fast = _list_fast(chosen)
+    tables = [detect_ripples(signal, species=_band(recording)) for signal in fast]
+    found = merge_events(pd.concat(tables, ignore_index=True)).assign(source="ripple")
+    notes = list(chosen.repairs[len(recording.repairs) :])
+    apart = describe_uncoupled(recording.spikes, found)
+    if apart and not strict:
+        return None, [*notes, f"{apart[0]} Bursts of the units are the candidates instead."]
+    return found, [*notes, *apart]
+
+
+def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
+    """A sentence where the units do not fire in ripples, in all of the session or in a stretch of it; else none.
+
+    In the hippocampus units fire several times as fast in ripples as around them. Where they do not, LFP and spikes
+    are not on one clock (or the units lie elsewhere), and ripples are no candidates.
+
+    Args:
+        spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
+        ripples: onset and duration in s, in order of time.
+
+    >>> ripples = pd.DataFrame({"onset": np.arange(100.0), "duration": 0.1})
+    >>> there = {0: np.sort(np.concatenate([np.arange(100) + 0.01 * k for k in range(10)]))}
+    >>> describe_uncoupled(there, ripples), len(describe_uncoupled({0: there[0] + 0.5}, ripples))
+    ([], 1)
+    """
+    if len(ripples) < RIPPLES_A_STRETCH:
+        return []
+    times, _ = flatten_spikes(spikes)
+    onset, length = ripples["onset"].to_numpy(float), ripples["duration"].to_numpy(float)
+    inside = np.searchsorted(times, onset + length) - np.searchsorted(times, onset)
+    around = [
+        np.searchsorted(times, onset + shift + length) - np.searchsorted(times, onset + shift)
+        for shift in (-BESIDE, -BESIDE / 2, BESIDE / 2, BESIDE)
+    ]
+    beside = np.mean(around, axis=0)
+    stretches = np.array_split(np.arange(len(onset)), min(10, len(onset) // RIPPLES_A_STRETCH))
+    silent = [part for part in stretches if beside[part].sum() >= FEWEST_SPIKES]
+    silent = [part for part in silent if inside[part].sum() < LEAST_GAIN * beside[part].sum()]
+    if sum(map(len, silent)) < 0.25 * len(onset):
+        return []
+    rows = np.concatenate(silent)
+    gain = float(inside[rows].sum() / beside[rows].sum())
+    return [
+        f"In ripples from {onset[rows[0]]:.0f} to {onset[rows[-1]]:.0f} s units fire {gain:.1f} times as fast as "
+        f"beside them: LFP and spikes are not on one clock there."
+    ]
+
+
+def _take_offset(onset: pd.Series, recording: Recording) -> pd.Series:
+    """The user's times without what was taken off all times of the file, where they still have it."""
+    offset = float(recording.metadata.get("clock_offset_s", 0.0))
+    return onset - offset if offset > 0 and len(onset) and float(onset.min()) >= offset else onset
 
 
 def choose_source(recording: Recording, source: str) -> str:
@@ -148,7 +222,7 @@ def choose_source(recording: Recording, source: str) -> str:
     if source not in ("auto", "ripples", "bursts"):
         raise SharpwaveError("candidates from ripples, bursts or auto", got=repr(source), fix="choose one of these")
     fastest = max((signal.rate for signal in recording.of("lfp").values()), default=0.0)
-    possible = fastest >= 2.1 * BANDS[_band(recording)][1]
+    possible = bool(_list_fast(recording))
     if source == "ripples" and not possible:
         raise SharpwaveError(
             "an LFP that is sampled fast enough for ripples",
@@ -194,15 +268,21 @@ def mark_moving(times: Float[np.ndarray, " time"], position: Position) -> Bool[n
     return running[nearest] & (np.abs(position.times[nearest] - times) <= GAP)
 
 
-def find_rest(position: Position, duration: float) -> pd.DataFrame:
-    """onset and duration of all stretches of a session in which the animal is not known to run."""
+def find_rest(position: Position, duration: float, *, start: float = 0.0) -> pd.DataFrame:
+    """onset and duration of all stretches of a session, from `start` on, in which the animal is not known to run."""
     running = mark_running(position)
     edges = np.flatnonzero(np.diff(np.r_[False, running, False]))
     ends = np.minimum(edges[1::2], len(position.times) - 1)
-    onset = np.r_[0.0, position.times[ends]]
+    onset = np.r_[start, position.times[ends]]
     end = np.r_[position.times[edges[::2]], duration]
     kept = end > onset
     return pd.DataFrame({"onset": onset[kept], "duration": (end - onset)[kept]})
+
+
+def _list_fast(recording: Recording) -> list[Signal]:
+    """LFP signals that are sampled regularly, and fast enough for ripples."""
+    least = 2.1 * BANDS[_band(recording)][1]
+    return [signal for signal in recording.of("lfp").values() if signal.times is None and signal.rate >= least]
 
 
 def _band(recording: Recording) -> str:

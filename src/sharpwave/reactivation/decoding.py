@@ -95,12 +95,17 @@ def normalise_log(logs: Float[np.ndarray, "bin place"]) -> Float[np.ndarray, "bi
 def locate(posterior: Posterior, fields: PlaceFields) -> Float[np.ndarray, "bin dimension"]:
     """The place that errs least on average: the median along each dimension, running directions pooled.
 
-    Where there are several tracks, the median is taken on the most probable.
+    Where there are several tracks, the median is taken on the most probable. Where the track branches, it is the place
+    from which the way along the track is shortest on average.
     """
     probability = posterior.probability
     if len(fields.contents) > 1:
         mass = np.stack([probability[:, fields.content == each].sum(axis=1) for each in range(len(fields.contents))])
         probability = probability * (fields.content == mass.argmax(axis=0)[:, None])
+    if fields.distances is not None:
+        far = np.where(np.isfinite(fields.distances), fields.distances, 0.0)
+        own = probability @ (fields.content[:, None] == fields.content[None]) > 0
+        return fields.position[np.where(own, probability @ far, np.inf).argmin(axis=1)]
     found = []
     for axis in fields.position.T:
         order = np.argsort(axis, kind="stable")

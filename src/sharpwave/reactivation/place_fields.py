@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.grids import Grid, Smoother
 from sharpwave.reactivation.position import GAP, Position, compute_velocity, convert_metres
+from sharpwave.reactivation.tracks import TrackGraph
 
 DIRECTIONS = {"outbound": 0, "inbound": 1}
 SINGLE = "track"
@@ -41,6 +42,8 @@ class PlaceFields:
         occupancy: Time spent there, in s.
         bin_size: Size of a place along each dimension, in `unit`.
         unit: "m" or "pixels".
+        distances: Distance along the track between places, where it branches; infinite between contents. None where
+            distances are those between positions.
 
     >>> fields = PlaceFields(
     ...     units=(3, 8), rates=np.array([[9.0, 1.0], [1.0, 9.0]]), contents=("track",), content=np.zeros(2, int),
@@ -59,6 +62,7 @@ class PlaceFields:
     occupancy: Float[np.ndarray, " place"]
     bin_size: float
     unit: str = "m"
+    distances: Float[np.ndarray, "place place"] | None = None
 
     @property
     def maps(self) -> tuple[np.ndarray, ...]:
@@ -120,12 +124,14 @@ def estimate_place_fields(
     maps = []
     for name, selected, heading in _select_maps(position, velocity, epochs, directional=directional):
         if (selected & moving).any():
-            grid = _Grid.around(position.values[_on_content(position, epochs, name) & moving], bin_size)
+            grid = Grid.around(position.values[_on_content(position, epochs, name) & moving], bin_size)
             time, counts = _count_on_grid(grid, *trains, position, selected & moving, n_units=len(units))
-            maps.append(_Map.smooth(name, heading, grid, time, counts, smoothing, min_occupancy, floor))
+            smooth = Smoother(grid, smoothing, position.graph)
+            maps.append(_Map.smooth(name, heading, smooth, time, counts, min_occupancy, floor))
     if not sum(len(each.occupancy) for each in maps):
         raise _miss_running(min_speed, position.unit)
-    return _join_maps(maps, units, bin_size, position.unit)
+    fields = _join_maps(maps, units, bin_size, position.unit)
+    return fields if position.graph is None else replace(fields, distances=_measure(fields, position.graph))
 
 
 def _miss_running(min_speed: float, unit: str) -> SharpwaveError:
@@ -230,6 +236,40 @@ def make_fields(rate_map: Float[np.ndarray, "unit bin"], units: tuple[int, ...],
     )
 
 
+def join_fields(parts: Sequence[PlaceFields]) -> PlaceFields:
+    """Place fields of several environments as one; contents of one name are one.
+
+    Args:
+        parts: Fields of the same units, in one unit of length and with places of one size.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    contents = tuple(dict.fromkeys(name for part in parts for name in part.contents))
+    number = [np.array([contents.index(name) for name in part.contents])[part.content] for part in parts]
+    return replace(
+        parts[0],
+        rates=np.concatenate([part.rates for part in parts], axis=1),
+        contents=contents,
+        content=np.concatenate(number),
+        direction=np.concatenate([part.direction for part in parts]),
+        position=np.concatenate([part.position for part in parts]),
+        occupancy=np.concatenate([part.occupancy for part in parts]),
+        distances=_join_distances(parts, np.concatenate(number)),
+    )
+
+
+def _join_distances(parts: Sequence[PlaceFields], content: np.ndarray) -> Float[np.ndarray, "place place"] | None:
+    if all(part.distances is None for part in parts):
+        return None
+    found, low = np.full((len(content), len(content)), np.inf), 0
+    for part in parts:
+        high = low + len(part.content)
+        own = np.abs(part.position[:, 0][:, None] - part.position[:, 0]) if part.distances is None else part.distances
+        found[low:high, low:high] = own
+        low = high
+    return np.where(content[:, None] == content, found, np.inf)
+
+
 def _select_maps(
     position: Position, velocity: np.ndarray, epochs: pd.DataFrame | None, *, directional: bool
 ) -> Iterator[tuple[str, Bool[np.ndarray, " time"], int]]:
@@ -258,42 +298,6 @@ def _on_content(position: Position, epochs: pd.DataFrame | None, name: str) -> B
 
 
 @dataclass(frozen=True, eq=False)
-class _Grid:
-    """Equal bins over a range: lower end, size of a bin, number along each dimension."""
-
-    low: Float[np.ndarray, " dimension"]
-    size: float
-    shape: tuple[int, ...]
-
-    @classmethod
-    def around(cls, values: Float[np.ndarray, "time dimension"], size: float) -> _Grid:
-        low, high = values.min(axis=0), values.max(axis=0)
-        return cls(low, size, tuple(np.maximum(np.ceil((high - low) / size - 1e-9), 1).astype(int).tolist()))
-
-    @property
-    def middles(self) -> Float[np.ndarray, "*bins dimension"]:
-        axes = [low + self.size * (np.arange(n) + 0.5) for low, n in zip(self.low, self.shape, strict=True)]
-        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-
-    def sum(
-        self,
-        values: Float[np.ndarray, "point dimension"],
-        *,
-        weights: np.ndarray | None = None,
-        index: np.ndarray | None = None,
-        n: int = 1,
-    ) -> np.ndarray:
-        """Points (or their weights) per bin; with `index`, of each of `n` series along the first axis."""
-        steps = np.clip(((values - self.low) / self.size).astype(np.int64), 0, np.array(self.shape) - 1)
-        cell = np.ravel_multi_index(tuple(steps.T), self.shape)
-        size = int(np.prod(self.shape))
-        if index is None:
-            return np.bincount(cell, weights=weights, minlength=size).reshape(self.shape).astype(np.float64)
-        counts = np.bincount(index * size + cell, minlength=n * size).astype(np.float64)
-        return counts.reshape(n, *self.shape)
-
-
-@dataclass(frozen=True, eq=False)
 class _Map:
     """Rates of one content in one running direction, at the places that were visited."""
 
@@ -308,20 +312,17 @@ class _Map:
         cls,
         content: str,
         direction: int,
-        grid: _Grid,
+        smoother: Smoother,
         time: np.ndarray,
         counts: np.ndarray,
-        smoothing: float,
         min_occupancy: float,
         floor: float,
     ) -> _Map:
         """Smoothed counts over smoothed time, where the animal was for `min_occupancy` s or longer."""
-        deviation = [smoothing / grid.size] * len(grid.shape)
-        smooth_time = gaussian_filter(time, deviation, mode="constant", truncate=3)
-        smooth_counts = gaussian_filter(counts, [0.0, *deviation], mode="constant", truncate=3)
-        visited = smooth_time >= min_occupancy
+        smooth_time, smooth_counts = smoother.smooth(time), smoother.smooth(counts)
+        visited = (smooth_time >= min_occupancy) & smoother.on_track
         rates = np.maximum(smooth_counts[:, visited] / smooth_time[visited], floor)
-        return cls(content, direction, rates, grid.middles[visited], time[visited])
+        return cls(content, direction, rates, smoother.grid.middles[visited], time[visited])
 
 
 def _join_maps(maps: list[_Map], units: tuple[int, ...], bin_size: float, unit: str) -> PlaceFields:
@@ -341,8 +342,15 @@ def _join_maps(maps: list[_Map], units: tuple[int, ...], bin_size: float, unit: 
     )
 
 
+def _measure(fields: PlaceFields, graph: TrackGraph) -> Float[np.ndarray, "place place"]:
+    """Distances along the graph; infinite between contents."""
+    along = fields.position[:, 0]
+    apart = fields.content[:, None] != fields.content[None]
+    return np.where(apart, np.inf, graph.measure(along[:, None], along[None]))
+
+
 def _count_on_grid(
-    grid: _Grid, times: np.ndarray, index: np.ndarray, position: Position, selected: np.ndarray, *, n_units: int
+    grid: Grid, times: np.ndarray, index: np.ndarray, position: Position, selected: np.ndarray, *, n_units: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Time (s) that the selected samples spent in each bin, and the spikes of each unit there."""
     time = grid.sum(position.values[selected], weights=position.steps[selected])
@@ -357,6 +365,8 @@ def _locate_spikes(
     before = np.searchsorted(position.times, times, side="right") - 1
     known = (before >= 0) & selected[before]
     known &= times - position.times[before] <= np.minimum(GAP, position.steps[before])
+    if position.graph is not None:  # its line jumps between arms: the sample before, not the line between two
+        return position.values[before[known]], index[known]
     where = [np.interp(times[known], position.times, axis) for axis in position.values.T]
     return np.stack(where, axis=-1), index[known]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,8 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields, make_fields, select_place_cells
-from sharpwave.reactivation.position import (
-    Position,
-    find_runs,
-    get_position,
-    linearise,
-    mark_running,
-    restrict_position,
-)
+from sharpwave.reactivation.environments import Experience, RunChoice, find_experience, name_epochs
+from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.sequence_scores import STATISTICS, SequenceScores, score_sequences
 from sharpwave.reactivation.significance import (
     LEVEL,
@@ -33,6 +26,7 @@ from sharpwave.reactivation.significance import (
     standardise,
 )
 from sharpwave.reactivation.state_space import decode_events
+from sharpwave.reactivation.tracks import TrackGraph
 from sharpwave.recordings import Recording
 
 SCORE_BIN, DECODE_BIN = 0.02, 0.005
@@ -43,12 +37,9 @@ FEWEST = 10
 
 STEPS = ("place fields", "candidates", "surrogates", "decoding")
 EPOCHS = ("before", "during", "after", "rest")
-"""Before, during and after the experience; "rest" where the source gives no time for it."""
+"""Before, during and after the experience; "rest" between its runs, or where the source gives no time for it."""
 
 Progress = Callable[[str, int, int], None]
-
-ON_A_LINE = 0.8
-"""Share of the movement's variance along one axis from which an environment counts as a track."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +68,9 @@ def analyse_session(
     recording: Recording,
     *,
     rng: np.random.Generator,
-    run: tuple[float, float] | None = None,
+    run: RunChoice | None = None,
+    lag: float = 0.0,
+    graph: TrackGraph | None = None,
     events: pd.DataFrame | None = None,
     source: str = "auto",
     surrogate: str = "cell-identity",
@@ -92,7 +85,9 @@ def analyse_session(
     Args:
         recording: Recording with spikes, and with the position of an experience (or its source's rate map).
         rng: Random generator of the surrogates.
-        run: Start and end of the experience in s; found from running where omitted.
+        run: Start and end of the experience in s, or several runs (`RunChoice`); found from running where omitted.
+        lag: Seconds that the clock of the position is late against that of the spikes; 0 by default.
+        graph: The track, where it branches; found from the movement where omitted.
         events: The user's candidate events (onset, duration in s); detected where omitted. False discoveries are
             controlled in each epoch, so that true events after the experience make none before it significant.
         source: Source of the candidates: "ripples", "bursts", or "auto": ripples where an LFP allows, else bursts.
@@ -117,11 +112,13 @@ def analyse_session(
     """
     step = _Stepper(progress)
     step("place fields")
-    experience = find_experience(recording, run=run)
+    experience = find_experience(recording, run=run, lag=lag, graph=graph)
     fields = experience.fields
     statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
+    said = () if experience.position is None else experience.position.notes
+    experience = replace(experience, notes=(*said, *experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
     binned = bin_events(recording.spikes, found, bin_size=bin_size, units=fields.units)
     scores = score_sequences(binned, fields, surrogate=surrogate, n_surrogates=n_surrogates, rng=rng, only=statistic)
@@ -151,7 +148,9 @@ def _find_events(
 
 
 def _choose_statistic(fields: PlaceFields) -> str:
-    return "correlation" if fields.position.shape[1] == 1 else "trajectory"
+    """On a track that branches, place on its line is no distance, and the correlation would not mean a path."""
+    straight = fields.position.shape[1] == 1 and fields.distances is None
+    return "correlation" if straight else "trajectory"
 
 
 def _list_settings(
@@ -178,18 +177,10 @@ def _list_settings(
         "n_place_cells": len(fields.units),
         "n_places": len(fields.position),
         "contents": list(fields.contents),
+        "runs": [f"{run.name}: {run.start:g} to {run.end:g} s" for run in experience.runs],
         "experience_start_s": experience.start,
         "experience_end_s": experience.end,
     }
-
-
-def name_epochs(events: pd.DataFrame, experience: Experience) -> pd.Series:
-    """For each event "before", "during" or "after" the experience, or "rest" where its time is not known."""
-    if experience.position is None:
-        return pd.Series("rest", index=events.index)
-    middle = events["onset"] + events["duration"] / 2
-    names = np.select([middle < experience.start, middle <= experience.end], ["before", "during"], "after")
-    return pd.Series(names, index=events.index)
 
 
 def tabulate_tests(events: pd.DataFrame, scores: SequenceScores, statistic: str) -> pd.DataFrame:
@@ -254,96 +245,10 @@ class _Stepper:
             self._progress(step, STEPS.index(step) if step in STEPS else len(STEPS), len(STEPS))
 
 
-@dataclass(frozen=True, eq=False)
-class Experience:
-    """What the animal did, and what its units said of it.
-
-    Attributes:
-        start: Start of the experience, in s.
-        end: End of the experience, in s.
-        fields: Place fields of the place cells alone.
-        position: Position in the whole session, in the coordinates of the tracking; None where place fields came
-            without.
-        notes: Sentences that say what was chosen.
-    """
-
-    start: float
-    end: float
-    fields: PlaceFields
-    position: Position | None
-    notes: tuple[str, ...]
-
-
-def find_experience(recording: Recording, *, run: tuple[float, float] | None = None) -> Experience:
-    """Place fields from the running of a session, or from the rate map that its source gives instead.
-
-    A table of laps among the recording's events (columns content and run_direction) distinguishes tracks and
-    directions; without one, traversals are found from the position.
-
-    Args:
-        recording: Recording with spikes, and with a position or `metadata["rate_map"]` (unit, place).
-        run: Start and end of the experience in s; from the first to the last traversal where omitted.
-
-    Raises:
-        SharpwaveError: If there is neither, no running, or fewer than `MIN_CELLS` place cells.
-    """
-    if not recording.of("position") and "rate_map" in recording.metadata:
-        rates = np.asarray(recording.metadata["rate_map"], dtype=float)
-        units = tuple(int(unit) for unit in recording.spikes) if recording.spikes is not None else ()
-        note = "Place fields are the source's rate map, taken as one track: its positions are not described."
-        return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, (note,))
-    position = get_position(recording)
-    path, notes = _follow(position)
-    laps = _find_laps(recording, path, run)
-    if run is None:
-        run = _find_span(path, laps)
-    path = restrict_position(path, *run)
-    if not len(path.times):
-        raise SharpwaveError(
-            "a position within the experience",
-            got=f"none from {run[0]:g} to {run[1]:g} s",
-            fix=f"--run START END, within {position.times[0]:g} to {position.times[-1]:g} s",
-        )
-    fields = estimate_place_fields(recording.spikes, path, epochs=laps)
-    chosen = select_place_cells(fields)
-    notes.append(f"{len(chosen.units)} of {len(fields.units)} units have a place field.")
-    return Experience(run[0], run[1], chosen, position, tuple(notes))
-
-
-def _follow(position: Position) -> tuple[Position, list[str]]:
-    """Position along the track where there is one, else as it is."""
-    if position.dimension == 1:
-        return position, []
-    along = linearise(position)
-    if along.explained >= ON_A_LINE:
-        return along, [f"Position was projected on a line, along which {along.explained:.0%} of the movement lies."]
-    return position, [f"Two-dimensional place fields: {along.explained:.0%} of the movement lies along one line."]
-
-
-def _find_laps(recording: Recording, path: Position, run: tuple[float, float] | None) -> pd.DataFrame | None:
-    events = recording.events
-    if {"content", "run_direction"} <= set(events.columns) and events["run_direction"].isin(("outbound",)).any():
-        laps = events[events["run_direction"].isin(("outbound", "inbound"))]
-    elif path.dimension == 1:
-        laps = find_runs(path)
-        laps = laps.assign(run_direction=np.where(laps["direction"] > 0, "outbound", "inbound"))
-    else:
-        return None
-    inside = np.ones(len(laps), bool) if run is None else laps["onset"].between(*run, inclusive="left").to_numpy()
-    return laps[inside].reset_index(drop=True)
-
-
-def _find_span(path: Position, laps: pd.DataFrame | None) -> tuple[float, float]:
-    if laps is not None and len(laps):
-        return float(laps["onset"].min()), float((laps["onset"] + laps["duration"]).max())
-    moving = path.times[mark_running(path)]
-    if laps is not None or not len(moving):
-        raise SharpwaveError(
-            "running, from which the experience is found",
-            got="no traversal of the track",
-            fix="give its start and end: --run START END",
-        )
-    return float(moving[0]), float(moving[-1])
-
-
-__getattr__ = moved.rename(__name__, {"mark_place_cells": "reactivation.place_fields:mark_place_cells"})
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "ON_A_LINE": "reactivation.environments:ON_A_LINE",
+        "mark_place_cells": "reactivation.place_fields:mark_place_cells",
+    },
+)

@@ -278,10 +278,14 @@ def find_diagonals(
 
 def square_metre(fields: PlaceFields) -> float:
     """A square metre in the fields' unit; where that is not the metre, a track is taken to be 2 m long."""
-    extent = float(np.ptp(fields.position, axis=0).max()) + fields.bin_size
+    known = fields.distances
+    extent = float(np.ptp(fields.position, axis=0).max() if known is None else known[np.isfinite(known)].max())
+    extent += fields.bin_size
     return 1.0 if fields.unit == "m" else (extent / TRACK_METRES) ** 2
 
 
 def compute_squared(fields: PlaceFields) -> Float[np.ndarray, "place place"]:
-    """Squared distances between places."""
+    """Squared distances between places; along the track where it branches, and infinite between contents."""
+    if fields.distances is not None:
+        return fields.distances**2
     return ((fields.position[:, None] - fields.position[None]) ** 2).sum(axis=-1)

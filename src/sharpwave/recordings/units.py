@@ -31,7 +31,19 @@ _SPELLINGS: dict[str, dict[str, tuple[float, float]]] = {
         "hz": (60.0, 0.0),
     },
     "%": dict.fromkeys(("%", "percent", "pct"), (1.0, 0.0)),
-    "m": {"m": (1.0, 0.0), "cm": (1e-2, 0.0), "mm": (1e-3, 0.0)},
+    "m": {
+        **dict.fromkeys(("m", "meter", "meters", "metre", "metres", "si"), (1.0, 0.0)),
+        **dict.fromkeys(("dm", "decimeter", "decimeters", "decimetre", "decimetres"), (1e-1, 0.0)),
+        **dict.fromkeys(("cm", "cms", "centimeter", "centimeters", "centimetre", "centimetres"), (1e-2, 0.0)),
+        **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), (1e-3, 0.0)),
+        **dict.fromkeys(
+            ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"),
+            (1e-6, 0.0),
+        ),
+        **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), (1e3, 0.0)),
+        **dict.fromkeys(("in", "inch", "inches", '"'), (0.0254, 0.0)),
+        **dict.fromkeys(("ft", "foot", "feet"), (0.3048, 0.0)),
+    },
 }
 """SI unit → spelling (lower case) → (scale, offset); volts in words and multiples are read by `_VOLT`."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,9 @@ from markupsafe import Markup
 from sharpwave.reports import svg
 from sharpwave.reports.axes import Box, choose_step, list_ticks, write
 from sharpwave.reports.raster import compute_viridis, encode_png
+
+if TYPE_CHECKING:
+    from sharpwave.reactivation.session import ReplaySession
 
 _MARK, _BAND = "#931755", "#c9d3de"
 
@@ -43,6 +48,42 @@ class DrawnEvent:
     spike_rows: Int[np.ndarray, " spike"]
     n_rows: int
     path: tuple[float, float]
+
+
+def take_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEvent]:
+    """Some events with their posterior over the places of their content, and their spikes."""
+    from sharpwave.reactivation.state_space import decode_posteriors
+
+    fields, binned = session.experience.fields, session.binned
+    drawn = []
+    for event, posterior in zip(chosen, decode_posteriors(binned, fields, events=chosen), strict=True):
+        row = session.events.iloc[event]
+        own = fields.content == fields.contents.index(row["content"])
+        along = fields.position[own, 0]
+        places = np.arange(along.min(), along.max() + fields.bin_size / 2, fields.bin_size)
+        nearest = np.clip(np.rint((along - along.min()) / fields.bin_size).astype(int), 0, len(places) - 1)
+        image = np.zeros((len(places), len(posterior)))
+        np.add.at(image, nearest, posterior.sum(axis=1)[:, own].T)
+        counts = binned.of(event)
+        bins, unit = np.nonzero(counts)
+        rank = np.empty(len(fields.units), dtype=int)
+        rank[np.argsort(along[fields.rates[:, own].argmax(axis=1)], kind="stable")] = np.arange(len(fields.units))
+        suffix = "" if "path_start" in row else "_x"
+        drawn.append(
+            DrawnEvent(
+                title=f"{row['onset']:.2f} s · {row['content']} {row['run_direction']}".strip(),
+                words=f"p = {row['p']:.3g}, q = {row['q']:.2g}, z = {row['z']:.1f}, {row['epoch']}",
+                posterior=image.T,
+                places=places,
+                unit=fields.unit,
+                duration=float(row["duration"]),
+                spike_times=(bins + 0.5) * binned.bin_size,
+                spike_rows=rank[unit],
+                n_rows=len(fields.units),
+                path=(float(row[f"path_start{suffix}"]), float(row[f"path_end{suffix}"])),
+            )
+        )
+    return drawn
 
 
 def draw_event(event: DrawnEvent) -> Markup:

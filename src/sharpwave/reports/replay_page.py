@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,7 +14,12 @@ from sharpwave.outputs import write_file
 from sharpwave.reports import tables
 from sharpwave.reports.formats import show_duration
 from sharpwave.reports.replay_figures import DrawnEvent, draw_event, draw_shares
+from sharpwave.reports.replay_run import describe_run, draw_errors, draw_fields, draw_lags, tabulate_errors, warn_of_run
 from sharpwave.reports.templates import render
+
+if TYPE_CHECKING:
+    from sharpwave.reactivation.place_fields import PlaceFields
+    from sharpwave.reactivation.run_check import RunCheck
 
 LIMITS = (
     "An event beyond chance is one that its surrogates seldom match. It says nothing of what the animal experienced.",
@@ -50,6 +55,9 @@ class ReplayPage:
         typical: Events from the middle of the candidates.
         notes: Sentences on what was chosen or repaired.
         versions: Version of each software package, by its name.
+        fields: Place fields of the place cells.
+        check: Whether the run was decoded; None where place fields came without a run.
+        n_runs: Number of runs of the experience.
     """
 
     identifier: str
@@ -63,17 +71,27 @@ class ReplayPage:
     typical: list[DrawnEvent]
     notes: list[str]
     versions: Mapping[str, str]
+    fields: PlaceFields | None = None
+    check: RunCheck | None = None
+    n_runs: int = 1
 
 
 def write_replay_page(page: ReplayPage, path: Path) -> Path:
     """Write the page as one HTML file that needs no network and no script."""
-    words = [describe_test(row) for row in page.tests.to_dict("records")]
+    words = [describe_test(row, n_runs=page.n_runs) for row in page.tests.to_dict("records")]
+    check = page.check
     heads = {"n_events": "events", "n_significant": "significant", "expected": "surrogates' share"}
     content = render(
         "replay.html",
         page=page,
         duration=show_duration(page.duration),
         words=words,
+        warnings=[] if check is None else warn_of_run(check),
+        run_words=[] if check is None else describe_run(check),
+        errors=None if check is None else draw_errors(check),
+        error_table=None if check is None else tables.arrange(tabulate_errors(check)),
+        lags=None if check is None else draw_lags(check),
+        fields=[] if page.fields is None else draw_fields(page.fields),
         shares=draw_shares(page.tests, summary=" ".join(words)) if len(page.tests) else None,
         tests=tables.arrange(page.tests.assign(p=[f"{p:.2g}" for p in page.tests["p"]]), heads),
         contents=tables.arrange(page.contents, heads),
@@ -87,8 +105,12 @@ def write_replay_page(page: ReplayPage, path: Path) -> Path:
     return write_file(path, show_path(content))
 
 
-def describe_test(row: Mapping[Any, Any]) -> str:
+def describe_test(row: Mapping[Any, Any], *, n_runs: int = 1) -> str:
     """One epoch's test as a sentence; a null is said plainly.
+
+    Args:
+        row: A row of the tests.
+        n_runs: Number of runs of the experience; with several, rest is the time between them. 1 by default.
 
     >>> row = {"epoch": "after", "n_events": 200, "n_significant": 31, "share": 0.24, "low": 0.02, "high": 0.09}
     >>> print(describe_test(row | {"p": 0.002}))
@@ -103,7 +125,7 @@ def describe_test(row: Mapping[Any, Any]) -> str:
         "before": "Before the experience",
         "during": "At rest during the experience",
         "after": "After the experience",
-        "rest": "In the whole recording",
+        "rest": "Between the runs" if n_runs > 1 else "In the whole recording",
     }[row["epoch"]]
     left = int(row["n_significant"])
     return (

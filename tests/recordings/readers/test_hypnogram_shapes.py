@@ -231,3 +231,27 @@ def test_a_scoring_follows_summer_time(step: float, word: str, row: str, tmp_pat
     assert any(word in repair for repair in scored.repairs)
     if step > 0:  # where the hour comes twice, an event in it may be in either
         assert scored.events["onset"].tolist() == [360.0]
+
+
+@pytest.mark.parametrize("form", ["among the stages", "after them", "after them, by kind"])
+def test_events_in_the_hour_that_comes_twice_go_by_the_order_of_rows(form: str, tmp_path: Path) -> None:
+    start = datetime(2023, 10, 29, 1, 30)
+    onsets = {1000.0: "Arousal", 3000.0: "Hypopnea", 4800.0: "Arousal", 6000.0: "Hypopnea", 6600.0: "Arousal"}
+    planted = [(label, onset) for onset, label in onsets.items()]
+
+    def by_clock(seconds: float) -> str:  # at 3:00, after 5,400 s, it is 2:00 again
+        return f"{start + timedelta(seconds=seconds - 3600 * (seconds >= 5400)):%H:%M:%S}"
+
+    rows = [(30.0 * k, "N2" if k % 7 else "W") for k in range(300)]
+    if form == "among the stages":
+        rows = sorted([*rows, *((onset, label) for label, onset in planted)])
+    else:
+        rows += [(onset, label) for label, onset in (sorted(planted) if "kind" in form else planted)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["time,event", *(f"{by_clock(onset)},{label}" for onset, label in rows)]))
+    signal = Signal("C4", np.zeros(90_000), 10.0, MODALITIES["eeg"])
+    recording = attach_hypnogram(Recording(signals={"C4": signal}, start=start), path)
+    found = dict(zip(recording.events["onset"], recording.events["label"], strict=True))
+    assert found == onsets
+    assert recording.hypnogram is not None
+    assert recording.hypnogram.at(np.array([15.0, 5415, 8955])).tolist() == [0, 2, 2]

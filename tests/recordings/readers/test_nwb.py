@@ -125,6 +125,22 @@ def test_intervals_that_are_no_stages_are_events(session: Path) -> None:
     assert recording.events["onset"].tolist() == [0, 10, 20, 30]
 
 
+def test_epochs_of_the_session_are_events_with_their_tags(session: Path) -> None:
+    from pynwb import NWBHDF5IO
+
+    with NWBHDF5IO(str(session), "a") as io:
+        file = io.read()
+        file.add_epoch(2.0, 12.0, ["track1"])
+        file.add_epoch(20.0, 30.0, ["track2", "novel"])
+        io.write(file)
+    recording = read_nwb(session)
+    epochs = recording.events[recording.events["table"] == "epochs"]
+    assert epochs["label"].tolist() == ["track1", "track2, novel"]
+    assert epochs["onset"].tolist() == [2.0, 20.0]
+    assert epochs["duration"].tolist() == [10.0, 10.0]
+    assert recording.hypnogram.labels == ["W", "NREM", "R", "NREM"]
+
+
 def test_a_unit_mistake_is_refused_and_can_be_overruled(session: Path) -> None:
     with h5py.File(session, "a") as file:
         file[SERIES]["data"].attrs["conversion"] = 0.195

@@ -24,9 +24,11 @@ from sharpwave.brainmu.checkpoints import WEIGHTS, read_tensors
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
 from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge, judge_paths, measure_paths
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import read_head, replace_files
 from sharpwave.recordings.recording import Recording
-from sharpwave.untrusted import explained, read_json
+from sharpwave.untrusted import explained, parse_json
 
 DELAY = 24
 """Frames."""
@@ -295,16 +297,17 @@ def _find_spans(burst: Float[np.ndarray, " frame"], *, edge: float, gap: float) 
 
 
 def save_reactivation_head(shipped: ShippedHead, folder: str | Path) -> Path:
-    """Write `model.safetensors` and `config.json`; returns the folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `model.safetensors` and `config.json`, both at once; returns the folder."""
     state = dict(shipped.head.state_dict())
     if shipped.judge is not None:
         state |= {JUDGE + name: value for name, value in shipped.judge.state_dict().items()}
-    save_file({name: value.detach().contiguous() for name, value in state.items()}, folder / "model.safetensors")
-    content = {"thresholds": shipped.thresholds, "card": shipped.card}
-    (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return folder
+    content: dict[str, Any] = {"thresholds": shipped.thresholds, "card": shipped.card}
+    with replace_files(folder) as partial:
+        tensors = partial / "model.safetensors"
+        save_file({name: value.detach().contiguous() for name, value in state.items()}, tensors)
+        content["sha256"] = hash_path(tensors)
+        (partial / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return Path(folder)
 
 
 def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
@@ -319,8 +322,9 @@ def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
         name=folder.name,
         fix="leave the folder out for the shipped weights",
     ):
-        content = read_json(folder / "config.json")
-        weights = read_tensors(folder / "model.safetensors")
+        text, tensors = read_head(folder, "config.json", "model.safetensors")
+        content = parse_json(text.encode(), name="config.json")
+        weights = read_tensors(tensors)
         width = len(weights["read.weight"][0])
         if not 0 < width <= MOST_CHANNELS:
             raise ValueError(f"{width} channels")

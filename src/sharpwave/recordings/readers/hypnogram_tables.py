@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ from sharpwave.recordings.recording import empty_events
 
 _PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
 Rows = list[list[str]]
+BESIDE = 120.0
+"""Seconds by the clock within which an event belongs to the stage in a row beside its own."""
+ANEW = 4000.0
+"""Seconds back by which a list of events begins anew, with those of another kind; a clock is set back by 3,600."""
 
 
 def read_table(
@@ -207,11 +212,13 @@ def _read_events(
     column = columns.get("event", columns["label"])
     found: Rows = []
     labels: list[str] = []
+    places: list[int] = []
     for index, row in enumerate(rows):
         label = _cell(row, column) or ("" if index in stages else _cell(row, columns["label"]))
         if (index not in stages or column != columns["label"]) and label and (name_event(label) or is_lights(label)):
             found.append(row if index not in stages else _without_length(row, columns))
             labels.append(label)
+            places.append(index)
     if not found:
         return empty_events()
     onset, first, dated = parse_times([_when(row, columns) for row in found])
@@ -224,10 +231,52 @@ def _read_events(
         by_clock, begin, _ = parse_times([_when(rows[index], columns) for index in scored])
         if begin is not None and any(abs(stages[index]) > 1 for index in scored):
             by_clock = _within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
-            nearest = np.abs(onset[:, None] - by_clock[None, :]).argmin(axis=1)
-            onset = onset + np.array([stages[scored[k]] for k in nearest])
+            shifts = np.array([stages[index] for index in scored])
+            onset = onset + _find_shifts(onset, labels, np.array(places), by_clock, np.array(scored), shifts)
     table = pd.DataFrame({"onset": onset, "duration": np.clip(lasting, 0, None), "label": labels})
     return table[np.isfinite(table["onset"])].reset_index(drop=True)
+
+
+def _find_shifts(
+    onset: np.ndarray,
+    labels: Sequence[str],
+    places: np.ndarray,
+    by_clock: np.ndarray,
+    scored: np.ndarray,
+    shifts: np.ndarray,
+) -> np.ndarray:
+    """By how much the clock was set at each event: as at the stage beside it, of those in the rows round it.
+
+    In the hour that comes twice the time alone does not tell. Events in a list of their own tell by their order: one
+    earlier than the one before is of the second hour.
+
+    Args:
+        onset: Seconds of the events by the clock.
+        labels: What they are; a list may hold one kind after the other.
+        places: Their rows.
+        by_clock: Seconds of the stages by the clock.
+        scored: Rows of the stages.
+        shifts: By how much the clock was set at each stage.
+    """
+    found = np.zeros(len(onset))
+    turned, latest = False, -np.inf
+    changes = [first != second for first, second in pairwise(labels)]
+    by_kind = sum(changes) == len(set(labels)) - 1
+    for k, (seconds, row) in enumerate(zip(onset, places, strict=True)):
+        if k and ((by_kind and changes[k - 1]) or seconds < onset[k - 1] - ANEW):
+            turned, latest = False, -np.inf
+        after = int(np.searchsorted(scored, row, side="right"))
+        round_it = np.arange(max(after - 1, 0), min(after + 1, len(scored)))
+        beside = np.abs(by_clock[round_it] - seconds)
+        if beside.size and beside.min() <= BESIDE:
+            found[k] = shifts[round_it[beside.argmin()]]
+            continue
+        far = np.abs(by_clock - seconds)
+        near = np.unique(shifts[far <= far.min() + BESIDE])
+        turned |= bool(seconds < latest)
+        latest = max(latest, seconds)
+        found[k] = (near.max() if turned else near.min()) if near.size > 1 else shifts[far.argmin()]
+    return found
 
 
 def _within_a_day(seconds: np.ndarray) -> np.ndarray:

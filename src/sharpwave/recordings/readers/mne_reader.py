@@ -18,6 +18,7 @@ from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
 from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.readers.nwb_inside import check_links
 from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.sliced import Sliced
 
 if TYPE_CHECKING:
     import mne
@@ -39,7 +40,7 @@ MOST_HEADER = 2**24
 
 
 @dataclass(frozen=True, eq=False)
-class MneSamples:
+class MneSamples(Sliced):
     """One channel of an MNE `Raw`, as an array-like in V that reads what is sliced."""
 
     raw: mne.io.BaseRaw
@@ -54,15 +55,9 @@ class MneSamples:
     def dtype(self) -> np.dtype:
         return np.dtype(np.float64)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: slice) -> np.ndarray:
-        low, high, step = key.indices(len(self))
-        if high <= low:
-            return np.empty(0)
+    def _take(self, low: int, high: int) -> np.ndarray:
         with guarded(self.name, "samples"):
-            return self.raw.get_data(picks=[self.channel], start=low, stop=high, verbose="error")[0, ::step]
+            return self.raw.get_data(picks=[self.channel], start=low, stop=high, verbose="error")[0]
 
 
 def read_mne(

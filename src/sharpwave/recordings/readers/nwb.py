@@ -7,7 +7,7 @@ files with unknown extensions open, and nothing that leads out of the file is fo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.files import check_file, guarded
+from sharpwave.recordings.readers.nwb_alignment import align_parts
 from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, read_text_value
-from sharpwave.recordings.readers.nwb_series import read_series
-from sharpwave.recordings.readers.nwb_tables import choose_hypnogram, read_intervals, read_units
+from sharpwave.recordings.readers.nwb_series import Series, read_series
+from sharpwave.recordings.readers.nwb_states import choose_hypnogram
+from sharpwave.recordings.readers.nwb_tables import Units, read_intervals, read_units
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 from sharpwave.recordings.units import check_units
 
@@ -60,50 +62,69 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
         return _read(open_inside(file, where=path.name, size=path.stat().st_size), path, unit)
 
 
+@dataclass(eq=False)
+class _Parts:
+    """What was found in a file, each part on the clock that it has."""
+
+    signals: dict[str, Signal] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    units: Units | None = None
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def add_series(self, series: Series, place: str) -> None:
+        self.repairs += series.repairs
+        self.absent += [place] * series.absent
+        for signal in series.signals:
+            name = _unique(signal.name, place, self.signals)
+            self.signals[name] = replace(signal, name=name)
+            self.written[name] = series.unit
+            if series.kept_unit:
+                self.metadata[f"{name}_unit"] = series.kept_unit
+            if series.electrodes is not None and series.electrodes.labels and len(series.signals) == 1:
+                self.metadata.setdefault("electrodes", {})[name] = series.electrodes.to_dict()
+
+
 def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
-    signals: dict[str, Signal] = {}
-    units: dict[str, str] = {}
-    absent: list[str] = []
-    repairs: list[str] = []
-    metadata: dict[str, Any] = {}
-    tables: dict[str, pd.DataFrame] = {}
-    spikes = None
+    parts = _Parts()
     for place, group, kind in find_objects(file):
         if kind == "Units" or place == "units":
-            spikes, notes = read_units(group, path.name)
-            repairs += notes
+            found, notes = read_units(group, path.name)
+            parts.units = found or parts.units
+            parts.repairs += notes
         elif kind in ("TimeIntervals", "EpochTable", "SleepStateTable") or place.startswith("intervals/"):
-            tables[place.rsplit("/", 1)[-1]] = read_intervals(group, path.name)
+            name = place.rsplit("/", 1)[-1]
+            parts.tables[place if name in parts.tables else name] = read_intervals(group, path.name)
         elif group.declares("data"):
-            series = read_series(group, place, path.name, kind=kind, unit=unit)
-            repairs += series.repairs
-            metadata |= series.metadata
-            absent += [place] * series.absent
-            for signal in series.signals:
-                name = _unique(signal.name, place, signals)
-                signals[name] = replace(signal, name=name)
-                units[name] = series.unit
+            parts.add_series(read_series(group, place, path.name, kind=kind, unit=unit), place)
+    aligned = align_parts(parts.signals, parts.units, parts.tables, start=_read_start(file), file=path.name)
+    signals, repairs, metadata = aligned.signals, [*parts.repairs, *aligned.repairs], parts.metadata
+    metadata["units"] = parts.written
+    if aligned.offset:
+        metadata["clock_offset_s"] = aligned.offset
     if unit is None:
-        signals, notes, doubtful = check_units(signals, units)
+        signals, notes, doubtful = check_units(signals, parts.written)
         repairs += notes
         metadata["doubtful"] = doubtful
-    hypnogram, events, notes = choose_hypnogram(tables)
-    if not signals and spikes is None and hypnogram is None and not len(events):
+    hypnogram, events, notes = choose_hypnogram(aligned.tables)
+    if not signals and aligned.units is None and hypnogram is None and not len(events):
         raise SharpwaveError(
             f"series, units or intervals in {path.name}",
-            got=f"none that can be read ({len(absent)} declared without data)",
+            got=f"none that can be read ({len(parts.absent)} declared without data)",
             fix="check that the file was written to its end",
         )
-    subject, start = _read_subject(file), _read_start(file)
+    subject, absent = _read_subject(file), parts.absent
     absent += [said for said in file.allowance.outside if said.removesuffix("/data (in another file)") not in absent]
     return Recording(
         signals=signals,
-        spikes=spikes,
+        spikes=None if aligned.units is None else aligned.units.to_spikes(),
         hypnogram=hypnogram,
         events=events if len(events) else empty_events(),
         subject=subject.pop("subject_id", "unknown"),
         species=SPECIES.get(subject.pop("species", "").lower(), "unknown"),
-        start=start,
+        start=aligned.start,
         source=path.name,
         absent=tuple(absent),
         repairs=(*repairs, *notes),

@@ -205,6 +205,11 @@ class InsideGroup:
         info = h5py.h5o.get_info(self.group.id)
         return int(info.fileno), int(info.addr)
 
+    @property
+    def root(self) -> InsideGroup:
+        """The group of the whole file."""
+        return InsideGroup(self.group.file, "", self.allowance)
+
     def __iter__(self) -> Iterator[str]:
         for name in self.group:
             self.allowance.named += 1

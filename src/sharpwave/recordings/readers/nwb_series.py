@@ -1,105 +1,23 @@
-"""One time series of an NWB file as signals: its unit, its channels, and when its samples were taken.
-
-The times are a rate, or timestamps that are checked for being regular.
-"""
+"""One time series of an NWB file as signals: what it is, its unit, its channels, and their electrodes."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.modality import MODALITIES, Modality
 from sharpwave.recordings.readers.files import OnDisk
+from sharpwave.recordings.readers.nwb_electrodes import Electrodes, read_electrodes
 from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup, read_text_value
+from sharpwave.recordings.readers.nwb_times import plan_grid, read_clock, read_number
 from sharpwave.recordings.recording import Signal
 from sharpwave.recordings.units import convert_unit
-
-BLOCK = 2**20
-MOST_TIMES = 5 * 10**7
-
-
-def read_number(value: Any, default: float) -> float:
-    """One finite number other than 0, or the default."""
-    try:
-        number = float(np.asarray(value).reshape(()))
-    except (TypeError, ValueError):
-        return default
-    return number if math.isfinite(number) and number != 0 else default
-
-
-def read_clock(group: InsideGroup, n_samples: int, where: str) -> tuple[float, float, np.ndarray | None, list[str]]:
-    """The clock of a series.
-
-    Args:
-        group: Group of the series.
-        n_samples: Number of samples of the series.
-        where: File and place, for messages.
-
-    Returns:
-        Rate in Hz, first time in s, the times where sampling is irregular (else None), and sentences on gaps.
-
-    Raises:
-        SharpwaveError: If there is no clock, or it runs backwards or does not fit the samples.
-    """
-    if (starting := group.array("starting_time")) is not None:
-        rate, start = read_number(starting.attribute("rate"), math.nan), starting.read_number()
-        if not (rate > 0 and math.isfinite(start)):
-            raise SharpwaveError(f"a positive rate in {where}", got=f"{rate} Hz from {start} s", fix="correct the file")
-        return rate, start, None, []
-    array = group.array("timestamps")
-    if array is None:
-        raise SharpwaveError(f"a rate or timestamps in {where}", got="neither", fix="write starting_time or timestamps")
-    stamps = array.data
-    if stamps.ndim != 1 or stamps.shape[0] < 1 or n_samples < 1 or array.kind not in "iuf":
-        raise SharpwaveError(
-            f"one timestamp per sample in {where}",
-            got=f"shape {stamps.shape}, type {stamps.dtype}",
-            fix="correct the file",
-        )
-    array.check_size()
-    notes: list[str] = []
-    if stamps.shape[0] != n_samples:
-        raise SharpwaveError(
-            f"one timestamp per sample in {where}",
-            got=f"{stamps.shape[0]} for {n_samples} samples",
-            fix="correct the file",
-        )
-    first, last = float(stamps[0]), float(stamps[-1])
-    if not (math.isfinite(first) and math.isfinite(last) and (last > first or n_samples == 1)):
-        raise SharpwaveError(f"times that go forward in {where}", got=f"{first} to {last} s", fix="correct the file")
-    rate = (n_samples - 1) / (last - first) if n_samples > 1 else 1.0
-    if _is_regular(stamps, first, rate):
-        return rate, first, None, notes
-    if n_samples > MOST_TIMES:
-        raise SharpwaveError(
-            f"regular timestamps in {where}, which has {n_samples} samples", got="irregular ones", fix="split the file"
-        )
-    times = array.read().astype(np.float64)
-    steps = np.diff(times)
-    if not np.isfinite(times).all() or (steps < 0).any():
-        raise SharpwaveError(f"times that go forward in {where}", got="times that run backwards", fix="sort the series")
-    usual = float(np.median(steps))
-    rate = 1 / usual if usual > 0 else rate
-    gaps = int((steps > 5 * usual).sum()) if usual > 0 else 0
-    if gaps:
-        notes.append(f"{gaps} gaps between its samples, {float(steps[steps > 5 * usual].sum()):.6g} s in all")
-    return rate, first, times, notes
-
-
-def _is_regular(stamps: Any, first: float, rate: float) -> bool:
-    for low in range(0, stamps.shape[0], BLOCK):
-        block = np.asarray(stamps[low : low + BLOCK], dtype=np.float64)
-        expected = first + np.arange(low, low + len(block)) / rate
-        if not np.abs(block - expected).max() < 0.5 / rate:
-            return False
-    return True
-
 
 NOT_SIGNALS = ("Image", "TwoPhoton", "OnePhoton", "IndexSeries", "Annotation", "IntervalSeries", "OptogeneticSeries")
 SCALP = ("eeg", "eog", "emg", "ecg")
@@ -114,17 +32,38 @@ NAMES: tuple[tuple[str, str], ...] = (
     (r"resp|breath|sniff", "respiration"),
 )
 """What a series is called, and its modality; tried in order."""
+NO_PLACE = (
+    r"direction|heading|angle|angular|orient|compass|azimuth|yaw|pitch|roll\b|head.?dir|eye|gaze|pupil|wheel|whisk"
+    r"|speed|velocit|accel|likelihood|confidence|lick|lever|joystick|cursor|hand|paw|jaw|tongue|target"
+)
+"""Words of a series that is no place of the animal, whatever container it lies in."""
+PLACE = r"(^|[_ ])(pos|position|location|place|xy|coordinates?)($|[_ \d])|position$|track(er|ing)?$"
+"""Words of a time series that is the place of the animal, though it is not of the type for it."""
+NO_LENGTH = r"rad(ian)?s?|deg(ree)?s?|°|turns?|rev.*|.*(/|per)[ _]?s(ec.*)?|.*s-1|hz|v|volts?|bool.*|percent|%"
+"""Units of series that are no place."""
+LIGHTS = 4
+"""Columns of a position that follows two lights: x and y of each."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What one series gave: signals, their unit in the file, and what there is to say."""
+    """What one series gave.
+
+    Attributes:
+        signals: Its signals.
+        unit: Its unit in the file.
+        kept_unit: The unit in which its values are kept, where that is not the SI unit of its modality.
+        absent: Whether it is declared without data.
+        repairs: What there is to say, one sentence each.
+        electrodes: Where its channels lie, where the file says it.
+    """
 
     signals: tuple[Signal, ...] = ()
     unit: str = ""
+    kept_unit: str = ""
     absent: bool = False
     repairs: tuple[str, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    electrodes: Electrodes | None = None
 
 
 def read_series(group: InsideGroup, place: str, file: str, *, kind: str, unit: str | None = None) -> Series:
@@ -150,42 +89,55 @@ def read_series(group: InsideGroup, place: str, file: str, *, kind: str, unit: s
     array.check_size()
     data = array.data
     repairs: list[str] = []
-    labels, locations = _read_electrodes(group)
+    electrodes = read_electrodes(group)
+    labels = list(electrodes.labels)
     transposed = data.ndim == 2 and len(labels) == data.shape[0] != data.shape[1]
     if transposed:
         repairs.append(f"{name}: channels come first in the file; time was put first")
     n_samples = data.shape[1] if transposed else data.shape[0]
-    n_channels = 1 if data.ndim == 1 else data.size // n_samples
-    rate, start, times, notes = read_clock(group, n_samples, where)
-    repairs += [f"{name}: {note}" for note in notes]
-    modality = _find_modality(kind, place, [*labels, *locations])
+    n_channels = 1 if data.ndim == 1 else math.prod(data.shape) // n_samples
     written = read_text_value(array.attribute("unit", ""))
+    modality = _find_modality(kind, place, [*labels, *electrodes.locations], written, n_channels)
+    clock = read_clock(group, n_samples, where)
     if modality.unit == "V" and unit is not None:
         written = unit
-    converted = convert_unit(written, modality) if written else (1.0, 0.0)
-    metadata = {}
-    if converted is None:
-        converted = (1.0, 0.0)
-        metadata[f"{name}_unit"] = written
-        repairs.append(f"{name}: its unit is {written!r}, not {modality.unit}; values are kept in {written!r}")
-    factor, offset = read_number(array.attribute("conversion"), 1.0), read_number(array.attribute("offset"), 0.0)
+    factor, offset, kept_unit, said = _read_scale(array, written, modality)
+    repairs += [f"{name}: {sentence}" for sentence in said]
     factors = _read_channel_factors(group, n_channels, repairs, name)
     if len(labels) != n_channels:
         axes = ["x", "y", "z"] if kind == "SpatialSeries" and n_channels <= 3 else []
         labels = axes[:n_channels] or [str(index) for index in range(n_channels)]
+        electrodes = Electrodes()
+    place_samples, clock = plan_grid(clock, where, gridded=modality.unit == "V")
+    stored = OnDisk(data, where, factors=factors, transposed=transposed)
+    repairs += [f"{name}: {said}" for said in clock.repairs]
     whole = Signal(
         name,
-        OnDisk(data, where, factors=factors, transposed=transposed),
-        rate,
+        place_samples(stored),
+        clock.rate,
         modality,
-        start=start,
-        scale=factor * converted[0],
-        offset=offset * converted[0] + converted[1],
+        start=clock.start,
+        scale=factor,
+        offset=offset,
         channels=tuple(labels) if data.ndim == 2 else (),
-        times=times,
+        times=clock.times,
     )
-    signals = (whole,) if modality.name not in SCALP or n_channels > 64 or data.ndim == 1 else _split(whole)
-    return Series(signals, written, repairs=tuple(repairs), metadata=metadata)
+    split = modality.name in SCALP and n_channels <= 64 and data.ndim == 2
+    signals = _split(whole, stored, place_samples) if split else (whole,)
+    return Series(signals, written, kept_unit, repairs=tuple(repairs), electrodes=electrodes)
+
+
+def _read_scale(array: InsideArray, unit: str, modality: Modality) -> tuple[float, float, str, list[str]]:
+    """Factor and offset to the modality's unit, the unit in which values are kept where that fails, and sentences."""
+    converted = convert_unit(unit, modality) if unit else (1.0, 0.0)
+    repairs, kept = [], ""
+    if converted is None:
+        converted, kept = (1.0, 0.0), unit
+        repairs.append(f"its unit is {unit!r}, not {modality.unit}; values are kept in {unit!r}")
+    factor, offset = read_number(array.attribute("conversion"), 1.0), read_number(array.attribute("offset"), 0.0)
+    if not read_number(array.attribute("conversion", 1.0), 0.0):
+        repairs.append("its conversion is no number; taken as 1")
+    return factor * converted[0], offset * converted[0] + converted[1], kept, repairs
 
 
 def _find_nothing(group: InsideGroup, array: InsideArray | None, name: str, kind: str) -> Series | None:
@@ -201,16 +153,16 @@ def _find_nothing(group: InsideGroup, array: InsideArray | None, name: str, kind
     return Series(absent=True) if not array.size or array.stored == 0 else None
 
 
-def _split(frame: Signal) -> tuple[Signal, ...]:
+def _split(frame: Signal, stored: OnDisk, place: Callable[[OnDisk], Any]) -> tuple[Signal, ...]:
     """One signal per channel of a frame."""
     signals = []
     for index, label in enumerate(frame.channels):
-        factors = None if frame.samples.factors is None else frame.samples.factors[index]
+        factors = None if stored.factors is None else stored.factors[index]
         signals.append(
             replace(
                 frame,
                 name=f"{frame.name}-{label}" if label.isdigit() else label,
-                samples=replace(frame.samples, column=index, factors=factors),
+                samples=place(replace(stored, column=index, factors=factors)),
                 modality=_refine(frame.modality, label),
                 channels=(),
             )
@@ -218,50 +170,27 @@ def _split(frame: Signal) -> tuple[Signal, ...]:
     return tuple(signals)
 
 
-def _find_modality(kind: str, place: str, words: list[str]) -> Modality:
+def _find_modality(kind: str, place: str, words: list[str], unit: str, n_channels: int) -> Modality:
     name = place.rsplit("/", 1)[-1].lower()
-    if kind == "SpatialSeries":
-        return MODALITIES["other" if "direction" in place.lower() or "eye" in place.lower() else "position"]
     if kind == "RoiResponseSeries":
         return MODALITIES["calcium"]
+    if kind == "SpatialSeries" or re.search(PLACE, name):
+        inside = place.lower().removeprefix("processing/").removeprefix("acquisition/")
+        possible = not re.search(NO_PLACE, inside) and not re.fullmatch(NO_LENGTH, unit.lower().strip())
+        if possible and n_channels <= LIGHTS:
+            return MODALITIES["position"]
     found = next((modality for pattern, modality in NAMES if re.search(pattern, name)), None)
     if "Electrical" in kind or kind in ("LFP", "FilteredEphys"):
         if found in SCALP:
             return MODALITIES[found]
         known = {recognise_channel(word).modality for word in words} & set(SCALP)
         return MODALITIES[next((modality for modality in SCALP if modality in known), "lfp")]
-    return MODALITIES[found or "other"]
+    return MODALITIES["other" if kind == "SpatialSeries" else found or "other"]
 
 
 def _refine(modality: Modality, label: str) -> Modality:
     known = recognise_channel(label).modality
     return MODALITIES[known] if known in SCALP else modality
-
-
-def _read_electrodes(group: InsideGroup) -> tuple[list[str], list[str]]:
-    """Channel names and locations of an electrical series; empty where it names no electrodes."""
-    rows = group.array("electrodes")
-    if rows is None or len(rows.shape) != 1 or not 0 < rows.size <= 10**5 or rows.kind not in "iu":
-        return [], []
-    index = rows.read().astype(np.int64)
-    table = replace(group, group=group.group.file, place="").child("general/extracellular_ephys/electrodes")
-    identifiers = None if table is None else table.array("id")
-    if table is None or identifiers is None or len(identifiers.shape) != 1:
-        return [str(row) for row in index], []
-    n_rows = identifiers.size
-    if index.min() < 0 or index.max() >= n_rows:
-        return [str(row) for row in index], []
-    found = {name: table.array(name) for name in ("label", "channel_name", "name", "location")}
-    texts = {name: array.read_texts() for name, array in found.items() if array is not None}
-    columns = {name: [values[row] for row in index] for name, values in texts.items() if len(values) == n_rows}
-    locations = columns.pop("location", [])
-    for values in columns.values():
-        if len(set(values)) == len(values) and all(values):
-            return values, locations
-    if locations and len(set(locations)) == len(locations) and all(locations):
-        return locations, locations
-    numbers = identifiers.read()
-    return [str(numbers[row]) for row in index], locations
 
 
 def _read_channel_factors(group: InsideGroup, n_channels: int, repairs: list[str], name: str) -> np.ndarray | None:

@@ -1,17 +1,17 @@
-"""Tables of an NWB file: units, intervals, and the sleep states among them."""
+"""Tables of an NWB file: units with what is known of each, and intervals of any kind."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup
-from sharpwave.recordings.readers.scoring import fill_epochs, name_stage
+from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup, read_text_value
 from sharpwave.recordings.recording import empty_events
 
 if TYPE_CHECKING:
@@ -30,14 +30,80 @@ LABELS = (
     "name",
     "type",
 )
-LONGEST_SESSION = 366 * 86_400.0
+OBSERVED = "obs_intervals"
+"""Column of units: start and end of each stretch in which a unit was observed."""
 MOST_ROWS = 10**8
-MOSTLY = 0.6
-"""Share of a table's labels that must be sleep stages for it to be a hypnogram."""
 
 
-def read_units(group: InsideGroup, file: str) -> tuple[nap.TsGroup | None, list[str]]:
-    """Sorted units as spikes.
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Sorted units of a file, on whatever clock it has.
+
+    Attributes:
+        trains: Times of each unit, in order.
+        observed: Start and end of each stretch in which the unit was observed, shape (stretch, 2), for the units of
+            which the file says it.
+        metadata: Other columns of the table, one value a unit.
+        resolution: Smallest step of the times that the file states, in s; 0 where it states none.
+        resolution_of_storage: Smallest step that the type of the stored numbers can tell at the latest spike.
+    """
+
+    trains: dict[int, np.ndarray]
+    observed: dict[int, np.ndarray] = field(default_factory=dict)
+    metadata: dict[str, np.ndarray] = field(default_factory=dict)
+    resolution: float = 0.0
+    resolution_of_storage: float = 0.0
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """First and last spike; None without any."""
+        filled = [train for train in self.trains.values() if len(train)]
+        return (min(train[0] for train in filled), max(train[-1] for train in filled)) if filled else None
+
+    @property
+    def median_rate(self) -> float:
+        """Median over the units that fire of their spikes per unit of time."""
+        span = self.span
+        counts = [len(train) for train in self.trains.values() if len(train)]
+        return float(np.median(counts)) / (span[1] - span[0]) if span is not None and span[1] > span[0] else 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all times are whole numbers, as samples are."""
+        return all(bool((train == np.rint(train)).all()) for train in self.trains.values())
+
+    def moved(self, *, factor: float = 1.0, shift: float = 0.0) -> Units:
+        """The units on another clock: their times by a factor, and later by some seconds."""
+        if factor == 1.0 and shift == 0.0:
+            return self
+        trains = {unit: train * factor + shift for unit, train in self.trains.items()}
+        observed = {unit: spans * factor + shift for unit, spans in self.observed.items()}
+        return replace(self, trains=trains, observed=observed)
+
+    def to_spikes(self) -> nap.TsGroup:
+        """The units as pynapple's group; `obs_intervals` holds the stretches in which each was observed."""
+        import pynapple as nap
+
+        low, high = self.span or (0.0, 1.0)
+        ends = [spans for spans in self.observed.values() if len(spans)]
+        low, high = (
+            (min([low, *(s.min() for s in ends)]), max([high, *(s.max() for s in ends)])) if ends else (low, high)
+        )
+        support = nap.IntervalSet(min(low, 0.0), max(high, low + 1e-6))
+        trains = {unit: nap.Ts(train, time_support=support) for unit, train in self.trains.items()}
+        metadata: dict[str, Any] = dict(self.metadata)
+        if self.observed:
+            column = np.empty(len(trains), dtype=object)
+            for row, unit in enumerate(trains):
+                column[row] = (
+                    self.observed[unit].tolist() if unit in self.observed else [[support.start[0], support.end[0]]]
+                )
+            metadata[OBSERVED] = column
+        return nap.TsGroup(trains, time_support=support, metadata=metadata or None)
+
+
+def read_units(group: InsideGroup, file: str) -> tuple[Units | None, list[str]]:
+    """Sorted units, on the clock of the file.
 
     Args:
         group: Group of the `units` table.
@@ -47,10 +113,8 @@ def read_units(group: InsideGroup, file: str) -> tuple[nap.TsGroup | None, list[
         The units with their text columns as metadata, and sentences on what was repaired.
 
     Raises:
-        SharpwaveError: If the table contradicts itself, or its times are no seconds.
+        SharpwaveError: If the table contradicts itself, or its times are no numbers.
     """
-    import pynapple as nap
-
     all_times, all_ends = group.array("spike_times"), group.array("spike_times_index")
     if all_times is None or all_ends is None:
         return None, []
@@ -63,36 +127,57 @@ def read_units(group: InsideGroup, file: str) -> tuple[nap.TsGroup | None, list[
             got=f"an index up to {ends[-1]} for {len(times)} spikes",
             fix="write the units again",
         )
-    if not np.isfinite(times).all() or (len(times) and times.max() > LONGEST_SESSION):
-        raise SharpwaveError(
-            f"spike times in seconds in {file}",
-            got=f"times up to {times.max() if len(times) else 0:.4g}, probably in samples",
-            fix="divide them by the sampling rate",
-        )
-    numbers = group.array("id")
-    identifiers = np.arange(len(ends)) if numbers is None else _read_numbers(numbers).astype(int)
-    repairs = []
-    if len(identifiers) != len(ends) or len(set(identifiers.tolist())) != len(ends):
-        identifiers = np.arange(len(ends))
-        repairs.append("units without distinct identifiers were numbered from 0")
+    storage = float(np.spacing(np.abs(times).max())) if len(times) and times.dtype.kind == "f" else 0.0
+    times = times.astype(np.float64)
+    if not np.isfinite(times).all():
+        raise SharpwaveError(f"spike times in {file}", got="some that are no numbers", fix="write the units again")
+    identifiers, repairs = _read_identifiers(group, len(ends))
     pieces = np.split(times, ends[:-1])
     unsorted = sum(bool((np.diff(piece) < 0).any()) for piece in pieces)
     if unsorted:
         repairs.append(f"the spikes of {unsorted} units were put in order")
-    low, high = (float(times.min()), float(times.max())) if len(times) else (0.0, 1.0)
-    support = nap.IntervalSet(min(low, 0.0), max(high, low + 1e-6))
-    trains = {int(i): nap.Ts(np.sort(p), time_support=support) for i, p in zip(identifiers, pieces, strict=True)}
-    taken = {"id", "spike_times", "spike_times_index", "rate"}
+    trains = {int(i): np.sort(piece) for i, piece in zip(identifiers, pieces, strict=True)}
+    observed, notes = _read_observed(group, [*trains])
+    taken = {"id", "spike_times", "spike_times_index", "rate", OBSERVED}
     metadata = {}
     for name, array in group.arrays():
         values = [] if name in taken or group.declares(f"{name}_index") else _read_column(array)
         if len(values) == len(ends) and re.fullmatch(r"[A-Za-z]\w*", name):
             metadata[name] = np.array(values)
-    return nap.TsGroup(trains, time_support=support, metadata=metadata or None), repairs
+    step = all_times.attribute("resolution", 0.0)
+    resolution = float(step) if isinstance(step, int | float | np.number) and 0 < step < 1 else 0.0
+    return Units(trains, observed, metadata, resolution, storage), repairs + notes
+
+
+def _read_identifiers(group: InsideGroup, n_units: int) -> tuple[np.ndarray, list[str]]:
+    """A number for each unit, and a sentence where those of the file tell no unit from another."""
+    numbers = group.array("id")
+    identifiers = np.arange(n_units) if numbers is None else _read_numbers(numbers).astype(int)
+    if len(identifiers) == n_units == len(set(identifiers.tolist())):
+        return identifiers, []
+    return np.arange(n_units), ["units without distinct identifiers were numbered from 0"]
+
+
+def _read_observed(group: InsideGroup, units: list[int]) -> tuple[dict[int, np.ndarray], list[str]]:
+    """Stretches in which each unit was observed, and a sentence where they cannot be used; empty without any."""
+    spans, ends = group.array(OBSERVED), group.array(f"{OBSERVED}_index")
+    if spans is None or ends is None:
+        return {}, []
+    edges = _read_numbers(ends).astype(np.int64)
+    fits = len(spans.shape) == 2 and spans.shape[1] == 2 and spans.kind in "iuf" and len(edges) == len(units)
+    values = spans.read().astype(np.float64) if fits else np.empty((0, 2))
+    fits = fits and not (np.diff(edges, prepend=0) < 0).any() and (not len(edges) or edges[-1] <= len(values))
+    if not fits or not np.isfinite(values).all() or (values[:, 1] < values[:, 0]).any():
+        return {}, [f"the column {OBSERVED} of the units does not fit them; taken as observed throughout"]
+    found = zip(units, np.split(values, edges)[: len(units)], strict=True)
+    return {unit: rows[np.argsort(rows[:, 0], kind="stable")] for unit, rows in found if len(rows)}, []
 
 
 def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
     """A table of intervals as events: onset, duration, label, and its other plain columns.
+
+    The label of an interval is its stage, state, tags (several are joined by commas), or another text; where the
+    table has none, its name. So an epoch of the session ("track1") can be asked for by its label.
 
     Raises:
         SharpwaveError: If starts and ends do not belong together.
@@ -109,64 +194,27 @@ def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
         )
     columns = {}
     for name, array in group.arrays():
-        known = name in ("start_time", "stop_time", "id") or group.declares(f"{name}_index")
-        values = [] if known else _read_column(array)
-        if len(values) == len(start):
-            columns[name] = values
+        is_index = name.endswith("_index") and group.declares(name.removesuffix("_index"))
+        if name not in ("start_time", "stop_time", "id") and not is_index:
+            index = group.array(f"{name}_index")
+            values = _read_column(array) if index is None else _read_ragged_texts(array, index)
+            if len(values) == len(start):
+                columns[name] = values
     texts = [name for name, values in columns.items() if values and isinstance(values[0], str)]
     chosen = next((name for name in LABELS if name in texts), texts[0] if texts else None)
     table_name = group.place.rsplit("/", 1)[-1]
     label = columns.pop(chosen) if chosen else [table_name] * len(start)
     columns = {name: values for name, values in columns.items() if name not in ("onset", "duration", "label")}
     events = pd.DataFrame({"onset": start, "duration": stop - start, "label": label, **columns})
-    return events[np.isfinite(events["onset"])].reset_index(drop=True)
+    events = events[np.isfinite(events["onset"])].reset_index(drop=True)
+    events.attrs["descriptions"] = [text for text in _read_descriptions(group) if text]
+    return events
 
 
-def choose_hypnogram(tables: dict[str, pd.DataFrame]) -> tuple[Hypnogram | None, pd.DataFrame, list[str]]:
-    """The hypnogram among tables of intervals, and all other intervals as events.
-
-    Args:
-        tables: Events by the name of their table.
-
-    Returns:
-        The hypnogram of the table with the most sleep stages (None where no table has two), the rest as events with
-        a column `table`, and sentences on what was assumed or repaired.
-    """
-    repairs: list[str] = []
-    named = {name: _name_stages(table) for name, table in tables.items()}
-    counts = {name: len({stage for stage in stages if stage not in (None, "?")}) for name, stages in named.items()}
-    best = max(counts, key=lambda name: counts[name], default=None)
-    hypnogram = None
-    if best is not None and counts[best] >= 2:
-        table, stages = tables[best], named[best]
-        unknown = sorted({str(label) for label, stage in zip(table["label"], stages, strict=True) if stage is None})
-        if unknown:
-            repairs.append(f"states {', '.join(unknown[:5])} are no sleep stages; unscored")
-        order = np.argsort(table["onset"].to_numpy(), kind="stable")
-        try:
-            hypnogram, notes = fill_epochs(
-                table["onset"].to_numpy(dtype=float)[order],
-                table["duration"].to_numpy(dtype=float)[order],
-                [stages[index] or "?" for index in order],
-            )
-            repairs += notes
-        except SharpwaveError as error:
-            repairs.append(f"the sleep states in {best!r} are not used as a hypnogram: {error}")
-    rest = [
-        table.assign(table=name) for name, table in tables.items() if len(table) and (hypnogram is None or name != best)
-    ]
-    events = pd.concat(rest, ignore_index=True) if rest else empty_events()
-    return hypnogram, events.sort_values("onset", kind="stable", ignore_index=True), repairs
-
-
-def _name_stages(table: pd.DataFrame) -> list[str | None]:
-    stages = [name_stage(label) if isinstance(label, str) else None for label in table["label"]]
-    if len(stages) and sum(stage is not None for stage in stages) < MOSTLY * len(stages):
-        return [None] * len(stages)
-    if not {"N1", "N2"} & set(stages):  # in rodents slow-wave sleep is all of NREM sleep
-        slow = [isinstance(label, str) and label.strip().upper() == "SWS" for label in table["label"]]
-        stages = ["NREM" if is_slow else stage for is_slow, stage in zip(slow, stages, strict=True)]
-    return stages
+def _read_descriptions(group: InsideGroup) -> list[str]:
+    """What the file says of the table and of its columns, where a legend of codes may stand."""
+    columns = [array.attribute("description", "") for _, array in group.arrays()]
+    return [read_text_value(said) for said in (group.attribute("description", ""), *columns)]
 
 
 def _read_numbers(array: InsideArray) -> np.ndarray:
@@ -184,3 +232,16 @@ def _read_column(array: InsideArray) -> list:
     if len(array.shape) != 1 or array.size > 10**6:
         return []
     return array.read().tolist() if array.kind in "biuf" else array.read_texts()
+
+
+def _read_ragged_texts(array: InsideArray, index: InsideArray) -> list[str]:
+    """The texts of each row, joined by commas; empty where the column holds something else."""
+    if len(array.shape) != 1 or array.kind not in "OS" or array.size > 10**6:
+        return []
+    texts, ends = array.read_texts(), _read_numbers(index).astype(np.int64)
+    if len(texts) != array.size or (np.diff(ends, prepend=0) < 0).any() or (len(ends) and ends[-1] > len(texts)):
+        return []
+    return [", ".join(texts[low:high]) for low, high in zip(np.r_[0, ends[:-1]], ends, strict=True)]
+
+
+__getattr__ = moved.rename(__name__, {"choose_hypnogram": "recordings.readers.nwb_states:choose_hypnogram"})

@@ -1,0 +1,262 @@
+"""Spikes, series and tables of an NWB session on one clock: what its parts say of each other's unit and origin.
+
+A part in milliseconds, microseconds or samples reaches a thousand times as far as the others; one that counts from 1970
+lies fifty years after them. Both are recognised from the ranges, mended where one reading fits, and declared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.readers.nwb_tables import Units
+from sharpwave.recordings.recording import Signal
+
+LONGEST_SESSION = 366 * 86_400.0
+FAR = 20.0
+"""A part that ends this many times later than the others is in another unit, or much longer."""
+UNIX = 1e8
+"""Seconds: a clock beyond this counts from 1970."""
+LATE = 86_400.0
+"""Seconds: a session whose parts all begin later than this has its zero elsewhere, such as when a machine started."""
+UNITS_OF_TIME = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+RATES = {"position": (5.0, 1000.0), "V": (100.0, 200_000.0)}
+"""Sampling rates in Hz that tracking and electrodes have."""
+USUAL_SPIKING = (0.01, 200.0)
+"""Median rate of the units of a session, in Hz."""
+SAMPLING_RATES = (30_000.0, 32_000.0, 20_000.0, 25_000.0, 40_000.0, 24_414.0625)
+COARSEST = 0.1
+"""Seconds: spike times that are stored more coarsely are of no use."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Parts of a session on one clock.
+
+    Attributes:
+        signals: Signals by name.
+        units: Units, where there are any.
+        tables: Tables of intervals by name.
+        start: Clock time of zero, where known.
+        offset: Seconds that were taken off all times; 0 where none were.
+        repairs: What was mended, or does not fit, one sentence each.
+    """
+
+    signals: dict[str, Signal]
+    units: Units | None
+    tables: dict[str, pd.DataFrame]
+    start: datetime | None
+    offset: float
+    repairs: tuple[str, ...]
+
+
+def align_parts(
+    signals: Mapping[str, Signal],
+    units: Units | None,
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    start: datetime | None,
+    file: str,
+) -> Aligned:
+    """Put the parts of a session on one clock, in seconds.
+
+    Args:
+        signals: Signals by name.
+        units: Units with their times as stored; None where there are none.
+        tables: Tables of intervals by name.
+        start: Clock time that the file states for zero.
+        file: Name of the file, for messages.
+
+    Raises:
+        SharpwaveError: If spike times can be no seconds and nothing says what they are.
+    """
+    signals, repairs = _scale_signals(dict(signals), units)
+    if units is not None:
+        units, said = _scale_units(units, signals, tables, file)
+        repairs += said
+    parts = _list_parts(signals, units, tables)
+    shifts, start, offset, said = _find_shifts(parts, start)
+    repairs += said
+    moved = {name: move_signal(signal, shift=shifts.get(("signal", name), 0.0)) for name, signal in signals.items()}
+    if units is not None:
+        units = units.moved(shift=shifts.get(("spikes", ""), 0.0))
+    later = {
+        name: table.assign(onset=table["onset"] + shifts.get(("table", name), 0.0)) for name, table in tables.items()
+    }
+    return Aligned(moved, units, later, start, offset, tuple(repairs))
+
+
+def move_signal(signal: Signal, *, factor: float = 1.0, shift: float = 0.0) -> Signal:
+    """A signal on another clock: its times by a factor, and later by some seconds."""
+    if factor == 1.0 and shift == 0.0:
+        return signal
+    times = None if signal.times is None else signal.times * factor + shift
+    return replace(signal, rate=signal.rate / factor, start=signal.start * factor + shift, times=times)
+
+
+def _kind(signal: Signal) -> str:
+    return "position" if signal.modality.name == "position" else signal.modality.unit
+
+
+def _scale_signals(signals: dict[str, Signal], units: Units | None) -> tuple[dict[str, Signal], list[str]]:
+    """Series whose rate makes sense only if their times are in a smaller unit than the second."""
+    repairs = []
+    span = None if units is None else units.span
+    slow_spikes = units is not None and span is not None and 0 < units.median_rate < 2 * USUAL_SPIKING[0]
+    for name, signal in signals.items():
+        low, high = RATES.get(_kind(signal), (0.0, math.inf))
+        if signal.rate >= low / 5 or len(signal) < 10:
+            continue
+        for unit, factor in UNITS_OF_TIME.items():
+            if not low <= signal.rate / factor <= high:
+                continue
+            begin, end = signal.start * factor, signal.end * factor
+            same = slow_spikes and span is not None and begin < span[1] * factor and end > span[0] * factor
+            apart = span is not None and signal.end > FAR * span[1] and begin < span[1] and end > span[0]
+            if same or apart or (span is None and _kind(signal) == "V"):
+                signals[name] = move_signal(signal, factor=factor)
+                repairs.append(
+                    f"{name}: its time stamps are in {unit} ({signal.rate:.3g} samples a second otherwise, "
+                    f"{signal.rate / factor:.5g} so); divided by {1 / factor:,.0f}"
+                )
+                break
+    return signals, repairs
+
+
+def _scale_units(
+    units: Units, signals: Mapping[str, Signal], tables: Mapping[str, pd.DataFrame], file: str
+) -> tuple[Units, list[str]]:
+    """Units whose times reach far past everything else: in milliseconds, microseconds or samples."""
+    span = units.span
+    if span is None:
+        return units, []
+    if units.resolution_of_storage > COARSEST:
+        raise SharpwaveError(
+            f"spike times in double precision in {file}",
+            got=f"single precision at {span[1]:.6g} s, which tells times {units.resolution_of_storage:.3g} s apart",
+            fix="write the units again with float64 times, or counted from the start of the session",
+        )
+    told = [(signal.start, signal.end) for signal in signals.values() if _kind(signal) in RATES]
+    told = told or [(signal.start, signal.end) for signal in signals.values()] or _spans_of(tables)
+    end = max((high for _, high in told), default=0.0)
+    if not told or end <= 0 or span[1] <= FAR * end:
+        return _check_length(units, file), []
+    fitting = {name: factor for name, factor in UNITS_OF_TIME.items() if _fits(span, factor, told, units.median_rate)}
+    if fitting:
+        name, factor = next(iter(fitting.items()))
+        return units.moved(factor=factor), [
+            f"spike times reach {span[1]:.6g} where everything else ends at {end:.6g} s: they are in {name}; "
+            f"divided by {1 / factor:,.0f}"
+        ]
+    if not units.whole:
+        return _check_length(units, file), [
+            f"spike times reach {span[1]:.6g} s, and everything else ends at {end:.6g} s"
+        ]
+    stated = [1 / units.resolution] if units.resolution > 0 else []
+    stated += [signal.rate for signal in signals.values() if signal.modality.unit == "V" and signal.rate > 5000]
+    known = [rate for rate in stated if _fits(span, 1 / rate, told, units.median_rate)]
+    if known:
+        return units.moved(factor=1 / known[0]), [
+            f"spike times are whole numbers up to {span[1]:.6g} where everything else ends at {end:.6g} s: they are in "
+            f"samples; divided by the sampling rate that the file states, {known[0]:,.6g} Hz"
+        ]
+    likely = next((rate for rate in SAMPLING_RATES if _fits(span, 1 / rate, told, units.median_rate)), None)
+    if likely is None:
+        return _check_length(units, file), [
+            f"spike times reach {span[1]:.6g} s, and everything else ends at {end:.6g} s"
+        ]
+    raise SharpwaveError(
+        f"spike times in seconds in {file}",
+        got=f"whole numbers up to {span[1]:.6g} where everything else ends at {end:.6g} s, probably in samples",
+        fix=f"divide them by the sampling rate (at {likely:,.0f} Hz they would end at {span[1] / likely:.6g} s)",
+    )
+
+
+def _check_length(units: Units, file: str) -> Units:
+    span = units.span
+    if span is not None and span[1] - span[0] > LONGEST_SESSION:
+        raise SharpwaveError(
+            f"spike times in seconds in {file}",
+            got=f"times up to {span[1]:.4g}, probably in samples",
+            fix="divide them by the sampling rate (those in milliseconds by 1,000)",
+        )
+    return units
+
+
+def _fits(span: tuple[float, float], factor: float, told: list[tuple[float, float]], rate: float) -> bool:
+    """Whether spikes whose times are shortened so hold what the other parts say, at rates that units have."""
+    low, high = span[0] * factor, span[1] * factor
+    covered = sum(max(0.0, min(high, end) - max(low, begin)) for begin, end in told)
+    whole = sum(end - begin for begin, end in told)
+    usual = USUAL_SPIKING[0] <= rate / factor <= USUAL_SPIKING[1]
+    return usual and covered >= 0.8 * whole and high <= 5 * max(end for _, end in told)
+
+
+def _spans_of(tables: Mapping[str, pd.DataFrame]) -> list[tuple[float, float]]:
+    return [
+        (float(table["onset"].min()), float((table["onset"] + table["duration"].fillna(0.0)).max()))
+        for table in tables.values()
+        if len(table)
+    ]
+
+
+def _list_parts(
+    signals: Mapping[str, Signal], units: Units | None, tables: Mapping[str, pd.DataFrame]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """First and last time of each part."""
+    parts = {("signal", name): (_first_of(signal), signal.end) for name, signal in signals.items() if len(signal)}
+    if units is not None and units.span is not None:
+        parts["spikes", ""] = units.span
+    named = {name: table for name, table in tables.items() if len(table)}
+    return parts | {("table", name): span for name, span in zip(named, _spans_of(named), strict=True)}
+
+
+def _first_of(signal: Signal) -> float:
+    return signal.start if signal.times is None else float(signal.times[0])
+
+
+def _find_shifts(
+    parts: Mapping[tuple[str, str], tuple[float, float]], start: datetime | None
+) -> tuple[dict[tuple[str, str], float], datetime | None, float, list[str]]:
+    """Seconds to add to each part, the clock time of zero, what was taken off all, and sentences."""
+    if not parts:
+        return {}, start, 0.0, []
+    first = min(low for low, _ in parts.values())
+    since_1970 = [key for key, (low, _) in parts.items() if low > UNIX]
+    if len(since_1970) == len(parts):
+        offset = math.floor(first)
+        zone = UTC if start is None else start.tzinfo
+        said = f"all times count from 1970 (Unix time); {offset} s were taken off, so that they begin at 0"
+        return dict.fromkeys(parts, -float(offset)), datetime.fromtimestamp(offset, zone), float(offset), [said]
+    if since_1970:
+        return _join_origins(parts, since_1970, start)
+    if first > LATE:
+        offset = math.floor(first)
+        said = f"no part of the session begins before {first:.6g} s; {offset} s were taken off all times"
+        later = None if start is None else start + timedelta(seconds=offset)
+        return dict.fromkeys(parts, -float(offset)), later, float(offset), [said]
+    return {}, start, 0.0, []
+
+
+def _join_origins(
+    parts: Mapping[tuple[str, str], tuple[float, float]], since_1970: list[tuple[str, str]], start: datetime | None
+) -> tuple[dict[tuple[str, str], float], datetime | None, float, list[str]]:
+    """Parts that count from 1970 beside parts that count from the start of the session."""
+    names = ", ".join(name or kind for kind, name in since_1970)
+    others = [span for key, span in parts.items() if key not in since_1970]
+    low, high = min(span[0] for span in others), max(span[1] for span in others)
+    zero = math.nan if start is None else start.timestamp()
+    inside = [parts[key][0] - zero < high and parts[key][1] - zero > low for key in since_1970]
+    if all(inside):
+        said = f"{names}: times count from 1970 (Unix time); the session's start, {start}, was taken off them"
+        return dict.fromkeys(since_1970, -zero), start, 0.0, [said]
+    said = (
+        f"{names}: times count from 1970 (Unix time) and those of the rest do not, and the start that the file states "
+        f"({start}) does not join them: they were left apart"
+    )
+    return {}, start, 0.0, [said]
