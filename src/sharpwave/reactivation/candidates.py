@@ -129,8 +129,7 @@ def find_candidates(
         raise SharpwaveError(
             "a recording with sorted units", got="no spikes", fix="read the session with its spikes, such as an NWB"
         )
-    found: pd.DataFrame | None = None
-    notes: list[str] = []
+    found, notes = None, list[str]()
     if given is not None:
         missing = [name for name in ("onset", "duration") if name not in given]
         if missing:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
+
+OBSERVED = "obs_intervals"
+"""Metadata of units: start and end of each stretch in which a unit was observed."""
+
+EDGE = 0.01
+"""Seconds by which an event may reach over the edge of such a stretch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +28,15 @@ class BinnedEvents:
         offsets: First bin of each event, and the number of bins at the end.
         bin_size: Length of a bin, in s.
         onsets: Start of each event in seconds.
+        observed: Whether each unit was observed throughout each event; None where all were. A unit that was not says
+            nothing by its silence.
     """
 
     counts: Int[np.ndarray, "bin unit"]
     offsets: Int[np.ndarray, " edge"]
     bin_size: float
     onsets: Float[np.ndarray, " event"]
+    observed: Bool[np.ndarray, "event unit"] | None = None
 
     def __len__(self) -> int:
         return len(self.onsets)
@@ -40,6 +49,24 @@ class BinnedEvents:
     def lengths(self) -> Int[np.ndarray, " event"]:
         """Bins of each event."""
         return np.diff(self.offsets)
+
+    def select(self, events: Int[np.ndarray, " chosen"], units: Int[np.ndarray, " chosen_unit"]) -> BinnedEvents:
+        """Some events and some units, by index; as observed, where only observed units are chosen."""
+        lengths = self.lengths[events]
+        offsets = np.r_[0, np.cumsum(lengths)]
+        bins = np.arange(offsets[-1]) + np.repeat(self.offsets[events] - offsets[:-1], lengths)
+        observed = None if self.observed is None else self.observed[np.ix_(events, units)]
+        observed = None if observed is None or observed.all() else observed
+        return BinnedEvents(self.counts[np.ix_(bins, units)], offsets, self.bin_size, self.onsets[events], observed)
+
+    def group_observed(self) -> Iterator[tuple[Int[np.ndarray, " event"], Int[np.ndarray, " unit"]]]:
+        """Events in which the same units were observed, and these units, by index."""
+        if self.observed is None:
+            yield np.arange(len(self)), np.arange(self.counts.shape[1])
+            return
+        kinds, which = np.unique(self.observed, axis=0, return_inverse=True)
+        for number, kind in enumerate(kinds):
+            yield np.flatnonzero(which.ravel() == number), np.flatnonzero(kind)
 
 
 def get_trains(spikes: Any, units: Sequence[int] | None = None) -> list[Float[np.ndarray, " spike"]]:
@@ -64,6 +91,52 @@ def get_trains(spikes: Any, units: Sequence[int] | None = None) -> list[Float[np
     return [np.asarray(getattr(spikes[unit], "t", spikes[unit]), dtype=np.float64) for unit in chosen]
 
 
+def get_observed(spikes: Any, units: Sequence[int] | None = None) -> list[Float[np.ndarray, "stretch edge"]] | None:
+    """Start and end of the stretches in which each unit was observed; None where nothing says that any was not.
+
+    Args:
+        spikes: Trains by unit: a pynapple `TsGroup` with `obs_intervals` among its metadata (NWB has them), or a
+            mapping, of which nothing is known.
+        units: Names of the units that are wanted; all where omitted.
+
+    >>> import pynapple as nap
+    >>> trains = nap.TsGroup({3: nap.Ts(np.array([1.0, 2.0])), 5: nap.Ts(np.array([1.0, 9.0]))})
+    >>> trains.set_info(obs_intervals=np.array([[[0.0, 4.0]], [[0.0, 10.0]]]))
+    >>> get_observed(trains, [3])[0].tolist()
+    [[0.0, 4.0]]
+    """
+    if OBSERVED not in getattr(spikes, "metadata_columns", ()):
+        return None
+    known = dict(zip(spikes.keys(), spikes.get_info(OBSERVED), strict=True))
+    return [np.asarray(known[unit], dtype=np.float64).reshape(-1, 2) for unit in (known if units is None else units)]
+
+
+def mark_observed(
+    spikes: Any,
+    onsets: Float[np.ndarray, " event"],
+    ends: Float[np.ndarray, " event"],
+    units: Sequence[int] | None = None,
+) -> Bool[np.ndarray, "event unit"] | None:
+    """Whether each unit was observed throughout each stretch of time; None where all were, or nothing says it.
+
+    Args:
+        spikes: As in `get_observed`.
+        onsets: Start of each stretch in s.
+        ends: End of each stretch in s.
+        units: Names of the units that are wanted; all where omitted.
+    """
+    spans = get_observed(spikes, units)
+    if spans is None:
+        return None
+    marked = np.ones((len(onsets), len(spans)), dtype=bool)
+    for unit, stretches in enumerate(spans):
+        if len(stretches):
+            row = np.clip(np.searchsorted(stretches[:, 0], onsets + EDGE, side="right") - 1, 0, None)
+            inside = (stretches[row, 0] <= onsets + EDGE) & (ends <= stretches[row, 1] + EDGE)
+            marked[:, unit] = inside
+    return None if marked.all() else marked
+
+
 def flatten_spikes(
     spikes: Any, units: Sequence[int] | None = None
 ) -> tuple[Float[np.ndarray, " spike"], Int[np.ndarray, " spike"]]:
@@ -80,7 +153,8 @@ def bin_events(
 ) -> BinnedEvents:
     """Count spikes in the bins of every event, without a loop over spikes or events.
 
-    An event has its duration divided by `bin_size`, rounded, bins, at least one. Events may overlap.
+    An event has its duration divided by `bin_size`, rounded, bins, at least one. Events may overlap. Units that were
+    not observed throughout an event (`obs_intervals`) are left out of it: `observed` says so.
 
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times).
@@ -110,7 +184,11 @@ def bin_events(
     place = np.minimum(((times[spike] - onsets[event]) / bin_size).astype(np.int64), lengths[event] - 1)
     cells = (offsets[event] + place) * n_units + index[spike]
     counts = np.bincount(cells, minlength=int(offsets[-1]) * n_units).astype(np.int16)
-    return BinnedEvents(counts.reshape(int(offsets[-1]), n_units), offsets, bin_size, onsets)
+    counts = counts.reshape(int(offsets[-1]), n_units)
+    observed = mark_observed(spikes, onsets, onsets + lengths * bin_size, units)
+    if observed is not None:
+        counts[~np.repeat(observed, lengths, axis=0)] = 0
+    return BinnedEvents(counts, offsets, bin_size, onsets, observed)
 
 
 def count_spikes(

@@ -24,7 +24,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from sharpwave.reactivation.counts import count_spikes
+from sharpwave.reactivation.counts import count_spikes, mark_observed
 from sharpwave.reactivation.place_fields import PlaceFields, compute_log_likelihood, mark_within
 from sharpwave.reactivation.position import GAP, Position, compute_velocity, mark_running
 from sharpwave.reactivation.state_space import compute_squared, square_metre
@@ -82,7 +82,8 @@ def decode_position(
     [0, 1]
     """
     times, counts = count_spikes(spikes, bin_size=bin_size, start=start, end=end, step=step, units=fields.units)
-    logs = compute_log_likelihood(counts, fields, bin_size=bin_size)
+    observed = mark_observed(spikes, times - bin_size / 2, times + bin_size / 2, fields.units)
+    logs = compute_log_likelihood(counts, fields, bin_size=bin_size, observed=observed)
     return Posterior(times, normalise_log(logs if prior is None else logs + np.log(prior)))
 
 
@@ -193,7 +194,8 @@ def _prepare(
     spikes: Any, fields: PlaceFields, bin_size: float, start: float, end: float, transition: Transition | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     times, counts = count_spikes(spikes, bin_size=bin_size, start=start, end=end, units=fields.units)
-    logs = compute_log_likelihood(counts, fields, bin_size=bin_size)
+    observed = mark_observed(spikes, times - bin_size / 2, times + bin_size / 2, fields.units)
+    logs = compute_log_likelihood(counts, fields, bin_size=bin_size, observed=observed)
     likelihood = np.exp(logs - logs.max(axis=1, keepdims=True))
     return times, likelihood, compute_running_walk(fields, seconds=bin_size) if transition is None else transition
 

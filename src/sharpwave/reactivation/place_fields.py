@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.counts import flatten_spikes, mark_observed
 from sharpwave.reactivation.grids import Grid, Smoother
 from sharpwave.reactivation.position import GAP, Position, compute_velocity, convert_metres
 from sharpwave.reactivation.tracks import TrackGraph
@@ -26,6 +26,9 @@ MIN_PEAK, MIN_INFORMATION = 1.0, 0.25
 MIN_CELLS = 5
 
 MOST_PLACES = 150
+
+LEAST_OBSERVED = 0.1
+"""Share of the running in which a unit must have been observed for its field to be known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,18 @@ def estimate_place_fields(
             maps.append(_Map.smooth(name, heading, smoother, time, counts, min_occupancy, floor))
     if not sum(len(each.occupancy) for each in maps):
         raise _miss_running(min_speed, position.unit)
-    return _measure(_join_maps(maps, units, bin_size, position.unit), position.graph)
+    fields = _measure(_join_maps(maps, units, bin_size, position.unit), position.graph)
+    return _weigh_observed(fields, spikes, position.times[moving], floor)
+
+
+def _weigh_observed(fields: PlaceFields, spikes: Any, times: np.ndarray, floor: float) -> PlaceFields:
+    """Fields of units that were observed in part of the running: their rates in that part; the floor without any."""
+    observed = mark_observed(spikes, times, times, fields.units)
+    if observed is None:
+        return fields
+    share = observed.mean(axis=0)[:, None]
+    rates = np.where(share >= LEAST_OBSERVED, fields.rates / np.maximum(share, LEAST_OBSERVED), floor)
+    return replace(fields, rates=np.where(share < 1, np.maximum(rates, floor), fields.rates))
 
 
 def _miss_running(min_speed: float, unit: str) -> SharpwaveError:
@@ -155,6 +169,7 @@ def compute_log_likelihood(
     bin_size: float,
     gain: float = 1.0,
     dtype: type = np.float64,
+    observed: Bool[np.ndarray, "bin unit"] | None = None,
 ) -> Float[np.ndarray, "bin place"]:
     """Log of the Poisson probability of the counts at each place, but for the factorials, which no place changes.
 
@@ -166,6 +181,7 @@ def compute_log_likelihood(
         bin_size: Length τ of a bin, in s.
         gain: Factor g by which the units fire faster than where the fields were measured; 1 by default.
         dtype: Precision; in short bins float32 is enough, and faster.
+        observed: Whether each unit was observed in each bin; the sum is over those alone. All were where omitted.
 
     Raises:
         SharpwaveError: If the counts are of another number of units.
@@ -177,7 +193,8 @@ def compute_log_likelihood(
             fix="bin the spikes with units=fields.units",
         )
     expected = gain * bin_size * fields.rates
-    return counts.astype(dtype) @ np.log(expected).astype(dtype) - expected.sum(axis=0).astype(dtype)
+    silent = expected.sum(axis=0) if observed is None else observed.astype(dtype) @ expected.astype(dtype)
+    return counts.astype(dtype) @ np.log(expected).astype(dtype) - silent.astype(dtype)
 
 
 def select_place_cells(fields: PlaceFields) -> PlaceFields:

@@ -13,8 +13,8 @@ Two scores, both from the posterior over all places of all maps:
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -94,22 +94,23 @@ def score_sequences(
     >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
     >>> fields = make_fields(rates, units=tuple(range(10)))
     >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
-    >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
-    >>> binned = bin_events(spikes, events, bin_size=0.02)
+    >>> binned = bin_events(spikes, pd.DataFrame({"onset": [0.0], "duration": [0.2]}), bin_size=0.02)
     >>> scores = score_sequences(binned, fields, n_surrogates=50, rng=np.random.default_rng(0))
     >>> observed, surrogates = scores.of("correlation")
     >>> bool(observed[0] > surrogates.max())
     True
     """
     _check(binned, fields, n_surrogates)
+    if binned.observed is not None:
+        how = {"surrogate": surrogate, "rng": rng, "crossing": crossing, "jump": jump, "only": only}
+        return _score_observed(binned, fields, n_surrogates, how)
     import numba
 
     from sharpwave.reactivation._sequence_kernels import LANES
 
     destroy = get_surrogate(surrogate)
-    lanes = Lanes.of(binned, fields, LANES)
+    lanes, n_blocks = Lanes.of(binned, fields, LANES), -(-n_surrogates // LANES)
     neighbours = Neighbours.of(fields, spread=binned.bin_size / crossing)
-    n_blocks = -(-n_surrogates // LANES)
 
     def score(generator: np.random.Generator | None) -> np.ndarray:
         own = lanes if generator is None else destroy(lanes, fields, binned.bin_size, generator)
@@ -118,6 +119,19 @@ def score_sequences(
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         blocks = list(pool.map(score, [None, *rng.spawn(n_blocks)]))
     return SequenceScores(blocks[0][0], np.concatenate(blocks[1:])[:n_surrogates], surrogate)
+
+
+def _score_observed(
+    binned: BinnedEvents, fields: PlaceFields, n_surrogates: int, how: dict[str, Any]
+) -> SequenceScores:
+    """Scores where some units were not observed in some events: each event by the units that were."""
+    observed = np.full((len(binned), len(STATISTICS)), np.nan, np.float32)
+    surrogates = np.full((n_surrogates, len(binned), len(STATISTICS)), np.nan, np.float32)
+    for events, units in binned.group_observed():
+        own = replace(fields, units=tuple(fields.units[unit] for unit in units), rates=fields.rates[units])
+        found = score_sequences(binned.select(events, units), own, n_surrogates=n_surrogates, **how)
+        observed[events], surrogates[:, events] = found.observed, found.surrogates
+    return SequenceScores(observed, surrogates, how["surrogate"])
 
 
 def _check(binned: BinnedEvents, fields: PlaceFields, n_surrogates: int) -> None:

@@ -113,8 +113,8 @@ def decode_events(binned: BinnedEvents, fields: PlaceFields, *, dynamics: Dynami
     moments = np.zeros((n_events, n_maps, 3 + 2 * n_dimensions))
     evidence = np.zeros(n_events)
     for low, high in _iter_blocks(binned.offsets):
-        first, last = binned.offsets[low], binned.offsets[high]
-        likelihood, peak = _compute_likelihood(binned.counts[first:last], fields, binned.bin_size, dynamics.gain)
+        first = binned.offsets[low]
+        likelihood, peak = _compute_likelihood(binned, low, high, fields, dynamics.gain)
         edges = binned.offsets[low : high + 1] - first
         evidence[low:high] = smooth_events(
             likelihood,
@@ -157,7 +157,7 @@ def decode_posteriors(
     for event in range(len(binned)) if events is None else events:
         if not 0 <= event < len(binned):
             raise SharpwaveError(f"an event from 0 to {len(binned) - 1}", got=str(event), fix="count events from 0")
-        likelihood, _ = _compute_likelihood(binned.of(event), fields, binned.bin_size, dynamics.gain)
+        likelihood, _ = _compute_likelihood(binned, event, event + 1, fields, dynamics.gain)
         posterior = np.empty((len(likelihood), 3, likelihood.shape[1]), dtype=np.float32)
         smooth(likelihood, switch, offsets, weights, posterior)
         posteriors.append(posterior)
@@ -172,10 +172,16 @@ def decode_event(
 
 
 def _compute_likelihood(
-    counts: np.ndarray, fields: PlaceFields, bin_size: float, gain: float
+    binned: BinnedEvents, low: int, high: int, fields: PlaceFields, gain: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Likelihood of each place as a share of the largest in the bin, and the logarithm of that."""
-    logs = compute_log_likelihood(counts, fields, bin_size=bin_size, gain=gain, dtype=np.float32)
+    """Likelihood of each place in the bins of events low to high, as a share of the bin's largest, and its log."""
+    counts = binned.counts[binned.offsets[low] : binned.offsets[high]]
+    observed = (
+        None if binned.observed is None else np.repeat(binned.observed[low:high], binned.lengths[low:high], axis=0)
+    )
+    logs = compute_log_likelihood(
+        counts, fields, bin_size=binned.bin_size, gain=gain, dtype=np.float32, observed=observed
+    )
     peak = logs.max(axis=1)
     return np.exp(logs - peak[:, None]), peak.astype(np.float64)
 

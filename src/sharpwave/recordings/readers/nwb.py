@@ -103,6 +103,7 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
     aligned = align_parts(parts.signals, parts.units, parts.tables, start=_read_start(file), file=path.name)
     signals, repairs, metadata = aligned.signals, [*parts.repairs, *aligned.repairs], parts.metadata
     metadata["units"] = parts.written
+    repairs += [] if aligned.units is None else aligned.units.describe_observed()
     if aligned.offset:
         metadata["clock_offset_s"] = aligned.offset
     if unit is None:

@@ -32,6 +32,8 @@ LABELS = (
 )
 OBSERVED = "obs_intervals"
 """Column of units: start and end of each stretch in which a unit was observed."""
+PART = 0.98
+"""Share of the session below which a unit was observed in a part of it."""
 MOST_ROWS = 10**8
 
 
@@ -79,6 +81,21 @@ class Units:
         trains = {unit: train * factor + shift for unit, train in self.trains.items()}
         observed = {unit: spans * factor + shift for unit, spans in self.observed.items()}
         return replace(self, trains=trains, observed=observed)
+
+    def describe_observed(self) -> list[str]:
+        """A sentence where some units were observed in a part of the session only; none where all were throughout."""
+        if not self.observed or self.span is None:
+            return []
+        low = min(self.span[0], *(spans.min() for spans in self.observed.values()))
+        high = max(self.span[1], *(spans.max() for spans in self.observed.values()))
+        lengths = [float(np.diff(spans, axis=1).sum()) for spans in self.observed.values()]
+        n_part = sum(length < PART * (high - low) for length in lengths)
+        if not n_part:
+            return []
+        return [
+            f"{n_part} of {len(self.trains)} units were observed in a part of the session only ({OBSERVED}); outside "
+            f"of it they count as unobserved, not as silent"
+        ]
 
     def to_spikes(self) -> nap.TsGroup:
         """The units as pynapple's group; `obs_intervals` holds the stretches in which each was observed."""
