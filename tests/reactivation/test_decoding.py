@@ -11,9 +11,11 @@ from tests.reactivation.sessions import fire, make_fields, run_to_and_fro
 
 from sharpwave.reactivation.decoding import (
     Posterior,
+    Running,
     compute_running_walk,
     decode_position,
     filter_position,
+    learn_running,
     learn_running_walk,
     locate,
     run_filter,
@@ -166,3 +168,49 @@ def test_each_track_is_learnt_from_its_own_epochs(rng):
         places = fields.maps[2 * content]
         moved = walk[places[25], places] @ (fields.position[places, 0] - fields.position[places[25], 0])
         assert moved == pytest.approx(0.25 * speed, abs=0.02)
+
+
+def test_pace_and_its_rates_are_learnt_and_help() -> None:
+    rng = np.random.default_rng(2)
+    places = []
+    while len(places) < 500 * 30:  # to and fro at speeds that differ from lap to lap, silent cells in long rests
+        for end in (0.0, 2.0):
+            places += [end] * int(rng.uniform(2, 6) * 30)
+            way = np.linspace(0, 2, int(2 / rng.choice([0.25, 0.9]) * 30))
+            places += (way if end == 0 else 2 - way).tolist()
+    position = Position(np.arange(len(places)) / 30, np.array(places)[:, None])
+    speed = np.abs(np.gradient(position.values[:, 0], position.times))
+    rates = 0.1 + 10 * np.exp(-0.5 * ((position.values[:, 0] - rng.uniform(0, 2, 12)[:, None]) / 0.15) ** 2)
+    rates = np.where(speed > 0.05, rates * np.where(speed > 0.5, 1.4, 1.0), 0.3)
+    spikes = fire(rates, position.times, rng=rng)
+    half = float(position.times[-1]) / 2
+    first = pd.DataFrame({"onset": [0.0], "duration": [half]})
+    fields = estimate_place_fields(spikes, position, epochs=first)
+    running = learn_running(spikes, position, fields, seconds=0.25, epochs=first)
+    rest, slow, fast = running.gains
+    assert rest < 0.6
+    assert fast > 1.2 * slow
+    assert running.transition.sum(axis=1) == pytest.approx(1)
+    walk = learn_running_walk(position, fields, seconds=0.25, epochs=first)
+    how = {"bin_size": 0.25, "start": half, "end": float(position.times[-1])}
+    errors = []
+    for posterior in (
+        filter_position(spikes, fields, running=running, **how),
+        filter_position(spikes, fields, transition=walk, **how),
+    ):
+        truth = np.interp(posterior.times, position.times, position.values[:, 0])
+        moving = np.interp(posterior.times, position.times, speed) > 0.05
+        errors.append(np.abs(locate(posterior, fields)[:, 0] - truth)[moving].mean())
+    assert errors[0] < errors[1]
+
+
+def test_one_pace_of_its_own_rates_is_the_plain_walk() -> None:
+    position = run_to_and_fro(60.0)
+    rng = np.random.default_rng(0)
+    rates = 0.1 + 10 * np.exp(-0.5 * ((position.values[:, 0] - rng.uniform(0, 2, 12)[:, None]) / 0.15) ** 2)
+    spikes = fire(rates, position.times, rng=rng)
+    fields = estimate_place_fields(spikes, position)
+    walk = learn_running_walk(position, fields, seconds=0.25)
+    plain = filter_position(spikes, fields, bin_size=0.25, start=0.0, end=60.0, transition=walk)
+    paced = filter_position(spikes, fields, bin_size=0.25, start=0.0, end=60.0, running=Running(walk, np.ones(1)))
+    assert paced.probability == pytest.approx(plain.probability)

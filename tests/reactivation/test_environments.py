@@ -9,8 +9,9 @@ import pytest
 from tests.reactivation.sessions import fire, run_to_and_fro
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.environments import Run, choose_runs, find_experience, name_epochs, read_run
+from sharpwave.reactivation.environments import find_experience, name_epochs
 from sharpwave.reactivation.position import Position
+from sharpwave.reactivation.runs import Run, choose_runs, read_run
 from sharpwave.recordings import MODALITIES, Recording, Signal
 
 TRACKS = ((100.0, 300.0), (500.0, 700.0))

@@ -22,7 +22,8 @@ from sharpwave.commands.doctor import doctor
 from sharpwave.commands.explain import explain
 from sharpwave.commands.export import export
 from sharpwave.commands.finetune import finetune
-from sharpwave.commands.replay import ReplayCommand, replay
+from sharpwave.commands.options import ReplayCommand
+from sharpwave.commands.replay import replay
 from sharpwave.commands.simulate import simulate
 from sharpwave.commands.train import train
 from sharpwave.disk import explain_error, show_path

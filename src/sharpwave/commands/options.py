@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from sharpwave.night.options import option
 
@@ -19,6 +21,30 @@ OWN = ("name", "flags", "type", "convert")
 """Entries of a field's metadata that are read here (see `option`); all others go to `typer.Option`."""
 RUN = "Run"
 """Panel of the help text."""
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+
+
+class ReplayCommand(TyperCommand):
+    """The command as typer has it, but `--run START END` with two numbers is still one run."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_runs(args))
+
+
+def join_runs(args: Sequence[str]) -> list[str]:
+    """Arguments in which two numbers after --run are one.
+
+    >>> join_runs(["replay", "a.nwb", "--run", "3600", "6000", "--run", "track2"])
+    ['replay', 'a.nwb', '--run', '3600-6000', '--run', 'track2']
+    """
+    joined, rest = [], list(args)
+    while rest:
+        joined.append(rest.pop(0))
+        if joined[-1] == "--run" and len(rest) > 1 and all(_NUMBER.fullmatch(word) for word in rest[:2]):
+            joined.append(f"{rest.pop(0)}-{rest.pop(0)}")
+    return joined
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

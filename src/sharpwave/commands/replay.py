@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
@@ -33,8 +30,6 @@ FOLDERS = ("rat-ca1", "rat-ca1-events")
 """Data sets whose files may also be given as a folder of any name."""
 
 N_DRAWN = 6
-
-_NUMBER = re.compile(r"-?\d+(\.\d*)?")
 
 COLUMNS: dict[str, str] = {
     "onset": "Seconds from the start of the recording",
@@ -123,27 +118,6 @@ class ReplayOptions:
         None, "Name of the series that is the animal's position [default: the best; several epochs are joined]."
     )
     seed: int = option(0, "Seed of the surrogates.")
-
-
-class ReplayCommand(TyperCommand):
-    """The command as typer has it, but `--run START END` with two numbers is still one run."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, join_runs(args))
-
-
-def join_runs(args: Sequence[str]) -> list[str]:
-    """Arguments in which two numbers after --run are one.
-
-    >>> join_runs(["replay", "a.nwb", "--run", "3600", "6000", "--run", "track2"])
-    ['replay', 'a.nwb', '--run', '3600-6000', '--run', 'track2']
-    """
-    joined, rest = [], list(args)
-    while rest:
-        joined.append(rest.pop(0))
-        if joined[-1] == "--run" and len(rest) > 1 and all(_NUMBER.fullmatch(word) for word in rest[:2]):
-            joined.append(f"{rest.pop(0)}-{rest.pop(0)}")
-    return joined
 
 
 @with_options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -250,40 +250,6 @@ def make_fields(rate_map: Float[np.ndarray, "unit bin"], units: tuple[int, ...],
         float(size),
         "bins",
     )
-
-
-def join_fields(parts: Sequence[PlaceFields]) -> PlaceFields:
-    """Place fields of several environments as one; contents of one name are one.
-
-    Args:
-        parts: Fields of the same units, in one unit of length and with places of one size.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    contents = tuple(dict.fromkeys(name for part in parts for name in part.contents))
-    number = [np.array([contents.index(name) for name in part.contents])[part.content] for part in parts]
-    return replace(
-        parts[0],
-        rates=np.concatenate([part.rates for part in parts], axis=1),
-        contents=contents,
-        content=np.concatenate(number),
-        direction=np.concatenate([part.direction for part in parts]),
-        position=np.concatenate([part.position for part in parts]),
-        occupancy=np.concatenate([part.occupancy for part in parts]),
-        distances=_join_distances(parts, np.concatenate(number)),
-    )
-
-
-def _join_distances(parts: Sequence[PlaceFields], content: np.ndarray) -> Float[np.ndarray, "place place"] | None:
-    if all(part.distances is None for part in parts):
-        return None
-    found, low = np.full((len(content), len(content)), np.inf), 0
-    for part in parts:
-        high = low + len(part.content)
-        own = np.abs(part.position[:, 0][:, None] - part.position[:, 0]) if part.distances is None else part.distances
-        found[low:high, low:high] = own
-        low = high
-    return np.where(content[:, None] == content, found, np.inf)
 
 
 def _select_maps(

@@ -16,7 +16,15 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from sharpwave.reactivation.counts import count_spikes, get_trains
-from sharpwave.reactivation.decoding import Posterior, learn_running_walk, locate, run_smoother
+from sharpwave.reactivation.decoding import (
+    Posterior,
+    Running,
+    learn_running,
+    learn_running_walk,
+    locate,
+    run_filter,
+    run_smoother,
+)
 from sharpwave.reactivation.environments import Environment
 from sharpwave.reactivation.place_fields import (
     PlaceFields,
@@ -215,7 +223,7 @@ def _split_contents(environment: Environment) -> list[_Track]:
 def _decode_track(spikes: Any, track: _Track, rng: np.random.Generator) -> RunError:
     path, parts = track.path, []
     units = list(spikes.keys())
-    orders = np.stack([np.arange(len(units)), *(rng.permutation(len(units)) for _ in range(N_EXCHANGES))])
+    orders = np.stack([rng.permutation(len(units)) for _ in range(N_EXCHANGES)])
     for fold in range(track.fold.max() + 1):
         inside = np.flatnonzero(track.fold == fold)
         if not len(inside):
@@ -223,12 +231,14 @@ def _decode_track(spikes: Any, track: _Track, rng: np.random.Generator) -> RunEr
         start, end = float(path.times[inside[0]]), float(path.times[inside[-1]])
         rest = _leave_out(track, fold, start, end)
         fields = estimate_place_fields(spikes, path, epochs=rest, bin_size=track.bin_size)
-        walk = learn_running_walk(path, fields, seconds=BIN, epochs=_outside(path, start, end))
+        outside = _outside(path, start, end)
+        walk = learn_running_walk(path, fields, seconds=BIN, epochs=outside)
+        running = learn_running(spikes, path, fields, seconds=BIN, epochs=outside)
         times, counts = count_spikes(spikes, bin_size=BIN, start=start, end=end, units=fields.units)
         scored, truth = _find_truth(track, fold, times)
         if not scored.any():
             continue
-        found = _decode(counts, fields, walk, orders)
+        found = [*_decode_run(counts, fields, running), *_decode_exchanged(counts, fields, walk, orders)]
         places = [locate(Posterior(times, each), fields)[scored] for each in found]
         most = fields.position[np.argmax(_sum_directions(fields))]
         places.append(np.broadcast_to(most, truth[scored].shape))
@@ -272,16 +282,25 @@ def _find_truth(track: _Track, fold: int, times: np.ndarray) -> tuple[np.ndarray
     return near & (track.fold[nearest] == fold) & mark_running(path)[nearest], path.values[nearest]
 
 
-def _decode(
+def _decode_run(
+    counts: np.ndarray, fields: PlaceFields, running: Running
+) -> tuple[Float[np.ndarray, "bin place"], Float[np.ndarray, "bin place"]]:
+    """Posterior with the past alone, and with all spikes."""
+    likelihood = running.compute_likelihood(counts, fields, bin_size=BIN)
+    past, both = run_filter(likelihood, running.transition), run_smoother(likelihood, running.transition)
+    return running.sum_paces(past), running.sum_paces(both)
+
+
+def _decode_exchanged(
     counts: np.ndarray, fields: PlaceFields, walk: np.ndarray, orders: Int[np.ndarray, "decoder unit"]
 ) -> list[Float[np.ndarray, "bin place"]]:
-    """Posterior with the past alone, with all spikes, and with the past of cells in other orders."""
+    """Posterior with the past alone, of cells in other orders."""
     likelihoods = []
     for order in orders:
         logs = compute_log_likelihood(counts, replace(fields, rates=fields.rates[order]), bin_size=BIN)
         likelihoods.append(np.exp(logs - logs.max(axis=1, keepdims=True)))
     past = _filter_together(np.stack(likelihoods, axis=1), walk)
-    return [past[:, 0], run_smoother(likelihoods[0], walk), *(past[:, each] for each in range(1, len(orders)))]
+    return [past[:, each] for each in range(len(orders))]
 
 
 def _filter_together(likelihood: Float[np.ndarray, "bin decoder place"], walk: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.candidates import count_activity, find_candidates, keep_active
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.environments import Experience, RunChoice, find_experience, name_epochs
+from sharpwave.reactivation.environments import Experience, find_experience, name_epochs
 from sharpwave.reactivation.evidence import (
     FEWEST,
     Evidence,
@@ -23,6 +23,7 @@ from sharpwave.reactivation.evidence import (
     weigh_events,
 )
 from sharpwave.reactivation.place_fields import PlaceFields
+from sharpwave.reactivation.runs import RunChoice
 from sharpwave.reactivation.sequence_scores import STATISTICS
 from sharpwave.reactivation.significance import LEVEL, rank_among_controls
 from sharpwave.reactivation.state_space import decode_events
