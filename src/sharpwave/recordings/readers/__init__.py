@@ -67,11 +67,11 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(("*.nii", "*.nii.gz"), _BOLD),
     **dict.fromkeys(("*.csv", "*.tsv"), _WEARABLE),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
-    "*.zarr": Reader("store", "open_store", "a store"),
+    "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
-_FOLDERS = ("*.zarr", "*.mff")
+_FOLDERS = ("*.zarr", "*.mff", "*.nwb")
 MOST_OF_SCORING = 1 << 24
 """Bytes: a larger file is no scoring."""
 FEWEST_EPOCHS = 4
