@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sharpwave.benchmarks.replay.null import WORLDS, compute_range, compute_rows, run_job
+from sharpwave.benchmarks.replay.null import WORLDS, compute_range, compute_rows, list_jobs, run_job
 from sharpwave.benchmarks.replay.worlds import FIRST, SECOND
 
 
@@ -17,8 +17,8 @@ def find_world(data: str, setting: str) -> int:
 @pytest.mark.parametrize("data", [FIRST, SECOND])
 def test_each_method_gives_a_session_one_p(data: str) -> None:
     index = find_world(data, "bursts at one place")
-    rows = run_job((index, 3))
-    assert rows == run_job((index, 3))
+    rows = run_job((index, 3, True))
+    assert rows == run_job((index, 3, True))
     assert len({row["method"] for row in rows}) == len(rows) == 16
     assert all(0 < row["p"] <= 1 for row in rows)
     p = {row["method"]: row["p"] for row in rows}
@@ -30,7 +30,7 @@ def test_each_method_gives_a_session_one_p(data: str) -> None:
 
 def test_power_sessions_test_what_is_offered_alone() -> None:
     index = next(i for i, (what, world) in enumerate(WORLDS) if what == "power" and world.data == FIRST)
-    rows = run_job((index, 0))
+    rows = run_job((index, 0, False))
     assert len(rows) == 4
     assert min(row["p"] for row in rows) <= 0.05
 
@@ -46,3 +46,10 @@ def test_shares_have_exact_intervals() -> None:
     assert row.high == pytest.approx(0.1128, abs=1e-3)
     assert candidates.value == 80
     assert compute_range(100) == (0.01, 0.1)
+
+
+def test_what_is_not_offered_is_tested_in_fewer_sessions() -> None:
+    jobs = list_jobs(1)
+    assert sum(number for _, number, _ in jobs) > 0
+    assert sum(alone for _, _, alone in jobs) == 5 * sum(what == "null" for what, _ in WORLDS)
+    assert len(jobs) == len({job[:2] for job in jobs})

@@ -31,6 +31,9 @@ from sharpwave.reactivation.significance import FIELD_SURROGATES, LEVEL, SURROGA
 PER_SEED = {"null": 20, "power": 8}
 """Sessions a seed."""
 
+ALONE_PER_SEED = 5
+"""Sessions a seed in which what is not offered is tested too, which takes as long again."""
+
 N_SURROGATES, MIN_UNITS = 99, 5
 
 WORLDS: tuple[tuple[str, World], ...] = (
@@ -50,7 +53,7 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
     Returns:
         What was chosen, and rows of the share of sessions at p ≤ .05 with its exact interval; `values` are the p.
     """
-    jobs = [(index, number) for index, (what, _) in enumerate(WORLDS) for number in range(seeds * PER_SEED[what])]
+    jobs = list_jobs(seeds)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
@@ -65,6 +68,16 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         "notes": ["All simulated. A share beyond the binomial range of .05 is a surrogate that is not calibrated."],
     }
     return config, compute_rows(found)
+
+
+def list_jobs(seeds: int) -> list[tuple[int, int, bool]]:
+    """Jobs of `run_job`: one session of each kind after the other."""
+    return [
+        (index, number, what == "null" and number < seeds * ALONE_PER_SEED)
+        for number in range(seeds * max(PER_SEED.values()))
+        for index, (what, _) in enumerate(WORLDS)
+        if number < seeds * PER_SEED[what]
+    ]
 
 
 def compute_rows(found: pd.DataFrame) -> list[Row]:
@@ -82,9 +95,13 @@ def compute_rows(found: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def run_job(job: tuple[int, int]) -> list[dict[str, Any]]:
-    """p of one session by every method; the seed is the job itself."""
-    index, number = job
+def run_job(job: tuple[int, int, bool]) -> list[dict[str, Any]]:
+    """p of one session by every method; the seed is the kind and the number of the session.
+
+    Args:
+        job: Which of `WORLDS`, number of the session, and whether what is not offered is tested too.
+    """
+    index, number, alone = job
     rng = np.random.default_rng(np.random.SeedSequence([2026, index, number]))
     recording, events = WORLDS[index][1].draw(rng)
     experience = find_experience(recording)
@@ -93,7 +110,7 @@ def run_job(job: tuple[int, int]) -> list[dict[str, Any]]:
         spans = pd.DataFrame({"onset": [experience.end + 1], "duration": [recording.duration - experience.end - 2]})
         events = detect_bursts(recording.spikes, spans=spans, min_units=MIN_UNITS)
     events = keep_active(count_activity(recording.spikes, events, units=fields.units), MIN_UNITS)
-    p = compare_methods(recording.spikes, events, fields, rng=rng, alone=WORLDS[index][0] == "null")
+    p = compare_methods(recording.spikes, events, fields, rng=rng, alone=alone)
     return [{"world": index, "number": number, "n_events": len(events), "method": m, "p": v} for m, v in p.items()]
 
 
