@@ -1,4 +1,5 @@
-"""What the input takes from the estimates, in sentences: epochs of 30 s, candidates that are not known, wrong contents.
+"""What the input takes from the estimates, in sentences: epochs of 30 s, candidates that are not known, wrong contents;
+and what the control of hidden causes saw, beside its power.
 
 The figures are those of `sharpwave benchmark causality-worlds`, where the same nights are estimated with and without.
 """
@@ -7,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
+
+from sharpwave.causality.exposure_control import ODDS
 from sharpwave.causality.series import NightSeries
 
 COARSE = 20
@@ -61,3 +66,40 @@ def describe_inputs(nights: Sequence[NightSeries]) -> list[str]:
             f"{LEFT_BY_LABELS:.0%} of an effect was left on simulated nights."
         )
     return said
+
+
+def describe_controls(effects: pd.DataFrame, *, alpha: float = 0.05) -> list[str]:
+    """What the control of hidden causes saw in these nights, and how often it would see one; none where it was not run.
+
+    Args:
+        effects: Table of effects, as `estimate_effects` gives it.
+        alpha: Level of the control; .05 by default.
+
+    >>> table = pd.DataFrame({"content": ["maze"], "stage": ["any"], "period": ["any"], "exposure_p": [0.4]})
+    >>> describe_controls(table.assign(exposure_power=0.9))[0][:44]
+    'Hidden causes: nothing before an event tells'
+    """
+    if "exposure_p" not in effects:
+        return []
+    whole = effects[(effects["stage"] == "any") & (effects["period"] == "any") & np.isfinite(effects["exposure_p"])]
+    rows = whole.drop_duplicates("content")
+    if not len(rows):
+        return []
+    odds = np.exp(ODDS)
+    each = "; ".join(
+        f"{'any content' if row['content'] == 'any' else row['content']} p = {row['exposure_p']:.3f}, power "
+        f"{row['exposure_power']:.0%}"
+        for row in rows.to_dict("records")
+    )
+    seen = rows[rows["exposure_p"] <= alpha]
+    verdict = (
+        "nothing before an event tells whether it carries a memory"
+        if not len(seen)
+        else f"which events carry a memory follows more than the time of night ({', '.join(seen['content'])}), so that "
+        "no effect of these is called a rule"
+    )
+    return [
+        f"Hidden causes: {verdict} ({each}). The power is how often this control would see, in these nights, an "
+        f"infraslow cause that changes the odds by {odds:.1f} per standard deviation; at a low power a quiet control "
+        "says little."
+    ]

@@ -20,13 +20,12 @@ from sharpwave.reports.templates import render
 
 _COLUMNS = [
     "direction", "outcome", "horizon", "content", "stage", "period", "estimator", "control", "exposed", "value", "low",
-    "high", "detectable", "ratio", "q", "control_p", "exposure_p", "exposure_power", "n_events",
+    "high", "detectable", "ratio", "q", "control_p", "exposure_p", "n_events",
 ]  # fmt: skip
 _HEADS = {
-    "control_p": "negative control, p",
+    "control_p": "before, p",
     "exposure_p": "hidden cause, p",
-    "exposure_power": "power of that control",
-    "detectable": "smallest that could be seen",
+    "detectable": "smallest seen",
     "n_events": "events",
     "horizon": "within, s",
 }

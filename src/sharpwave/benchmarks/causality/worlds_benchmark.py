@@ -50,6 +50,10 @@ HORIZON = 30
 SETS = {"null": 60, "planted": 20}
 """Data sets a seed and world."""
 
+AGAIN = 5
+"""Times that the marks of one set of nights are drawn again where they follow time alone: nothing is planted, so that
+each drawing is a data set of its own."""
+
 WRONG = 0.2
 HIDDEN = {
     "time": "time alone",
@@ -92,7 +96,10 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         "reactivations_of_each_content": COUNTS,
         "planted": f"hazard ratio {RATIO:g} (first content), 1, its inverse (third); depth -{GAIN:g}, 0, +{GAIN:g} dB",
         "causes": f"log odds of {STRENGTH:g} per standard deviation",
-        "notes": ["All simulated, in two worlds. n is the number of data sets; rows of one world share their nights."],
+        "notes": [
+            "All simulated, in two worlds. n is the number of data sets; rows of one world share their nights, and "
+            f"sets whose marks follow time alone are {AGAIN} drawings on the same nights."
+        ],
     }
     return config, compute_rows(found)
 
@@ -102,19 +109,23 @@ def run_job(job: tuple[int, str, int]) -> list[dict[str, Any]]:
     world = list(WORLDS)[job[0]]
     rng = np.random.default_rng((job[0], list(SETS).index(job[1]), job[2]))
     views = _view_null(world, rng) if job[1] == "null" else _view_planted(world, rng)
-    return [{"world": world, "set": job[2], **row} for view in views for row in _ask(world, view, rng)]
+    return [
+        {"world": world, "set": (*job, number), **row}
+        for number, view in enumerate(views)
+        for row in _ask(world, view, rng)
+    ]
 
 
 def _view_null(world: str, rng: np.random.Generator) -> Iterator[View]:
     nights = draw_set(world, planted=False, count="200", rng=rng)
     for cause in CAUSES:
-        marked = mark_again(world, nights, cause=cause, count="200", rng=rng)
-        yield View(f"nothing planted; marks follow {HIDDEN[cause]}", marked, False)
-        if cause == "time":
-            yield from (_view_cues(nights, ratio, rng) for ratio in (1.0, 2.0))
+        for _ in range(AGAIN if cause == "time" else 1):
+            marked = mark_again(world, nights, cause=cause, count="200", rng=rng)
+            yield View(f"nothing planted; marks follow {HIDDEN[cause]}", marked, False)
     for count in ("few", "many"):
         marked = mark_again(world, nights, cause="time", count=count, rng=rng)
         yield View(f"nothing planted; {COUNTS[count]} events", marked, False)
+    yield from (_view_cues(nights, ratio, rng) for ratio in (1.0, 2.0))
 
 
 def _view_planted(world: str, rng: np.random.Generator) -> Iterator[View]:
