@@ -283,7 +283,7 @@ def attach_hypnogram(
 
 def _read_beside(recording: Recording, path: str | Path, duration: float, **asked: Any) -> Scoring:
     """The scoring in a file, whose epochs last as long as the recording, or as long as it was recorded."""
-    start, gaps = _naive(recording.start), recording.metadata.get("gaps", ())
+    start, gaps = recording.start, recording.metadata.get("gaps", ())
     try:
         return read_scoring(path, start=start, duration=duration or None, **asked)
     except SharpwaveError:
@@ -315,7 +315,3 @@ def _joined(events: pd.DataFrame, scored: pd.DataFrame, duration: float) -> pd.D
         return events
     both = pd.concat([events, inside], ignore_index=True) if len(events) else inside
     return both.sort_values("onset", kind="stable", ignore_index=True)
-
-
-def _naive(start: datetime | None) -> datetime | None:
-    return None if start is None else start.replace(tzinfo=None)

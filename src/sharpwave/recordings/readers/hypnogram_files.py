@@ -200,7 +200,11 @@ def fit_hypnogram(
         int(np.flatnonzero(hypnogram.scored)[-1]) + 1 if hypnogram.scored.any() else 0
     )
     too_long, too_short = scored_end - duration, duration - hypnogram.end
-    if too_long > tolerance or (too_short > tolerance and not placed) or (placed and hypnogram.start >= duration):
+    if (
+        too_long > tolerance
+        or (too_short > tolerance and not placed)
+        or (placed and (hypnogram.start >= duration or hypnogram.end <= 0))
+    ):
         raise SharpwaveError(
             f"a scoring of {duration:g} s, as the recording lasts (within {tolerance:g} s)",
             got=f"one from {hypnogram.start:g} to {hypnogram.end:g} s ({len(hypnogram)} epochs of {epoch:g} s)",
