@@ -53,7 +53,7 @@ FORMATS = {
     "brainvision": Written(lambda folder: lab.write_brainvision(folder / "a.vhdr"), "C4"),
     "eeglab": Written(lambda folder: lab.write_eeglab(folder / "a.set"), "C4"),
     "text": Written(lambda folder: lab.write_text_channel(folder / "a.txt"), "C3-A1", (("rate", 128.0),)),
-    "nwb": Written(lambda folder: files.write_small_nwb(folder / "a.nwb"), "", refused="mV"),
+    "nwb": Written(lambda folder: files.write_small_nwb(folder / "a.nwb"), ""),
     "csv": Written(lambda folder: write_table(folder / "a.csv"), "TP9", refused="V"),
     "tsv": Written(lambda folder: write_table(folder / "a.tsv"), "TP9", refused="V"),
     "zarr": Written(lambda folder: files.write_small_store(folder / "a.zarr"), ""),

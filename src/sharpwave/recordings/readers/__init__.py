@@ -119,6 +119,8 @@ def read_recording(
         reader = _reader_of(path)
     except SharpwaveError as error:
         raise (name_scoring(path) or error) from error
+    if unit is not None and convert_unit(unit, MODALITIES["eeg"]) is None:
+        raise SharpwaveError("a unit of voltage", got=f"--unit {unit!r}", fix="write uV, mV, V or nV")
     given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
     try:
         with guarded(path, reader.kind):
