@@ -83,7 +83,9 @@ def test_scored_events_reach_the_table_the_statistics_and_the_page(tmp_path: Pat
     assert found["arousal_index"] == pytest.approx(8 / (16 / 60))
     assert found["apnea_hypopnea_index"] == pytest.approx(1 / (16 / 60))
     assert np.isnan(found["oxygen_desaturation_index"])
-    assert "arousal" not in decoded.provenance.methods  # nobody claims to have detected them
+    methods = decoded.provenance.methods
+    assert "Events detected: none." in methods  # nobody claims to have detected them
+    assert "counted, not detected: 8 arousal, 1 obstructive apnea." in methods
     page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Marked by a scorer, not detected here: arousal 8, obstructive apnea 1." in page
     assert "Apnoea–hypopnoea index (AHI)" in page

@@ -17,12 +17,11 @@ from sharpwave.night.decoded import (
     DecodedNight,
     ForecastEvaluation,
     ForecastExplanation,
-    Provenance,
     ReactivationEffects,
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
-from sharpwave.night.methods import describe_methods, list_citations, list_limits, read_versions
+from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
@@ -311,7 +310,7 @@ def compose_night(
         key: Key under which the results are found again.
     """
     recording, hypnogram, staging, options = prepared.recording, prepared.hypnogram, prepared.staging, prepared.options
-    return DecodedNight(
+    night = DecodedNight(
         identifier=options.identifier or recording.subject,
         source=options.source or recording.source,
         species=recording.species,
@@ -344,32 +343,15 @@ def compose_night(
         effects=found.effects,
         explanation=forecast.explanation,
         refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
-        limits=list_limits(staging.stager),
-        provenance=describe_provenance(prepared, forecast.method, found, key=key),
         repairs=list(recording.repairs),
     )
-
-
-def describe_provenance(prepared: PreparedNight, forecaster: str, found: FoundEffects, *, key: str) -> Provenance:
-    """Methods text, references, versions and the key of a night."""
-    stager, detectors = prepared.staging.stager, found.detectors
-    estimated = bool(len(found.effects.rules))
-    methods = describe_methods(
-        stager,
-        name_channels(prepared.recording, prepared.picks),
-        detectors,
-        forecaster=forecaster,
-        epoch_length=prepared.hypnogram.epoch_length,
-        unclear_below=UNCLEAR_BELOW,
-        probable=prepared.hypnogram.probabilities is not None,
-        compared=prepared.expert is not None,
-        estimated=estimated,
-    )
-    return Provenance(
-        methods=methods,
-        citations=list_citations(stager, detectors, estimated=estimated),
-        versions=read_versions(),
-        hashes={"key": key},
+    return describe_night(
+        night,
+        detectors=found.detectors,
+        given=["reactivation"] if options.reactivations is not None else [],
+        forecaster=forecast.method,
+        spikes=recording.spikes is not None,
+        key=key,
     )
 
 

@@ -210,7 +210,14 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
             got=f"{source}, which is neither a file here nor one of {', '.join(DATASETS)}",
             fix="check the path, or see `sharpwave datasets list`",
         )
-    recording = read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
+    scoring = {
+        "convention": options.stage_convention,
+        "epoch_length": options.stage_epoch,
+        "scorer": options.scorer,
+    }
+    recording = read_recording(
+        path, overrides=options.aliases or None, unit=options.unit, rate=options.rate, scoring=scoring
+    )
     if {*recording.modalities} <= {"other"} and (error := name_scoring(path)) is not None:
         raise error
     return recording
@@ -247,7 +254,8 @@ def _apply_scoring(options: DecodeOptions, recording: Recording) -> Recording:
     }
     if options.stages is not None:
         return attach_hypnogram(recording, options.stages, **given)
-    if options.scorer is None:
+    own = recording.hypnogram
+    if options.scorer is None or (own is not None and own.scorer == options.scorer):
         return recording
     scored = attach_hypnogram(replace(recording, hypnogram=None), None, **given)
     if scored.hypnogram is None:

@@ -86,6 +86,7 @@ def read_recording(
     overrides: Mapping[str, str] | None = None,
     unit: str | None = None,
     rate: float | None = None,
+    scoring: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Recording:
     """Read a recording of any format in `READERS`.
@@ -97,6 +98,8 @@ def read_recording(
         overrides: Label → "name:modality", where the alias table is wrong (see `channel_aliases`).
         unit: Unit of the electrical channels, where the header is wrong.
         rate: Sampling rate in Hz, for text files, which have none.
+        scoring: How to read a hypnogram that lies beside the recording (`convention`, `epoch_length`, `scorer` of
+            `read_hypnogram`); formats without one need none of it.
         options: Passed on to the reader (an atlas for NIfTI, ...).
 
     Returns:
@@ -118,10 +121,12 @@ def read_recording(
         reader = _reader_of(path)
     except SharpwaveError as error:
         raise (name_scoring(path) or error) from error
+    if unit is not None and convert_unit(unit, MODALITIES["eeg"]) is None:
+        raise SharpwaveError("a unit of voltage", got=f"--unit {unit!r}", fix="write uV, mV, V or nV")
     given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
     try:
         with guarded(path, reader.kind):
-            recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
+            recording = _call(reader, path, _drop_none(given), scoring=_drop_none(scoring or {}))
     except SharpwaveError as error:
         raise (name_scoring(path) or error) from error
     return attach_hypnogram(recording, hypnogram)
@@ -178,9 +183,14 @@ def _reader_of(path: Path) -> Reader:
     return reader
 
 
-def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
+def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _call(reader: Reader, path: Path, options: Mapping[str, Any], *, scoring: Mapping[str, Any]) -> Recording:
     function = reader.load()
     known = inspect.signature(function).parameters
+    options = {**options, **{name: value for name, value in scoring.items() if name in known}}
     later = {name: options[name] for name in ("channels", "overrides", "unit") if name in options and name not in known}
     options = {name: value for name, value in options.items() if name not in later}
     strange = [name for name in options if name not in known]
