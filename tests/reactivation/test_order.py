@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pynapple as nap
 import pytest
 from tests.reactivation.toy_track import draw_events, make_fields
 
@@ -158,6 +159,25 @@ def test_maps_that_are_scattered_are_gathered_and_straight_ones_pooled(rng: np.r
     assert len(pooled.position) == n // 2
     holed = replace(fields, position=np.where(np.arange(n)[:, None] < 9, fields.position, fields.position + 1))
     assert len(pool_places(holed).position) == n
+
+
+def test_units_that_were_not_observed_say_nothing(rng: np.random.Generator) -> None:
+    """The gains are those of the other units alone, whatever the unobserved ones would have said by their silence."""
+    fields = make_fields(rng)
+    spikes, events = draw_events(rng, fields, 8, replay=True)
+    end = float(events["onset"].max()) + 10
+    group = nap.TsGroup({unit: nap.Ts(times) for unit, times in spikes.items()}, time_support=nap.IntervalSet(0, end))
+    group.set_info(obs_intervals=np.array([[[0.0, 1e-3 if unit < 4 else end]] for unit in spikes]))
+    others = fields.units[4:]
+    kept = replace(fields, units=others, rates=fields.rates[4:])
+    found, known, all_units = (
+        score_order(trains, events, own, n_surrogates=40, rng=np.random.default_rng(3))
+        for trains, own in ((group, fields), ({unit: spikes[unit] for unit in others}, kept), (spikes, fields))
+    )
+    np.testing.assert_array_equal(found.observed, known.observed)
+    np.testing.assert_array_equal(found.p, known.p)
+    np.testing.assert_array_equal(found.raw, known.raw)
+    assert not np.allclose(found.observed, all_units.observed)
 
 
 def test_messages(rng: np.random.Generator) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float, Int, UInt
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.counts import BinnedEvents, bin_events
+from sharpwave.reactivation.counts import BinnedEvents, bin_events, get_trains
 from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.sequence_scores import (
     CROSSING,
@@ -197,6 +197,10 @@ def score_order(
     lengths = np.maximum(np.rint(events["duration"].to_numpy(dtype=float) / bin_size), 1)
     events = events[["onset"]].assign(duration=lengths * bin_size)
     fine = bin_events(spikes, events, bin_size=bin_size / RATIO, units=fields.units)
+    if fine.observed is not None:
+        how = {"n_shuffles": n_shuffles, "further": further, "bin_size": bin_size, "crossing": crossing, "jump": jump}
+        how |= {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates, "rng": rng}
+        return _score_observed(spikes, events, fields, fine, how)
     seeds = rng.integers(1, 2**63, size=len(events), dtype=np.uint64)
     scorer = _Scorer(pooled, Neighbours.of(pooled, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
     first, later = rng.spawn(2)
@@ -217,6 +221,24 @@ def score_order(
     coarse = bin_events(spikes, events, bin_size=bin_size, units=fields.units)
     raw = score_events(coarse, fields, crossing=crossing, jump=jump)
     return OrderScores(observed, surrogates, counted, n_draws, raw, statistic, surrogate)
+
+
+def _score_observed(
+    spikes: Any, events: pd.DataFrame, fields: PlaceFields, fine: BinnedEvents, how: dict[str, Any]
+) -> OrderScores:
+    """Gains where some units were not observed in some events: each event by the units that were, exchanged alone."""
+    n_events = len(events)
+    observed, raw = np.zeros(n_events, np.float32), np.zeros((n_events, len(STATISTICS)), np.float32)
+    surrogates = np.zeros((how["n_surrogates"], n_events), np.float32)
+    further, n_draws = np.zeros(n_events, np.int64), np.zeros(n_events, np.int64)
+    for chosen, units in fine.group_observed():
+        names = tuple(fields.units[unit] for unit in units)
+        own = replace(fields, units=names, rates=fields.rates[units])
+        trains = dict(zip(names, get_trains(spikes, names), strict=True))
+        found = score_order(trains, events.iloc[chosen], own, **how)
+        observed[chosen], surrogates[:, chosen], raw[chosen] = found.observed, found.surrogates, found.raw
+        further[chosen], n_draws[chosen] = found.further, found.n_draws
+    return OrderScores(observed, surrogates, further, n_draws, raw, how["statistic"], how["surrogate"])
 
 
 def _compute_gains(
