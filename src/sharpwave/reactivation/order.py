@@ -198,8 +198,8 @@ def score_order(
     events = events[["onset"]].assign(duration=lengths * bin_size)
     fine = bin_events(spikes, events, bin_size=bin_size / RATIO, units=fields.units)
     if fine.observed is not None:
-        how = {"n_shuffles": n_shuffles, "further": further, "bin_size": bin_size, "crossing": crossing, "jump": jump}
-        how |= {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates, "rng": rng}
+        how: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates, "rng": rng}
+        how |= {"n_shuffles": n_shuffles, "further": further, "bin_size": bin_size, "crossing": crossing, "jump": jump}
         return _score_observed(spikes, events, fields, fine, how)
     seeds = rng.integers(1, 2**63, size=len(events), dtype=np.uint64)
     scorer = _Scorer(pooled, Neighbours.of(pooled, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
