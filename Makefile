@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	for one in $(BENCH); do \
 	  $(BIN)/sharpwave benchmark $${one%:*} --seeds $${one#*:} --output benchmarks/results/$${one%:*}.json || exit 1; done
 	$(BIN)/python benchmarks/real_files.py
+	$(BIN)/python benchmarks/latency_rules.py
 	$(BIN)/python -m benchmarks.fuzz_readers
 	$(BIN)/python tools/figures.py
 

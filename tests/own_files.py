@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
+from tests.brainmu.training_nights import make_model, make_recording
 from tests.brainmu_weights import write_small_weights
 from tests.reports.conftest import make_night
 
@@ -26,9 +28,17 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     load_reactivation_head,
     save_reactivation_head,
 )
+from sharpwave.brainmu.training.crops import StoredEpochs, store_epochs
+from sharpwave.brainmu.training.objective import TrainingOptions
+from sharpwave.brainmu.training.resume import TrainingLog, TrainingState
 from sharpwave.brainmu.uncertainty import Calibration, StageSets
+from sharpwave.causality.series import NightSeries
+from sharpwave.causality.series_files import read_reactivations, tabulate_files, write_tables
 from sharpwave.commands.batch import read_key
 from sharpwave.consolidation.state_files import load_state, save_state
+from sharpwave.night.effects import open_folder
+from sharpwave.night.options import read_cues
+from sharpwave.reports import index
 from sharpwave.reports.archive import read_archive, to_json, write_archive
 from sharpwave.reports.files import summarise
 from sharpwave.reports.page import compose
@@ -109,6 +119,63 @@ def _write_head(folder: Path) -> Path:
     return save_reactivation_head(shipped, folder / "head")
 
 
+def _show_group_page(path: Path) -> None:
+    page = path.parent / "report.html"
+    with patch.object(index, "write_file"):  # the page itself is written elsewhere, which the watch would see
+        index.write_index_of_summaries({page: path}, path.parent / "index.html")
+
+
+def _write_series(folder: Path) -> Path:
+    n = 600
+    events = pd.DataFrame({"onset": [100.0, 400.0], "content": ["A", "B"]})
+    cues = pd.DataFrame({"onset": [50.0], "condition": ["cue"], "content": ["A"]})
+    stage = np.repeat([0, 2, 3], n // 3).astype(np.int8)
+    series = NightSeries(
+        "one", np.arange(n, dtype=float), stage, 5, np.zeros(n), None, None, events, np.ones(n, bool), cues=cues
+    )
+    return write_tables(tabulate_files(series), folder / "night")
+
+
+def _write_reactivations(folder: Path) -> Path:
+    path = folder / "reactivations.tsv"
+    path.write_text("onset\tcontent\n12.5\tmaze\n40.0\t'=maze\n", encoding="utf-8")
+    return path
+
+
+def _write_cues(folder: Path) -> Path:
+    path = folder / "cues.tsv"
+    path.write_text("onset\tduration\tlabel\tcondition\n10\t1\tbell\tcue\n90\t1\tbell\tsham\n", encoding="utf-8")
+    return path
+
+
+def _write_epochs(folder: Path) -> Path:
+    return store_epochs(make_recording(0), folder / "epochs", modalities=["heart_rate"]).folder
+
+
+def _load_epochs(path: Path) -> None:
+    stored = StoredEpochs(path)
+    stored.restrict(0, min(4, len(stored)))
+
+
+def _make_run() -> TrainingState:
+    model = make_model()
+    return TrainingState(model, torch.optim.AdamW(model.parameters()), None, TrainingOptions(steps=2))
+
+
+def _write_run(folder: Path) -> Path:
+    run = _make_run()
+    sum(value.sum() for value in run.model.parameters()).backward()
+    run.optimiser.step()
+    run.save(folder / "run", step=1)
+    (folder / "run" / "losses.csv").write_text("step,part,value\n0,loss,1.5\n0,rate,0.1\n", encoding="utf-8")
+    return folder / "run"
+
+
+def _load_run(path: Path) -> None:
+    done = _make_run().load(path)
+    TrainingLog(path, steps=2, done=done, hours=1.0, shown=False)
+
+
 OWN_FORMATS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
     "archive": (_write_archive, _show_archive),
     "summary": (_write_summary, read_key),
@@ -117,4 +184,10 @@ OWN_FORMATS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] 
     "directions": (_write_directions, _load_directions),
     "out of distribution": (_write_seen, _load_seen),
     "reactivation head": (_write_head, load_reactivation_head),
+    "page over all nights": (_write_summary, _show_group_page),
+    "night series": (_write_series, lambda path: open_folder(path, night="one")),
+    "reactivations": (_write_reactivations, read_reactivations),
+    "cues": (_write_cues, read_cues),
+    "stored epochs": (_write_epochs, _load_epochs),
+    "run of training": (_write_run, _load_run),
 }

@@ -66,6 +66,44 @@ def kill_at(moment: int, act: Callable[[], None]) -> bool:
     return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
 
+def write_one_by_one(folder: Path, text: str) -> None:
+    """One file after the other."""
+    for name in ("a.txt", "b.txt"):
+        write_file(folder / name, text)
+
+
+def test_a_kill_within_one_file_leaves_the_old_or_the_new_and_nothing_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "YOUNG", -1.0)
+    moment, killed, left = 0, True, 0
+    while killed:
+        moment += 1
+        folder = tmp_path / str(moment) / "out"
+        write_one_by_one(folder, "old")
+        killed = kill_at(moment, lambda folder=folder: write_one_by_one(folder, "new"))
+        assert {(folder / name).read_text() for name in ("a.txt", "b.txt")} <= {"old", "new"}
+        left += len(list_names(folder)) > 2
+        check_folder(folder, known={"a.txt", "b.txt"})  # what a killed process left is no one else's
+        write_one_by_one(folder, "next")
+        assert list_names(folder) == ["a.txt", "b.txt"]
+    assert moment > 5
+    assert left, "no kill left anything: the test tests nothing"
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "YOUNG", -1.0)
+    with replace_file(tmp_path / "a.txt") as partial:
+        partial.write_text("first")
+        write_file(tmp_path / "a.txt", "second")
+        assert partial.read_text() == "first"
+    assert (tmp_path / "a.txt").read_text() == "first"
+    (tmp_path / ".a.txt.partial-mine").mkdir()
+    (tmp_path / ".a.txt.partial-mine" / "thesis.docx").write_text("years of work")
+    write_file(tmp_path / "a.txt", "third")
+    assert (tmp_path / ".a.txt.partial-mine" / "thesis.docx").exists(), "its name is none of ours"
+
+
 @pytest.mark.parametrize("write", [write_both, write_all])
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,13 @@ def test_what_is_safe_stays_as_it_is() -> None:
     choices = pd.DataFrame({"label": pd.Categorical(["=1", "b"])})
     assert make_cells_safe(choices)["label"].tolist() == ["'=1", "b"]
     assert json.loads(make_cells_safe(pd.DataFrame()).to_json()) == {}
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text('{"width": 112}')
+    tracemalloc.start()
+    assert read_json(path) == {"width": 112}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20

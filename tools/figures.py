@@ -57,6 +57,7 @@ SCRIPTS = {
     "mammoth": "benchmarks/mammoth.py",
     "real-files": "benchmarks/real_files.py",
     "fuzz_readers": "benchmarks/fuzz_readers.py",
+    "latency-rules": "benchmarks/latency_rules.py",
 }
 """What makes the files that are no `sharpwave benchmark`."""
 

@@ -11,8 +11,12 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 try:
     import fcntl
@@ -60,6 +64,24 @@ def _list_files(folder: Path) -> Iterator[tuple[bytes, Path]]:
             path = Path(here, file)
             if path.is_file():
                 yield os.fsencode(path.relative_to(folder)), path
+
+
+def read_start(file: IO[bytes] | GzipFile, most: int) -> bytes:
+    """The first bytes of a file, in memory of the size of what is there, not of what is allowed.
+
+    Args:
+        file: The file, opened for reading bytes; it may be one that is unpacked while it is read.
+        most: Number of bytes that are read at most.
+
+    >>> from io import BytesIO
+    >>> read_start(BytesIO(b"abcdef"), 4), read_start(BytesIO(b"abcdef"), 1 << 40)
+    (b'abcd', b'abcdef')
+    """
+    blocks = []
+    while most > 0 and (block := file.read(min(BLOCK, most))):
+        blocks.append(block)
+        most -= len(block)
+    return b"".join(blocks)
 
 
 def hash_files(folder: str | Path, names: Iterable[str] | None = None) -> dict[str, str]:

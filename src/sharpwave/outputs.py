@@ -1,8 +1,8 @@
 """Results on disk: whole or not at all, in place of what is ours, and never in place of what is someone else's.
 
-Everything is written into a temporary folder first, brought to the disk (fsync), and renamed once. `replace_folder` is
-for a folder that is ours altogether, `replace_files` for files that belong together in a folder with other things,
-`replace_file` for one file. A process that dies leaves the old results or the new ones.
+Everything is written into a temporary folder, brought to the disk (fsync), and renamed once: `replace_folder` for a
+folder that is ours, `replace_files` for files that belong together among others, `replace_file` for one file. A process
+that dies leaves the old results or the new ones.
 """
 
 from __future__ import annotations
@@ -12,22 +12,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from sharpwave.disk import (
-    CLOSED,
-    exchange_folders,
-    explaining,
-    hash_path,
-    lock_folder,
-    show_path,
-    sync,
-    sync_names,
-)
+from sharpwave.disk import CLOSED, exchange_folders, explaining, hash_path, lock_folder, show_path, sync, sync_names
 from sharpwave.errors import SharpwaveError
 
 READY = ".sharpwave-ready"
@@ -60,6 +52,7 @@ def find_strangers(folder: Path, known: Collection[str]) -> list[str]:
         for item in os.scandir(folder)
         if item.name not in LITTER
         and not item.name.startswith((READY, ".sharpwave.partial-"))
+        and not any(_is_temporary(item.name, f".{_shorten(name)}.partial-") for name in known)
         and not (item.name in known and not item.is_dir(follow_symlinks=False))
     )
 
@@ -178,6 +171,10 @@ def _make_partial(real: Path, *, inside: bool = False) -> Path:
     return path
 
 
+def _is_temporary(name: str, kind: str) -> bool:
+    return name.startswith(kind) and re.fullmatch("[0-9a-f]{12}", name.removeprefix(kind)) is not None
+
+
 def _shorten(name: str) -> str:
     encoded = os.fsencode(name)
     return name if len(encoded) < 200 else hashlib.sha256(encoded).hexdigest()[:32]
@@ -199,7 +196,7 @@ def _clean(real: Path, *, inside: bool = False) -> None:
     """Remove temporary folders of processes that died; put back what one was exchanging."""
     home, name = (real, "sharpwave") if inside else (real.parent, _shorten(real.name))
     for kind in (f".{name}.old-", f".{name}.partial-"):
-        for path in [Path(item.path) for item in os.scandir(home) if item.name.startswith(kind) and item.is_dir()]:
+        for path in [Path(item.path) for item in os.scandir(home) if _is_temporary(item.name, kind) and item.is_dir()]:
             with contextlib.suppress(OSError):
                 if "old" in kind and not os.path.lexists(real):
                     os.rename(path, real)
@@ -344,7 +341,7 @@ def read_head(folder: str | Path, head: str, body: str) -> tuple[str, Path]:
     """
     for left in (2, 1, 0):
         with locate_file(folder, head).open("rb") as file:
-            text = file.read(LARGEST_HEAD).decode("utf-8")
+            text = file.read(min(LARGEST_HEAD, os.fstat(file.fileno()).st_size)).decode("utf-8")
         path = locate_file(folder, body)
         try:
             content = json.loads(text)
@@ -366,6 +363,8 @@ def read_head(folder: str | Path, head: str, body: str) -> tuple[str, Path]:
 def replace_file(path: str | Path) -> Iterator[Path]:
     """A temporary name to write a file at; when the block ends well the file takes the place of `path`.
 
+    It lies in a folder that this process holds; what a killed process leaves, the next one that writes `path` removes.
+
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as home:
     ...     with replace_file(Path(home) / "page.html") as page:
@@ -376,15 +375,15 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     real = Path(os.path.realpath(path))
     with explaining(real):
         real.parent.mkdir(parents=True, exist_ok=True)
-        partial = real.with_name(f".{_shorten(real.stem)}.partial-{secrets.token_hex(6)}{real.suffix[:40]}")
-        try:
-            yield partial
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, real)
-            sync_names(real.parent)
-        finally:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where names may not be read, files can be written all the same
+            _clean(real)
+        partial = _make_partial(real)
+    with _held(partial), explaining(real):
+        yield partial / real.name
+        with (partial / real.name).open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial / real.name, real)
+        sync_names(real.parent)
 
 
 def write_file(path: str | Path, content: str | bytes) -> Path:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sharpwave.disk import read_start
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def read_json(path: Path) -> Any:
         {'width': 112}
     """
     with path.open("rb") as file:
-        return parse_json(file.read(MOST_BYTES + 1), name=path.name)
+        return parse_json(read_start(file, MOST_BYTES + 1), name=path.name)
 
 
 def make_cells_safe(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
@@ -83,3 +84,48 @@ def test_refusals(null_nights: list[NightSeries]) -> None:
     merged = replace(null_nights[0], n_stages=2)
     with pytest.raises(SharpwaveError, match="one set of stages"):
         estimate_effects([*null_nights, merged], rng=rng)
+
+
+def test_p_interval_ratio_and_e_value_of_a_row_are_of_one_test(planted_nights: list[NightSeries]) -> None:
+    nights = [simulate_night_series("mouse", 1.5, rng=rng) for rng in np.random.default_rng(8).spawn(3)]
+    cued = [add_cues(c, d, hazard_ratio=1.6, rng=np.random.default_rng(i)) for i, (c, d) in enumerate(nights)]
+    rng = np.random.default_rng(0)
+    tables = [
+        estimate_effects(group, rng=rng, horizons=(15, 30), periods=("any", "early"))
+        for group in (planted_nights, cued)
+    ]
+    table = pd.concat(tables)
+    shown = (table["p"] <= 0.05).to_numpy()
+    assert 6 < shown.sum() < len(table) - 6
+    leaves_out = (table["low"] > 0) | (table["high"] < 0)
+    np.testing.assert_array_equal(shown, leaves_out)
+    np.testing.assert_array_equal(shown, table["e_value"] > 1)
+    with_ratio = table["ratio"].notna()
+    of_ratio = ((table["ratio_low"] > 1) | (table["ratio_high"] < 1))[with_ratio]
+    np.testing.assert_array_equal(shown[with_ratio], of_ratio)
+    assert set(table.loc[table["estimator"] == "randomised", "comparator"]) == {"sham"}
+    assert (table["detectable"] > 0).all()
+
+
+def test_the_control_of_hidden_causes_stands_beside_forward_rows(null_nights: list[NightSeries]) -> None:
+    options = {"horizons": (30,), "outcomes": ("depth",)}
+    rng = np.random.default_rng(0)
+    table = estimate_effects(null_nights, rng=rng, **options)
+    forward = table["direction"] == "forward"
+    assert table.loc[forward, "exposure_p"].notna().all()
+    assert (table.loc[forward, "exposure_power"] > 0.8).all()
+    assert table.loc[~forward, "exposure_p"].isna().all()
+    followed = [follow_phase(night, np.random.default_rng(i)) for i, night in enumerate(null_nights)]
+    table = estimate_effects(followed, rng=rng, **options)
+    assert (table.loc[table["direction"] == "forward", "exposure_p"] < 0.02).all()
+    moments = estimate_effects(null_nights, rng=rng, comparator="moments", **options)
+    assert moments["exposure_p"].isna().all()
+
+
+def follow_phase(night: NightSeries, rng: np.random.Generator) -> NightSeries:
+    """The same night, its candidates carrying a memory more often in one phase of the infraslow rhythm."""
+    assert night.infraslow is not None
+    assert night.candidates is not None
+    wave = np.cos(night.infraslow[night.candidates.astype(int)])
+    mine = night.candidates[rng.random(len(wave)) < 0.2 + 0.15 * wave]
+    return replace(night, reactivations=pd.DataFrame({"onset": mine, "content": "maze"}))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from tests.causality.effects_tables import NULL, REVERSE, make_effects
 
-from sharpwave.causality.effects_table import adjust
+from sharpwave.causality.effects_table import AGAINST, adjust
 from sharpwave.causality.rules import describe_rules, extract_rules
 from sharpwave.errors import SharpwaveError
 
@@ -126,3 +126,67 @@ def test_no_effects_give_no_rules_and_a_table_without_its_columns_is_refused():
     assert "too few reactivations" in describe_rules(extract_rules(make_effects({}).iloc[:0]))
     with pytest.raises(SharpwaveError, match="as estimate_effects gives it"):
         extract_rules(make_effects({}).drop(columns="q"))
+
+
+@pytest.mark.parametrize(
+    ("comparator", "words"),
+    [
+        ("events", "than after events that carried none"),
+        ("moments", "than at moments without one"),
+        ("others", "than after reactivations of other contents"),
+    ],
+)
+def test_the_sentence_names_the_comparator_of_its_row(comparator, words):
+    depth = {"outcome": "depth", "estimator": "matched", "value": -1.2, "low": -1.6, "high": -0.8}
+    assert words in extract_rules(make_effects(depth | {"comparator": comparator})).loc[0, "rule"]
+    older = depth | {"note": f"observational: causal in the statistical sense; {AGAINST[comparator]}"}
+    assert words in extract_rules(make_effects(older)).loc[0, "rule"], "a table without the column"
+
+
+def test_a_row_of_cues_speaks_of_cues_and_sham():
+    cued = {"estimator": "randomised", "outcome": "depth", "value": 0.2, "low": -0.1, "high": 0.5, "stage": "any"}
+    rules = extract_rules(make_effects(cued, REVERSE | {"stage": "any", "p": 1e-6})).set_index("estimator")
+    row = rules.loc["randomised"]
+    assert "against depth after sham" in row["rule"]
+    assert "reactivation" not in row["rule"] + row["control_of_rule"] + row["mark"]
+    shown = extract_rules(make_effects(cued | {"low": 0.1})).loc[0, "rule"]
+    assert "dB deeper over the next 30 s than after sham" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"detectable": 0.012}, "; a rise to 3.3 % would have been seen in 8 of 10 such data sets)."),
+        ({"outcome": "depth", "estimator": "matched", "detectable": 0.31}, "; 0.31 dB would have been seen in 8 of 10"),
+        (REVERSE | {"control": 1.0, "detectable": 0.12}, "; × 1.12 per dB would have been seen in 8 of 10"),
+        ({"detectable": 0.012, "n_nights": 1}, "1 night; a rise to 3.3 % would have been seen"),
+    ],
+)
+def test_what_is_not_shown_says_what_would_have_been_seen(change, words):
+    rules = extract_rules(make_effects(NULL | change))
+    assert words in rules.loc[0, "rule"]
+    if rules.loc[0, "verdict"] == "not shown":
+        assert "Not shown is not absent" in describe_rules(rules)
+    assert "would have been seen" not in extract_rules(make_effects({"detectable": 0.01})).loc[0, "rule"]
+
+
+def test_a_hidden_cause_denies_the_name_of_a_rule_and_the_control_says_its_power():
+    quiet = {"exposure_p": 0.6, "exposure_power": 0.97, "exposure_seen": "runs", "comparator": "events"}
+    rules = extract_rules(make_effects(quiet))
+    assert rules.loc[0, "verdict"] == "rule"
+    assert "nothing before an event tells whether it carries this (p = .600" in rules.loc[0, "control_of_rule"]
+    assert "would be seen in 97 % of such nights" in rules.loc[0, "control_of_rule"]
+    for seen, words in (("state", "follows the state of sleep before them"), ("runs", "come in runs")):
+        rules = extract_rules(make_effects(quiet | {"exposure_p": 0.004, "exposure_seen": seen}))
+        assert rules.loc[0, "verdict"] == "not shown"
+        assert words in rules.loc[0, "reason"]
+        assert "a hidden cause may move both" in rules.loc[0, "reason"]
+    blind = extract_rules(make_effects({"comparator": "moments"}))
+    assert "no control could see a hidden cause" in blind.loc[0, "control_of_rule"]
+
+
+def test_a_rule_whose_reverse_was_found_is_marked():
+    rules = extract_rules(make_effects({}, REVERSE | {"p": 0.001}))
+    assert rules.loc[0, "mark"].startswith("The reverse direction was found as well")
+    assert extract_rules(make_effects({}, REVERSE)).loc[0, "mark"] == ""
+    assert extract_rules(make_effects(NULL, REVERSE | {"content": "neutral", "p": 0.001})).loc[0, "mark"] == ""

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.brainmu.training_nights import make_model, make_recording
-from tests.files import write_small_bids, write_small_store
+from tests.electrophysiology_files import LABELS, write_edf
+from tests.files import write_small_bids, write_small_store, write_small_wearable
 from typer.testing import CliRunner
 
 from sharpwave.brainmu import save_brainmu
@@ -21,6 +23,8 @@ from sharpwave.commands.cli import app
 from sharpwave.commands.train import Data, train_model
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.night import options as night_options
+from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings.store import open_store, write_store
 from sharpwave.reports.files import write_bids_files
 
@@ -87,10 +91,57 @@ def test_one_bad_recording_leaves_the_others_converted(tmp_path: Path) -> None:
     assert len(open_store(tmp_path / "out" / "night.zarr").signals) == len(open_store(store).signals)
 
 
+def test_converting_goes_on_with_what_has_changed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharpwave.commands import convert
+
+    nights = [write_small_wearable(tmp_path / f"{name}.csv") for name in ("one", "two")]
+    out = tmp_path / "out"
+    stores = convert.convert_to_stores([str(night) for night in nights], out, overwrite=False)
+    assert open_store(stores[0]).signals
+    before = [hash_path(store) for store in stores]
+    lines = nights[1].read_text().splitlines()
+    nights[1].write_text("\n".join(lines[:-20]) + "\n")
+    opened: list[str] = []
+    genuine = night_options.open_source
+    monkeypatch.setattr(
+        night_options, "open_source", lambda source, *rest: opened.append(source) or genuine(source, *rest)
+    )
+    again = [str(night) for night in nights]
+    with pytest.raises(SharpwaveError, match="exists"):
+        convert.convert_to_stores(again, out, overwrite=False)
+    assert convert.convert_to_stores(again, out, overwrite=False, skip_existing=True) == stores
+    assert opened == [str(nights[1])]
+    assert hash_path(stores[0]) == before[0]
+    assert hash_path(stores[1]) != before[1]
+    convert.convert_to_stores(again, out, overwrite=False, skip_existing=True, options=DecodeOptions(rate=2.0))
+    assert opened[1:] == again, "other options are another input"
+
+
+def test_a_store_that_was_changed_is_never_already_converted(tmp_path: Path) -> None:
+    night, target = write_small_wearable(tmp_path / "one.csv"), tmp_path / "one.zarr"
+    arguments = ["convert", str(night), "-o", str(target), "--skip-existing"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    shard = next(path for path in (target / "signals").rglob("*") if path.is_file() and path.name != "zarr.json")
+    shard.unlink()
+    result = CliRunner().invoke(app, arguments)
+    assert "has changed since" in str(result.exception)
+    assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
+    assert shard.is_file()
+
+
+def test_converting_takes_the_word_for_a_channel_and_its_unit(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "night.edf", unit="LSB")
+    target = tmp_path / "night.zarr"
+    given = ["--channel-alias", f"{LABELS[0]}=F7-O1:eeg", "--unit", "uV"]
+    result = CliRunner().invoke(app, ["convert", str(path), "-o", str(target), *given])
+    assert result.exit_code == 0, result.output
+    signal = open_store(target)["F7-O1"]
+    assert signal.modality.name == "eeg"
+    assert 1e-6 < np.abs(signal.read()).max() < 1e-3
+
+
 def test_a_resumed_store_holds_nothing_of_another_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same header, other samples: as when a file was repaired between two runs."""
-    import numpy as np
-
     from sharpwave.recordings import MODALITIES, Recording, Signal
 
     monkeypatch.setattr("sharpwave.recordings.store.layout.SHARD_BYTES", 2**16)

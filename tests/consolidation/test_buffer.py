@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -151,3 +153,180 @@ def test_items_that_do_not_fit() -> None:
         buffer.add({"x": torch.zeros(1, 3)})
     with pytest.raises(SharpwaveError, match=r"items of shape \(3,\) in 'x'"):
         buffer.add(make_items([0]) | {"x": torch.zeros(1, 4)})
+
+
+def test_items_that_are_not_finite_are_left_out_and_said() -> None:
+    buffer = ReplayBuffer(10)
+    items = make_items([0, 1, 2, 3])
+    items["x"][1, 2], items["x"][3, 0] = torch.nan, torch.inf
+    with pytest.warns(UserWarning, match="2 items with NaN or infinite values"):
+        buffer.add(items)
+    assert (sorted(buffer.read(torch.arange(2))["id"].tolist()), len(buffer), buffer.n_refused) == ([0, 2], 2, 2)
+    buffer.add(make_items([5, 6]), keep=torch.tensor([False, True]))
+    assert buffer.read(torch.arange(3))["y"].tolist() == [0, 2, 6]
+    assert torch.isfinite(buffer.read(torch.arange(3))["x"]).all()
+
+
+@pytest.mark.parametrize(
+    ("storage", "first", "later", "message"),
+    [
+        ({}, torch.zeros(2, 3, dtype=torch.uint8), torch.full((2, 3), 0.9), "torch.float32 where it was torch.uint8"),
+        ({}, torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.uint8), "torch.uint8 where it was torch.float32"),
+        ({"x": torch.uint8}, torch.zeros(2, 3), torch.full((2, 3), 0.9), "fractions"),
+        ({"x": torch.uint8}, torch.zeros(2, 3).long(), torch.full((2, 3), 300), "values from 300 to 300"),
+        ({"x": torch.uint8}, torch.zeros(2, 3).long(), torch.full((2, 3), -100), "values from -100 to -100"),
+        ({"x": torch.float16}, torch.zeros(2, 3), torch.full((2, 3), 1e6), "1e\\+06, more than torch.float16"),
+        ({}, torch.zeros(2, 3, dtype=torch.int32), torch.full((2, 3), 2**40), "more than torch.int32 holds"),
+    ],
+)
+def test_values_that_would_not_come_back_are_refused(storage: dict, first, later, message: str) -> None:
+    buffer = ReplayBuffer(10, storage=storage)
+    buffer.add({"x": first})
+    with pytest.raises(SharpwaveError, match=f"in 'x'.*{message}"):
+        buffer.add({"x": later})
+    assert len(buffer) == 2
+
+
+def test_options_that_name_no_entry_are_refused() -> None:
+    for options in ({"storage": {"X": "uint8"}}, {"max_length": {"tokens": 5}}, {"padding": {"z": 1}}):
+        with pytest.raises(SharpwaveError, match=f"{next(iter(options))} for entries of the batch: x, y, id"):
+            ReplayBuffer(10, **options).add(make_items([0]))
+    with pytest.raises(SharpwaveError, match="storage as a dictionary by entry"):
+        ReplayBuffer(10, storage="uint8")  # type: ignore[arg-type]
+    with pytest.raises(SharpwaveError, match=r"'float12' for values of torch\.float32"):
+        ReplayBuffer(10, storage={"x": "float12"}).add(make_items([0]))
+    with pytest.raises(SharpwaveError, match="a capacity as a whole number"):
+        ReplayBuffer("500")  # type: ignore[arg-type]
+
+
+def test_what_pads_sequences() -> None:
+    def store(name: str, dtype: torch.dtype = torch.int64, **options) -> list:
+        buffer = ReplayBuffer(5, max_length={name: 4}, **options)
+        buffer.add({name: [torch.tensor([5, 6, 7], dtype=dtype), torch.tensor([8], dtype=dtype)]})
+        return buffer.read(torch.arange(2))[name][1].tolist()
+
+    assert store("labels") == store("y", torch.int32) == [8, -100, -100]
+    assert store("x") == store("y", torch.float32) == [8, 0, 0]
+    assert store("x", padding={"x": 9}) == store("y", torch.uint8, padding={"y": 9}) == [8, 9, 9]
+    with pytest.raises(SharpwaveError, match="labels in 'targets' of a signed type"):
+        store("targets", torch.uint8)
+    buffer = ReplayBuffer(5, max_length={"x": 6, "y": 6})
+    for width in (3, 5):
+        buffer.add({"x": torch.full((1, width), width), "y": torch.full((1, width), width)})
+    assert buffer.read(torch.arange(2))["y"].tolist() == [[3, 3, 3, -100, -100], [5] * 5]
+    with pytest.raises(SharpwaveError, match=r"shape \(6,\) in 'x'; got \(7,\)"):
+        buffer.add({"x": torch.zeros(1, 7).long(), "y": torch.zeros(1, 7).long()})
+
+
+def test_two_buffers_do_not_share_a_folder(tmp_path) -> None:
+    first = ReplayBuffer(10, path=tmp_path)
+    first.add(make_items([0, 1]))
+    with pytest.raises(SharpwaveError, match="a folder of its own for each buffer"):
+        ReplayBuffer(10, path=tmp_path).add(make_items([5]))
+    assert first.read(torch.arange(2))["y"].tolist() == [0, 1]
+    state = first.state_dict()
+    assert state["table"]["x"]["values"].data_ptr() == first._table.columns["x"].values.data_ptr()
+    del first, state
+    again = ReplayBuffer(10, path=tmp_path)
+    again.add(make_items([5]))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "x.bin").write_bytes(b"precious")
+    with pytest.raises(SharpwaveError, match=r"x\.bin of something else"):
+        ReplayBuffer(10, path=mine).add(make_items([0]))
+    assert (mine / "x.bin").read_bytes() == b"precious"
+    with pytest.raises(SharpwaveError, match="different names"):
+        ReplayBuffer(10, path=tmp_path / "third").add({"a": {"b": torch.ones(1)}, "a.b": torch.ones(1)})
+
+
+def test_more_than_the_machine_holds_is_refused_with_its_size() -> None:
+    buffer = ReplayBuffer(5_000_000)
+    with pytest.raises(SharpwaveError, match=r"TB|GB of it for 'logits'.*Wake\('er'\)"):
+        buffer.add({"x": torch.zeros(1, 2), "logits": torch.zeros(1, 512, 4096)})
+
+
+def test_many_classes_cost_no_more_than_few() -> None:
+    def measure(n_classes: int) -> tuple[float, float]:
+        buffer = ReplayBuffer(n_classes, policy="balanced")
+        buffer.add({"x": torch.zeros(n_classes, 1), "y": torch.arange(n_classes)})
+        visits = [0]
+        largest = buffer._index.find_largest
+
+        class Counting(dict):
+            def items(self):
+                visits[0] += len(self)
+                return super().items()
+
+        buffer._index.members = Counting(buffer._index.members)
+        begun = time.process_time()
+        buffer.add({"x": torch.zeros(200, 1), "y": torch.arange(n_classes, n_classes + 200)})
+        buffer.sample(64, balanced=True)
+        assert largest() in buffer._index.members
+        return time.process_time() - begun, visits[0] / n_classes
+
+    assert measure(20_000)[1] <= 3
+    assert measure(500)[1] <= 3
+
+
+def test_the_largest_class_is_found_as_by_looking_at_all() -> None:
+    rng = torch.Generator().manual_seed(0)
+    buffer = ReplayBuffer(40, policy="balanced", generator=rng)
+    for _ in range(60):
+        buffer.add({"x": torch.zeros(7, 1), "y": torch.randint(12, (7,), generator=rng) ** 2 // 12})
+        members = buffer._index.members
+        assert buffer._index.find_largest() == max(members, key=lambda key: len(members[key]))
+        assert set(buffer._index.order) == set(members)
+
+
+def test_a_stratified_sample_is_of_the_whole_buffer_without_repeats() -> None:
+    buffer = ReplayBuffer(1000)
+    buffer.add(make_items([0] * 900 + [1] * 90 + [2] * 10))
+    slots = buffer.stratify(100)
+    assert len(slots.unique()) == 100
+    assert buffer.read(slots)["y"].bincount().tolist() == [45, 45, 10]
+    assert (slots > 500).any()
+    assert buffer.stratify(2000).tolist() == list(range(1000))
+
+
+def test_without_a_generator_the_draws_are_the_buffers_own_and_resume() -> None:
+    torch.manual_seed(5)
+    first, other = ReplayBuffer(20), ReplayBuffer(20)
+    first.add(make_items(list(range(50))))
+    torch.manual_seed(6)
+    other.load_state_dict(first.state_dict())
+    for buffer in (first, other):
+        buffer.add(make_items(list(range(50))))
+        torch.rand(3)
+    assert torch.equal(first.sample(7)["id"], other.sample(7)["id"])
+    assert torch.equal(first.read(torch.arange(20))["id"], other.read(torch.arange(20))["id"])
+
+
+def test_held_out_items_stay_apart_after_resuming() -> None:
+    first, other = (ReplayBuffer(40, held_out=0.25) for _ in range(2))
+    first.add(make_items([i % 4 for i in range(200)]))
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(first.sample(9, balanced=True)["id"], other.sample(9, balanced=True)["id"])
+    kept = set(other.read_held_out()["id"].tolist())
+    assert not kept & {i for _ in range(20) for i in other.sample(16, balanced=True)["id"].tolist()}
+
+
+def test_items_are_stored_before_they_are_transformed() -> None:
+    buffer = ReplayBuffer(10, transform=lambda batch: batch | {"x": batch["x"] + 100})
+    buffer.add(make_items([0, 1, 2]))
+    assert buffer.read(torch.arange(3))["x"].max() == 2
+    drawn = buffer.sample(3)
+    assert torch.equal(drawn["x"][:, 0], drawn["id"] + 100.0)
+
+
+def test_a_head_that_grows_keeps_what_was_known() -> None:
+    for storage in ({}, {"logits": "int8"}):
+        buffer = ReplayBuffer(10, storage=storage)
+        buffer.add({"y": torch.arange(2), "logits": torch.tensor([[1.0, -1.0], [0.5, -0.5]])})
+        buffer.add({"y": torch.arange(2), "logits": torch.ones(2, 4)})
+        read = buffer.read(torch.arange(4))
+        assert read["logits"].shape == (4, 4)
+        torch.testing.assert_close(read["logits"][:2, :2], torch.tensor([[1.0, -1.0], [0.5, -0.5]]), atol=0.01, rtol=0)
+        assert read["logits_length"].tolist() == [2, 2, 4, 4]
+        other = ReplayBuffer(10, storage=storage)
+        other.load_state_dict(buffer.state_dict())
+        assert torch.equal(other.read(torch.arange(4))["logits"], read["logits"])

@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_ends_the_night() -> None:
     sleep = make_sleeper()
     learn(sleep, n_tasks=1, sleeps=False)
     before = copy_weights(sleep.learner.model)
-    sleep.learner.buffer.update(torch.arange(48), {"logits": torch.full((48, 6), torch.inf)})
+    sleep.learner.buffer._table.columns["logits"].values[:] = torch.inf
     report = sleep.night(5)
     assert report.reason == "a loss was not finite"
     assert len(report.losses) == 1

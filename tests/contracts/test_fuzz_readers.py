@@ -19,10 +19,11 @@ from tests import electrophysiology_files as lab
 from tests import files
 from tests.fuzz import mutate, time_limit, watch
 from tests.own_files import OWN_FORMATS
+from tests.recordings.readers.test_hypnogram_shapes import FILES as SHAPES
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.readers import READERS, read_hypnogram, read_recording
+from sharpwave.recordings.readers import READERS, read_hypnogram, read_recording, read_scoring
 from sharpwave.recordings.recording import Recording
 
 SECONDS_PER_FILE = 20.0
@@ -31,6 +32,17 @@ N_FAST = 200
 
 Write = Callable[[Path], Path]
 Read = Callable[[Path], object]
+
+
+def _writer(name: str, text: str) -> Write:
+    return lambda folder: write_shape(folder / name, text)
+
+
+def write_shape(path: Path, text: str) -> Path:
+    """A scoring in one of the shapes of `test_hypnogram_shapes.py`."""
+    path.write_text(text, encoding="utf-8")
+    return path
+
 
 FORMATS: dict[str, tuple[Write, Read]] = {
     "edf": (lambda folder: lab.write_edf(folder / "night.edf"), read_recording),
@@ -58,6 +70,7 @@ FORMATS: dict[str, tuple[Write, Read]] = {
     "zarr": (lambda folder: files.write_small_store(folder / "night.zarr"), read_recording),
     "hypnogram profusion xml": (lambda folder: lab.write_profusion_xml(folder / "profusion.xml"), read_hypnogram),
     "hypnogram nsrr xml": (lambda folder: lab.write_nsrr_xml(folder / "nsrr.xml"), read_hypnogram),
+    **{f"hypnogram {name}": (_writer(name, text), read_scoring) for name, text in SHAPES.items()},
     **OWN_FORMATS,
 }
 

@@ -71,7 +71,7 @@ def test_values_computed_by_hand() -> None:
     expected = {
         "total_sleep_time": 24,
         "sleep_latency": 10,
-        "rem_latency": 21,
+        "rem_latency_first_epoch": 21,
         "wake_after_sleep_onset": 6,
         "wake_until_last_sleep": 1,
         "time_in_bed": 40,
@@ -92,12 +92,57 @@ def test_values_computed_by_hand() -> None:
         assert found[name] == pytest.approx(value), name
 
 
+FALSE_REM = ["W"] * 20 + ["N2"] * 55 + ["R"] * 6 + ["N2"] * 487 + ["R"] * 30 + ["N2"] * 20
+"""3 min of REM after 27.5 min of sleep, and the night's first real REM after 274 min."""
+
+
+def test_one_spurious_bout_of_rem_sets_no_latency() -> None:
+    found = values(Hypnogram.from_labels(FALSE_REM))
+    assert (found["rem_latency"], found["rem_latency_first_epoch"]) == (274.0, 27.5)
+
+
+@pytest.mark.parametrize("epoch_length", [5, 10, 20, 30])
+def test_the_rule_is_in_minutes_whatever_an_epoch_is(epoch_length: int) -> None:
+    per_minute = 60 // epoch_length
+    false, real = ["R"] * (4 * per_minute), (["R"] * (2 * per_minute) + ["N1"] * per_minute) * 3
+    labels = ["N2"] * (10 * per_minute) + false + ["N2"] * (60 * per_minute) + real + ["N2"] * per_minute
+    found = values(Hypnogram.from_labels(labels, epoch_length=float(epoch_length)))
+    assert (found["rem_latency"], found["rem_latency_first_epoch"]) == (74.0, 10.0)
+
+
+def test_rem_that_never_lasts_has_no_latency_and_says_so() -> None:
+    labels = ["N2"] * 40 + (["R"] * 4 + ["N2"] * 40) * 5
+    table = compute_sleep_statistics(Hypnogram.from_labels(labels), rng=np.random.default_rng(0)).set_index("name")
+    assert np.isnan(table.loc["rem_latency", "value"])
+    assert "never lasted" in table.loc["rem_latency", "definition"]
+    assert table.loc["rem_latency_first_epoch", "value"] == 20
+    without = compute_sleep_statistics(Hypnogram.from_labels(["N2"] * 9), rng=np.random.default_rng(0))
+    assert not without["definition"].str.contains("never lasted").any()
+
+
+def test_short_bouts_count_where_the_rule_is_left_out() -> None:
+    table = compute_sleep_statistics(
+        Hypnogram.from_labels(["W", "NREM", "NREM", "R", "W"] * 5, epoch_length=10.0, n_stages=3),
+        rng=np.random.default_rng(0),
+        sustained_rem=None,
+    ).set_index("name")
+    assert table.loc["rem_latency", "value"] == pytest.approx(20 / 60)
+    assert table.loc["rem_latency", "definition"] == "sleep onset to the first epoch of REM"
+
+
+def test_persistent_sleep_waits_for_ten_minutes_without_a_break() -> None:
+    labels = ["W"] * 4 + ["N1"] + ["W"] * 20 + ["N2"] * 19 + ["?"] + ["N1"] * 20 + ["W"] * 4
+    found = values(Hypnogram.from_labels(labels), lights_off=0.0)
+    assert (found["sleep_latency"], found["persistent_sleep_latency"]) == (2.0, 22.5)
+    assert np.isnan(values(Hypnogram.from_labels(labels))["persistent_sleep_latency"])
+
+
 def test_lights_off_within_the_recording_moves_what_counts_from_it() -> None:
     found = values(NIGHT, lights_off=5 * 60.0, lights_on=38 * 60.0)
     assert found["sleep_latency"] == pytest.approx(5)
     assert found["wake_after_sleep_onset"] == pytest.approx(4)
     assert found["sleep_efficiency"] == pytest.approx(100 * 24 / 33)
-    assert found["rem_latency"] == pytest.approx(21)
+    assert found["rem_latency_first_epoch"] == pytest.approx(21)
 
 
 def test_lights_off_before_the_recording_counts_the_time_before_it() -> None:
@@ -123,7 +168,16 @@ def test_a_night_without_sleep_has_no_latency_rather_than_zero() -> None:
     found = values(Hypnogram.from_labels(["W"] * 30), lights_off=0.0, lights_on=900.0)
     assert found["total_sleep_time"] == 0
     assert found["sleep_efficiency"] == 0
-    undefined = ["sleep_latency", "rem_latency", "wake_after_sleep_onset", "sleep_period", "fragmentation", "N2_share"]
+    undefined = [
+        "sleep_latency",
+        "persistent_sleep_latency",
+        "rem_latency",
+        "rem_latency_first_epoch",
+        "wake_after_sleep_onset",
+        "sleep_period",
+        "fragmentation",
+        "N2_share",
+    ]
     assert found[undefined].isna().all()
 
 
@@ -155,7 +209,7 @@ def test_unscored_epochs_are_in_no_denominator() -> None:
 def test_any_number_of_stages(n_stages: int) -> None:
     found = values(NIGHT.merge(n_stages))
     assert found["total_sleep_time"] == pytest.approx(24)
-    assert np.isnan(found["rem_latency"]) == (n_stages == 2)
+    assert np.isnan(found["rem_latency_first_epoch"]) == (n_stages == 2)
     assert set(STAGE_SETS[n_stages]) <= set(found.index)
 
 
@@ -179,7 +233,7 @@ def test_agrees_with_yasa_where_the_definitions_do() -> None:
         }
         for yasa_name, name in pairs.items():
             assert ours[name] == pytest.approx(theirs[yasa_name], abs=1e-3), name
-        assert ours["rem_latency"] == pytest.approx(theirs["Lat_REM"] - theirs["SOL"], abs=1e-3)
+        assert ours["rem_latency_first_epoch"] == pytest.approx(theirs["Lat_REM"] - theirs["SOL"], abs=1e-3)
 
 
 def test_sure_stages_give_intervals_without_width_and_unsure_ones_wide() -> None:

@@ -227,5 +227,5 @@ def test_the_experts_statistics_stand_beside_ours():
     ours = compute_sleep_statistics(Hypnogram.from_labels(["W", "R", "N2", "N2", "R"]), rng=np.random.default_rng(0))
     expert = Hypnogram.from_labels(["W", "N2", "N2", "N2", "R"])
     table = add_expert(ours, expert, lights_off=0.0, lights_on=None).set_index("name")
-    assert list(table.loc["rem_latency", ["value", "expert"]]) == [0.0, 1.5]
+    assert list(table.loc["rem_latency_first_epoch", ["value", "expert"]]) == [0.0, 1.5]
     assert add_expert(ours, None, lights_off=0.0, lights_on=None) is ours

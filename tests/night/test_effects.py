@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.causality.design import compute_covariates
+from sharpwave.causality.outcomes import compute_depth_after, compute_depth_before
 from sharpwave.causality.series_files import tabulate_files, write_tables
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.effects import FEWEST, estimate_night_effects, holds_series, join_candidates, open_folder
@@ -63,6 +66,40 @@ def test_a_laboratorys_tables_are_enough(tmp_path):
     assert series.depth[403] == 100.0
     assert not series.usable[800:].any(), "no depth there"
     assert series.names[series.stage[400]] == "N2"
+
+
+def write_own_tables(folder, *, epoch=4.0):
+    Hypnogram.from_labels(["W"] * 10 + ["N2"] * 7 + ["N3"] * 8 + ["W"] + ["N2"] * 4, epoch_length=30.0).write(
+        folder / "hypnogram.tsv"
+    )
+    rng = np.random.default_rng(0)
+    depth = pd.DataFrame({"onset": np.arange(0, 900, epoch)})
+    depth.assign(depth=rng.normal(size=len(depth))).to_csv(folder / "depth.tsv", sep="\t", index=False)
+    (folder / "reactivations.tsv").write_text("onset\tcontent\n400.5\taversive\n")
+
+
+def test_candidates_and_cues_of_a_laboratory_are_read(tmp_path):
+    write_own_tables(tmp_path)
+    (tmp_path / "candidates.tsv").write_text("onset\n350\n400.6\n410\n")
+    (tmp_path / "cues.tsv").write_text("onset\tcondition\n500\tCue\n560\tsham\n")
+    series = open_folder(tmp_path, night="a").series
+    assert series.candidates.tolist() == [350.0, 400.5, 410.0], "the reactivation is one of them"
+    assert list(series.cues["condition"]) == ["cue", "sham"]
+    assert list(series.cues["content"]) == ["unknown", "unknown"]
+    (tmp_path / "cues.tsv").write_text("onset\tcondition\n500\tloud\n")
+    with pytest.raises(SharpwaveError, match="condition is cue or sham"):
+        open_folder(tmp_path, night="a")
+
+
+def test_epochs_of_30_s_keep_what_follows_an_event_out_of_what_was_known_before_it(tmp_path):
+    write_own_tables(tmp_path, epoch=30.0)
+    series = open_folder(tmp_path, night="a").series
+    assert (series.depth_window, series.stage_epoch) == (30, 30)
+    second = np.array([615])
+    later = replace(series, depth=np.where(series.time >= 600, 99.0, series.depth))
+    for outcome in (compute_depth_before, lambda s, t, horizon: compute_covariates(s, horizon=horizon).depth[t]):
+        assert outcome(later, second, horizon=30) == outcome(series, second, horizon=30)
+    assert compute_depth_after(series, second, horizon=30) == pytest.approx(series.depth[645:675].mean())
 
 
 def test_depth_of_one_row_is_refused(tmp_path):

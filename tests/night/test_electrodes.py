@@ -10,10 +10,12 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import count_substitutes, decode_recording
-from sharpwave.night.electrodes import SHORTEST_SWITCH, choose_electrodes, list_eyes, stage_good_stretches
-from sharpwave.night.prepare import list_electrical, lower_rates, prepare_night
+from sharpwave.night.electrodes import stage_good_stretches
+from sharpwave.night.prepare import list_electrical, prepare_night
 from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.derivations import is_derived
+from sharpwave.signals.electrodes import SHORTEST_SWITCH, choose_electrodes, list_eyes
+from sharpwave.signals.high_rates import lower_rates
 
 RATE = 100.0
 N_EPOCHS = 20
@@ -221,3 +223,23 @@ def test_a_night_of_nothing_is_decoded_into_a_page_without_numbers():
     assert night.verdict == "not usable"
     assert night.statistics["value"].isna().all()
     assert any("unscored" in repair for repair in night.repairs)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hum", "clipped", "missing"])
+def test_lfp_gives_way_to_better_lfp_and_stands_in_for_a_night_without_usable_eeg(kind):
+    bad, good = spoil(make_uv(), kind, epochs=slice(0, N_EPOCHS)), 5 * make_uv(1)
+    implanted = {"HIP1": make_signal("HIP1", bad, "lfp"), "HIP2": make_signal("HIP2", good, "lfp")}
+    choice = choose_electrodes(Recording(implanted))
+    assert choice.picks == {"lfp": "HIP2"}
+    assert any("HIP1" in repair and "HIP2 was taken as the LFP" in repair for repair in choice.recording.repairs)
+    assert choose_electrodes(Recording(implanted), channels=("HIP1",)).picks == {"eeg": "HIP1"}  # the user's word
+    eeg = {"C4-M1": make_signal("C4-M1", bad), **implanted}
+    assert choose_electrodes(Recording(eeg)).picks == {"lfp": "HIP2"}
+    eeg["C4-M1"] = make_signal("C4-M1", make_uv())
+    assert choose_electrodes(Recording(eeg)).picks == {"eeg": "C4-M1"}
+
+
+def test_a_quiet_depth_electrode_is_not_called_floating_or_hum():
+    quiet = make_uv() / 20 + 20 * np.sin(2 * np.pi * 50 * np.arange(int(N_EPOCHS * 30 * RATE)) / 160)
+    choice = choose_electrodes(Recording({"STN": make_signal("STN", quiet, "lfp")}))
+    assert choice.electrodes["STN"].usable_share == 1

@@ -47,7 +47,7 @@ def test_explanation_of_a_prepared_night(weights):
     for n_stages in (5, 3):
         scored = replace(recording, hypnogram=Hypnogram(np.minimum(stages, n_stages - 1), 30.0, n_stages))
         prepared = prepare_night(scored, DecodeOptions(weights=weights), prefer_given=True, events=())
-        found[n_stages], why_not = explain_forecasts(replace(prepared, picks={}))
+        found[n_stages], why_not = explain_forecasts(replace(prepared, choice=replace(prepared.choice, picks={})))
         assert why_not == []
     five, three = found[5], found[3]
     assert all(len(table) for table in (five.forecasts, five.parts, five.modalities, five.out_of_distribution))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,9 @@ def test_scored_events_reach_the_table_the_statistics_and_the_page(tmp_path: Pat
     assert found["arousal_index"] == pytest.approx(8 / (16 / 60))
     assert found["apnea_hypopnea_index"] == pytest.approx(1 / (16 / 60))
     assert np.isnan(found["oxygen_desaturation_index"])
-    assert "arousal" not in decoded.provenance.methods  # nobody claims to have detected them
+    methods = decoded.provenance.methods
+    assert "Events detected: none." in methods  # nobody claims to have detected them
+    assert "counted, not detected: 8 arousal, 1 obstructive apnea." in methods
     page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Marked by a scorer, not detected here: arousal 8, obstructive apnea 1." in page
     assert "Apnoea–hypopnoea index (AHI)" in page
@@ -119,3 +121,15 @@ def test_every_option_that_an_error_of_a_scoring_names_exists(tmp_path: Path) ->
     named = set(re.findall(r"--[a-z][a-z-]+", said))
     assert not re.search(r"\b(convention|epoch_length|tolerance)=", said)
     assert {"--stage-convention", "--stage-epoch", "--stage-tolerance"} <= named <= options
+
+
+def test_a_clock_time_on_a_clock_in_utc_says_so() -> None:
+    universal = replace(night(), start=datetime(2026, 1, 31, 22, 0, tzinfo=UTC))
+    marked = mark_lights(universal, "22:10", None)
+    assert any("22:10 was taken so" in repair for repair in marked.repairs)
+    for time in ("23:10+01:00", "2026-01-31 23:10 +0100", 600.0):
+        assert mark_lights(universal, time, None).repairs == ()
+        assert place_lights(universal, time, None)[0] == 600
+    local = replace(universal, start=datetime(2026, 1, 31, 23, 0, tzinfo=timezone(timedelta(hours=1))))
+    assert mark_lights(local, "23:10", None).repairs == ()
+    assert place_lights(local, "22:10Z", None)[0] == 600

@@ -11,10 +11,10 @@ from tests.nights import simulate_short_night
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import decode_recording
-from sharpwave.night.electrodes import choose_electrodes
 from sharpwave.night.options import DecodeOptions
 from sharpwave.night.prepare import EVENTS, GIVEN, prepare_night
 from sharpwave.recordings import Recording
+from sharpwave.signals.electrodes import choose_electrodes
 from sharpwave.simulation import simulate_night
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pynapple as nap
 import pytest
 from tests.reactivation.toy_track import draw_events, make_fields
 
 from sharpwave.benchmarks.second_world.sessions import Session, SessionOptions, draw_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.order import STOP, OrderScores, Packets, _Scorer, gather_maps, score_order, select_events
+from sharpwave.reactivation.order import STOP, OrderScores, Packets, _Scorer, pool_places, score_order, select_events
 from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.sequence_scores import CROSSING, JUMP, STATISTICS, Neighbours, score_sequences
 from sharpwave.reactivation.significance import assess_session, compute_p_values
@@ -140,17 +143,41 @@ def test_one_core_or_two_the_same_gains(monkeypatch: pytest.MonkeyPatch, rng: np
     assert runs[0].surrogates.shape == (70, 5)
 
 
-def test_maps_that_are_scattered_are_gathered(rng: np.random.Generator) -> None:
+def test_maps_that_are_scattered_are_gathered_and_straight_ones_pooled(rng: np.random.Generator) -> None:
     fields = make_fields(rng)
-    assert gather_maps(fields) is fields
     n = len(fields.position)
     mixed = PlaceFields(
         fields.units, np.repeat(fields.rates, 2, axis=1), ("a", "b"), np.tile([0, 1], n), np.full(2 * n, -1),
         np.repeat(fields.position, 2, axis=0), np.ones(2 * n), fields.bin_size,
     )  # fmt: skip
-    gathered = gather_maps(mixed)
+    gathered = pool_places(mixed, 1)
     assert gathered.content.tolist() == [0] * n + [1] * n
     np.testing.assert_array_equal(gathered.rates[:, :n], fields.rates)
+    pooled = pool_places(fields)
+    np.testing.assert_allclose(pooled.rates[:, 0], fields.rates[:, :2].mean(axis=1))
+    assert pooled.position[1, 0] == pytest.approx(fields.position[2:4, 0].mean())
+    assert len(pooled.position) == n // 2
+    holed = replace(fields, position=np.where(np.arange(n)[:, None] < 9, fields.position, fields.position + 1))
+    assert len(pool_places(holed).position) == n
+
+
+def test_units_that_were_not_observed_say_nothing(rng: np.random.Generator) -> None:
+    """The gains are those of the other units alone, whatever the unobserved ones would have said by their silence."""
+    fields = make_fields(rng)
+    spikes, events = draw_events(rng, fields, 8, replay=True)
+    end = float(events["onset"].max()) + 10
+    group = nap.TsGroup({unit: nap.Ts(times) for unit, times in spikes.items()}, time_support=nap.IntervalSet(0, end))
+    group.set_info(obs_intervals=np.array([[[0.0, 1e-3 if unit < 4 else end]] for unit in spikes]))
+    others = fields.units[4:]
+    kept = replace(fields, units=others, rates=fields.rates[4:])
+    found, known, all_units = (
+        score_order(trains, events, own, n_surrogates=40, rng=np.random.default_rng(3))
+        for trains, own in ((group, fields), ({unit: spikes[unit] for unit in others}, kept), (spikes, fields))
+    )
+    np.testing.assert_array_equal(found.observed, known.observed)
+    np.testing.assert_array_equal(found.p, known.p)
+    np.testing.assert_array_equal(found.raw, known.raw)
+    assert not np.allclose(found.observed, all_units.observed)
 
 
 def test_messages(rng: np.random.Generator) -> None:

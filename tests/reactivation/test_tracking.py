@@ -126,6 +126,21 @@ def test_a_time_series_called_position_is_one_and_any_can_be_named(tmp_path: Pat
         choose_position(recording, "tail")
 
 
+@pytest.mark.parametrize("names", [("x", "y"), ("position_x", "position_y"), ("X_pos", "Y_pos")])
+def test_a_series_for_each_axis_is_one_position(tmp_path: Path, names: tuple[str, str]) -> None:
+    """A track that runs along y: x alone would be no track."""
+    recording = read(
+        tmp_path / "a.nwb",
+        *[
+            (f"processing/behavior/BehavioralTimeSeries/{name}", values * 100, {"unit": "cm", "kind": "TimeSeries"})
+            for name, values in zip(names, PLACES[:, ::-1].T, strict=True)
+        ],
+    )
+    position = get_position(recording)
+    np.testing.assert_allclose(position.values, PLACES[:, ::-1])
+    assert len(find_runs(linearise(position))) == N_RUNS
+
+
 def test_two_lights_are_one_place_and_a_height_is_left_out(tmp_path: Path) -> None:
     lights = np.c_[PLACES + 0.05, PLACES - 0.05]
     lights[100:110, :2] = np.nan
@@ -175,11 +190,15 @@ def test_spikes_and_position_without_a_common_time_are_told(tmp_path: Path) -> N
     )
     with pytest.raises(SharpwaveError, match=r"one clock.*spikes from 0.* position from 5300"):
         get_position(recording)
+    frames = np.arange(float(len(TIMES)))
+    recording = read(tmp_path / "b.nwb", ("processing/behavior/Position/p", PLACES, {"unit": "m", "times": frames}))
+    with pytest.raises(SharpwaveError, match=r"up to 11999 where spikes end at 89\d.*numbers of frames.*frame rate"):
+        get_position(recording)
 
 
 def test_frames_without_a_value_are_counted(tmp_path: Path) -> None:
     values = PLACES.copy()
     values[::4] = np.nan
     position = get_position(read(tmp_path / "a.nwb", ("processing/behavior/Position/p", values, {"unit": "m"})))
-    assert position.notes == ("Position: 25.0% of the frames (3000 of 12000) have no value.",)
+    assert position.notes == ("Position: 25 % of the frames (3000 of 12000) have no value.",)
     assert isinstance(find_runs(linearise(position)), pd.DataFrame)

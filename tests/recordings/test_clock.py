@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.clock import read_clock_column
+from sharpwave.recordings.clock_words import find_strange_word
 
 AUTUMN = datetime(2023, 10, 28, 22)
 SPRING = datetime(2023, 3, 25, 22)
@@ -163,3 +165,133 @@ def test_twelve_hours_without_am_or_pm() -> None:
     clock = read_clock_column([f"{moment:%I:%M:%S}" for moment in tell(PLAIN)])
     np.testing.assert_allclose(clock.seconds, 60.0 * np.arange(480))
     assert (clock.start.hour, len(clock.repairs)) == (22, 1)
+
+
+STEADY = 60.0 * np.arange(480)
+
+
+@pytest.mark.parametrize(
+    ("summer", "winter"),
+    [("UTC+0200", "UTC+0100"), ("+02:00", "+01:00"), ("CEST", "CET"), (2, 1), (120, 60), (7200, 3600), (7.2e6, 3.6e6)],
+)
+def test_offsets_in_a_column_of_their_own(summer: str | float, winter: str | float) -> None:
+    moments = [f"{m:%Y-%m-%d %H:%M:%S}.000" for m in tell_autumn()]
+    offsets = [summer if i < 300 else winter for i in range(480)]
+    local = read_clock_column(moments, offsets=offsets)
+    np.testing.assert_allclose(local.seconds, STEADY)
+    assert local.start == datetime(2023, 10, 28, 20, tzinfo=UTC)
+    assert local.start.hour == 22
+    order = sorted(range(480), key=lambda row: moments[row])  # a table sorted by its clock
+    mixed = read_clock_column([moments[row] for row in order], offsets=[offsets[row] for row in order])
+    np.testing.assert_allclose(mixed.seconds, STEADY[order])
+    universal = [f"{m:%Y-%m-%d %H:%M:%S}.000" for m in tell(AUTUMN - timedelta(hours=2))]  # as Samsung writes them
+    found = read_clock_column(universal, offsets=offsets)
+    np.testing.assert_allclose(found.seconds, STEADY)
+    assert (found.start, found.start.hour) == (local.start, 22)
+    travel = [f"{m:%Y-%m-%d %H:%M}" for m in tell(PLAIN, change=datetime(2023, 5, 14, 1), hours=3)]
+    flown = read_clock_column(travel, offsets=[2 if i < 180 else 5 for i in range(480)])
+    np.testing.assert_allclose(flown.seconds, STEADY)
+
+
+def test_unix_time_beside_an_offset_says_the_local_hour() -> None:
+    unix = PLAIN.replace(tzinfo=UTC).timestamp()
+    clock = read_clock_column([1e3 * (unix + 60 * k) for k in range(480)], offsets=["UTC-0530"] * 480)
+    assert (clock.start, clock.start.hour, clock.start.minute) == (PLAIN.replace(tzinfo=UTC), 16, 30)
+
+
+@pytest.mark.parametrize("year", [1, 1600, 2300, 2566, 9999])
+@pytest.mark.parametrize("form", ["{:%d/%m/%Y %H:%M:%S}", "{:%Y-%m-%d %H:%M:%S}"])
+def test_dates_that_cannot_be_held_are_refused_in_words(year: int, form: str) -> None:
+    times = [form.format(m.replace(year=year)).replace(f" {year} ", f" {year:04d} ") for m in tell(PLAIN)]
+    times = [time.replace(f"-{year}-", f"-{year:04d}-") for time in times]
+    if year == 1:
+        times = [f"0001-{m:%m-%d %H:%M:%S}" for m in tell(PLAIN)]
+    with pytest.raises(SharpwaveError, match="dates from 1678 to 2261") as error:
+        read_clock_column(times)
+    assert ("Buddhist" in str(error.value)) == (year == 2566)
+    few = [f"{m:%Y-%m-%d %H:%M:%S}" for m in tell(PLAIN)]
+    few[7] = "3023-05-13 22:07:00"
+    assert np.isnan(read_clock_column(few).seconds[7])
+
+
+@pytest.mark.parametrize(
+    ("am", "pm"),
+    [("오전", "오후"), ("上午", "下午"), ("午前", "午後"), ("π.μ.", "μ.μ."), ("de.", "du."), ("fm", "em"),
+     ("a. m.", "p. m."), ("ÖÖ", "ÖS"), ("ص", "م"), ("da manhã", "da tarde"), ("vorm.", "nachm."), ("पूर्वाह्न", "अपराह्न")],
+)  # fmt: skip
+def test_halves_of_the_day_in_other_languages(am: str, pm: str) -> None:
+    for form in ("{d:%Y-%m-%d} {d:%I:%M:%S} {h}", "{d:%d/%m/%Y} {h} {d:%I:%M}", "{d:%I:%M:%S} {h}"):
+        texts = [form.format(d=m, h=am if m.hour < 12 else pm) for m in tell(PLAIN)]
+        clock = read_clock_column(texts)
+        np.testing.assert_allclose(clock.seconds, STEADY, err_msg=form)
+        assert clock.start is not None
+        assert clock.start.hour == 22
+
+
+def test_a_word_that_is_not_known_is_named() -> None:
+    assert find_strange_word("10:00:00 xyz.") == "xyz."
+    assert find_strange_word("14/05/2023 12:00 da madrugada") == "da madrugada"
+    assert [find_strange_word(text) for text in ("10:00 PM", "10:00 a.m.", "10:00Z", "lost", "22:00:00")] == [None] * 5
+    assert np.isnan(read_clock_column([f"{m:%I:%M} xyz" for m in tell(PLAIN)]).seconds).all()
+
+
+@pytest.mark.parametrize("form", ["{d.day}. {m} {d:%Y %H:%M}", "{d.day} {m} {d:%Y %H:%M:%S}"])
+@pytest.mark.parametrize(
+    ("june", "december"), [("Juni", "Dez."), ("juin", "déc."), ("junio", "diciembre"), ("giu", "dic")]
+)
+def test_months_in_other_languages(form: str, june: str, december: str) -> None:
+    for month, word in ((6, june), (12, december)):
+        clock = read_clock_column([form.format(d=m, m=word) for m in tell(datetime(2023, month, 13, 12))])
+        np.testing.assert_allclose(clock.seconds, STEADY)
+        assert clock.start == datetime(2023, month, 13, 12)
+
+
+def test_twelve_hours_without_am_or_pm_beside_dates() -> None:
+    clock = read_clock_column([f"{moment:%d/%m/%Y %I:%M:%S}" for moment in tell(PLAIN)])
+    np.testing.assert_allclose(clock.seconds, STEADY)
+    assert (clock.start, len(clock.repairs)) == (PLAIN, 1)
+
+
+def test_numbers_of_other_systems() -> None:
+    unix = PLAIN.replace(tzinfo=UTC).timestamp() + STEADY
+    for numbers, word in (
+        (unix - 978_307_200, "Apple"),
+        ((unix + 11_644_473_600) * 1e7, "Windows"),
+        ((unix + 62_135_596_800) * 1e7, ".NET"),
+        (unix / 86_400 + 719_529, "MATLAB"),
+        (unix / 86_400 + 2_440_587.5, "Julian"),
+    ):
+        clock = read_clock_column(numbers)
+        np.testing.assert_allclose(clock.seconds, STEADY, atol=0.01, err_msg=word)
+        assert abs((clock.start.replace(tzinfo=None) - PLAIN).total_seconds()) < 0.02
+        assert word in clock.repairs[0]
+    assert read_clock_column([f"{int(second):,}" for second in unix]).start == PLAIN.replace(tzinfo=UTC)
+    for unit in (1e-6, 1e-9):  # from the start, however large the numbers
+        plain = read_clock_column(STEADY / unit, unit=unit)
+        np.testing.assert_allclose(plain.seconds, STEADY)
+        assert plain.start is None
+
+
+def test_hours_that_run_on_over_24() -> None:
+    texts = [f"{22 + minute // 60}:{minute % 60:02d}:00" for minute in range(480)]
+    np.testing.assert_allclose(read_clock_column(texts).seconds, STEADY)
+    dated = read_clock_column(texts, dates=["13/05/2023"] * 480)
+    np.testing.assert_allclose(dated.seconds, STEADY)
+    assert dated.start == PLAIN
+
+
+@pytest.mark.parametrize("minutes", [5, 30, 120])
+def test_a_clock_that_is_set_back_loses_no_row(minutes: int) -> None:
+    moments = [m - timedelta(minutes=minutes * (i >= 240)) for i, m in enumerate(tell(PLAIN))]
+    clock = read_clock_column([f"{moment:%Y-%m-%d %H:%M:%S}" for moment in moments])
+    np.testing.assert_allclose(clock.seconds, STEADY)
+    assert f"set back by {minutes} min" in clock.repairs[0]
+
+
+def test_the_date_of_the_factory_before_the_clock_was_set() -> None:
+    moments = [datetime(2000, 1, 1) + timedelta(minutes=i) if i < 10 else m for i, m in enumerate(tell(PLAIN))]
+    clock = read_clock_column([f"{moment:%Y-%m-%d %H:%M:%S}" for moment in moments])
+    np.testing.assert_allclose(np.diff(clock.seconds), 60)
+    assert "before the clock was set" in clock.repairs[0]
+    later = [m + timedelta(days=700 * (i >= 240)) for i, m in enumerate(tell(PLAIN))]  # two nights of one person
+    assert np.diff(read_clock_column([f"{m:%Y-%m-%d %H:%M}" for m in later]).seconds).max() > 7e6

@@ -19,6 +19,7 @@ from sharpwave.benchmarks.provenance import (
 )
 from sharpwave.benchmarks.rows import Row
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, str] = {
     "ablations": "sharpwave.benchmarks.multimodal.ablations",
     "explanations": "sharpwave.benchmarks.explanations.benchmark",
     "causality": "sharpwave.benchmarks.causality.benchmark",
+    "causality-worlds": "sharpwave.benchmarks.causality.worlds_benchmark",
     "decode-speed": "sharpwave.benchmarks.decode.speed",
     "decode-memory": "sharpwave.benchmarks.decode.memory",
     "training-cost": "sharpwave.benchmarks.training_cost",
@@ -42,6 +44,7 @@ BENCHMARKS: dict[str, str] = {
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
     "replay-speed": "sharpwave.benchmarks.replay.speed",
+    "replay-null": "sharpwave.benchmarks.replay.null",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`, or the function named after
 the colon."""
@@ -77,7 +80,6 @@ class BenchmarkResult:
 
     def write(self, path: Path) -> Path:
         """As JSON; undefined numbers are null."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "benchmark": self.benchmark,
             "config": self.config,
@@ -88,8 +90,7 @@ class BenchmarkResult:
         }
         head = json.dumps(content, indent=1)[: -len('"rows": []\n}')]
         rows = ",\n".join("  " + json.dumps(row.to_dict()) for row in self.rows)
-        path.write_text(f'{head}"rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
-        return path
+        return write_file(path, f'{head}"rows": [\n{rows}\n ]\n}}\n')
 
 
 def run_benchmark(

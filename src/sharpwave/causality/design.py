@@ -59,7 +59,7 @@ def compute_covariates(series: NightSeries, *, horizon: int) -> Covariates:
     """
     asleep = np.isin(series.stage, series.nrem)
     every = series.reactivations["onset"].to_numpy(dtype=float) if series.candidates is None else series.candidates
-    counts = count_events(series, every)
+    counts, window = count_events(series, every), series.depth_window
     phase = None
     if series.infraslow is not None:
         phase = delay(series.infraslow, DEPTH_WINDOW) + 2 * np.pi * FREQUENCY * DEPTH_WINDOW
@@ -67,8 +67,8 @@ def compute_covariates(series: NightSeries, *, horizon: int) -> Covariates:
         age=count_since(np.r_[True, np.diff(series.stage) != 0]),
         bout=count_since(_long_gaps(asleep)),
         phase=phase,
-        depth=compute_past_mean(series.depth, first=DEPTH_WINDOW, last=DEPTH_WINDOW + 7),
-        before=compute_past_mean(series.depth, first=DEPTH_WINDOW + 8, last=DEPTH_WINDOW + 39),
+        depth=compute_past_mean(series.depth, first=window, last=window + 7),
+        before=compute_past_mean(series.depth, first=window + 8, last=window + 39),
         emg=None if series.emg is None else delay(series.emg, DEPTH_WINDOW),
         recent=count_past(counts, horizon),
         slow=count_past(counts, SLOW),

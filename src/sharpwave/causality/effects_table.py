@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.causality.directions import ReverseEffect
+from sharpwave.causality.exposure_control import ExposureControl
 from sharpwave.causality.hazards import HazardEffect
 from sharpwave.causality.intervals import (
     FEWEST_UNITS,
@@ -26,16 +27,20 @@ from sharpwave.causality.randomised import RandomisedEffect
 
 EFFECT_COLUMNS = (
     "outcome", "horizon", "content", "stage", "period", "direction", "estimator", "exposed", "control", "value", "low",
-    "high", "ratio", "ratio_low", "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p", "note",
+    "high", "ratio", "ratio_low", "ratio_high", "p", "q", "detectable", "n_events", "n_nights", "e_value", "control_p",
+    "exposure_p", "exposure_power", "exposure_seen", "comparator", "note",
 )  # fmt: skip
 """outcome ("depth", "lighter", "deeper", "wake"; "rate" where the direction is reverse), horizon (s; 1 for rates),
 content ("any" or its name), stage ("any" or its name), period ("any", "early", "late"), direction ("forward",
 "reverse"), estimator ("matched", "hazard", "randomised"), exposed and control (risk, dB, or rate per minute at one dB
 more), value (their difference) with its 95 % interval low to high, ratio (of risks, hazards, or rates per dB) with its
-own, p, q (Benjamini–Hochberg over the table), n_events, n_nights, e_value (of the end of the interval nearer to no
-effect; 1 where it includes none), control_p (of the negative control outcome), note."""
+own, p, q (Benjamini–Hochberg over the table), detectable (the smallest value that a test at .05 would have shown in 8
+of 10 such data sets), n_events, n_nights, e_value (of the end of the interval nearer to no effect; 1 where it includes
+none), control_p (of the negative control outcome), exposure_p, exposure_power and exposure_seen (of the control that
+sees hidden causes, `ExposureControl`), comparator ("events", "moments", "others", "sham"), note. The interval, p, the
+ratio's interval and the E-value of a row are of one test."""
 
-WORDS = ("outcome", "content", "stage", "period", "direction", "estimator", "note")
+WORDS = ("outcome", "content", "stage", "period", "direction", "estimator", "exposure_seen", "comparator", "note")
 """Columns that hold words; all others hold numbers."""
 
 OBSERVATIONAL = "observational: causal in the statistical sense"
@@ -46,6 +51,7 @@ AGAINST = {
     "others": "against reactivations of other contents",
 }
 FEW = "too few nights: stretches of half an hour are the units, and the interval speaks of these nights alone"
+FEW_CUED = "too few nights: the interval speaks of these cues alone"
 
 
 @dataclass(frozen=True)
@@ -58,49 +64,60 @@ class Question:
     comparator: str
 
 
-def describe_difference(
-    effect: MatchedEffect | RandomisedEffect,
-    question: Question,
-    estimator: str,
-    n_nights: int,
-    outcome: str,
-    horizon: int,
-    content: str | None,
-    control_p: float,
-) -> dict[str, Any]:
-    """The row of a matched or randomised difference."""
-    nearest = _nearest(effect.difference, 0.0)
-    e_value = compute_e_value_of_difference(nearest, effect.spread)
-    if effect.log_ratio is not None:
-        e_value = compute_e_value(float(np.exp(_nearest(effect.log_ratio, 0.0))))
+@dataclass(frozen=True)
+class Asked:
+    """What one row asks, and the controls that stand beside its answer.
+
+    Attributes:
+        question: Where the effect is sought.
+        outcome: "depth", "lighter", "deeper", "wake", or "rate" for the reverse direction.
+        horizon: Length of the time after an event that counts, in s.
+        content: Name of the content; None for any.
+        n_nights: Number of nights.
+        control_p: p of the negative control outcome; NaN where there is none.
+        exposure: The control that sees hidden causes; None where there is none.
+    """
+
+    question: Question
+    outcome: str
+    horizon: int
+    content: str | None
+    n_nights: int
+    control_p: float = np.nan
+    exposure: ExposureControl | None = None
+
+
+def describe_difference(effect: MatchedEffect | RandomisedEffect, asked: Asked) -> dict[str, Any]:
+    """The row of a matched or randomised difference; a ratio of risks has the ends of the difference."""
+    estimator = "randomised" if isinstance(effect, RandomisedEffect) else "matched"
+    interval, control = effect.difference, effect.control
+    nearest = _nearest(interval, 0.0)
+    if asked.outcome == "depth":
+        ratios, e_value = _ratios(None), compute_e_value_of_difference(nearest, effect.spread)
+    else:
+        ratios = _ratios_of_risks(control, interval)
+        e_value = compute_e_value(max(control + nearest, 0.0) / control) if control > 0 else np.nan
     return {
-        **_place(question, n_nights, outcome, horizon, content, estimator=estimator),
+        **_place(asked, estimator),
         "exposed": effect.exposed,
-        "control": effect.control,
-        **_values(effect.difference),
-        **_ratios(effect.log_ratio),
-        "p": effect.difference.p,
+        "control": control,
+        **_values(interval),
+        **ratios,
+        "p": interval.p,
+        "detectable": interval.detectable,
         "n_events": effect.n_events,
         "e_value": e_value,
-        "control_p": control_p,
     }
 
 
-def describe_hazard(
-    effect: HazardEffect,
-    question: Question,
-    n_nights: int,
-    outcome: str,
-    horizon: int,
-    content: str | None,
-    control_p: float,
-) -> dict[str, Any]:
+def describe_hazard(effect: HazardEffect, asked: Asked) -> dict[str, Any]:
     """The row of a hazard ratio, with the risks that it makes of the hazard of the exposed seconds."""
-    control, interval = _risk(effect.hazard, 0.0, horizon), effect.log_ratio
-    exposed, low, high = (_risk(effect.hazard, x, horizon) for x in (interval.value, interval.low, interval.high))
+    horizon, interval = asked.horizon, effect.log_ratio
+    ends = (0.0, interval.value, interval.low, interval.high, interval.detectable)
+    control, exposed, low, high, seen = (_risk(effect.hazard, end, horizon) for end in ends)
     bound = float(np.exp(_nearest(interval, 0.0)))
     return {
-        **_place(question, n_nights, outcome, horizon, content, estimator="hazard"),
+        **_place(asked, "hazard"),
         "exposed": exposed,
         "control": control,
         "value": exposed - control,
@@ -108,17 +125,17 @@ def describe_hazard(
         "high": high - control,
         **_ratios(interval),
         "p": interval.p,
+        "detectable": seen - control,
         "n_events": effect.n_events,
         "e_value": compute_e_value(convert_hazard_ratio(bound, risk=control)),
-        "control_p": control_p,
     }
 
 
-def describe_reverse(effect: ReverseEffect, question: Question, n_nights: int, content: str | None) -> dict[str, Any]:
+def describe_reverse(effect: ReverseEffect, asked: Asked) -> dict[str, Any]:
     """The row of the reverse direction: rates a minute as they are, and at one dB more."""
     ratios = _ratios(effect.log_ratio)
     return {
-        **_place(question, n_nights, "rate", 1, content, estimator="hazard"),
+        **_place(asked, "hazard"),
         "direction": "reverse",
         "exposed": effect.rate * ratios["ratio"],
         "control": effect.rate,
@@ -127,9 +144,9 @@ def describe_reverse(effect: ReverseEffect, question: Question, n_nights: int, c
         "high": effect.rate * (ratios["ratio_high"] - 1),
         **ratios,
         "p": effect.log_ratio.p,
+        "detectable": effect.rate * (float(np.exp(effect.log_ratio.detectable)) - 1),
         "n_events": effect.n_events,
         "e_value": compute_e_value(float(np.exp(_nearest(effect.log_ratio, 0.0)))),
-        "control_p": np.nan,
     }
 
 
@@ -156,23 +173,28 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(q=q)
 
 
-def _place(
-    question: Question, n_nights: int, outcome: str, horizon: int, content: str | None, *, estimator: str
-) -> dict[str, Any]:
-    notes = [RANDOMISED] if estimator == "randomised" else [OBSERVATIONAL]
-    if estimator != "randomised" and outcome != "rate":
+def _place(asked: Asked, estimator: str) -> dict[str, Any]:
+    question, exposure = asked.question, asked.exposure
+    randomised = estimator == "randomised"
+    notes = [RANDOMISED] if randomised else [OBSERVATIONAL]
+    if not randomised and asked.outcome != "rate":
         notes.append(AGAINST[question.comparator])
-    if n_nights < FEWEST_UNITS:
-        notes.append(FEW)
+    if asked.n_nights < FEWEST_UNITS:
+        notes.append(FEW_CUED if randomised else FEW)
     return {
-        "outcome": outcome,
-        "horizon": horizon,
-        "content": content or "any",
+        "outcome": asked.outcome,
+        "horizon": asked.horizon,
+        "content": asked.content or "any",
         "stage": question.stage,
         "period": question.period,
         "direction": "forward",
         "estimator": estimator,
-        "n_nights": n_nights,
+        "n_nights": asked.n_nights,
+        "control_p": asked.control_p,
+        "exposure_p": np.nan if exposure is None else exposure.p,
+        "exposure_power": np.nan if exposure is None else exposure.power,
+        "exposure_seen": "" if exposure is None else exposure.seen,
+        "comparator": "sham" if randomised else question.comparator if asked.outcome != "rate" else "",
         "note": "; ".join(notes),
     }
 
@@ -186,6 +208,14 @@ def _ratios(interval: Interval | None) -> dict[str, float]:
         return {"ratio": np.nan, "ratio_low": np.nan, "ratio_high": np.nan}
     ratio, low, high = np.exp([interval.value, interval.low, interval.high]).tolist()
     return {"ratio": ratio, "ratio_low": low, "ratio_high": high}
+
+
+def _ratios_of_risks(control: float, interval: Interval) -> dict[str, float]:
+    """The ends of a difference of risks as ratios to the risk without it, so that both leave out no effect together."""
+    if not control > 0:
+        return _ratios(None)
+    ends = (interval.value, interval.low, interval.high)
+    return dict(zip(("ratio", "ratio_low", "ratio_high"), (max(control + e, 0.0) / control for e in ends), strict=True))
 
 
 def _nearest(interval: Interval, null: float) -> float:

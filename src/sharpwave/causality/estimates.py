@@ -13,12 +13,14 @@ from sharpwave import moved
 from sharpwave.causality.directions import estimate_reverse
 from sharpwave.causality.effects_table import (
     EFFECT_COLUMNS,
+    Asked,
     Question,
     adjust,
     describe_difference,
     describe_hazard,
     describe_reverse,
 )
+from sharpwave.causality.exposure_control import check_exposure
 from sharpwave.causality.hazards import estimate_hazards
 from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.outcomes import TRANSITIONS
@@ -51,7 +53,8 @@ def estimate_effects(
     Args:
         nights: Time series of each night, all with one set of stages. With fewer than three nights the units are
             stretches of half an hour, and the intervals hold for these nights alone.
-        rng: Random generator, which draws the permutations of randomised cues.
+        rng: Random generator, which draws the permutations of randomised cues and the lots of the control that sees
+            hidden causes.
         contents: Names of the contents to look at, beside all together; every content that occurs by default.
         horizons: Lengths of the time after a reactivation that counts, in s; 5, 15, 30 and 60 s by default. Stage
             transitions are asked for within 30 s and more.
@@ -86,7 +89,7 @@ def estimate_effects(
             question = Question(
                 stage=stage, codes=codes, period=period, comparator=_name_comparator(nights, comparator)
             )
-            rows += _ask(nights, wanted, question, horizons=horizons, outcomes=outcomes)
+            rows += _ask(nights, wanted, question, horizons=horizons, outcomes=outcomes, rng=rng)
             rows += _ask_randomised(nights, question, horizons=horizons, outcomes=outcomes, rng=rng)
     return adjust(pd.DataFrame(rows, columns=list(EFFECT_COLUMNS)))
 
@@ -98,6 +101,7 @@ def _ask(
     *,
     horizons: Sequence[int],
     outcomes: Sequence[str],
+    rng: np.random.Generator,
 ) -> Iterator[dict[str, Any]]:
     place: dict[str, Any] = {"stages": question.codes, "period": question.period}
     groups: list[list[str | None]] = [[None], [c for c in contents if c is not None]]
@@ -107,28 +111,27 @@ def _ask(
         compared = (
             [_against_others(series, group[0]) for series in nights] if question.comparator == "others" else nights
         )
+        seen = {content: check_exposure(compared, content=content, rng=rng, **place) for content in group}
         for outcome, horizon in _pairs(outcomes, horizons, nights[0], question.codes):
-            past = {}
+            asked: dict[str | None, Asked] = {}
             for content in group:
-                forward = estimate_matched(compared, outcome=outcome, content=content, horizon=horizon, **place)
+                options = {"outcome": outcome, "content": content, "horizon": horizon, **place}
+                forward = estimate_matched(compared, **options)
                 if forward is None:
                     continue
-                control = estimate_matched(
-                    compared, outcome=outcome, content=content, horizon=horizon, backwards=True, **place
-                )
-                past[content] = np.nan if control is None else control.difference.p
-                yield describe_difference(
-                    forward, question, "matched", len(nights), outcome, horizon, content, past[content]
-                )
-            if outcome == "depth" or not past:
+                control = estimate_matched(compared, backwards=True, **options)
+                p = np.nan if control is None else control.difference.p
+                asked[content] = Asked(question, outcome, horizon, content, len(nights), p, seen[content])
+                yield describe_difference(forward, asked[content])
+            if outcome == "depth" or not asked:
                 continue
-            hazards = estimate_hazards(compared, outcome=outcome, contents=list(past), horizon=horizon, **place)
-            for (content, p), hazard in zip(past.items(), hazards or (), strict=False):
-                yield describe_hazard(hazard, question, len(nights), outcome, horizon, content, p)
+            hazards = estimate_hazards(compared, outcome=outcome, contents=list(asked), horizon=horizon, **place)
+            for row, hazard in zip(asked.values(), hazards or (), strict=False):
+                yield describe_hazard(hazard, row)
         for content in group:
             reverse = estimate_reverse(nights, content=content, **place)
             if reverse is not None:
-                yield describe_reverse(reverse, question, len(nights), content)
+                yield describe_reverse(reverse, Asked(question, "rate", 1, content, len(nights)))
 
 
 def _ask_randomised(
@@ -151,7 +154,7 @@ def _ask_randomised(
                 continue
             control = estimate_randomised(cued, backwards=True, **options)
             p = np.nan if control is None else control.difference.p
-            yield describe_difference(forward, question, "randomised", len(cued), outcome, horizon, content, p)
+            yield describe_difference(forward, Asked(question, outcome, horizon, content, len(cued), p))
 
 
 def _pairs(

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from sharpwave.causality.design import choose_onsets, compute_covariates, count_events, find_exposure, find_period
 from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
 from sharpwave.causality.outcomes import compute_outcome
-from sharpwave.causality.series import DEPTH_WINDOW, NightSeries
+from sharpwave.causality.series import NightSeries
 
 N_MATCHES = 5
 MOST_CONTROLS = 4000
@@ -33,7 +33,6 @@ class MatchedEffect:
         exposed: Mean outcome after reactivations: a risk, or dB.
         control: Mean outcome after their matches, corrected by the regression.
         difference: Difference of the two, with its interval.
-        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
         spread: Standard deviation of the outcome over all control moments.
         n_events: Number of reactivations that were matched.
     """
@@ -41,7 +40,6 @@ class MatchedEffect:
     exposed: float
     control: float
     difference: Interval
-    log_ratio: Interval | None
     spread: float
     n_events: int
 
@@ -85,14 +83,10 @@ def estimate_matched(
     n = np.bincount(units, minlength=n_units).astype(float)
     sums = np.array([np.bincount(units, weights=values, minlength=n_units) for values in (exposed, control)])
     means, without = sums.sum(axis=1) / n.sum(), (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(n.sum() - n, 1)
-    ratio = None
-    if outcome != "depth" and min(means.min(), without.min()) > 0:
-        ratio = compute_jackknife(float(np.log(means[0] / means[1])), np.log(without[0] / without[1]))
     return MatchedEffect(
         exposed=float(means[0]),
         control=float(means[1]),
         difference=compute_jackknife(float(means[0] - means[1]), without[0] - without[1]),
-        log_ratio=ratio,
         spread=float(np.concatenate([table.outcome for table in matched]).std()),
         n_events=len(exposed),
     )
@@ -135,7 +129,7 @@ def _match(
     same = series.stage[events][:, None] == series.stage[pool]
     weights = same / np.maximum(same.sum(axis=1, keepdims=True), 1)
     if not backwards:
-        apart = np.abs(pool - events[:, None]) > 2 * (horizon + DEPTH_WINDOW)
+        apart = np.abs(pool - events[:, None]) > 2 * (horizon + series.depth_window)
         weights = _weigh_nearest(mine, controls, same & apart)
     found = weights.sum(axis=1) > 0.5
     if not found.any():

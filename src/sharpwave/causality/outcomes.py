@@ -89,9 +89,10 @@ def compute_depth_after(
     Returns:
         In dB; NaN where the stage changes before `DEPTH_WINDOW` s of it were measured.
     """
-    begin = seconds + DEPTH_WINDOW
+    window = series.depth_window
+    begin = seconds + window
     change = find_next_change(series)[np.minimum(seconds + 1, len(series.stage) - 1)]
-    end = np.minimum(begin + horizon, change + 2 - DEPTH_WINDOW)
+    end = np.minimum(begin + horizon, change + 2 - window)
     return _mean_between(series, begin, end)
 
 
@@ -99,7 +100,7 @@ def compute_depth_before(
     series: NightSeries, seconds: Int[np.ndarray, " moment"], *, horizon: int
 ) -> Float[np.ndarray, " moment"]:
     """Mean depth over the `horizon` s before the last window that may touch each second."""
-    end = seconds - DEPTH_WINDOW + 1
+    end = seconds - series.depth_window + 1
     return np.where(end < horizon, np.nan, _mean_between(series, np.maximum(end - horizon, 0), end))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.causality.design import find_period
-from sharpwave.causality.intervals import Interval, compute_jackknife, split_units
+from sharpwave.causality.intervals import Interval, invert_permutations
 from sharpwave.causality.outcomes import compute_outcome
 from sharpwave.causality.series import NightSeries
 
@@ -22,8 +22,7 @@ class RandomisedEffect:
     Attributes:
         exposed: Mean outcome after cues.
         control: Mean outcome after sham.
-        difference: Difference of the two, with its interval over nights; p is that of the permutation.
-        log_ratio: Log ratio of the two risks, with its interval; None for depth, or where a risk is 0.
+        difference: Difference of the two; p and interval are those of the permutations.
         spread: Standard deviation of the outcome after sham.
         n_events: Number of cues.
     """
@@ -31,7 +30,6 @@ class RandomisedEffect:
     exposed: float
     control: float
     difference: Interval
-    log_ratio: Interval | None
     spread: float
     n_events: int
 
@@ -51,7 +49,8 @@ def estimate_randomised(
     """Cue minus sham within nights, and the chance of such a difference had the labels been drawn again.
 
     The difference weighs nights by the number of cues that could be compared (cues · shams / both). The labels are
-    permuted within nights, as they were drawn.
+    permuted within nights, as they were drawn, and the interval holds every effect that this test does not reject: it
+    speaks of these cues, and one night is enough.
 
     Args:
         nights: Time series of each night, one `NightSeries` a night. Those without `cues` are left out.
@@ -78,20 +77,16 @@ def estimate_randomised(
         return None
     values, cued = (np.concatenate([night[i] for night in measured]) for i in range(2))
     stratum = np.repeat(np.arange(len(measured)), [len(night[0]) for night in measured])
-    units = split_units([night[2] for night in measured])
     means = _compare(values, cued, stratum)
-    without = np.array([_compare(*(v[units != unit] for v in (values, cued, stratum))) for unit in np.unique(units)])
-    difference = compute_jackknife(float(means[0] - means[1]), without[:, 0] - without[:, 1])
-    drawn = [np.subtract(*_compare(values, _shuffle(cued, stratum, rng), stratum)) for _ in range(n_permutations)]
-    p = (1 + np.sum(np.abs(drawn) >= abs(difference.value) - 1e-12)) / (1 + n_permutations)
-    ratio = None
-    if outcome != "depth" and min(means.min(), without.min()) > 0:
-        ratio = compute_jackknife(float(np.log(means[0] / means[1])), np.log(without[:, 0] / without[:, 1]))
+    draws = [_shuffle(cued, stratum, rng) for _ in range(n_permutations)]
+    drawn, shares = (
+        np.array([np.subtract(*_compare(measure, draw, stratum)) for draw in draws])
+        for measure in (values, cued.astype(float))
+    )
     return RandomisedEffect(
         exposed=float(means[0]),
         control=float(means[1]),
-        difference=replace(difference, p=float(p)),
-        log_ratio=ratio,
+        difference=invert_permutations(float(means[0] - means[1]), drawn, shares),
         spread=float(values[~cued].std()),
         n_events=int(cued.sum()),
     )

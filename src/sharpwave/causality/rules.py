@@ -1,9 +1,10 @@
 """Rules a person can read, extracted from estimated effects: ranked, each with its control, nulls stated plainly.
 
-Only what holds over several nights, passes false-discovery control, leaves out zero and has a quiet negative control
-is called a rule; the reverse direction has no negative control and must pass the others. What was estimated of one or
-two nights, whose units are half-hours, is told as an estimate. The second half of the file is the wording: one sentence
-for what an effect says, another for what was done to prove it wrong.
+Only what holds over several nights, passes false-discovery control, leaves out zero and has quiet controls is called a
+rule; the reverse direction has no controls and must pass the others. What was estimated of one or two nights, whose
+units are half-hours, is told as an estimate. What is not shown says which effect would have been seen. The second half
+of the file is the wording: one sentence for what an effect says, another for what was done to prove it wrong, both made
+from the row alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.causality.effects_table import to_numbers
+from sharpwave.causality.effects_table import AGAINST, to_numbers
 from sharpwave.causality.intervals import FEWEST_UNITS
 from sharpwave.errors import SharpwaveError
 
@@ -30,17 +31,31 @@ NEEDED = (
     *QUESTION, "horizon", "estimator", "exposed", "control", "value", "low", "high", "ratio", "ratio_low",
     "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p", "note",
 )  # fmt: skip
-RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", *NEEDED)
+OPTIONAL = ("detectable", "exposure_p", "exposure_power", "exposure_seen", "comparator")
+"""Columns that tables written before they existed may lack."""
+
+RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", "mark", *NEEDED, *OPTIONAL)
 
 SHOWN, ESTIMATED, NOT_SHOWN = "rule", "too few nights", "not shown"
 """The three outcomes of a question: shown; estimated, but of too few nights to say it of others; not shown."""
 
 OBSERVATIONAL = "observational: causal in the statistical sense"
 RANDOMISED = "cues were randomised: “caused” may be said"
+BOTH_WAYS = "The reverse direction was found as well: sleep may choose these reactivations, and not they change it."
 _CHANCES = {
     "lighter": "the chance of moving to lighter sleep",
     "deeper": "the chance of moving to deeper sleep",
     "wake": "the chance of waking",
+}
+_COMPARED = {
+    "events": "after events that carried none",
+    "moments": "at moments without one",
+    "others": "after reactivations of other contents",
+    "sham": "after sham",
+}
+_SEEN = {
+    "state": "which events carry it follows the state of sleep before them",
+    "runs": "the events that carry it come in runs, as if something slow decided it",
 }
 _PERIODS = {"early": "early in the night", "late": "late in the night"}
 
@@ -58,8 +73,9 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
 
     Returns:
         rank (from 1), verdict ("rule", "too few nights" or "not shown"), rule (the sentence), control_of_rule (a
-        sentence), reason (why it is no rule), claim ("observational: …" or "randomised cues: caused"), and the effect's
-        own columns. Rules come first, the surest at the top, then what was estimated of too few nights.
+        sentence), reason (why it is no rule), claim ("observational: …" or "randomised cues: caused"), mark (a sentence
+        where the reverse direction was found as well), and the effect's own columns. Rules come first, the surest at
+        the top, then what was estimated of too few nights.
 
     Raises:
         SharpwaveError: If a column is missing.
@@ -71,7 +87,7 @@ def extract_rules(effects: pd.DataFrame, *, alpha: float = ALPHA, horizon: float
             got=f"no column {', '.join(missing)}",
             fix="give the table unchanged",
         )
-    effects = to_numbers(effects)
+    effects = to_numbers(effects.assign(**{name: _guess(effects, name) for name in OPTIONAL if name not in effects}))
     asked = effects[effects["estimator"].isin((*PREFERRED, "randomised")) & np.isfinite(effects["value"])]
     rows = [_judge(row, asked, alpha) for row in _choose(asked, horizon)]
     if not rows:
@@ -106,6 +122,10 @@ def describe_rules(rules: pd.DataFrame) -> str:
         )
     else:
         head = f"No effect was shown: none of {len(rules)} questions passed every check."
+        if "detectable" in rules and np.isfinite(rules["detectable"].astype(float)).any():
+            head += (
+                " Not shown is not absent: beside each question stands the smallest effect that could have been seen."
+            )
     if len(clear):
         first = clear.iloc[0]
         head += f" The interval leaves out zero in {len(clear)}: {first['rule']} It is no rule: {first['reason']}."
@@ -124,7 +144,20 @@ def _choose(asked: pd.DataFrame, horizon: float) -> Sequence[Mapping[Any, Any]]:
     )
     table = table.sort_values(["preference", "distance"], kind="stable")
     chosen = table.drop_duplicates([*QUESTION, "randomised"], keep="first")
-    return chosen[list(NEEDED)].to_dict("records")
+    return chosen[[*NEEDED, *OPTIONAL]].to_dict("records")
+
+
+def _guess(effects: pd.DataFrame, name: str) -> Any:
+    """A column that an older table lacks; what was compared with stands in its note."""
+    if name != "comparator":
+        return "" if name == "exposure_seen" else np.nan
+    known = {words: name for name, words in AGAINST.items()}
+    return [
+        "sham"
+        if estimator == "randomised"
+        else next((known[part] for part in str(note).split("; ") if part in known), "")
+        for estimator, note in zip(effects["estimator"], effects["note"], strict=True)
+    ]
 
 
 def _judge(row: Mapping[Any, Any], asked: pd.DataFrame, alpha: float) -> dict[str, Any]:
@@ -132,14 +165,17 @@ def _judge(row: Mapping[Any, Any], asked: pd.DataFrame, alpha: float) -> dict[st
     same = asked[(asked["direction"] == "reverse") & (asked["estimator"] != "randomised")]
     for name in ("content", "stage", "period"):
         same = same[same[name] == row[name]]
-    reverse = same.iloc[0].to_dict() if len(same) and row["direction"] == "forward" else None
+    alike = row["direction"] == "forward" and row["estimator"] != "randomised"
+    reverse = same.iloc[0].to_dict() if len(same) and alike else None
     few = row["n_nights"] < FEWEST_UNITS and np.isfinite(row["low"]) and np.isfinite(row["high"])
+    both = reverse is not None and reverse["p"] <= alpha and not (reasons and not few)
     return {
         "verdict": ESTIMATED if few else NOT_SHOWN if reasons else SHOWN,
         "rule": describe_effect(row, shown=not reasons, estimated=bool(few)),
         "control_of_rule": describe_control(row, reverse, alpha=alpha),
         "reason": "; ".join(reasons),
         "claim": RANDOMISED if row["estimator"] == "randomised" else OBSERVATIONAL,
+        "mark": BOTH_WAYS if both else "",
         **row,
     }
 
@@ -156,6 +192,9 @@ def _find_reasons(row: Mapping[Any, Any], alpha: float) -> list[str]:
     if row["direction"] == "forward" and not row["control_p"] > alpha:
         known = np.isfinite(row["control_p"])
         reasons.append("the negative control moved as well" if known else "no negative control")
+    if row["exposure_p"] <= alpha:
+        seen = _SEEN.get(row["exposure_seen"], _SEEN["state"])
+        reasons.append(f"{seen} ({write_p(row['exposure_p'])}): a hidden cause may move both")
     return reasons
 
 
@@ -184,7 +223,7 @@ def describe_effect(effect: Effect, *, shown: bool, estimated: bool = False) -> 
         words = _describe_depth(effect, shown=shown, estimated=estimated)
     else:
         words = _describe_chance(effect, shown=shown, estimated=estimated)
-    sentence = f"{_place(effect)}{words}, {_count(effect)})."
+    sentence = f"{_place(effect)}{words}, {_count(effect)}{_describe_limit(effect, shown=shown)})."
     return sentence[:1].upper() + sentence[1:]
 
 
@@ -196,6 +235,7 @@ def describe_control(effect: Effect, reverse: Effect | None, *, alpha: float) ->
         parts.append(f"negative control {'quiet' if p > alpha else 'not quiet'} ({write_p(p)})")
     elif effect["direction"] == "forward":
         parts.append("the negative control could not be computed")
+    parts += _describe_exposure(effect, alpha)
     if reverse is not None and np.isfinite(reverse["ratio"]):
         parts.append(
             f"reverse direction: the rate of these reactivations × {reverse['ratio']:.2f} per dB of depth "
@@ -206,6 +246,46 @@ def describe_control(effect: Effect, reverse: Effect | None, *, alpha: float) ->
     parts += [part for part in str(effect["note"]).split("; ") if part.startswith(("against", "too few"))]
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _describe_exposure(effect: Effect, alpha: float) -> list[str]:
+    """The control that sees hidden causes, with its power on these nights."""
+    if effect["direction"] != "forward" or effect["estimator"] == "randomised":
+        return []
+    p = effect.get("exposure_p", np.nan)
+    if not np.isfinite(p):
+        blind = "no control could see a hidden cause, as the events that carried none are not known"
+        return [blind] if _find_comparator(effect) == "moments" else []
+    power = (
+        f"a hidden infraslow cause would be seen in {100 * effect['exposure_power']:.0f} % of such nights"
+        if np.isfinite(effect["exposure_power"])
+        else "its power is not known"
+    )
+    seen = _SEEN.get(effect["exposure_seen"], _SEEN["state"])
+    said = (
+        f"nothing before an event tells whether it carries this ({write_p(p)}" if p > alpha else f"{seen} ({write_p(p)}"
+    )
+    return [f"{said}; {power})"]
+
+
+def _describe_limit(effect: Effect, *, shown: bool) -> str:
+    """The smallest effect that could have been seen, beside what was not shown; one test at .05, power .8."""
+    seen = effect.get("detectable", np.nan)
+    if shown or not np.isfinite(seen) or effect["low"] > 0 or effect["high"] < 0:
+        return ""
+    if effect["direction"] == "reverse":
+        size = f"× {1 + seen / effect['control']:.2f} per dB" if effect["control"] > 0 else ""
+    elif effect["outcome"] == "depth":
+        size = f"{seen:.2f} dB"
+    else:
+        size = f"a rise to {100 * (effect['control'] + seen):.1f} %"
+    return f"; {size} would have been seen in 8 of 10 such data sets" if size else ""
+
+
+def _find_comparator(effect: Effect) -> str:
+    """What the row says that it was compared with."""
+    known = str(effect.get("comparator", "") or "")
+    return "sham" if effect["estimator"] == "randomised" else known if known in _COMPARED else "moments"
 
 
 def write_p(p: float) -> str:
@@ -242,6 +322,7 @@ def _count(effect: Effect) -> str:
 
 def _describe_chance(effect: Effect, *, shown: bool, estimated: bool) -> str:
     what = f"{_CHANCES[effect['outcome']]} within {effect['horizon']:g} s"
+    without = "without" if effect["estimator"] == "hazard" else _COMPARED[_find_comparator(effect)]
     control, exposed = 100 * effect["control"], 100 * effect["exposed"]
     low, high = (max(control + 100 * effect[end], 0.0) for end in ("low", "high"))
     if shown:
@@ -252,35 +333,35 @@ def _describe_chance(effect: Effect, *, shown: bool, estimated: bool) -> str:
     low, high = 100 * effect["low"], 100 * effect["high"]
     if estimated:
         return (
-            f"{what} was {exposed:.1f} % after {name_subject(effect)} and {control:.1f} % without (difference "
+            f"{what} was {exposed:.1f} % after {name_subject(effect)} and {control:.1f} % {without} (difference "
             f"{_signed(low, 1)} to {_signed(high, 1)} points"
         )
     return (
-        f"{name_subject(effect)} is not shown to change {what}: {exposed:.1f} % after it, {control:.1f} % without "
+        f"{name_subject(effect)} is not shown to change {what}: {exposed:.1f} % after it, {control:.1f} % {without} "
         f"(difference {_signed(low, 1)} to {_signed(high, 1)} points"
     )
 
 
 def _describe_depth(effect: Effect, *, shown: bool, estimated: bool) -> str:
     value, low, high = effect["value"], effect["low"], effect["high"]
+    compared = _COMPARED[_find_comparator(effect)]
+    side = "deeper" if value > 0 else "lighter"
     if shown:
         low, high = sorted((abs(low), abs(high)))
-        side = "deeper" if value > 0 else "lighter"
         caused = "caused sleep" if effect["estimator"] == "randomised" else "is followed by sleep"
         return (
             f"{name_subject(effect)} {caused} {abs(value):.2f} dB {side} over the next {effect['horizon']:g} s than "
-            f"at moments without one (95 % interval {low:.2f}–{high:.2f}"
+            f"{compared} (95 % interval {low:.2f}–{high:.2f}"
         )
+    ends = f"(95 % interval {_signed(low, 2)} to {_signed(high, 2)}"
     if estimated:
-        side = "deeper" if value > 0 else "lighter"
         return (
-            f"over the next {effect['horizon']:g} s sleep was {abs(value):.2f} dB {side} "
-            f"after {name_subject(effect)} than at moments without one (95 % interval {_signed(low, 2)} to "
-            f"{_signed(high, 2)}"
+            f"over the next {effect['horizon']:g} s sleep was {abs(value):.2f} dB {side} after {name_subject(effect)} "
+            f"than {compared} {ends}"
         )
     return (
         f"{name_subject(effect)} is not shown to change depth over the next {effect['horizon']:g} s: "
-        f"{_signed(value, 2)} dB against moments without one (95 % interval {_signed(low, 2)} to {_signed(high, 2)}"
+        f"{_signed(value, 2)} dB against depth {compared} {ends}"
     )
 
 

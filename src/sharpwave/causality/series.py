@@ -19,6 +19,9 @@ DEPTH_WINDOW = 4
 """Seconds of signal behind each value of depth, EMG and sigma power: the value of second t is that of the whole epoch
 of 4 s which holds t, so it may reach 3 s to either side."""
 
+LONGEST_WINDOW = 60
+"""Longest step of depth (s) that is taken for its window; a series that moves less often hardly moves."""
+
 SIGMA = {"human": (12.0, 16.0), "mouse": (10.0, 15.0), "rat": (10.0, 15.0)}
 """Sigma band in Hz (rodents: Lecci et al. 2017, 10.1126/sciadv.1602026)."""
 
@@ -94,6 +97,19 @@ class NightSeries:
                     got=", ".join(unknown),
                     fix="call the silent cues sham and leave out everything else",
                 )
+
+    @cached_property
+    def depth_window(self) -> int:
+        """Seconds of signal behind each value of depth: `DEPTH_WINDOW`, or more where depth only moves by longer steps.
+
+        What came before an event, and what came after it, keep this distance from it.
+        """
+        return int(np.clip(find_step(self.depth), DEPTH_WINDOW, LONGEST_WINDOW))
+
+    @cached_property
+    def stage_epoch(self) -> int:
+        """Seconds by which stages move: 1, 4, or 30 where whole epochs were scored."""
+        return find_step(self.stage)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -177,6 +193,17 @@ def compute_night_series(
         cues=cues,
         candidates=None if candidates is None else np.sort(np.asarray(candidates, dtype=float)),
     )
+
+
+def find_step(values: np.ndarray) -> int:
+    """Seconds by which a series moves: the greatest step on which all of its changes lie; 1 where there is none.
+
+    >>> find_step(np.repeat([1.0, 2.0, 5.0], 30))
+    30
+    """
+    known = np.isfinite(values)
+    changed = np.flatnonzero((values[1:] != values[:-1]) & known[1:] & known[:-1]) + 1
+    return int(np.gcd.reduce(np.diff(changed))) if len(changed) > 1 else 1
 
 
 def _choose_signal(recording: Recording, channel: str | None) -> Signal:

@@ -96,7 +96,7 @@ def read_series(folder: str | Path, *, night: str) -> NightSeries:
         infraslow=table["infraslow"].to_numpy(dtype=float) if "infraslow" in table else None,
         reactivations=read_reactivations(folder / REACTIVATIONS),
         usable=table["usable"].to_numpy(dtype=bool),
-        cues=read_events(cues, ("onset", "condition", "content")) if cues.is_file() else None,
+        cues=read_cues(cues) if cues.is_file() else None,
         candidates=read_events(candidates, ("onset",))["onset"].to_numpy() if candidates.is_file() else None,
     )
 
@@ -112,6 +112,17 @@ def read_reactivations(path: str | Path) -> pd.DataFrame:
     return table.assign(content=content.replace("", "unknown"))
 
 
+def read_cues(path: str | Path) -> pd.DataFrame:
+    """Randomised cues from a table: onset (s), condition ("cue" or "sham") and, where the memories differ, content.
+
+    Raises:
+        SharpwaveError: If the file cannot be read, or has no onsets or conditions.
+    """
+    table = read_events(path, ("onset", "condition"))
+    content = table["content"].fillna("unknown").astype(str) if "content" in table else "unknown"
+    return table.assign(content=content, condition=table["condition"].astype(str).str.strip().str.lower())
+
+
 def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of events with these columns, by onset.
 
@@ -119,14 +130,8 @@ def read_events(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
         SharpwaveError: If it cannot be read, lacks a column, or has onsets that are no numbers.
     """
     path = Path(path)
-    try:
+    with explained(f"a table with columns {', '.join(columns)}", name=path.name, fix="write a TSV, one row an event"):
         table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else None, engine="python", na_values=["n/a"])
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            f"a table with columns {', '.join(columns)}",
-            got=f"{path.name}: {error}",
-            fix="write a TSV, one row an event",
-        ) from error
     table = table.rename(columns=restore_cell).map(lambda cell: restore_cell(cell) if isinstance(cell, str) else cell)
     missing = [name for name in columns if name not in table]
     if missing:

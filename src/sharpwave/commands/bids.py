@@ -28,7 +28,11 @@ def bids(
         list[str] | None, typer.Option(help="Only this session, without `ses-`; may be given several times.")
     ] = None,
     *,
-    options: Annotated[DecodeOptions, "channels", "aliases", "scorer"],
+    options: Annotated[
+        DecodeOptions,
+        *("channels", "aliases", "unit", "stage_convention", "stage_epoch", "stage_tolerance", "scorer"),
+        *("species", "stager", "weights", "seed"),
+    ],
     run: RunOptions,
     reports_only: Annotated[bool, typer.Option(help="Write the pages again from earlier results.")] = False,
     hypnogram: Annotated[

@@ -275,6 +275,7 @@ def estimate(opened: Sequence[EffectData], sessions: pd.DataFrame, question: Que
         SharpwaveError: If a stage that is asked for does not exist.
     """
     from sharpwave.causality import estimate_effects
+    from sharpwave.causality.input_limits import describe_controls, describe_inputs
     from sharpwave.causality.memory import correlate_with_memory, describe_memory
     from sharpwave.causality.peri_event import compute_peri_event
     from sharpwave.causality.rules import describe_rules, extract_rules
@@ -286,7 +287,8 @@ def estimate(opened: Sequence[EffectData], sessions: pd.DataFrame, question: Que
     peri_event = compute_peri_event(series, rng=rng)
     association = check_association(series, rng=rng, method=question.surrogate)
     words = [describe_rules(rules)]
-    warnings = [association.describe(), *[association.warning] * bool(association.warning)]
+    warnings = [*describe_inputs(series), *describe_controls(estimates), association.describe()]
+    warnings += [association.warning] * bool(association.warning)
     memory = pd.DataFrame()
     if len(sessions):
         try:

@@ -149,12 +149,12 @@ def prepare(recording: Recording, options: DecodeOptions, *, stage: bool) -> tup
         stage: Whether to stage it.
     """
     from sharpwave.night.prepare import prepare_night
-    from sharpwave.recordings.channels import pick_channels
-    from sharpwave.signals.preparation import prepare_signals
+    from sharpwave.signals.electrodes import choose_electrodes
+    from sharpwave.signals.preparation import show_chosen
 
     if not stage:
         recording = apply_options(options, recording)
-        return prepare_signals(recording, pick_channels(recording, channels=options.channels)), None
+        return show_chosen(choose_electrodes(recording, channels=options.channels)), None
     prepared = prepare_night(recording, options, events=())
     return prepared.seen, prepared.hypnogram
 

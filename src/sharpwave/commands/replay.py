@@ -247,7 +247,7 @@ def open_session(source: str) -> Recording:
     from sharpwave.recordings.datasets import list_subjects, load_dataset
 
     path = Path(source)
-    if path.is_dir() and path.suffix != ".zarr":
+    if path.is_dir() and path.suffix not in (".zarr", ".nwb"):
         for name in FOLDERS:
             try:
                 subjects = list_subjects(name, path)

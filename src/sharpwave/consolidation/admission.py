@@ -8,9 +8,11 @@ as evenly as the stream allows, and within a class every item is kept with the s
 
 from __future__ import annotations
 
+import heapq
 import math
+import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,26 +26,92 @@ Key = tuple[int, ...]
 class ClassIndex:
     """Which slots of a buffer hold items of which class (or class and group).
 
-    Each key's slots are in a list, from which one is removed by swapping it with the last: O(1) to change and to draw.
+    Each key's slots are in a list, from which one is removed by swapping it with the last, and so are the keys: O(1) to
+    change and to draw. A heap, kept once it is asked for, has the largest key at its top.
+
+    Attributes:
+        members: Slots of each key, keys in the order in which they came.
+        order: The keys, for drawing.
     """
 
     def __init__(self) -> None:
         self.members: dict[Key, list[int]] = {}
         self.keys: dict[int, Key] = {}
         self.seen: Counter[Key] = Counter()
+        self.order: list[Key] = []
         self._positions: dict[int, int] = {}
+        self._places: dict[Key, int] = {}
+        self._ages: dict[Key, int] = {}
+        self._n_born = 0
+        self._heap: list[tuple[int, int, Key]] | None = None
+        self._mirror: tuple[int, ClassIndex] | None = None
+
+    def mirror(self, first: int, index: ClassIndex) -> None:
+        """Keep another index of the slots from `first` on, which may be drawn."""
+        self._mirror = (first, index)
 
     def place(self, slot: int, key: Key) -> None:
         """Say that a slot now holds an item of this key."""
         if slot in self.keys:
             self._remove(slot)
-        slots = self.members.setdefault(key, [])
+        if key not in self.members:
+            self.members[key] = []
+            self._places[key], self._ages[key] = len(self.order), self._n_born
+            self._n_born += 1
+            self.order.append(key)
+        slots = self.members[key]
         self.keys[slot], self._positions[slot] = key, len(slots)
         slots.append(slot)
+        self._push(key)
+        if self._mirror is not None and slot >= self._mirror[0]:
+            self._mirror[1].place(slot, key)
+
+    def draw(self, n_items: int, rng: random.Random) -> list[int]:
+        """Slots with as many of each key; a key with too few gives some more than once.
+
+        Args:
+            n_items: Number of slots.
+            rng: Random generator.
+        """
+        share, rest = divmod(n_items, len(self.order))
+        extra = sorted(rng.sample(range(len(self.order)), rest))
+        chosen, drawn = set(extra), list[int]()
+        for place in range(len(self.order)) if share else extra:
+            slots, quota = self.members[self.order[place]], share + (place in chosen)
+            more = max(quota - len(slots), 0)
+            drawn += rng.sample(slots, quota - more) + rng.choices(slots, k=more)
+        return drawn
+
+    def stratify(self, n_items: int, rng: random.Random) -> list[int]:
+        """Different slots, as many of each key as of any other, or all that it has.
+
+        Args:
+            n_items: Largest number of slots.
+            rng: Random generator.
+        """
+        waiting = rng.sample(self.order, len(self.order))
+        waiting.sort(key=lambda key: len(self.members[key]))
+        left, taken = n_items, list[int]()
+        for place, key in enumerate(waiting):
+            mine = rng.sample(self.members[key], min(len(self.members[key]), -(-left // (len(waiting) - place))))
+            taken += mine
+            left -= len(mine)
+        return taken
 
     def find_largest(self) -> Key:
         """The key with most slots; of equals, the one that came first."""
-        return max(self.members, key=lambda key: len(self.members[key]))
+        if self._heap is None or len(self._heap) > 4 * len(self.members) + 64:
+            self._heap = [(-len(slots), self._ages[key], key) for key, slots in self.members.items()]
+            heapq.heapify(self._heap)
+        while True:
+            size, age, key = self._heap[0]
+            if self._ages.get(key) == age and len(self.members[key]) == -size:
+                return key
+            heapq.heappop(self._heap)
+
+    def _push(self, key: Key) -> None:
+        if self._heap is not None:
+            heapq.heappush(self._heap, (-len(self.members[key]), self._ages[key], key))
 
     def _remove(self, slot: int) -> None:
         key, position = self.keys.pop(slot), self._positions.pop(slot)
@@ -51,22 +119,34 @@ class ClassIndex:
         last = slots.pop()
         if last != slot:
             slots[position], self._positions[last] = last, position
-        if not slots:
-            del self.members[key]
+        if slots:
+            self._push(key)
+        else:
+            del self.members[key], self._ages[key]
+            place, final = self._places.pop(key), self.order.pop()
+            if final != key:
+                self.order[place], self._places[final] = final, place
+        if self._mirror is not None and slot >= self._mirror[0]:
+            self._mirror[1]._remove(slot)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as lists; the order of slots too, so that later draws are the same."""
         return {
             "members": [[list(key), list(slots)] for key, slots in self.members.items()],
             "seen": [[list(key), count] for key, count in self.seen.items()],
+            "order": [list(key) for key in self.order],
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.members = {tuple(key): list(slots) for key, slots in state["members"]}
         self.seen = Counter({tuple(key): count for key, count in state["seen"]})
         self.keys = {slot: key for key, slots in self.members.items() for slot in slots}
+        self.order = [tuple(key) for key in state.get("order", [key for key, _ in state["members"]])]
         self._positions = {slot: place for slots in self.members.values() for place, slot in enumerate(slots)}
+        self._places = {key: place for place, key in enumerate(self.order)}
+        self._ages = {key: age for age, key in enumerate(self.members)}
+        self._n_born, self._heap = len(self.members), None
 
 
 Placement = tuple[int, int]

@@ -6,14 +6,17 @@ the model makes of it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 
 Batch = dict[str, Any]
@@ -22,8 +25,46 @@ LENGTH = "_length"
 """Ending of the entry that holds how long each item of a padded entry is: `tokens` and `tokens_length`."""
 
 
-def flatten(batch: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+IGNORED = -100
+"""Label that no loss counts, as in `torch.nn.functional.cross_entropy`."""
+
+LABELS = ("y", "label", "labels", "target", "targets")
+"""Usual names of the entry that holds what is to be learned."""
+
+
+def find_padding(path: str, dtype: torch.dtype, padding: Mapping[str, float] | None = None) -> float:
+    """What an entry is padded with: what was asked for, else -100 for labels that can hold it, and 0 for the rest.
+
+    Args:
+        path: Path of the entry.
+        dtype: Its type.
+        padding: Value by path, where the user gave one.
+
+    Raises:
+        SharpwaveError: If labels cannot hold -100 and no other value is given.
+    """
+    if padding and path in padding:
+        return padding[path]
+    if path.rpartition("/")[2].lower() not in LABELS or dtype.is_floating_point:
+        return 0
+    if not dtype.is_signed:
+        raise SharpwaveError(
+            f"labels in {path!r} of a signed type, since they differ in length and are padded with {IGNORED}",
+            got=str(dtype),
+            fix=f"give {path!r} as int64, or say what pads it: ReplayBuffer(padding={{{path!r}: 0}})",
+        )
+    return IGNORED
+
+
+def flatten(
+    batch: Mapping[str, Any], prefix: str = "", *, padding: Mapping[str, float] | None = None
+) -> Iterator[tuple[str, Tensor]]:
     """Entries of a nested batch by path (`image/left`); a list of tensors becomes a padded one and its lengths.
+
+    Args:
+        batch: The batch.
+        prefix: Path of the batch itself; default none.
+        padding: What pads an entry of lists, by its path; where omitted -100 for labels and 0 for the rest.
 
     Raises:
         SharpwaveError: If an entry is neither a tensor, a list of tensors nor a dictionary of them.
@@ -31,12 +72,14 @@ def flatten(batch: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, T
     for name, value in batch.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            yield from flatten(value, f"{path}/")
+            yield from flatten(value, f"{path}/", padding=padding)
         elif isinstance(value, Tensor):
             yield path, value.detach()
         elif isinstance(value, Sequence) and value and all(isinstance(item, Tensor) for item in value):
             lengths = torch.tensor([len(item) for item in value])
-            yield path, torch.nn.utils.rnn.pad_sequence([item.detach() for item in value], batch_first=True)
+            fill = float(find_padding(path, value[0].dtype, padding))
+            items = [item.detach() for item in value]
+            yield path, nn.utils.rnn.pad_sequence(items, batch_first=True, padding_value=fill)
             yield f"{path}{LENGTH}", lengths
         else:
             raise SharpwaveError(
@@ -86,24 +129,84 @@ def move(batch: Mapping[str, Any], device: torch.device | str) -> Batch:
     }
 
 
-def forward_x(model: nn.Module, batch: Batch) -> Tensor:
-    """The model's output for the entry `x`."""
-    return model(batch["x"])
+def forward_x(model: nn.Module, batch: Batch, *, entry: str = "x") -> Tensor:
+    """The model's output for one entry, `x` where no other is named."""
+    return model(batch[entry])
 
 
-def compute_cross_entropy(logits: Float[Tensor, "item ..."], batch: Batch) -> Float[Tensor, " item"]:
-    """Cross-entropy of each item with the entry `y`: classes, or one class per token (-100 is not counted).
+def compute_cross_entropy(
+    logits: Float[Tensor, "item ..."], batch: Batch, *, label: str = "y"
+) -> Float[Tensor, " item"]:
+    """Cross-entropy of each item with its label: a class, a class per token or pixel, or a share of each class.
 
     Args:
-        logits: Logits of each class, shape (item, class) or (item, token, class).
-        batch: Batch with the entry `y`, shape (item) or (item, token), integers.
+        logits: Logits of each class, shape (item, class), (item, token, class) or (item, class, height, width).
+        batch: Batch with the labels, shape (item) or (item, token ...), integers of which -100 is not counted; or
+            shares in the shape of the logits.
+        label: Name of the labels' entry; default "y".
     """
-    labels = batch["y"]
+    labels = batch[label]
+    if labels.is_floating_point():
+        return _mean_of_items(nn.functional.cross_entropy(logits, labels, reduction="none"))
+    if logits.ndim > 1 and logits.shape[1 if logits.ndim > 2 and labels.shape[1:] == logits.shape[2:] else -1] == 1:
+        raise SharpwaveError(
+            f"an output with a logit for each class, for labels {label!r} that are classes",
+            got=f"one logit, outputs of shape {tuple(logits.shape)}",
+            fix="use Objective.multilabel() for a yes or no, Objective.regression() for a number",
+        )
+    labels = labels.long()
     if labels.ndim == 1:
         return nn.functional.cross_entropy(logits, labels, reduction="none")
-    each = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    counted = (labels != -100).sum(dim=1).clamp(min=1)
-    return each.view(labels.shape).sum(dim=1) / counted
+    if labels.shape[1:] == logits.shape[2:]:
+        logits = logits.movedim(1, -1)
+    each = nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    counted = (labels != IGNORED).flatten(1).sum(dim=1).clamp(min=1)
+    return each.view(labels.shape).flatten(1).sum(dim=1) / counted
+
+
+def _mean_of_items(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(dim=1) if values.ndim > 1 else values
+
+
+def _fit(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs and targets in one shape: those of one number each may be (item) or (item, 1)."""
+    if output.shape != target.shape and output.numel() == target.numel():
+        output = output.reshape(target.shape)
+    if output.shape != target.shape:
+        raise SharpwaveError(
+            "an output for every target",
+            got=f"outputs of shape {tuple(output.shape)} and targets of shape {tuple(target.shape)}",
+            fix="make the last layer as wide as the targets",
+        )
+    return output, target.to(output.dtype)
+
+
+def compute_squared_error(output: Tensor, batch: Batch, *, label: str = "y") -> Float[Tensor, " item"]:
+    """Mean squared error of each item.
+
+    Args:
+        output: Outputs, in the shape of the targets (or (item, 1) for targets (item)).
+        batch: Batch with the targets.
+        label: Name of the targets' entry; default "y".
+    """
+    output, target = _fit(output, batch[label])
+    return _mean_of_items((output - target).square())
+
+
+def compute_binary_cross_entropy(output: Tensor, batch: Batch, *, label: str = "y") -> Float[Tensor, " item"]:
+    """Binary cross-entropy of each item, over one label that is 0 or 1, or many; labels of -100 are not counted.
+
+    Args:
+        output: Logits, in the shape of the labels (or (item, 1) for labels (item)).
+        batch: Batch with the labels.
+        label: Name of the labels' entry; default "y".
+    """
+    output, target = _fit(output, batch[label])
+    counted = target != IGNORED
+    each = nn.functional.binary_cross_entropy_with_logits(output, target.clamp(min=0), reduction="none") * counted
+    if each.ndim == 1:
+        return each
+    return each.flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1).clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -113,10 +216,13 @@ class Objective:
     Attributes:
         forward: Function of a model and a batch that gives the logits, shape (item, ..., class).
         loss: Function of logits and a batch that gives the loss of each item, shape (item).
+        label: Name of the labels' entry; default "y".
+        has_classes: Whether the answer is one class of several, and so right or wrong; None, the default, takes that
+            from the shapes of outputs and labels.
 
     Example:
         >>> import torch
-        >>> regression = Objective(loss=lambda output, batch: (output - batch["y"]).square().mean(dim=1))
+        >>> regression = Objective.regression()
         >>> batch = {"x": torch.ones(3, 2), "y": torch.zeros(3, 1)}
         >>> regression.loss(regression.forward(torch.nn.Linear(2, 1), batch), batch).shape
         torch.Size([3])
@@ -124,29 +230,149 @@ class Objective:
 
     forward: Callable[[nn.Module, Batch], Tensor] = forward_x
     loss: Callable[[Tensor, Batch], Tensor] = compute_cross_entropy
+    label: str = "y"
+    has_classes: bool | None = None
+
+    @classmethod
+    def classification(cls, *, input: str = "x", label: str = "y") -> Self:
+        """One class of several for each item (or token, or pixel): cross-entropy.
+
+        Args:
+            input: Entry that goes into the model; default "x".
+            label: Entry with the classes; default "y".
+        """
+        return cls(partial(forward_x, entry=input), partial(compute_cross_entropy, label=label), label, True)
+
+    @classmethod
+    def regression(cls, *, input: str = "x", label: str = "y") -> Self:
+        """Numbers: mean squared error.
+
+        Args:
+            input: Entry that goes into the model; default "x".
+            label: Entry with the numbers, shape (item, ...); default "y".
+        """
+        return cls(partial(forward_x, entry=input), partial(compute_squared_error, label=label), label, False)
+
+    @classmethod
+    def multilabel(cls, *, input: str = "x", label: str = "y") -> Self:
+        """Yes or no, once or for many labels: binary cross-entropy of logits.
+
+        Args:
+            input: Entry that goes into the model; default "x".
+            label: Entry with 0 and 1, shape (item) or (item, label); default "y".
+        """
+        return cls(partial(forward_x, entry=input), partial(compute_binary_cross_entropy, label=label), label, False)
+
+    @classmethod
+    def for_model(cls, model: nn.Module) -> Self:
+        """What a model's `forward` asks for by name, and a loss that fits its outputs and labels.
+
+        Integer labels are classes; 0 and 1 for a single output, or in the outputs' shape, are yes and no; floating
+        ones are numbers. Labels are the entry y, label, labels, target or targets. An output with `logits` gives those.
+
+        Args:
+            model: The model; where its arguments are not entries of the batch, it is called with the entry x (or with
+                the only one that is not the label).
+        """
+        return cls(partial(_forward_by_name, tuple(inspect.signature(model.forward).parameters)), _compute_fitting_loss)
+
+    def find_label(self, batch: Mapping[str, Any]) -> str:
+        """Name of the labels' entry in a batch: `label` where it is there, else one of the usual names."""
+        return next((name for name in (self.label, *LABELS) if name in batch), self.label)
+
+    def compute_losses(self, output: Tensor, batch: Batch) -> Float[Tensor, " item"]:
+        """The loss of each item.
+
+        Raises:
+            SharpwaveError: If outputs and labels do not fit each other, or the loss is not one of each item.
+        """
+        label = self.find_label(batch)
+        try:
+            losses = self.loss(output, batch)
+        except SharpwaveError:
+            raise
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise SharpwaveError(
+                f"a loss that fits the outputs, shape {_describe(output)}, and the batch",
+                got=f"{', '.join(f'{name} {_describe(value)}' for name, value in batch.items())}: {error!r}",
+                fix=f"check the entry {label!r} and the last layer, or give objective=Objective(loss=...)",
+            ) from error
+        n_items = len(output)
+        if losses.ndim == 0 or len(losses) != n_items or (losses.shape == (n_items, n_items) and output.ndim < 3):
+            if losses.ndim == 2 and output.shape == losses.shape:
+                return losses.mean(dim=1)
+            raise SharpwaveError(
+                f"a loss of each item, shape ({n_items},)",
+                got=f"shape {tuple(losses.shape)} from outputs {_describe(output)} and {label!r} "
+                f"{_describe(batch.get(label))}",
+                fix="compute it with reduction='none', of outputs and labels in the same shape",
+            )
+        return _mean_of_items(losses)
+
+    def run(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The model's output for a batch.
+
+        Raises:
+            SharpwaveError: If an entry is missing, or the output is no tensor with a row per item.
+        """
+        try:
+            output = self.forward(model, batch)
+        except KeyError as error:
+            if not error.args or error.args[0] in batch:
+                raise
+            raise SharpwaveError(
+                f"a batch with the entry {error.args[0]!r}",
+                got=f"the entries {', '.join(map(str, batch))}",
+                fix="name yours, as in objective=Objective.classification(input='image', label='label')",
+            ) from error
+        if not isinstance(output, Tensor) or output.ndim == 0:
+            raise SharpwaveError(
+                "a tensor of outputs with a row per item",
+                got=_describe(output),
+                fix="give objective=Objective(forward=lambda model, batch: ...), which picks it out",
+            )
+        return output
+
+    def picks_class(self, logits: Tensor, batch: Batch) -> bool:
+        """Whether the answer to each item is one class of several, which is right or wrong."""
+        labels: Any = batch.get(self.find_label(batch))
+        if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point():
+            return False
+        if self.has_classes is False or logits.ndim != 2 or logits.shape[1] < 2:
+            return False
+        return bool((labels < logits.shape[1]).all())
 
     def score(self, logits: Float[Tensor, "item ..."], batch: Batch) -> Float[Tensor, " item"]:
         """How well each item is done: 1 where its class is right and 0 where not; else minus its loss."""
-        labels: Any = batch.get("y")
-        if isinstance(labels, Tensor) and labels.ndim == 1 and logits.ndim == 2 and not labels.is_floating_point():
-            return (logits.argmax(dim=1) == labels).float()
-        return -self.loss(logits, batch).detach().float()
+        if self.picks_class(logits, batch):
+            return (logits.argmax(dim=1) == batch[self.find_label(batch)]).float()
+        return -self.compute_losses(logits, batch).detach().float()
 
 
-def compute_distillation(
-    logits: Float[Tensor, "item ..."], taught: Float[Tensor, "item ..."], *, temperature: float | None = None
-) -> Float[Tensor, ""]:
-    """How far logits are from those they were taught.
+def _describe(value: Any) -> str:
+    return f"{tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
-    Args:
-        logits: Logits of the network, shape (item, ..., class).
-        taught: Logits it should have, in the same shape.
-        temperature: Temperature that softens both; None takes the mean squared difference (Buzzega et al. 2020, dark
-            experience replay, eq. 4), a number the Kullback–Leibler divergence of the softened probabilities times its
-            square (Hinton et al. 2015).
-    """
-    taught = taught.to(logits.dtype)
-    if temperature is None:
-        return nn.functional.mse_loss(logits, taught)
-    ours, theirs = (torch.log_softmax(part.flatten(0, -2) / temperature, dim=-1) for part in (logits, taught))
-    return nn.functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
+
+def _forward_by_name(names: tuple[str, ...], model: nn.Module, batch: Batch) -> Tensor:
+    taken = {name: batch[name] for name in names if name in batch and name not in LABELS}
+    if taken:
+        output = model(**taken)
+    else:
+        others = [name for name in batch if name not in (*LABELS, "logits", "task", "group", "index")]
+        output = model(batch[others[0]] if len(others) == 1 else batch["x"])
+    return getattr(output, "logits", output)
+
+
+def _compute_fitting_loss(output: Tensor, batch: Batch) -> Tensor:
+    label = next((name for name in LABELS if name in batch), "y")
+    labels = batch[label]
+    if labels.is_floating_point():
+        return compute_squared_error(output, batch, label=label)
+    if labels.shape == output.shape or (labels.ndim == 1 and output.numel() == len(labels)):
+        return compute_binary_cross_entropy(output, batch, label=label)
+    return compute_cross_entropy(output, batch, label=label)
+
+
+__getattr__ = moved.rename(__name__, {"compute_distillation": "consolidation.wake:compute_distillation"})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,12 @@ from torch import Tensor
 
 from sharpwave import moved
 from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key
-from sharpwave.consolidation.batches import Batch, count_items, flatten, nest
+from sharpwave.consolidation.batches import LENGTH, Batch, count_items, flatten, nest
 from sharpwave.consolidation.table import Table
 from sharpwave.errors import SharpwaveError
+
+LARGE_BYTES = 1 << 30
+"""Bytes of a buffer from which on it is held against the memory of the machine."""
 
 
 class ReplayBuffer:
@@ -36,7 +42,12 @@ class ReplayBuffer:
             omitted.
         held_out: Share of the slots whose items `sample` never gives, for a probe of sleep; default 0.
         path: Folder for the values, mapped into memory, where they are too large for it; None keeps them in memory.
-        generator: Random generator; torch's own where omitted.
+        generator: Random generator of which items are kept and drawn; where omitted one of the buffer's own, seeded
+            with `torch.initial_seed()`, whose state is saved with the buffer's.
+        padding: What pads each entry that varies in length; -100 for labels (y, label, labels, target, targets) and 0
+            for the rest where omitted.
+        transform: Function of a batch to a batch, such as an augmentation, that `sample` applies to what it draws and
+            `Sleep.wake` to what is new: items are stored as they were before it. None, the default, for none.
 
     Raises:
         SharpwaveError: If options do not fit each other.
@@ -61,7 +72,13 @@ class ReplayBuffer:
         held_out: float = 0.0,
         path: str | Path | None = None,
         generator: torch.Generator | None = None,
+        padding: Mapping[str, float] | None = None,
+        transform: Callable[[Batch], Batch] | None = None,
     ) -> None:
+        if not isinstance(capacity, int | None):
+            raise SharpwaveError(
+                "a capacity as a whole number of items", got=repr(capacity), fix="write ReplayBuffer(500)"
+            )
         if (capacity is None) == (n_bytes is None) or (capacity or n_bytes or 0) <= 0:
             raise SharpwaveError(
                 "either a capacity in items or a budget in bytes, above 0",
@@ -74,9 +91,11 @@ class ReplayBuffer:
             raise SharpwaveError("a share held out from 0 to below 1", got=f"{held_out}", fix="0.1 keeps a tenth")
         self.policy, self.label, self.group, self.held_out = policy, label, group, held_out
         self.capacity, self._budget = capacity or 0, n_bytes
-        self.generator = generator
-        self._table = Table(storage or {}, max_length=max_length or {}, path=None if path is None else Path(path))
-        self._index = ClassIndex()
+        self.generator = generator or torch.Generator().manual_seed(_find_seed())
+        self.transform, self.n_refused = transform, 0
+        folder = None if path is None else Path(path)
+        self._table = Table(storage or {}, max_length=max_length or {}, padding=padding, path=folder)
+        self._index = self._open_index = ClassIndex()
         self._admission = POLICIES[policy](self.capacity)
         self._new: set[int] = set()
 
@@ -108,23 +127,31 @@ class ReplayBuffer:
         """Items that `sample` never gives."""
         return min(len(self), int(self.held_out * self.capacity))
 
-    def add(self, items: Mapping[str, Any], *, task: int | None = None) -> None:
-        """Offer a batch of items.
+    def add(self, items: Mapping[str, Any], *, task: int | None = None, keep: Tensor | None = None) -> None:
+        """Offer a batch of items; those that hold NaN or infinite values are left out, with a warning.
 
         Args:
             items: Entries (item, ...), nested or not.
             task: Number of the task, stored as the entry `task` where given.
+            keep: Which items may be kept, shape (item); all where omitted.
 
         Raises:
             SharpwaveError: If the items are not like those before them.
         """
-        entries = dict(flatten(items))
+        entries = self._list_entries(items, task)
         n_items = count_items(entries)
-        if task is not None:
-            entries["task"] = torch.tensor(task).expand(n_items)
         if not self._table.columns:
             self._table.describe(entries)
             self._open()
+        if self._has_grown(entries):
+            self._table.grow(entries, len(self), capacity=self.capacity)
+        if f"logits{LENGTH}" in self._table.columns and f"logits{LENGTH}" not in entries and "logits" in entries:
+            entries[f"logits{LENGTH}"] = torch.full((n_items,), entries["logits"].shape[1])
+        finite = find_finite(entries, keep)
+        if finite is not None:
+            self._refuse(n_items - int(finite.sum()))
+            entries = {path: value[finite.to(value.device)] for path, value in entries.items()}
+            n_items = int(finite.sum())
         self._table.check(entries)
         placements = self._admission.offer(
             n_items, lambda: self._find_keys(entries, n_items), self._index, generator=self.generator
@@ -163,10 +190,24 @@ class ReplayBuffer:
         if n_open <= 0:
             raise SharpwaveError("a buffer that holds items", got="none", fix="add items before sampling")
         if balanced:
-            return self.read(self._draw_balanced(n_items, first, generator))
-        if n_open <= 8 * n_items:
-            return self.read(first + torch.randperm(n_open, generator=generator)[:n_items])
-        return self.read(first + torch.randint(n_open, (n_items,), generator=generator))
+            slots = torch.tensor(self._open_index.draw(n_items, self._seed(generator)))
+        elif n_open <= 8 * n_items:
+            slots = first + torch.randperm(n_open, generator=generator)[:n_items]
+        else:
+            slots = first + torch.randint(n_open, (n_items,), generator=generator)
+        items = self.read(slots)
+        return items if self.transform is None else {**self.transform(items), "index": slots}
+
+    def stratify(self, n_items: int, *, generator: torch.Generator | None = None) -> Int[Tensor, " item"]:
+        """Slots of different items out of the whole buffer, as many of each class as there are: for a probe.
+
+        Args:
+            n_items: Largest number of items; where the buffer holds no more, it is all of them.
+            generator: Random generator; the buffer's own where omitted.
+        """
+        if len(self) <= n_items:
+            return torch.arange(len(self))
+        return torch.tensor(sorted(self._index.stratify(n_items, self._seed(generator or self.generator))))
 
     def read(self, slots: Int[Tensor, " item"]) -> Batch:
         """The items in some slots."""
@@ -182,7 +223,30 @@ class ReplayBuffer:
         Raises:
             SharpwaveError: If nothing of that name is stored.
         """
-        self._table.write(slots, dict(flatten(values)))
+        entries = dict(flatten(values))
+        finite = find_finite(entries)
+        if finite is not None:
+            slots, entries = slots[finite.cpu()], {path: value[finite] for path, value in entries.items()}
+        if f"logits{LENGTH}" in self._table.columns and "logits" in entries:
+            entries[f"logits{LENGTH}"] = torch.full((len(slots),), entries["logits"].shape[1])
+        self._table.write(slots, entries)
+
+    @contextmanager
+    def undoable(self, name: str = "logits") -> Iterator[None]:
+        """While this lasts an exception puts back the values of one entry, and what counts as new.
+
+        Args:
+            name: The entry; default "logits".
+        """
+        column, new, n_items = self._table.columns.get(name), set(self._new), len(self)
+        kept = None if column is None else (column.values[:n_items].clone(), column.scales[:n_items].clone())
+        try:
+            yield
+        except BaseException:
+            self._new = new
+            if column is not None and kept is not None:
+                column.values[:n_items], column.scales[:n_items] = kept
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on: tensors, numbers and lists, nested."""
@@ -192,9 +256,11 @@ class ReplayBuffer:
             "class_index": self._index.state_dict(),
             "admission": self._admission.state_dict(),
             "new": sorted(self._new),
+            "n_refused": self.n_refused,
+            "generator": self.generator.get_state(),
         }
-        if self.generator is not None:
-            state["generator"] = self.generator.get_state()
+        if self._open_index is not self._index:
+            state["open_index"] = self._open_index.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -203,8 +269,13 @@ class ReplayBuffer:
         self._index.load_state_dict(state.get("class_index") or state["strata"])  # "strata": version 0.1.0
         self._admission.load_state_dict(state["admission"])
         self._table.load_state_dict(state["table"], capacity=self.capacity)
-        self._new = set(state["new"])
-        if self.generator is not None and "generator" in state:
+        self._new, self.n_refused = set(state["new"]), state.get("n_refused", 0)
+        self._watch_open()
+        if self._open_index is not self._index:
+            slots = {slot: key for slot, key in self._index.keys.items() if slot >= self.n_held_out}
+            known = "open_index" in state
+            self._open_index.load_state_dict(state["open_index"]) if known else _fill(self._open_index, slots)
+        if "generator" in state:
             self.generator.set_state(state["generator"])
 
     def _open(self) -> None:
@@ -217,7 +288,46 @@ class ReplayBuffer:
                 fix="give more bytes, or store less precisely, as in storage={'x': 'uint8'}",
             )
         self._admission.capacity = self.capacity
-        self._table.allocate(self.capacity)
+        check_memory(self._table, self.capacity)
+        try:
+            self._table.allocate(self.capacity)
+        except (RuntimeError, MemoryError) as error:
+            raise _refuse_memory(self._table, self.capacity, got="less memory than that") from error
+        self._watch_open()
+
+    def _watch_open(self) -> None:
+        """Keep apart which slots may be drawn, where some are held out."""
+        first = int(self.held_out * self.capacity)
+        if first:
+            self._open_index = ClassIndex()
+            self._index.mirror(first, self._open_index)
+
+    def _list_entries(self, items: Mapping[str, Any], task: int | None) -> dict[str, Tensor]:
+        entries = dict(flatten(items, padding=self._table.padding))
+        if task is not None:
+            entries["task"] = torch.tensor(task).expand(count_items(entries))
+        for path in [path for path in self._table.max_length if path in entries and f"{path}{LENGTH}" not in entries]:
+            value = entries[path]
+            entries[f"{path}{LENGTH}"] = torch.full((len(value),), value.shape[1])
+        return entries
+
+    def _has_grown(self, entries: Mapping[str, Tensor]) -> bool:
+        """Whether the logits are of more classes than those that are stored."""
+        column, logits = self._table.columns.get("logits"), entries.get("logits")
+        if column is None or logits is None or logits.ndim != 2 or len(column.shape) != 1:
+            return False
+        return logits.shape[1] > column.shape[0]
+
+    def _refuse(self, n_items: int) -> None:
+        self.n_refused += n_items
+        warnings.warn(
+            f"{n_items} items with NaN or infinite values (in outputs too) are not stored, {self.n_refused} so far",
+            stacklevel=4,
+        )
+
+    @staticmethod
+    def _seed(generator: torch.Generator) -> random.Random:
+        return random.Random(int(torch.randint(2**62, (), generator=generator)))
 
     def _find_keys(self, entries: Mapping[str, Tensor], n_items: int) -> list[Key]:
         grouped = self.policy == "group-balanced"
@@ -231,17 +341,54 @@ class ReplayBuffer:
         lists = [value.tolist() for value in values if value.ndim == 1 and not value.is_floating_point()]
         return list(zip(*lists, strict=True)) if lists else [()] * n_items
 
-    def _draw_balanced(self, n_items: int, first: int, generator: torch.Generator | None) -> Tensor:
-        members = list(self._index.members.values())
-        if first:
-            members = [kept for slots in members if (kept := [slot for slot in slots if slot >= first])]
-        rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
-        share, rest = divmod(n_items, len(members))
-        quotas = [share] * len(members)
-        for place in rng.sample(range(len(members)), rest):
-            quotas[place] += 1
-        drawn: list[int] = []
-        for slots, quota in zip(members, quotas, strict=True):
-            extra = max(quota - len(slots), 0)
-            drawn += rng.sample(slots, quota - extra) + rng.choices(slots, k=extra)
-        return torch.tensor(drawn)
+
+def find_finite(entries: Mapping[str, Tensor], keep: Tensor | None = None) -> Tensor | None:
+    """Which rows of a batch hold finite numbers only, of those to keep; None where all do."""
+    finite = None if keep is None else keep.cpu()
+    for value in entries.values():
+        if not value.is_floating_point() or bool(torch.isfinite(value.detach().sum(dtype=torch.float32))):
+            continue
+        rows = torch.isfinite(value).flatten(1).all(dim=1).cpu() if value.ndim > 1 else torch.isfinite(value).cpu()
+        finite = rows if finite is None else finite & rows
+    return None if finite is None or bool(finite.all()) else finite
+
+
+def check_memory(table: Table, capacity: int) -> None:
+    """Refuse a buffer in memory that is larger than the machine's, and warn of one that takes over a quarter.
+
+    Raises:
+        SharpwaveError: If it cannot fit.
+    """
+    needed = capacity * table.item_bytes
+    if table.path is not None or needed < LARGE_BYTES or not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise _refuse_memory(table, capacity, got=f"{memory / 1e9:.1f} GB")
+    if needed > memory / 4:
+        warnings.warn(
+            f"the replay buffer takes {needed / 1e9:.1f} GB of the machine's {memory / 1e9:.1f} GB", stacklevel=5
+        )
+
+
+def _refuse_memory(table: Table, capacity: int, *, got: str) -> SharpwaveError:
+    largest = max(table.columns, key=lambda path: table.columns[path].item_bytes)
+    gigabytes = capacity * table.columns[largest].item_bytes / 1e9
+    advice = "use Wake('er') and NREM(distillation=0), which store no logits, or " if largest == "logits" else ""
+    return SharpwaveError(
+        f"memory for {capacity} items of {table.item_bytes:,} bytes, {gigabytes:.1f} GB of it for {largest!r}",
+        got=got,
+        fix=f"{advice}give fewer items, n_bytes=, storage={{{largest!r}: 'uint8'}} or a path=",
+    )
+
+
+def _find_seed() -> int:
+    rank = (
+        torch.distributed.get_rank() if torch.distributed.is_available() and torch.distributed.is_initialized() else 0
+    )
+    return (torch.initial_seed() + rank) % 2**63
+
+
+def _fill(index: ClassIndex, keys: Mapping[int, Key]) -> None:
+    for slot, key in sorted(keys.items()):
+        index.place(slot, key)

@@ -1,19 +1,31 @@
-"""The network that learns and sleeps, and what it does so with; and how far it has moved from what it stored."""
+"""The network that learns and sleeps, what it does so with, how it was before it slept, and how far it has moved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.modules import average, evaluating, unwrap
+from sharpwave.consolidation.modules import (
+    RunningNorm,
+    average,
+    evaluating,
+    list_state,
+    measure_gradient_norm,
+    reshard,
+    unwrap,
+)
+from sharpwave.consolidation.schedule import Day
+from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -30,7 +42,7 @@ class Learner:
     Attributes:
         model: Any module; DistributedDataParallel around it or not.
         buffer: Replay buffer; None where nothing is stored.
-        optimiser: Optimiser of the model's parameters.
+        optimiser: Optimiser of the model's parameters; several as `Optimisers`.
         objective: How a batch goes through the model.
         generator: Random generator of all of sleep.
         accumulate: Number of batches per optimiser step; default 1.
@@ -38,17 +50,34 @@ class Learner:
         scaler: Scaler of gradients, for torch.float16; None for none.
         wake_items: Number of items that a wake step passes through the network, new and replayed; a step of sleep takes
             as many.
+        day: What was learned since the last night.
+        rates: Learning rate of each group in a night, that of the day before it; empty for what the optimiser has now.
+        trouble: Why the last step was not taken; empty if it was.
+        n_passed: Number of items that passed forward and backward in this night.
+        untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
+        norms: Typical norm of the gradients of wake, by the place of the optimiser.
     """
 
     model: nn.Module
     buffer: ReplayBuffer | None
-    optimiser: torch.optim.Optimizer
+    optimiser: Any
     objective: Objective
     generator: torch.Generator
     accumulate: int = 1
     autocast: torch.dtype | None = None
     scaler: torch.amp.GradScaler | None = None
     wake_items: int = N_SAMPLED
+    day: Day = field(default_factory=Day)
+    rates: list[float] = field(default_factory=list)
+    trouble: str = ""
+    n_passed: int = 0
+    untrained: list[str] = field(default_factory=list)
+    norms: dict[int, RunningNorm] = field(default_factory=dict)
+
+    @property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """Each optimiser by itself."""
+        return list(getattr(self.optimiser, "parts", [self.optimiser]))
 
     @property
     def module(self) -> nn.Module:
@@ -58,6 +87,40 @@ class Learner:
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the day: numbers and lists."""
+        return {
+            "wake_items": self.wake_items,
+            "day": self.day.state_dict(),
+            "rates": list(self.rates),
+            "norms": [[place, norm.level, norm.n_steps] for place, norm in self.norms.items()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
+        if "day" in state:
+            self.day.load_state_dict(state["day"])
+        self.norms = {place: RunningNorm(level=level, n_steps=n) for place, level, n in state.get("norms", [])}
+
+    def prepare_night(self) -> None:
+        """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
+        self.wake_items = self.day.find_size() or self.wake_items
+        self.rates, self.n_passed = self.day.find_rates() or self.rates, 0
+        untrained = self.find_untrained()
+        if untrained and untrained != self.untrained:
+            names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
+            warnings.warn(
+                f"parameters that are in no optimiser of Sleep do not learn asleep: {names}; give it all optimisers",
+                stacklevel=4,
+            )
+        self.untrained = untrained
+
+    def find_untrained(self) -> list[str]:
+        """Names of parameters that ask for gradients and are in no optimiser."""
+        known = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
+        return [n for n, p in self.module.named_parameters() if p.requires_grad and id(p) not in known]
 
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.
@@ -80,12 +143,13 @@ class Learner:
             n_items: Number of items; default 128.
             balanced: Whether there are as many of each class; default true.
         """
+        self.n_passed += n_items
         return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""
         with self.precision():
-            return self.objective.forward(self.model, batch)
+            return self.objective.run(self.model, batch)
 
     def precision(self) -> AbstractContextManager:
         """Lower precision where it is asked for."""
@@ -96,31 +160,47 @@ class Learner:
         """Another learning rate for a while.
 
         Args:
-            rate: Learning rate; the optimiser's own where it is None.
+            rate: Learning rate; that of the day where it is None, else the optimiser's own.
             factor: What the rate is multiplied by; default 1.
         """
         groups = self.optimiser.param_groups
         own = [group["lr"] for group in groups]
-        for group, value in zip(groups, own, strict=True):
-            group["lr"] = factor * (value if rate is None else rate)
+        day = self.rates if len(self.rates) == len(groups) else [float(value) for value in own]
+        for group, value, base in zip(groups, own, day, strict=True):
+            changed = factor * (base if rate is None else rate)
+            group["lr"] = torch.full_like(value, changed) if isinstance(value, Tensor) else changed
         try:
             yield
         finally:
             for group, value in zip(groups, own, strict=True):
                 group["lr"] = value
 
-    def descend(self, compute_loss: Callable[[], Tensor], *, around: AbstractContextManager | None = None) -> float:
+    def clear_gradients(self) -> None:
+        """Clear the gradients of every parameter, those of no optimiser too."""
+        reshard(self.module)
+        for parameter in self.module.parameters():
+            parameter.grad = None
+
+    def descend(
+        self,
+        compute_loss: Callable[[], Tensor],
+        *,
+        around: AbstractContextManager | None = None,
+        clip: float | None = None,
+    ) -> float:
         """One step down a loss, over `accumulate` batches.
 
         Args:
             compute_loss: Function that samples a batch and gives its loss.
             around: Context that is entered for the passes and left before the step, as by noise in the weights.
+            clip: Largest norm of the gradient, in those typical of wake; None, the default, for any.
 
         Returns:
-            The mean loss, over processes too; where it is not finite, no step is taken.
+            The mean loss, over processes too. No step is taken where it or a gradient is not finite; `trouble` says
+            why.
         """
-        self.optimiser.zero_grad(set_to_none=True)
-        total = 0.0
+        self.clear_gradients()
+        total, self.trouble = 0.0, ""
         with around or nullcontext():
             for _ in range(self.accumulate):
                 loss = compute_loss() / self.accumulate
@@ -128,13 +208,140 @@ class Learner:
                 total += float(loss.detach())
         (total,) = average([total], self.device)
         if math.isfinite(total):
-            if self.scaler is None:
-                self.optimiser.step()
-            else:
-                self.scaler.step(self.optimiser)
-                self.scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)
+            total = self._take_step(total, clip)
+        else:
+            self.trouble = "a loss was not finite"
+        self.clear_gradients()
         return total
+
+    def _take_step(self, loss: float, clip: float | None) -> float:
+        if self.scaler is not None:
+            for optimiser in self.optimisers:
+                self.scaler.unscale_(optimiser)
+        parameters = [parameter for parameter in self.module.parameters() if parameter.grad is not None]
+        norm = measure_gradient_norm(parameters)
+        if not math.isfinite(norm) and self.scaler is None:
+            self.trouble = "a gradient was not finite"
+            return math.nan
+        limit = math.hypot(*(running.find_limit(clip) for running in self.norms.values())) if clip and self.norms else 0
+        if limit and norm > limit and math.isfinite(norm):
+            shrink_gradients(parameters, limit / norm)
+        for optimiser in self.optimisers:
+            if self.scaler is None:
+                optimiser.step()
+            else:
+                self.scaler.step(optimiser)
+        if self.scaler is not None:
+            self.scaler.update()
+        return loss
+
+    def tame(self, optimiser: torch.optim.Optimizer, clip: float | None) -> bool:
+        """Before a step of wake: clip a gradient that is much larger than is typical, and take none that is not finite.
+
+        Args:
+            optimiser: The optimiser that is about to step.
+            clip: Largest norm, in typical ones; None for any.
+
+        Returns:
+            Whether the step is taken.
+        """
+        place = next((n for n, each in enumerate(self.optimisers) if each is optimiser), 0)
+        parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        norm, running = measure_gradient_norm(parameters), self.norms.setdefault(place, RunningNorm())
+        if not math.isfinite(norm):
+            for parameter in parameters:
+                parameter.grad = None
+            return False
+        limit = math.inf if clip is None else running.find_limit(clip)
+        if norm > limit:
+            shrink_gradients(parameters, limit / norm)
+        running.see(min(norm, limit))
+        return True
+
+
+@torch.no_grad()
+def shrink_gradients(parameters: Iterable[Tensor], factor: float) -> None:
+    """Multiply the gradients of some parameters, in place."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A network as it was before it slept, to go back to: all that a night may change, and nothing twice.
+
+    Attributes:
+        weights: Parameters that are trained, and all buffers of the model (those it does not save too), by name; tied
+            ones once.
+        moments: State of the optimiser.
+        scaler: State of the scaler of gradients; None where there is none.
+        gradients: Gradients that the user had left on parameters, by name; they are taken aside, not copied.
+        frozen: Versions of the parameters that are not trained, which no phase may write to.
+    """
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Any]
+    scaler: dict[str, Any] | None = None
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    frozen: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def take(cls, learner: Learner) -> Snapshot:
+        """Copy what a night may change, and take the gradients aside."""
+        module = learner.module
+        weights = {name: value.detach().clone() for name, value in list_state(module).items()}
+        gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+        if learner.model is not module:  # what DistributedDataParallel lends may be written over
+            gradients = {name: value.clone() for name, value in gradients.items()}
+        learner.clear_gradients()
+        return cls(
+            weights,
+            deepcopy(learner.optimiser.state_dict()),
+            None if learner.scaler is None else deepcopy(learner.scaler.state_dict()),
+            gradients,
+            {name: p._version for name, p in module.named_parameters() if not p.requires_grad},
+        )
+
+    def give_back_gradients(self, learner: Learner) -> None:
+        """Put the gradients back where they were; parameters without one have none."""
+        reshard(learner.module)
+        for name, parameter in learner.module.named_parameters():
+            parameter.grad = self.gradients.get(name)
+
+    @torch.no_grad()
+    def restore(self, learner: Learner) -> None:
+        """Make all of it what it was, bit for bit.
+
+        Raises:
+            SharpwaveError: If a parameter that is not trained was written to, of which there is no copy.
+        """
+        for name, value in list_state(learner.module).items():
+            kept = self.weights.get(name)
+            if kept is not None and kept.shape == value.shape:
+                value.copy_(kept)
+            elif kept is not None:
+                owner, _, leaf = name.rpartition(".")
+                setattr(learner.module.get_submodule(owner), leaf, kept.clone())
+        learner.optimiser.load_state_dict(deepcopy(self.moments))
+        if learner.scaler is not None and self.scaler is not None:
+            learner.scaler.load_state_dict(self.scaler)
+        self.give_back_gradients(learner)
+        versions = {name: parameter._version for name, parameter in learner.module.named_parameters()}
+        written = [name for name, version in self.frozen.items() if versions.get(name, version) != version]
+        if written:
+            raise SharpwaveError(
+                "phases of sleep that write to trained parameters only",
+                got=f"a change of {', '.join(written[:3])}, which cannot be put back",
+                fix="let the parameter require gradients during the night, or leave it alone",
+            )
+
+    def has_moved(self, learner: Learner) -> bool:
+        """Whether any parameter is another than it was."""
+        return any(
+            name in self.weights and not torch.equal(parameter.detach(), self.weights[name])
+            for name, parameter in learner.module.named_parameters()
+        )
 
 
 def compute_annealing(position: int, n_steps: int) -> float:
@@ -166,8 +373,9 @@ def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tupl
         )
     with evaluating(learner.model):
         now, then = learner.forward(items).float(), items["logits"].float()
-    drift = (now - then).square().mean() / then.var().clamp(min=torch.finfo(then.dtype).tiny)
-    rise: Tensor = learner.objective.loss(now, items) - learner.objective.loss(then, items)
+    drift = compute_distillation(now, then, lengths=items.get("logits_length"))
+    drift = drift / then.var().clamp(min=torch.finfo(then.dtype).tiny)
+    rise: Tensor = learner.objective.compute_losses(now, items) - learner.objective.compute_losses(then, items)
     drift_mean, forgetting = average([float(drift), float(rise.clamp(min=0).mean())], learner.device)
     return drift_mean, forgetting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -24,6 +25,85 @@ NORMS: tuple[type[nn.Module], ...] = (
 EMBEDDINGS: tuple[type[nn.Module], ...] = (nn.Embedding, nn.EmbeddingBag)
 
 
+def list_state(model: nn.Module) -> dict[str, Tensor]:
+    """What training may change, by name: parameters that ask for gradients, and all buffers; tied ones once."""
+    reshard(model)
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {**trained, **dict(model.named_buffers())}
+
+
+def reshard(model: nn.Module) -> None:
+    """Let each process hold its own part alone: FSDP2 leaves parameters whole after a pass forward alone."""
+    for module in model.modules():
+        if hasattr(module, "reshard"):
+            cast(Any, module).reshard()
+
+
+def find_unfinite(model: nn.Module) -> str:
+    """Name of a trained parameter, or a buffer, that holds NaN; or an infinite parameter. Empty if there is none."""
+    for name, value in list_state(model).items():
+        part = localise(value.detach())
+        if not part.is_floating_point() and not part.is_complex():
+            continue
+        good = torch.isfinite(part) if isinstance(value, nn.Parameter) else ~torch.isnan(part)
+        if not bool(good.all()):
+            return name
+    return ""
+
+
+def check_parts(model: nn.Module, buffer: object) -> None:
+    """Raise where a network cannot sleep.
+
+    Args:
+        model: Network.
+        buffer: Replay buffer, or None.
+
+    Raises:
+        SharpwaveError: If the buffer is none, or a module defines `get_extra_state`: a state that is neither parameter
+            nor buffer could not be put back.
+    """
+    if not isinstance(model, nn.Module) or (buffer is not None and not hasattr(buffer, "sample")):
+        raise SharpwaveError(
+            "Sleep(model, buffer, optimiser): a torch module, and a ReplayBuffer or None",
+            got=f"{type(model).__name__} and {type(buffer).__name__}",
+            fix="give a ReplayBuffer second and the optimiser third",
+        )
+    for name, module in model.named_modules():
+        if type(module).get_extra_state is not nn.Module.get_extra_state:
+            raise SharpwaveError(
+                "modules whose state is in parameters and buffers, which a night can put back",
+                got=f"{name or 'the model'} ({type(module).__name__}) with a get_extra_state of its own",
+                fix="keep that state in a buffer (register_buffer), or let the rest of the network sleep",
+            )
+
+
+def localise(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor that is sharded over several (FSDP2); any other as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether processes hold a part of a tensor each."""
+    return hasattr(tensor, "to_local")
+
+
+@torch.no_grad()
+def measure_gradient_norm(parameters: Iterable[Tensor]) -> float:
+    """Euclidean norm of the gradients of some parameters; 0 where there are none."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
+    if not dense:
+        return 0.0
+    whole = [gradient for gradient in dense if not is_sharded(gradient)]
+    squares = [nn.utils.get_total_norm(whole).float().square()] if whole else []
+    parts = [localise(gradient) for gradient in dense if is_sharded(gradient)]
+    if parts:
+        total = nn.utils.get_total_norm(parts).float().square()
+        distributed.all_reduce(total)
+        squares.append(total)
+    return float(torch.stack(squares).sum().sqrt())
+
+
 def get_modes(model: nn.Module) -> dict[str, bool]:
     """Whether each module is in training mode, by name."""
     return {name: module.training for name, module in model.named_modules()}
@@ -32,7 +112,30 @@ def get_modes(model: nn.Module) -> dict[str, bool]:
 def set_modes(model: nn.Module, modes: Mapping[str, bool]) -> None:
     """Put each module in the mode it was in."""
     for name, module in model.named_modules():
-        module.training = modes[name]
+        module.training = modes.get(name, module.training)
+
+
+class RunningNorm:
+    """The typical norm of a training's gradients: a geometric mean that forgets, in which a spike counts little.
+
+    Args:
+        memory: Number of steps over which it forgets; default 100.
+        level: Logarithm of the typical norm so far; default 0.
+        n_steps: Number of steps so far; default 0.
+    """
+
+    def __init__(self, memory: int = 100, *, level: float = 0.0, n_steps: int = 0) -> None:
+        self.memory, self.level, self.n_steps = memory, level, n_steps
+
+    def find_limit(self, factor: float) -> float:
+        """The largest norm that is let through, in a multiple of the typical one; infinite before there is one."""
+        return factor * math.exp(self.level) if self.n_steps else math.inf
+
+    def see(self, norm: float) -> None:
+        """Take in the norm of a step that was taken, as large as it was let through."""
+        if norm > 0:
+            self.n_steps += 1
+            self.level += (math.log(norm) - self.level) / min(self.n_steps, self.memory)
 
 
 @contextmanager
@@ -233,9 +336,11 @@ def agree_first(value: int, device: torch.device) -> int:
 
 @torch.no_grad()
 def average_tensors(tensors: Iterable[Tensor]) -> None:
-    """Give every process the mean of each tensor, in place."""
+    """Give every process the mean of each tensor, in place; of a sharded one every process has its own part already."""
     if is_shared():
         for tensor in tensors:
+            if is_sharded(tensor):
+                continue
             distributed.all_reduce(tensor)
             tensor /= distributed.get_world_size()
 
@@ -244,8 +349,9 @@ def average_tensors(tensors: Iterable[Tensor]) -> None:
 def share_weights(model: nn.Module) -> None:
     """Give every process the first one's parameters and buffers."""
     if is_shared():
-        for tensor in model.state_dict().values():
-            distributed.broadcast(tensor, 0)
+        for tensor in (*model.parameters(), *model.buffers()):
+            if not is_sharded(tensor):
+                distributed.broadcast(tensor, 0)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

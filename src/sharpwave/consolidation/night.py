@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.modules import agree_any, get_modes, set_modes
-from sharpwave.consolidation.probe import Probe, Scores, compare_groups, judge, measure_scores
+from sharpwave.consolidation.learner import Learner, Snapshot
+from sharpwave.consolidation.modules import agree_any, find_unfinite, get_modes, set_modes
+from sharpwave.consolidation.probe import Probe, Scores, compare_groups, draw_items, judge, measure_scores
 from sharpwave.recordings.hypnogram import Hypnogram
 
 WAKE, NREM_STAGE, REM_STAGE = 0, 1, 2
@@ -74,7 +73,7 @@ class Phase(Protocol):
         """Before the first step of a night.
 
         Args:
-            weights: Parameters and buffers of the network as it fell asleep, by name.
+            weights: Trained parameters and all buffers of the network as it fell asleep, by name.
         """
 
     @abstractmethod
@@ -136,6 +135,10 @@ class SleepReport:
         homeostasis: Numbers of weights that were pruned, regrown, strengthened and downscaled.
         pressure: Sleep pressure before and after, where the schedule knows it; else None.
         seconds: Duration in seconds.
+        note: What a user should know of this night, such as that no weight moved; empty if nothing.
+        cost: What the day and this night took: numbers of `new`, `replayed` and `slept` items that passed forward and
+            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, and what plain training on the new
+            items would have taken, `plain_seconds`, in proportion to the items.
 
     Example:
         >>> import torch
@@ -159,6 +162,14 @@ class SleepReport:
     homeostasis: dict[str, int]
     pressure: tuple[float, float] | None
     seconds: float
+    note: str = ""
+    cost: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def added_share(self) -> float:
+        """What replay while awake and the night took beyond plain training, as a share of it; NaN without a day."""
+        plain = self.cost.get("plain_seconds", 0.0)
+        return (self.cost["awake_seconds"] + self.seconds - plain) / plain if plain else math.nan
 
     def __str__(self) -> str:
         stages = self.hypnogram.stages
@@ -167,7 +178,28 @@ class SleepReport:
             f"{(stages == NREM_STAGE).sum()} NREM and {(stages == REM_STAGE).sum()} REM steps in {self.seconds:.2g} s; "
             f"score ({where}) {self.score_before:.3g} → {self.score_after:.3g}; "
             + ("kept" if self.committed else f"rolled back: {self.reason}")
+            + (f"; {self.note}" if self.note else "")
+            + ("" if math.isnan(self.added_share) else f"; awake and asleep {self.added_share:+.0%} of plain training")
         )
+
+    def describe_cost(self) -> str:
+        """A sentence on what replay while awake and the night cost against plain training."""
+        cost = {name: f"{value:.3g}" for name, value in self.cost.items()}
+        if not self.cost.get("new"):
+            return f"{cost.get('slept', 0)} items slept in {self.seconds:.2g} s; no day before it"
+        return (
+            f"awake {cost['new']} new and {cost['replayed']} replayed items in {cost['awake_seconds']} s, asleep "
+            f"{cost['slept']} in {self.seconds:.2g} s: {self.added_share:+.0%} of plain training's "
+            f"{cost['plain_seconds']} s"
+        )
+
+
+def add_stage(runs: list[list[int]], stage: int) -> None:
+    """One more step in run-length code: pairs of a stage and how many steps it lasts."""
+    if runs and runs[-1][0] == stage:
+        runs[-1][1] += 1
+    else:
+        runs.append([stage, 1])
 
 
 def make_hypnogram(stages: list[int], *, start: int = 0) -> Hypnogram:
@@ -175,30 +207,9 @@ def make_hypnogram(stages: list[int], *, start: int = 0) -> Hypnogram:
     return Hypnogram(np.array(stages, dtype=np.int8), 1.0, 3, float(start), scorer="schedule", unit="step")
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A network as it was before it slept, to go back to: parameters, buffers and the optimiser's moments.
-
-    Attributes:
-        weights: Parameters and buffers of the model by name.
-        moments: State of the optimiser.
-    """
-
-    weights: dict[str, Tensor]
-    moments: dict[str, Any]
-
-    @classmethod
-    def take(cls, model: nn.Module, optimiser: torch.optim.Optimizer) -> Snapshot:
-        """Copy both."""
-        weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        return cls(weights, deepcopy(optimiser.state_dict()))
-
-    @torch.no_grad()
-    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Make both what they were, bit for bit."""
-        for name, value in model.state_dict().items():
-            value.copy_(self.weights[name])
-        optimiser.load_state_dict(deepcopy(self.moments))
+def expand_stages(runs: Sequence[Sequence[int]]) -> list[int]:
+    """The stage of each step, from run-length code."""
+    return [stage for stage, n_steps in runs for _ in range(n_steps)]
 
 
 class Night:
@@ -231,13 +242,16 @@ class Night:
         self.modes: dict[str, bool] = {}
         self.snapshot = Snapshot({}, {})
         self.before = Scores(math.nan, pd.DataFrame(), False)
+        self.probed: list[int] = []
+        self.failure = ""
 
     def begin(self) -> None:
         """Copy the network, score it, and put it in training mode if it is not."""
         began = time.perf_counter()
-        self.snapshot = Snapshot.take(self.learner.module, self.learner.optimiser)
         self.modes = get_modes(self.learner.model)
-        self.before = measure_scores(self.learner, self.probe)
+        self.snapshot = Snapshot.take(self.learner)
+        self.probed = draw_items(self.learner, self.probe)
+        self.before = measure_scores(self.learner, self.probe, self.probed)
         for phase in self.phases.values():
             phase.prepare(self.snapshot.weights)
         if not self.learner.model.training:
@@ -261,7 +275,10 @@ class Night:
         """
         began = time.perf_counter()
         phase = self.phases[self.plan[self.position]]
+        self.learner.trouble = ""
         self.losses.append(phase.step(self.plan, self.position))
+        if self._has_failed:
+            self.failure = self.learner.trouble or "a loss was not finite"
         self.position += 1
         taken = time.perf_counter() - began
         self.seconds += taken
@@ -277,15 +294,20 @@ class Night:
         if self.position and not self._has_failed:
             for phase in self.phases.values():
                 phase.finish()
-        after = measure_scores(self.learner, self.probe)
-        reason = "a loss was not finite" if self._has_failed else judge(self.before, after, self.probe)
+        after = measure_scores(self.learner, self.probe, self.probed)
+        broken = find_unfinite(self.learner.module)
+        reason = self.failure or (f"{broken} is not finite" if broken else judge(self.before, after, self.probe))
+        note = ""
         if agree_any(bool(reason), self.learner.device):
             reason = reason or "it was not good in another process"
             self.undo()
         else:
+            note = self._find_note()
             set_modes(self.learner.model, self.modes)
             for phase in self.phases.values():
                 phase.keep()
+            self.snapshot.give_back_gradients(self.learner)
+        seconds = self.seconds + time.perf_counter() - began
         known = self.pressure is not None and pressure is not None
         return SleepReport(
             committed=not reason,
@@ -299,13 +321,31 @@ class Night:
             groups=compare_groups(self.before, after),
             homeostasis=self._count_changes(),
             pressure=(self.pressure, pressure) if known else None,  # type: ignore[arg-type]
-            seconds=self.seconds + time.perf_counter() - began,
+            seconds=seconds,
+            note=note,
+            cost=self.learner.day.compute_cost(
+                slept=self.learner.n_passed, scored=2 * len(self.before.items), asleep_seconds=seconds
+            ),
         )
 
+    def _find_note(self) -> str:
+        """That no weight moved, and why, where that is so."""
+        learner = self.learner
+        if not self.position or self.snapshot.has_moved(learner):
+            return ""
+        rates = learner.rates or [float(group["lr"]) for group in learner.optimiser.param_groups]
+        why = "the learning rate is 0" if not any(rates) else "its steps changed nothing"
+        note = f"no weight moved, since {why}"
+        fix = "give NREM(rate=...)" if not any(rates) else "check the optimiser and which parameters ask for gradients"
+        warnings.warn(f"a night of {self.position} steps was slept, but {note}: {fix}", stacklevel=4)
+        return note
+
     def undo(self) -> None:
-        """Put the network and its optimiser back as they were."""
-        self.snapshot.restore(self.learner.module, self.learner.optimiser)
-        set_modes(self.learner.model, self.modes)
+        """Put the network, its optimiser, modes and gradients back as they were."""
+        try:
+            self.snapshot.restore(self.learner)
+        finally:
+            set_modes(self.learner.model, self.modes)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the network and its optimiser."""
@@ -319,10 +359,15 @@ class Night:
             "modes": dict(self.modes),
             "weights": dict(self.snapshot.weights),
             "moments": self.snapshot.moments,
+            "scaler": self.snapshot.scaler,
+            "probed": list(self.probed),
+            "n_passed": self.learner.n_passed,
             "before": {
                 "score": self.before.score,
                 "items": self.before.items.to_dict("list"),
                 "is_held_out": self.before.is_held_out,
+                "unit": self.before.unit,
+                "label": self.before.label,
             },
         }
 
@@ -330,9 +375,13 @@ class Night:
         """Take up what `state_dict` gave, of a night with the same plan."""
         self.position, self.losses, self.seconds = state["position"], list(state["losses"]), state["seconds"]
         self.modes = dict(state["modes"])
-        self.snapshot = Snapshot(dict(state["weights"]), state["moments"])
+        self.snapshot = Snapshot(dict(state["weights"]), state["moments"], state.get("scaler"))
+        self.probed, self.learner.n_passed = list(state.get("probed", [])), state.get("n_passed", 0)
         before = state["before"]
-        self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"])
+        known = {name: before[name] for name in ("unit", "label") if name in before}
+        self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"], **known)
+        if not self.probed:  # version 0.1.0, whose probe was the first slots
+            self.probed = list(range(len(self.before.items)))
 
     def _count_changes(self) -> dict[str, int]:
         counts: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import Batch, compute_distillation, move
+from sharpwave.consolidation.batches import Batch, move
 from sharpwave.consolidation.learner import Learner, compute_annealing
 from sharpwave.consolidation.modules import (
     evaluating,
@@ -25,6 +25,7 @@ from sharpwave.consolidation.modules import (
 )
 from sharpwave.consolidation.night import NREM_STAGE, Phase
 from sharpwave.consolidation.significance import Homeostasis, compute_brittleness, compute_fisher
+from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class NREM:
         labels: Weight of the labels' loss; default 1.
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
+        bound: Difference from a stored logit from which on it pulls no harder; None, the default, for no bound.
+        clip: Largest gradient of a step, in gradients typical of the day; None, the default, for any.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
@@ -67,6 +70,8 @@ class NREM:
     labels: float = 1.0
     distillation: float = 0.5
     temperature: float | None = None
+    bound: float | None = None
+    clip: float | None = None
     noise: float = 0.0
     reconstruction: float = 0.0
     oscillation: int = 0
@@ -177,7 +182,8 @@ class NREMPhase(Phase):
         if self.nrem.refresh == "replayed":
             self._refresh_logits(torch.tensor(sorted(self._replayed), dtype=torch.int64))
             return
-        classes = set(_find_classes(buffer.read(new), buffer.label)) - self._classes
+        items = buffer.read(new)
+        classes = set(_find_classes(items, self.learner.objective.find_label(items))) - self._classes
         if classes and self._classes:
             is_old = torch.ones(len(buffer), dtype=torch.bool)
             is_old[new] = False
@@ -217,7 +223,7 @@ class NREMPhase(Phase):
 
         weights = dict(learner.module.named_parameters()) if self.noise else {}
         around = perturb_weights(weights, self.noise, generator=learner.generator) if self.noise else nullcontext()
-        loss = learner.descend(compute_loss, around=around)
+        loss = learner.descend(compute_loss, around=around, clip=nrem.clip)
         if self.decoder is not None:
             self.decoder.step()
         return loss
@@ -229,10 +235,20 @@ class NREMPhase(Phase):
                 items = buffer.read(slots)
                 logits = self.learner.forward(move(items, self.learner.device)).float()
                 if classes is not None:
-                    kept = items["logits"].to(logits)
-                    kept[:, classes] = logits[:, classes]
-                    logits = kept
+                    logits = _keep_known(logits, items, classes)
                 buffer.update(slots, {"logits": logits})
+
+
+def _keep_known(logits: Tensor, items: Batch, classes: list[int]) -> Tensor:
+    """Logits of which all but some classes, and those that were not known when they were stored, stay as stored."""
+    stored = items["logits"].to(logits)
+    kept = logits.clone()
+    kept[:, : stored.shape[1]] = stored
+    if "logits_length" in items:
+        unknown = torch.arange(logits.shape[1])[None] >= items["logits_length"][:, None]
+        kept = torch.where(unknown.to(logits.device), logits, kept)
+    kept[:, classes] = logits[:, classes]
+    return kept
 
 
 class Decoder:
@@ -329,10 +345,14 @@ def find_input(batch: Batch) -> Tensor:
 
 
 def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) -> Tensor:
-    loss = nrem.labels * learner.objective.loss(logits.float(), batch).mean()
+    loss = nrem.labels * learner.objective.compute_losses(logits.float(), batch).mean()
     if nrem.distillation and "logits" in batch:
         loss = loss + nrem.distillation * compute_distillation(
-            logits.float(), batch["logits"], temperature=nrem.temperature
+            logits.float(),
+            batch["logits"],
+            temperature=nrem.temperature,
+            bound=nrem.bound,
+            lengths=batch.get("logits_length"),
         )
     return loss
 

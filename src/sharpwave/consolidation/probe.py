@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import nn
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import average, evaluating
+from sharpwave.errors import SharpwaveError
 
 KINDS = ("y", "task", "group")
-"""Entries by which a probe is split."""
+"""Entries by which a probe is split; the labels' entry in place of `y`, where it has another name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,14 @@ class Probe:
     Attributes:
         held_out: A batch of items that are never replayed, or a function from the network to a score (higher is
             better). Where omitted: the buffer's held-out items, else (not held out, and the report says so) at most
-            `n_items` of those it replays.
-        tolerance: Fall of the score that is put up with; default 0.02. On items, a night is undone only if the fall is
-            larger by two of its standard errors, so that chance on a few items undoes no good night.
+            `n_items` of those it replays, drawn anew each night, as many of each class as of any other.
+        tolerance: Fall of the score that is put up with; default 0.02. It is a share: of right answers, or, where
+            items have a loss alone, of the loss that the outputs have with other items' labels. On items, a night is
+            undone only if the fall is larger by two of its standard errors, so that chance on a few items undoes no
+            good night.
         group_tolerance: Fall of the score of the worst group that is put up with; None, the default, does not look at
             groups.
-        n_items: Largest number of items taken from the buffer; default 512.
+        n_items: Largest number of items taken from the buffer; default 256.
 
     Example:
         >>> import torch
@@ -48,7 +51,7 @@ class Probe:
     held_out: Mapping[str, Any] | Callable[[nn.Module], float] | None = None
     tolerance: float = 0.02
     group_tolerance: float | None = None
-    n_items: int = 512
+    n_items: int = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,39 +62,77 @@ class Scores:
         score: Mean over classes of what their items score (accuracy; minus loss without classes); NaN if unknown.
         items: Table with a row per item: `score`, and its `y`, `task` and `group` where it has them.
         is_held_out: Whether sleep never replays these items.
+        unit: What a tolerance of 1 is in the score's unit: 1 for right and wrong, else the loss of outputs that are
+            held against other items' labels; default 1.
+        label: Name of the column of classes; default "y".
     """
 
     score: float
     items: pd.DataFrame
     is_held_out: bool
+    unit: float = 1.0
+    label: str = "y"
+
+
+def draw_items(learner: Learner, probe: Probe) -> list[int]:
+    """Slots of the buffer that score a night; none where the probe is the user's or a held-out share."""
+    buffer = learner.buffer
+    if isinstance(probe.held_out, Mapping) or buffer is None or buffer.n_held_out:
+        return []
+    return buffer.stratify(probe.n_items, generator=learner.generator).tolist()
 
 
 @torch.no_grad()
-def measure_scores(learner: Learner, probe: Probe) -> Scores:
-    """Score a network, in evaluation mode, which is put back."""
+def measure_scores(learner: Learner, probe: Probe, slots: Sequence[int] = ()) -> Scores:
+    """Score a network, in evaluation mode, which is put back.
+
+    Args:
+        learner: The network.
+        probe: What it is scored by.
+        slots: Slots of the buffer, as `draw_items` gives them.
+
+    Raises:
+        SharpwaveError: If a probe of the user's gives no number.
+    """
+    label, unit = learner.objective.label, 1.0
     with evaluating(learner.model):
-        score = probe.held_out(learner.model) if callable(probe.held_out) else math.nan
-        batch, is_held_out = _find_items(learner, probe)
-        items = _score_items(learner, batch) if batch else pd.DataFrame()
+        score = _ask(probe.held_out, learner.model) if callable(probe.held_out) else math.nan
+        batch, is_held_out = _find_items(learner, probe, slots)
+        items = pd.DataFrame()
+        if batch:
+            label = learner.objective.find_label(batch)
+            items, unit = _score_items(learner, batch, label)
     if not callable(probe.held_out) and len(items):
-        score = float(items["score"].to_numpy() @ _weigh(items))
+        score = float(items["score"].to_numpy() @ _weigh(items, label))
     (score,) = average([float(score)], learner.device)
-    return Scores(score, items, is_held_out or callable(probe.held_out))
+    return Scores(score, items, is_held_out or callable(probe.held_out), unit, label)
+
+
+def _ask(function: Callable[[nn.Module], float], model: nn.Module) -> float:
+    score = function(model)
+    try:
+        return float(score)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SharpwaveError(
+            "a probe that gives one number, higher for better", got=type(score).__name__, fix="return a float"
+        ) from error
 
 
 def judge(before: Scores, after: Scores, probe: Probe) -> str:
     """Why a night is not kept; empty if it is."""
     if not math.isfinite(after.score) and math.isfinite(before.score):
         return "the score is not finite"
-    error = 0.0 if callable(probe.held_out) or not len(before.items) else _find_error(before.items, after.items)
-    if before.score - after.score > probe.tolerance + 2 * error:
+    label = before.label
+    error = 0.0 if callable(probe.held_out) or not len(before.items) else _find_error(before.items, after.items, label)
+    if before.score - after.score > probe.tolerance * before.unit + 2 * error:
         return f"the score fell from {before.score:.3g} to {after.score:.3g}"
     if probe.group_tolerance is not None and "group" in before.items:
         for value in sorted(before.items["group"].unique()):
             mine = before.items["group"] == value
             old, new = before.items[mine], after.items[mine]
             fall = old["score"].mean() - new["score"].mean()
-            if fall > probe.group_tolerance + 2 * _find_error(old[["score"]], new[["score"]]):
+            error = _find_error(old[["score"]], new[["score"]], label)
+            if fall > probe.group_tolerance * before.unit + 2 * error:
                 return f"group {value} fell from {old['score'].mean():.3g} to {new['score'].mean():.3g}"
     return ""
 
@@ -99,7 +140,8 @@ def judge(before: Scores, after: Scores, probe: Probe) -> str:
 def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
     """Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`."""
     table: dict[str, list[Any]] = {name: [] for name in ("kind", "value", "n", "before", "after")}
-    for kind in ("all", *(kind for kind in KINDS if kind in before.items)) if len(before.items) else ():
+    kinds = (before.label, *KINDS[1:])
+    for kind in ("all", *(kind for kind in kinds if kind in before.items)) if len(before.items) else ():
         keys = np.zeros(len(before.items), dtype=np.int64) if kind == "all" else before.items[kind].to_numpy()
         values, rows, sizes = np.unique(keys, return_inverse=True, return_counts=True)
         table["kind"] += [kind] * values.size
@@ -110,7 +152,7 @@ def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _find_items(learner: Learner, probe: Probe) -> tuple[Batch, bool]:
+def _find_items(learner: Learner, probe: Probe, slots: Sequence[int]) -> tuple[Batch, bool]:
     if isinstance(probe.held_out, Mapping):
         return dict(probe.held_out), True
     buffer = learner.buffer
@@ -118,33 +160,37 @@ def _find_items(learner: Learner, probe: Probe) -> tuple[Batch, bool]:
         return {}, False
     if buffer.n_held_out:
         return buffer.read_held_out(), True
-    return buffer.read(torch.arange(min(len(buffer), probe.n_items))), False
+    return buffer.read(torch.tensor(slots, dtype=torch.int64)), False
 
 
-def _score_items(learner: Learner, items: Batch, size: int = 256) -> pd.DataFrame:
+def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) -> tuple[pd.DataFrame, float]:
     entries, n_items = dict(flatten(items)), count_items(items)
-    scores = []
+    scores, chance = [], 0.0
     for first in range(0, n_items, size):
         batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), learner.device)
-        scores.append(learner.objective.score(learner.forward(batch).float(), batch).cpu())
+        output = learner.forward(batch).float()
+        scores.append(learner.objective.score(output, batch).cpu())
+        if not learner.objective.picks_class(output, batch):
+            others = torch.randperm(len(output), generator=torch.Generator().manual_seed(0)).to(output.device)
+            chance += float(learner.objective.compute_losses(output[others], batch).sum()) / n_items
     columns = {"score": torch.cat(scores).double().numpy()}
-    for kind in KINDS:
+    for kind in (label, *KINDS[1:]):
         values = entries.get(kind)
         if values is not None and values.ndim == 1 and not values.is_floating_point():
             columns[kind] = values.cpu().numpy()
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns), (chance if 0 < chance < math.inf else 1.0)
 
 
-def _weigh(items: pd.DataFrame) -> Float[np.ndarray, " item"]:
+def _weigh(items: pd.DataFrame, label: str) -> Float[np.ndarray, " item"]:
     """Weights that add up to 1, as much for each class as for any other."""
-    if "y" not in items:
+    if label not in items:
         return np.full(len(items), 1 / len(items))
-    _, rows, sizes = np.unique(items["y"].to_numpy(), return_inverse=True, return_counts=True)
+    _, rows, sizes = np.unique(items[label].to_numpy(), return_inverse=True, return_counts=True)
     return 1 / (sizes[rows] * sizes.size)
 
 
-def _find_error(before: pd.DataFrame, after: pd.DataFrame) -> float:
+def _find_error(before: pd.DataFrame, after: pd.DataFrame, label: str) -> float:
     """Standard error of the change of the score, from the items' changes."""
     change = (after["score"] - before["score"]).to_numpy()
-    weights = _weigh(before)
+    weights = _weigh(before, label)
     return float(np.sqrt((weights**2 * (change - weights @ change) ** 2).sum()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,8 @@ class Guard:
         """Anchor the weights where they are, with what was just gathered."""
         for name, value in fisher.items():
             before = self.fisher.get(name)
+            if before is not None and before.shape != value.shape:
+                before = _grow(before, value)
             self.fisher[name] = value.clone() if before is None else self.protection.decay * before + value
         self.weights = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.fisher}
 
@@ -90,22 +92,34 @@ class Guard:
 
     def compute_penalty(self, model: nn.Module) -> Float[Tensor, ""]:
         """Half the anchor's weight times the significance-weighted squared distance from it."""
-        parts = [
-            (self.fisher[name] * (parameter - self.weights[name]).square()).sum()
-            for name, parameter in model.named_parameters()
-            if name in self.weights
-        ]
+        parts = []
+        for name, parameter in model.named_parameters():
+            if name in self.weights:
+                part = tuple(slice(size) for size in self.weights[name].shape)  # the rest came since: a head that grew
+                distance = (
+                    parameter if parameter.shape == self.weights[name].shape else parameter[part]
+                ) - self.weights[name]
+                parts.append((self.fisher[name] * distance.square()).sum())
         return self.protection.anchor / 2 * torch.stack(parts).sum()
 
     @torch.no_grad()
-    def shrink_gradients(self, model: nn.Module) -> None:
-        """Divide the gradient of each weight by how much it is protected; call between backward and step."""
+    def shrink_gradients(self, model: nn.Module, parameters: Collection[int] | None = None) -> None:
+        """Divide the gradient of each weight by how much it is protected; call between backward and step.
+
+        Args:
+            model: Network.
+            parameters: Ids of the parameters that take the step; all where omitted.
+        """
         if not self.protection.step_size:
             return
         for name, parameter in model.named_parameters():
+            if parameters is not None and id(parameter) not in parameters:
+                continue
             if name in self.fisher and parameter.grad is not None:
                 fisher = self.fisher[name]
                 relative = fisher / fisher.mean().clamp(min=torch.finfo(fisher.dtype).tiny)
+                if relative.shape != parameter.shape:
+                    relative = _grow(relative, parameter)
                 parameter.grad.div_(1 + self.protection.step_size * relative)
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,3 +129,11 @@ class Guard:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.fisher, self.weights = dict(state["fisher"]), dict(state["weights"])
+
+
+def _grow(values: Tensor, like: Tensor) -> Tensor:
+    """Values of a parameter that has grown since, with 0 for what came."""
+    grown = torch.zeros_like(like)
+    part = tuple(slice(min(sizes)) for sizes in zip(values.shape, like.shape, strict=True))
+    grown[part] = values[part]
+    return grown

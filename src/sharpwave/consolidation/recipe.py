@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
 
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.night import NREM_STAGE, REM_STAGE, Phase
@@ -23,6 +26,77 @@ if TYPE_CHECKING:
 READINGS = {"steps": 0.1, "replays": 10.0}
 """Sleep steps per wake step in the two readings of "1:10": one sleep step for ten wake steps (which +15 % time allows),
 or ten replays of each wake step (which it does not)."""
+
+
+PARTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "wake": (("method", "count_items"), "Wake('der++')"),
+    "nrem": (("make_phase",), "NREM()"),
+    "rem": (("make_phase", "share", "cycles"), "REM()"),
+    "homeostasis": (("apply",), "Homeostasis(prune=0.1)"),
+    "protection": (("make_guard",), "Protection(step_size=0.3)"),
+    "probe": (("held_out", "tolerance"), "Probe()"),
+    "schedule": (("is_due", "plan"), "FixedRatio(0.1)"),
+}
+"""What each part of a recipe must have, and an example of it."""
+
+
+class Optimisers:
+    """Several optimisers as one, each with parameters of its own.
+
+    Args:
+        parts: The optimisers; their states stay theirs.
+    """
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self.parts = list(parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all, in order."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients of all."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=set_to_none)
+
+    def step(self) -> None:
+        """A step of each."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        for part, kept in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(kept)
+
+
+def join_optimisers(optimiser: Any) -> Any:
+    """One optimiser as it is, several as one.
+
+    Raises:
+        SharpwaveError: If it is none, or its step needs a function that computes the loss anew (LBFGS).
+    """
+    parts = list(optimiser) if isinstance(optimiser, list | tuple) else [optimiser]
+    for part in parts:
+        if not hasattr(part, "param_groups"):
+            raise SharpwaveError(
+                "Sleep(model, buffer, optimiser), with an optimiser of torch or a list of them",
+                got=f"{type(part).__name__} as the optimiser",
+                fix="give a ReplayBuffer second and the optimiser third",
+            )
+        closure = inspect.signature(part.step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            raise SharpwaveError(
+                "an optimiser that steps from gradients",
+                got=f"{type(part).__name__}, whose step computes the loss several times",
+                fix="train with SGD, Adam or another optimiser whose step() needs no function",
+            )
+    return parts[0] if len(parts) == 1 else Optimisers(parts)
 
 
 class PhaseOptions(Protocol):
@@ -69,6 +143,12 @@ class Recipe:
     schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.wake, str):
+            object.__setattr__(self, "wake", Wake(self.wake))
+        for name, (has, example) in PARTS.items():
+            part = getattr(self, name)
+            if part is not None and (isinstance(part, type) or not all(hasattr(part, each) for each in has)):
+                raise SharpwaveError(f"{name}={example}", got=repr(part), fix="give an object of that kind")
         if isinstance(self.steer, str) and self.steer != "brittle":
             raise SharpwaveError(
                 "steer='brittle', or noise by parameter name", got=repr(self.steer), fix="leave it out otherwise"

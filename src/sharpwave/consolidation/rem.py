@@ -112,7 +112,7 @@ class REMPhase(Phase):
     def _teach(self, batch: Batch) -> Tensor:
         module = self.learner.module
         with torch.no_grad(), evaluating(module):
-            return self.learner.objective.forward(freeze(module, self._before), batch)
+            return self.learner.objective.run(freeze(module, self._before), batch)
 
 
 def compute_rem_loss(

@@ -1,12 +1,101 @@
-"""When to sleep and for how long: a fixed ratio, pressure that builds with drift and forgetting, or idle time."""
+"""When to sleep and for how long: a fixed ratio, pressure that builds with drift and forgetting, or idle time.
+
+And what the day before a night was like, which a night goes by.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sharpwave.errors import SharpwaveError
+
+
+class Day:
+    """What was passed through a network since the last night, and at which rates.
+
+    Attributes:
+        sizes: Number of wake steps by the number of items they passed, new and replayed.
+        n_typical: Number of new items in the largest batch.
+        rates: Lowest, highest and mean learning rate of each group of parameters.
+        n_new: Number of new items.
+        n_replayed: Number of replayed items.
+        seconds: Seconds of its steps, from `wake` to the optimiser's step.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: Counter[int] = Counter()
+        self.rates: list[tuple[float, float, float]] = []
+        self.n_new = self.n_replayed = self.n_typical = 0
+        self.seconds = 0.0
+
+    def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float]) -> None:
+        """Take in one wake step.
+
+        Args:
+            n_new: Number of new items.
+            n_replayed: Number of items replayed beside them.
+            planned: Number of items that such a step passes once the buffer holds enough.
+            rates: Learning rate of each group.
+        """
+        n_before = self.sizes.total()
+        self.sizes[planned] += 1
+        self.n_new += n_new
+        self.n_typical = max(self.n_typical, n_new)
+        self.n_replayed += n_replayed
+        if len(rates) != len(self.rates):
+            self.rates, n_before = [(rate, rate, rate) for rate in rates], 0
+        self.rates = [
+            (min(low, rate), max(high, rate), mean + (rate - mean) / (n_before + 1))
+            for (low, high, mean), rate in zip(self.rates, rates, strict=True)
+        ]
+
+    def find_size(self) -> int | None:
+        """The size of the typical step: the median over the day; of two, the larger."""
+        passed, half = 0, self.sizes.total() // 2
+        for size in sorted(self.sizes):
+            passed += self.sizes[size]
+            if passed > half:
+                return size
+        return None
+
+    def find_rates(self) -> list[float]:
+        """The mean rate of each group; exactly the rate where it never changed."""
+        return [high if low == high else mean for low, high, mean in self.rates]
+
+    def compute_cost(self, *, slept: int, scored: int, asleep_seconds: float) -> dict[str, float]:
+        """Items and seconds of the day and of the night after it, as `SleepReport.cost` has them.
+
+        Args:
+            slept: Number of items that passed forward and backward in the night.
+            scored: Number of items that the probe passed forward.
+            asleep_seconds: Seconds of the night.
+        """
+        share = self.n_new / max(self.n_new + self.n_replayed, 1)
+        return {
+            "new": self.n_new,
+            "replayed": self.n_replayed,
+            "slept": slept,
+            "scored": scored,
+            "awake_seconds": self.seconds,
+            "asleep_seconds": asleep_seconds,
+            "plain_seconds": share * self.seconds,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers and lists."""
+        kept = {"n_new": self.n_new, "n_replayed": self.n_replayed, "seconds": self.seconds}
+        kept["n_typical"] = self.n_typical
+        return kept | {"sizes": [list(pair) for pair in self.sizes.items()], "rates": [list(r) for r in self.rates]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.sizes = Counter({size: count for size, count in state["sizes"]})
+        self.rates = [(low, high, mean) for low, high, mean in state["rates"]]
+        self.n_typical = state["n_typical"]
+        self.n_new, self.n_replayed, self.seconds = state["n_new"], state["n_replayed"], state["seconds"]
 
 
 class Schedule(Protocol):

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from sharpwave.consolidation.batches import Batch, Objective, count_items, flatten, nest
-from sharpwave.consolidation.modules import average_tensors, evaluating, find_plastic, freeze, share_weights
+from sharpwave.consolidation.modules import (
+    average_tensors,
+    evaluating,
+    find_plastic,
+    freeze,
+    is_sharded,
+    reshard,
+    share_weights,
+)
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -61,7 +69,8 @@ def compute_fisher(
     with evaluating(model):
         item_bytes = sum(p.numel() * p.element_size() for p in weights.values())
         chunk = CHUNK_BYTES // max(item_bytes, 1)
-        fisher = _accumulate_together(model, batch, objective, weights, chunk=chunk) if chunk > 1 else None
+        together = chunk > 1 and not any(is_sharded(weight) for weight in weights.values())
+        fisher = _accumulate_together(model, batch, objective, weights, chunk=chunk) if together else None
         if fisher is None:
             fisher = _accumulate_singly(model, batch, objective, weights)
     average_tensors(fisher.values())
@@ -246,7 +255,7 @@ def _accumulate_together(
     def compute_loss(trained: dict[str, Tensor], item: dict[str, Tensor]) -> Tensor:
         single = nest({path: value[None] for path, value in item.items()})
 
-        return objective.loss(objective.forward(freeze(model, trained | fixed), single), single).sum()
+        return objective.compute_losses(objective.run(freeze(model, trained | fixed), single), single).sum()
 
     trained = {name: weight.detach() for name, weight in weights.items()}
     total = {name: torch.zeros_like(weight) for name, weight in trained.items()}
@@ -266,11 +275,38 @@ def _accumulate_singly(
 ) -> dict[str, Tensor]:
     entries, n_items = dict(flatten(batch)), count_items(batch)
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    if any(is_sharded(weight) for weight in weights.values()):
+        return _accumulate_sharded(model, entries, n_items, objective, total)
     for item in range(n_items):
         single = nest({path: value[item : item + 1] for path, value in entries.items()})
-        loss = objective.loss(objective.forward(model, single), single).sum()
+        loss = objective.compute_losses(objective.run(model, single), single).sum()
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
         for name, gradient in zip(weights, gradients, strict=True):
             if gradient is not None:
                 total[name].addcmul_(gradient, gradient, value=1 / n_items)
+    return total
+
+
+def _accumulate_sharded(
+    model: nn.Module, entries: Mapping[str, Tensor], n_items: int, objective: Objective, total: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Under FSDP2, whose gradients come by `backward` alone, as means over the processes' items.
+
+    Where the items' gradients are independent, the square of a mean over so many processes is as many times too small.
+    """
+    n_processes = torch.distributed.get_world_size()
+    reshard(model)
+    weights = dict(model.named_parameters())
+    left = {name: weight.grad for name, weight in weights.items()}
+    model.zero_grad(set_to_none=True)
+    for item in range(n_items):
+        single = nest({path: value[item : item + 1] for path, value in entries.items()})
+        objective.compute_losses(objective.run(model, single), single).sum().backward()
+        for name, value in total.items():
+            gradient = weights[name].grad
+            if gradient is not None:
+                value.addcmul_(gradient, gradient, value=n_processes / n_items)
+        model.zero_grad(set_to_none=True)
+    for name, weight in weights.items():
+        weight.grad = left[name]
     return total

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,11 +16,19 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
-from sharpwave.consolidation.modules import agree_any, agree_first
-from sharpwave.consolidation.night import NREM_STAGE, WAKE, Night, SleepReport, make_hypnogram
-from sharpwave.consolidation.recipe import Recipe, make_oscillatory, make_plan, make_src, make_ssr
-from sharpwave.consolidation.schedule import FixedRatio
-from sharpwave.consolidation.wake import compute_wake_loss
+from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
+from sharpwave.consolidation.night import (
+    NREM_STAGE,
+    WAKE,
+    Night,
+    SleepReport,
+    add_stage,
+    expand_stages,
+    make_hypnogram,
+)
+from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
+from sharpwave.consolidation.schedule import Day, FixedRatio
+from sharpwave.consolidation.wake import WakeStep, as_batch, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 
@@ -34,7 +45,8 @@ class Sleep:
     Args:
         model: Any module; for several processes within DistributedDataParallel.
         buffer: Replay buffer; None for recipes that store nothing.
-        optimiser: Optimiser of the training loop; its state goes on through the night. SGD at 0.01 where omitted.
+        optimiser: Optimiser of the training loop, or a list of several; its state goes on through the night. SGD at
+            0.01 where omitted.
         recipe: What wake and sleep are made of; `Recipe()` where omitted.
         objective: How a batch goes through the model; `model(batch["x"])` classified as `batch["y"]` where omitted.
         accumulate: Number of batches per optimiser step, awake and asleep; default 1.
@@ -54,14 +66,14 @@ class Sleep:
         ...     sleep.wake({"x": torch.eye(2), "y": torch.arange(2)}).backward()
         ...     optimiser.step()
         >>> print(sleep.night())
-        2 NREM and 0 REM steps in ... s; score (not held out) ...; kept
+        2 NREM and 0 REM steps in ... s; score (not held out) ...; kept; awake and asleep ... of plain training
     """
 
     def __init__(
         self,
         model: nn.Module,
         buffer: ReplayBuffer | None,
-        optimiser: torch.optim.Optimizer | None = None,
+        optimiser: torch.optim.Optimizer | list[torch.optim.Optimizer] | None = None,
         *,
         recipe: Recipe | None = None,
         objective: Objective | None = None,
@@ -71,13 +83,14 @@ class Sleep:
         generator: torch.Generator | None = None,
         **changes: Any,
     ) -> None:
+        check_parts(model, buffer)
         self.recipe = replace(recipe or Recipe(), **changes)
         self.schedule = self.recipe.schedule or FixedRatio()
         self._owns_optimiser = optimiser is None
         self.learner = Learner(
             model,
             buffer,
-            optimiser or torch.optim.SGD(model.parameters(), lr=0.01),
+            join_optimisers(torch.optim.SGD(model.parameters(), lr=0.01) if optimiser is None else optimiser),
             objective or Objective(),
             generator or torch.Generator().manual_seed(0),
             accumulate=accumulate,
@@ -90,9 +103,10 @@ class Sleep:
         self._night: Night | None = None
         self._stops = False
         self._n_calls = self._n_since_night = self._n_since_measured = 0
-        self._stages: list[int] = []
-        if protection is not None and protection.step_size:
-            self.learner.optimiser.register_step_pre_hook(lambda *_: self._shrink())
+        self._stages: list[list[int]] = []
+        self._woken = math.nan
+        self._handles: list[Any] = []
+        self._watch_steps()
 
     @classmethod
     def ssr(
@@ -141,32 +155,35 @@ class Sleep:
     @property
     def hypnogram(self) -> Hypnogram:
         """Wake, NREM and REM of the run so far, a step each."""
-        return make_hypnogram(self._stages)
+        return make_hypnogram(expand_stages(self._stages))
 
-    def wake(self, batch: Mapping[str, Any], *, task: int | None = None) -> Tensor:
+    def wake(self, batch: Any, *, task: int | None = None) -> Tensor:
         """The loss of a batch of new items, and of what is replayed beside it; the items go into the buffer.
 
         Args:
-            batch: Entries (item, ...): `x` and `y`, or what the objective expects.
+            batch: Entries (item, ...): `x` and `y`, or what the objective expects; or a pair (inputs, labels).
             task: Number of the task, stored with the items where given.
 
         Returns:
             The loss, for `backward`.
         """
         self._refuse_asleep()
-        learner, on_device = self.learner, move(batch, self.learner.device)
+        if math.isnan(self._woken):
+            self._woken = time.perf_counter()
+        learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
             for phase in self.phases.values():
                 watching.enter_context(phase.watch())
             with learner.precision():
-                loss, logits = self._compute_wake_loss(on_device)
+                step = self._take_wake_step(move(batch, learner.device))
         if learner.buffer is not None:
-            kept = {"logits": logits.float()} if self._uses_logits() else {}
-            learner.buffer.add({**batch, **kept}, task=task)
-            learner.wake_items = self.recipe.wake.count_items(len(logits))
+            store_new(batch, step, learner.buffer, learner.objective, with_logits=self._uses_logits(), task=task)
+        loss, n_new = step.loss, len(step.losses)
+        rates = [float(group["lr"]) for group in learner.optimiser.param_groups]
+        learner.day.see(n_new, step.n_replayed, self.recipe.wake.count_items(n_new), rates)
         self._n_calls += 1
         if self._n_calls % learner.accumulate == 0:
-            self._stages.append(WAKE)
+            add_stage(self._stages, WAKE)
             self._n_since_night += 1
             self._n_since_measured += 1
         if self.guard is not None and self.guard.is_anchored:
@@ -196,13 +213,10 @@ class Sleep:
         """
         if not self.is_asleep:
             self.fall_asleep(steps)
-        try:
+        with self._undoing():
             while self.step():
                 if until is not None and agree_any(until(), self.learner.device):
                     break
-        except BaseException:
-            self.abandon()
-            raise
         return self.wake_up()
 
     def fall_asleep(self, steps: int | None = None) -> None:
@@ -213,9 +227,11 @@ class Sleep:
             planned = self.schedule.plan(self._n_since_night)
         n_steps = agree_first(planned if steps is None else steps, self.learner.device)
         plan = make_plan(n_steps, self.recipe.rem, depth=self.schedule.find_depth())
-        night = self._make_night(plan, start=len(self._stages), pressure=self.schedule.pressure)
-        night.begin()
-        self._night, self._stops = night, False
+        self.learner.prepare_night()
+        start = sum(n_steps for _, n_steps in self._stages)
+        self._night, self._stops = self._make_night(plan, start=start, pressure=self.schedule.pressure), False
+        with self._undoing():
+            self._night.begin()
 
     def step(self) -> bool:
         """One step of sleep, after which the night can be broken off without harm.
@@ -226,24 +242,41 @@ class Sleep:
         night = self._get_night()
         if night.is_over or self._stops:
             return False
-        seconds = night.step()
-        self._stages.append(night.plan[night.position - 1])
-        self._stops = agree_any(not self.schedule.rest(seconds), self.learner.device)
+        with self._undoing():
+            seconds = night.step()
+            add_stage(self._stages, night.plan[night.position - 1])
+            self._stops = agree_any(not self.schedule.rest(seconds), self.learner.device)
         return not (night.is_over or self._stops)
 
     def wake_up(self) -> SleepReport:
         """End the night: what was learned is kept, or the network is put back."""
         night = self._get_night()
-        report = night.end(pressure=self.schedule.pressure)
-        self._night, self._n_since_night = None, 0
-        if report.committed and self.guard is not None:
-            self.guard.gather(self.learner)
+        buffer = self.learner.buffer
+        guarded = None if self.guard is None else self.guard.state_dict()
+        with self._undoing():
+            try:
+                with nullcontext() if buffer is None else buffer.undoable():
+                    report = night.end(pressure=self.schedule.pressure)
+                    if report.committed and self.guard is not None:
+                        self.guard.gather(self.learner)
+            except BaseException:
+                if self.guard is not None and guarded is not None:
+                    self.guard.load_state_dict(guarded)
+                raise
+        self._night, self._n_since_night, self._woken = None, 0, math.nan
+        self.learner.day = Day()
         return report
 
     def abandon(self) -> None:
         """End the night at once, and put the network back as it was before."""
-        self._get_night().undo()
-        self._night = None
+        night, self._night = self._get_night(), None
+        night.undo()
+
+    def use(self, *optimisers: torch.optim.Optimizer) -> None:
+        """Go on with other optimisers: all that train the model from now on, as after it has grown."""
+        self._refuse_asleep()
+        self.learner.optimiser, self._owns_optimiser = join_optimisers(list(optimisers)), False
+        self._watch_steps()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model and the user's optimiser, at any step of wake or sleep: tensors, numbers, lists."""
@@ -254,10 +287,10 @@ class Sleep:
             "schedule": self.schedule.state_dict(),
             "guard": None if self.guard is None else self.guard.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
-            "stages": list(self._stages),
-            "wake_items": self.learner.wake_items,
+            "runs": [list(run) for run in self._stages],
             "phases": {stage: phase.state_dict() for stage, phase in self.phases.items()},
             "night": None if self._night is None else self._night.state_dict(),
+            **self.learner.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -271,30 +304,63 @@ class Sleep:
         if self.guard is not None:
             self.guard.load_state_dict(state["guard"])
         self._n_calls, self._n_since_night, self._n_since_measured, stops = state["counts"]
-        self._stops, self._stages, self._night = bool(stops), list(state["stages"]), None
+        self._stops, self._stages, self._night = bool(stops), [list(run) for run in state["runs"]], None
         kept = state["night"]
         if kept is not None:
             self._night = self._make_night(list(kept["plan"]), start=kept["start"], pressure=kept["pressure"])
             self._night.load_state_dict(kept)
-        learner.wake_items = state["wake_items"]
+        learner.load_state_dict(state)
         weights = {} if self._night is None else self._night.snapshot.weights
         for stage, phase in self.phases.items():
             phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
         learner.generator.set_state(state["generator"])
 
-    def _compute_wake_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        learner = self.learner
-        if learner.buffer is None:
-            logits = learner.objective.forward(learner.model, batch)
-            return learner.objective.loss(logits, batch).mean(), logits
-        return compute_wake_loss(
+    def _take_wake_step(self, batch: Batch) -> WakeStep:
+        learner, buffer = self.learner, self.learner.buffer
+        if buffer is not None and buffer.transform is not None:
+            batch = buffer.transform(batch)
+        return take_wake_step(
             learner.model,
             batch,
-            learner.buffer,
+            buffer,
             wake=self.recipe.wake,
             objective=learner.objective,
             generator=learner.generator,
+            n_typical=learner.day.n_typical,
         )
+
+    def _watch_steps(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        for each in self.learner.optimisers:
+            self._handles.append(each.register_step_pre_hook(lambda stepped, *_: self._before_step(stepped)))
+            self._handles.append(each.register_step_post_hook(lambda *_: self._after_step()))
+
+    def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
+        if self.is_asleep:
+            return
+        if self.guard is not None:
+            mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+            self.guard.shrink_gradients(self.learner.module, mine)
+        if not self.learner.tame(optimiser, self.recipe.wake.clip):
+            warnings.warn("a step of wake was not taken: its gradient is not finite", stacklevel=2)
+
+    def _after_step(self) -> None:
+        """Count the seconds of a step of wake, from the first `wake` to the optimiser's step."""
+        if not self.is_asleep and not math.isnan(self._woken):
+            self.learner.day.seconds += time.perf_counter() - self._woken
+            self._woken = math.nan
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
+        """Put everything back as it was before the night where anything raises."""
+        try:
+            yield
+        except BaseException:
+            if self._night is not None:
+                self.abandon()
+            raise
 
     def _make_night(self, plan: list[int], *, start: int, pressure: float | None) -> Night:
         return Night(self.learner, self.phases, plan, probe=self.recipe.probe, start=start, pressure=pressure)
@@ -321,6 +387,11 @@ class Sleep:
 
 def _update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """A state as version 0.1.0 wrote it, in today's layout."""
+    if "runs" not in state:
+        runs: list[list[int]] = []
+        for stage in state["stages"]:
+            add_stage(runs, stage)
+        state = {**state, "runs": runs}
     if "sleeper" not in state:
         return state
     phase = {**state["sleeper"], "activity": state["activity"]}

@@ -16,8 +16,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.batches import LENGTH
+from sharpwave.consolidation.batches import LENGTH, find_padding
 from sharpwave.errors import SharpwaveError
+
+LATE = ("logits", "task", "group")
+"""Entries that may come with some batches only through `Sleep`, so that options may name them before."""
+
+OWNER = "replay-buffer.lock"
+"""File that says that a folder holds a buffer's values."""
 
 QUANTISED = {"uint8": torch.uint8, "int8": torch.int8}
 
@@ -33,7 +39,10 @@ class Column:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, *, storage: torch.dtype | str | None = None) -> None:
-        if isinstance(storage, str) and (storage not in QUANTISED or not dtype.is_floating_point):
+        is_known = (
+            storage in QUANTISED if isinstance(storage, str) else storage is None or isinstance(storage, torch.dtype)
+        )
+        if not is_known or (isinstance(storage, str) and not dtype.is_floating_point):
             raise SharpwaveError(
                 "storage as a torch dtype, or 'uint8' or 'int8' for floating values",
                 got=f"{storage!r} for values of {dtype}",
@@ -79,6 +88,46 @@ class Column:
             self.scales[slots] = step
         self.values[slots] = codes.round().to(self.stored_dtype).view(rows.shape)
 
+    def find_misfit(self, rows: Tensor) -> str:
+        """Why some rows cannot be stored so that they come back as they are; empty if they can.
+
+        Args:
+            rows: Rows (item, ...), finite.
+        """
+        if rows.dtype != self.dtype and kind_of(rows.dtype) != kind_of(self.dtype):
+            return f"{rows.dtype} where it was {self.dtype} before"
+        stored = self.stored_dtype
+        if self.quantised or rows.dtype == stored or not rows.numel() or stored == torch.bool:
+            return ""
+        if stored.is_floating_point:
+            largest = float(rows.abs().max()) if rows.dtype.itemsize > stored.itemsize else 0.0
+            return f"{largest:g}, more than {stored} can hold" if largest > torch.finfo(stored).max else ""
+        if rows.is_floating_point() and bool((rows != rows.round()).any()):
+            return f"fractions, which {stored} cannot hold"
+        if rows.dtype == torch.bool:
+            return ""
+        low, high = float(rows.min()), float(rows.max())
+        info = torch.iinfo(stored)
+        return (
+            "" if info.min <= low and high <= info.max else f"values from {low:g} to {high:g}, more than {stored} holds"
+        )
+
+    def widen(self, shape: tuple[int, ...], n_items: int, *, capacity: int, path: Path | None = None) -> None:
+        """Make room for longer rows; what is stored stays.
+
+        Args:
+            shape: Shape of one item from now on.
+            n_items: Number of slots that hold something.
+            capacity: Number of slots.
+            path: File that values are mapped from; None for memory.
+        """
+        rows = self.read(torch.arange(n_items))
+        self.shape = shape
+        self.allocate(capacity, path=path)
+        fitted = rows.new_zeros(n_items, *shape)
+        fitted[tuple(slice(size) for size in rows.shape)] = rows
+        self.write(torch.arange(n_items), fitted)
+
     def read(self, slots: Tensor) -> Tensor:
         """Rows (item, ...) of some slots, in the type in which they were given."""
         rows = self.values[slots]
@@ -89,6 +138,13 @@ class Column:
         return (rows + scales[:, 0] if self.quantised == "uint8" else rows).to(self.dtype)
 
 
+def kind_of(dtype: torch.dtype) -> str:
+    """What a type holds: yes and no, whole numbers, or numbers."""
+    if dtype == torch.bool:
+        return "bool"
+    return "number" if dtype.is_floating_point or dtype.is_complex else "integer"
+
+
 class Table:
     """Rows (slots) of named columns; its shape is that of the first batch.
 
@@ -96,13 +152,26 @@ class Table:
         storage: Type in which each entry is stored, as for `Column`.
         max_length: Length of the longest item of each entry that varies in length; that of the first batch where
             omitted.
+        padding: What pads each entry that varies in length, as for `find_padding`.
         path: Folder of the files that values are mapped from; in memory where omitted.
     """
 
     def __init__(
-        self, storage: Mapping[str, torch.dtype | str], *, max_length: Mapping[str, int], path: Path | None = None
+        self,
+        storage: Mapping[str, torch.dtype | str],
+        *,
+        max_length: Mapping[str, int],
+        padding: Mapping[str, float] | None = None,
+        path: Path | None = None,
     ) -> None:
+        for name, value in (("storage", storage), ("max_length", max_length), ("padding", padding or {})):
+            if not isinstance(value, Mapping):
+                raise SharpwaveError(
+                    f"{name} as a dictionary by entry", got=repr(value), fix=f"give {name}={{'x': {value!r}}}"
+                )
         self.storage, self.max_length, self.path = dict(storage), dict(max_length), path
+        self.padding = dict(padding or {})
+        self._lock: Any = None
         self.columns: dict[str, Column] = {}
 
     @property
@@ -111,7 +180,19 @@ class Table:
         return sum(column.item_bytes for column in self.columns.values())
 
     def describe(self, entries: Mapping[str, Tensor]) -> None:
-        """Take the columns' shapes from a first batch."""
+        """Take the columns' shapes from a first batch.
+
+        Raises:
+            SharpwaveError: If an option names an entry that there is not.
+        """
+        for name in ("storage", "max_length", "padding"):
+            unknown = [key for key in getattr(self, name) if key not in entries and key not in LATE]
+            if unknown:
+                raise SharpwaveError(
+                    f"{name} for entries of the batch: {', '.join(entries)}",
+                    got=repr(unknown[0]),
+                    fix=f"name an entry, or leave it out of {name}",
+                )
         for path, value in entries.items():
             shape = tuple(value.shape[1:])
             if f"{path}{LENGTH}" in entries:
@@ -119,22 +200,43 @@ class Table:
             self.columns[path] = Column(shape, value.dtype, storage=self.storage.get(path))
 
     def allocate(self, capacity: int) -> None:
-        """Make room for a number of items."""
-        if self.path is not None:
-            self.path.mkdir(parents=True, exist_ok=True)
+        """Make room for a number of items.
+
+        Raises:
+            SharpwaveError: If the folder is in use by another buffer, or holds files of something else.
+        """
+        if self.path is not None and self._lock is None:
+            files = [self._find_file(path) for path in self.columns]
+            self._lock = own_folder(self.path, [file for file in files if file is not None])
         for path, column in self.columns.items():
-            file = None if self.path is None else self.path / f"{path.replace('/', '.')}.bin"
-            column.allocate(capacity, path=file)
+            column.allocate(capacity, path=self._find_file(path))
+
+    def _find_file(self, path: str) -> Path | None:
+        return None if self.path is None else self.path / f"{path.replace('/', '.')}.bin"
+
+    def grow(self, entries: Mapping[str, Tensor], n_items: int, *, capacity: int) -> None:
+        """Make room for outputs of more classes than before: `logits` then has a `logits_length`, the classes known.
+
+        Args:
+            entries: A batch whose logits are wider.
+            n_items: Number of slots that hold something.
+            capacity: Number of slots.
+        """
+        column, logits = self.columns["logits"], entries["logits"]
+        counts = f"logits{LENGTH}"
+        if counts not in self.columns:
+            self.columns[counts] = Column((), torch.int64)
+            self.columns[counts].allocate(capacity, path=self._find_file(counts))
+            self.columns[counts].values[:n_items] = column.shape[0]
+        column.widen(tuple(logits.shape[1:]), n_items, capacity=capacity, path=self._find_file("logits"))
 
     def check(self, entries: Mapping[str, Tensor]) -> None:
         """Raise where a batch is not like the first.
 
         Raises:
-            SharpwaveError: If entries or shapes differ.
+            SharpwaveError: If entries, shapes or types differ, or values are out of the range of what is stored.
         """
         columns = self.columns
-        if entries.keys() == columns.keys() and all(columns[p].shape == v.shape[1:] for p, v in entries.items()):
-            return
         if entries.keys() != columns.keys():
             raise SharpwaveError(
                 f"items with the entries {', '.join(columns)}",
@@ -142,15 +244,26 @@ class Table:
                 fix="give the same entries each time, or use another buffer",
             )
         for path, value in entries.items():
-            expected, shape = columns[path].shape, tuple(value.shape[1:])
-            varies = f"{path}{LENGTH}" in entries
-            fits = shape[1:] == expected[1:] if varies else shape == expected
-            if not fits or (varies and int(entries[f"{path}{LENGTH}"].max()) > expected[0]):
+            self._check_shape(path, value, entries.get(f"{path}{LENGTH}"))
+            misfit = columns[path].find_misfit(value)
+            if misfit:
                 raise SharpwaveError(
-                    f"items of shape {expected} in {path!r}",
-                    got=f"{shape}",
-                    fix=f"give max_length={{{path!r}: ...}} when the buffer is made" if varies else "make them alike",
+                    f"items of {columns[path].dtype} in {path!r}, stored as {columns[path].stored_dtype}",
+                    got=misfit,
+                    fix=f"give {path!r} in one type and scale each time, or another storage={{{path!r}: ...}}",
                 )
+
+    def _check_shape(self, path: str, value: Tensor, lengths: Tensor | None) -> None:
+        expected, shape = self.columns[path].shape, tuple(value.shape[1:])
+        fits = shape == expected if lengths is None else shape[1:] == expected[1:]
+        if not fits or (lengths is not None and lengths.numel() and int(lengths.max()) > expected[0]):
+            known = lengths is not None or path in self.max_length
+            longer = known or (len(shape) > 0 and shape[1:] == expected[1:] and len(expected) > 0)
+            raise SharpwaveError(
+                f"items of shape {expected} in {path!r}",
+                got=f"{shape}",
+                fix=f"give max_length={{{path!r}: ...}} when the buffer is made" if longer else "make them alike",
+            )
 
     def write(self, slots: Int[Tensor, " item"], entries: Mapping[str, Tensor]) -> None:
         """Put rows of some columns where `slots` says.
@@ -163,7 +276,8 @@ class Table:
                 raise SharpwaveError(
                     f"an entry among {', '.join(self.columns)}", got=repr(path), fix="add items that have this entry"
                 )
-            self.columns[path].write(slots, _fit(rows.cpu(), self.columns[path].shape))
+            fill = find_padding(path, rows.dtype, self.padding) if f"{path}{LENGTH}" in self.columns else 0
+            self.columns[path].write(slots, _fit(rows.cpu(), self.columns[path].shape, fill=fill))
 
     def read(self, slots: Int[Tensor, " item"]) -> dict[str, Tensor]:
         """Rows of some slots by path; entries that vary in length are cut to the longest of them."""
@@ -175,12 +289,12 @@ class Table:
         return entries
 
     def state_dict(self, n_items: int) -> dict[str, Any]:
-        """Shapes, and the content of the first slots."""
+        """Shapes, and the content of the first slots: a copy; mapped files are not copied, so save it before `add`."""
         return {
             path: {
                 "shape": list(column.shape),
                 "dtype": str(column.dtype).removeprefix("torch."),
-                "values": column.values[:n_items].clone(),
+                "values": column.values[:n_items] if self.path is not None else column.values[:n_items].clone(),
                 "scales": column.scales[:n_items].clone(),
             }
             for path, column in self.columns.items()
@@ -198,11 +312,49 @@ class Table:
             self.columns[path].scales[: len(part["scales"])] = part["scales"]
 
 
-def _fit(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Rows cut or padded with zeros along their first axis, where they vary in length."""
+def own_folder(folder: Path, files: list[Path]) -> Any:
+    """Take a folder for one buffer, for as long as what is returned lives.
+
+    Args:
+        folder: The folder; made if it does not exist.
+        files: Files that will be written there.
+
+    Raises:
+        SharpwaveError: If another buffer has it, two entries would share a file, or files in it are not a buffer's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(set(files)) < len(files):
+        raise SharpwaveError(
+            "entries whose files have different names",
+            got=", ".join(file.name for file in files),
+            fix="rename an entry: / and . in names become the same",
+        )
+    strangers = [file.name for file in files if file.exists()]
+    if strangers and not (folder / OWNER).exists():
+        raise SharpwaveError(
+            "an empty folder for the buffer's values", got=f"{strangers[0]} of something else", fix="give another path="
+        )
+    lock = (folder / OWNER).open("a", encoding="utf-8")
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError as error:
+        raise SharpwaveError(
+            "a folder of its own for each buffer",
+            got=f"{folder.name}, which another buffer writes to",
+            fix="give another path=",
+        ) from error
+    return lock
+
+
+def _fit(rows: Tensor, shape: tuple[int, ...], *, fill: float = 0) -> Tensor:
+    """Rows cut or padded along their first axis, where they vary in length."""
     if rows.shape[1:] == shape:
         return rows
-    fitted = rows.new_zeros(len(rows), *shape)
+    fitted = rows.new_full((len(rows), *shape), fill)
     width = min(rows.shape[1], shape[0])
     fitted[:, :width] = rows[:, :width]
     return fitted

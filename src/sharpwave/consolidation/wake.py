@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from sharpwave.consolidation.batches import Batch, Objective, compute_distillation, move
+from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -25,11 +27,17 @@ class Wake:
     Attributes:
         method: One of `METHODS`; default `der++`. `none` is the task alone; `er` replays items with their labels
             (Chaudhry et al. 2019, tiny episodic memories); `der++` also holds their logits where they were (Buzzega et
-            al. 2020, dark experience replay, eq. 6, two draws); `er-ace` is `er` in which new classes do not push the
-            old ones down (Caccia et al. 2022, asymmetric cross-entropy).
+            al. 2020, dark experience replay, eq. 6); `er-ace` is `er` in which new classes do not push the old ones
+            down (Caccia et al. 2022, asymmetric cross-entropy).
         n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
         distillation: Weight of the logits (`alpha`); default 0.5.
         replay: Weight of the replayed labels (`beta`); default 0.5.
+        draws: Number of draws of `der++`: 2, the default, takes other items for the logits than for the labels, as
+            published; 1 takes the same for both, for two thirds of the passes.
+        fuse: Whether new and replayed items go through the network in one pass; None, the default, does so where no
+            BatchNorm is in training mode, whose statistics would mix them.
+        bound: Difference from a stored logit from which on it pulls no harder; default None, no bound.
+        clip: Largest gradient of a step with replay, in typical gradients of the steps before; default None, any.
 
     Example:
         >>> Wake("der++").count_items(32), Wake("none").count_items(32)
@@ -40,15 +48,100 @@ class Wake:
     n_replay: int | None = None
     distillation: float = 0.5
     replay: float = 0.5
+    draws: int = 2
+    fuse: bool | None = None
+    bound: float | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SharpwaveError(f"a method among {', '.join(METHODS)}", got=repr(self.method), fix="choose one")
+        least = min(self.distillation, self.replay, self.bound or 0, self.clip or 0)
+        if self.draws not in (1, 2) or self.n_replay == 0 or least < 0:
+            raise SharpwaveError(
+                "one or two draws of at least one item, and weights, a bound and a clip that are not negative",
+                got=f"{self}",
+                fix="use Wake('none') to replay nothing",
+            )
+
+    @property
+    def n_draws(self) -> int:
+        """Draws from the buffer per step."""
+        return {"none": 0, "er": 1, "er-ace": 1, "der++": self.draws if self.replay else 1}[self.method]
 
     def count_items(self, n_new: int) -> int:
         """Items that a step with so many new ones passes through the network."""
-        n_draws = {"none": 0, "er": 1, "er-ace": 1, "der++": 2 if self.replay else 1}[self.method]
-        return n_new + n_draws * (self.n_replay or n_new)
+        return n_new + self.n_draws * (self.n_replay or n_new)
+
+
+@dataclass(frozen=True, eq=False)
+class WakeStep:
+    """What one step of wake gives.
+
+    Attributes:
+        loss: Loss of new and replayed items.
+        logits: Logits of the new items, detached.
+        losses: Loss of each new item, detached.
+        n_replayed: Number of replayed items.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    losses: Tensor
+    n_replayed: int
+
+
+def as_batch(batch: Any, *, entries: tuple[str, str] = ("x", "y")) -> Batch:
+    """A dictionary from what data loaders give: one already, or a pair (inputs, labels).
+
+    Args:
+        batch: The batch.
+        entries: Names of inputs and labels in it; default x and y.
+
+    Raises:
+        SharpwaveError: If it is neither.
+    """
+    if isinstance(batch, Mapping):
+        return dict(batch)
+    if hasattr(batch, "_asdict"):
+        return dict(batch._asdict())
+    if isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(p, Tensor | Mapping) for p in batch):
+        return dict(zip(entries, batch, strict=True))
+    many = f" of {len(batch)} parts" if isinstance(batch, list | tuple) else ""
+    raise SharpwaveError(
+        "a batch as a dictionary of tensors, or a pair (inputs, labels)",
+        got=f"{type(batch).__name__}{many}",
+        fix='write sleep.wake({"x": inputs, "y": labels}), with any other entries beside them',
+    )
+
+
+def join(first: Mapping[str, Any], second: Mapping[str, Any]) -> Batch | None:
+    """The items of one batch and then those of another, of the entries of the first; None where they do not fit.
+
+    Args:
+        first: Entries (item, ...).
+        second: Entries (item, ...), and perhaps more of them.
+    """
+    joined: Batch = {}
+    for name, value in first.items():
+        other = second.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            inner = join(value, other)
+            if inner is None:
+                return None
+            joined[name] = inner
+        elif (
+            isinstance(value, Tensor)
+            and isinstance(other, Tensor)
+            and value.ndim
+            and value.shape[1:] == other.shape[1:]
+        ):
+            if value.dtype != other.dtype:
+                return None
+            joined[name] = torch.cat([value, other])
+        else:
+            return None
+    return joined
 
 
 def compute_wake_loss(
@@ -82,51 +175,202 @@ def compute_wake_loss(
         >>> loss.requires_grad, logits.shape
         (True, torch.Size([2, 2]))
     """
+    step = take_wake_step(model, batch, buffer, wake=wake, objective=objective, generator=generator)
+    return step.loss, step.logits
+
+
+def take_wake_step(
+    model: nn.Module,
+    batch: Batch,
+    buffer: ReplayBuffer | None,
+    *,
+    wake: Wake | None = None,
+    objective: Objective | None = None,
+    generator: torch.Generator | None = None,
+    n_typical: int = 0,
+) -> WakeStep:
+    """The passes of a wake step.
+
+    Args:
+        model: Network in training mode.
+        batch: New items, on the model's device.
+        buffer: Buffer to replay from, or None.
+        wake: How the network learns while awake; `Wake()` where omitted.
+        objective: How a batch goes through the model; `Objective()` where omitted.
+        generator: Random generator of the draws; the buffer's own where omitted.
+        n_typical: Number of new items in a typical batch: so many are replayed beside a smaller one, such as the last
+            of a loader, and its items weigh no more than others do. 0, the default, leaves that out.
+
+    Raises:
+        SharpwaveError: If the method needs logits and the buffer has none.
+    """
     wake, objective = wake or Wake(), objective or Objective()
-    logits = objective.forward(model, batch)
-    replays = wake.method != "none" and len(buffer) > buffer.n_held_out
-    new = mask_unseen(logits, batch["y"]) if replays and wake.method == "er-ace" else logits
-    loss = objective.loss(new, batch).mean()
-    if replays:
-        loss = loss + _compute_replay_loss(
-            model, buffer, wake, objective, n_replay=wake.n_replay or len(logits), like=logits, generator=generator
+    replays = buffer is not None and wake.method != "none" and len(buffer) > buffer.n_held_out
+    old: list[Batch] = []
+    if replays and buffer is not None:
+        _check_logits(wake, buffer)
+        device = next(model.parameters()).device
+        n_replay = wake.n_replay or max(count_rows(batch), n_typical)
+        old = [move(buffer.sample(n_replay, generator=generator), device) for _ in range(wake.n_draws)]
+    logits, replayed = _pass_through(model, batch, old, objective, fuse=wake.fuse)
+    new = logits
+    if replays and wake.method == "er-ace":
+        new = mask_unseen(logits, find_labels(batch, objective))
+    losses = objective.compute_losses(new, batch)
+    loss = losses.mean()
+    if old:
+        loss = loss * min(1.0, len(losses) / max(n_typical, 1))
+        loss = loss + _compute_replay_loss(replayed, old, wake, objective)
+    return WakeStep(loss, logits.detach(), losses.detach(), sum(map(len, replayed)))
+
+
+def store_new(
+    batch: Batch, step: WakeStep, buffer: ReplayBuffer, objective: Objective, *, with_logits: bool, task: int | None
+) -> None:
+    """Offer new items to a buffer, but for those whose loss is not finite.
+
+    Args:
+        batch: The items, as the user gave them.
+        step: What their step of wake gave.
+        buffer: The buffer; it takes its label from the objective, where its own is in no batch.
+        objective: How a batch goes through the model.
+        with_logits: Whether their logits are stored with them.
+        task: Number of the task, stored where given.
+    """
+    if buffer.label not in batch and not len(buffer):
+        buffer.label = objective.find_label(batch)
+    kept = {"logits": step.logits.float()} if with_logits else {}
+    buffer.add({**batch, **kept}, task=task, keep=torch.isfinite(step.losses))
+
+
+def count_rows(batch: Mapping[str, Any]) -> int:
+    """Items in a batch, by its first entry."""
+    first = next(iter(batch.values()))
+    return count_rows(first) if isinstance(first, Mapping) else len(first)
+
+
+def find_labels(batch: Batch, objective: Objective) -> Tensor:
+    """The labels of a batch, which ER-ACE needs.
+
+    Raises:
+        SharpwaveError: If there are no integer labels.
+    """
+    labels = batch.get(objective.find_label(batch))
+    if not isinstance(labels, Tensor) or labels.is_floating_point():
+        raise SharpwaveError(
+            f"an entry {objective.label!r} with the classes, for er-ace",
+            got=", ".join(batch),
+            fix="name it, as in objective=Objective(..., label='target'), or use Wake('er')",
         )
-    return loss, logits.detach()
+    return labels
 
 
-def mask_unseen(logits: Float[Tensor, "item class"], labels: Tensor) -> Float[Tensor, "item class"]:
-    """Logits with the classes that are not among the labels at their lowest value."""
+def mask_unseen(logits: Float[Tensor, "item ... class"], labels: Tensor) -> Float[Tensor, "item ... class"]:
+    """Logits with classes that are not among the labels at their lowest value; a label that is no class opens none."""
+    labels = labels.flatten().long()
     present = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    present[labels.flatten()] = True
+    present[labels[(labels >= 0) & (labels < len(present))]] = True
     return logits.masked_fill(~present, torch.finfo(logits.dtype).min)
 
 
-def _compute_replay_loss(
-    model: nn.Module,
-    buffer: ReplayBuffer,
-    wake: Wake,
-    objective: Objective,
-    *,
-    n_replay: int,
-    like: Tensor,
-    generator: torch.Generator | None,
-) -> Tensor:
-    def sample() -> tuple[Tensor, Batch]:
-        items = move(buffer.sample(n_replay, generator=generator), like.device)
-        return objective.forward(model, items), items
+def _check_logits(wake: Wake, buffer: ReplayBuffer) -> None:
+    if wake.method == "der++" and "logits" not in buffer.entries:
+        raise SharpwaveError(
+            "a buffer that holds logits, for der++",
+            got=f"entries {', '.join(buffer.entries)}",
+            fix="add the logits that compute_wake_loss returns, as Sleep.wake does, or use method='er'",
+        )
 
-    loss = like.new_zeros(())
+
+def _pass_through(
+    model: nn.Module, batch: Batch, old: list[Batch], objective: Objective, *, fuse: bool | None
+) -> tuple[Tensor, list[Tensor]]:
+    """Outputs of the new items and of each draw, in one pass where that is wanted and the batches fit."""
+    if fuse is None:
+        fuse = not any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    joined: Batch | None = batch
+    for items in old if fuse else ():
+        joined = None if joined is None else join(joined, items)
+    if not old or not fuse or joined is None:
+        return objective.run(model, batch), [objective.run(model, items) for items in old]
+    sizes = [count_rows(batch), *(len(items["index"]) for items in old)]
+    output = objective.run(model, joined)
+    if len(output) != sum(sizes):
+        raise SharpwaveError(
+            f"outputs of {sum(sizes)} items that pass together",
+            got=f"outputs of shape {tuple(output.shape)}",
+            fix="give wake=Wake(fuse=False), where items may not pass together",
+        )
+    first, *replayed = output.split(sizes)
+    return first, list(replayed)
+
+
+def _compute_replay_loss(replayed: list[Tensor], old: list[Batch], wake: Wake, objective: Objective) -> Tensor:
+    loss = replayed[0].new_zeros(())
     if wake.method == "der++":
-        if "logits" not in buffer.entries:
-            raise SharpwaveError(
-                "a buffer that holds logits, for der++",
-                got=f"entries {', '.join(buffer.entries)}",
-                fix="add the logits that compute_wake_loss returns, as Sleep.wake does, or use method='er'",
-            )
-        replayed, items = sample()
-        loss = loss + wake.distillation * compute_distillation(replayed, items["logits"])
+        loss = loss + wake.distillation * compute_distillation(
+            replayed[0], old[0]["logits"], bound=wake.bound, lengths=old[0].get("logits_length")
+        )
     weight = wake.replay if wake.method == "der++" else 1.0
     if weight:
-        replayed, items = sample()
-        loss = loss + weight * objective.loss(replayed, items).mean()
+        loss = loss + weight * objective.compute_losses(replayed[-1], old[-1]).mean()
     return loss
+
+
+def compute_distillation(
+    logits: Float[Tensor, "item ..."],
+    taught: Float[Tensor, "item ..."],
+    *,
+    temperature: float | None = None,
+    bound: float | None = None,
+    lengths: Tensor | None = None,
+) -> Float[Tensor, ""]:
+    """How far logits are from those they were taught.
+
+    Args:
+        logits: Logits of the network, shape (item, ..., class).
+        taught: Logits it should have, in the same shape; or of fewer classes, where the network has grown since: the
+            first ones are compared.
+        temperature: Temperature that softens both; None takes the mean squared difference (Buzzega et al. 2020, dark
+            experience replay, eq. 4), a number the Kullback–Leibler divergence of the softened probabilities times its
+            square (Hinton et al. 2015).
+        bound: Difference from which on the square goes on as a straight line (Huber 1964), so that no item pulls
+            harder than by twice that; None for the square everywhere.
+        lengths: How many classes (or tokens, where there is an axis of them) of each item were taught, shape (item);
+            all where omitted.
+    """
+    taught = taught.to(logits.dtype)
+    if logits.shape != taught.shape:
+        logits, taught = _take_shared(logits, taught)
+    counted = None if lengths is None else _count(taught, lengths)
+    if temperature is None:
+        if bound is None:
+            each = nn.functional.mse_loss(logits, taught, reduction="none")
+        else:
+            each = 2 * nn.functional.huber_loss(logits, taught, reduction="none", delta=bound)
+        return each.mean() if counted is None else each[counted].sum() / counted.sum().clamp(min=1)
+    if counted is not None and logits.ndim == 2:
+        logits, taught = (part.masked_fill(~counted, torch.finfo(part.dtype).min / 4) for part in (logits, taught))
+    ours, theirs = (torch.log_softmax(part.flatten(0, -2) / temperature, dim=-1) for part in (logits, taught))
+    if counted is not None and taught.ndim > 2:
+        rows = counted.flatten(0, -2)[:, 0]
+        ours, theirs = ours[rows], theirs[rows]
+    return nn.functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
+
+
+def _take_shared(logits: Tensor, taught: Tensor) -> tuple[Tensor, Tensor]:
+    """The part that both have: the first classes, and of sequences the first tokens."""
+    if logits.ndim != taught.ndim or len(logits) != len(taught):
+        raise SharpwaveError(
+            f"stored logits of the shape of the outputs, {tuple(logits.shape)}",
+            got=f"{tuple(taught.shape)}",
+            fix="use a new ReplayBuffer, or Wake('er') and NREM(distillation=0), which hold no logits",
+        )
+    part = tuple(slice(min(mine, theirs)) for mine, theirs in zip(logits.shape, taught.shape, strict=True))
+    return logits[part], taught[part]
+
+
+def _count(taught: Tensor, lengths: Tensor) -> Tensor:
+    """Which logits were taught, in their shape."""
+    inside = torch.arange(taught.shape[1], device=taught.device)[None] < lengths.to(taught.device)[:, None]
+    return inside.view(*inside.shape, *(1,) * (taught.ndim - 2)).expand(taught.shape)

@@ -23,6 +23,7 @@ from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forec
 from sharpwave.forecasting.inputs import compute_history
 from sharpwave.forecasting.protocols import HORIZONS, compute_steps, compute_targets, split_by_subject
 from sharpwave.forecasting.tables import Markov, Persistence, SemiMarkov
+from sharpwave.outputs import READY, replace_files
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 TRAINED_ON = ("dod", "walch", "ucddb", "pd-lfp")
@@ -117,7 +118,6 @@ def train_shipped_forecaster(
             got=", ".join(banned),
             fix="keep cohorts whose licence forbids derived works, and simulated nights, out of shipped weights",
         )
-    folder.mkdir(parents=True, exist_ok=True)
     card: dict[str, Any] = {
         "what": "stage history to stage at the horizon, 30 s epochs, five stages",
         "trained_on": {cohort: LICENCES[cohort] for cohort in sorted({night.cohort for night in nights})},
@@ -125,20 +125,21 @@ def train_shipped_forecaster(
         "reproduce": "sharpwave benchmark forecast --train",
         "horizons": {},
     }
-    for horizon in horizons:
-        model = Boosting().fit(nights, horizon=horizon, rng=rng)
-        model.change.save_model(folder / f"forecast_{horizon:g}_change.txt")
-        model.destination.save_model(folder / f"forecast_{horizon:g}_destination.txt")
-        tables: dict[str, Markov | SemiMarkov] = {"markov": Markov(), "semi_markov": SemiMarkov()}
-        card["horizons"][f"{horizon:g}"] = {
-            "calibration": [round(value, 5) for value in _cross_calibrate(nights, horizon, rng)],
-            "persistence": round(Persistence().fit(nights, horizon=horizon, rng=rng).change, 5),
-            **{
-                name: np.round(table.fit(nights, horizon=horizon, rng=rng).table, 5).tolist()
-                for name, table in tables.items()
-            },
-        }
-    (folder / "forecast.json").write_text(json.dumps(card, separators=(",", ":")) + "\n", encoding="utf-8")
+    with replace_files(folder, ready=f"{READY}-forecast") as partial:
+        for horizon in horizons:
+            model = Boosting().fit(nights, horizon=horizon, rng=rng)
+            model.change.save_model(partial / f"forecast_{horizon:g}_change.txt")
+            model.destination.save_model(partial / f"forecast_{horizon:g}_destination.txt")
+            tables: dict[str, Markov | SemiMarkov] = {"markov": Markov(), "semi_markov": SemiMarkov()}
+            card["horizons"][f"{horizon:g}"] = {
+                "calibration": [round(value, 5) for value in _cross_calibrate(nights, horizon, rng)],
+                "persistence": round(Persistence().fit(nights, horizon=horizon, rng=rng).change, 5),
+                **{
+                    name: np.round(table.fit(nights, horizon=horizon, rng=rng).table, 5).tolist()
+                    for name, table in tables.items()
+                },
+            }
+        (partial / "forecast.json").write_text(json.dumps(card, separators=(",", ":")) + "\n", encoding="utf-8")
     load_shipped_forecaster.cache_clear()
     return folder
 

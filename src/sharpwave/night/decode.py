@@ -11,18 +11,17 @@ import pandas as pd
 
 from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+from sharpwave.evaluation.sleep_statistics import SUSTAINED_REM, compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
 from sharpwave.night.decoded import (
     DecodedNight,
     ForecastEvaluation,
     ForecastExplanation,
-    Provenance,
     ReactivationEffects,
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
-from sharpwave.night.methods import describe_methods, list_citations, list_limits, read_versions
+from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
@@ -247,6 +246,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
     """
     recording, staging, options = prepared.recording, prepared.staging, prepared.options
     off, on = find_lights(recording, options)
+    rule = None if recording.species in ("mouse", "rat") else SUSTAINED_REM
     statistics = compute_sleep_statistics(
         staging.hypnogram,
         lights_off=off,
@@ -255,8 +255,9 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         age=recording.metadata.get("age"),
         night=options.night,
         scored_events=find_scored(prepared),
+        sustained_rem=rule,
     )
-    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on)
+    statistics = add_expert(statistics, prepared.expert, lights_off=off, lights_on=on, sustained_rem=rule)
     agreement = compute_agreement(staging.hypnogram, prepared.expert, rng=rng)
     electrical = list_electrical(recording, prepared.picks, others=staging.channels)
     quality = compute_quality(recording, electrical, artefacts=prepared.artefacts)
@@ -309,7 +310,7 @@ def compose_night(
         key: Key under which the results are found again.
     """
     recording, hypnogram, staging, options = prepared.recording, prepared.hypnogram, prepared.staging, prepared.options
-    return DecodedNight(
+    night = DecodedNight(
         identifier=options.identifier or recording.subject,
         source=options.source or recording.source,
         species=recording.species,
@@ -342,32 +343,15 @@ def compose_night(
         effects=found.effects,
         explanation=forecast.explanation,
         refusals=[*staging.refusals, *forecast.refusals, *prepared.undetected, *found.refusals],
-        limits=list_limits(staging.stager),
-        provenance=describe_provenance(prepared, forecast.method, found, key=key),
         repairs=list(recording.repairs),
     )
-
-
-def describe_provenance(prepared: PreparedNight, forecaster: str, found: FoundEffects, *, key: str) -> Provenance:
-    """Methods text, references, versions and the key of a night."""
-    stager, detectors = prepared.staging.stager, found.detectors
-    estimated = bool(len(found.effects.rules))
-    methods = describe_methods(
-        stager,
-        name_channels(prepared.recording, prepared.picks),
-        detectors,
-        forecaster=forecaster,
-        epoch_length=prepared.hypnogram.epoch_length,
-        unclear_below=UNCLEAR_BELOW,
-        probable=prepared.hypnogram.probabilities is not None,
-        compared=prepared.expert is not None,
-        estimated=estimated,
-    )
-    return Provenance(
-        methods=methods,
-        citations=list_citations(stager, detectors, estimated=estimated),
-        versions=read_versions(),
-        hashes={"key": key},
+    return describe_night(
+        night,
+        detectors=found.detectors,
+        given=["reactivation"] if options.reactivations is not None else [],
+        forecaster=forecast.method,
+        spikes=recording.spikes is not None,
+        key=key,
     )
 
 

@@ -16,13 +16,17 @@ import pandas as pd
 
 from sharpwave import moved
 from sharpwave.causality import compute_night_series
+from sharpwave.causality.input_limits import describe_inputs
 from sharpwave.causality.memory import Coupling, compute_coupling
 from sharpwave.causality.peri_event import compute_peri_event
 from sharpwave.causality.rules import HORIZON, describe_rules, extract_rules
 from sharpwave.causality.series import DEPTH_WINDOW, NightSeries
 from sharpwave.causality.series_files import (
+    CANDIDATES,
+    CUES,
     REACTIVATIONS,
     SERIES,
+    read_cues,
     read_events,
     read_reactivations,
     read_series,
@@ -117,7 +121,7 @@ def estimate_night_effects(
         reactivations=_join_effects(found.counts, effects),
         rules=rules,
         peri_event=compute_peri_event([series], rng=rng),
-        note=f"{found.note} {describe_rules(rules)} {ONE_NIGHT}",
+        note=" ".join([found.note, describe_rules(rules), ONE_NIGHT, *describe_inputs([series])]),
         files=files,
     )
 
@@ -192,7 +196,8 @@ def open_folder(folder: Path, *, night: str) -> EffectData:
     """Open a folder: of `sharpwave decode`, the `.truth` of `sharpwave simulate`, or tables of one's own.
 
     One's own tables are `hypnogram.tsv`, `depth.tsv` (onset in s, depth in dB) and `reactivations.tsv` (onset in s,
-    content).
+    content); and, where they are known, `candidates.tsv` (onset in s of every ripple or burst) and `cues.tsv` (onset in
+    s, condition "cue" or "sham", content).
 
     Args:
         folder: A folder for which `holds_series` is true.
@@ -259,7 +264,7 @@ def attach_cues(opened: Sequence[EffectData], path: Path | None) -> list[EffectD
     """
     if path is None:
         return list(opened)
-    table = read_events(path, ("onset", "condition"))
+    table = read_cues(path)
     names = [night.series.night for night in opened]
     if "night" not in table:
         if len(opened) > 1:
@@ -269,8 +274,7 @@ def attach_cues(opened: Sequence[EffectData], path: Path | None) -> list[EffectD
                 fix=f"name the night of each cue: {', '.join(names[:5])}",
             )
         table = table.assign(night=names[0])
-    content = table["content"].fillna("unknown") if "content" in table else "unknown"
-    table = table.assign(content=content, night=table["night"].astype(str))
+    table = table.assign(night=table["night"].astype(str))
     unknown = sorted(set(table["night"]) - set(names))
     if unknown:
         raise SharpwaveError(
@@ -323,6 +327,8 @@ def _read_tables(folder: Path, night: str) -> NightSeries:
     known = (index >= 0) & (time - onset[np.maximum(index, 0)] < window)
     level = np.where(known, values[np.maximum(index, 0)], np.nan)
     stage = hypnogram.at(time)
+    found = read_reactivations(folder / REACTIVATIONS)
+    others = read_events(folder / CANDIDATES, ("onset",)) if (folder / CANDIDATES).is_file() else found.head(0)
     return NightSeries(
         night=night,
         time=time,
@@ -331,8 +337,10 @@ def _read_tables(folder: Path, night: str) -> NightSeries:
         depth=level,
         emg=None,
         infraslow=None,
-        reactivations=read_reactivations(folder / REACTIVATIONS),
+        reactivations=found,
         usable=(stage >= 0) & np.isfinite(level),
+        cues=read_cues(folder / CUES) if (folder / CUES).is_file() else None,
+        candidates=join_candidates(found, others),
     )
 
 

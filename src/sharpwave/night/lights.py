@@ -138,7 +138,21 @@ def mark_lights(recording: Recording, lights_off: Time = None, lights_on: Time =
     for name, seconds in (("lights_off", off), ("lights_on", on)):
         if given[name] is not None and seconds is not None and not 0 <= seconds <= (recording.duration or seconds):
             repairs.append(f"{WORDS[name]} is {_describe_distance(seconds, recording.duration)}")
+    universal = [time for time in given.values() if isinstance(time, str) and _is_taken_as_utc(time, recording)]
+    if universal:
+        repairs.append(
+            f"the clock of the recording is in UTC, and {' and '.join(universal)} "
+            f"{'was' if len(universal) == 1 else 'were'} taken so; give local times with their offset from UTC"
+        )
     return replace(recording, metadata=metadata, repairs=tuple(repairs))
+
+
+def _is_taken_as_utc(time: str, recording: Recording) -> bool:
+    """Whether a clock time without an offset was placed on a clock that is in UTC, as Unix time is."""
+    from sharpwave.recordings.day_times import has_offset, read_day_time
+
+    start = recording.start
+    return start is not None and start.tzname() == "UTC" and read_day_time(time) is not None and not has_offset(time)
 
 
 def _write_time(recording: Recording, seconds: float) -> str:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 
+import pandas as pd
+
 from sharpwave import __version__
+from sharpwave.night.decoded import DecodedNight, Provenance
 
 PACKAGES = (
     "numpy", "scipy", "pandas", "mne", "pynapple", "yasa", "lightgbm", "scikit-learn", "ripple-detection",
     "hmmlearn", "zarr",
 )  # fmt: skip
+
+ALWAYS = ("numpy", "scipy", "pandas")
+"""Packages that every night is computed with."""
 
 MODULES = {"scikit-learn": "sklearn"}
 """Name under which a package is imported, where it is another."""
@@ -44,28 +51,37 @@ REACTIVATIONS = (
     "statistical sense."
 )
 
+AHEAD = (
+    "The forecast uses decoded stages, whose features look a few minutes ahead: it describes the night and is no live "
+    "forecast."
+)
+GIVEN_AHEAD = "The forecast uses these stages up to each epoch; if their scorer looked ahead, it is no live forecast."
 LIMITS = (
     "Stages come from a program, not from a person; where it is unsure the page says so, where it is wrong it may not.",
-    "The forecast uses decoded stages, whose features look a few minutes ahead: it describes the night and is no live "
-    "forecast.",
+    AHEAD,
     "Intervals carry the uncertainty of the stages and of resampling this night; they do not carry differences between "
     "laboratories, electrodes and people.",
     "What goes together in a night need not cause each other.",
 )
 GIVEN_LIMITS = (
     "Stages came with the recording; how they were scored, and how well, is not known here.",
-    "The forecast uses these stages up to each epoch; if their scorer looked ahead, it is no live forecast.",
+    GIVEN_AHEAD,
     *LIMITS[2:],
 )
 
 
-def list_limits(stager: str) -> list[str]:
+def list_limits(stager: str, *, forecast: bool = True) -> list[str]:
     """What not to conclude from a night, as it was staged.
+
+    Args:
+        stager: Name of the method that staged, or `GIVEN`.
+        forecast: Whether a forecast was made; True by default.
 
     >>> list_limits("given with the recording")[0]
     'Stages came with the recording; how they were scored, and how well, is not known here.'
     """
-    return list(GIVEN_LIMITS if stager == GIVEN else LIMITS)
+    limits = GIVEN_LIMITS if stager == GIVEN else LIMITS
+    return [limit for limit in limits if forecast or limit not in (AHEAD, GIVEN_AHEAD)]
 
 
 def describe_methods(
@@ -79,6 +95,10 @@ def describe_methods(
     probable: bool = True,
     compared: bool = True,
     estimated: bool | None = None,
+    forecast: bool = True,
+    judged: bool = True,
+    scored: Mapping[str, int] | None = None,
+    supplied: Sequence[str] = (),
 ) -> str:
     """A methods paragraph that may be copied unchanged (CC0); it holds what was done in this night, and no more.
 
@@ -92,56 +112,134 @@ def describe_methods(
         probable: Whether the stages have probabilities; True by default.
         compared: Whether there was an expert to agree with; True by default.
         estimated: Whether effects of reactivations were estimated; where there are reactivations, by default.
+        forecast: Whether a forecast was made; True by default.
+        judged: Whether the night had changes of stage to judge the forecast by; True by default.
+        scored: Number of events that a scorer marked, by label; they are counted here, and none is detected.
+        supplied: Labels of events that came with the recording and were not detected here, such as cues.
 
     >>> text = describe_methods(GIVEN, {}, [], forecaster="Markov", epoch_length=30, unclear_below=0.6, probable=False)
     >>> "came with the recording" in text, "unclear" in text, "sampled" in text
     (True, False, False)
     """
     channels = ", ".join(f"{name} ({role})" for role, name in picks.items()) or "no channel"
-    events = ", ".join(label.replace("_", " ") for label in detectors) or "none"
     staged = (
         f"Sleep stages in epochs of {epoch_length:g} s came with the recording"
         if stager == GIVEN
         else f"Sleep was staged in epochs of {epoch_length:g} s by the {stager} stager from {channels}"
     )
     unclear = f"; an epoch counts as unclear where no stage reached {unclear_below:.0%} probability" if probable else ""
-    own = "learned from the night" in forecaster
-    baselines = (
-        "" if own else ", and compared with persistence and a first-order Markov chain fitted to expert hypnograms"
-    )
-    intervals = [
-        *(
-            ["those of sleep statistics are 80 % intervals over hypnograms sampled from the stage probabilities"]
-            * probable
-        ),
-        f"those of {'agreement and ' * compared}forecast skill are 95 % block bootstrap intervals (blocks of 10 min)",
-    ]
     estimated = "reactivation" in detectors if estimated is None else estimated
+    sentences = [
+        f"The recording was decoded with sharpwave {__version__}.",
+        f"{staged}{unclear}.",
+        _describe_forecast(stager, forecaster, judged=judged) if forecast else "No forecast was made.",
+        _describe_events(detectors, scored or {}, supplied),
+        *_describe_intervals(probable=probable, compared=compared, judged=forecast and judged),
+    ]
+    return " ".join(sentences) + REACTIVATIONS * estimated
+
+
+def _describe_forecast(stager: str, forecaster: str, *, judged: bool) -> str:
+    stages = "given" if stager == GIVEN else "decoded"
+    made = f"The probability that the stage changes in the next epoch was computed from the {stages} stages up to then"
+    if not judged:
+        return f"{made} ({forecaster}); the night has no changes of stage to judge it by."
+    if is_own(forecaster):
+        return f"{made} ({forecaster})."
     return (
-        f"The recording was decoded with sharpwave {__version__}. {staged}{unclear}. The probability that the stage "
-        f"changes in the next epoch was computed from the {'given' if stager == GIVEN else 'decoded'} stages up to "
-        f"then ({forecaster}){baselines}. Events detected: {events}. Of the intervals, {'; '.join(intervals)}."
-        + REACTIVATIONS
-        * estimated
+        f"{made} ({forecaster}), and compared with persistence and a first-order Markov chain fitted to expert "
+        "hypnograms."
     )
 
 
-def list_citations(stager: str, detectors: Sequence[str], *, estimated: bool | None = None) -> list[str]:
+def is_own(forecaster: str) -> bool:
+    """Whether a forecaster learns from the night alone, so that nothing of other nights went into it.
+
+    >>> is_own("Markov chain, learned from the night so far")
+    True
+    """
+    return "learned from the night" in forecaster
+
+
+def _describe_events(detectors: Sequence[str], scored: Mapping[str, int], supplied: Sequence[str]) -> str:
+    found = ", ".join(label.replace("_", " ") for label in detectors if label not in supplied) or "none"
+    text = f"Events detected: {found}."
+    if supplied:
+        text += f" Events given with the recording: {', '.join(supplied)}."
+    if scored:
+        counts = ", ".join(f"{count} {label}" for label, count in sorted(scored.items()))
+        text += f" Events that a scorer had marked were counted, not detected: {counts}."
+    return text
+
+
+def _describe_intervals(*, probable: bool, compared: bool, judged: bool) -> list[str]:
+    parts = []
+    if probable:
+        parts.append(
+            "those of sleep statistics are 80 % intervals over hypnograms sampled from the stage probabilities"
+        )
+    what = " and ".join(["agreement"] * compared + ["forecast skill"] * judged)
+    if what:
+        parts.append(f"those of {what} are 95 % block bootstrap intervals (blocks of 10 min)")
+    return [f"Of the intervals, {'; '.join(parts)}."] if parts else []
+
+
+def list_citations(
+    stager: str,
+    detectors: Sequence[str],
+    *,
+    estimated: bool | None = None,
+    known: bool = True,
+    expert_nights: bool = True,
+) -> list[str]:
     """References for what was used in this night.
 
     Args:
         stager: Name of the method that staged, or `GIVEN`.
         detectors: Labels of the events that were found.
         estimated: Whether effects of reactivations were estimated; where there are reactivations, by default.
+        known: Whether the page holds the stager's agreement with experts beside that of experts; True by default.
+        expert_nights: Whether a baseline, a forecast or the spread of experts comes from expert hypnograms; True by
+            default.
 
     >>> [text[:6] for text in list_citations("brainmu", ["spindle"])]
     ['Berry ', 'Lee YJ', 'Guillo']
     """
     estimated = "reactivation" in detectors if estimated is None else estimated
-    keys = ["yasa"] * stager.startswith("yasa") + ["aasm"] + ["agreement"] * (stager != GIVEN) + ["dod"]
+    keys = ["yasa"] * stager.startswith("yasa") + ["aasm"]
+    keys += ["agreement"] * (known and stager != GIVEN) + ["dod"] * expert_nights
     keys += [key for key in ("slow_wave", "ripple") if key in detectors]
     keys += ["e_value"] * estimated
     return [CITATIONS[key] for key in keys]
+
+
+def list_packages(
+    stager: str, detectors: Sequence[str], *, forecaster: str, spikes: bool = False, source: str = ""
+) -> tuple[str, ...]:
+    """Packages that this night was computed with: those of its reader, stager, detectors and forecaster.
+
+    Args:
+        stager: Name of the method that staged, or `GIVEN`.
+        detectors: Labels of the events that were detected.
+        forecaster: Name of the method that forecast.
+        spikes: Whether the recording holds spikes.
+        source: Name of the file.
+
+    >>> list_packages("hmm", [], forecaster="Markov chain, learned from the night so far", source="night.edf")
+    ('numpy', 'scipy', 'pandas', 'hmmlearn')
+    """
+    by_mne = source.lower().endswith((".fif", ".fif.gz", ".vhdr", ".set", ".gdf", ".cnt", ".mff", ".nxe"))
+    used = {
+        "mne": stager.startswith("yasa") or by_mne,
+        "pynapple": spikes,
+        "yasa": stager.startswith("yasa"),
+        "lightgbm": stager.startswith(("yasa", "lightgbm")) or forecaster.startswith("LightGBM"),
+        "scikit-learn": stager.startswith("yasa"),
+        "ripple-detection": "ripple" in detectors,
+        "hmmlearn": stager in ("hmm", "rodent"),
+        "zarr": source.lower().endswith(".zarr"),
+    }
+    return (*ALWAYS, *(name for name in PACKAGES if used.get(name)))
 
 
 def read_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
@@ -156,3 +254,62 @@ def read_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def describe_night(
+    night: DecodedNight,
+    *,
+    detectors: Sequence[str],
+    given: Sequence[str] = (),
+    forecaster: str,
+    spikes: bool = False,
+    key: str = "",
+) -> DecodedNight:
+    """The night with the words that go with it, made from what is in it: methods, limits, references, versions.
+
+    Args:
+        night: A decoded night, without these words.
+        detectors: Labels of the events that were found, and of those that were given.
+        given: Those of them that were given with the recording and not found here.
+        forecaster: Name of the method that forecast.
+        spikes: Whether the recording holds spikes.
+        key: Key under which the results are found again.
+    """
+    events = night.events
+    marked = events["scored_as"].notna() if "scored_as" in events else pd.Series(False, index=events.index)
+    scored = {str(label): int(count) for label, count in events.loc[marked, "label"].value_counts().items()}
+    cues = sorted({label for label in events["label"].astype(str) if label.startswith("cue: ")}) if len(events) else []
+    supplied = [*given, *cues]
+    detected = [label for label in detectors if label not in supplied]
+    forecast = bool(len(night.forecast)) and bool(night.forecast["p_change"].notna().any())
+    spread = night.statistics.get("scorer_spread", pd.Series(dtype=float))
+    estimated = bool(len(night.effects.rules))
+    provenance = Provenance(
+        methods=describe_methods(
+            night.stager,
+            night.picks,
+            detected,
+            forecaster=forecaster,
+            epoch_length=night.hypnogram.epoch_length,
+            unclear_below=night.unclear_below,
+            probable=night.hypnogram.probabilities is not None,
+            compared=bool(len(night.agreement)) and bool(night.agreement["value"].notna().any()),
+            estimated=estimated,
+            forecast=forecast,
+            judged=bool(len(night.forecast_evaluation.skill)),
+            scored={label.replace("_", " "): count for label, count in scored.items()},
+            supplied=supplied,
+        ),
+        citations=list_citations(
+            night.stager,
+            detected,
+            estimated=estimated,
+            known=bool(len(night.stager_evidence)),
+            expert_nights=(forecast and not is_own(forecaster)) or bool(spread.notna().any()),
+        ),
+        versions=read_versions(
+            list_packages(night.stager, detected, forecaster=forecaster, spikes=spikes, source=night.source)
+        ),
+        hashes={"key": key},
+    )
+    return replace(night, limits=list_limits(night.stager, forecast=forecast), provenance=provenance)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained
 
 if TYPE_CHECKING:  # the command line shows its help without them
     import pandas as pd
@@ -209,7 +210,14 @@ def open_source(source: str | Path, options: DecodeOptions | None = None) -> Rec
             got=f"{source}, which is neither a file here nor one of {', '.join(DATASETS)}",
             fix="check the path, or see `sharpwave datasets list`",
         )
-    recording = read_recording(path, overrides=options.aliases or None, unit=options.unit, rate=options.rate)
+    scoring = {
+        "convention": options.stage_convention,
+        "epoch_length": options.stage_epoch,
+        "scorer": options.scorer,
+    }
+    recording = read_recording(
+        path, overrides=options.aliases or None, unit=options.unit, rate=options.rate, scoring=scoring
+    )
     if {*recording.modalities} <= {"other"} and (error := name_scoring(path)) is not None:
         raise error
     return recording
@@ -246,7 +254,8 @@ def _apply_scoring(options: DecodeOptions, recording: Recording) -> Recording:
     }
     if options.stages is not None:
         return attach_hypnogram(recording, options.stages, **given)
-    if options.scorer is None:
+    own = recording.hypnogram
+    if options.scorer is None or (own is not None and own.scorer == options.scorer):
         return recording
     scored = attach_hypnogram(replace(recording, hypnogram=None), None, **given)
     if scored.hypnogram is None:
@@ -290,12 +299,8 @@ def read_cues(path: Path | None) -> pd.DataFrame:
 
     if path is None:
         return empty_events()
-    try:
+    with explained("a table of cues", name=str(path), fix="write onset, duration, label; one row a cue"):
         table = pd.read_csv(path, sep=None, engine="python")
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            "a table of cues", got=f"{path}: {error}", fix="write onset, duration, label; one row a cue"
-        ) from error
     missing = {"onset", "duration"} - set(table.columns)
     if missing:
         raise SharpwaveError(

@@ -12,8 +12,9 @@ from functools import cached_property, partial
 import numpy as np
 import pandas as pd
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.electrodes import Choice, choose_electrodes, list_eyes, stage_good_stretches
+from sharpwave.night.electrodes import stage_good_stretches
 from sharpwave.night.methods import GIVEN
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.night.several_nights import warn_of_days
@@ -26,11 +27,11 @@ from sharpwave.signals import (
     detect_ripples,
     detect_slow_waves,
     detect_spindles,
-    prepare_signals,
 )
+from sharpwave.signals.electrodes import Choice, choose_electrodes, list_eyes
 from sharpwave.signals.epoch_values import describe_sparse_signals
-from sharpwave.signals.high_rates import lower_rate
 from sharpwave.signals.lfp_channels import choose_lfp
+from sharpwave.signals.preparation import show_chosen
 from sharpwave.staging import choose_stager
 
 EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
@@ -80,7 +81,7 @@ class PreparedNight:
     Attributes:
         options: What the user said about the night.
         recording: The recording with the user's options applied, and its EEG scaled where its unit is unknown.
-        picks: Name of the signal used for each role: "eeg", "eog", "emg".
+        choice: The channels of the night, how good each is, and which are used: one choice for every use.
         artefacts: Spans of bad signal in every picked channel: onset, duration (s), label, channel.
         staging: The stages and where they come from.
         events: Detected events, sorted by onset: onset, duration (s), label, channel, and what each detector measures.
@@ -94,11 +95,16 @@ class PreparedNight:
 
     options: DecodeOptions
     recording: Recording
-    picks: Mapping[str, str]
+    choice: Choice
     artefacts: pd.DataFrame
     staging: Staging
     events: pd.DataFrame
     undetected: list[str]
+
+    @property
+    def picks(self) -> Mapping[str, str]:
+        """Name of the signal used for each role: "eeg", "eog", "emg"; "lfp" where no EEG can be used."""
+        return self.choice.picks
 
     @property
     def hypnogram(self) -> Hypnogram:
@@ -112,8 +118,8 @@ class PreparedNight:
 
     @cached_property
     def seen(self) -> Recording:
-        """What models see: the picked electrical channels, in scale, and everything that is not electrical."""
-        return prepare_signals(self.recording, self.picks)
+        """What models see: the picked electrical channels where they can be used, and all that is not electrical."""
+        return show_chosen(replace(self.choice, recording=self.recording))
 
     @property
     def simulated(self) -> bool:
@@ -122,8 +128,8 @@ class PreparedNight:
 
     @property
     def depth_channel(self) -> str | None:
-        """Name of the signal that gives the depth of sleep: the picked EEG, else the first LFP; None without either."""
-        return self.picks.get("eeg") or next(iter(self.recording.of("lfp")), None)
+        """Name of the signal that gives the depth of sleep: the picked EEG, else an LFP; None without either."""
+        return self.picks.get("eeg") or self.picks.get("lfp") or next(iter(self.recording.of("lfp")), None)
 
     @property
     def depth_artefacts(self) -> pd.DataFrame | None:
@@ -157,8 +163,7 @@ def prepare_night(
     'given with the recording'
     """
     options = options or DecodeOptions()
-    recording = apply_options(options, recording)
-    recording = lower_rates(choose_lfp(recording, options.lfp))
+    recording = choose_lfp(apply_options(options, recording), options.lfp)
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )
@@ -174,19 +179,7 @@ def prepare_night(
     announce("events")
     found, undetected = detect_events(recording, choice.picks, staging, labels=events)
     found = mark_microvolts(found, recording)
-    return PreparedNight(options, recording, choice.picks, artefacts, staging, found, undetected)
-
-
-def lower_rates(recording: Recording) -> Recording:
-    """The recording with electrical signals above 5,000 Hz at a lower rate, still unread; declared as a repair."""
-    slower = {name: lower_rate(signal) for name, signal in recording.signals.items() if signal.modality.unit == "V"}
-    slower = {name: signal for name, signal in slower.items() if signal is not recording[name]}
-    if not slower:
-        return recording
-    repairs = [
-        f"{name}: sampled at {recording[name].rate:g} Hz, used at {signal.rate:g} Hz" for name, signal in slower.items()
-    ]
-    return replace(recording, signals={**recording.signals, **slower}, repairs=(*recording.repairs, *repairs))
+    return PreparedNight(options, recording, choice, artefacts, staging, found, undetected)
 
 
 def list_electrical(recording: Recording, picks: Mapping[str, str], *, others: Collection[str] = ()) -> list[str]:
@@ -210,7 +203,7 @@ def stage(choice: Choice, options: DecodeOptions) -> Staging:
     Raises:
         SharpwaveError: If no stager can use it and it came without stages, or the chosen stager cannot.
     """
-    recording, picks = choice.recording, choice.picks
+    recording, picks = choice.recording if "eeg" in choice.picks else show_chosen(choice), choice.picks
     try:
         stager, refusals = choose_stager(recording, picks, name=options.stager, weights=options.weights)
     except SharpwaveError as error:
@@ -270,3 +263,6 @@ def mark_microvolts(events: pd.DataFrame, recording: Recording) -> pd.DataFrame:
         return events
     by_size = events["label"].isin(MICROVOLT_CRITERIA)
     return events.assign(microvolts=np.where(by_size, "assumed: detection, amplitude", "assumed: amplitude"))
+
+
+__getattr__ = moved.rename(__name__, {"lower_rates": "signals.high_rates:lower_rates"})

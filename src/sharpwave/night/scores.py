@@ -23,7 +23,7 @@ from sharpwave.evaluation.metrics import (
     compute_macro_f1,
     compute_reliability,
 )
-from sharpwave.evaluation.sleep_statistics import compute_sleep_statistics
+from sharpwave.evaluation.sleep_statistics import SUSTAINED_REM, compute_sleep_statistics
 from sharpwave.recordings.hypnogram import Hypnogram
 
 if TYPE_CHECKING:
@@ -226,25 +226,33 @@ def _resample(n: int, epoch_length: float, rng: np.random.Generator) -> Iterator
 
 
 def add_expert(
-    statistics: pd.DataFrame, expert: Hypnogram | None, *, lights_off: float | None, lights_on: float | None
+    statistics: pd.DataFrame,
+    expert: Hypnogram | None,
+    *,
+    lights_off: float | None,
+    lights_on: float | None,
+    sustained_rem: tuple[float, float] | None = SUSTAINED_REM,
 ) -> pd.DataFrame:
-    """The statistics with a column `expert`: the same of an expert's stages, where there are any.
+    """The statistics with a column `expert`: the same of an expert's stages by the same rules, where there are any.
 
     Args:
         statistics: Sleep statistics of the decoded stages.
         expert: The expert's stages; None leaves the table as it is.
         lights_off: Time of lights off, in seconds from the start.
         lights_on: Time of lights on, in seconds from the start.
+        sustained_rem: The rule of REM latency that the statistics follow (see `compute_sleep_statistics`).
 
     >>> decoded, expert = Hypnogram.from_labels(["N2", "R", "N2", "N2"]), Hypnogram.from_labels(["N2"] * 3 + ["R"])
     >>> ours = compute_sleep_statistics(decoded, rng=np.random.default_rng(0))
     >>> table = add_expert(ours, expert, lights_off=None, lights_on=None)
-    >>> table.loc[table["name"] == "rem_latency", ["value", "expert"]].to_numpy().tolist()
+    >>> table.loc[table["name"] == "rem_latency_first_epoch", ["value", "expert"]].to_numpy().tolist()
     [[0.5, 1.5]]
     """
     if expert is None:
         return statistics
     rng = np.random.default_rng(0)  # only for intervals, which are not shown
-    theirs = compute_sleep_statistics(expert, rng=rng, lights_off=lights_off, lights_on=lights_on)
+    theirs = compute_sleep_statistics(
+        expert, rng=rng, lights_off=lights_off, lights_on=lights_on, sustained_rem=sustained_rem
+    )
     values = theirs.set_index("name")["value"]
     return statistics.assign(expert=pd.to_numeric(statistics["name"].map(values), errors="coerce"))

@@ -66,11 +66,25 @@ def _fill(
     n, n_lanes = len(likelihood), len(top)
     for index in range(n):
         likelihood[index] = base[index]
-    for spike in range(low, high):
-        own = rates[units[spike]]
-        for index in range(n):
-            likelihood[index] *= own[index]
-        if (spike - low) % RESCALE_EVERY == RESCALE_EVERY - 1:
+    spike = low
+    while spike < high:
+        if spike + 4 <= high:
+            one, two = rates[units[spike]], rates[units[spike + 1]]
+            three, four = rates[units[spike + 2]], rates[units[spike + 3]]
+            for index in range(n):
+                likelihood[index] *= (one[index] * two[index]) * (three[index] * four[index])
+            spike += 4
+        elif spike + 2 <= high:
+            one, two = rates[units[spike]], rates[units[spike + 1]]
+            for index in range(n):
+                likelihood[index] *= one[index] * two[index]
+            spike += 2
+        else:
+            one = rates[units[spike]]
+            for index in range(n):
+                likelihood[index] *= one[index]
+            spike += 1
+        if (spike - low) % RESCALE_EVERY == 0:
             top[:] = np.float32(1e-37)
             for first in range(0, n, n_lanes):
                 for lane in range(n_lanes):

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float, Int, UInt
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.counts import BinnedEvents, bin_events
+from sharpwave.reactivation.counts import BinnedEvents, bin_events, get_trains
 from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.sequence_scores import (
     CROSSING,
@@ -27,12 +27,18 @@ from sharpwave.reactivation.sequence_scores import (
     STATISTICS,
     Neighbours,
     measure_along,
-    score_sequences,
+    score_events,
 )
 from sharpwave.reactivation.significance import get_field_surrogate, scale_rates
 
-N_SHUFFLES = 10
+N_SHUFFLES = 5
 """Shuffles of each event's bursts, under every labelling of the cells."""
+
+USUAL = 10
+"""Shuffles that the usual variance of an event's shuffles, over all labellings, is worth beside its own."""
+
+POOLED = 2
+"""Places of a straight map that are pooled for the gains: 8 cm, less than half a field's width, in half the time."""
 
 FURTHER = 19
 """Further surrogates of a promising event, as a multiple of the session's: 20 times as many in all."""
@@ -159,8 +165,9 @@ def score_order(
         statistic: Score whose gain is wanted, one of `STATISTICS`.
         surrogate: Kind of surrogate, a key of `FIELD_SURROGATES`.
         n_surrogates: Number of surrogates of the whole session; 500 by default.
-        n_shuffles: Number of shuffles of each event's bursts under each labelling; 10 by default.
-        further: Most further surrogates of a promising event, as a multiple of `n_surrogates`; 19 by default.
+        n_shuffles: Number of shuffles of each event's bursts under each labelling; 5 by default.
+        further: Most further surrogates of a promising event, as a multiple of `n_surrogates`; 19 by default. All of
+            them together take half as long as those of the session, so that few events get many, and many few.
         bin_size: Length of the bins of the scores, in s; 0.02 s by default.
         crossing: Time in which the typical random walk crosses a map, in s; 0.25 s by default.
         jump: Chance per bin that a path jumps anywhere; 0.01 by default.
@@ -178,38 +185,60 @@ def score_order(
     >>> spikes = {unit: np.array([0.01 + 0.02 * unit]) for unit in range(10)}  # each fires as the path comes by
     >>> events = pd.DataFrame({"onset": [0.0], "duration": [0.2]})
     >>> scores = score_order(spikes, events, fields, n_surrogates=99, rng=np.random.default_rng(0))
-    >>> bool(scores.p[0] < 0.02), int(scores.n_draws[0])
-    (True, 198)
+    >>> bool(scores.p[0] <= 0.05), int(scores.n_draws[0])
+    (True, 99)
     """
     destroy = get_field_surrogate(surrogate)
     if statistic not in STATISTICS:
         raise SharpwaveError(f"a statistic among {', '.join(STATISTICS)}", got=repr(statistic), fix="choose one")
     if n_surrogates < 1:
         raise SharpwaveError("one surrogate or more", got=str(n_surrogates), fix="use 500")
-    fields = gather_maps(fields)
+    pooled = pool_places(fields)
     lengths = np.maximum(np.rint(events["duration"].to_numpy(dtype=float) / bin_size), 1)
     events = events[["onset"]].assign(duration=lengths * bin_size)
     fine = bin_events(spikes, events, bin_size=bin_size / RATIO, units=fields.units)
+    if fine.observed is not None:
+        how: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates, "rng": rng}
+        how |= {"n_shuffles": n_shuffles, "further": further, "bin_size": bin_size, "crossing": crossing, "jump": jump}
+        return _score_observed(spikes, events, fields, fine, how)
     seeds = rng.integers(1, 2**63, size=len(events), dtype=np.uint64)
-    scorer = _Scorer(fields, Neighbours.of(fields, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
-    first, later, last = rng.spawn(3)
-    scored = scorer.score(Packets.of(fine), lengths, seeds, _iter_tables(fields, destroy, 1 + n_surrogates, first))
+    scorer = _Scorer(pooled, Neighbours.of(pooled, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
+    first, later = rng.spawn(2)
+    scored = scorer.score(Packets.of(fine), lengths, seeds, _iter_tables(pooled, destroy, 1 + n_surrogates, first))
     usual = scored[:, :, 2].mean(axis=0)
     gains = _compute_gains(scored, usual, n_shuffles)
     observed, surrogates = gains[0], gains[1:]
     counted = np.zeros(len(events), np.int64)
     n_draws = np.full(len(events), n_surrogates)
     chosen = np.flatnonzero((surrogates >= observed).sum(axis=0) < STOP)
-    n_further = min(further * n_surrogates, n_surrogates * len(events) // max(len(chosen), 1))
+    n_further = min(further * n_surrogates, n_surrogates * len(events) // max(2 * len(chosen), 1))
     if len(chosen) and n_further >= n_surrogates:
         own = select_events(fine, chosen)
-        tables = _iter_tables(fields, destroy, n_further, later, true=False)
+        tables = _iter_tables(pooled, destroy, n_further, later, true=False)
         more = scorer.score(Packets.of(own), lengths[chosen], seeds[chosen], tables)
         counted[chosen] = (_compute_gains(more, usual[chosen], n_shuffles) >= observed[chosen]).sum(axis=0)
         n_draws[chosen] += n_further
     coarse = bin_events(spikes, events, bin_size=bin_size, units=fields.units)
-    raw = score_sequences(coarse, fields, n_surrogates=1, rng=last, crossing=crossing, jump=jump).observed
+    raw = score_events(coarse, fields, crossing=crossing, jump=jump)
     return OrderScores(observed, surrogates, counted, n_draws, raw, statistic, surrogate)
+
+
+def _score_observed(
+    spikes: Any, events: pd.DataFrame, fields: PlaceFields, fine: BinnedEvents, how: dict[str, Any]
+) -> OrderScores:
+    """Gains where some units were not observed in some events: each event by the units that were, exchanged alone."""
+    n_events = len(events)
+    observed, raw = np.zeros(n_events, np.float32), np.zeros((n_events, len(STATISTICS)), np.float32)
+    surrogates = np.zeros((how["n_surrogates"], n_events), np.float32)
+    further, n_draws = np.zeros(n_events, np.int64), np.zeros(n_events, np.int64)
+    for chosen, units in fine.group_observed():
+        names = tuple(fields.units[unit] for unit in units)
+        own = replace(fields, units=names, rates=fields.rates[units])
+        trains = dict(zip(names, get_trains(spikes, names), strict=True))
+        found = score_order(trains, events.iloc[chosen], own, **how)
+        observed[chosen], surrogates[:, chosen], raw[chosen] = found.observed, found.surrogates, found.raw
+        further[chosen], n_draws[chosen] = found.further, found.n_draws
+    return OrderScores(observed, surrogates, further, n_draws, raw, how["statistic"], how["surrogate"])
 
 
 def _compute_gains(
@@ -217,11 +246,10 @@ def _compute_gains(
 ) -> Float[np.ndarray, "labelling event"]:
     """Scores less the mean of their shuffles, in standard deviations.
 
-    Ten shuffles give a poor deviation: it is averaged with the usual one of the event, over all labellings, each with
-    as much weight as `N_SHUFFLES` shuffles have.
+    Few shuffles give a poor deviation: it is averaged with the event's usual one, over all labellings.
     """
     own = max(n_shuffles - 1, 0)
-    variance = (own * scored[:, :, 2] + N_SHUFFLES * usual) / (own + N_SHUFFLES)
+    variance = (own * scored[:, :, 2] + USUAL * usual) / (own + USUAL)
     return np.where(variance > LEAST, (scored[:, :, 0] - scored[:, :, 1]) / np.sqrt(np.maximum(variance, LEAST)), 0.0)
 
 
@@ -303,18 +331,29 @@ def _iter_tables(
         yield block
 
 
-def gather_maps(fields: PlaceFields) -> PlaceFields:
-    """The same fields with the places of each map next to each other."""
+def pool_places(fields: PlaceFields, size: int = POOLED) -> PlaceFields:
+    """Fields with neighbouring places of straight maps pooled, and the places of each map next to each other.
+
+    Args:
+        fields: Place fields.
+        size: Number of places that become one; 2 by default. Maps of two dimensions, or with gaps, stay as they are.
+    """
     order = np.concatenate(fields.maps)
-    if (np.diff(order) == 1).all():
-        return fields
+    groups = order[:, None]
+    steps = [np.diff(fields.position[places, 0]) for places in fields.maps]
+    straight = fields.position.shape[1] == 1 and all(np.allclose(each, fields.bin_size) for each in steps)
+    if straight and min(map(len, fields.maps)) >= 8 * size:
+        kept = [places[: len(places) // size * size].reshape(-1, size) for places in fields.maps]
+        groups = np.concatenate(kept)
+    first = groups[:, 0]
     return replace(
         fields,
-        rates=fields.rates[:, order],
-        content=fields.content[order],
-        direction=fields.direction[order],
-        position=fields.position[order],
-        occupancy=fields.occupancy[order],
+        rates=fields.rates[:, groups].mean(axis=2),
+        content=fields.content[first],
+        direction=fields.direction[first],
+        position=fields.position[groups].mean(axis=1),
+        occupancy=fields.occupancy[groups].sum(axis=1),
+        bin_size=fields.bin_size * groups.shape[1],
     )
 
 

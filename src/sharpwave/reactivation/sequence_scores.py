@@ -134,6 +134,23 @@ def _score_observed(
     return SequenceScores(observed, surrogates, how["surrogate"])
 
 
+def score_events(
+    binned: BinnedEvents, fields: PlaceFields, *, crossing: float = CROSSING, jump: float = JUMP
+) -> Float[np.ndarray, "event statistic"]:
+    """Scores of events as they are, columns as `STATISTICS`; arguments as in `score_sequences`.
+
+    >>> from sharpwave.reactivation.place_fields import make_fields
+    >>> rates = 0.1 + 20 * np.exp(-0.5 * ((np.arange(20) - np.linspace(0, 19, 10)[:, None]) / 1.5) ** 2)
+    >>> one_after_the_other = BinnedEvents(np.eye(10, dtype=int), np.array([0, 10]), 0.02, np.zeros(1))
+    >>> trajectory, correlation = score_events(one_after_the_other, make_fields(rates, units=tuple(range(10))))[0]
+    >>> bool(trajectory > 1), bool(correlation > 0.9)
+    (True, True)
+    """
+    _check(binned, fields, 1)
+    neighbours = Neighbours.of(fields, spread=binned.bin_size / crossing)
+    return _score_lanes(Lanes.of(binned, fields, 1), fields, neighbours, jump, path=True)[0]
+
+
 def _check(binned: BinnedEvents, fields: PlaceFields, n_surrogates: int) -> None:
     if binned.counts.shape[1] != len(fields.units):
         raise SharpwaveError(

@@ -128,12 +128,14 @@ def read_track(recording: Recording) -> Track:
     if not len(times):
         raise SharpwaveError(f"positions in {names}", got="no sample with a value", fix="check the tracking")
     notes += [
-        f"Position: {count / n_frames:.1%} of the frames ({count} of {n_frames}) hold {_name_mark(mark)}, "
+        f"Position: {100 * count / n_frames:.3g} % of the frames ({count} of {n_frames}) hold {_name_mark(mark)}, "
         f"which stands for a lost animal; left out."
         for mark, count in marked.items()
     ]
     if n_missing:
-        notes.append(f"Position: {n_missing / n_frames:.1%} of the frames ({n_missing} of {n_frames}) have no value.")
+        notes.append(
+            f"Position: {100 * n_missing / n_frames:.3g} % of the frames ({n_missing} of {n_frames}) have no value."
+        )
     if places.shape[1] > 2:
         places = places[:, :2]
         notes.append("Position: the third dimension was left out.")
@@ -156,7 +158,7 @@ def _unit_of(recording: Recording, name: str) -> str:
 
 def _choose_series(recording: Recording) -> tuple[list[Signal], list[str]]:
     """The series of the place, in order of time, and what there is to say."""
-    found = [signal for signal in recording.of("position").values() if len(signal)]
+    found = _pair_axes([signal for signal in recording.of("position").values() if len(signal)])
 
     def rank(signal: Signal) -> tuple[bool, bool, bool, float]:
         derived = "linear" in signal.name.lower()
@@ -179,6 +181,50 @@ def _choose_series(recording: Recording) -> tuple[list[Signal], list[str]]:
         which = "the series above" if len(taken) > 1 else f"the series {best.name}"
         notes.append(f"Position is {which}; also there: {others} (choose with --position NAME).")
     return taken, notes
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Two series of one column as one of two, x first; as numbers of the file."""
+
+    first: Any
+    second: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.first.shape[0], 2
+
+    @property
+    def dtype(self) -> Any:
+        return np.promote_types(self.first.dtype, self.second.dtype)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        return np.stack([np.asarray(self.first[key]).ravel(), np.asarray(self.second[key]).ravel()], axis=1)
+
+
+def _pair_axes(signals: Sequence[Signal]) -> list[Signal]:
+    """Series named alike but for x and y, which are the two columns of one position, joined; others as they are."""
+    left, joined = {signal.name: signal for signal in signals}, []
+    for name, signal in list(left.items()):
+        twin = next((other for other in _list_twins(name) if other in left), None)
+        if twin is None or name not in left or _width(signal) != 1:
+            continue
+        other = left[twin]
+        clock = (len(signal), signal.start, signal.rate, signal.scale, signal.offset)
+        if _width(other) == 1 and clock == (len(other), other.start, other.rate, other.scale, other.offset):
+            del left[name], left[twin]
+            samples = _Pair(signal.samples, other.samples)
+            joined.append(replace(signal, samples=samples, channels=("x", "y")))
+    return [*joined, *left.values()]
+
+
+def _list_twins(name: str) -> list[str]:
+    """Names of the series of y that may belong to one of x."""
+    return [
+        f"{name[:at]}{'y' if letter == 'x' else 'Y'}{name[at + 1 :]}"
+        for at, letter in enumerate(name)
+        if letter in "xX"
+    ]
 
 
 def _join_lights(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "time dimension"]:
@@ -307,13 +353,20 @@ def check_clocks(spikes: Any, times: Float[np.ndarray, " time"]) -> None:
         times: Times of the positions, in s.
 
     Raises:
-        SharpwaveError: If all spikes lie before the first position or after the last.
+        SharpwaveError: If all spikes lie before the first position or after the last, or the times are frames.
     """
     trains = [] if spikes is None else [np.asarray(getattr(spikes[unit], "t", spikes[unit])) for unit in spikes]
     trains = [train for train in trains if len(train)]
     if not trains:
         return
     low, high = min(float(train[0]) for train in trains), max(float(train[-1]) for train in trains)
+    steps = np.diff(times)
+    if len(steps) and (steps == 1).mean() > 0.9 and times[-1] > 2 * high:
+        raise SharpwaveError(
+            "times of the position in seconds",
+            got=f"steps of 1 up to {times[-1]:.6g} where spikes end at {high:.6g} s, probably numbers of frames",
+            fix="divide them by the frame rate of the camera",
+        )
     if low > times[-1] or high < times[0]:
         raise SharpwaveError(
             "spikes and position on one clock",

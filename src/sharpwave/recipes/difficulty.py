@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sharpwave.recipes.replay_nights import ReactivationNight, simulate_reactivation_night
+from sharpwave.recipes.replay_nights import SIGNALS, ReactivationNight, simulate_reactivation_night
 from sharpwave.simulation import Effects, Nuisance
+from sharpwave.simulation.firing import DECOYS, PLAIN, Firing
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,78 @@ def simulate_null_night(kind: str, *, rng: np.random.Generator, hours: float = D
         return _simulate(rng, hours=hours, replay_share=DECLARED.replay_share, decoys=DECLARED.decoys, replay=False)
     decoys = DECLARED.decoys + DECLARED.replay_share if kind == NULLS[1] else 0.0
     return _simulate(rng, hours=hours, replay_share=0.0, decoys=decoys)
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What a night of the declared difficulty is otherwise assumed to be.
+
+    Attributes:
+        firing: How units fire, and what the decoys hold.
+        n_units: Units.
+    """
+
+    firing: Firing = PLAIN
+    n_units: int = DECLARED.n_units
+
+
+ASSUMPTIONS = {
+    "plain": Assumption(),
+    "stationary decoys": Assumption(Firing(decoys=("stationary",))),
+    "assembly decoys": Assumption(Firing(decoys=("assembly",))),
+    "bursting": Assumption(Firing(bursting=0.3)),
+    "drift": Assumption(Firing(drift=0.4)),
+    "jumps": Assumption(Firing(decoys=("jumping",), leap=0.5)),
+    "slow": Assumption(Firing(speed=(3.0, 5.0))),
+    "fast": Assumption(Firing(speed=(12.0, 20.0))),
+    "few units": Assumption(n_units=20),
+    "many units": Assumption(n_units=150),
+    "all together": Assumption(
+        Firing(decoys=DECOYS, bursting=0.3, drift=0.4, speed=(3.0, 20.0), leap=0.15, absent=0.2, second_fields=0.25)
+    ),
+}
+"""What nights are assumed to be, one after the other; `plain` is the declared difficulty."""
+
+EMPTY = {
+    "cells at random": (),
+    "exchanged cells": ("shuffled",),
+    "one place": ("stationary",),
+    "places at random": ("jumping",),
+    "an assembly": ("assembly",),
+    "remapped fields": ("remapped",),
+}
+"""What bursts hold in nights in which nothing is replayed: in `DECLARED.decoys` and `replay_share` of them a decoy of
+this kind, with bursting cells and drift; the rest are of cells at random."""
+
+
+def simulate_assumed_night(
+    name: str, *, rng: np.random.Generator, hours: float = DECLARED.hours, lfp: bool = False
+) -> ReactivationNight:
+    """A night of the declared difficulty under one of `ASSUMPTIONS`, or one of `EMPTY` without replay.
+
+    Args:
+        name: Key of either.
+        rng: Random generator.
+        hours: Length, in h.
+        lfp: Whether LFP is recorded; no by default.
+    """
+    signals = SIGNALS if lfp else SIGNALS[1:]
+    if name in ASSUMPTIONS:
+        assumed, share, decoys = ASSUMPTIONS[name], DECLARED.replay_share, DECLARED.decoys
+    else:
+        kinds = EMPTY[name]
+        assumed = Assumption(Firing(decoys=kinds or PLAIN.decoys, bursting=0.3, drift=0.4))
+        share, decoys = 0.0, (DECLARED.decoys + DECLARED.replay_share) * bool(kinds)
+    return simulate_reactivation_night(
+        DECLARED.species,
+        rng=rng,
+        hours=hours,
+        n_units=assumed.n_units,
+        effects=Effects(replay_share=share),
+        nuisance=Nuisance(decoys=decoys, artefacts=DECLARED.artefacts, electrode_loss=DECLARED.electrode_loss),
+        firing=assumed.firing,
+        signals=signals,
+    )
 
 
 def _simulate(

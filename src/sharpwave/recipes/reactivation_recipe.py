@@ -49,20 +49,25 @@ N_CHOSEN_ON, N_JUDGED_ON = 3, 4
 
 
 def train_reactivation_head(
-    nights: Sequence[ReactivationNight], *, steps: int = 700, generator: torch.Generator
+    nights: Sequence[ReactivationNight],
+    *,
+    steps: int = 700,
+    begin: ReactivationHead | None = None,
+    generator: torch.Generator,
 ) -> ReactivationHead:
     """Learn frame by frame; half of the segments hold a sequence, weighted so that probabilities stay those of a night.
 
     Args:
         nights: Nights to learn from.
         steps: Batches of `BATCH` segments of `SEGMENT` frames.
+        begin: Head to go on from, at a third of the learning rate; fresh weights where omitted.
         generator: Random generator of weights, segments, and what is withheld.
     """
     torch.manual_seed(int(torch.randint(0, 2**31, (1,), generator=generator)))
-    head = ReactivationHead()
+    head = ReactivationHead() if begin is None else begin.train()
     segments, weights, draw = _cut_segments(nights)
     optimiser = torch.optim.AdamW(head.parameters(), lr=4e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3 if begin is None else 2e-3, total_steps=steps)
     for _ in range(steps):
         rows = torch.multinomial(draw, BATCH, replacement=True, generator=generator)
         frames, target = segments[rows, :, :-2], segments[rows, CONTEXT:, -2:]
@@ -163,7 +168,7 @@ def _cut_segments(nights: Sequence[ReactivationNight]) -> tuple[torch.Tensor, to
     for night in nights:
         inputs = np.concatenate([block.inputs for block in iter_frames(night.recording, fields=night.fields)])
         replay = mark_frames(night.replays, len(inputs))
-        either = replay + mark_frames(night.others[night.others["kind"] == "shuffled"], len(inputs))
+        either = replay + mark_frames(night.others[night.others["kind"] != "ripple"], len(inputs))
         burst = np.maximum(replay, mark_frames(night.others, len(inputs)))
         n = len(inputs) // SEGMENT
         joined = np.column_stack([inputs, replay, burst])[: n * SEGMENT]

@@ -15,6 +15,8 @@ from sharpwave.reactivation import place_fields as maps
 from sharpwave.reactivation.position import get_position
 from sharpwave.recordings.recording import Recording
 from sharpwave.simulation import Effects, Nuisance, simulate_night
+from sharpwave.simulation.effects import CONTENTS
+from sharpwave.simulation.firing import DECOYS, PLAIN, Firing
 from sharpwave.simulation.species import get_species
 
 SIGNALS = ("lfp", "spikes", "position")
@@ -61,6 +63,9 @@ def simulate_reactivation_night(
     replay: bool = True,
     effects: Effects | None = None,
     nuisance: Nuisance | None = None,
+    firing: Firing = PLAIN,
+    contents: tuple[str, ...] = CONTENTS,
+    signals: tuple[str, ...] = SIGNALS,
 ) -> ReactivationNight:
     """A night with planted replays, or one whose sleep comes before the task, in which there is nothing to replay.
 
@@ -72,23 +77,67 @@ def simulate_reactivation_night(
         replay: False for a recording that ends where the task begins; the fields are still known.
         effects: As for `simulate_night`.
         nuisance: As for `simulate_night`.
+        firing: As for `simulate_night`.
+        contents: As for `simulate_night`.
+        signals: What is recorded; LFP, spikes and position by default.
     """
     hours = HOURS[species] if hours is None else hours
     start = 0.0 if replay else hours * 3600 - get_species(species).task_length - 61
     recording, truth = simulate_night(
-        species, hours, rng=rng, modalities=SIGNALS, n_units=n_units, task_start=start, effects=effects,
-        nuisance=nuisance,
+        species, hours, rng=rng, modalities=signals, n_units=n_units, task_start=start, effects=effects,
+        nuisance=nuisance, firing=firing, contents=contents,
     )  # fmt: skip
     fields = maps.estimate_place_fields(
         recording.spikes, get_position(recording), epochs=truth.laps, bin_size=PLACE, smoothing=SMOOTHING
     )
     if not replay:
         recording = recording.restrict(0.0, start)
-        signals = {name: signal for name, signal in recording.signals.items() if name != "position"}
-        recording = replace(recording, signals=signals)
+        kept = {name: signal for name, signal in recording.signals.items() if name != "position"}
+        recording = replace(recording, signals=kept)
     ripples = truth.ripples[truth.ripples["onset"] < recording.duration]
     kinds = ripples["kind"] == "replay"
     return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
+
+
+def draw_varied_night(*, rng: np.random.Generator, hours: float = 0.6, lfp: bool = True) -> ReactivationNight:
+    """A night that is drawn anew in everything that a laboratory does not choose, over wide ranges.
+
+    20 to 150 units on one to three tracks; Poisson or bursting, with or without a shared gain that drifts, second
+    fields and silent cells; replays of 3 to 20 m/s, straight or uneven, some of which leap; decoys of several kinds.
+
+    Args:
+        rng: Random generator.
+        hours: Length, in h.
+        lfp: Whether LFP is recorded.
+    """
+    kinds = tuple(kind for kind in DECOYS if rng.random() < 0.6) or ("stationary",)
+    firing = Firing(
+        decoys=kinds,
+        bursting=_draw_or_none(rng, 0.1, 0.5),
+        drift=_draw_or_none(rng, 0.1, 0.6),
+        speed=(3.0, 20.0) if rng.random() < 0.7 else None,
+        leap=_draw_or_none(rng, 0.05, 0.3),
+        bend=float(rng.uniform(0.0, 0.6)),
+        absent=_draw_or_none(rng, 0.05, 0.35),
+        second_fields=_draw_or_none(rng, 0.1, 0.4),
+        gain=float(rng.uniform(2.5, 7.5)),
+    )
+    return simulate_reactivation_night(
+        "rat",
+        rng=rng,
+        hours=hours,
+        n_units=round(float(np.exp(rng.uniform(np.log(20), np.log(150))))),
+        firing=firing,
+        contents=CONTENTS[: int(rng.integers(1, 4))],
+        effects=Effects(replay_share=float(rng.uniform(0.1, 0.25))),
+        nuisance=Nuisance(decoys=float(rng.uniform(0.3, 0.6))),
+        signals=SIGNALS if lfp else SIGNALS[1:],
+    )
+
+
+def _draw_or_none(rng: np.random.Generator, low: float, high: float) -> float:
+    """Nothing in half of the nights, else a value between."""
+    return float(rng.choice([0.0, rng.uniform(low, high)]))
 
 
 def mark_frames(events: pd.DataFrame, n_frames: int) -> Float[np.ndarray, " frame"]:

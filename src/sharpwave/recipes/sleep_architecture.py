@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sharpwave.outputs import write_file
 from sharpwave.recordings import Hypnogram, compute_consensus
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.simulation.hypnograms import Architecture, fit_architecture, to_dict
@@ -56,5 +57,4 @@ def write_architecture(architecture: Architecture, path: Path) -> Path:
         + "\n  }"
         for stage, destinations in weights.items()
     ]
-    path.write_text("\n".join(["{", *lines, ' "weights": {', ",\n".join(stages), " }", "}"]) + "\n", encoding="utf-8")
-    return path
+    return write_file(path, "\n".join(["{", *lines, ' "weights": {', ",\n".join(stages), " }", "}"]) + "\n")

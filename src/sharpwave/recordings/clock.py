@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave import moved
+from sharpwave.recordings.clock_steps import describe_moment, follow_reset, follow_summer_time
 from sharpwave.recordings.clock_texts import (
     DAY,
     HOUR,
+    ZONES,
     is_day_first,
     is_written_out,
     join_dates,
@@ -22,6 +24,7 @@ from sharpwave.recordings.clock_texts import (
     read_local,
     read_numbers,
 )
+from sharpwave.recordings.clock_words import read_offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +49,21 @@ def read_clock_column(
     values: Sequence[Any] | pd.Series,
     *,
     dates: Sequence[Any] | pd.Series | None = None,
+    offsets: Sequence[Any] | pd.Series | None = None,
+    universal: bool = False,
     start: datetime | None = None,
     length: float | None = None,
     unit: float = 1.0,
 ) -> ClockColumn:
     """Times of the rows of a table or a scoring, in seconds from the first row that has one, and what was repaired.
 
-    Read are: seconds from the start; Unix time in s, ms, µs or ns; Excel's days; 20231029023000; clock times (rolling
-    over at midnight); dates with times in ISO, day-first or month-first order, with or without AM/PM, fractions and
-    offsets from UTC (+02:00, Z, CEST). Offsets, where there are any, decide. Without them the clock is followed:
+    Read are: seconds from the start; Unix time in s, ms, µs or ns, Excel's days and the like (see `read_numbers`);
+    20231029023000; clock times (rolling over at midnight); dates with times in ISO, day-first or month-first order,
+    with or without AM/PM (in many languages), fractions and offsets from UTC (+02:00, Z, CEST), which may stand in a
+    column of their own. Offsets, where there are any, decide. Without them the clock is followed:
 
     - a step back by an hour to the next row is the end of summer time: later rows are an hour later;
+    - another step back after which rows go on is a clock that was set (as when a watch is synchronised);
     - an hour in which every time comes twice is that same hour, in a table that was sorted by its clock;
     - a step forward of exactly an hour more than usual is the begin of summer time where `length` says so (with the
       hour the rows do not fit the recording, without it they do), or at night on a Sunday of spring. Else it is a gap.
@@ -64,6 +71,9 @@ def read_clock_column(
     Args:
         values: One time per row, as text or number.
         dates: One date per row, where the dates stand in a column of their own; None where there is none.
+        offsets: One offset from UTC per row, where they stand in a column of their own; see `read_offsets`.
+        universal: Whether times beside such a column are in UTC; by default they are local, unless only UTC makes them
+            steady where the offset changes.
         start: Clock time of the recording's first sample, where the rows belong to a recording; None where unknown.
         length: Length of that recording in seconds; None where unknown.
         unit: Seconds per unit of plain numbers (60 for minutes); by default they are seconds.
@@ -79,12 +89,15 @@ def read_clock_column(
     >>> autumn.seconds.tolist(), autumn.repairs
     ([0.0, 60.0, 120.0, 180.0], ('the clock goes back an hour after 2023-10-29 02:59:00; later times count on',))
     """
-    numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
+    beside = None if offsets is None else read_offsets(offsets, ZONES)
+    numbers = pd.to_numeric(_drop_thousands(values), errors="coerce").to_numpy(dtype=np.float64)
     if dates is None and len(numbers) and np.isfinite(numbers).mean() > 0.5 and not is_written_out(numbers):
         seconds, moment, taken_for = read_numbers(numbers, unit)
+        if moment is not None and moment.tzinfo is not None and beside is not None:
+            moment = moment.astimezone(_zone(beside[np.flatnonzero(np.isfinite(seconds))[0]]))
         return ClockColumn(seconds, moment, moment is not None, () if taken_for is None else (taken_for,))
     texts = join_dates(values, dates)
-    local, offsets = read_local(texts)
+    local, shifts = read_local(texts)
     known = np.flatnonzero(local.notna().to_numpy())
     if not known.size:
         return ClockColumn(np.full(len(texts), np.nan))
@@ -94,9 +107,18 @@ def read_clock_column(
         known = np.flatnonzero(local.notna().to_numpy())
     first = local.iloc[known[0]].to_pydatetime()
     seconds = (local - local.iloc[known[0]]).dt.total_seconds().to_numpy(dtype=np.float64)
-    if np.isfinite(offsets[known]).mean() > 0.5:
-        return _follow_offsets(seconds, offsets, known, first, dated)
+    if np.isfinite(shifts[known]).mean() > 0.5:
+        return _follow_offsets(seconds, shifts, known, first, dated)
+    if beside is not None and np.isfinite(beside[known]).mean() > 0.5:
+        return _follow_column(seconds, beside, known, first, dated, universal=universal)
     repairs: list[str] = []
+    if dated and _lacks_halves(local.iloc[known]):
+        day = first.replace(hour=0, minute=0, second=0, microsecond=0)
+        seconds = (local - local.dt.normalize()).dt.total_seconds().to_numpy(dtype=np.float64)
+        seconds = seconds - seconds[known[0]]
+        seconds, rolled, repairs = _roll_half_days(seconds, first.replace(year=1900, month=1, day=1))
+        first = day.replace(hour=rolled.hour, minute=rolled.minute, second=rolled.second)
+        return ClockColumn(_roll_midnights(seconds)[0], first, dated, tuple(repairs))
     if not dated:
         first = first.replace(year=1900, month=1, day=1)
         seconds, first, twelve = _roll_half_days(seconds, first)
@@ -105,113 +127,57 @@ def read_clock_column(
         seconds, midnights = _roll_midnights(seconds)
         if dated and midnights:
             repairs.append("all rows have the date of the first; times after midnight belong to the next day")
+    if dated:
+        seconds, reset = follow_reset(seconds, local)
+        repairs += reset
     seconds, said = follow_summer_time(seconds, first, dated=dated, start=start, length=length)
     return ClockColumn(seconds, first, dated, (*repairs, *said))
 
 
-def follow_summer_time(
-    seconds: Float[np.ndarray, " row"],
-    first: datetime,
-    *,
-    dated: bool,
-    start: datetime | None = None,
-    length: float | None = None,
-) -> tuple[Float[np.ndarray, " row"], list[str]]:
-    """Seconds that passed, of seconds by a clock that may have been set back or forward by an hour.
+def _drop_thousands(values: Sequence[Any] | pd.Series) -> pd.Series:
+    """The column without commas between thousands: "1,684,015,200"."""
+    column = pd.Series(values)
+    if column.dtype != object or not column.astype(str).str.fullmatch(r"\d{1,3}(,\d{3}){3,}").mean() > 0.5:
+        return column
+    return column.astype(str).str.replace(",", "", regex=False)
 
-    Args:
-        seconds: Seconds by the clock in the order of the rows, NaN where unknown.
-        first: Clock time of second 0.
-        dated: Whether `first` has a date.
-        start: Clock time of the recording's first sample; None where unknown.
-        length: Length of the recording in seconds; None where unknown.
 
-    Returns:
-        The seconds, and sentences on each step that was followed.
+def _lacks_halves(local: pd.Series) -> bool:
+    """Whether dated times are of twelve hours without AM or PM: hours 1 to 12, and half a day back in one date."""
+    hours = local.dt.hour
+    if len(local) < 3 or not hours.between(1, 12).all():
+        return False
+    back = local.diff().dt.total_seconds() < -DAY / 2 + HOUR
+    same = local.dt.normalize().diff() == pd.Timedelta(0)
+    return bool((back & same).any())
 
-    >>> seconds, said = follow_summer_time(np.array([0.0, 60, -3480, -3420]), datetime(2023, 10, 29, 2, 58), dated=True)
-    >>> seconds.tolist()
-    [0.0, 60.0, 120.0, 180.0]
-    """
-    known = np.flatnonzero(np.isfinite(seconds))
-    if known.size < 3:
-        return seconds, []
-    times = seconds[known]
+
+def _zone(seconds: float) -> timezone:
+    return timezone(timedelta(seconds=float(np.nan_to_num(seconds))))
+
+
+def _follow_column(
+    seconds: np.ndarray, offsets: np.ndarray, known: np.ndarray, first: datetime, dated: bool, *, universal: bool
+) -> ClockColumn:
+    """Seconds by UTC, of times beside a column of offsets: local ones, or UTC where only that makes them steady."""
+    filled = pd.Series(offsets).ffill().bfill().to_numpy()
+    if np.ptp(filled[known]) > 0 and not universal:
+        by_utc, local = (np.sort(s[known]) for s in (seconds, seconds - filled))
+        universal = _count_steady(by_utc) > _count_steady(local)
+    if not universal:
+        found = _follow_offsets(seconds, filled, known, first, dated)
+        said = "local times, and their offsets from UTC in a column of its own"
+        return replace(found, repairs=(said, *found.repairs))
+    zone = _zone(filled[known[0]])
+    start = first.replace(tzinfo=UTC).astimezone(zone)
+    return ClockColumn(seconds, start, dated, ("times are in UTC, with the offset of local time beside them",))
+
+
+def _count_steady(times: np.ndarray) -> int:
+    """How many steps are nearly the usual one."""
     steps = np.diff(times)
-    ahead = steps[steps > 0]
-    usual = float(np.median(ahead)) if ahead.size else 0.0
-    if not 0 < usual < HOUR:
-        return seconds, []
-    added = np.zeros(times.size)
-    said = []
-    # A block of rows that was put in the wrong place is followed by a step the other way; a clock is not.
-    back = np.flatnonzero((steps >= -HOUR - usual) & (steps <= -HOUR + min(max(6 * usual, 120.0), HOUR / 2)))
-    for index in back:
-        if _find_jump(times, int(index)) < 0.75 * HOUR:
-            added[index + 1 :] += HOUR
-            said.append(f"the clock goes back an hour after {_say(first, times[index], dated)}; later times count on")
-    if not back.size:
-        doubled, sentence = _find_doubled_hour(times, usual, first, dated)
-        added += doubled
-        said += sentence
-    for step in _find_steps_forward(times + added, usual, first, dated, start, length):
-        added[step + 1 :] -= HOUR
-        said.append(f"the clock goes forward an hour after {_say(first, times[step], dated)}; no time is missing")
-    followed = seconds.copy()
-    followed[known] = times + added
-    return followed, said
-
-
-def _find_jump(times: np.ndarray, index: int) -> float:
-    """The longer of the steps by which the rows before a step back enter its hour, and those after it leave it."""
-    before = np.flatnonzero(times[: index + 1] < times[index + 1])
-    after = np.flatnonzero(times[index + 1 :] > times[index]) + index + 1
-    steps = [times[row + 1] - times[row] for row in before[-1:]] + [times[row] - times[row - 1] for row in after[:1]]
-    return float(max(steps, default=0.0))
-
-
-def _say(first: datetime, seconds: float, dated: bool) -> str:
-    moment = first + timedelta(seconds=float(seconds))
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if dated else f"{moment:%H:%M:%S}"
-
-
-def _find_doubled_hour(times: np.ndarray, usual: float, first: datetime, dated: bool) -> tuple[np.ndarray, list[str]]:
-    """Seconds to add where a table that was sorted by its clock has an hour in which every time comes twice."""
-    added = np.zeros(times.size)
-    again = np.r_[False, np.diff(times) == 0]
-    usual = float(np.median(np.diff(np.unique(times)))) if again.any() else usual
-    if abs(again.sum() * usual - HOUR) > 0.1 * HOUR:
-        return added, []
-    begin, end = times[again].min(), times[again].max()
-    inside = (times >= begin) & (times <= end)
-    if abs(end - begin + usual - HOUR) > 0.1 * HOUR or again[inside].mean() < 0.45:
-        return added, []
-    added[again | (times > end)] = HOUR
-    return added, [
-        f"every time from {_say(first, begin, dated)} comes twice for an hour: the clock went back; both kept"
-    ]
-
-
-def _find_steps_forward(
-    times: np.ndarray, usual: float, first: datetime, dated: bool, start: datetime | None, length: float | None
-) -> list[int]:
-    steps = np.diff(times)
-    near = np.flatnonzero(np.abs(steps - HOUR - usual) <= max(0.5 * usual, 1.0))
-    if not near.size:
-        return []
-    if length is not None:
-        offset = 0.0 if start is None else compute_offset(first.replace(tzinfo=None), start, dated=dated)
-        beyond = offset + float(times.max()) + usual - length
-        allowed = max(2 * usual, 0.01 * length)
-        fits = near.size == 1 and abs(beyond) > allowed and abs(beyond - HOUR) <= allowed
-        return [int(near[0])] if fits else []
-    return [int(index) for index in near if dated and _is_spring_night(first + timedelta(seconds=float(times[index])))]
-
-
-def _is_spring_night(moment: datetime) -> bool:
-    """Whether clocks are set forward at such a time: a Sunday of spring or autumn before 4:00."""
-    soon = moment + timedelta(hours=1)
-    return soon.weekday() == 6 and soon.hour < 5 and soon.month in (3, 4, 9, 10)
+    usual = float(np.median(steps)) if steps.size else 0.0
+    return int((np.abs(steps - usual) <= 0.5 * usual).sum())
 
 
 def _follow_offsets(
@@ -219,7 +185,7 @@ def _follow_offsets(
 ) -> ClockColumn:
     """Seconds by UTC, of local times that carry their offsets; a row without one has that of the row before."""
     filled = pd.Series(offsets).ffill().bfill().to_numpy()
-    zone = timezone(timedelta(seconds=float(filled[known[0]])))
+    zone = _zone(filled[known[0]])
     passed = seconds - (filled - filled[known[0]])
     if not dated:
         passed, _ = _roll_midnights(passed)
@@ -227,7 +193,7 @@ def _follow_offsets(
     changes = np.flatnonzero(np.diff(filled[known]))
     said = [
         f"the clock changes from UTC{filled[known[i]] / HOUR:+g} to UTC{filled[known[i + 1]] / HOUR:+g} h after"
-        f" {_say(first, seconds[known[i]], dated)}; times follow UTC"
+        f" {describe_moment(first, seconds[known[i]], dated)}; times follow UTC"
         for i in changes[:3]
     ]
     return ClockColumn(passed, first.replace(tzinfo=zone), dated, tuple(said))
@@ -281,15 +247,6 @@ def parse_times(texts: Sequence[str]) -> tuple[Float[np.ndarray, " row"], dateti
     return (seconds if dated else _roll_midnights(seconds)[0]), known[0], dated
 
 
-def compute_offset(first: datetime, start: datetime, *, dated: bool) -> float:
-    """Seconds from the start of a recording to a clock time; by time of day where the dates do not fit."""
-    start = start.replace(tzinfo=None)
-    seconds = (first - start).total_seconds()
-    if dated and abs(seconds) <= 86_400:
-        return seconds
-    return (seconds + 43_200) % 86_400 - 43_200
-
-
 def _float(text: str) -> float:
     try:
         return float(text)
@@ -297,4 +254,7 @@ def _float(text: str) -> float:
         return float("nan")
 
 
-__getattr__ = moved.rename(__name__, {"place_time": "recordings.day_times:place_time"})
+__getattr__ = moved.rename(
+    __name__,
+    {"place_time": "recordings.day_times:place_time", "compute_offset": "recordings.clock_steps:compute_offset"},
+)

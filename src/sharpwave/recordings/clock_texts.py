@@ -12,11 +12,26 @@ import pandas as pd
 from jaxtyping import Float
 from pandas.tseries.api import guess_datetime_format
 
+from sharpwave.recordings.clock_words import check_years, write_in_english
+
 HOUR, DAY = 3600.0, 86_400.0
 NO_DATE = datetime(1900, 1, 1)
 UNIX_UNITS = (("s", 1e8, 1e10, 1.0), ("ms", 1e11, 1e13, 1e-3), ("µs", 1e14, 1e16, 1e-6), ("ns", 1e17, 1e19, 1e-9))
 """Unix time by its size: unit, smallest, largest (1973 to 2286), seconds."""
 EXCEL_ZERO = datetime(1899, 12, 30)
+APPLE, APPLE_ZERO = (1.9e8, 9.46e8), datetime(2001, 1, 1, tzinfo=UTC)
+"""Seconds since 2001 as Apple's devices count them, from 2007 to 2030; as Unix time they would be of before 2000."""
+TICKS = (
+    ("Windows' file time", 1.15e17, 1.5e17, datetime(1601, 1, 1)),
+    (".NET's ticks", 6.2e17, 6.6e17, datetime(1, 1, 1)),
+)
+"""Counts of 100 ns by their size: what they are called, smallest, largest (1965 to 2091), zero."""
+DAY_COUNTS = (
+    ("Excel's days since 1900", 30_000, 80_000, 25_569.0),
+    ("MATLAB's days (datenum)", 719_529, 760_000, 719_529.0),
+    ("Julian dates", 2_440_587.5, 2_480_000, 2_440_587.5),
+)
+"""Days with fractions by their size: what they are called, smallest, largest (about 2080), and 1 January 1970."""
 ZONES = {
     **dict.fromkeys(("Z", "UTC", "GMT", "WET"), 0),
     **dict.fromkeys(("BST", "WEST", "CET"), 1),
@@ -49,19 +64,30 @@ def read_numbers(
     """Seconds of times that are numbers; the first one's clock time where they have one; what they were taken for.
 
     Args:
-        numbers: Unix time in s, ms, µs or ns, Excel's days, or times from the start; NaN where unknown.
+        numbers: Unix time in s, ms, µs or ns, Windows' or .NET's counts of 100 ns, Apple's seconds, days of Excel or
+            MATLAB, Julian dates, or times from the start; NaN where unknown.
         unit: Seconds per unit of times from the start.
     """
     known = numbers[np.isfinite(numbers)]
     typical, zero = abs(float(np.median(known))), float(known[0])
+    if zero < 0.5 * typical:  # from the start, however large
+        return numbers * unit, None, None
+    for name, low, high, begin in TICKS:
+        if low <= typical < high:
+            moment = begin + timedelta(microseconds=zero / 10)
+            return (numbers - zero) * 1e-7, moment.replace(tzinfo=UTC), f"times are taken as {name}, in UTC"
+    if APPLE[0] <= typical < APPLE[1]:
+        moment = APPLE_ZERO + timedelta(seconds=zero)
+        return numbers - zero, moment, "times are taken as Apple's seconds since 2001, in UTC"
     for name, low, high, factor in UNIX_UNITS:
         if low <= typical < high:
             moment = datetime.fromtimestamp(zero * factor, tz=UTC)
             return (numbers - zero) * factor, moment, f"times are taken as Unix time in {name}, in UTC"
     steps = np.diff(known)
-    if 30_000 <= typical < 80_000 and len(steps) and 0 < float(np.median(steps)) <= 1 / 24 and zero % 1:
-        moment = EXCEL_ZERO + timedelta(seconds=round(zero * DAY, 2))
-        return np.round((numbers - zero) * DAY, 2), moment, "times are taken as Excel's days since 1900"
+    for name, low, high, days in DAY_COUNTS:
+        if low <= typical < high and len(steps) and 0 < float(np.median(np.abs(steps))) <= 1 / 24 and (zero % 1):
+            moment = datetime(1970, 1, 1) + timedelta(seconds=round((zero - days) * DAY, 2))
+            return np.round((numbers - zero) * DAY, 3), moment, f"times are taken as {name}"
     return numbers * unit, None, None
 
 
@@ -93,6 +119,8 @@ def read_local(texts: pd.Series) -> tuple[pd.Series, np.ndarray]:
     """
     if texts.str.endswith(".").any():
         texts = texts.str.replace(r"(?i)\b([ap])\.\s?m\.", r"\1m", regex=True)
+    texts = write_in_english(texts)
+    texts, days = _take_days(texts)
     found = texts.str.extract(_OFFSET)
     hours = (
         pd.to_numeric(found[1])
@@ -112,10 +140,25 @@ def read_local(texts: pd.Series) -> tuple[pd.Series, np.ndarray]:
     if local.isna().mean() > 0.1:
         whole = texts.str.replace(r"^(\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}[-.]\d{1,2}[-.]\d{4})$", r"\1 00:00", regex=True)
         moments = [parse_moment(text, day_first=day_first) for text in whole]
-        local = _better(local, pd.Series(moments, index=texts.index, dtype="datetime64[ns]"))
+        check_years([m.year for m in moments if m is not None], str(texts.iloc[0]))
+        held = [m if m is not None and 1678 <= m.year <= 2261 else None for m in moments]
+        local = _better(local, pd.Series(held, index=texts.index, dtype="datetime64[ns]"))
     if local.isna().mean() > 0.1 and texts.str.contains(r"[A-Za-z]{3}", regex=True).mean() > 0.5:
         local = _better(local, pd.to_datetime(texts, errors="coerce", format="mixed", dayfirst=True))
+    if days is not None:
+        local = local + pd.to_timedelta(days, unit="D")
     return local, hours.to_numpy(dtype=np.float64) * HOUR
+
+
+def _take_days(texts: pd.Series) -> tuple[pd.Series, pd.Series | None]:
+    """Times whose hours run on over 24 (25:30:00) within a day, and the whole days taken off; None where none do."""
+    found = texts.str.extract(r"^(.*?\s)?(\d{2,3})(:\d{2}(?::\d{2}(?:[.,]\d+)?)?)$")
+    hours = pd.to_numeric(found[1])
+    if not (hours > 24).any() or hours.max() > 24 * 31 or hours.notna().mean() < 0.9:
+        return texts, None
+    days = (hours // 24).fillna(0)
+    within = found[0].fillna("") + (hours % 24).fillna(0).astype(int).astype(str).str.zfill(2) + found[2].fillna("")
+    return within.where(hours.notna(), texts), days
 
 
 def _better(first: pd.Series, second: pd.Series) -> pd.Series:

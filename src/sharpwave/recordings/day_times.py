@@ -38,6 +38,8 @@ def read_day_time(text: str) -> tuple[date | None, time] | None:
         except ValueError:
             return None
         text = _OFFSET.sub("", dated["rest"].strip())
+    elif has_offset(text) and ":" in text:
+        text = _OFFSET.sub("", text)
     match = _CLOCK.fullmatch(text)
     if match is None or not (match["minute"] or match["half"] or re.search(r"[hHUu]", text)):
         return None
@@ -53,6 +55,15 @@ def read_day_time(text: str) -> tuple[date | None, time] | None:
     if hour > 23 or minute > 59 or second >= 60:
         return None
     return day, time(hour, minute, int(second), int(second % 1 * 1e6))
+
+
+def has_offset(text: str) -> bool:
+    """Whether a time says how far it is from UTC.
+
+    >>> has_offset("2026-01-31T23:10+01:00"), has_offset("23:10 -0500"), has_offset("23:10")
+    (True, True, False)
+    """
+    return _OFFSET.search(text.strip()) is not None
 
 
 def place_time(time: str | float | None, start: datetime | None, *, duration: float | None = None) -> float | None:
@@ -96,9 +107,8 @@ def place_time(time: str | float | None, start: datetime | None, *, duration: fl
         )
     day, clock = found
     offset = _OFFSET.search(text)
-    if day is not None and offset and start.tzinfo is not None:
-        zone = datetime.strptime(offset.group().strip(), "%z").tzinfo
-        return (datetime.combine(day, clock, tzinfo=zone) - start).total_seconds()
+    if offset and start.tzinfo is not None:
+        start = start.astimezone(datetime.strptime(offset.group().strip(), "%z").tzinfo)
     start = start.replace(tzinfo=None)
     if day is not None:
         return (datetime.combine(day, clock) - start).total_seconds()

@@ -12,6 +12,7 @@ import numpy as np
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.sliced import Sliced
 
 LEFT, RIGHT = ("M1", "A1"), ("M2", "A2")
 """Names of the left and of the right mastoid or ear."""
@@ -24,7 +25,7 @@ SITES = re.compile(r"(Fp|F|C|P|O|T)(\d|z)|E[12]")
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Sliced):
     """Samples of one channel minus the mean of others, computed as they are read, in V.
 
     Attributes:
@@ -46,9 +47,9 @@ class Difference:
     def dtype(self) -> Any:
         return np.dtype(np.float32)
 
-    def __getitem__(self, key: slice) -> np.ndarray:
+    def _take(self, low: int, high: int) -> np.ndarray:
         values, *references = (
-            np.asarray(part.samples[key], dtype=np.float64) * part.scale + part.offset for part in self.parts
+            np.asarray(part.samples[low:high], dtype=np.float64) * part.scale + part.offset for part in self.parts
         )
         difference: np.ndarray = (values - sum(references) / len(references)).astype(np.float32)
         return difference

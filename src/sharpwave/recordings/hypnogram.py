@@ -15,6 +15,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import replace_file
 
 if TYPE_CHECKING:
     import yasa
@@ -274,7 +275,8 @@ class Hypnogram:
         path = Path(path)
         frame = self.to_frame()
         frame["stage"] = frame["stage"].replace("?", "n/a")
-        frame.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
+        with replace_file(path) as partial:
+            frame.to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
         return path
 
     def to_yasa(self) -> yasa.Hypnogram:

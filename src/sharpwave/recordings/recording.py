@@ -14,6 +14,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES, Modality
+from sharpwave.recordings.sliced import Sliced
 
 if TYPE_CHECKING:
     import pynapple as nap
@@ -166,7 +167,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class _Slice:
+class _Slice(Sliced):
     """Rows low..high of an array-like that stays on disk."""
 
     array: Any
@@ -189,11 +190,8 @@ class _Slice:
     def dtype(self) -> Any:
         return self.array.dtype
 
-    def __getitem__(self, key: slice | tuple[Any, ...]) -> np.ndarray:
-        time, *rest = key if isinstance(key, tuple) else (key,)
-        low, high, step = time.indices(self.high - self.low)
-        rows = slice(self.low + low, self.low + high, step)
-        return np.asarray(self.array[(rows, *rest)] if rest else self.array[rows])
+    def _take(self, low: int, high: int) -> np.ndarray:
+        return np.asarray(self.array[self.low + low : self.low + high])
 
 
 def empty_events() -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.disk import show_path
+from sharpwave.disk import read_start, show_path
 from sharpwave.night.decoded import NESTED, PARTS, DecodedNight
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.untrusted import MOST_BYTES, explained, parse_json
@@ -82,7 +82,7 @@ def read_archive(path: str | Path) -> DecodedNight:
 def _inflate(path: Path) -> bytes:
     """What a gzipped file holds, not more of it than a night can be."""
     with gzip.open(path) as file:
-        return file.read(MOST_BYTES + 1)
+        return read_start(file, MOST_BYTES + 1)
 
 
 def nest_values(values: Mapping[str, Any]) -> dict[str, Any]:

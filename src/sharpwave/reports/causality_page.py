@@ -20,21 +20,28 @@ from sharpwave.reports.templates import render
 
 _COLUMNS = [
     "direction", "outcome", "horizon", "content", "stage", "period", "estimator", "control", "exposed", "value", "low",
-    "high", "ratio", "q", "control_p", "n_events",
+    "high", "detectable", "ratio", "q", "control_p", "exposure_p", "n_events",
 ]  # fmt: skip
-_HEADS = {"control_p": "negative control, p", "n_events": "events", "horizon": "within, s"}
+_HEADS = {
+    "control_p": "before, p",
+    "exposure_p": "hidden cause, p",
+    "detectable": "smallest seen",
+    "n_events": "events",
+    "horizon": "within, s",
+}
 MOST = 60
 """Estimates on the page; all are in `effects.tsv`."""
 
 METHODS = (
     "Effects of reactivations on sleep were estimated with sharpwave {version} over {n_nights}. Depth is "
-    "slow-wave power (0.5 to 4 Hz, dB) in windows of 4 s. The chance of a transition to lighter sleep, deeper sleep or "
-    "wake after a reactivation was estimated by discrete-time hazard regression with splines of the time since the "
-    "stage began, stage, time of night, muscle tone, recent events and the infraslow phase of sigma power where known; "
-    "depth by differences to matched moments of the same night. {units} The "
-    "reverse direction, a negative control outcome (before the event), the E-value (VanderWeele & Ding 2017) and "
-    "false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A rule passes all of them at one "
-    "horizon, which was chosen beforehand."
+    "slow-wave power (0.5 to 4 Hz, dB), in windows of 4 s where it was measured here. The chance of a transition to "
+    "lighter sleep, deeper sleep or wake after a reactivation was estimated by discrete-time hazard regression with "
+    "splines of the time since the stage began, stage, time of night, muscle tone, recent events and the infraslow "
+    "phase of sigma power where known; depth by differences to matched moments of the same night. {units} The "
+    "reverse direction, a negative control outcome (before the event), a control of what decides which events carry a "
+    "memory (the state before them, and runs of them, against lots drawn within ten minutes of a night), the E-value "
+    "(VanderWeele & Ding 2017) and false-discovery control (Benjamini & Hochberg 1995) stand beside each estimate. A "
+    "rule passes all of them at one horizon, which was chosen beforehand."
 )
 
 UNITS = "Nights are the unit of every interval (95 %)."
@@ -124,9 +131,9 @@ def _arrange_estimates(estimates: pd.DataFrame) -> tables.Table:
     """The estimates, the surest first, with chances in per cent."""
     if not len(estimates):
         return tables.arrange(estimates)
-    shown = estimates.sort_values("q", kind="stable")[_COLUMNS].copy()
+    shown = estimates.sort_values("q", kind="stable")[[name for name in _COLUMNS if name in estimates]].copy()
     chance = shown["outcome"].isin(("lighter", "deeper", "wake")).to_numpy()
-    for name in ("control", "exposed", "value", "low", "high"):
+    for name in shown.columns.intersection(["control", "exposed", "value", "low", "high", "detectable"]):
         shown[name] = np.where(chance, 100 * shown[name], shown[name])
     units = np.where(chance, "%", np.where(shown["outcome"] == "depth", "dB", "per min"))
     shown.insert(list(shown.columns).index("value") + 1, "unit", units)

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "artefacts": ["detect_artefacts"],
+        "electrodes": ["choose_electrodes"],
         "eye_movements": ["detect_eye_movements"],
         "preparation": ["Preparation", "plan_preparation", "prepare_signals"],
         "quality": ["compute_quality"],

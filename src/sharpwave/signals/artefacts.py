@@ -6,7 +6,8 @@ Definitions, each on one channel:
 - *flat*: 5 s or more in which every second stays within 1 µV.
 - *floating*: 8 s or more with a standard deviation under 1 µV at 1–30 Hz, mains left out; EEG and EOG only.
 - *hum*: 8 s or more in which the mains (50 or 60 Hz, or where the sampling rate folds them to) hold nine tenths of the
-  power at 1–65 Hz, and what is left is under 4 µV or as flat over frequency as noise; EEG and EOG only.
+  power at 1–65 Hz, and what is left is under 4 µV or as flat over frequency as noise; EEG and EOG only, and LFP, of
+  which only the second is asked: between two near contacts there may be no more than a few µV.
 - *clipped*: 3 or more equal samples in a row at the highest or lowest value of the whole recording, or 20 such runs
   within ten minutes at the highest or lowest value of those.
 - *extreme*: a second in which the signal goes beyond the modality's limit, counted from the median of the half minute
@@ -120,16 +121,16 @@ def detect_artefacts(signal: Signal) -> pd.DataFrame:
         return join_events([], COLUMNS)
     low, high, mean = (np.concatenate(part) for part in (scan.low, scan.high, scan.mean))
     still = _find_flat(low, high) * second
-    spectrogram = None
-    if signal.modality.name in ("eeg", "eog") and signal.rate >= LEAST_RATE:
+    spectrogram, kind = None, signal.modality.name
+    if kind in ("eeg", "eog", "lfp") and signal.rate >= LEAST_RATE:
         spectrogram = compute_spectrogram(signal, window=EPOCH, max_frequency=HIGHEST, segment=2.0)
     spans = {
         "missing": np.concatenate(scan.missing),
         "flat": still,
-        **_find_without_brain(spectrogram, still, rate=signal.rate),
+        **_find_without_brain(spectrogram, still, rate=signal.rate, implanted=kind == "lfp"),
         "clipped": _find_clipped(scan, low=np.fmin.reduce(low), high=np.fmax.reduce(high)),
-        "extreme": _find_extreme(low, high, mean, modality=signal.modality.name) * second,
-        "muscle": _find_muscle(spectrogram, rate=signal.rate),
+        "extreme": _find_extreme(low, high, mean, modality=kind) * second,
+        "muscle": _find_muscle(None if kind == "lfp" else spectrogram, rate=signal.rate),
     }
     return join_events([_to_events(signal, label, found) for label, found in spans.items()], COLUMNS)
 
@@ -168,7 +169,9 @@ def _find_extreme(low: np.ndarray, high: np.ndarray, mean: np.ndarray, *, modali
     return runs((high - baseline > limit) | (baseline - low > limit))
 
 
-def _find_without_brain(spectrogram: Spectrogram | None, still: np.ndarray, *, rate: float) -> dict[str, np.ndarray]:
+def _find_without_brain(
+    spectrogram: Spectrogram | None, still: np.ndarray, *, rate: float, implanted: bool
+) -> dict[str, np.ndarray]:
     """Sample ranges in which an electrode floats, and in which it hums; none where it stands still."""
     if spectrogram is None:
         return {}
@@ -180,8 +183,9 @@ def _find_without_brain(spectrogram: Spectrogram | None, still: np.ndarray, *, r
     mains = np.max([power[:, line].sum(axis=1) for line in lines], axis=0)
     rest = np.sqrt(power[:, brain].sum(axis=1))
     slow, fast = (power[:, brain & (frequencies >= f) & (frequencies <= g)].mean(axis=1) for f, g in ((1, 8), (18, 30)))
-    hum = (mains > HUM_SHARE * total) & ((rest < HUM_REST_UV) | (slow < HUM_SLOPE * fast))
-    floating = (rest < FLOATING_UV) & ~hum
+    quiet = np.zeros(rest.size, dtype=bool) if implanted else rest < HUM_REST_UV
+    hum = (mains > HUM_SHARE * total) & (quiet | (slow < HUM_SLOPE * fast))
+    floating = quiet & (rest < FLOATING_UV) & ~hum
     for first, last in still / (EPOCH * rate):
         inside = slice(int(first), int(np.ceil(last)))
         hum[inside] = floating[inside] = False

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sharpwave.recordings import Signal
+from sharpwave.recordings import Recording, Signal
+from sharpwave.recordings.sliced import Sliced
 
 HIGHEST_RATE = 5000.0
 """Rates up to this are left as they are."""
@@ -52,30 +53,40 @@ def lower_rate(signal: Signal) -> Signal:
     )
 
 
+def lower_rates(recording: Recording) -> Recording:
+    """The recording with electrical signals above 5,000 Hz at a lower rate, still unread; declared as a repair.
+
+    >>> lower_rates(Recording()).repairs
+    ()
+    """
+    slower = {name: lower_rate(signal) for name, signal in recording.signals.items() if signal.modality.unit == "V"}
+    slower = {name: signal for name, signal in slower.items() if signal is not recording[name]}
+    if not slower:
+        return recording
+    repairs = [
+        f"{name}: sampled at {recording[name].rate:g} Hz, used at {signal.rate:g} Hz" for name, signal in slower.items()
+    ]
+    return replace(recording, signals={**recording.signals, **slower}, repairs=(*recording.repairs, *repairs))
+
+
 @dataclass(frozen=True, eq=False)
-class _Lowered:
+class _Lowered(Sliced):
     """Every `factor`-th sample of a low-passed signal, computed when it is asked for."""
 
     source: Signal
     factor: int
 
-    def __len__(self) -> int:
-        return len(self.source) // self.factor
-
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.source.samples.shape[1:])
+        return (len(self.source) // self.factor, *self.source.samples.shape[1:])
 
     @property
     def dtype(self) -> Any:
         return np.dtype(np.float32)
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        first, last, step = key.indices(len(self))
+    def _take(self, low: int, high: int) -> np.ndarray:
         size = max(1, BLOCK // self.factor)
-        parts = [self._compute(low, min(low + size, last)) for low in range(first, max(first, last), size)]
-        found: np.ndarray = np.concatenate(parts) if parts else np.empty((0, *self.shape[1:]), dtype=np.float32)
-        return found[::step]
+        return np.concatenate([self._compute(first, min(first + size, high)) for first in range(low, high, size)])
 
     def _compute(self, low: int, high: int) -> np.ndarray:
         """Samples `low` to `high` at the new rate."""

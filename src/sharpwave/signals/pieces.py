@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
+from sharpwave.recordings.sliced import Sliced
 
 MICROVOLTS = 1e6
 PIECE_SECONDS = 600.0
@@ -64,7 +65,7 @@ def check_one_channel(signal: Signal) -> None:
 
 
 @dataclass(frozen=True)
-class _Column:
+class _Column(Sliced):
     """One column of an array that stays on disk."""
 
     array: Any
@@ -78,8 +79,8 @@ class _Column:
     def dtype(self) -> Any:
         return self.array.dtype
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        return np.asarray(self.array[key])[:, self.index]
+    def _take(self, low: int, high: int) -> np.ndarray:
+        return np.asarray(self.array[low:high])[:, self.index]
 
 
 def split_channels(signal: Signal) -> dict[str, Signal]:

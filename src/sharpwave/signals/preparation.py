@@ -1,7 +1,8 @@
 """What every use of a recording starts from: the same channels, in the same scale, and every change declared.
 
 `sharpwave decode`, `explain`, `causality` and `export`, Brainµ over a night or step by step, and the Python API pass
-through `prepare_signals`, which changes nothing the second time.
+through `prepare_signals` or its parts: the choice of `choose_electrodes` (quality before name), shown by `show_chosen`.
+A second pass changes nothing.
 """
 
 from __future__ import annotations
@@ -9,16 +10,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings.channels import pick_channels
-from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.derivations import derive_channel
+from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.signals.electrodes import EPOCH, Choice, choose_electrodes, judge_electrode
+from sharpwave.signals.high_rates import lower_rates
+from sharpwave.signals.quality import Masked, mask_epochs, splice_epochs
 from sharpwave.signals.staging import rescale_signal
 
-ELECTRICAL = ("eeg", "eog", "emg", "ecg")
+ROLES = ("eeg", "eog", "emg")
+"""Modalities of which one signal is picked."""
+
+ELECTRICAL = (*ROLES, "ecg")
 """Modalities of which only the picked signals are used; LFP is used whole."""
 
 UNIT, UNKNOWN, RESCALED = "amplitude_unit", "unknown", "rescaled"
 """Key of the metadata that says whether the unit of the EEG is known, and its two values where it is not."""
+
+PICKS = "picks"
+"""Key of the metadata under which a prepared recording keeps the signal of each role."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +51,12 @@ class Preparation:
     def apply(self, recording: Recording) -> Recording:
         """The recording with the picked channels alone, scaled; it says so among its repairs.
 
+        Derivations are formed; nothing is judged: `mask_stretch` does that, step by step.
+
         Raises:
             SharpwaveError: If a channel of an unknown unit has no factor.
         """
-        recording = keep_picked(recording, self.picks)
+        recording = keep_picked(form_picked(recording, self.picks), self.picks)
         if recording.metadata.get(UNIT) != UNKNOWN:
             return recording
         missing = [name for name in recording.of("eeg") if name not in self.factors]
@@ -70,9 +84,13 @@ def plan_preparation(recording: Recording, picks: Mapping[str, str] | None = Non
     >>> plan.picks, plan.apply(raw).metadata["amplitude_unit"]
     ({'eeg': 'C4'}, 'rescaled')
     """
-    picks = pick_channels(recording) if picks is None else picks
+    if picks is None:
+        choice = choose_electrodes(recording)
+        chosen = {*choice.picks.values()}
+        return Preparation(choice.picks, {name: factor for name, factor in choice.factors.items() if name in chosen})
     if recording.metadata.get(UNIT) != UNKNOWN:
         return Preparation(picks)
+    recording = form_picked(recording, picks)
     return Preparation(picks, _measure_factors(recording, keep_picked(recording, picks).of("eeg")))
 
 
@@ -82,8 +100,9 @@ def prepare_signals(
     """The recording as every analysis sees it: EEG in µV as large as a usual night's, and the picked channels alone.
 
     Args:
-        recording: Signals may lie on disk; they are read only to be measured, where the unit of the EEG is unknown.
-        picks: Name of the signal for each role; chosen as in `sharpwave decode` where omitted.
+        recording: Signals may lie on disk; they are read to be judged, and measured where their unit is unknown.
+        picks: Name of the signal for each role, taken as they are; where omitted, chosen by name and quality as in
+            `sharpwave decode`, and missing where they cannot be used.
         every_channel: Keep the electrical channels that were not picked as well, as in training; dropped by default.
 
     >>> import numpy as np
@@ -91,11 +110,111 @@ def prepare_signals(
     >>> rng = np.random.default_rng(0)
     >>> eeg = {name: Signal(name, rng.normal(0, 1, 6000), 100.0, MODALITIES["eeg"]) for name in ("O1-M2", "C4-M1")}
     >>> prepared = prepare_signals(Recording(eeg, metadata={"amplitude_unit": "unknown"}))
-    >>> list(prepared.signals), prepared.repairs
-    (['C4-M1'], ('C4-M1: its unit is unknown, so it was scaled to the amplitude of a usual night',))
+    >>> list(prepared.signals), prepared.repairs[0][:72]
+    (['C4-M1'], 'C4-M1: its unit is unknown, so it was scaled to the amplitude of a usual')
     """
-    seen = recording if every_channel else keep_picked(recording, pick_channels(recording) if picks is None else picks)
-    return scale_unknown(seen, seen.of("eeg"))
+    if every_channel:
+        return scale_unknown(recording, recording.of("eeg"))
+    if picks is None:
+        return recording if is_prepared(recording) else show_chosen(choose_electrodes(recording))
+    recording = lower_rates(keep_picked(form_picked(recording, picks), picks))
+    return _mark(scale_unknown(recording, recording.of("eeg")), picks)
+
+
+def show_chosen(choice: Choice) -> Recording:
+    """The recording with what was chosen alone, missing where it cannot be used, and each change declared.
+
+    The picked EEG is that of its substitutes where `sharpwave decode` stages from them, at one rate.
+
+    Args:
+        choice: The channels of the recording, as `choose_electrodes` makes them.
+
+    >>> list(show_chosen(choose_electrodes(Recording())).signals)
+    []
+    """
+    recording = keep_picked(choice.recording, choice.picks)
+    signals, repairs = dict(recording.signals), list(recording.repairs)
+    for name in [name for name in signals if name in choice.electrodes]:
+        electrode = choice.electrodes[name]
+        if name == choice.picks.get("eeg") and choice.others:
+            signals[name], parts = _splice(choice, signals[name])
+            repairs += [f"{name}: {minutes:g} min of it are of {other}" for other, minutes in parts.items()]
+        else:
+            signals[name] = mask_epochs(signals[name], electrode.bad, epoch_length=EPOCH)
+        if electrode.bad.any():
+            kinds = " and ".join(sorted({str(kind) for kind in electrode.unusable[electrode.bad]}))
+            repairs.append(f"{name}: {kinds} for {electrode.bad.sum() * EPOCH / 60:g} min, which are not used")
+    return _mark(replace(recording, signals=signals, repairs=tuple(repairs)), choice.picks)
+
+
+def _splice(choice: Choice, signal: Signal) -> tuple[Signal, dict[str, float]]:
+    """The picked EEG with the epochs of its substitutes in it, and how many minutes are from each."""
+    name = choice.picks["eeg"]
+    chosen = [name if plan is None else plan[0][1] for plan in choice.plan_epochs()]
+    bad = choice.electrodes[name].bad
+    spliced, parts = mask_epochs(signal, bad, epoch_length=EPOCH), {}
+    for other in choice.others:
+        mine = np.zeros(bad.size, dtype=bool)
+        mine[: len(chosen)] = [taken == other for taken in chosen]
+        if mine.any() and choice.recording[other].rate == signal.rate:
+            spliced = splice_epochs(spliced, choice.recording[other], mine, epoch_length=EPOCH)
+            parts[other] = float(mine.sum() * EPOCH / 60)
+    return spliced, parts
+
+
+def is_prepared(recording: Recording) -> bool:
+    """Whether `prepare_signals` has been here, and nothing electrical came since.
+
+    >>> is_prepared(Recording()), is_prepared(prepare_signals(Recording()))
+    (False, True)
+    """
+    picks = recording.metadata.get(PICKS)
+    if not isinstance(picks, Mapping):
+        return False
+    electrical = {name for name, signal in recording.signals.items() if signal.modality.name in ELECTRICAL}
+    return electrical <= {*picks.values()}
+
+
+def mask_stretch(recording: Recording, start: float, end: float) -> Recording:
+    """The recording with its electrical signals missing in one stretch, where they cannot be used in it.
+
+    For a recording that is still running: the stretch is judged by itself, as one epoch.
+
+    Args:
+        recording: A prepared recording.
+        start: Start of the stretch in seconds.
+        end: Its end.
+
+    >>> mask_stretch(Recording(), 0.0, 30.0).signals
+    mappingproxy({})
+    """
+    unit_known = recording.metadata.get(UNIT) not in (UNKNOWN, RESCALED)
+    masked = {}
+    for name, signal in recording.signals.items():
+        part = signal.restrict(start, end)
+        if signal.modality.name not in (*ROLES, "lfp") or len(signal.samples.shape) != 1 or not len(part):
+            continue
+        if judge_electrode(part, unit_known=unit_known, epoch_length=end - start).bad.any():
+            low = round((part.start - signal.start) * signal.rate)
+            masked[name] = replace(signal, samples=Masked(signal.samples, np.array([[low, low + len(part)]])))
+    return replace(recording, signals={**recording.signals, **masked}) if masked else recording
+
+
+def _mark(recording: Recording, picks: Mapping[str, str]) -> Recording:
+    return replace(recording, metadata={**recording.metadata, PICKS: dict(picks)})
+
+
+def form_picked(recording: Recording, picks: Mapping[str, str]) -> Recording:
+    """With the picked derivations that the recording holds in parts, each declared."""
+    formed = {name: derive_channel(recording, name) for name in picks.values() if name not in recording.signals}
+    signals = {name: signal for name, signal in formed.items() if signal is not None}
+    if not signals:
+        return recording
+    repairs = [
+        f"{name}: formed as {' minus '.join(part.name for part in signal.samples.parts)}, which the file keeps apart"
+        for name, signal in signals.items()
+    ]
+    return replace(recording, signals={**recording.signals, **signals}, repairs=(*recording.repairs, *repairs))
 
 
 def calibrate(recording: Recording, picks: Mapping[str, str]) -> Recording:
@@ -116,12 +235,18 @@ def scale_unknown(recording: Recording, names: Collection[str]) -> Recording:
 
 
 def keep_picked(recording: Recording, picks: Mapping[str, str]) -> Recording:
-    """Without electrical signals other than the picked ones; LFP stays, and electrical ones where nothing else is."""
+    """Without electrical signals other than the picked ones; LFP stays, and electrical ones where nothing else is.
+
+    A picked LFP comes first: who reads one takes the first.
+    """
     kept = {
         name: signal
         for name, signal in recording.signals.items()
         if signal.modality.name not in ELECTRICAL or name in picks.values()
     }
+    implanted = picks.get("lfp")
+    if implanted in kept:
+        kept = {implanted: kept.pop(implanted), **kept}
     return replace(recording, signals=kept) if kept or picks else recording
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.recordings import Recording, Signal
+from sharpwave.recordings.sliced import Sliced
 from sharpwave.signals.artefacts import LABELS, detect_artefacts
 from sharpwave.signals.pieces import MICROVOLTS, iter_pieces, runs, split_channels
 
@@ -143,8 +144,16 @@ def _share_covered(events: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Masked:
-    """Samples that are NaN within sample ranges, and unread until asked for."""
+class Masked(Sliced):
+    """Samples that are NaN within sample ranges, and unread until asked for.
+
+    Attributes:
+        array: The samples.
+        spans: First and last (excluded) sample of each range, ascending, shape (range, 2).
+
+    >>> Masked(np.arange(4.0), np.array([[1, 3]]))[:].tolist()
+    [0.0, nan, nan, 3.0]
+    """
 
     array: Any
     spans: np.ndarray
@@ -157,12 +166,11 @@ class _Masked:
     def dtype(self) -> Any:
         return np.dtype(np.float64) if np.dtype(self.array.dtype).itemsize > 4 else np.dtype(np.float32)
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        first, last, step = key.indices(self.shape[0])
-        values = np.array(self.array[first:last], dtype=self.dtype)
-        for begin, end in self.spans[(self.spans[:, 1] > first) & (self.spans[:, 0] < last)]:
-            values[max(begin - first, 0) : end - first] = np.nan
-        return values[::step]
+    def _take(self, low: int, high: int) -> np.ndarray:
+        values = np.array(self.array[low:high], dtype=self.dtype)
+        for begin, end in self.spans[(self.spans[:, 1] > low) & (self.spans[:, 0] < high)]:
+            values[max(begin - low, 0) : end - low] = np.nan
+        return values
 
 
 def mask_epochs(signal: Signal, unusable: np.ndarray, *, epoch_length: float = 30.0) -> Signal:
@@ -181,7 +189,54 @@ def mask_epochs(signal: Signal, unusable: np.ndarray, *, epoch_length: float = 3
     if not unusable.any():
         return signal
     spans = np.round(runs(unusable) * epoch_length * signal.rate).astype(np.int64)
-    return replace(signal, samples=_Masked(signal.samples, spans))
+    return replace(signal, samples=Masked(signal.samples, spans))
+
+
+@dataclass(frozen=True)
+class _Spliced(Sliced):
+    """Samples of one array, and those of another within sample ranges; unread until asked for."""
+
+    signal: Signal
+    other: Signal
+    spans: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.signal.samples.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(np.float32)
+
+    def _take(self, low: int, high: int) -> np.ndarray:
+        values = self._read(self.signal, low, high)
+        for begin, end in self.spans[(self.spans[:, 1] > low) & (self.spans[:, 0] < high)]:
+            first = max(begin, low)
+            taken = self._read(self.other, first, min(end, high))
+            values[first - low : first - low + taken.size] = taken
+        return values
+
+    def _read(self, signal: Signal, low: int, high: int) -> np.ndarray:
+        values = np.asarray(signal.samples[low:high], dtype=np.float64)
+        return (values * signal.scale + signal.offset).astype(self.dtype)
+
+
+def splice_epochs(signal: Signal, other: Signal, taken: np.ndarray, *, epoch_length: float = 30.0) -> Signal:
+    """A channel with the epochs that are marked from another one, of the same rate and start; still unread.
+
+    Args:
+        signal: One channel.
+        other: The channel that stands in for it.
+        taken: True for epochs of `other`, shape (epoch,), the first at the start of the signal.
+        epoch_length: Length of an epoch in seconds.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> first, second = (Signal(name, np.full(4, k), 1.0, MODALITIES["eeg"]) for k, name in enumerate("ab"))
+    >>> splice_epochs(first, second, np.array([False, True]), epoch_length=2.0).read().tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    spans = np.round(runs(taken) * epoch_length * signal.rate).astype(np.int64)
+    return replace(signal, samples=_Spliced(signal, other, spans), scale=1.0, offset=0.0)
 
 
 def _covered(events: pd.DataFrame) -> float:

@@ -22,6 +22,7 @@ from sharpwave.simulation.behaviour import simulate_activity, simulate_heart_rat
 from sharpwave.simulation.bold import PARCELS, simulate_parcels, simulate_volumes
 from sharpwave.simulation.dynamics import simulate_dynamics
 from sharpwave.simulation.effects import CONTENTS, Effects, Nuisance
+from sharpwave.simulation.firing import PLAIN, Firing, assign_decoys
 from sharpwave.simulation.hypnograms import Architecture, load_architecture, simulate_scorers
 from sharpwave.simulation.lfp import draw_gamma_bursts, simulate_lfp
 from sharpwave.simulation.polysomnography import (
@@ -40,7 +41,14 @@ from sharpwave.simulation.scene import (
     draw_spindles,
 )
 from sharpwave.simulation.species import Species, get_species
-from sharpwave.simulation.spikes import POSITION_RATE, Run, draw_place_cells, simulate_run, simulate_spikes
+from sharpwave.simulation.spikes import (
+    POSITION_RATE,
+    Run,
+    draw_place_cells,
+    give_second_fields,
+    simulate_run,
+    simulate_spikes,
+)
 from sharpwave.simulation.truth import Truth, label_events, tabulate_seconds
 
 SIGNALS = (
@@ -65,7 +73,7 @@ EVENING = datetime(2024, 3, 4, 22, 54)
 
 _STREAMS = (
     "dynamics", "events", "precursor", "scorers", "artefacts", "eyes", "gamma", "memory", "run", "cells", "noise",
-    "volumes", *SIGNALS,
+    "volumes", *SIGNALS, "firing",
 )  # fmt: skip
 """Random streams, in the order in which they are spawned: append only, or every seed gives another night."""
 
@@ -82,6 +90,7 @@ def simulate_night(
     contents: tuple[str, ...] = CONTENTS,
     task_start: float = 0.0,
     n_units: int = 40,
+    firing: Firing = PLAIN,
     n_scorers: int = 5,
     subject: str = "simulated",
 ) -> tuple[Recording, Truth]:
@@ -101,6 +110,7 @@ def simulate_night(
         contents: Contents of the memories, each learnt on its own track and equally often replayed.
         task_start: When the task on the tracks begins, in seconds; the sleep before it holds no replay.
         n_units: Number of units, where spikes are asked for.
+        firing: How they fire, and what the bursts hold that are no replay; Poisson units by default.
         n_scorers: Number of experts who score the night.
         subject: Identifier of the subject.
 
@@ -122,11 +132,11 @@ def simulate_night(
     streams = dict(zip(_STREAMS, rng.spawn(len(_STREAMS)), strict=True))
     scene = _simulate_scene(
         round(hours * 3600), preset, architecture or load_architecture(species), effects or Effects(),
-        nuisance or Nuisance(), contents, task, streams,
+        nuisance or Nuisance(), contents, task, firing, streams,
     )  # fmt: skip
     run = simulate_run(task, contents=contents, rng=streams["run"])
-    truth = _make_truth(scene, run, n_units if "spikes" in wanted else 0, n_scorers, streams)
-    recording = _record(scene, run, truth, wanted, streams, subject)
+    truth = _make_truth(scene, run, n_units if "spikes" in wanted else 0, n_scorers, firing, streams)
+    recording = _record(scene, run, truth, wanted, firing, streams, subject)
     return recording, truth
 
 
@@ -197,6 +207,7 @@ def _simulate_scene(
     nuisance: Nuisance,
     contents: tuple[str, ...],
     task: tuple[float, float],
+    firing: Firing,
     streams: dict[str, np.random.Generator],
 ) -> Scene:
     dynamics = simulate_dynamics(
@@ -215,7 +226,9 @@ def _simulate_scene(
         dynamics=dynamics,
         spindles=spindles,
         slow_oscillations=draw_slow_oscillations(dynamics, spindles, species=species, rng=streams["events"]),
-        ripples=draw_ripples(dynamics, species=species, rng=streams["events"]),
+        ripples=assign_decoys(
+            draw_ripples(dynamics, species=species, rng=streams["events"]), firing, rng=streams["firing"]
+        ),
         precursors=compute_precursor(dynamics, species=species, effects=effects, rng=streams["precursor"]),
         effects=effects,
         nuisance=nuisance,
@@ -224,10 +237,14 @@ def _simulate_scene(
     )
 
 
-def _make_truth(scene: Scene, run: Run, n_units: int, n_scorers: int, streams: dict[str, np.random.Generator]) -> Truth:
+def _make_truth(
+    scene: Scene, run: Run, n_units: int, n_scorers: int, firing: Firing, streams: dict[str, np.random.Generator]
+) -> Truth:
     species, channels = scene.species, _CHANNELS[scene.species.name]
     electrodes = tuple(name for group in channels.values() for name in group)
     cells = draw_place_cells(n_units, n_tracks=len(scene.contents), rng=streams["cells"]) if n_units else None
+    if cells is not None and firing.second_fields:
+        cells = give_second_fields(cells, firing.second_fields, rng=streams["firing"])
     eeg = channels["eeg"][0]
     return Truth(
         species=species.name,
@@ -252,13 +269,19 @@ def _make_truth(scene: Scene, run: Run, n_units: int, n_scorers: int, streams: d
 
 
 def _record(
-    scene: Scene, run: Run, truth: Truth, wanted: tuple[str, ...], streams: dict[str, np.random.Generator], subject: str
+    scene: Scene,
+    run: Run,
+    truth: Truth,
+    wanted: tuple[str, ...],
+    firing: Firing,
+    streams: dict[str, np.random.Generator],
+    subject: str,
 ) -> Recording:
     spikes = None
     if truth.cells is not None:
         import pynapple as nap
 
-        times = simulate_spikes(scene, run, truth.cells, rng=streams["spikes"])
+        times = simulate_spikes(scene, run, truth.cells, firing=firing, rng=streams["spikes"])
         support = nap.IntervalSet(0.0, float(scene.n_seconds))
         spikes = nap.TsGroup({index: nap.Ts(unit) for index, unit in enumerate(times)}, time_support=support)
     signals = _simulate_electrodes(scene, truth, wanted, streams) | _simulate_others(scene, run, wanted, streams)

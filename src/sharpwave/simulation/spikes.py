@@ -5,12 +5,22 @@ Before sleep the animal runs laps on linear tracks, one track for each content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from sharpwave.simulation.firing import (
+    PLAIN,
+    Firing,
+    add_complex_spikes,
+    add_second_fields,
+    draw_assemblies,
+    draw_levels,
+    draw_positions,
+    remap,
+)
 from sharpwave.simulation.scene import TRACK_LENGTH, Scene
 
 POSITION_RATE = 30.0
@@ -92,7 +102,7 @@ def simulate_run(
 N_BINS = 100
 """Position bins of each place map."""
 
-REPLAY_GAIN = 7.0
+REPLAY_GAIN = PLAIN.gain
 """Factor on the rate of a place cell when its field is replayed (a default: it makes some ten cells fire per event)."""
 
 RATE_DECAY = 0.11
@@ -141,40 +151,57 @@ def draw_place_cells(
     return PlaceCells(maps, base, participation, rng.permutation(n_units))
 
 
+def give_second_fields(cells: PlaceCells, share: float, *, rng: np.random.Generator) -> PlaceCells:
+    """The cells, a share of their fields with a second one elsewhere on the same track."""
+    return replace(cells, maps=add_second_fields(cells.maps, share, rng=rng))
+
+
 def simulate_spikes(
-    scene: Scene, run: Run, cells: PlaceCells, *, track_length: float = TRACK_LENGTH, rng: np.random.Generator
+    scene: Scene,
+    run: Run,
+    cells: PlaceCells,
+    *,
+    track_length: float = TRACK_LENGTH,
+    firing: Firing = PLAIN,
+    rng: np.random.Generator,
 ) -> list[Float[np.ndarray, " spike"]]:
-    """Spike times of every unit, Poisson throughout.
+    """Spike times of every unit, Poisson throughout unless `firing` departs from it.
 
     Args:
         scene: The hidden side of the night.
         run: Behaviour on the tracks.
         cells: What each unit would fire.
         track_length: Length of each track in metres.
+        firing: What departs from Poisson firing and straight paths.
         rng: Random generator.
 
     Returns:
         Sorted times in seconds, one array per unit.
     """
-    background, running, bursts = rng.spawn(3)
-    times = _fire_background(scene, cells, rng=background)
+    background, running, bursts, departures = rng.spawn(4)
+    levels = draw_levels(scene.n_seconds, firing.drift, rng=departures)
+    times = _fire_background(scene, cells, levels, rng=background)
     for extra in (
-        _fire_on_track(run, cells, track_length, rng=running),
-        _fire_in_ripples(scene, cells, track_length, rng=bursts),
+        _fire_on_track(run, cells, track_length, levels**0.5, rng=running),
+        _fire_in_ripples(scene, cells, track_length, firing, rng=bursts, departures=departures),
     ):
         times = [np.concatenate(pair) for pair in zip(times, extra, strict=True)]
+    if firing.bursting:
+        times = [add_complex_spikes(unit, firing.bursting, rng=departures) for unit in times]
     end = float(scene.n_seconds)
     return [np.sort(unit[(unit >= 0) & (unit < end)]) for unit in times]
 
 
-def _fire_background(scene: Scene, cells: PlaceCells, *, rng: np.random.Generator) -> list[np.ndarray]:
+def _fire_background(
+    scene: Scene, cells: PlaceCells, levels: np.ndarray, *, rng: np.random.Generator
+) -> list[np.ndarray]:
     species, n = scene.species, scene.n_seconds
     factor = scene.compute_level((1.2, 1.0, 0.8, 0.7, 1.1) if species.n_stages == 5 else (1.2, 0.75, 1.1), arousal=1.3)
     asleep = np.cumsum(scene.dynamics.stage > 0) / 3600
     factor = factor * (1 - RATE_DECAY) ** asleep * (1 + 0.5 * scene.precursors["hippocampus"])
     on_task = np.zeros(n, bool)
     on_task[int(scene.task[0]) : int(scene.task[1])] = True
-    factor = np.where(on_task, 0.0, np.maximum(factor, 0.05))
+    factor = np.where(on_task, 0.0, np.maximum(factor, 0.05)) * levels
     times = []
     for rate in cells.base_rate:
         second = np.repeat(np.arange(n), rng.poisson(rate * factor))
@@ -182,38 +209,54 @@ def _fire_background(scene: Scene, cells: PlaceCells, *, rng: np.random.Generato
     return times
 
 
-def _fire_on_track(run: Run, cells: PlaceCells, track_length: float, *, rng: np.random.Generator) -> list[np.ndarray]:
+def _fire_on_track(
+    run: Run, cells: PlaceCells, track_length: float, levels: np.ndarray, *, rng: np.random.Generator
+) -> list[np.ndarray]:
     where = np.clip((run.position / track_length * N_BINS).astype(int), 0, N_BINS - 1)
     direction = np.where(run.velocity >= 0, 0, 1)
     moving = np.abs(run.velocity) > 0.03
+    second = np.clip((run.start + np.arange(len(where)) / POSITION_RATE).astype(int), 0, len(levels) - 1)
     times = []
     for unit, rate in enumerate(cells.maps):
         expected = np.where(moving, rate[run.track, direction, where], 0.5 * cells.base_rate[unit]) / POSITION_RATE
-        sample = np.repeat(np.arange(len(where)), rng.poisson(expected))
+        sample = np.repeat(np.arange(len(where)), rng.poisson(expected * levels[second]))
         times.append(run.start + (sample + rng.random(len(sample))) / POSITION_RATE)
     return times
 
 
 def _fire_in_ripples(
-    scene: Scene, cells: PlaceCells, track_length: float, *, rng: np.random.Generator
+    scene: Scene,
+    cells: PlaceCells,
+    track_length: float,
+    firing: Firing,
+    *,
+    rng: np.random.Generator,
+    departures: np.random.Generator,
 ) -> list[np.ndarray]:
-    """Ten time bins a ripple: a path through the maps, or the same with the cells exchanged, or a burst."""
+    """Ten time bins a ripple: a path through the maps, or what its kind holds instead of one, or a burst."""
     n_bins = 10
     table, n_units = scene.ripples, len(cells.base_rate)
     track = np.array([scene.contents.index(c) if c else 0 for c in table["content"]], dtype=int)
-    sequence = (table["kind"] != "ripple").to_numpy()
-    shuffled = (table["kind"] == "shuffled").to_numpy()
-    start, end = table["position_start"].to_numpy(), table["position_end"].to_numpy()
+    kind = table["kind"].to_numpy()
+    sequence, shuffled, remapped = kind != "ripple", kind == "shuffled", kind == "remapped"
     direction = (table["run_direction"] == "inbound").to_numpy().astype(int)
     onset, duration = table["onset"].to_numpy(), table["duration"].to_numpy()
-    share = (np.arange(n_bins) + 0.5) / n_bins
-    path = np.where(sequence[:, None], start[:, None] + (end - start)[:, None] * share, 0.0)
+    path = np.where(sequence[:, None], draw_positions(table, n_bins, firing, rng=departures), 0.0)
     where = np.clip(np.nan_to_num(path) / track_length * N_BINS, 0, N_BINS - 1).astype(int)
+    group = draw_assemblies(n_units, len(table), rng=departures) / n_bins
+    elsewhere = remap(cells.maps, rng=departures)
+    gain = firing.gain * np.exp(firing.drift * departures.standard_normal(len(table)))
     times = []
     for unit in range(n_units):
         own = cells.maps[unit][track[:, None], direction[:, None], where]
         other = cells.maps[cells.shuffle[unit]][track[:, None], direction[:, None], where]
-        replayed = REPLAY_GAIN * np.where(shuffled[:, None], other, own) * duration[:, None] / n_bins
+        rate = np.where(shuffled[:, None], other, own)
+        if remapped.any():
+            rate[remapped] = elsewhere[unit][track[:, None], direction[:, None], where][remapped]
+        replayed = gain[:, None] * rate * duration[:, None] / n_bins
+        if firing.absent:
+            replayed = replayed * (departures.random((len(table), 1)) >= firing.absent)
+        replayed = np.where((kind == "assembly")[:, None], group[:, [unit]], replayed)
         takes_part = rng.random(len(table)) < cells.participation[unit]
         burst = np.where(takes_part[:, None], 1.6 / n_bins, 0.0) * np.ones(n_bins)
         expected = np.where(sequence[:, None], replayed + 0.1 * burst, burst)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sharpwave.errors import MissingExtraError
+from sharpwave.outputs import READY, replace_files, write_file
 
 FOLDER = Path(__file__).parents[1] / "weights"
 
@@ -26,16 +27,21 @@ def load_weights(name: str) -> tuple[Any, dict[str, Any]]:
 
 
 def save_weights(name: str, booster: Any, card: dict[str, Any], *, folder: Path = FOLDER) -> None:
-    """Write a booster as LightGBM text and its card as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.txt").write_text(booster.model_to_string(importance_type="gain"), encoding="utf-8")
-    save_json(name, card, folder=folder)
+    """Write a booster as LightGBM text and its card as JSON, both at once."""
+    with replace_files(folder, ready=f"{READY}-{name}") as partial:
+        (partial / f"{name}.txt").write_text(booster.model_to_string(importance_type="gain"), encoding="utf-8")
+        (partial / f"{name}.json").write_text(_to_json(card), encoding="utf-8")
+    _read.cache_clear()
 
 
 def save_json(name: str, content: Any, *, folder: Path = FOLDER) -> None:
     """Write one of the shipped tables."""
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_file(folder / f"{name}.json", _to_json(content))
     _read.cache_clear()
+
+
+def _to_json(content: Any) -> str:
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def load_card(name: str) -> dict[str, Any]:

@@ -28,11 +28,15 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     compute_reactivation_probability,
     detect_reactivations,
     find_events,
+    judge_bursts,
     judge_frames,
+    keep_apart,
     load_reactivation_head,
     name_sources,
+    propose_bursts,
     save_reactivation_head,
 )
+from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
@@ -176,6 +180,56 @@ def test_round_trip_and_refusals(head: ReactivationHead, tmp_path: Path, rng: np
         load_reactivation_head(folder)
     with pytest.raises(SharpwaveError, match="a recording with hippocampal LFP or spikes"):
         detect_reactivations(make_recording("oxygen", rng), shipped=loaded)
+
+
+def test_spans_of_several_levels_are_proposed() -> None:
+    probability = np.zeros((200, 2))
+    probability[20:40, 1] = 0.6
+    probability[15:45, 1] = np.maximum(probability[15:45, 1], 0.2)
+    probability[46:60, 1] = 0.6  # joined to the first only over a gap of 30 ms
+    probability[100:103, 1] = 0.9  # too short
+    found = propose_bursts(probability)
+    spans = np.column_stack([found["onset"], found["onset"] + found["duration"]]) / FRAME
+    expected = [(15, 60), (20, 40), (20, 60), (46, 60)]
+    np.testing.assert_allclose(spans, expected)
+    assert list(propose_bursts(np.zeros((10, 2))).columns) == ["onset", "duration"]
+
+
+def test_of_spans_that_overlap_the_most_probable_stays() -> None:
+    spans = pd.DataFrame(
+        {"onset": [0.0, 0.05, 0.2, 0.5, 0.45], "duration": 0.1, "probability": [0.3, 0.8, 0.1, 0.6, 0.7]}
+    )
+    assert keep_apart(spans)["onset"].tolist() == [0.05, 0.2, 0.45]
+    assert len(keep_apart(spans.iloc[:0])) == 0
+
+
+def test_events_say_whether_they_move(head: ReactivationHead, recording: Recording, fields: PlaceFields) -> None:
+    torch.manual_seed(1)
+    shipped = ShippedHead(head, dict.fromkeys(("lfp+spikes+places", "spikes"), 0.3), {}, PathJudge().eval())
+    bursts = judge_bursts(recording, fields=fields, shipped=shipped)
+    assert set(bursts["path"]) <= set(PATHS)
+    np.testing.assert_allclose(bursts[list(PATHS)].sum(axis=1), 1, rtol=1e-6)
+    end = bursts["onset"] + bursts["duration"]
+    assert (bursts["onset"].to_numpy()[1:] >= end.to_numpy()[:-1] - 1e-9).all()
+    np.testing.assert_allclose(bursts["known"], end + DELAY * FRAME)
+    found = detect_reactivations(recording, fields=fields, shipped=shipped)
+    assert (found["probability"] >= 0.3).all()
+    assert set(found["path"]) <= {"moves"}
+    assert len(found) == (bursts["moves"] >= 0.3).sum()
+    blind = replace(recording, signals={})
+    assert "path" not in detect_reactivations(blind, shipped=shipped)
+    with pytest.raises(SharpwaveError, match="a head that judges paths"):
+        judge_bursts(recording, fields=fields, shipped=ShippedHead(head, {}, {}))
+
+
+def test_a_judge_comes_back_with_its_head(head: ReactivationHead, tmp_path: Path) -> None:
+    judge = PathJudge().eval()
+    loaded = load_reactivation_head(save_reactivation_head(ShippedHead(head, {}, {}, judge), tmp_path / "head"))
+    assert loaded.judge is not None
+    for name, value in judge.state_dict().items():
+        torch.testing.assert_close(loaded.judge.state_dict()[name], value)
+    alone = load_reactivation_head(save_reactivation_head(ShippedHead(head, {}, {}), tmp_path / "alone"))
+    assert alone.judge is None
 
 
 def test_the_shipped_head_reads_any_of_its_sources(recording: Recording, fields: PlaceFields) -> None:

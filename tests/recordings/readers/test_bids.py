@@ -8,8 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.files import BIDS_EPOCHS, write_small_bids
+from typer.testing import CliRunner
 
+from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import DecodeOptions, apply_options, open_source
 from sharpwave.recordings.readers.bids import list_bids_nights, read_bids
 from sharpwave.recordings.readers.bids_layout import find_sidecar
 
@@ -131,3 +134,72 @@ def test_an_age_that_cannot_be_is_left_out_and_declared(tmp_path: Path) -> None:
     recording = read_bids(path)
     assert recording.metadata.get("age") != 999
     assert any("participants.tsv gives an age of 999 years" in repair for repair in recording.repairs)
+
+
+def write_codes(eeg: Path, codes: list[int]) -> Path:
+    table = sidecar(eeg, "hypnogram.tsv")
+    rewrite(table, stage=codes)
+    return table
+
+
+def test_integers_of_a_hypnogram_mean_what_the_levels_of_its_json_say(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    write_codes(eeg, [0, 7, 7, 1])
+    with pytest.raises(SharpwaveError, match="--stage-convention"):
+        read_bids(eeg)
+    levels = {"0": "Wake", "1": {"LongName": "N1 sleep", "Description": "light"}, "7": "N2"}
+    sidecar(eeg, "hypnogram.json").write_text(json.dumps({"onset": {"Units": "s"}, "stage": {"Levels": levels}}))
+    recording = read_bids(eeg)
+    assert recording.hypnogram.labels == ["W", "N2", "N2", "N1"]
+    assert any("7 is N2" in repair for repair in recording.repairs)
+
+
+def test_levels_are_inherited_and_beaten_by_the_user(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    write_codes(eeg, [0, 1, 2, 5])
+    (tmp_path / "task-sleep_hypnogram.json").write_text(
+        json.dumps({"stage": {"Levels": {"0": "W", "1": "N1", "2": "N2", "5": "artefact"}}})
+    )
+    assert read_bids(eeg).hypnogram.labels == ["W", "N1", "N2", "?"]
+    assert read_bids(eeg, convention="rk").hypnogram.labels == ["W", "N1", "N2", "R"]
+
+
+@pytest.mark.parametrize("levels", [{}, {"0": "left", "1": "right"}, {"a": "W"}, ["W"], None])
+def test_levels_that_say_nothing_of_stages_are_not_believed(levels: object, tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    write_codes(eeg, [0, 1, 1, 1])
+    sidecar(eeg, "hypnogram.json").write_text(json.dumps({"stage": {"Levels": levels}}))
+    with pytest.raises(SharpwaveError, match="--stage-convention"):
+        read_bids(eeg)
+
+
+def test_integers_among_events_mean_what_their_levels_say(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    sidecar(eeg, "hypnogram.tsv").unlink()
+    events = pd.DataFrame({"onset": [0, 30, 60, 90], "duration": 30, "trial_type": [0, 2, 2, 5]})
+    events.to_csv(sidecar(eeg, "events.tsv"), sep="\t", index=False)
+    assert read_bids(eeg).hypnogram is None
+    levels = {"trial_type": {"Levels": {"0": "wake", "2": "N2", "5": "REM"}}}
+    sidecar(eeg, "events.json").write_text(json.dumps(levels))
+    assert read_bids(eeg).hypnogram.labels == ["W", "N2", "N2", "R"]
+
+
+def test_options_of_stages_reach_the_hypnogram_beside_the_recording(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    write_codes(eeg, [0, 1, 2, 5])
+    result = CliRunner().invoke(app, ["bids", str(tmp_path), str(tmp_path / "out"), "participant"])
+    assert "--stage-convention" in result.output
+    options = DecodeOptions(stage_convention="rk")
+    assert apply_options(options, open_source(eeg, options)).hypnogram.labels == ["W", "N1", "N2", "R"]
+    arguments = ["bids", str(tmp_path), str(tmp_path / "out"), "participant", "--stage-convention", "rk"]
+    assert "--stage-convention" not in CliRunner().invoke(app, arguments).output
+
+
+def test_of_two_scorers_of_a_night_one_can_be_asked_for(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    table = pd.read_csv(sidecar(eeg, "hypnogram.tsv"), sep="\t")
+    both = pd.concat([table.assign(scorer="anna"), table.assign(scorer="ben", stage="N1")])
+    both.to_csv(sidecar(eeg, "hypnogram.tsv"), sep="\t", index=False)
+    for scorer, labels in (("anna", list(BIDS_EPOCHS)), ("ben", ["N1"] * 4)):
+        options = DecodeOptions(scorer=scorer)
+        assert apply_options(options, open_source(eeg, options)).hypnogram.labels == labels

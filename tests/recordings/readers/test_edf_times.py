@@ -10,6 +10,7 @@ import pytest
 from tests import electrophysiology_files as lab
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram
 from sharpwave.recordings.readers import read_recording
 from sharpwave.recordings.readers.edf import read_edf
 from sharpwave.recordings.readers.edf_samples import GriddedSamples
@@ -58,6 +59,42 @@ def test_a_stage_that_lasts_over_a_gap_is_none_in_it(tmp_path: Path) -> None:
     assert recording.hypnogram is not None
     assert recording.hypnogram.stages.tolist() == [2] + [-1] * 20 + [4]
     assert any("20 scored epochs lie in gaps of the recording" in repair for repair in recording.repairs)
+
+
+@pytest.mark.parametrize("gap", [600.0, 607.25])
+@pytest.mark.parametrize("form", ["labels", "table", "stages"])
+def test_a_scoring_of_the_recorded_epochs_is_laid_over_the_gap(gap: float, form: str, tmp_path: Path) -> None:
+    numbers = np.arange(300.0)
+    path = lab.write_timed_edf(tmp_path / "a.edf", numbers + gap * (numbers >= 120), flag="EDF+D")
+    names = ["W", "N1", "N1", "N2", "N2", "N3", "N3", "R", "R", "R"]
+    scoring: Path | Hypnogram = tmp_path / "stages.txt"
+    if form == "labels":
+        scoring.write_text("\n".join(names))
+    elif form == "table":
+        scoring = tmp_path / "stages.csv"
+        rows = [f"{30 * k},30,{name}" for k, name in enumerate(names)]
+        scoring.write_text("\n".join(["onset,duration,stage", *rows, "130,8,Arousal"]))
+    else:
+        scoring = Hypnogram.from_labels(names)
+    recording = read_recording(path, hypnogram=scoring)
+    assert recording.hypnogram is not None
+    middles = np.array([15.0, 105, 130, 400, 15 + 120 + gap, 15 + 210 + gap, 15 + 240 + gap])
+    assert recording.hypnogram.at(middles).tolist() == [0, 2, -1, -1, 2, 4, 4]
+    assert any("10 epochs, as many as were recorded: it was laid over the 1 gap" in said for said in recording.repairs)
+    if form == "table":
+        assert recording.events["onset"].tolist() == [130 + gap]
+
+
+def test_a_scoring_of_each_part_and_one_of_the_whole_time(tmp_path: Path) -> None:
+    numbers = np.arange(180.0)  # parts of 100 and 80 s: three and two whole epochs, six of all together
+    path = lab.write_timed_edf(tmp_path / "a.edf", numbers + 620.0 * (numbers >= 100), flag="EDF+D")
+    parts = read_recording(path, hypnogram=Hypnogram.from_labels(["W", "W", "N1", "N2", "R"])).hypnogram
+    assert parts is not None
+    assert parts.at(np.array([75.0, 95, 400, 735, 765])).tolist() == [1, -1, -1, 2, 4]
+    whole = read_recording(path, hypnogram=Hypnogram.from_labels(["W"] * 3 + ["N2"] * 24))
+    assert whole.hypnogram is not None
+    assert whole.hypnogram.at(np.array([75.0, 400, 735])).tolist() == [0, -1, 2]
+    assert not any("laid over" in said for said in whole.repairs)
 
 
 def test_onsets_of_the_file_begin_late(tmp_path: Path) -> None:

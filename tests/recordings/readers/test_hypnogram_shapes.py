@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +232,58 @@ def test_a_scoring_follows_summer_time(step: float, word: str, row: str, tmp_pat
     assert any(word in repair for repair in scored.repairs)
     if step > 0:  # where the hour comes twice, an event in it may be in either
         assert scored.events["onset"].tolist() == [360.0]
+
+
+@pytest.mark.parametrize("form", ["among the stages", "after them", "after them, by kind"])
+def test_events_in_the_hour_that_comes_twice_go_by_the_order_of_rows(form: str, tmp_path: Path) -> None:
+    start = datetime(2023, 10, 29, 1, 30)
+    onsets = {1000.0: "Arousal", 3000.0: "Hypopnea", 4800.0: "Arousal", 6000.0: "Hypopnea", 6600.0: "Arousal"}
+    planted = [(label, onset) for onset, label in onsets.items()]
+
+    def by_clock(seconds: float) -> str:  # at 3:00, after 5,400 s, it is 2:00 again
+        return f"{start + timedelta(seconds=seconds - 3600 * (seconds >= 5400)):%H:%M:%S}"
+
+    rows = [(30.0 * k, "N2" if k % 7 else "W") for k in range(300)]
+    if form == "among the stages":
+        rows = sorted([*rows, *((onset, label) for label, onset in planted)])
+    else:
+        rows += [(onset, label) for label, onset in (sorted(planted) if "kind" in form else planted)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["time,event", *(f"{by_clock(onset)},{label}" for onset, label in rows)]))
+    signal = Signal("C4", np.zeros(90_000), 10.0, MODALITIES["eeg"])
+    recording = attach_hypnogram(Recording(signals={"C4": signal}, start=start), path)
+    found = dict(zip(recording.events["onset"], recording.events["label"], strict=True))
+    assert found == onsets
+    assert recording.hypnogram is not None
+    assert recording.hypnogram.at(np.array([15.0, 5415, 8955])).tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize("form", ["Z", "ms", "offset", "local"])
+@pytest.mark.parametrize("zoned", [True, False])
+def test_a_scoring_in_another_zone_is_at_its_own_time(form: str, zoned: bool, tmp_path: Path) -> None:
+    local = [START + timedelta(seconds=30 * k) for k in range(len(STAGES))]
+    written = {
+        "Z": [f"{m - timedelta(hours=2):%Y-%m-%dT%H:%M:%S}Z" for m in local],
+        "ms": [f"{1e3 * (m - timedelta(hours=2)).replace(tzinfo=UTC).timestamp():.0f}" for m in local],
+        "offset": [f"{m:%Y-%m-%dT%H:%M:%S}+02:00" for m in local],
+        "local": [f"{m:%Y-%m-%d %H:%M:%S}" for m in local],
+    }[form]
+    path = tmp_path / "a.csv"
+    arousal = f"{written[4]},Arousal"
+    path.write_text("\n".join(["time,event", *(f"{w},{s}" for w, s in zip(written, STAGES, strict=True)), arousal]))
+    start = START.replace(tzinfo=timezone(timedelta(hours=2))) if zoned else START
+    recording = attach_hypnogram(replace(RECORDING, start=start), path)
+    assert recording.hypnogram is not None
+    assert recording.hypnogram.at(30.0 * np.arange(len(STAGES)) + 15).tolist() == [CODES[stage] for stage in STAGES]
+    assert recording.events["onset"].tolist() == [120.0]
+    said = any("of another zone, -2 h" in repair for repair in recording.repairs)
+    assert said == (not zoned and form in ("Z", "ms"))
+
+
+def test_half_of_a_night_in_universal_time_is_not_moved(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"  # it may be of another night: nothing says that both begin together
+    path.write_text(
+        "\n".join(["time,stage", *(f"2023-02-01T21:5{5 + k // 2}:{30 * (k % 2):02d}Z,N2" for k in range(8))])
+    )
+    with pytest.raises(SharpwaveError, match="a scoring of"):
+        attach_hypnogram(RECORDING, path)

@@ -11,6 +11,7 @@ import pytest
 from tests.files import write_small_wearable
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import read_recording
 from sharpwave.recordings.readers.wearable import read_wearable
 from sharpwave.recordings.readers.wearable_columns import identify_column, is_time_column
 
@@ -276,3 +277,27 @@ def test_the_newest_row_first(tmp_path: Path) -> None:
     recording = read_wearable(write_night(tmp_path / "a.csv", "time,HR", line, moments=moments[::-1]))
     assert (recording.start, len(recording["HR"]), recording.duration) == (EVENING, 480, 28_800)
     assert "turned round" in recording.repairs[0]
+
+
+def test_overlapping_exports_a_column_of_offsets_and_units_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "watch.csv"
+    rows = [f"2023-05-13 {22 + k // 60}:{k % 60:02d}:00,{50 + k % 7}" for k in range(100)]
+    path.write_text("\n".join(["time,heart_rate", *rows[:70], *rows[40:]]))
+    recording = read_recording(path)
+    assert recording["heart_rate"].duration == 6000
+    assert any("30 rows are copies of earlier ones" in repair for repair in recording.repairs)
+    path.write_text("\n".join(["time,utc_offset,heart_rate", *(row.replace(",", ",+02:00,") for row in rows)]))
+    recording = read_recording(path)
+    assert list(recording.signals) == ["heart_rate"]
+    assert recording.start.isoformat() == "2023-05-13T22:00:00+02:00"
+    samsung = [f"{row.replace(',', ',UTC+0200,')},x{k}" for k, row in enumerate(rows)]
+    path.write_text("\n".join(["start_time,time_offset,heart_rate,datauuid", *samsung]))
+    assert read_recording(path).start.isoformat() == "2023-05-14T00:00:00+02:00"
+    for head, factor in (("time_us", 1e6), ("timestamp (ns)", 1e9), ("time [ms]", 1e3), ("time", 1e3)):
+        path.write_text("\n".join([f"{head},heart_rate", *(f"{60 * k * factor:.0f},{50 + k % 7}" for k in range(480))]))
+        recording = read_recording(path)
+        assert recording["heart_rate"].duration == pytest.approx(28_800)
+        assert any("milliseconds" in repair for repair in recording.repairs) == (head == "time")
+    path.write_text("\n".join(["time,heart_rate", *(f"10:{k:02d}:00 xyz,{50 + k % 7}" for k in range(60))]))
+    with pytest.raises(SharpwaveError, match="'xyz' is not known"):
+        read_recording(path)

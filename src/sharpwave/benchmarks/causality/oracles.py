@@ -97,3 +97,32 @@ def _find_risk(series: NightSeries) -> np.ndarray:
 
 def _find_events(series: NightSeries, content: str) -> np.ndarray:
     return np.flatnonzero((count_events(series, choose_onsets(series, content)) > 0) & _find_risk(series))
+
+
+def compute_oracle_cue_risk(
+    series: NightSeries,
+    onsets: Float[np.ndarray, " cue"],
+    hazard: Float[np.ndarray, " second"],
+    *,
+    ratio: float,
+    window: int = 30,
+) -> Float[np.ndarray, " eligible"]:
+    """What a cue that multiplies the hazard of waking adds to the risk of waking within `window` s, for each cue.
+
+    Both outcomes are known: without the cue what happened, with it the same or an arousal before anything else did.
+
+    Args:
+        series: The night without any cue.
+        onsets: Onsets of cues and shams, in s; those outside NREM sleep are left out.
+        hazard: Hazard (1/s) of waking without any reactivation, one value a second.
+        ratio: Factor of the cue on it.
+        window: How long the cue acts, and the horizon of the risk, in s.
+    """
+    seconds = np.floor(onsets - series.time[0]).astype(int)
+    seconds = seconds[_find_risk(series)[seconds]]
+    without = compute_risk(series, seconds, outcome="wake", horizon=window)
+    change = find_next_change(series)[seconds + 1]
+    room = np.clip(np.minimum(change - seconds - 1, window), 0, None)
+    extra = (ratio - 1) * np.array([hazard[s + 1 : s + 1 + n].sum() for s, n in zip(seconds, room, strict=True)])
+    added = np.where(without == 1, 0.0, -np.expm1(-extra))
+    return added[np.isfinite(without)]

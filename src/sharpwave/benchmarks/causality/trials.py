@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -173,9 +173,16 @@ AROUSAL = 8
 """Length of an arousal that a cue brings, in seconds."""
 
 
+class Hazardous(Protocol):
+    """What knows the hazard (1/s) of waking without any reactivation, one value a second."""
+
+    @property
+    def lightening_hazard(self) -> np.ndarray: ...
+
+
 def add_cues(
     series: NightSeries,
-    dynamics: Dynamics,
+    dynamics: Hazardous,
     *,
     hazard_ratio: float,
     rng: np.random.Generator,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.recordings import MODALITIES, Recording, Signal, write_store
+from sharpwave.recordings.sliced import Sliced
 
 CHANNELS = ("eeg", "eog", "emg")
 PIECE_SECONDS = 3600.0
@@ -23,7 +24,7 @@ FILLING_SECONDS = 4
 
 
 @dataclass(frozen=True)
-class Repeated:
+class Repeated(Sliced):
     """Samples that come again and again, as an array that is never held whole.
 
     Attributes:
@@ -42,8 +43,7 @@ class Repeated:
     def dtype(self) -> np.dtype:
         return self.samples.dtype
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        low, high, _ = key.indices(self.length)
+    def _take(self, low: int, high: int) -> np.ndarray:
         first = low % self.samples.size
         return np.resize(np.roll(self.samples, -first), high - low)
 

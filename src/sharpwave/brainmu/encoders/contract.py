@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.sliced import Sliced
 
 
 class ModalitySpecification(Protocol):
@@ -99,7 +100,7 @@ def split_channels(signals: Mapping[str, Signal]) -> dict[str, Signal]:
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Sliced):
     """One column of a table that may lie on disk."""
 
     table: Any
@@ -113,8 +114,8 @@ class Column:
     def dtype(self) -> np.dtype:
         return np.dtype(self.table.dtype)
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        return np.asarray(self.table[key, self.index])
+    def _take(self, low: int, high: int) -> np.ndarray:
+        return np.asarray(self.table[low:high, self.index])
 
 
 def _list_names(key: str, signal: Signal) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import replace_file
 from sharpwave.untrusted import explained, parse_json
 
 FILE = "directions.safetensors"
@@ -147,9 +148,9 @@ def save_directions(directions: Directions, folder: str | Path) -> Path:
     from safetensors.numpy import save_file
 
     path = Path(folder) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"weights": directions.weights.astype(np.float32), "offsets": directions.offsets.astype(np.float32)}
-    save_file(arrays, path, metadata={"table": directions.table.to_json(orient="records")})
+    with replace_file(path) as partial:
+        save_file(arrays, partial, metadata={"table": directions.table.to_json(orient="records")})
     return path
 
 

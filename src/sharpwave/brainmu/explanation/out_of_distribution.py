@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import replace_file
 from sharpwave.untrusted import explained, parse_json
 
 FILE = "novelty.safetensors"
@@ -228,8 +229,8 @@ def save_out_of_distribution(seen: OutOfDistribution, folder: str | Path) -> Pat
     }
     about = {"threshold": seen.threshold, "quantile": seen.quantile, "n_subjects": seen.n_subjects}
     path = Path(folder) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, path, metadata={"novelty": json.dumps(about)})
+    with replace_file(path) as partial:
+        save_file(arrays, partial, metadata={"novelty": json.dumps(about)})
     return path
 
 

@@ -6,6 +6,7 @@ said of each frame: whether it lies in a burst of any kind, which gives the edge
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from torch import Tensor, nn
 
 from sharpwave.brainmu.checkpoints import WEIGHTS, read_tensors
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
+from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge, judge_paths, measure_paths
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
+from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import read_head, replace_files
 from sharpwave.recordings.recording import Recording
-from sharpwave.untrusted import explained, read_json
+from sharpwave.untrusted import explained, parse_json
 
 DELAY = 24
 """Frames."""
@@ -35,6 +39,14 @@ EDGE = 0.5
 """Probability of a burst at which it begins and ends."""
 SHORTEST, GAP = 0.03, 0.02
 """Seconds: shorter bursts are left out, shorter gaps closed."""
+LONGEST = 0.8
+"""Seconds: longer spans are no single burst."""
+LEVELS = ((0.5, 0.02), (0.5, 0.05), (0.3, 0.02), (0.15, 0.02), (0.08, 0.02))
+"""Probability of a burst at which a span begins and ends, and seconds of the gaps that are closed."""
+JUDGE = "paths."
+"""What the names of the judge's tensors begin with in the file of weights."""
+SEED = 20
+"""Of the exchanges of cells, so that a recording is judged alike each time."""
 MOST_CHANNELS = 1024
 """Channels of the largest head that is loaded."""
 
@@ -67,11 +79,13 @@ class ShippedHead:
         head: Head in evaluation mode.
         thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`).
         card: What it was trained on and how good it is.
+        judge: Tells whether a burst moves, where place fields are known; without it the frames alone decide.
     """
 
     head: ReactivationHead
     thresholds: dict[str, float]
     card: dict[str, Any]
+    judge: PathJudge | None = None
 
 
 def name_sources(recording: Recording, *, fields: PlaceFields | None = None) -> str:
@@ -142,21 +156,88 @@ def detect_reactivations(
 ) -> pd.DataFrame:
     """Reactivation events of a recording.
 
+    Where place fields are known, an event is a burst whose decoded place moves along a track.
+
     Args:
         recording: Recording with hippocampal LFP, spikes, or both.
         fields: What the units fire where. Without them a replay cannot be told from another burst of the same size.
         shipped: Head and thresholds; those that ship where omitted.
 
     Returns:
-        onset, duration (s), label "reactivation", probability (the largest within), known (s, when a head that runs
-        along could first have said so).
+        onset, duration (s), label "reactivation", probability (of a replay), known (s, when a head that runs along
+        could first have said so), and where place fields are known path ("moves") and the probabilities of each of
+        `PATHS`: moves, stays, jumps, none.
 
     Raises:
         SharpwaveError: If the recording has neither LFP nor spikes.
     """
     shipped = shipped or load_reactivation_head()
     threshold = shipped.thresholds[name_sources(recording, fields=fields)]
-    return find_events(compute_reactivation_probability(shipped.head, recording, fields=fields), threshold=threshold)
+    if shipped.judge is None or fields is None or not recording.spikes:
+        probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
+        return find_events(probability, threshold=threshold)
+    bursts = judge_bursts(recording, fields=fields, shipped=shipped)
+    return bursts[bursts["moves"] >= threshold].assign(path=PATHS[0]).reset_index(drop=True)
+
+
+def judge_bursts(recording: Recording, *, fields: PlaceFields, shipped: ShippedHead | None = None) -> pd.DataFrame:
+    """Every burst of a recording, and whether the place that it decodes to moves, stays or jumps.
+
+    Args:
+        recording: Recording with spikes.
+        fields: What the units fire where.
+        shipped: Head with its judge; the one that ships where omitted.
+
+    Returns:
+        The columns of `detect_reactivations`, for all bursts; `path` is what is most probable.
+
+    Raises:
+        SharpwaveError: If the head has no judge, or the recording has no spikes.
+    """
+    shipped = shipped or load_reactivation_head()
+    if shipped.judge is None or not recording.spikes:
+        raise SharpwaveError(
+            "a recording with spikes, and a head that judges paths",
+            got="no spikes" if not recording.spikes else "a head without a judge",
+            fix="use the shipped head, on a recording with spikes",
+        )
+    spans = propose_bursts(compute_reactivation_probability(shipped.head, recording, fields=fields))
+    measures = measure_paths(recording.spikes, spans, fields, rng=np.random.default_rng(SEED))
+    chances = judge_paths(shipped.judge, measures)
+    spans = spans.assign(label="reactivation", probability=chances[:, 0], known=_find_known(spans))
+    spans["path"] = np.array(PATHS, dtype=object)[chances.argmax(axis=1)]
+    for index, path in enumerate(PATHS):
+        spans[path] = chances[:, index]
+    return keep_apart(spans)
+
+
+def _find_known(spans: pd.DataFrame) -> Float[np.ndarray, " span"]:
+    """When each burst could first have been judged: `DELAY` frames after its last."""
+    return (spans["onset"] + spans["duration"]).to_numpy(float) + DELAY * FRAME
+
+
+def keep_apart(spans: pd.DataFrame) -> pd.DataFrame:
+    """Of spans that overlap, the one with the largest probability; in order of the onset.
+
+    >>> spans = pd.DataFrame({"onset": [1.0, 1.05, 2.0], "duration": 0.1, "probability": [0.6, 0.9, 0.2]})
+    >>> keep_apart(spans)["onset"].tolist()
+    [1.05, 2.0]
+    """
+    onset = spans["onset"].to_numpy(float)
+    end = onset + spans["duration"].to_numpy(float)
+    kept: list[int] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    for row in np.argsort(-spans["probability"].to_numpy(float), kind="stable"):
+        place = bisect.bisect_left(starts, onset[row])
+        free = (place == 0 or ends[place - 1] <= onset[row] + 1e-9) and (
+            place == len(starts) or starts[place] >= end[row] - 1e-9
+        )
+        if free:
+            starts.insert(place, onset[row])
+            ends.insert(place, end[row])
+            kept.append(int(row))
+    return spans.iloc[sorted(kept, key=lambda row: onset[row])].reset_index(drop=True)
 
 
 def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) -> pd.DataFrame:
@@ -169,12 +250,7 @@ def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) 
     Returns:
         onset, duration, label, probability, known.
     """
-    above = np.r_[False, probability[:, 1] >= EDGE, False]
-    starts, ends = np.flatnonzero(above[1:] & ~above[:-1]), np.flatnonzero(above[:-1] & ~above[1:])
-    apart = (starts[1:] - ends[:-1]) * FRAME >= GAP - 1e-9
-    starts, ends = starts[np.r_[True, apart][: len(starts)]], ends[np.r_[apart, True][: len(ends)]]
-    long = (ends - starts) * FRAME >= SHORTEST - 1e-9
-    starts, ends = starts[long], ends[long]
+    starts, ends = _find_spans(probability[:, 1], edge=EDGE, gap=GAP)
     replay = probability[:, 0]
     highest = np.array([replay[a:b].max() for a, b in zip(starts, ends, strict=True)], dtype=float)
     likely = highest >= threshold
@@ -191,15 +267,47 @@ def find_events(probability: Float[np.ndarray, "frame 2"], *, threshold: float) 
     )
 
 
+def propose_bursts(probability: Float[np.ndarray, "frame 2"]) -> pd.DataFrame:
+    """Spans that may be one burst each: all that begin and end at one of `LEVELS`; they overlap.
+
+    Args:
+        probability: Probability of a replay, and of a burst of any kind, in each frame.
+
+    Returns:
+        onset, duration, in order of the onset.
+    """
+    spans = {
+        (int(start), int(end))
+        for edge, gap in LEVELS
+        for start, end in zip(*_find_spans(probability[:, 1], edge=edge, gap=gap), strict=True)
+        if (end - start) * FRAME <= LONGEST
+    }
+    frames = np.array(sorted(spans), dtype=float).reshape(-1, 2)
+    return pd.DataFrame({"onset": frames[:, 0] * FRAME, "duration": (frames[:, 1] - frames[:, 0]) * FRAME})
+
+
+def _find_spans(burst: Float[np.ndarray, " frame"], *, edge: float, gap: float) -> tuple[np.ndarray, np.ndarray]:
+    """First frame, and frame after the last, of each burst."""
+    above = np.r_[False, burst >= edge, False]
+    starts, ends = np.flatnonzero(above[1:] & ~above[:-1]), np.flatnonzero(above[:-1] & ~above[1:])
+    apart = (starts[1:] - ends[:-1]) * FRAME >= gap - 1e-9
+    starts, ends = starts[np.r_[True, apart][: len(starts)]], ends[np.r_[apart, True][: len(ends)]]
+    long = (ends - starts) * FRAME >= SHORTEST - 1e-9
+    return starts[long], ends[long]
+
+
 def save_reactivation_head(shipped: ShippedHead, folder: str | Path) -> Path:
-    """Write `model.safetensors` and `config.json`; returns the folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    state = shipped.head.state_dict()
-    save_file({name: value.detach().contiguous() for name, value in state.items()}, folder / "model.safetensors")
-    content = {"thresholds": shipped.thresholds, "card": shipped.card}
-    (folder / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return folder
+    """Write `model.safetensors` and `config.json`, both at once; returns the folder."""
+    state = dict(shipped.head.state_dict())
+    if shipped.judge is not None:
+        state |= {JUDGE + name: value for name, value in shipped.judge.state_dict().items()}
+    content: dict[str, Any] = {"thresholds": shipped.thresholds, "card": shipped.card}
+    with replace_files(folder) as partial:
+        tensors = partial / "model.safetensors"
+        save_file({name: value.detach().contiguous() for name, value in state.items()}, tensors)
+        content["sha256"] = hash_path(tensors)
+        (partial / "config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return Path(folder)
 
 
 def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
@@ -214,14 +322,25 @@ def load_reactivation_head(folder: str | Path | None = None) -> ShippedHead:
         name=folder.name,
         fix="leave the folder out for the shipped weights",
     ):
-        content = read_json(folder / "config.json")
-        weights = read_tensors(folder / "model.safetensors")
+        text, tensors = read_head(folder, "config.json", "model.safetensors")
+        content = parse_json(text.encode(), name="config.json")
+        weights = read_tensors(tensors)
         width = len(weights["read.weight"][0])
         if not 0 < width <= MOST_CHANNELS:
             raise ValueError(f"{width} channels")
         head = ReactivationHead(width)
-        head.load_state_dict(weights)
+        head.load_state_dict({name: value for name, value in weights.items() if not name.startswith(JUDGE)})
+        judge = _load_judge({name[len(JUDGE) :]: v for name, v in weights.items() if name.startswith(JUDGE)})
         thresholds = {str(name): float(value) for name, value in content["thresholds"].items()}
         if not all(math.isfinite(value) for value in thresholds.values()):
             raise ValueError(f"thresholds of {thresholds}")
-        return ShippedHead(head.eval(), thresholds, dict(content["card"]))
+        return ShippedHead(head.eval(), thresholds, dict(content["card"]), judge)
+
+
+def _load_judge(weights: dict[str, Tensor]) -> PathJudge | None:
+    """The judge of paths; none where the file is of a head without one."""
+    if not weights:
+        return None
+    judge = PathJudge()
+    judge.load_state_dict(weights)
+    return judge.eval()

@@ -23,7 +23,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import UNIT, UNKNOWN, Preparation
+from sharpwave.signals.preparation import ROLES, UNIT, UNKNOWN, Preparation, mask_stretch, plan_preparation
 
 CLOSE = 1e-6
 """Seconds by which the end of a step and of the data may differ."""
@@ -58,6 +58,7 @@ class OnlineState:
         end: End of the last finished step in seconds.
         feed_back: Whether the model's own stages become its stage history.
         preparation: Channels that are used and how they are scaled; a role that had no channel takes the first to come.
+            None until the first step is complete, by which the channels are chosen.
         chunks: What has arrived and is not used up, at most a step of it and what came since.
         reach: Until when each signal has arrived, in seconds.
         past: What each modality carries over from earlier steps.
@@ -66,7 +67,7 @@ class OnlineState:
 
     end: float
     feed_back: bool = False
-    preparation: Preparation = field(default_factory=lambda: Preparation({}))
+    preparation: Preparation | None = None
     chunks: tuple[Recording, ...] = ()
     reach: Mapping[str, float] = field(default_factory=dict)
     past: Mapping[str, Any] = field(default_factory=dict)
@@ -84,8 +85,8 @@ def init_online(
         feed_back: Whether steps without a scored stage take the model's own stage probabilities as stage history.
             Each step then costs two passes.
         preparation: Channels and scale, as `plan_preparation` makes them from an earlier recording of the same set-up.
-            Where omitted, channels are picked as `sharpwave decode` picks them, from the first chunk that has any, and
-            EEG of an unknown unit is refused: a night's usual amplitude is not known before it has been.
+            Where omitted, channels are chosen by name and quality as `sharpwave decode` chooses them, from the first
+            step, and EEG of an unknown unit is refused: a night's usual amplitude is not known before it has been.
 
     Raises:
         SharpwaveError: If the model is in training, or has no stage history to feed back into.
@@ -98,13 +99,16 @@ def init_online(
             got=f"{', '.join(model.config.modalities)}",
             fix="leave feed_back out",
         )
-    return OnlineState(end=float(start), feed_back=feed_back, preparation=preparation or Preparation({}))
+    return OnlineState(end=float(start), feed_back=feed_back, preparation=preparation)
 
 
 def step_online(
     model: BrainMu, state: OnlineState, chunk: Recording, *, now: float | None = None
 ) -> tuple[tuple[StepForecast, ...], OnlineState]:
     """Take a chunk in, and forecast at the end of every step that it finishes.
+
+    A signal that cannot be used in a step (flat, floating, hum, clipped) is missing in it. Nothing stands in for it, as
+    another channel does in a whole night: that a channel is gone for long is not known while it goes.
 
     Args:
         model: The same as in `init_online`.
@@ -119,12 +123,19 @@ def step_online(
     Raises:
         SharpwaveError: If a chunk does not fit those before.
     """
-    preparation = _extend(state.preparation, chunk)
-    chunk = preparation.apply(chunk)
+    step = model.config.step
+    if state.preparation is None:
+        _check_unit(chunk, Preparation(pick_channels(chunk)))
+        preparation = None
+    else:
+        preparation = _extend(state.preparation, chunk)
+        chunk = preparation.apply(chunk)
     reach = {**state.reach, **_measure_reach(chunk)}
     until = min(reach.values(), default=state.end) if now is None else now
-    step = model.config.step
     state = replace(state, chunks=(*state.chunks, chunk), reach=reach, preparation=preparation)
+    if state.preparation is None and until >= state.end + step - CLOSE:
+        state = _choose(state)
+        until = min(state.reach.values(), default=state.end) if now is None else now
     forecasts = []
     while until >= state.end + step - CLOSE:
         recording = join_chunks(state.chunks)
@@ -134,21 +145,31 @@ def step_online(
     return tuple(forecasts), state
 
 
-def _extend(preparation: Preparation, chunk: Recording) -> Preparation:
-    """The same with a channel for roles that had none yet.
+def _choose(state: OnlineState) -> OnlineState:
+    """The state with its channels chosen from everything that has arrived, which is left with those alone."""
+    recording = join_chunks(state.chunks)
+    preparation = plan_preparation(recording)
+    prepared = preparation.apply(recording)
+    return replace(state, chunks=(prepared,), reach=_measure_reach(prepared), preparation=preparation)
 
-    Raises:
-        SharpwaveError: If the chunk's EEG has an unknown unit and there is no factor for it.
-    """
-    picks = {**pick_channels(chunk), **preparation.picks}
-    names = [name for name in chunk.of("eeg") if name == picks.get("eeg")]
+
+def _extend(preparation: Preparation, chunk: Recording) -> Preparation:
+    """The same with a channel for roles that had none yet."""
+    ranked = {} if {*ROLES} <= {*preparation.picks} else pick_channels(chunk)
+    extended = replace(preparation, picks={**ranked, **preparation.picks})
+    _check_unit(chunk, extended)
+    return extended
+
+
+def _check_unit(chunk: Recording, preparation: Preparation) -> None:
+    """Raise if the chunk's EEG has an unknown unit and there is no factor for it."""
+    names = [name for name in chunk.of("eeg") if name == preparation.picks.get("eeg")]
     if chunk.metadata.get(UNIT) == UNKNOWN and any(name not in preparation.factors for name in names):
         raise SharpwaveError(
             "EEG whose unit is known, or a plan that says how to scale it",
             got=f"{', '.join(names)} in an unknown unit",
             fix="give init_online(preparation=plan_preparation(an earlier recording of the same set-up))",
         )
-    return replace(preparation, picks=picks)
 
 
 def _measure_reach(chunk: Recording) -> dict[str, float]:
@@ -162,6 +183,7 @@ def _measure_reach(chunk: Recording) -> dict[str, float]:
 
 def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tuple[StepForecast, OnlineState]:
     grid = EpochGrid(state.end, model.config.step, 1)
+    recording = mask_stretch(recording, state.end, state.end + model.config.step)
     if recording.hypnogram is None:
         recording = replace(recording, hypnogram=Hypnogram(np.array([UNSCORED]), grid.step, start=grid.start))
     epochs: dict[str, ModalityEpochs] = {}

@@ -23,6 +23,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import replace_folder
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.preparation import prepare_signals
+from sharpwave.untrusted import explained, read_json
 
 
 class Croppable(Protocol):
@@ -133,19 +134,15 @@ class StoredEpochs:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        try:
-            content = json.loads((self.folder / "night.json").read_text(encoding="utf-8"))
+        fix = "remove it; it is made again from the recording"
+        with explained("a folder of epochs with night.json", name=self.folder.name, fix=fix):
+            content = read_json(self.folder / "night.json")
             self.grid = EpochGrid(**content["grid"])
             self.channels = {name: tuple(channels) for name, channels in content["channels"].items()}
             self.about: dict[str, Any] = content["about"]
             if self.about["scorable"] is not None:
                 self.about["scorable"] = tuple(self.about["scorable"])
-        except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise SharpwaveError(
-                "a folder of epochs with night.json",
-                got=f"{self.folder.name}: {str(error)[:200]}",
-                fix="remove it; it is made again from the recording",
-            ) from error
+            len(self)
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -157,6 +154,10 @@ class StoredEpochs:
 
     def restrict(self, first: int, last: int) -> EpochedRecording:
         """Steps first to last (excluded), in memory."""
+        with explained("a folder of epochs", name=self.folder.name, fix="remove it; it is made again"):
+            return self._restrict(first, last)
+
+    def _restrict(self, first: int, last: int) -> EpochedRecording:
         epochs = {
             name: ModalityEpochs(
                 self._read(f"{name}.values", first, last), self._read(f"{name}.present", first, last), channels
@@ -167,13 +168,10 @@ class StoredEpochs:
         return EpochedRecording(self.grid.restrict(first, last), epochs, stages, votes, **self.about)
 
     def _read(self, name: str, first: int, last: int) -> np.ndarray:
-        try:
+        fix = "remove their folder; it is made again"
+        with explained(f"the epochs {name}.npy", name=self.folder.name, fix=fix):
             array = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise SharpwaveError(
-                f"the epochs {name}.npy", got=f"{str(error)[:200]}", fix="remove their folder; it is made again"
-            ) from error
-        return np.array(array[first:last])
+            return np.array(array[first:last])
 
 
 def store_epochs(

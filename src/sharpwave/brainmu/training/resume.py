@@ -28,6 +28,7 @@ from sharpwave.brainmu.training.objective import TrainingOptions, compute_averag
 from sharpwave.disk import find_changed, hash_files
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import find_strangers, replace_folder, write_file
+from sharpwave.untrusted import explained
 
 PREFIX = "checkpoint-"
 PARTS = ("model", "optimiser", "average")
@@ -269,11 +270,19 @@ class TrainingLog:
 
 
 def read_rows(path: Path) -> list[tuple[str, str, str]]:
-    """Rows of `losses.csv`; none where there is no such file."""
+    """Rows of `losses.csv`; none where there is no such file.
+
+    Raises:
+        SharpwaveError: If a row is no step, part and number.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [(row[0], row[1], row[2]) for row in list(csv.reader(file))[1:]]
+    fix = "move it elsewhere; the run goes on from its checkpoint without it"
+    with explained("steps, parts and losses", name=path.name, fix=fix), path.open(newline="", encoding="utf-8") as file:
+        rows = [(row[0], row[1], row[2]) for row in list(csv.reader(file))[1:]]
+        for step, _, value in rows:
+            int(step), float(value)
+    return rows
 
 
 def _open_tensorboard(folder: Path | None) -> Any:

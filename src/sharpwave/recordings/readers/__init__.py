@@ -29,6 +29,8 @@ from sharpwave.recordings.readers.hypnogram_files import (
     read_hypnogram,
     read_scoring,
 )
+from sharpwave.recordings.readers.hypnogram_gaps import find_recorded_epochs, lay_over_gaps, leave_gaps_unscored
+from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.recording import Recording
 from sharpwave.recordings.units import convert_unit
 
@@ -65,11 +67,11 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(("*.nii", "*.nii.gz"), _BOLD),
     **dict.fromkeys(("*.csv", "*.tsv"), _WEARABLE),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
-    "*.zarr": Reader("store", "open_store", "a store"),
+    "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
-_FOLDERS = ("*.zarr", "*.mff")
+_FOLDERS = ("*.zarr", "*.mff", "*.nwb")
 MOST_OF_SCORING = 1 << 24
 """Bytes: a larger file is no scoring."""
 FEWEST_EPOCHS = 4
@@ -84,6 +86,7 @@ def read_recording(
     overrides: Mapping[str, str] | None = None,
     unit: str | None = None,
     rate: float | None = None,
+    scoring: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Recording:
     """Read a recording of any format in `READERS`.
@@ -95,6 +98,8 @@ def read_recording(
         overrides: Label → "name:modality", where the alias table is wrong (see `channel_aliases`).
         unit: Unit of the electrical channels, where the header is wrong.
         rate: Sampling rate in Hz, for text files, which have none.
+        scoring: How to read a hypnogram that lies beside the recording (`convention`, `epoch_length`, `scorer` of
+            `read_hypnogram`); formats without one need none of it.
         options: Passed on to the reader (an atlas for NIfTI, ...).
 
     Returns:
@@ -116,10 +121,12 @@ def read_recording(
         reader = _reader_of(path)
     except SharpwaveError as error:
         raise (name_scoring(path) or error) from error
+    if unit is not None and convert_unit(unit, MODALITIES["eeg"]) is None:
+        raise SharpwaveError("a unit of voltage", got=f"--unit {unit!r}", fix="write uV, mV, V or nV")
     given = {"channels": channels, "overrides": overrides, "unit": unit, "rate": rate, **options}
     try:
         with guarded(path, reader.kind):
-            recording = _call(reader, path, {name: value for name, value in given.items() if value is not None})
+            recording = _call(reader, path, _drop_none(given), scoring=_drop_none(scoring or {}))
     except SharpwaveError as error:
         raise (name_scoring(path) or error) from error
     return attach_hypnogram(recording, hypnogram)
@@ -176,9 +183,14 @@ def _reader_of(path: Path) -> Reader:
     return reader
 
 
-def _call(reader: Reader, path: Path, options: Mapping[str, Any]) -> Recording:
+def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _call(reader: Reader, path: Path, options: Mapping[str, Any], *, scoring: Mapping[str, Any]) -> Recording:
     function = reader.load()
     known = inspect.signature(function).parameters
+    options = {**options, **{name: value for name, value in scoring.items() if name in known}}
     later = {name: options[name] for name in ("channels", "overrides", "unit") if name in options and name not in known}
     options = {name: value for name, value in options.items() if name not in later}
     strange = [name for name in options if name not in known]
@@ -263,24 +275,47 @@ def attach_hypnogram(
             return recording
         (stages, repairs), placed = found, True
     elif isinstance(hypnogram, Hypnogram):
-        stages, repairs, placed = hypnogram, [], False
+        scoring, repairs = _over_gaps(Scoring(hypnogram), recording.metadata.get("gaps", ()), duration)
+        stages, placed = scoring.hypnogram, False
     else:
-        scoring = read_scoring(
-            hypnogram,
-            epoch_length=epoch_length,
-            convention=convention,
-            start=_naive(recording.start),
-            duration=duration or None,
-            scorer=scorer,
-        )
+        asked: dict[str, Any] = {"epoch_length": epoch_length, "convention": convention, "scorer": scorer}
+        scoring = _read_beside(recording, hypnogram, duration, **asked)
+        scoring, laid = _over_gaps(scoring, recording.metadata.get("gaps", ()), duration)
         events = _joined(events, scoring.events, duration)
-        stages, repairs, placed = scoring.hypnogram, list(scoring.repairs), scoring.placed
+        stages, repairs, placed = scoring.hypnogram, [*scoring.repairs, *laid], scoring.placed
     if duration:
         stages, fitted = fit_hypnogram(stages, duration, placed=placed, tolerance=tolerance)
         repairs = [*repairs, *fitted]
-    stages, emptied = _leave_gaps_unscored(stages, recording.metadata.get("gaps", ()))
+    stages, emptied = leave_gaps_unscored(stages, recording.metadata.get("gaps", ()))
     repairs = [*repairs, *emptied]
     return replace(recording, hypnogram=stages, events=events, repairs=(*recording.repairs, *repairs))
+
+
+def _read_beside(recording: Recording, path: str | Path, duration: float, **asked: Any) -> Scoring:
+    """The scoring in a file, whose epochs last as long as the recording, or as long as it was recorded."""
+    start, gaps = recording.start, recording.metadata.get("gaps", ())
+    try:
+        return read_scoring(path, start=start, duration=duration or None, **asked)
+    except SharpwaveError:
+        recorded = duration - sum(end - begin for begin, end in gaps)
+        if not len(gaps) or recorded <= 0:
+            raise
+        try:
+            return read_scoring(path, start=start, duration=recorded, **asked)
+        except SharpwaveError:
+            pass
+        raise
+
+
+def _over_gaps(scoring: Scoring, gaps: Sequence[tuple[float, float]], duration: float) -> tuple[Scoring, list[str]]:
+    """The scoring with its epochs over the gaps of the recording, where it numbers only those that were recorded."""
+    whole = scoring.clock is None and bool((scoring.hypnogram.stages != UNSCORED).mean() > 0.5)
+    found = find_recorded_epochs(scoring.hypnogram, gaps, duration) if whole else None
+    if found is None:
+        return scoring, []
+    stages, said = lay_over_gaps(scoring.hypnogram, found, gaps, duration)
+    onsets = found.place(scoring.events["onset"].to_numpy(dtype=float))
+    return replace(scoring, hypnogram=stages, events=scoring.events.assign(onset=onsets)), said
 
 
 def _joined(events: pd.DataFrame, scored: pd.DataFrame, duration: float) -> pd.DataFrame:
@@ -290,24 +325,3 @@ def _joined(events: pd.DataFrame, scored: pd.DataFrame, duration: float) -> pd.D
         return events
     both = pd.concat([events, inside], ignore_index=True) if len(events) else inside
     return both.sort_values("onset", kind="stable", ignore_index=True)
-
-
-def _leave_gaps_unscored(hypnogram: Hypnogram, gaps: Sequence[tuple[float, float]]) -> tuple[Hypnogram, list[str]]:
-    """The hypnogram without stages where more than half of an epoch lies in a gap of the recording."""
-    if not len(gaps) or not len(hypnogram):
-        return hypnogram, []
-    begin = hypnogram.start + hypnogram.epoch_length * np.arange(len(hypnogram))
-    empty = sum(
-        np.clip(np.minimum(begin + hypnogram.epoch_length, end) - np.maximum(begin, start), 0, None)
-        for start, end in gaps
-    )
-    scored = (hypnogram.stages != UNSCORED) & (empty > 0.5 * hypnogram.epoch_length)
-    if not scored.any():
-        return hypnogram, []
-    stages = np.where(scored, UNSCORED, hypnogram.stages).astype(hypnogram.stages.dtype)
-    emptied = replace(hypnogram, stages=stages)
-    return emptied, [f"{scored.sum()} scored epochs lie in gaps of the recording and are unscored"]
-
-
-def _naive(start: datetime | None) -> datetime | None:
-    return None if start is None else start.replace(tzinfo=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from sharpwave.recordings.readers.bids_layout import (
     parse_entities,
 )
 from sharpwave.recordings.readers.files import guarded
+from sharpwave.recordings.readers.scoring import name_stage
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_length, convert_unit, read_age
 
@@ -50,6 +52,9 @@ def read_bids(
     channels: Sequence[str] | None = None,
     overrides: Mapping[str, str] | None = None,
     unit: str | None = None,
+    convention: str | Mapping[int, str] | None = None,
+    epoch_length: float | None = None,
+    scorer: str | None = None,
 ) -> Recording:
     """Read one night of a BIDS data set.
 
@@ -58,6 +63,10 @@ def read_bids(
         channels: Keep only these (labels or recognised names).
         overrides: Label → "name:modality", where the alias table is wrong.
         unit: Unit of the electrical channels, where the file is wrong about it.
+        convention: Meaning of integers in `_hypnogram.tsv`, see `read_hypnogram`; what the `Levels` of its JSON say,
+            where omitted.
+        epoch_length: Length of an epoch of the hypnogram in seconds, where it does not say.
+        scorer: Whose scoring to take, where several scored; a person's, else the first, where omitted.
 
     Returns:
         The recording, with modalities and bad channels from `_channels.tsv`, events, the hypnogram (from
@@ -81,10 +90,11 @@ def read_bids(
     metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path, repairs)}
     signals = _apply_channels(dict(recording.signals), path, metadata, repairs)
     _check_sidecar(recording, path, metadata)
-    events = _read_events(path)
+    events = _read_events(path, repairs)
     if events is None:
         events = recording.events
-    hypnogram = _read_stages(path, recording, events, repairs)
+    how = {"convention": convention, "epoch_length": epoch_length, "scorer": scorer}
+    hypnogram = _read_stages(path, recording, events, repairs, how)
     entities = parse_entities(path)
     return replace(
         recording,
@@ -192,7 +202,7 @@ def _check_sidecar(recording: Recording, path: Path, metadata: dict[str, Any]) -
             )
 
 
-def _read_events(path: Path) -> pd.DataFrame | None:
+def _read_events(path: Path, repairs: list[str]) -> pd.DataFrame | None:
     sidecar = find_sidecar(path, "events.tsv")
     if sidecar is None:
         return None
@@ -202,7 +212,10 @@ def _read_events(path: Path) -> pd.DataFrame | None:
             f"a column 'onset' in {sidecar.name}", got=", ".join(map(str, table)), fix="add it, as BIDS requires"
         )
     labelled = next((name for name in ("trial_type", "label", "description", "value") if name in table), None)
-    labels = table[labelled].map(lambda value: "" if pd.isna(value) else str(value)) if labelled else "event"
+    labels = pd.Series("event", index=table.index)
+    if labelled:
+        labels = table[labelled].map(lambda value: "" if pd.isna(value) else str(value)).astype(str)
+        labels = _name_levels(sidecar, labels, repairs)
     durations = pd.to_numeric(table["duration"], errors="coerce") if "duration" in table else 0.0
     rest = table.drop(columns=[name for name in ("onset", "duration", "label", labelled) if name in table])
     onsets = pd.to_numeric(table["onset"], errors="coerce")
@@ -212,16 +225,61 @@ def _read_events(path: Path) -> pd.DataFrame | None:
     return events[events["onset"].notna()].reset_index(drop=True)
 
 
-def _read_stages(path: Path, recording: Recording, events: pd.DataFrame, repairs: list[str]) -> Any:
+def _read_levels(table: Path, repairs: list[str]) -> dict[int, str] | None:
+    """What integers of a table mean by the `Levels` of the JSON beside it; None where it says nothing of stages."""
+    sidecar = find_sidecar(table, table.name.rpartition("_")[2].replace(".tsv", ".json"))
+    if sidecar is None:
+        return None
+    with guarded(sidecar, "a BIDS sidecar"):
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+    columns = content.values() if isinstance(content, dict) else ()
+    for column in columns:
+        levels = column.get("Levels") if isinstance(column, dict) else None
+        if not isinstance(levels, dict) or not all(re.fullmatch(r"-?\d{1,3}", str(code)) for code in levels):
+            continue
+        named = {int(code): _name_level(level) for code, level in levels.items()}
+        if any(name != "?" for name in named.values()):
+            meant = ", ".join(f"{code} is {name}" for code, name in named.items())
+            repairs.append(f"integers mean what {sidecar.name} says: {meant}")
+            return named
+    return None
+
+
+def _name_level(level: object) -> str:
+    """The stage that a level names, in a word or in one of its texts; "?" where it names none."""
+    texts = [level.get(key) for key in ("LongName", "Label", "Description")] if isinstance(level, dict) else [level]
+    for text in (str(text) for text in texts if text):
+        bare = re.sub(r"\b(sleep|stage)\b", " ", text, flags=re.IGNORECASE).strip()
+        name = name_stage(text) or (name_stage(bare) if bare else None)
+        if name is not None:
+            return name
+    return "?"
+
+
+def _name_levels(table: Path, labels: pd.Series, repairs: list[str]) -> pd.Series:
+    """Integers among the labels of events as the stages that the JSON beside the table says they are."""
+    numbers = labels.str.fullmatch(r"-?\d{1,3}(\.0*)?")
+    levels = _read_levels(table, repairs) if numbers.any() else None
+    if not levels:
+        return labels
+    words = {code: f"Sleep stage {name}" for code, name in levels.items()}
+    return labels.where(~numbers, labels.where(numbers, "-1").astype(float).astype(int).map(words).fillna(labels))
+
+
+def _read_stages(
+    path: Path, recording: Recording, events: pd.DataFrame, repairs: list[str], how: Mapping[str, Any]
+) -> Any:
     from sharpwave.recordings.readers.hypnogram_files import fit_hypnogram, hypnogram_from_events, read_scoring
 
     sidecar = find_sidecar(path, "hypnogram.tsv") or find_derivative(path)
     if sidecar is not None:
-        scoring = read_scoring(sidecar, start=recording.start, duration=recording.duration)
+        how = {**how, "convention": how["convention"] or _read_levels(sidecar, repairs)}
+        scoring = read_scoring(sidecar, start=recording.start, duration=recording.duration, **how)
         hypnogram, notes = fit_hypnogram(scoring.hypnogram, recording.duration, placed=scoring.placed)
         repairs += [*scoring.repairs, *notes]
-        return hypnogram
-    found = hypnogram_from_events(events, duration=recording.duration or None)
+        return hypnogram if how["scorer"] is None else replace(hypnogram, scorer=how["scorer"])
+    how = {name: how[name] for name in ("epoch_length", "scorer")}
+    found = hypnogram_from_events(events, duration=recording.duration or None, **how)
     if found is None:
         return None
     hypnogram, notes = found

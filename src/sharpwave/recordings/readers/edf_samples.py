@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import RawIOBase
@@ -16,50 +15,14 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.sliced import Sliced
 
 _BLOCK_BYTES = 1 << 23
 _SMALL_RECORD = 1 << 13
 
 
-class _Sliced(ABC):
-    """An array, time first, that reads what is sliced; a class says its shape and type, and how to take a stretch."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    @abstractmethod
-    def dtype(self) -> np.dtype: ...
-
-    @abstractmethod
-    def _take(self, low: int, high: int) -> np.ndarray:
-        """Samples low to high (excluded), of which there is at least one."""
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
-
-    def __getitem__(self, key: slice | int) -> np.ndarray:
-        if isinstance(key, int | np.integer):
-            index = int(key) + (len(self) if key < 0 else 0)
-            if not 0 <= index < len(self):
-                raise IndexError(f"sample {key} of {len(self)}")
-            return self[index : index + 1][0]
-        low, high, step = key.indices(len(self))
-        if step < 1:
-            return self[:][key]
-        return self._take(low, high)[::step] if high > low else np.empty((0, *self.shape[1:]), self.dtype)
-
-
 @dataclass(frozen=True)
-class EdfSamples(_Sliced):
+class EdfSamples(Sliced):
     """Stored integers of one signal, as an array-like that reads what is sliced.
 
     Attributes:
@@ -139,7 +102,7 @@ class EdfSamples(_Sliced):
 
 
 @dataclass(frozen=True)
-class GriddedSamples(_Sliced):
+class GriddedSamples(Sliced):
     """Stretches of a signal on a regular grid, NaN between them; an array-like that reads what is sliced.
 
     Attributes:

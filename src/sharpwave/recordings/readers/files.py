@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.recordings.sliced import Sliced
 
 
 @contextmanager
@@ -122,7 +123,7 @@ MOST_COMPRESSED = 1100
 
 
 @dataclass(frozen=True, eq=False)
-class OnDisk:
+class OnDisk(Sliced):
     """Rows of an array-like, time first, read when they are sliced.
 
     Attributes:
@@ -148,11 +149,7 @@ class OnDisk:
     def dtype(self) -> np.dtype:
         return np.dtype(np.float64) if self.factors is not None else np.dtype(self.array.dtype)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: slice) -> np.ndarray:
-        low, high, step = key.indices(len(self))
+    def _take(self, low: int, high: int) -> np.ndarray:
         rows = slice(low, high)
         columns = slice(None) if self.column is None else self.column
         try:
@@ -168,7 +165,7 @@ class OnDisk:
                 got=f"{type(error).__name__}: {' '.join(str(error).split())}"[:200],
                 fix="copy or export the file again",
             ) from error
-        return (values if self.factors is None else values * self.factors)[::step]
+        return values if self.factors is None else values * self.factors
 
 
 def check_declared(*, declared: int, stored: int, where: str, compressed: bool) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import take_scorer
-from sharpwave.recordings.clock import compute_offset
+from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.hypnogram_shapes import (
@@ -200,7 +200,11 @@ def fit_hypnogram(
         int(np.flatnonzero(hypnogram.scored)[-1]) + 1 if hypnogram.scored.any() else 0
     )
     too_long, too_short = scored_end - duration, duration - hypnogram.end
-    if too_long > tolerance or (too_short > tolerance and not placed) or (placed and hypnogram.start >= duration):
+    if (
+        too_long > tolerance
+        or (too_short > tolerance and not placed)
+        or (placed and (hypnogram.start >= duration or hypnogram.end <= 0))
+    ):
         raise SharpwaveError(
             f"a scoring of {duration:g} s, as the recording lasts (within {tolerance:g} s)",
             got=f"one from {hypnogram.start:g} to {hypnogram.end:g} s ({len(hypnogram)} epochs of {epoch:g} s)",

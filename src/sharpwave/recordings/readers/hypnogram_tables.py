@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
-from sharpwave.recordings.clock import compute_offset, parse_times, read_clock_column
+from sharpwave.recordings.clock import ClockColumn, parse_times, read_clock_column
+from sharpwave.recordings.clock_steps import compute_offset
+from sharpwave.recordings.clock_words import find_strange_word
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
 from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
@@ -25,6 +28,12 @@ from sharpwave.recordings.recording import empty_events
 
 _PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
 Rows = list[list[str]]
+BESIDE = 120.0
+"""Seconds by the clock within which an event belongs to the stage in a row beside its own."""
+QUARTER = 900.0
+"""Seconds; zones lie a whole number of quarters of an hour apart."""
+ANEW = 4000.0
+"""Seconds back by which a list of events begins anew, with those of another kind; a clock is set back by 3,600."""
 
 
 def read_table(
@@ -56,13 +65,15 @@ def read_table(
     written = [_when(rows[index], columns) for index in kept]
     unit = find_unit(header[columns["onset"]])
     read = read_clock_column(written, start=start, length=duration, unit=unit)
-    clock = None if read.start is None else read.start.replace(tzinfo=None)
+    face = None if read.start is None else read.start.replace(tzinfo=None)
+    clock, zoned = _find_clock(read, start, duration)
     times, dated = read.seconds, read.dated
     readable = np.isfinite(times)
     if not readable.any():
+        word = next((word for text in written if (word := find_strange_word(text))), None)
         raise SharpwaveError(
             f"times in the column {header[columns['onset']]!r} of {path.name}",
-            got="none that can be read",
+            got="none that can be read" + (f": {word!r} is not known" if word else ""),
             fix="use seconds, hh:mm:ss, or dates",
         )
     if not readable.all():
@@ -70,7 +81,7 @@ def read_table(
     scored = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
-    said += read.repairs
+    said += [*read.repairs, *zoned]
     units: dict[str, float] = {
         role: find_unit(header[columns[role]]) for role in ("onset", "end", "duration") if role in columns
     }
@@ -82,8 +93,28 @@ def read_table(
         times, lasting, names, epoch_length=epoch_length, probabilities=_probabilities(header, scored), end=end
     )
     passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
-    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, clock, units)
+    events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, face, units)
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
+
+
+def _find_clock(read: ClockColumn, start: datetime | None, duration: float | None) -> tuple[datetime | None, list[str]]:
+    """The first time of a scoring on its recording's clock; and a sentence where only one of the two knows its zone."""
+    if read.start is None:
+        return None, []
+    face = read.start.replace(tzinfo=None)
+    if start is None or not read.dated or (read.start.tzinfo is None and start.tzinfo is None):
+        return face, []
+    if read.start.tzinfo is not None and start.tzinfo is not None:
+        return read.start.astimezone(start.tzinfo).replace(tzinfo=None), []
+    offset = compute_offset(face, start, dated=read.dated)
+    known = read.seconds[np.isfinite(read.seconds)]
+    usual = float(np.median(np.diff(known))) if known.size > 1 else 30.0
+    quarters = abs(offset - QUARTER * round(offset / QUARTER)) <= 0.5 * usual and QUARTER <= abs(offset) <= 14 * 3600
+    fits = duration is not None and known.size > 1 and abs(np.ptp(known) + usual - duration) <= 2 * usual
+    if not (quarters and fits):
+        return face, []
+    said = f"its times are of another zone, {offset / 3600:+g} h from the recording's clock; taken to begin together"
+    return start.replace(tzinfo=None), [said]
 
 
 def read_epochs(
@@ -207,16 +238,22 @@ def _read_events(
     column = columns.get("event", columns["label"])
     found: Rows = []
     labels: list[str] = []
+    places: list[int] = []
     for index, row in enumerate(rows):
         label = _cell(row, column) or ("" if index in stages else _cell(row, columns["label"]))
         if (index not in stages or column != columns["label"]) and label and (name_event(label) or is_lights(label)):
             found.append(row if index not in stages else _without_length(row, columns))
             labels.append(label)
+            places.append(index)
     if not found:
         return empty_events()
     onset, first, dated = parse_times([_when(row, columns) for row in found])
     lasting = np.nan_to_num(_durations(found, columns, onset, units))
-    onset = onset * (units["onset"] if first is None else 1.0)
+    if first is None and clock is not None:  # numbers with a date, counted from the first stage
+        anchor = next(index for index, shift in stages.items() if np.isfinite(shift))
+        onset = read_clock_column([_when(rows[index], columns) for index in (anchor, *places)]).seconds[1:]
+    else:
+        onset = onset * (units["onset"] if first is None else 1.0)
     if clock is not None and first is not None:
         onset = onset + (first - clock).total_seconds()
         onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else _within_a_day(onset)
@@ -224,10 +261,52 @@ def _read_events(
         by_clock, begin, _ = parse_times([_when(rows[index], columns) for index in scored])
         if begin is not None and any(abs(stages[index]) > 1 for index in scored):
             by_clock = _within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
-            nearest = np.abs(onset[:, None] - by_clock[None, :]).argmin(axis=1)
-            onset = onset + np.array([stages[scored[k]] for k in nearest])
+            shifts = np.array([stages[index] for index in scored])
+            onset = onset + _find_shifts(onset, labels, np.array(places), by_clock, np.array(scored), shifts)
     table = pd.DataFrame({"onset": onset, "duration": np.clip(lasting, 0, None), "label": labels})
     return table[np.isfinite(table["onset"])].reset_index(drop=True)
+
+
+def _find_shifts(
+    onset: np.ndarray,
+    labels: Sequence[str],
+    places: np.ndarray,
+    by_clock: np.ndarray,
+    scored: np.ndarray,
+    shifts: np.ndarray,
+) -> np.ndarray:
+    """By how much the clock was set at each event: as at the stage beside it, of those in the rows round it.
+
+    In the hour that comes twice the time alone does not tell. Events in a list of their own tell by their order: one
+    earlier than the one before is of the second hour.
+
+    Args:
+        onset: Seconds of the events by the clock.
+        labels: What they are; a list may hold one kind after the other.
+        places: Their rows.
+        by_clock: Seconds of the stages by the clock.
+        scored: Rows of the stages.
+        shifts: By how much the clock was set at each stage.
+    """
+    found = np.zeros(len(onset))
+    turned, latest = False, -np.inf
+    changes = [first != second for first, second in pairwise(labels)]
+    by_kind = sum(changes) == len(set(labels)) - 1
+    for k, (seconds, row) in enumerate(zip(onset, places, strict=True)):
+        if k and ((by_kind and changes[k - 1]) or seconds < onset[k - 1] - ANEW):
+            turned, latest = False, -np.inf
+        after = int(np.searchsorted(scored, row, side="right"))
+        round_it = np.arange(max(after - 1, 0), min(after + 1, len(scored)))
+        beside = np.abs(by_clock[round_it] - seconds)
+        if beside.size and beside.min() <= BESIDE:
+            found[k] = shifts[round_it[beside.argmin()]]
+            continue
+        far = np.abs(by_clock - seconds)
+        near = np.unique(shifts[far <= far.min() + BESIDE])
+        turned |= bool(seconds < latest)
+        latest = max(latest, seconds)
+        found[k] = (near.max() if turned else near.min()) if near.size > 1 else shifts[far.argmin()]
+    return found
 
 
 def _within_a_day(seconds: np.ndarray) -> np.ndarray:

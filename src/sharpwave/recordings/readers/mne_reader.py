@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
 from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.readers.nwb_inside import check_links
 from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.sliced import Sliced
+from sharpwave.recordings.units import convert_unit
 
 if TYPE_CHECKING:
     import mne
@@ -39,7 +42,7 @@ MOST_HEADER = 2**24
 
 
 @dataclass(frozen=True, eq=False)
-class MneSamples:
+class MneSamples(Sliced):
     """One channel of an MNE `Raw`, as an array-like in V that reads what is sliced."""
 
     raw: mne.io.BaseRaw
@@ -54,15 +57,9 @@ class MneSamples:
     def dtype(self) -> np.dtype:
         return np.dtype(np.float64)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: slice) -> np.ndarray:
-        low, high, step = key.indices(len(self))
-        if high <= low:
-            return np.empty(0)
+    def _take(self, low: int, high: int) -> np.ndarray:
         with guarded(self.name, "samples"):
-            return self.raw.get_data(picks=[self.channel], start=low, stop=high, verbose="error")[0, ::step]
+            return self.raw.get_data(picks=[self.channel], start=low, stop=high, verbose="error")[0]
 
 
 def read_mne(
@@ -144,8 +141,6 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
             f"samples in {path.name}", got=f"{raw.n_times} of {len(raw.ch_names)} channels", fix="export it again"
         )
     rate = float(raw.info["sfreq"])
-    assumed = options["unit"] is not None and path.suffix.lower() == ".set"
-    factor = 1e6 if assumed else 1.0  # MNE takes EEGLAB's numbers for µV; where a unit is stated they are numbers again
     kinds = raw.get_channel_types()
     overrides = _with_types(raw.ch_names, kinds, options["overrides"] or {})
     channels = [
@@ -154,7 +149,7 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
             MneSamples(raw, index, path.name),
             rate,
             "V" if kind in _TYPES or kind in ("bio", "misc") else "",
-            gain=factor,
+            gain=1.0 if options["unit"] is None else _undo_unit(raw, label, path),
         )
         for index, (label, kind) in enumerate(zip(raw.ch_names, kinds, strict=True))
         if kind != "stim"
@@ -178,6 +173,14 @@ def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: An
             "units": assembled.units,
         },
     )
+
+
+def _undo_unit(raw: mne.io.BaseRaw, label: str, path: Path) -> float:
+    """What makes the file's own numbers of MNE's volts: where the user states a unit, it is that of the numbers."""
+    if path.suffix.lower() == ".set":  # MNE takes EEGLAB's numbers for µV
+        return 1e6
+    converted = convert_unit(str(getattr(raw, "_orig_units", {}).get(label, "")), MODALITIES["eeg"])
+    return 1.0 if converted is None else 1 / converted[0]
 
 
 def _with_types(labels: Sequence[str], kinds: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import OnDisk, check_declared, check_file, guarded
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.sliced import Sliced
 
 PLAUSIBLE_TR = (0.05, 20.0)
 SECONDS_PER = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
@@ -68,7 +69,7 @@ def read_bold(path: str | Path, *, atlas: str | Path | None = None, tr: float | 
 
 
 @dataclass(frozen=True, eq=False)
-class _TimeFirst:
+class _TimeFirst(Sliced):
     """NIfTI keeps time last; slices here are along time.
 
     A gzip stream can only be read from its start, so the volumes that a slice needs are read in one pass.
@@ -86,8 +87,8 @@ class _TimeFirst:
         plain = (self.array.slope, self.array.inter) == (1.0, 0.0)
         return np.dtype(self.array.dtype).newbyteorder("=") if plain else np.dtype(np.float64)
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        return np.moveaxis(np.asarray(self.array[..., key]), -1, 0)
+    def _take(self, low: int, high: int) -> np.ndarray:
+        return np.moveaxis(np.asarray(self.array[..., low:high]), -1, 0)
 
 
 def _load_image(path: Path) -> Any:

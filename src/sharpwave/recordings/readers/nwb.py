@@ -21,6 +21,7 @@ from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, re
 from sharpwave.recordings.readers.nwb_series import Series, read_series
 from sharpwave.recordings.readers.nwb_states import choose_hypnogram
 from sharpwave.recordings.readers.nwb_tables import Units, read_intervals, read_units
+from sharpwave.recordings.readers.nwb_zarr import is_nwb_folder, open_zarr_inside
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 from sharpwave.recordings.store.write_nwb import SIMULATED
 from sharpwave.recordings.units import check_units
@@ -41,7 +42,7 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
     """Read an NWB file; samples stay on disk until they are asked for.
 
     Args:
-        path: The `.nwb` file (NWB 2).
+        path: The `.nwb` file (NWB 2), or a folder of NWB as Zarr.
         unit: Unit of the electrical series, where the file is wrong about it.
 
     Returns:
@@ -51,6 +52,9 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
     Raises:
         SharpwaveError: If it is not NWB, nothing in it can be read, or a unit is implausible.
     """
+    if Path(path).is_dir():
+        with guarded(path, "an NWB session as Zarr"):
+            return _read(open_zarr_inside(Path(path)), Path(path), unit)
     path = check_file(path, "an NWB file")
     with guarded(path, "an NWB file"):
         import h5py
@@ -61,6 +65,20 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
                 f"an NWB file in {path.name}", got="HDF5 of another kind", fix="convert it to NWB or EDF"
             )
         return _read(open_inside(file, where=path.name, size=path.stat().st_size), path, unit)
+
+
+def open_zarr(path: str | Path) -> Recording:
+    """Open a folder `.zarr`: an NWB session, or a store of ours.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        SharpwaveError: If it is neither, or damaged.
+    """
+    from sharpwave.recordings.store import open_store
+
+    return read_nwb(path) if is_nwb_folder(Path(path)) else open_store(path)
 
 
 @dataclass(eq=False)

@@ -37,7 +37,10 @@ NO_PLACE = (
     r"|speed|velocit|accel|likelihood|confidence|lick|lever|joystick|cursor|hand|paw|jaw|tongue|target"
 )
 """Words of a series that is no place of the animal, whatever container it lies in."""
-PLACE = r"(^|[_ ])(pos|position|location|place|xy|coordinates?)($|[_ \d])|position$|track(er|ing)?$"
+PLACE = (
+    r"(^|[_ ])(pos|position|location|place|xy|coordinates?)($|[_ \d])|position$|track(er|ing)?$"
+    r"|^[xy]$|^[xy][_ ]?(pos|loc|coord)|(pos|loc|coord|position)[_ ]?[xy]$"
+)
 """Words of a time series that is the place of the animal, though it is not of the type for it."""
 NO_LENGTH = r"rad(ian)?s?|deg(ree)?s?|°|turns?|rev.*|.*(/|per)[ _]?s(ec.*)?|.*s-1|hz|v|volts?|bool.*|percent|%"
 """Units of series that are no place."""

@@ -14,16 +14,19 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.clock import ClockColumn, read_clock_column
+from sharpwave.recordings.clock_texts import ZONES
+from sharpwave.recordings.clock_words import find_offset_column, find_strange_word
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.wearable_columns import (
     Column,
     find_time_columns,
+    find_time_unit,
     identify_column,
     is_time_column,
     name_given,
 )
-from sharpwave.recordings.readers.wearable_grid import find_gaps, order_rows, put_on_grid, spread_repeats
+from sharpwave.recordings.readers.wearable_grid import drop_copies, find_gaps, order_rows, put_on_grid, spread_repeats
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_units
 
@@ -32,7 +35,9 @@ REGULAR_WITHIN = 0.01
 FASTEST_WEARABLE = 16.0
 """Hz: above it, columns named like electrodes are electrodes."""
 _PREAMBLE = 60
-_UNITS = (("ms", 1e-3), ("milli", 1e-3), ("min", 60.0), ("hour", 3600.0))
+FORTNIGHT = 14 * 86_400.0
+SAMSUNG = {"time_offset", "datauuid"}
+"""Headers of Samsung's exports, whose times are in UTC."""
 
 
 def read_wearable(
@@ -64,6 +69,8 @@ def read_wearable(
     path = check_file(path, "a wearable table")
     with guarded(path, "a wearable table"):
         table, said = _read_table(path)
+        table, copies = drop_copies(table)
+        said = [*said, *copies]
         clock, used = _read_times(table, path, rate)
         if len(table) > 2 and np.nanmedian(np.diff(clock.seconds)) < 0:
             table = table.iloc[::-1].reset_index(drop=True)
@@ -162,8 +169,17 @@ def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[Cl
             fix="name the column of times 'timestamp', or give --rate in Hz; a table needs a header",
         )
     name, date = found
-    unit = next((factor for ending, factor in _UNITS if ending in name.lower()), 1.0)
-    clock = read_clock_column(table[name], dates=None if date is None else table[date], unit=unit)
+    unit = find_time_unit(name)
+    offset = find_offset_column(table.drop(columns=[name, *([] if date is None else [date])]), ZONES)
+    clock = read_clock_column(
+        table[name],
+        dates=None if date is None else table[date],
+        offsets=None if offset is None else table[offset],
+        universal="utc" in name.lower() or SAMSUNG.intersection(map(str.lower, table.columns)) == SAMSUNG,
+        unit=unit,
+    )
+    if clock.start is None and unit == 1:
+        clock = _take_for_milliseconds(clock)
     if date is None and clock.start is not None and _repeats_days(clock.seconds):
         raise SharpwaveError(
             f"a time of day for every row of {path.name}",
@@ -173,6 +189,13 @@ def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[Cl
     unreadable = ~np.isfinite(clock.seconds)
     if unreadable.mean() > MOST_UNREADABLE:
         bad = table[name][unreadable].iloc[0]
+        word = find_strange_word(str(bad))
+        if word is not None:
+            raise SharpwaveError(
+                f"times in the column {name!r} of 24 hours, or with AM and PM",
+                got=f"{str(bad)[:40]!r}, in which {word!r} is not known",
+                fix="export them in English or with 24 hours, such as 2024-03-01T23:00:00",
+            )
         raise SharpwaveError(
             f"times in the column {name!r}",
             got=f"{int(unreadable.sum())} of {len(table)} that cannot be read, such as {str(bad)[:40]!r}"
@@ -185,11 +208,21 @@ def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[Cl
             f"times in the column {name!r} in seconds, or Unix time", got=f"{typical:.4g}", fix="write them as seconds"
         )
     note = f"{int(unreadable.sum())} rows have no readable time and were left out"
-    used = [name] if date is None else [name, date]
+    used = [one for one in (name, date, offset) if one is not None]
     repairs = (*clock.repairs, *([note] if unreadable.any() else []))
     if clock.start is not None and not clock.dated:
         repairs = (*repairs, "times have no dates; 1 January 1900 stands for the first day")
     return ClockColumn(clock.seconds, clock.start, clock.dated, repairs), used
+
+
+def _take_for_milliseconds(clock: ClockColumn) -> ClockColumn:
+    """Plain numbers that would be weeks of seconds with hours between rows, as milliseconds; declared."""
+    known = clock.seconds[np.isfinite(clock.seconds)]
+    steps = np.diff(known)
+    if known.size < 10 or np.ptp(known) < FORTNIGHT or not np.median(np.abs(steps)) >= 1000 or (known % 1).any():
+        return clock
+    said = f"times are taken as milliseconds: as seconds, rows would be {np.median(np.abs(steps)) / 3600:.3g} h apart"
+    return ClockColumn(clock.seconds / 1000, None, False, (*clock.repairs, said))
 
 
 def _repeats_days(seconds: np.ndarray) -> bool:

@@ -17,7 +17,8 @@ from sharpwave.recordings.units import convert_unit
 TIME_NAMES = re.compile(
     r"(unix|epoch|start|end|event|local|utc|iso)?[ _]?(time|timestamp|time[ _]?stamp|datetime|date[ _]?time|date)"
     r"([ _]?\(?(utc|local|iso|unix|epoch|start|of day)\)?)?"
-    r"[ _]?[\[(]?(s|sec|seconds|ms|us|ns|min|minutes|hours?|milliseconds)?[\])]?|t|ts"
+    r"[ _]?[\[(]?(s|secs?|(milli|micro|nano)?seconds?|ms|msecs?|[uµμn]s|usecs?|min|minutes|h|hours?)?[\])]?"
+    r"|t|ts"
     r"|(clock|recording|sample|measurement)[ _]?(time|date)"
     r"|heure|horodatage|uhrzeit|zeit(stempel|punkt)?|hora|ora|tijd",
     re.IGNORECASE,
@@ -86,6 +87,26 @@ def _find_unit(label: str) -> str:
 def is_time_column(name: str) -> bool:
     """Whether a header is that of a column of times."""
     return TIME_NAMES.fullmatch(str(name).strip()) is not None
+
+
+_TIME_UNIT = re.compile(
+    r"(?:^|[ _\[(])"
+    r"(?:(ms|msecs?|milliseconds?)|([uµμ]s|usecs?|microseconds?)|(ns|nanoseconds?)|(min|minutes?)|(h|hours?))[\])]?$"
+)
+
+
+def find_time_unit(name: str) -> float:
+    """Seconds per unit of a column of times, by its header; 1 where it names none.
+
+    >>> [find_time_unit(name) for name in ("time [ms]", "timestamp_us", "Time (min)", "sensor time")]
+    [0.001, 1e-06, 60.0, 1.0]
+    """
+    match = _TIME_UNIT.search(name.strip().lower())
+    if match is not None:
+        factors = (1e-3, 1e-6, 1e-9, 60.0, 3600.0)
+        return next(factor for found, factor in zip(match.groups(), factors, strict=True) if found)
+    older = (("ms", 1e-3), ("milli", 1e-3), ("min", 60.0), ("hour", 3600.0))
+    return next((factor for ending, factor in older if ending in name.lower()), 1.0)
 
 
 def find_time_columns(table: pd.DataFrame) -> tuple[str, str | None] | None:

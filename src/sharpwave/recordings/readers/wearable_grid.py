@@ -9,8 +9,35 @@ from jaxtyping import Float, Int
 GAP_FACTOR = 5.0
 SHORTEST_GAP = 1.0
 """Seconds: what is missing from an electrical signal for less is jitter of the times, not a gap."""
+LEAST_COPIES = 3
+"""Rows in a block that repeats earlier ones."""
 LONGEST_REPEAT = 120.0
 """Seconds between times that are rounded to the minute, with room."""
+
+
+def drop_copies(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table without blocks of rows that repeat earlier ones, times and values, as where exports overlap.
+
+    Args:
+        table: Rows with their times, as they stand in the file.
+
+    >>> rows = {"time": [0, 30, 60, 90, 30, 60, 90, 120], "hr": [60, 61, 62, 63, 61, 62, 63, 64]}
+    >>> table, said = drop_copies(pd.DataFrame(rows))
+    >>> table["time"].tolist(), said
+    ([0, 30, 60, 90, 120], ['3 rows are copies of earlier ones, as where two exports overlap; left out'])
+    """
+    again = table.duplicated().to_numpy()
+    edges = np.diff(np.r_[0, again.astype(int), 0])
+    kept = np.ones(len(table), dtype=bool)
+    for first, last in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        block = table.iloc[first:last]
+        if last - first >= LEAST_COPIES and (block.nunique() > 1).sum() > 1:  # more than the times change
+            kept[first:last] = False
+    n_copies = int((~kept).sum())
+    if not n_copies:
+        return table, []
+    said = f"{n_copies} rows are copies of earlier ones, as where two exports overlap; left out"
+    return table[kept].reset_index(drop=True), [said]
 
 
 def spread_repeats(

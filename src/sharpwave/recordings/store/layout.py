@@ -24,6 +24,7 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES, Modality
+from sharpwave.recordings.sliced import Sliced
 from sharpwave.untrusted import read_json
 
 FLOAT_TAG = "__float__"
@@ -168,7 +169,7 @@ def count_shards(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
-class StoredArray:
+class StoredArray(Sliced):
     """An array on disk that slices like NumPy's and says in one sentence when its file is damaged.
 
     Attributes:
@@ -189,27 +190,15 @@ class StoredArray:
     def dtype(self) -> np.dtype:
         return np.dtype(self.array.dtype)
 
-    @property
-    def ndim(self) -> int:
-        return len(self.array.shape)
-
-    def __len__(self) -> int:
-        return int(self.array.shape[0])
-
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def _take(self, low: int, high: int) -> np.ndarray:
         try:
-            return np.asarray(self.array[key])
-        except IndexError:
-            raise
+            return np.asarray(self.array[low:high])
         except Exception as error:  # zarr, blosc and the checksum codec each raise their own
             raise SharpwaveError(
                 f"an undamaged store in {self.where}",
                 got=f"{type(error).__name__}: {error}"[:200],
                 fix="write the store again from the original recording",
             ) from error
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
 
 
 def open_array(group: Any, root: Path, name: str) -> StoredArray:

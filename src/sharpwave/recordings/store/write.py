@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.disk import explaining, lock_folder, show_path, sync
+from sharpwave.disk import explaining, hash_path, lock_folder, show_path, sync
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.outputs import put_folder
 from sharpwave.recordings.recording import Recording, Signal
@@ -39,6 +40,7 @@ def write_store(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    key: str | None = None,
 ) -> Path:
     """Write a recording as a chunked Zarr v3 store that opens at once and is read lazily.
 
@@ -52,6 +54,8 @@ def write_store(
         overwrite: Replace a store that is there; anything else that is there stays, and is an error.
         resume: Go on with an interrupted writing; what is there already is compared with the recording.
         progress: Function that is called after each piece; None calls nothing.
+        key: Hash of what the recording was read from; kept with a hash of what was written, so that `is_written_from`
+            knows the store again. None keeps neither.
 
     Returns:
         `path`.
@@ -74,7 +78,7 @@ def write_store(
         import zarr
     except ImportError as error:
         raise MissingExtraError("zarr", extra="brain") from error
-    header = _describe(recording)
+    header = _describe(recording) | ({} if key is None else {"key": key})
     real = Path(os.path.realpath(path))
     partial = real.with_name(real.name + ".partial")
     with explaining(path), _take_partial(partial, header if resume else None):
@@ -89,9 +93,44 @@ def write_store(
         _write_table(group, "events", recording.events)
         if recording.spikes is not None:
             _write_spikes(group, recording.spikes)
+        if key is not None:
+            group.attrs["sharpwave_content"] = _hash_content(partial)
         sync(partial)
         put_folder(partial, path, owns=is_store)
     return path
+
+
+def is_written_from(path: str | Path, key: str) -> bool:
+    """Whether a store was written with this key, and is still what was written.
+
+    Args:
+        path: Folder of the store; need not exist.
+        key: What `write_store` was given.
+
+    Raises:
+        SharpwaveError: If it was written with this key, and its content has changed since.
+
+    >>> is_written_from("nowhere.zarr", "0123")
+    False
+    """
+    header = _read_header(Path(path))
+    if header is None or header.get("key") != key:
+        return False
+    with explaining(path):
+        attributes = json.loads((Path(path) / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        if attributes.get("sharpwave_content") != _hash_content(Path(path)):
+            raise SharpwaveError(
+                f"{show_path(path)} as it was written",
+                got="a store whose content has changed since",
+                fix="convert it again with --overwrite; copy what you changed to another folder first",
+            )
+    return True
+
+
+def _hash_content(store: Path) -> str:
+    """Hash of everything in a store but the head itself."""
+    parts = sorted((os.fsencode(item.name), item) for item in store.iterdir() if item.is_dir())
+    return hashlib.sha256(b"\0".join(name + hash_path(item).encode() for name, item in parts)).hexdigest()
 
 
 def is_store(folder: Path) -> bool:
@@ -120,7 +159,9 @@ def check_store_path(path: str | Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise SharpwaveError(
-            "a new path", got=f"{show_path(path)} exists", fix="choose another path, or pass overwrite=True"
+            "a new path",
+            got=f"{show_path(path)} exists",
+            fix="choose another path, or pass overwrite=True (--overwrite)",
         )
     if path.exists() and not is_store(path):
         raise SharpwaveError(

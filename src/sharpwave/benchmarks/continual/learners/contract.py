@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation import ReplayBuffer
-from sharpwave.consolidation.batches import Batch
+from sharpwave.consolidation.batches import Batch, move
 from sharpwave.demonstrations.streams import Inputs, Task
 
 WAKE_REPLAY = 2.0
@@ -122,7 +122,7 @@ def count_draw(setting: Setting) -> int:
     return round(setting.replay * setting.batch / DRAWS)
 
 
-def draw_replay(buffer: ReplayBuffer, setting: Setting) -> Iterator[Batch]:
-    """The replay of one step; nothing while the buffer is empty."""
+def draw_replay(buffer: ReplayBuffer, setting: Setting, *, device: torch.device) -> Iterator[Batch]:
+    """The replay of one step, on a device; nothing while the buffer is empty."""
     for _ in range(DRAWS if len(buffer) else 0):
-        yield buffer.sample(count_draw(setting))
+        yield move(buffer.sample(count_draw(setting)), device)

@@ -46,7 +46,7 @@ class ExperienceReplay(Learner):
         logits = self.model(x)
         loss = cross_entropy(mask_unseen(logits, y) if self.asymmetric and len(self.buffer) else logits, y)
         n_samples = len(y)
-        for old in draw_replay(self.buffer, self.setting):
+        for old in draw_replay(self.buffer, self.setting, device=y.device):
             loss = loss + self.weight / DRAWS * cross_entropy(self.model(old["x"]), old["y"])
             n_samples += len(old["y"])
         self.update(loss, n_samples)
@@ -112,7 +112,7 @@ class AveragedGEM(Learner):
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
         gradient, n_samples = self._differentiate(cross_entropy(self.model(x), y)), len(y)
         reference = torch.zeros_like(gradient)
-        for old in draw_replay(self.buffer, self.setting) if index else ():
+        for old in draw_replay(self.buffer, self.setting, device=y.device) if index else ():
             reference += self._differentiate(cross_entropy(self.model(old["x"]), old["y"])) / DRAWS
             n_samples += len(old["y"])
         against = torch.dot(gradient, reference)
@@ -165,7 +165,7 @@ class ComplementaryReplay(Learner):
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
         loss, n_samples = cross_entropy(self.model(x), y), len(y)
-        for old in draw_replay(self.buffer, self.setting):
+        for old in draw_replay(self.buffer, self.setting, device=y.device):
             logits = self.model(old["x"])
             apart = mse_loss(logits, self._teach(old["x"], old["y"]))
             loss = loss + (cross_entropy(logits, old["y"]) + self.strength * apart) / DRAWS

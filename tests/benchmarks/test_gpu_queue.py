@@ -1,0 +1,75 @@
+"""The scripts that wait for a graphics card, tried on a processor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "gpu"
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the scripts are part of a clone, not of the package")
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in ("card", "check_card", "sleep_cost", "seq_cifar10"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.usefixtures("queue")
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16 with a scaler", "night rolled back", "night resumed"])
+def test_what_is_checked_on_a_card_holds_on_a_processor(name):
+    import check_card
+
+    check_card.CHECKS[name](torch.device("cpu"))
+
+
+@pytest.mark.usefixtures("queue")
+def test_images_are_cut_out_of_a_black_border_and_half_of_them_mirrored():
+    import seq_cifar10
+
+    torch.manual_seed(0)
+    image = torch.arange(1.0, 65).reshape(1, 1, 8, 8)
+    found = seq_cifar10.augment(image.repeat(400, 1, 1, 1))
+    padded = torch.nn.functional.pad(image[0, 0], (4,) * 4)
+    cuts = [padded[top : top + 8, left : left + 8] for top in range(9) for left in range(9)]
+    straight = torch.stack([cut.flatten() for cut in cuts])
+    mirrored = torch.stack([cut.flip(1).flatten() for cut in cuts])
+    rows = found.reshape(400, 64)
+    is_straight = (rows[:, None] == straight[None]).all(dim=2).any(dim=1)
+    is_mirrored = (rows[:, None] == mirrored[None]).all(dim=2).any(dim=1)
+    assert (is_straight | is_mirrored).all()
+    assert 120 < int(is_mirrored.sum()) < 280
+    assert len(torch.unique(rows, dim=0)) > 100
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_stopped_run_goes_on_where_it_was_and_other_settings_are_refused(tmp_path):
+    from card import Results
+
+    from sharpwave.benchmarks.rows import Row
+
+    path = tmp_path / "found.json"
+    Results("tried", path, {"steps": 2}, limit=9).add(Row("numbers", "buffer 200", "sleep", "accuracy", 0.5, n=1))
+    again = Results("tried", path, {"steps": 2}, limit=9)
+    assert again.has("buffer 200", "sleep")
+    assert not again.has("buffer 500", "sleep")
+    again.add(Row("numbers", "buffer 500", "sleep", "accuracy", 0.6, n=1))
+    assert [row["value"] for row in json.loads(path.read_text())["rows"]] == [0.5, 0.6]
+    assert not Results("tried", path, {"steps": 2}, limit=-1).may_begin()
+    with pytest.raises(SystemExit, match="same settings"):
+        Results("tried", path, {"steps": 3}, limit=9)
+
+
+@pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10"])
+def test_each_script_says_what_it_measures(name):
+    answer = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), "--help"], capture_output=True, text=True, check=True
+    )
+    assert "minutes" in answer.stdout
+    assert "--limit" in answer.stdout

@@ -1,0 +1,272 @@
+"""Any network: what its outputs mean, how batches come, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.consolidation.planted import make_network, make_points
+from torch import Tensor, nn
+
+from sharpwave.consolidation import NREM, Objective, Protection, ReplayBuffer, Sleep, Wake
+from sharpwave.consolidation.batches import compute_cross_entropy
+from sharpwave.consolidation.wake import compute_distillation, mask_unseen
+from sharpwave.errors import SharpwaveError
+
+POINTS, LABELS = make_points(40, seed=1)
+
+
+def train(model: nn.Module, batch: dict, *, steps: int = 60, rate: float = 0.05, **options):
+    optimiser = torch.optim.SGD(model.parameters(), lr=rate)
+    sleep = Sleep(model, ReplayBuffer(100, **options.pop("buffer", {})), optimiser, **options)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        chosen = torch.randint(len(next(iter(batch.values()))), (16,), generator=generator)
+        optimiser.zero_grad()
+        sleep.wake({name: value[chosen] for name, value in batch.items()}).backward()
+        optimiser.step()
+    return sleep, sleep.night(4)
+
+
+def test_one_logit() -> None:
+    model = make_network(n_out=1)
+    yes = (LABELS < 3).long()
+    for objective in (Objective.multilabel(), Objective.for_model(model)):
+        _, report = train(model, {"x": POINTS, "y": yes}, objective=objective)
+        assert report.committed
+        assert report.score_after < 0
+        assert ((model(POINTS)[:, 0] > 0) == yes).float().mean() > 0.9
+    with pytest.raises(SharpwaveError, match="one logit, outputs of shape"):
+        train(model, {"x": POINTS, "y": yes})
+
+
+def test_many_labels_numbers_and_other_names() -> None:
+    many = torch.stack([LABELS % 2, LABELS // 3, LABELS // 5], dim=1)
+    sleep, report = train(
+        make_network(n_out=3),
+        {"image": POINTS, "tags": many},
+        objective=Objective.multilabel(input="image", label="tags"),
+    )
+    assert report.committed
+    assert report.score_after > -0.5
+    sleep, report = train(make_network(n_out=1), {"x": POINTS, "y": POINTS[:, 0]}, objective=Objective.regression())
+    assert report.committed
+    assert sleep.night(1).groups["kind"].tolist() == ["all"]
+    model = make_network()
+    sleep, report = train(model, {"x": POINTS, "label": LABELS}, objective=Objective.classification(label="label"))
+    assert "label" in report.groups["kind"].tolist()
+    assert sleep.learner.buffer.label == "label"
+    assert sleep.learner.sample(60)["label"].bincount().tolist() == [10] * 6
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_a_probe_of_losses_is_in_the_unit_of_chance(scale: float) -> None:
+    model = nn.Linear(8, 1)
+    with torch.no_grad():
+        model.weight.zero_()[0, 0] = scale
+        model.bias.zero_()
+    batch = {"x": POINTS, "y": scale * POINTS[:, 0]}
+    sleep, good = train(model, batch, steps=5, rate=1e-12, objective=Objective.regression())
+    assert good.committed
+    sleep.fall_asleep(1)
+    sleep.step()
+    with torch.no_grad():
+        model.bias += 3 * scale
+    report = sleep.wake_up()
+    assert not report.committed
+    assert "fell" in report.reason
+
+
+class Tokens(nn.Module):
+    def __init__(self, n_classes: int = 12) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(20, 16), nn.Linear(16, n_classes)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self.head(self.embed(input_ids))
+
+
+def test_tokens_of_varying_length() -> None:
+    torch.manual_seed(0)
+    model = Tokens()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    buffer = ReplayBuffer(40, max_length={"input_ids": 9, "labels": 9, "logits": 9})
+    sleep = Sleep(model, buffer, optimiser, objective=Objective.for_model(model))
+    for step in range(60):
+        ids = torch.randint(12, (8, 3 + step % 7))
+        optimiser.zero_grad()
+        sleep.wake({"input_ids": ids, "labels": ids}).backward()
+        optimiser.step()
+    report = sleep.night(6)
+    assert report.committed
+    assert report.score_after > -1.5
+    read = buffer.read(torch.arange(40))
+    short = int(read["labels_length"].argmin())
+    assert (read["labels"][short, read["labels_length"][short] :] == -100).all()
+    assert read["logits"].shape[:2] == read["labels"].shape
+
+
+def test_padded_logits_teach_nothing() -> None:
+    logits = torch.randn(2, 4, 5, requires_grad=True)
+    taught, lengths = torch.randn(2, 4, 5), torch.tensor([4, 2])
+    loss = compute_distillation(logits, taught, lengths=lengths)
+    expected = torch.cat([(logits - taught)[0].flatten(), (logits - taught)[1, :2].flatten()]).square().mean()
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert not logits.grad[1, 2:].any()
+    soft = compute_distillation(logits, taught, lengths=lengths, temperature=2.0)
+    whole = [
+        compute_distillation(logits[:1], taught[:1], temperature=2.0),
+        compute_distillation(logits[1:, :2], taught[1:, :2], temperature=2.0),
+    ]
+    torch.testing.assert_close(soft, (4 * whole[0] + 2 * whole[1]) / 6)
+    wide = torch.randn(3, 6)
+    torch.testing.assert_close(compute_distillation(wide, wide[:, :4]), torch.tensor(0.0))
+
+
+def test_a_bounded_distillation_is_the_square_near_and_a_line_far() -> None:
+    logits = torch.tensor([[0.3, 100.0]], requires_grad=True)
+    compute_distillation(logits, torch.zeros(1, 2), bound=1.0).backward()
+    torch.testing.assert_close(logits.grad, torch.tensor([[0.3, 1.0]]))
+
+
+@pytest.mark.parametrize("method", ["der++", "er", "er-ace"])
+def test_a_head_that_grows(method: str) -> None:
+    torch.manual_seed(0)
+    model = make_network(n_out=2)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    sleep = Sleep(model, ReplayBuffer(60), optimiser, wake=method, protection=Protection(step_size=0.3, anchor=0.1))
+    for task in range(3):
+        if task:
+            old, model[-1] = model[-1], nn.Linear(24, 2 * task + 2)
+            with torch.no_grad():
+                model[-1].weight[: 2 * task], model[-1].bias[: 2 * task] = old.weight, old.bias
+            optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+            sleep.use(optimiser)
+        mine = torch.nonzero(task == LABELS // 2)[:, 0]
+        for step in range(40):
+            chosen = mine[torch.randint(len(mine), (16,), generator=torch.Generator().manual_seed(step))]
+            optimiser.zero_grad()
+            sleep.wake({"x": POINTS[chosen], "y": LABELS[chosen]}).backward()
+            optimiser.step()
+        assert sleep.night().committed
+    assert (model(POINTS).argmax(1) == LABELS).float().mean() > 0.8
+    if method == "der++":
+        assert set(sleep.learner.buffer.read(torch.arange(60))["logits_length"].tolist()) == {6}
+
+
+def test_integer_labels_of_any_width_and_shares() -> None:
+    for kind in (torch.int8, torch.int16, torch.int32, torch.uint8, torch.bool):
+        _, report = train(make_network(), {"x": POINTS, "y": (LABELS % 2).to(kind)}, wake="er-ace", steps=5)
+        assert report.groups["kind"].tolist()[:1] == ["all"]
+    logits = torch.randn(4, 3)
+    shares = torch.softmax(torch.randn(4, 3), dim=1)
+    expected = -(shares * torch.log_softmax(logits, 1)).sum(1)
+    torch.testing.assert_close(compute_cross_entropy(logits, {"y": shares}), expected)
+    pixels, labels = torch.randn(2, 5, 4, 3), torch.randint(5, (2, 4, 3))
+    labels[0, 0] = -100
+    expected = torch.stack([nn.functional.cross_entropy(p[None], y[None]) for p, y in zip(pixels, labels, strict=True)])
+    torch.testing.assert_close(compute_cross_entropy(pixels, {"y": labels}), expected)
+
+
+def test_labels_that_are_no_class_open_none() -> None:
+    masked = mask_unseen(torch.zeros(2, 3, 5), torch.tensor([[1, -100, 7], [3, 3, -100]]))
+    assert (masked[0, 0] > -1e6).tolist() == [False, True, False, True, False]
+
+
+def test_batches_as_loaders_give_them() -> None:
+    for batch in ((POINTS, LABELS), [POINTS, LABELS], {"x": POINTS, "y": LABELS}):
+        network = make_network()
+        sleep = Sleep(network, ReplayBuffer(5))
+        torch.testing.assert_close(sleep.wake(batch), nn.functional.cross_entropy(network(POINTS), LABELS))
+        assert sleep.learner.buffer.entries == ("x", "y", "logits")
+    for wrong, words in (
+        ((POINTS, LABELS, LABELS), "tuple of 3 parts"),
+        (POINTS, "a pair"),
+        ({"image": POINTS, "label": LABELS}, r"the entry 'x'; got the entries image, label.*classification\(input="),
+        ({"x": POINTS}, "x .240, 8. of torch.float32: KeyError"),
+        ({"x": POINTS, "y": LABELS + 3}, r"y \(240,\) of torch.int64: IndexError"),
+        ({"x": POINTS, "y": LABELS[:7]}, "check the entry 'y'"),
+    ):
+        with pytest.raises(SharpwaveError, match=words):
+            Sleep(make_network(), ReplayBuffer(5)).wake(wrong)
+    other = Objective(loss=lambda o, b: nn.functional.cross_entropy(o, b["aim"], reduction="none"), label="z")
+    sleep = Sleep(make_network(), ReplayBuffer(5), wake="er-ace", objective=other)
+    sleep.wake({"x": POINTS, "aim": LABELS})
+    with pytest.raises(SharpwaveError, match="an entry 'z' with the classes, for er-ace"):
+        sleep.wake({"x": POINTS, "aim": LABELS})
+
+
+def test_losses_that_are_not_of_each_item() -> None:
+    column = make_network(n_out=1)
+    for loss, words in (
+        (lambda o, b: nn.functional.mse_loss(o[:, 0], b["y"]), r"shape \(240,\); got shape \(\)"),
+        (lambda o, b: (o - b["y"]).square(), r"got shape \(240, 240\) from outputs \(240, 1\)"),
+        (lambda o, b: o[:, 0] - b["y"][:-1], "check the entry 'y'"),
+    ):
+        with pytest.raises(SharpwaveError, match=words):
+            Sleep(column, ReplayBuffer(5), objective=Objective(loss=loss)).wake({"x": POINTS, "y": POINTS[:, 0]})
+    wide = Objective(loss=lambda o, b: (o - b["y"]).square())
+    sleep = Sleep(make_network(n_out=8), ReplayBuffer(5), objective=wide)
+    loss = sleep.wake({"x": POINTS, "y": POINTS})
+    torch.testing.assert_close(loss, (sleep.learner.model(POINTS) - POINTS).square().mean())
+    with pytest.raises(SharpwaveError, match="picks it out"):
+        Sleep(make_network(), ReplayBuffer(5), objective=Objective(forward=lambda m, b: (m(b["x"]),))).wake(
+            (POINTS, LABELS)
+        )
+
+
+def test_a_batch_of_nan_is_never_replayed() -> None:
+    model = make_network()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    sleep = Sleep(model, ReplayBuffer(100), optimiser)
+    with pytest.warns(UserWarning, match="16 items with NaN"):
+        sleep.wake({"x": torch.full((16, 8), torch.nan), "y": LABELS[:16]})
+    losses = []
+    for _ in range(10):
+        optimiser.zero_grad()
+        loss = sleep.wake({"x": POINTS, "y": LABELS})
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert torch.isfinite(torch.tensor(losses)).all()
+    assert sleep.night(3).committed
+    shares = torch.nn.functional.one_hot(LABELS, 6).float()
+    shares[3] = torch.nan
+    soft = Sleep(make_network(), ReplayBuffer(300), objective=Objective())
+    with pytest.warns(UserWarning, match="1 items"):
+        soft.wake({"x": POINTS, "y": shares})
+    assert len(soft.learner.buffer) == 239
+
+
+@pytest.mark.parametrize("method", ["er", "der++", "er-ace"])
+def test_one_pass_for_new_and_old_items_is_the_same(method: str) -> None:
+    losses, passes = [], []
+    for fuse in (False, True, None):
+        model = make_network()
+        buffer = ReplayBuffer(60, generator=torch.Generator().manual_seed(0))
+        sleep = Sleep(model, buffer, wake=Wake(method, fuse=fuse))
+        sleep.wake({"x": POINTS, "y": LABELS})
+        seen: list[int] = []
+        model.register_forward_hook(lambda m, i, o, seen=seen: seen.append(len(o)))
+        losses.append(sleep.wake({"x": POINTS[:16], "y": LABELS[:16]}))
+        passes.append(len(seen))
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(losses[0], losses[2])
+    assert passes[1:] == [1, 1]
+    assert passes[0] == (3 if method == "der++" else 2)
+    norm = make_network(norm=True)
+    sleep = Sleep(norm, ReplayBuffer(60), wake=Wake(method))
+    sleep.wake({"x": POINTS, "y": LABELS})
+    seen = []
+    norm.register_forward_hook(lambda m, i, o: seen.append(len(o)))
+    sleep.wake({"x": POINTS[:16], "y": LABELS[:16]})
+    assert len(seen) == passes[0]
+
+
+def test_new_items_are_transformed_and_stored_as_they_were() -> None:
+    buffer = ReplayBuffer(300, transform=lambda batch: batch | {"x": batch["x"] * 0})
+    model = make_network()
+    sleep = Sleep(model, buffer, nrem=NREM(refresh="none"))
+    loss = sleep.wake({"x": POINTS, "y": LABELS})
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(model(POINTS * 0), LABELS))
+    assert torch.equal(buffer.read(torch.arange(240))["x"], POINTS)
