@@ -115,3 +115,23 @@ def test_ripples_of_another_clock_are_told() -> None:
     assert "ripples from 2" in describe_uncoupled(half, ripples)[0]
     assert "not on one clock" in describe_uncoupled({unit: t + 0.7 for unit, t in there.items()}, ripples)[0]
     assert "do not meet" in describe_uncoupled({unit: t + 1e6 for unit, t in there.items()}, ripples)[0]
+
+
+def test_bursts_before_0_are_found_as_those_after() -> None:
+    """Sleep from -200 s on, a run at 0, sleep again: candidates on both sides."""
+    import pynapple as nap
+
+    rng = np.random.default_rng(1)
+    onsets = np.r_[np.arange(-195.0, -5, 4), np.arange(105.0, 295, 4)]
+    support = nap.IntervalSet(-200, 300)
+    trains = [
+        np.sort(np.r_[(onsets[:, None] + rng.uniform(0, 0.1, (len(onsets), 4))).ravel(), rng.uniform(-200, 300, 100)])
+        for _ in range(10)
+    ]
+    spikes = nap.TsGroup({unit: nap.Ts(train, time_support=support) for unit, train in enumerate(trains)})
+    times = np.arange(0, 100, 0.05)
+    run = Position(times, np.abs(2 - times % 4)[:, None])
+    found = find_candidates(Recording(spikes=spikes), source="bursts", position=run)
+    before, after = (found["onset"] < 0).sum(), (found["onset"] > 100).sum()
+    assert before == pytest.approx(48, abs=3)
+    assert after == pytest.approx(48, abs=3)
