@@ -10,6 +10,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation import candidates as module
 from sharpwave.reactivation.candidates import (
     count_activity,
+    describe_uncoupled,
     detect_bursts,
     find_candidates,
     find_rest,
@@ -100,3 +101,37 @@ def test_messages(rng: np.random.Generator) -> None:
         find_candidates(Recording(spikes=spikes), source="spindles")
     with pytest.raises(SharpwaveError, match="no duration"):
         find_candidates(Recording(spikes=spikes), given=pd.DataFrame({"onset": [1.0]}))
+
+
+def test_ripples_of_another_clock_are_told() -> None:
+    """Ripples that lie beside the spikes, in a part of the session or in all of it, or where no unit was recorded."""
+    rng = np.random.default_rng(0)
+    onsets = np.arange(0.0, 400.0, 2.0)
+    ripples = pd.DataFrame({"onset": onsets, "duration": 0.1})
+    bursts = [np.sort(np.r_[onsets + rng.uniform(0, 0.1, len(onsets)), rng.uniform(0, 400, 800)]) for _ in range(8)]
+    there = dict(enumerate(bursts))
+    assert describe_uncoupled(there, ripples) == []
+    half = {unit: np.sort(np.where(train > 200, train + 0.7, train)) for unit, train in there.items()}
+    assert "ripples from 2" in describe_uncoupled(half, ripples)[0]
+    assert "not on one clock" in describe_uncoupled({unit: t + 0.7 for unit, t in there.items()}, ripples)[0]
+    assert "do not meet" in describe_uncoupled({unit: t + 1e6 for unit, t in there.items()}, ripples)[0]
+
+
+def test_bursts_before_0_are_found_as_those_after() -> None:
+    """Sleep from -200 s on, a run at 0, sleep again: candidates on both sides."""
+    import pynapple as nap
+
+    rng = np.random.default_rng(1)
+    onsets = np.r_[np.arange(-195.0, -5, 4), np.arange(105.0, 295, 4)]
+    support = nap.IntervalSet(-200, 300)
+    trains = [
+        np.sort(np.r_[(onsets[:, None] + rng.uniform(0, 0.1, (len(onsets), 4))).ravel(), rng.uniform(-200, 300, 100)])
+        for _ in range(10)
+    ]
+    spikes = nap.TsGroup({unit: nap.Ts(train, time_support=support) for unit, train in enumerate(trains)})
+    times = np.arange(0, 100, 0.05)
+    run = Position(times, np.abs(2 - times % 4)[:, None])
+    found = find_candidates(Recording(spikes=spikes), source="bursts", position=run)
+    before, after = (found["onset"] < 0).sum(), (found["onset"] > 100).sum()
+    assert before == pytest.approx(48, abs=3)
+    assert after == pytest.approx(48, abs=3)

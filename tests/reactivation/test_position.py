@@ -65,6 +65,17 @@ def test_a_track_is_found_though_the_rat_rested_beside_it_and_the_tracker_jumped
     assert np.corrcoef(found.values[:, 0], truth)[0, 1] > 0.999
 
 
+def test_the_jitter_of_a_long_rest_beside_the_track_does_not_turn_it(rng):
+    """Ten times as long in a box as on the track, and the tracker jitters more there than the animal ever moves."""
+    run = run_to_and_fro(100)
+    track = np.c_[run.values[:, 0], np.full(len(run.times), 0.5)] + rng.normal(0, 0.003, (len(run.times), 2))
+    box = rng.normal([0.3, 1.5], 0.05, (10 * len(track), 2))
+    values = np.concatenate([track, box])
+    found = linearise(Position(np.arange(len(values)) / 30, values))
+    assert np.ptp(found.values) == pytest.approx(2.0, rel=0.05)
+    assert len(find_runs(found)) == len(find_runs(run))
+
+
 def test_an_animal_that_never_moves_has_no_track():
     with pytest.raises(SharpwaveError, match="an animal that moves"):
         linearise(Position(np.arange(10.0), np.ones((10, 2))))

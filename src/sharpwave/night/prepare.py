@@ -17,6 +17,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.night.electrodes import stage_good_stretches
 from sharpwave.night.methods import GIVEN
 from sharpwave.night.options import DecodeOptions, apply_options
+from sharpwave.night.origin import begin_at_zero
 from sharpwave.night.several_nights import warn_of_days
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.hypnogram import UNSCORED
@@ -163,7 +164,7 @@ def prepare_night(
     'given with the recording'
     """
     options = options or DecodeOptions()
-    recording = choose_lfp(apply_options(options, recording), options.lfp)
+    recording = choose_lfp(apply_options(options, begin_at_zero(recording)), options.lfp)
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )

@@ -193,6 +193,10 @@ def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
         for shift in (-BESIDE, -BESIDE / 2, BESIDE / 2, BESIDE)
     ]
     beside = np.mean(around, axis=0)
+    if not inside.sum() + beside.sum():
+        return [
+            f"No unit fires in or beside ripples, from {onset[0]:.0f} to {onset[-1]:.0f} s: LFP and spikes do not meet."
+        ]
     stretches = np.array_split(np.arange(len(onset)), min(10, len(onset) // RIPPLES_A_STRETCH))
     silent = [part for part in stretches if beside[part].sum() >= FEWEST_SPIKES]
     silent = [part for part in silent if inside[part].sum() < LEAST_GAIN * beside[part].sum()]

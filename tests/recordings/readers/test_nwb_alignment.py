@@ -48,6 +48,17 @@ def test_spikes_or_position_or_both_in_a_smaller_unit(tmp_path: Path, factor: fl
         assert any(word in said and f"divided by {factor:,.0f}" in said for said in recording.repairs)
 
 
+def test_a_table_in_milliseconds_and_all_in_milliseconds_since_1970(tmp_path: Path) -> None:
+    with open_nwb(tmp_path / "a.nwb") as file:
+        add_units(file, TRAINS)
+        add_intervals(file, "epochs", [(300e3, 600e3)], tags=["run"])
+    recording = read_nwb(tmp_path / "a.nwb")
+    assert recording.events[["onset", "duration"]].to_numpy().tolist() == [[300.0, 300.0]]
+    assert any("the table 'epochs' reaches 600000" in said for said in recording.repairs)
+    both = read_nwb(write(tmp_path / "b.nwb", spikes=1e3, position=1e3, shift=(1.6e9, 1.6e9)))
+    check(both, late=-np.floor(min(train[0] for train in TRAINS)))
+
+
 def test_spikes_in_samples_are_refused_with_the_factor_or_read_by_the_rate_that_the_file_states(tmp_path: Path) -> None:
     trains = [np.rint(train * 30_000) for train in TRAINS]
     with open_nwb(tmp_path / "a.nwb") as file:

@@ -35,6 +35,7 @@ def stages(recording) -> list[str]:
         ("Quiet wake", "Slow wave sleep", "Paradoxical sleep"),
         ("active_wake", "NonREM sleep", "rapid eye movement sleep"),
         ("AW", "SWS", "PS"),
+        ("QWake", "slow-wave", "REMS"),
         ("Wake epochs", "non-REM", "REM_sleep"),
         ("éveil", "sommeil lent", "sommeil paradoxal"),
         ("wake", "nREM", "rem"),

@@ -20,7 +20,7 @@ from sharpwave.recordings.readers.nwb_alignment import align_parts
 from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, read_text_value
 from sharpwave.recordings.readers.nwb_series import Series, read_series
 from sharpwave.recordings.readers.nwb_states import choose_hypnogram
-from sharpwave.recordings.readers.nwb_tables import Units, read_intervals, read_units
+from sharpwave.recordings.readers.nwb_tables import Units, read_interval_series, read_intervals, read_units
 from sharpwave.recordings.readers.nwb_zarr import is_nwb_folder, open_zarr_inside
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 from sharpwave.recordings.store.write_nwb import SIMULATED
@@ -93,6 +93,10 @@ class _Parts:
     repairs: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def add_table(self, table: pd.DataFrame, place: str) -> None:
+        name = place.rsplit("/", 1)[-1]
+        self.tables[place if name in self.tables else name] = table
+
     def add_series(self, series: Series, place: str) -> None:
         self.repairs += series.repairs
         self.absent += [place] * series.absent
@@ -114,8 +118,9 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
             parts.units = found or parts.units
             parts.repairs += notes
         elif kind in ("TimeIntervals", "EpochTable", "SleepStateTable") or place.startswith("intervals/"):
-            name = place.rsplit("/", 1)[-1]
-            parts.tables[place if name in parts.tables else name] = read_intervals(group, path.name)
+            parts.add_table(read_intervals(group, path.name), place)
+        elif kind == "IntervalSeries":
+            parts.add_table(read_interval_series(group, path.name), place)
         elif group.declares("data"):
             parts.add_series(read_series(group, place, path.name, kind=kind, unit=unit), place)
     aligned = align_parts(parts.signals, parts.units, parts.tables, start=_read_start(file), file=path.name)

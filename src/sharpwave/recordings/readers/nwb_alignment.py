@@ -79,6 +79,8 @@ def align_parts(
     if units is not None:
         units, said = _scale_units(units, signals, tables, file)
         repairs += said
+    tables, said = _scale_tables(tables, signals, units)
+    repairs += said
     parts = _list_parts(signals, units, tables)
     shifts, start, offset, said = _find_shifts(parts, start)
     repairs += said
@@ -175,6 +177,26 @@ def _scale_units(
         got=f"whole numbers up to {span[1]:.6g} where everything else ends at {end:.6g} s, probably in samples",
         fix=f"divide them by the sampling rate (at {likely:,.0f} Hz they would end at {span[1] / likely:.6g} s)",
     )
+
+
+def _scale_tables(
+    tables: Mapping[str, pd.DataFrame], signals: Mapping[str, Signal], units: Units | None
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Tables of intervals that reach far past the spikes and series, and in a smaller unit end with them."""
+    ends = [signal.end for signal in signals.values()]
+    ends += [units.span[1]] if units is not None and units.span is not None else []
+    end, scaled, repairs = max(ends, default=0.0), dict(tables), list[str]()
+    for name, table in tables.items():
+        last = _spans_of({name: table})[0][1] if len(table) else 0.0
+        fitting = [unit for unit, factor in UNITS_OF_TIME.items() if 0.05 * end < last * factor < 1.5 * end]
+        if last > FAR * end > 0 and fitting:
+            factor = UNITS_OF_TIME[fitting[0]]
+            scaled[name] = table.assign(onset=table["onset"] * factor, duration=table["duration"] * factor)
+            repairs.append(
+                f"the table {name!r} reaches {last:.6g} where everything else ends at {end:.6g} s: it is in "
+                f"{fitting[0]}; divided by {1 / factor:,.0f}"
+            )
+    return scaled, repairs
 
 
 def _check_length(units: Units, file: str) -> Units:

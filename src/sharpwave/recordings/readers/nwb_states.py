@@ -20,7 +20,8 @@ MOSTLY = 0.6
 
 _RODENT: dict[str, str] = {
     "W": "w, wk, awk, aw, qw, wake, awake, waking, wakeful, wakefulness, active wake, quiet wake, active awake, "
-    "quiet awake, active waking, quiet waking, active wakefulness, quiet wakefulness, immobile wake, moving wake",
+    "quiet awake, wake active, wake quiet, awake active, awake quiet, q wake, a wake, qwake, active waking, "
+    "quiet waking, active wakefulness, quiet wakefulness, immobile wake, moving wake",
     "NREM": "nr, nrem, nrems, non rem, nonrem, sws, slow wave, slow wave sleep, quiet sleep, synchronized sleep, "
     "synchronised sleep, deep sws, light sws, sommeil lent",
     "R": "r, rem, rems, rapid eye movement, rapid eye movements, rapid eye movement sleep, ps, para, paradoxical, "

@@ -228,6 +228,35 @@ def read_intervals(group: InsideGroup, file: str) -> pd.DataFrame:
     return events
 
 
+def read_interval_series(group: InsideGroup, file: str) -> pd.DataFrame:
+    """An IntervalSeries as events: a value above 0 opens an interval, one below 0 closes it.
+
+    Args:
+        group: Group of the series, whose name is the label of its intervals.
+        file: Name of the file, for messages.
+
+    Raises:
+        SharpwaveError: If its values and times do not belong together.
+    """
+    marks, stamps = group.array("data"), group.array("timestamps")
+    if marks is None or stamps is None:
+        return empty_events()
+    values, times = _read_numbers(marks), _read_numbers(stamps).astype(np.float64)
+    if len(values) != len(times):
+        raise SharpwaveError(
+            f"a time of each mark in {file}:/{group.place}",
+            got=f"{len(times)} for {len(values)}",
+            fix="correct the file",
+        )
+    order = np.argsort(times, kind="stable")
+    opening = order[values[order] > 0]
+    closing = times[order[values[order] < 0]]
+    place = np.searchsorted(closing, times[opening], side="right")
+    ends = np.r_[closing, np.nan][place]
+    label = group.place.rsplit("/", 1)[-1]
+    return pd.DataFrame({"onset": times[opening], "duration": ends - times[opening], "label": label})
+
+
 def _read_descriptions(group: InsideGroup) -> list[str]:
     """What the file says of the table and of its columns, where a legend of codes may stand."""
     columns = [array.attribute("description", "") for _, array in group.arrays()]
