@@ -21,6 +21,7 @@ from sharpwave.reactivation.evidence import (
     tabulate_tests,
     weigh_events,
 )
+from sharpwave.reactivation.order import OrderScores
 from sharpwave.reactivation.place_fields import PlaceFields, estimate_place_fields, make_fields, select_place_cells
 from sharpwave.reactivation.position import (
     Position,
@@ -67,6 +68,12 @@ class ReplaySession:
     evidence: Evidence
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> OrderScores:
+        """The gains, by the name that they had; to be deleted with version 0.3."""
+        moved.warn("session.scores", "session.evidence.order")
+        return self.evidence.order
 
 
 def analyse_session(
@@ -327,4 +334,11 @@ def _find_span(path: Position, laps: pd.DataFrame | None) -> tuple[float, float]
     return float(moving[0]), float(moving[-1])
 
 
-__getattr__ = moved.rename(__name__, {"mark_place_cells": "reactivation.place_fields:mark_place_cells"})
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "mark_place_cells": "reactivation.place_fields:mark_place_cells",
+        "EPOCHS": "reactivation.evidence:EPOCHS",
+        "SequenceScores": "reactivation.sequence_scores:SequenceScores",
+    },
+)
