@@ -22,6 +22,7 @@ from sharpwave.reactivation.evidence import (
     tabulate_tests,
     weigh_events,
 )
+from sharpwave.reactivation.order import OrderScores
 from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.runs import RunChoice
 from sharpwave.reactivation.sequence_scores import STATISTICS
@@ -59,6 +60,12 @@ class ReplaySession:
     evidence: Evidence
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> OrderScores:
+        """The gains, by the name that they had; to be deleted with version 0.3."""
+        moved.warn("session.scores", "session.evidence.order")
+        return self.evidence.order
 
 
 def analyse_session(
@@ -232,5 +239,7 @@ __getattr__ = moved.rename(
     {
         "ON_A_LINE": "reactivation.environments:ON_A_LINE",
         "mark_place_cells": "reactivation.place_fields:mark_place_cells",
+        "EPOCHS": "reactivation.evidence:EPOCHS",
+        "SequenceScores": "reactivation.sequence_scores:SequenceScores",
     },
 )

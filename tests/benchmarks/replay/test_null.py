@@ -40,7 +40,8 @@ def test_shares_have_exact_intervals() -> None:
     found = pd.DataFrame(
         {"world": 0, "number": range(100), "n_events": 80, "method": "cell-identity, correlation", "p": p}
     )
-    row, candidates = compute_rows(found)
+    row, candidates, together = compute_rows(found)
+    assert (together.setting, together.value, together.n) == ("all nulls together", 0.05, 100)
     assert (row.data, row.metric, row.value, row.n) == (SECOND, "share_at_05", 0.05, 100)
     assert row.low == pytest.approx(0.0164, abs=1e-3)
     assert row.high == pytest.approx(0.1128, abs=1e-3)

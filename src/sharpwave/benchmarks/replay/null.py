@@ -36,6 +36,8 @@ ALONE_PER_SEED = 5
 
 N_SURROGATES, MIN_UNITS = 99, 5
 
+TOGETHER = "all nulls together"
+
 WORLDS: tuple[tuple[str, World], ...] = (
     *(("null", world) for world in (*NULLS, *BEYOND)),
     *(("power", world) for world in POWER),
@@ -92,6 +94,17 @@ def compute_rows(found: pd.DataFrame) -> list[Row]:
             rows.append(make_row(world, str(method), metric, group["p"].to_list()))
         counts = own.drop_duplicates("number")["n_events"].astype(float).to_list()
         rows.append(range_row(world.data, world.setting, "candidates", "n_events", counts))
+    return rows + _pool_nulls(found)
+
+
+def _pool_nulls(found: pd.DataFrame) -> list[Row]:
+    """Over all kinds of null sessions of each world for which calibration is claimed."""
+    rows = []
+    for data in dict.fromkeys(world.data for world in NULLS):
+        claimed = [index for index, (_, world) in enumerate(WORLDS) if world in NULLS and world.data == data]
+        for method, group in found[found["world"].isin(claimed)].groupby("method", sort=False):
+            together = World(data, TOGETHER, WORLDS[claimed[0]][1].draw)
+            rows.append(make_row(together, str(method), "share_at_05", group["p"].to_list()))
     return rows
 
 
