@@ -32,20 +32,20 @@ LARGEST = 1e15
 """No number of a page is larger; an axis that is cannot be drawn."""
 
 TEXTS = frozenset((
-    "age_band", "channel", "claim", "content", "control_of_rule", "data", "definition", "direction", "estimator",
-    "label", "method", "metric", "modality", "name", "note", "outcome", "period", "reason", "rule", "stage", "unit",
-    "verdict",
+    "age_band", "channel", "claim", "comparator", "content", "control_of_rule", "data", "definition", "direction",
+    "estimator", "exposure_seen", "label", "mark", "method", "metric", "modality", "name", "note", "outcome",
+    "period", "reason", "rule", "stage", "unit", "verdict",
 ))  # fmt: skip
 """Columns that hold texts in every table of a night."""
 
 NUMBERS = frozenset((
     "amplitude_uv", "auprc", "beyond_shuffles", "brier", "control", "control_p", "correlation", "count", "depth",
-    "duration", "e_value", "effect", "exposed", "extreme", "flat", "frequency", "from", "gain_high", "gain_low",
-    "high", "horizon", "lag", "lighter_after", "lighter_control", "log_loss", "log_loss_gain", "low", "minutes",
-    "missing", "n", "n_events", "n_nights", "novelty", "null_correlation", "null_high", "observed", "onset", "p",
-    "p_change", "p_typical", "p_without", "per_minute", "persistence_p_change", "predicted", "prevalence", "q",
-    "rank", "rate", "ratio", "ratio_high", "ratio_low", "reach", "reference", "scorer_spread", "share", "shuffled",
-    "to", "usable_fraction", "value", "weight",
+    "detectable", "duration", "e_value", "effect", "exposed", "exposure_p", "exposure_power", "extreme", "flat",
+    "frequency", "from", "gain_high", "gain_low", "high", "horizon", "lag", "lighter_after", "lighter_control",
+    "log_loss", "log_loss_gain", "low", "minutes", "missing", "n", "n_events", "n_nights", "novelty",
+    "null_correlation", "null_high", "observed", "onset", "p", "p_change", "p_typical", "p_without", "per_minute",
+    "persistence_p_change", "predicted", "prevalence", "q", "rank", "rate", "ratio", "ratio_high", "ratio_low",
+    "reach", "reference", "scorer_spread", "share", "shuffled", "to", "usable_fraction", "value", "weight",
 ))  # fmt: skip
 """Columns that hold numbers in every table of a night."""
 

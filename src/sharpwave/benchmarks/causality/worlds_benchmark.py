@@ -51,8 +51,8 @@ SETS = {"null": 60, "planted": 20}
 """Data sets a seed and world."""
 
 AGAIN = 5
-"""Times that the marks of one set of nights are drawn again where they follow time alone: nothing is planted, so that
-each drawing is a data set of its own."""
+"""Times that the marks of one set of nights are drawn: where nothing is planted they move nothing, so that each drawing
+is a data set of its own, though with the nights of four others."""
 
 WRONG = 0.2
 HIDDEN = {
@@ -97,8 +97,8 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         "planted": f"hazard ratio {RATIO:g} (first content), 1, its inverse (third); depth -{GAIN:g}, 0, +{GAIN:g} dB",
         "causes": f"log odds of {STRENGTH:g} per standard deviation",
         "notes": [
-            "All simulated, in two worlds. n is the number of data sets; rows of one world share their nights, and "
-            f"sets whose marks follow time alone are {AGAIN} drawings on the same nights."
+            "All simulated, in two worlds. n is the number of data sets. Rows of one world share their nights; where "
+            f"nothing is planted, {AGAIN} data sets are drawings of the marks on the same four nights."
         ],
     }
     return config, compute_rows(found)
@@ -119,7 +119,7 @@ def run_job(job: tuple[int, str, int]) -> list[dict[str, Any]]:
 def _view_null(world: str, rng: np.random.Generator) -> Iterator[View]:
     nights = draw_set(world, planted=False, count="200", rng=rng)
     for cause in CAUSES:
-        for _ in range(AGAIN if cause == "time" else 1):
+        for _ in range(AGAIN):
             marked = mark_again(world, nights, cause=cause, count="200", rng=rng)
             yield View(f"nothing planted; marks follow {HIDDEN[cause]}", marked, False)
     for count in ("few", "many"):
