@@ -270,6 +270,8 @@ def test_numbers_of_other_systems() -> None:
         plain = read_clock_column(STEADY / unit, unit=unit)
         np.testing.assert_allclose(plain.seconds, STEADY)
         assert plain.start is None
+    short = read_clock_column(STEADY[:11] * 1e9, unit=1e-9)  # as large as Unix time in ms
+    assert (short.seconds[-1], short.start) == (600, None)
 
 
 def test_hours_that_run_on_over_24() -> None:
@@ -295,3 +297,14 @@ def test_the_date_of_the_factory_before_the_clock_was_set() -> None:
     assert "before the clock was set" in clock.repairs[0]
     later = [m + timedelta(days=700 * (i >= 240)) for i, m in enumerate(tell(PLAIN))]  # two nights of one person
     assert np.diff(read_clock_column([f"{m:%Y-%m-%d %H:%M}" for m in later]).seconds).max() > 7e6
+
+
+def test_digits_of_other_scripts_and_marks_of_direction() -> None:
+    arabic = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+    for texts in (
+        [f"{m:%Y-%m-%d %H:%M:%S}".translate(arabic) for m in tell(PLAIN)],
+        [f"\u200e{m:%d/%m/%Y}\u200f \u200e{m:%H:%M}" for m in tell(PLAIN)],
+    ):
+        clock = read_clock_column(texts)
+        np.testing.assert_allclose(clock.seconds, STEADY)
+        assert clock.start == PLAIN

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas.tseries.api import guess_datetime_format
 
-from sharpwave.recordings.clock_words import check_years, write_in_english
+from sharpwave.recordings.clock_words import check_years, write_in_ascii, write_in_english
 
 HOUR, DAY = 3600.0, 86_400.0
 NO_DATE = datetime(1900, 1, 1)
@@ -108,7 +108,8 @@ def join_dates(values: Sequence[Any] | pd.Series, dates: Sequence[Any] | pd.Seri
 
 
 def _texts(values: Sequence[Any] | pd.Series) -> pd.Series:
-    return pd.Series(values).reset_index(drop=True).astype(str).str.strip().str.replace(r"(?<=\d)\.0$", "", regex=True)
+    texts = write_in_ascii(pd.Series(values).reset_index(drop=True).astype(str))
+    return texts.str.strip().str.replace(r"(?<=\d)\.0$", "", regex=True)
 
 
 def read_local(texts: pd.Series) -> tuple[pd.Series, np.ndarray]:

@@ -45,8 +45,27 @@ _WORD = r"(?:d[ae] )?[^\W\d_][^\d,;:/+-]*?"
 _AFTER = re.compile(rf"^(.*?)({_TIME})\s*({_WORD})\s*$")
 _BEFORE = re.compile(rf"^(.*?)(?<![^\W\d_])({_WORD})\s*({_TIME})\s*$")
 _NAMED_MONTH = re.compile(r"\b(\d{1,2})\.?[ -]+(?:de )?([^\W\d_]{3,11})\.?[ -]+(?:de )?(\d{4})\b")
-_KNOWN = re.compile(r"[AaPp]\.?\s?[Mm]\.?|[Zz]|[A-Z]{3,4}")
+_KNOWN = re.compile(r"[AaPp]\.?\s?[Mm]\.?|[TtZz]|[A-Z]{3,4}")
 _PLAIN = r"[\d\s:./,T+-]*(?:Z|[AaPp][Mm]|[A-Z]{3,4})?"
+
+
+_MARKS = r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_ZEROS = "٠۰०০๐０"
+_DIGITS = {ord(zero) + digit: str(digit) for zero in _ZEROS for digit in range(10)}
+
+
+def write_in_ascii(texts: pd.Series) -> pd.Series:
+    """Times without marks of direction, and with the digits 0 to 9 for those of other scripts.
+
+    Args:
+        texts: One time per row.
+
+    >>> write_in_ascii(pd.Series(["\u200e٢٢:٠٠"])).tolist()
+    ['22:00']
+    """
+    if texts.iloc[:: max(1, len(texts) // 200)].map(str.isascii).all():
+        return texts
+    return texts.str.replace(_MARKS, "", regex=True).str.translate(_DIGITS)
 
 
 def write_in_english(texts: pd.Series) -> pd.Series:
@@ -155,7 +174,7 @@ def find_offset_column(table: pd.DataFrame, zones: dict[str, float]) -> str | No
     'time_offset'
     """
     for name in table.columns:
-        if OFFSET_NAMES.fullmatch(str(name).strip()) and table[name].notna().any():
+        if OFFSET_NAMES.fullmatch(str(name).rpartition(".")[2].strip()) and table[name].notna().any():
             offsets = read_offsets(table[name], zones)
             known = offsets[np.isfinite(offsets)]
             if known.size > 0.5 * len(table) and (np.mod(known, 900) == 0).all():  # quarters of an hour

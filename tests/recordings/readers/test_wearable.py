@@ -293,6 +293,11 @@ def test_overlapping_exports_a_column_of_offsets_and_units_of_time(tmp_path: Pat
     samsung = [f"{row.replace(',', ',UTC+0200,')},x{k}" for k, row in enumerate(rows)]
     path.write_text("\n".join(["start_time,time_offset,heart_rate,datauuid", *samsung]))
     assert read_recording(path).start.isoformat() == "2023-05-14T00:00:00+02:00"
+    head = ",".join(
+        f"com.samsung.health.heart_rate.{name}" for name in ("start_time", "time_offset", "heart_rate", "x")
+    )
+    path.write_text("\n".join([head, *samsung]))
+    assert read_recording(path).start.isoformat() == "2023-05-14T00:00:00+02:00"
     for head, factor in (("time_us", 1e6), ("timestamp (ns)", 1e9), ("time [ms]", 1e3), ("time", 1e3)):
         path.write_text("\n".join([f"{head},heart_rate", *(f"{60 * k * factor:.0f},{50 + k % 7}" for k in range(480))]))
         recording = read_recording(path)

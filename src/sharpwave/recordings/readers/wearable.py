@@ -175,7 +175,7 @@ def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[Cl
         table[name],
         dates=None if date is None else table[date],
         offsets=None if offset is None else table[offset],
-        universal="utc" in name.lower() or SAMSUNG.intersection(map(str.lower, table.columns)) == SAMSUNG,
+        universal="utc" in name.lower() or _is_of_samsung(list(table.columns)),
         unit=unit,
     )
     if clock.start is None and unit == 1:
@@ -213,6 +213,11 @@ def _read_times(table: pd.DataFrame, path: Path, rate: float | None) -> tuple[Cl
     if clock.start is not None and not clock.dated:
         repairs = (*repairs, "times have no dates; 1 January 1900 stands for the first day")
     return ClockColumn(clock.seconds, clock.start, clock.dated, repairs), used
+
+
+def _is_of_samsung(columns: Sequence[str]) -> bool:
+    """Whether a table is an export of Samsung's, in which times are in UTC."""
+    return {name.lower() for name in columns} >= SAMSUNG or any(name.startswith("com.samsung.") for name in columns)
 
 
 def _take_for_milliseconds(clock: ClockColumn) -> ClockColumn:
