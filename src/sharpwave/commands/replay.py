@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sharpwave.reactivation.run_check import RunCheck
     from sharpwave.reactivation.session import Progress, ReplaySession
     from sharpwave.recordings import Recording
+    from sharpwave.reports.replay_page import ReplayPage
 
 FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "summary.json", "report.html")
 """What is written: the significant events, all candidates, what their columns mean, the numbers, and the page."""
@@ -328,36 +329,12 @@ def write_session(
 
     from sharpwave.night.methods import read_versions
     from sharpwave.reports.archive import to_json
-    from sharpwave.reports.files import records, write_table
     from sharpwave.reports.replay_figures import take_events
     from sharpwave.reports.replay_page import ReplayPage, write_replay_page
 
     folder.mkdir(parents=True, exist_ok=True)
     events = session.events
-    notes = [*session.experience.notes, *session.notes, *recording.repairs]
-    versions = read_versions(("numpy", "scipy", "pandas", "pynapple", "numba", "ripple-detection"))
-    write_table(events, folder / "candidates.tsv")
-    write_table(events[events["significant"]], folder / "reactivations.tsv")
-    names = [str(name) for name in events]
-    meanings = {name: {"Description": COLUMNS[name.removesuffix("_x").removesuffix("_y")]} for name in names}
-    (folder / "candidates.json").write_text(to_json(meanings), encoding="utf-8")
-    contents = tabulate_contents(events)
-    summary = {
-        "identifier": identifier,
-        "source": source,
-        "species": recording.species,
-        "simulated": recording.source.startswith("simulated"),
-        "duration_s": recording.duration,
-        "n_events": len(events),
-        "n_significant": int(events["significant"].sum()),
-        "tests": records(session.tests),
-        "contents": records(contents),
-        "run_check": None if check is None else check.to_dict(),
-        "settings": session.settings | {"seed": seed},
-        "notes": notes,
-        "versions": versions,
-    }
-    (folder / "summary.json").write_text(to_json(summary), encoding="utf-8")
+    _write_tables(events, folder)
     order = np.argsort(-events["z"].to_numpy())
     middle = np.argsort(np.abs(events["p"].rank(pct=True).to_numpy() - 0.5), kind="stable")
     page = ReplayPage(
@@ -367,16 +344,50 @@ def write_session(
         duration=recording.duration,
         settings=session.settings | {"seed": seed},
         tests=session.tests,
-        contents=contents,
+        contents=tabulate_contents(events),
         best=take_events(session, order[:N_DRAWN].tolist()),
         typical=take_events(session, middle[:N_DRAWN].tolist()),
-        notes=notes,
-        versions=versions,
+        notes=[*session.experience.notes, *session.notes, *recording.repairs],
+        versions=read_versions(("numpy", "scipy", "pandas", "pynapple", "numba", "ripple-detection")),
         fields=session.experience.fields,
         check=check,
         n_runs=len(session.experience.runs),
     )
+    (folder / "summary.json").write_text(to_json(_summarise(page, events, recording.species)), encoding="utf-8")
     return write_replay_page(page, folder / "report.html")
+
+
+def _write_tables(events: pd.DataFrame, folder: Path) -> None:
+    """All candidates, the significant ones, and what the columns mean."""
+    from sharpwave.reports.archive import to_json
+    from sharpwave.reports.files import write_table
+
+    write_table(events, folder / "candidates.tsv")
+    write_table(events[events["significant"]], folder / "reactivations.tsv")
+    names = [str(name) for name in events]
+    meanings = {name: {"Description": COLUMNS[name.removesuffix("_x").removesuffix("_y")]} for name in names}
+    (folder / "candidates.json").write_text(to_json(meanings), encoding="utf-8")
+
+
+def _summarise(page: ReplayPage, events: pd.DataFrame, species: str) -> dict[str, Any]:
+    """What the page says, as `summary.json` holds it."""
+    from sharpwave.reports.files import records
+
+    return {
+        "identifier": page.identifier,
+        "source": page.source,
+        "species": species,
+        "simulated": page.simulated,
+        "duration_s": page.duration,
+        "n_events": len(events),
+        "n_significant": int(events["significant"].sum()),
+        "tests": records(page.tests),
+        "contents": records(page.contents),
+        "run_check": None if page.check is None else page.check.to_dict(),
+        "settings": page.settings,
+        "notes": page.notes,
+        "versions": page.versions,
+    }
 
 
 def tabulate_contents(events: pd.DataFrame) -> pd.DataFrame:

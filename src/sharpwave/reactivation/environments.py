@@ -105,7 +105,7 @@ def find_experience(
         note = "Place fields are the source's rate map, taken as one track: its positions are not described."
         return Experience(0.0, 0.0, select_place_cells(make_fields(rates, units)), None, (note,))
     position = get_position(recording)
-    events, notes = recording.events, []
+    events, notes = recording.events, [*position.notes]
     if lag:
         position = replace(position, times=position.times - lag)
         notes.append(f"{lag:g} s were taken off the times of the position (--lag).")

@@ -122,9 +122,8 @@ def estimate_place_fields(
     min_speed = convert_metres(0.05, position) if min_speed is None else min_speed
     velocity = compute_velocity(position)
     moving = np.linalg.norm(velocity, axis=1) > min_speed
-    units = tuple(map(int, spikes.keys()))
+    units, maps = tuple(map(int, spikes.keys())), []
     trains = flatten_spikes(spikes, units)
-    maps = []
     for name, selected, heading in _select_maps(position, velocity, epochs, directional=directional):
         if (selected & moving).any():
             grid = Grid.around(position.values[_on_content(position, epochs, name) & moving], bin_size)

@@ -121,25 +121,25 @@ def analyse_session(
     statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
-    said = () if experience.position is None else experience.position.notes
-    experience = replace(experience, notes=(*said, *experience.notes, *found.attrs.get("notes", ())))
+    experience = replace(experience, notes=(*experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
-    chosen: dict[str, Any] = {
-        "statistic": statistic,
-        "surrogate": surrogate,
-        "n_surrogates": n_surrogates,
-        "bin_size": bin_size,
-    }
-    evidence = weigh_events(recording.spikes, found, fields, **chosen, rng=rng)
+    chosen: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates}
+    evidence = weigh_events(recording.spikes, found, fields, **chosen, bin_size=bin_size, rng=rng)
     step("decoding")
     fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
-    epoch = name_epochs(found, experience)
-    table = _assemble(found, decode_events(fine, fields).table, epoch, evidence)
+    session = _conclude(found, experience, evidence, fine)
     step("done")
     settings = _list_settings(recording, experience, evidence, bin_size, min_units, n_found)
+    return replace(session, settings=settings)
+
+
+def _conclude(found: pd.DataFrame, experience: Experience, evidence: Evidence, fine: BinnedEvents) -> ReplaySession:
+    """Events with what they decode to, and the tests of the epochs; the settings are still to be listed."""
+    epoch = name_epochs(found, experience)
+    table = _assemble(found, decode_events(fine, experience.fields).table, epoch, evidence)
     tests = tabulate_tests(epoch, table["significant"].to_numpy(), evidence)
     notes = tuple(describe_resolution(epoch, evidence))
-    return ReplaySession(table, tests, experience, fine, evidence, settings, notes)
+    return ReplaySession(table, tests, experience, fine, evidence, {}, notes)
 
 
 def _find_events(
