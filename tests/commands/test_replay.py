@@ -48,6 +48,8 @@ def test_command_writes_tables_summary_and_page(store: Path, tmp_path: Path) -> 
     summary = json.loads((output / "summary.json").read_text())
     assert summary["simulated"] is True
     assert summary["settings"]["n_surrogates"] == 400
+    assert any(note.startswith("Resolution of p: with 400 surrogates") for note in summary["notes"])
+    assert "Resolution of p" in done.output
     page = (output / "report.html").read_text()
     assert "Simulated session" in page
     assert page.count("data:image/png") == 12 + 6  # events; place fields of three tracks in two directions

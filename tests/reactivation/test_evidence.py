@@ -1,4 +1,4 @@
-"""Evidence of a session: surrogates of the order alone are paired, and what the resolution of p forbids is said."""
+"""Evidence of a session: what is not calibrated alone is paired, and what the resolution of p forbids is said."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ def make_evidence(
     )
 
 
-@pytest.mark.parametrize("surrogate", ["time-bin", "poisson"])
-def test_surrogates_of_the_order_alone_are_paired(surrogate: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("surrogate", ["time-bin", "poisson", "place-field"])
+def test_what_is_not_calibrated_alone_is_paired(surrogate: str, rng: np.random.Generator) -> None:
     fields = make_fields(rng)
     spikes, events = draw_events(rng, fields, 30, replay=True)
     found = weigh_events(spikes, events, fields, statistic="correlation", surrogate=surrogate, n_surrogates=99, rng=rng)
     assert found.paired is not None
-    alone = compute_p_values(*found.paired.of("correlation"))
+    alone = found.paired.p
+    if surrogate != "place-field":
+        np.testing.assert_array_equal(alone, compute_p_values(found.paired.observed, found.paired.surrogates))
     np.testing.assert_array_equal(found.p, np.maximum(alone, found.order.p))
+    assert (found.n_draws <= found.order.n_draws).all()
     assert (found.p <= 0.05).mean() > 0.6
     everything = np.ones(30, bool)
     assert found.assess(everything).p >= Evidence(found.order).assess(everything).p

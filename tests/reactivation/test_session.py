@@ -63,6 +63,16 @@ def test_shuffled_sequences_and_plain_bursts_are_not_replays(
     assert (p[kind == "replay"] <= 0.05).mean() > 0.7
 
 
+def test_promising_events_are_drawn_further_and_the_resolution_is_said(session: ReplaySession) -> None:
+    drawn = session.events["n_surrogates"]
+    assert drawn.min() == 200
+    assert (drawn > 200).any()
+    assert (session.events["significant"][drawn == 200]).sum() == 0
+    assert session.notes[0].startswith("Resolution of p: with 200 surrogates it is never below 0.005")
+    with pytest.warns(DeprecationWarning, match="evidence.order"):
+        assert session.scores is session.evidence.order
+
+
 def test_control_of_the_sleep_before(session: ReplaySession) -> None:
     events = session.events
     before = events["epoch"] == "before"

@@ -101,8 +101,8 @@ class ReplayOptions:
     )
     surrogate: str = option(
         "cell-identity",
-        "What surrogates exchange: cell-identity or place-field. time-bin and poisson destroy the order alone, and are "
-        "paired with cell-identity: p is the larger of both.",
+        "What surrogates exchange: cell-identity. place-field, time-bin and poisson are not calibrated alone, and are "
+        "paired with it: p is the larger of both.",
     )
     n_surrogates: int = option(
         500, "Number of surrogates; events that look significant get up to 20 times as many.", min=20

@@ -2,7 +2,8 @@
 
 Replay is claimed where the *order* of an event's bursts fits the fields of its cells better than shuffles of that order
 do, and better than the same with exchanged cells. A surrogate that destroys order alone (`time-bin`, `poisson`) takes
-a place that is held, or bursting cells, for replay: it is no test of its own, and p is then the larger of two.
+a place that is held, or bursting cells, for replay; fields that are shifted round a straight track (`place-field`) are
+cut at its ends. These are no test of their own: p is then the larger of two.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from sharpwave.reactivation.counts import bin_events
 from sharpwave.reactivation.order import OrderScores, score_order
 from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.sequence_scores import SequenceScores, score_sequences
+from sharpwave.reactivation.sequence_scores import score_sequences
 from sharpwave.reactivation.significance import (
     FIELD_SURROGATES,
     LEVEL,
@@ -40,16 +41,35 @@ EPOCHS = ("before", "during", "after", "rest")
 
 
 @dataclass(frozen=True, eq=False)
+class Paired:
+    """A test that is not calibrated alone.
+
+    Attributes:
+        surrogate: Kind of surrogate, a key of `SURROGATES`.
+        observed: What events are ranked by.
+        surrogates: The same of surrogates of the session.
+        p: p of each event.
+        n_draws: Surrogates of each event.
+    """
+
+    surrogate: str
+    observed: Float[np.ndarray, " event"]
+    surrogates: Float[np.ndarray, "surrogate event"]
+    p: Float[np.ndarray, " event"]
+    n_draws: Int[np.ndarray, " event"]
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """Events against their surrogates.
 
     Attributes:
-        order: Gains of the events and of surrogates with exchanged or shifted fields.
-        paired: Scores under a surrogate of the order alone, where one was asked for; then both must agree.
+        order: Gains of the events and of surrogates with exchanged cells.
+        paired: The test of another surrogate, where one was asked for; then both must agree.
     """
 
     order: OrderScores
-    paired: SequenceScores | None = None
+    paired: Paired | None = None
 
     @property
     def surrogate(self) -> str:
@@ -61,7 +81,7 @@ class Evidence:
         """p of each event; the larger where two kinds of surrogates must agree."""
         if self.paired is None:
             return self.order.p
-        return np.maximum(self.order.p, compute_p_values(*self.paired.of(self.order.statistic)))
+        return np.maximum(self.order.p, self.paired.p)
 
     @property
     def z(self) -> Float[np.ndarray, " event"]:
@@ -73,13 +93,13 @@ class Evidence:
         """Surrogates of each event; of the fewer where two kinds must agree."""
         if self.paired is None:
             return self.order.n_draws
-        return np.minimum(self.order.n_draws, len(self.paired.surrogates))
+        return np.minimum(self.order.n_draws, self.paired.n_draws)
 
     def assess(self, chosen: Bool[np.ndarray, " event"], less: Bool[np.ndarray, " event"] | None = None) -> SessionTest:
         """The test of some events, or of the difference from others; the weaker one where two kinds must agree."""
         pairs = [(self.order.observed, self.order.surrogates)]
         if self.paired is not None:
-            pairs.append(self.paired.of(self.order.statistic))
+            pairs.append((self.paired.observed, self.paired.surrogates))
         tests = [
             assess_session(observed[chosen], surrogates[:, chosen])
             if less is None
@@ -124,13 +144,19 @@ def weigh_events(
     'time-bin and cell-identity'
     """
     get_surrogate(surrogate)
-    chosen: dict[str, Any] = {"n_surrogates": n_surrogates}
+    chosen: dict[str, Any] = {"n_surrogates": n_surrogates, "rng": rng}
+    gained: dict[str, Any] = {"statistic": statistic, "bin_size": bin_size} | chosen
+    order = score_order(spikes, events, fields, surrogate=DEFAULT, **gained)
+    if surrogate == DEFAULT:
+        return Evidence(order)
     if surrogate in FIELD_SURROGATES:
-        kind: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "bin_size": bin_size}
-        return Evidence(score_order(spikes, events, fields, **kind, **chosen, rng=rng))
-    order = score_order(spikes, events, fields, statistic=statistic, bin_size=bin_size, **chosen, rng=rng)
+        other = score_order(spikes, events, fields, surrogate=surrogate, **gained)
+        return Evidence(order, Paired(surrogate, other.observed, other.surrogates, other.p, other.n_draws))
     binned = bin_events(spikes, events, bin_size=bin_size, units=fields.units)
-    return Evidence(order, score_sequences(binned, fields, surrogate=surrogate, only=statistic, **chosen, rng=rng))
+    scores = score_sequences(binned, fields, surrogate=surrogate, only=statistic, **chosen)
+    observed, surrogates = scores.of(statistic)
+    n_draws = np.full(len(observed), n_surrogates)
+    return Evidence(order, Paired(surrogate, observed, surrogates, compute_p_values(observed, surrogates), n_draws))
 
 
 def control_epochs(p: Float[np.ndarray, " event"], epoch: pd.Series) -> Float[np.ndarray, " event"]:
@@ -169,8 +195,8 @@ def describe_resolution(epoch: pd.Series, evidence: Evidence) -> list[str]:
     lines = [f"Resolution of p: with {least:,} surrogates it is never below {1 / (least + 1):.2g}{further}."]
     if evidence.paired is not None:
         lines.append(
-            f"Surrogates of the kind {evidence.paired.surrogate} destroy the order alone, which bursting cells have as "
-            f"well, and are not offered alone: p is the larger of theirs and {evidence.order.surrogate}'s."
+            f"Surrogates of the kind {evidence.paired.surrogate} take sessions without replay for replay too often "
+            f"and are not offered alone: p is the larger of theirs and {evidence.order.surrogate}'s."
         )
     floor = 1 / (most + 1)
     for name in [name for name in EPOCHS if (epoch == name).any()]:

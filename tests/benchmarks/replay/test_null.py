@@ -19,7 +19,7 @@ def test_each_method_gives_a_session_one_p(data: str) -> None:
     index = find_world(data, "bursts at one place")
     rows = run_job((index, 3, True))
     assert rows == run_job((index, 3, True))
-    assert len({row["method"] for row in rows}) == len(rows) == 16
+    assert len({row["method"] for row in rows}) == len(rows) == 18
     assert all(0 < row["p"] <= 1 for row in rows)
     p = {row["method"]: row["p"] for row in rows}
     assert p["time-bin and cell-identity, correlation"] == max(
@@ -31,7 +31,7 @@ def test_each_method_gives_a_session_one_p(data: str) -> None:
 def test_power_sessions_test_what_is_offered_alone() -> None:
     index = next(i for i, (what, world) in enumerate(WORLDS) if what == "power" and world.data == FIRST)
     rows = run_job((index, 0, False))
-    assert len(rows) == 4
+    assert len(rows) == 6
     assert min(row["p"] for row in rows) <= 0.05
 
 

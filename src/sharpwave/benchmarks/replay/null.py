@@ -145,6 +145,8 @@ def compare_methods(
             chosen: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": N_SURROGATES}
             gains = score_order(spikes, events, fields, **chosen, further=0, rng=rng)
             found[f"{surrogate}, {statistic}"] = assess_session(gains.observed, gains.surrogates).p
+        paired = max(found[f"{surrogate}, {statistic}"] for surrogate in FIELD_SURROGATES)
+        found[f"place-field and cell-identity, {statistic}"] = paired
     if not alone:
         return found
     binned = bin_events(spikes, events, bin_size=0.02, units=fields.units)
