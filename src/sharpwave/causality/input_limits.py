@@ -17,7 +17,7 @@ from sharpwave.causality.series import NightSeries
 COARSE = 20
 """Seconds from which epochs of stages or windows of depth are called coarse."""
 
-LEFT_OF_RATIO = 0.6
+LEFT_OF_RATIO = 0.7
 LEFT_OF_DEPTH = 0.5
 LEFT_BY_LABELS = 0.7
 """What 30-s epochs leave of a log hazard ratio and of a difference in depth, and one wrong content in five of both."""
