@@ -35,10 +35,10 @@ from sharpwave.night.scores import (
 )
 from sharpwave.night.signal_check import check_signals
 from sharpwave.night.trust import (
+    compare_with_expert,
     SEEN_BY_FORECASTER,
     UNCLEAR_BELOW,
     Judgement,
-    find_concerns,
     judge_night,
     shorten_evidence,
     was_forecaster_trained_on,
@@ -271,7 +271,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         age=recording.metadata.get("age"),
         simulated=prepared.simulated,
         given=staging.stager == GIVEN,
-        concerns=find_concerns(staging.stager, agreement),
+        beside=compare_with_expert(staging.stager, agreement),
         check=check_signals(prepared),
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
