@@ -35,10 +35,10 @@ from sharpwave.night.scores import (
 )
 from sharpwave.night.signal_check import check_signals
 from sharpwave.night.trust import (
-    compare_with_expert,
     SEEN_BY_FORECASTER,
     UNCLEAR_BELOW,
     Judgement,
+    compare_with_expert,
     judge_night,
     shorten_evidence,
     was_forecaster_trained_on,
