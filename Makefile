@@ -48,6 +48,7 @@ bench: $(VENV)/.dev
 	  $(BIN)/sharpwave benchmark $${one%:*} --seeds $${one#*:} --output benchmarks/results/$${one%:*}.json || exit 1; done
 	$(BIN)/python benchmarks/real_files.py
 	$(BIN)/python benchmarks/latency_rules.py
+	$(BIN)/python benchmarks/clarity_halves.py
 	$(BIN)/python -m benchmarks.fuzz_readers
 	$(BIN)/python tools/figures.py
 

@@ -82,3 +82,11 @@ def list_imports(folder: Path) -> set[str]:
 
 def test_types_are_shipped() -> None:
     assert (Path(sharpwave.__file__).parent / "py.typed").is_file()
+
+
+def test_hashes_are_those_of_the_constraints() -> None:
+    """Every version of `constraints.txt` but torch's, each with at least one SHA-256."""
+    pinned = re.findall(r"^(\S+==\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    text = (ROOT / "constraints-hashed.txt").read_text()
+    blocks = re.findall(r"^(\S+==\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.MULTILINE)
+    assert [name for name, _ in blocks] == [name for name in pinned if not name.startswith("torch==")]

@@ -58,6 +58,7 @@ SCRIPTS = {
     "real-files": "benchmarks/real_files.py",
     "fuzz_readers": "benchmarks/fuzz_readers.py",
     "latency-rules": "benchmarks/latency_rules.py",
+    "clarity-halves": "benchmarks/clarity_halves.py",
 }
 """What makes the files that are no `sharpwave benchmark`."""
 

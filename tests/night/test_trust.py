@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.nights import simulate_short_night
 
 from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.night.decode import decode_recording
 from sharpwave.night.trust import (
     SignalCheck,
     compute_unclear_share,
@@ -67,6 +69,7 @@ def test_each_doubt_asks_for_care(change, reason):
         ({"evidence": GOOD.assign(value=0.4)}, "κ 0.40"),
         ({"evidence": pd.DataFrame()}, "is not known"),
         ({"seen": True}, "trained on this very person"),
+        ({"beside": "In this very recording yasa and the expert agree only at κ 0.10."}, "only at κ 0.10"),
     ],
 )
 def test_the_record_of_the_stager_is_a_second_line(known, sentence):
@@ -139,3 +142,15 @@ def test_the_forecast_knows_whom_it_has_seen():
     cohort, _, subject = sorted(load_shipped_forecaster(30.0).subjects)[0].partition("/")
     assert was_forecaster_trained_on(Recording(source=f"{cohort}/x", subject=subject))
     assert not was_forecaster_trained_on(Recording(source=f"{cohort}/x", subject="stranger"))
+
+
+def test_no_expert_changes_a_verdict():
+    """A verdict comes from the recording alone: it must be the same where nobody scored the night."""
+    recording = simulate_short_night()[0]
+    against = Hypnogram(np.roll(np.arange(180) % 5, 3).astype(np.int8))
+    contradicted = decode_recording(replace(recording, hypnogram=against))
+    alone = decode_recording(replace(recording, hypnogram=None))
+    assert contradicted.verdict == alone.verdict
+    assert contradicted.reasons == alone.reasons
+    assert contradicted.agreement.set_index("metric").loc["kappa", "value"] < 0.4
+    assert any("the expert agree only at" in sentence for sentence in contradicted.trust)

@@ -38,7 +38,7 @@ from sharpwave.night.trust import (
     SEEN_BY_FORECASTER,
     UNCLEAR_BELOW,
     Judgement,
-    find_concerns,
+    compare_with_expert,
     judge_night,
     shorten_evidence,
     was_forecaster_trained_on,
@@ -271,7 +271,7 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         age=recording.metadata.get("age"),
         simulated=prepared.simulated,
         given=staging.stager == GIVEN,
-        concerns=find_concerns(staging.stager, agreement),
+        beside=compare_with_expert(staging.stager, agreement),
         check=check_signals(prepared),
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )

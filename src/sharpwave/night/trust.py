@@ -36,7 +36,7 @@ LEAST_AGREEMENT = 0.5
 """Least correlation of the courses of slow against fast waves in two EEG channels; simulated nights have .9."""
 
 POOR_KAPPA = 0.4
-"""Agreement with the expert of this very night below which the page asks for care."""
+"""Agreement with the expert of this very night below which the page says so, beside the verdict."""
 
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
@@ -97,6 +97,7 @@ def judge_night(
     simulated: bool = False,
     given: bool = False,
     concerns: list[str] | None = None,
+    beside: str = "",
     check: SignalCheck | None = None,
     seen: bool = False,
 ) -> Judgement:
@@ -113,7 +114,9 @@ def judge_night(
         age: Age of the subject in years; None where not known.
         simulated: True for simulated signals.
         given: True where the stages came with the recording and nothing was staged.
-        concerns: Further reasons for care, found while decoding.
+        concerns: Further reasons for care, found in the recording while decoding.
+        beside: What an expert of this very night says of the stages: a second line that changes no verdict, because a
+            verdict that waits for the expert cannot be given where there is none.
         check: What the signals say against the night; nothing where omitted.
         seen: True where the stager was trained on this very person.
     """
@@ -139,7 +142,7 @@ def judge_night(
             f"{staged_minutes:.0f} of {duration / 60:.0f} minutes could be staged; the best channel was usable in "
             f"{usable:.0%} of the recording.",
             _clarity_sentence(unclear, told),
-            f"{record} {SEEN_BY_STAGER}" if seen else record,
+            " ".join(part for part in (record, beside, SEEN_BY_STAGER if seen else "") if part),
             _range_sentence(species, age, simulated),
             "This is not a diagnosis.",
         ],
@@ -230,12 +233,16 @@ def _range_sentence(species: str, age: float | None, simulated: bool) -> str:
     return f"The age, {age:.0f}, is within the range in which automatic staging is best known."
 
 
-def find_concerns(stager: str, agreement: pd.DataFrame) -> list[str]:
-    """Reasons for care that only this night shows: an expert who disagrees."""
+def compare_with_expert(stager: str, agreement: pd.DataFrame) -> str:
+    """What the expert of this very night says of the stages, where the two hardly agree; "" else.
+
+    >>> compare_with_expert("yasa", pd.DataFrame({"metric": ["kappa"], "value": [0.1]}))
+    'In this very recording yasa and the expert agree only at κ 0.10.'
+    """
     kappas = agreement.loc[agreement["metric"] == "kappa", "value"] if len(agreement) else agreement
     if len(kappas) and kappas.iloc[0] < POOR_KAPPA:
-        return [f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}."]
-    return []
+        return f"In this very recording {stager} and the expert agree only at κ {kappas.iloc[0]:.2f}."
+    return ""
 
 
 def was_stager_trained_on(recording: Recording, stager: str, *, weights: Path | None = None) -> bool:
