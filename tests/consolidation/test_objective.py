@@ -123,12 +123,6 @@ def test_padded_logits_teach_nothing() -> None:
     torch.testing.assert_close(compute_distillation(wide, wide[:, :4]), torch.tensor(0.0))
 
 
-def test_a_bounded_distillation_is_the_square_near_and_a_line_far() -> None:
-    logits = torch.tensor([[0.3, 100.0]], requires_grad=True)
-    compute_distillation(logits, torch.zeros(1, 2), bound=1.0).backward()
-    torch.testing.assert_close(logits.grad, torch.tensor([[0.3, 1.0]]))
-
-
 @pytest.mark.parametrize("method", ["der++", "er", "er-ace"])
 def test_a_head_that_grows(method: str) -> None:
     torch.manual_seed(0)
@@ -244,7 +238,7 @@ def test_one_pass_for_new_and_old_items_is_the_same(method: str) -> None:
     for fuse in (False, True, None):
         model = make_network()
         buffer = ReplayBuffer(60, generator=torch.Generator().manual_seed(0))
-        sleep = Sleep(model, buffer, wake=Wake(method, fuse=fuse))
+        sleep = Sleep(model, buffer, wake=Wake(method, fuse=fuse, draws=2))
         sleep.wake({"x": POINTS, "y": LABELS})
         seen: list[int] = []
         model.register_forward_hook(lambda m, i, o, seen=seen: seen.append(len(o)))
@@ -255,7 +249,7 @@ def test_one_pass_for_new_and_old_items_is_the_same(method: str) -> None:
     assert passes[1:] == [1, 1]
     assert passes[0] == (3 if method == "der++" else 2)
     norm = make_network(norm=True)
-    sleep = Sleep(norm, ReplayBuffer(60), wake=Wake(method))
+    sleep = Sleep(norm, ReplayBuffer(60), wake=Wake(method, draws=2))
     sleep.wake({"x": POINTS, "y": LABELS})
     seen = []
     norm.register_forward_hook(lambda m, i, o: seen.append(len(o)))

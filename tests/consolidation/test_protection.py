@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.consolidation.planted import learn, make_network, make_sleeper
 
-from sharpwave.consolidation import Protection, Wake
+from sharpwave.consolidation import NREM, Protection, Wake
 from sharpwave.consolidation.protection import Guard
 from sharpwave.errors import SharpwaveError
 
@@ -51,7 +51,7 @@ def test_significant_weights_move_less_while_awake(options: dict[str, float]) ->
     moved = {}
     for name, strength in (("free", 1e-9), ("protected", 1.0)):
         protection = Protection(**{key: value * strength for key, value in options.items()})
-        sleep = make_sleeper(wake=Wake("none"), protection=protection)
+        sleep = make_sleeper(wake=Wake("none"), protection=protection, nrem=NREM(clip=None))
         learn(sleep, n_steps=10, n_tasks=1)
         learn(sleep, n_steps=10, first_task=1, n_tasks=2, sleeps=False)
         change = {n: p.detach() - sleep.guard.weights[n] for n, p in sleep.learner.model.named_parameters()}

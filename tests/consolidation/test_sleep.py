@@ -313,7 +313,8 @@ def test_it_sleeps_when_the_schedule_says_so() -> None:
 
 
 def test_pressure_calls_for_sleep_when_the_task_changes() -> None:
-    sleep = make_sleeper(wake=Wake("none"), schedule=TwoProcess(rise=20, measure_every=5, limit=0.3))
+    schedule = TwoProcess(rise=20, measure_every=5, limit=0.3)
+    sleep = make_sleeper(wake=Wake("none"), nrem=NREM(clip=None), schedule=schedule)
     points, labels = make_points(100, seed=1)
     rng = torch.Generator().manual_seed(0)
     nights: list[int] = []

@@ -38,7 +38,7 @@ def compute_expected(network: nn.Module, buffer: ReplayBuffer, batch: dict, meth
 @pytest.mark.parametrize("method", ["none", "er", "der++", "er-ace"])
 def test_losses_are_those_of_their_papers(method: str) -> None:
     network, batch, buffer = make_filled()
-    wake = Wake(method, n_replay=10, distillation=0.3, replay=0.7)
+    wake = Wake(method, n_replay=10, distillation=0.3, replay=0.7, draws=2)
     loss, logits = compute_wake_loss(network, batch, buffer, wake=wake)
     torch.testing.assert_close(loss, compute_expected(network, buffer, batch, method))
     torch.testing.assert_close(logits, network(batch["x"]).detach())
@@ -76,13 +76,16 @@ def test_distillation_is_nothing_between_equals() -> None:
 
 
 def test_items_of_a_step() -> None:
-    assert [Wake(method).count_items(16) for method in ("none", "er", "er-ace", "der++")] == [16, 32, 32, 48]
+    assert [Wake(method).count_items(16) for method in ("none", "er", "er-ace", "der++")] == [16, 32, 32, 32]
+    assert Wake("der++", draws=2).count_items(16) == 48
     assert Wake("der++", replay=0.0, n_replay=4).count_items(16) == 20
 
 
 def test_errors() -> None:
     with pytest.raises(SharpwaveError, match="a method among none, er"):
         Wake("gem")
+    with pytest.raises(SharpwaveError, match="one or two draws of at least one item"):
+        Wake(draws=3)
     network, batch, _ = make_filled()
     buffer = ReplayBuffer(10)
     buffer.add(batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.modules import (
-    RunningNorm,
     average,
     evaluating,
     list_state,
-    measure_gradient_norm,
     reshard,
+    tame_gradients,
     unwrap,
 )
 from sharpwave.consolidation.schedule import Day
@@ -55,7 +54,6 @@ class Learner:
         trouble: Why the last step was not taken; empty if it was.
         n_passed: Number of items that passed forward and backward in this night.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
-        norms: Typical norm of the gradients of wake, by the place of the optimiser.
     """
 
     model: nn.Module
@@ -72,7 +70,6 @@ class Learner:
     trouble: str = ""
     n_passed: int = 0
     untrained: list[str] = field(default_factory=list)
-    norms: dict[int, RunningNorm] = field(default_factory=dict)
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -94,7 +91,6 @@ class Learner:
             "wake_items": self.wake_items,
             "day": self.day.state_dict(),
             "rates": list(self.rates),
-            "norms": [[place, norm.level, norm.n_steps] for place, norm in self.norms.items()],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -102,7 +98,6 @@ class Learner:
         self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
         if "day" in state:
             self.day.load_state_dict(state["day"])
-        self.norms = {place: RunningNorm(level=level, n_steps=n) for place, level, n in state.get("norms", [])}
 
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
@@ -193,7 +188,7 @@ class Learner:
         Args:
             compute_loss: Function that samples a batch and gives its loss.
             around: Context that is entered for the passes and left before the step, as by noise in the weights.
-            clip: Largest norm of the gradient, in those typical of wake; None, the default, for any.
+            clip: Longest step, in lengths of the weights; None, the default, for any.
 
         Returns:
             The mean loss, over processes too. No step is taken where it or a gradient is not finite; `trouble` says
@@ -218,14 +213,9 @@ class Learner:
         if self.scaler is not None:
             for optimiser in self.optimisers:
                 self.scaler.unscale_(optimiser)
-        parameters = [parameter for parameter in self.module.parameters() if parameter.grad is not None]
-        norm = measure_gradient_norm(parameters)
-        if not math.isfinite(norm) and self.scaler is None:
+        if self.scaler is None and not tame_gradients(self.optimiser.param_groups, clip):
             self.trouble = "a gradient was not finite"
             return math.nan
-        limit = math.hypot(*(running.find_limit(clip) for running in self.norms.values())) if clip and self.norms else 0
-        if limit and norm > limit and math.isfinite(norm):
-            shrink_gradients(parameters, limit / norm)
         for optimiser in self.optimisers:
             if self.scaler is None:
                 optimiser.step()
@@ -234,37 +224,6 @@ class Learner:
         if self.scaler is not None:
             self.scaler.update()
         return loss
-
-    def tame(self, optimiser: torch.optim.Optimizer, clip: float | None) -> bool:
-        """Before a step of wake: clip a gradient that is much larger than is typical, and take none that is not finite.
-
-        Args:
-            optimiser: The optimiser that is about to step.
-            clip: Largest norm, in typical ones; None for any.
-
-        Returns:
-            Whether the step is taken.
-        """
-        place = next((n for n, each in enumerate(self.optimisers) if each is optimiser), 0)
-        parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-        norm, running = measure_gradient_norm(parameters), self.norms.setdefault(place, RunningNorm())
-        if not math.isfinite(norm):
-            for parameter in parameters:
-                parameter.grad = None
-            return False
-        limit = math.inf if clip is None else running.find_limit(clip)
-        if norm > limit:
-            shrink_gradients(parameters, limit / norm)
-        running.see(min(norm, limit))
-        return True
-
-
-@torch.no_grad()
-def shrink_gradients(parameters: Iterable[Tensor], factor: float) -> None:
-    """Multiply the gradients of some parameters, in place."""
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.mul_(factor)
 
 
 @dataclass(frozen=True, eq=False)

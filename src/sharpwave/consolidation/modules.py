@@ -90,7 +90,13 @@ def is_sharded(tensor: Tensor) -> bool:
 @torch.no_grad()
 def measure_gradient_norm(parameters: Iterable[Tensor]) -> float:
     """Euclidean norm of the gradients of some parameters; 0 where there are none."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return measure_length(parameter.grad for parameter in parameters if parameter.grad is not None)
+
+
+@torch.no_grad()
+def measure_length(tensors: Iterable[Tensor]) -> float:
+    """Euclidean norm of all values of some tensors together, over processes where they are sharded; 0 for none."""
+    gradients = [tensor.detach() for tensor in tensors]
     dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
     if not dense:
         return 0.0
@@ -115,27 +121,37 @@ def set_modes(model: nn.Module, modes: Mapping[str, bool]) -> None:
         module.training = modes.get(name, module.training)
 
 
-class RunningNorm:
-    """The typical norm of a training's gradients: a geometric mean that forgets, in which a spike counts little.
+@torch.no_grad()
+def tame_gradients(groups: Iterable[Mapping[str, Any]], clip: float | None) -> bool:
+    """Before a step: shrink gradients that would move the weights far, and clear them where one is not finite.
+
+    The step is as long as the gradients times their learning rates. A limit in lengths of the weights themselves
+    means the same at any scale of inputs and loss, and at any learning rate.
 
     Args:
-        memory: Number of steps over which it forgets; default 100.
-        level: Logarithm of the typical norm so far; default 0.
-        n_steps: Number of steps so far; default 0.
+        groups: Groups of parameters of the optimiser that is about to step.
+        clip: Longest step, in lengths of the weights; None for any.
+
+    Returns:
+        Whether the gradients are finite.
     """
-
-    def __init__(self, memory: int = 100, *, level: float = 0.0, n_steps: int = 0) -> None:
-        self.memory, self.level, self.n_steps = memory, level, n_steps
-
-    def find_limit(self, factor: float) -> float:
-        """The largest norm that is let through, in a multiple of the typical one; infinite before there is one."""
-        return factor * math.exp(self.level) if self.n_steps else math.inf
-
-    def see(self, norm: float) -> None:
-        """Take in the norm of a step that was taken, as large as it was let through."""
-        if norm > 0:
-            self.n_steps += 1
-            self.level += (math.log(norm) - self.level) / min(self.n_steps, self.memory)
+    square = length = 0.0
+    taken: list[Tensor] = []
+    for group in groups:
+        mine = [parameter for parameter in group["params"] if parameter.grad is not None]
+        norm = measure_gradient_norm(mine)
+        square += (float(group["lr"]) * norm) ** 2 if math.isfinite(norm) else math.inf
+        length += measure_length(mine) ** 2 if clip else 0.0
+        taken += mine
+    if not math.isfinite(square):
+        for parameter in taken:
+            parameter.grad = None
+        return False
+    if clip and length and square > clip**2 * length:
+        for parameter in taken:
+            if parameter.grad is not None:
+                parameter.grad.mul_(clip * math.sqrt(length / square))
+    return True
 
 
 @contextmanager

@@ -45,8 +45,7 @@ class NREM:
         labels: Weight of the labels' loss; default 1.
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
-        bound: Difference from a stored logit from which on it pulls no harder; None, the default, for no bound.
-        clip: Largest gradient of a step, in gradients typical of the day; None, the default, for any.
+        clip: Longest step, in lengths of the weights; default 0.05. None for any.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
@@ -70,8 +69,7 @@ class NREM:
     labels: float = 1.0
     distillation: float = 0.5
     temperature: float | None = None
-    bound: float | None = None
-    clip: float | None = None
+    clip: float | None = 0.05
     noise: float = 0.0
     reconstruction: float = 0.0
     oscillation: int = 0
@@ -351,7 +349,6 @@ def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) 
             logits.float(),
             batch["logits"],
             temperature=nrem.temperature,
-            bound=nrem.bound,
             lengths=batch.get("logits_length"),
         )
     return loss

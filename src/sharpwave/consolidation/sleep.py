@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
-from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
+from sharpwave.consolidation.modules import agree_any, agree_first, check_parts, tame_gradients
 from sharpwave.consolidation.night import (
     NREM_STAGE,
     WAKE,
@@ -343,7 +343,8 @@ class Sleep:
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
             self.guard.shrink_gradients(self.learner.module, mine)
-        if not self.learner.tame(optimiser, self.recipe.wake.clip):
+        wake = self.recipe.wake
+        if not tame_gradients(optimiser.param_groups, None if wake.method == "none" else wake.clip):
             warnings.warn("a step of wake was not taken: its gradient is not finite", stacklevel=2)
 
     def _after_step(self) -> None:

@@ -32,34 +32,33 @@ class Wake:
         n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
         distillation: Weight of the logits (`alpha`); default 0.5.
         replay: Weight of the replayed labels (`beta`); default 0.5.
-        draws: Number of draws of `der++`: 2, the default, takes other items for the logits than for the labels, as
-            published; 1 takes the same for both, for two thirds of the passes.
+        draws: Number of draws of `der++`: 1, the default, takes the same items for logits and labels; 2 takes
+            others, as published, for half as many passes again.
         fuse: Whether new and replayed items go through the network in one pass; None, the default, does so where no
             BatchNorm is in training mode, whose statistics would mix them.
-        bound: Difference from a stored logit from which on it pulls no harder; default None, no bound.
-        clip: Largest gradient of a step with replay, in typical gradients of the steps before; default None, any.
+        clip: Longest step, learning rate times gradient, in lengths of the weights, at any scale of
+            inputs and loss, for methods that replay; default 0.05. None for any.
 
     Example:
         >>> Wake("der++").count_items(32), Wake("none").count_items(32)
-        (96, 32)
+        (64, 32)
     """
 
     method: str = "der++"
     n_replay: int | None = None
     distillation: float = 0.5
     replay: float = 0.5
-    draws: int = 2
+    draws: int = 1
     fuse: bool | None = None
-    bound: float | None = None
-    clip: float | None = None
+    clip: float | None = 0.05
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SharpwaveError(f"a method among {', '.join(METHODS)}", got=repr(self.method), fix="choose one")
-        least = min(self.distillation, self.replay, self.bound or 0, self.clip or 0)
+        least = min(self.distillation, self.replay, self.clip or 0)
         if self.draws not in (1, 2) or self.n_replay == 0 or least < 0:
             raise SharpwaveError(
-                "one or two draws of at least one item, and weights, a bound and a clip that are not negative",
+                "one or two draws of at least one item, and weights and a clip that are not negative",
                 got=f"{self}",
                 fix="use Wake('none') to replay nothing",
             )
@@ -309,7 +308,7 @@ def _compute_replay_loss(replayed: list[Tensor], old: list[Batch], wake: Wake, o
     loss = replayed[0].new_zeros(())
     if wake.method == "der++":
         loss = loss + wake.distillation * compute_distillation(
-            replayed[0], old[0]["logits"], bound=wake.bound, lengths=old[0].get("logits_length")
+            replayed[0], old[0]["logits"], lengths=old[0].get("logits_length")
         )
     weight = wake.replay if wake.method == "der++" else 1.0
     if weight:
@@ -322,7 +321,6 @@ def compute_distillation(
     taught: Float[Tensor, "item ..."],
     *,
     temperature: float | None = None,
-    bound: float | None = None,
     lengths: Tensor | None = None,
 ) -> Float[Tensor, ""]:
     """How far logits are from those they were taught.
@@ -334,8 +332,6 @@ def compute_distillation(
         temperature: Temperature that softens both; None takes the mean squared difference (Buzzega et al. 2020, dark
             experience replay, eq. 4), a number the Kullback–Leibler divergence of the softened probabilities times its
             square (Hinton et al. 2015).
-        bound: Difference from which on the square goes on as a straight line (Huber 1964), so that no item pulls
-            harder than by twice that; None for the square everywhere.
         lengths: How many classes (or tokens, where there is an axis of them) of each item were taught, shape (item);
             all where omitted.
     """
@@ -344,10 +340,7 @@ def compute_distillation(
         logits, taught = _take_shared(logits, taught)
     counted = None if lengths is None else _count(taught, lengths)
     if temperature is None:
-        if bound is None:
-            each = nn.functional.mse_loss(logits, taught, reduction="none")
-        else:
-            each = 2 * nn.functional.huber_loss(logits, taught, reduction="none", delta=bound)
+        each = nn.functional.mse_loss(logits, taught, reduction="none")
         return each.mean() if counted is None else each[counted].sum() / counted.sum().clamp(min=1)
     if counted is not None and logits.ndim == 2:
         logits, taught = (part.masked_fill(~counted, torch.finfo(part.dtype).min / 4) for part in (logits, taught))

@@ -73,7 +73,7 @@ class Patient:
         buffer.load_state_dict(run.buffer.state_dict())
         options = dict(remedy.options)
         if remedy.wake:
-            options["wake"] = Wake(method=remedy.wake, n_replay=batch)
+            options["wake"] = Wake(method=remedy.wake, n_replay=batch, draws=2)
         sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
         return cls(network, sleep, optimiser, remedy)
 

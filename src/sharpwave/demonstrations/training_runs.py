@@ -209,7 +209,7 @@ def _start(
         network,
         buffer,
         optimiser,
-        wake=Wake(method=method.wake, n_replay=n_replay),
+        wake=Wake(method=method.wake, n_replay=n_replay, draws=2),
         schedule=FixedRatio(SLEEP_RATIO),
         generator=torch.Generator().manual_seed(seed),
         **options,

@@ -128,8 +128,9 @@ class SRCLearner(Learner):
 
 
 def make_wake(setting: Setting, method: str, **weights: float) -> Wake:
-    """Wake that replays its part of the budget."""
-    return Wake(method, n_replay=round(WAKE_REPLAY * setting.batch / max(N_DRAWS[method], 1)), **weights)
+    """Wake that replays its part of the budget, in two draws as the peers do."""
+    n_replay = round(WAKE_REPLAY * setting.batch / max(N_DRAWS[method], 1))
+    return Wake(method, n_replay=n_replay, draws=DRAWS, **weights)
 
 
 def count_drawn(wake: Wake, buffer: ReplayBuffer) -> int:

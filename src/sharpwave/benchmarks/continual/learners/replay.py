@@ -76,7 +76,7 @@ class DarkExperienceReplay(Learner):
 
     def __init__(self, model: nn.Module, setting: Setting, *, lr: float, alpha: float, beta: float) -> None:
         super().__init__(model, setting, lr=lr)
-        self.wake = Wake("der++", n_replay=count_draw(setting), distillation=alpha, replay=beta)
+        self.wake = Wake("der++", n_replay=count_draw(setting), distillation=alpha, replay=beta, draws=2, clip=None)
         self.buffer = make_buffer(setting, self.generator)
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
