@@ -34,7 +34,8 @@ class FoundReactivations:
 
     Attributes:
         events: onset, duration (s), label, channel, content, and where they were decoded direction, probability, p
-            (against exchanged cells).
+            (against exchanged cells), path ("moves") and the probabilities that an event moves, stays, jumps or holds
+            no place (none).
         counts: content, count, per_minute (of NREM), and where they were decoded beyond_shuffles (share of events at
             p ≤ .05), shuffled (the same share of the shuffles) and p (of all events of that content together).
         note: Sentences that say what was done.
@@ -102,8 +103,11 @@ def find_reactivations(
         smoothing=convert_metres(SMOOTHING, position),
     )
     events = detect_reactivations(recording, fields=convert_fields(coarse))
+    paths = _describe_paths(events.attrs.get("bursts", {}), laps)
     events = events[~mark_within(events["onset"].to_numpy(dtype=float), laps)].reset_index(drop=True)
-    head = f"{len(events)} events found by Brainµ's head from spikes and place fields of {_name(fields.contents)}."
+    head = (
+        f"{len(events)} events found by Brainµ's head from spikes and place fields of {_name(fields.contents)}.{paths}"
+    )
     if not len(events):
         return FoundReactivations(note=f"{head} No reactivation was found in this night.")
     binned = bin_events(recording.spikes, events, bin_size=BIN, units=fields.units)
@@ -143,9 +147,13 @@ def take_given(table: pd.DataFrame, hypnogram: Hypnogram) -> FoundReactivations:
 
 
 def convert_fields(fields: maps.PlaceFields) -> PlaceFields:
-    """Place fields on tracks as Brainµ's head takes them; a track of the head is a track in one direction."""
+    """Place fields on tracks as Brainµ's head takes them; a track of the head is a track in one direction.
+
+    Where the position has another unit than the metre, a place is taken to be `PLACE` metres long.
+    """
     _, track = np.unique(np.stack([fields.content, fields.direction]), axis=1, return_inverse=True)
-    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0])
+    metre = 1.0 if fields.unit == "m" else fields.bin_size / PLACE
+    return PlaceFields(fields.units, fields.rates, track.reshape(-1), fields.position[:, 0] / metre)
 
 
 def find_laps(recording: Recording, runs: pd.DataFrame) -> pd.DataFrame:
@@ -169,6 +177,17 @@ def count_by_content(events: pd.DataFrame, hypnogram: Hypnogram) -> pd.DataFrame
         rate = float((mine & inside).sum()) / minutes if minutes else np.nan
         rows.append({"content": content, "count": int(mine.sum()), "per_minute": rate})
     return pd.DataFrame(rows)
+
+
+def _describe_paths(bursts: dict[str, list[float]], laps: pd.DataFrame) -> str:
+    """A sentence on what all bursts outside the laps do; nothing where they were not judged."""
+    if not bursts:
+        return ""
+    n = {path: int((~mark_within(np.array(onsets, dtype=float), laps)).sum()) for path, onsets in bursts.items()}
+    return (
+        f" Of {sum(n.values())} bursts outside the laps {n['moves']} move along a track (these are the events), "
+        f"{n['stays']} stay at one place, {n['jumps']} jump, and {n['none']} hold no place that is known."
+    )
 
 
 def _list_contents(events: pd.DataFrame) -> list[str]:

@@ -30,6 +30,8 @@ NOT_USED = -1
 BATCH = 512
 LEAST_PRECISION, MOST_FALSE = 0.93, 0.15
 """What a threshold is to keep in each assumption: precision, and false events a minute where nothing is replayed."""
+HIGHEST = 0.7
+"""Largest threshold that is chosen: beyond it more replays are lost than false events."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +133,13 @@ def find_moving(judge: PathJudge, night: JudgedNight, *, threshold: float) -> pd
 
 
 def choose_path_threshold(judge: PathJudge, assumptions: Sequence[Sequence[JudgedNight]]) -> float:
-    """The least threshold that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption; .95 at most.
+    """The least threshold that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption, `HIGHEST` at most.
 
     Args:
         judge: Trained judge.
         assumptions: Nights by assumption, on which it was not trained; those without replays count false events.
     """
-    thresholds = np.round(np.arange(0.3, 0.951, 0.025), 3)
+    thresholds = np.round(np.arange(0.3, HIGHEST + 0.001, 0.025), 3)
     for threshold in thresholds:
         if all(_keeps(judge, nights, float(threshold)) for nights in assumptions):
             return float(threshold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +26,22 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     judge_frames,
     save_reactivation_head,
 )
+from sharpwave.brainmu.reactivation.reactivation_paths import PathJudge
 from sharpwave.evaluation.events import EventScores, score_events
-from sharpwave.recipes.difficulty import IOU, NULLS, simulate_declared_night, simulate_null_night
+from sharpwave.recipes.difficulty import (
+    ASSUMPTIONS,
+    EMPTY,
+    IOU,
+    NULLS,
+    simulate_assumed_night,
+    simulate_declared_night,
+    simulate_null_night,
+)
+from sharpwave.recipes.path_recipe import choose_path_threshold, judge_night, train_path_judge
 from sharpwave.recipes.replay_nights import (
     SOURCES,
     ReactivationNight,
+    draw_varied_night,
     mark_frames,
     simulate_reactivation_night,
 )
@@ -44,6 +56,10 @@ TRAINED_ON = (
     ("rat", 30, 0.3), ("rat", 56, 0.4), ("human", 70, 0.4), ("rat", 80, 0.3),
 )  # fmt: skip
 """Species, number of units and share of shuffled sequences of the nights that the shipped head learnt from."""
+N_VARIED, VARIED_HOURS, VARIED_STEPS = 30, 0.5, 450
+"""Nights of `draw_varied_night` from which the frames learn afterwards, their hours, and the steps."""
+N_JUDGED_PATHS, ASSUMED_HOURS = 60, 0.6
+"""Nights of `draw_varied_night` from which the judge of paths learns, and hours of those its threshold is chosen on."""
 N_CHOSEN_ON, N_JUDGED_ON = 3, 4
 """Other nights of the declared difficulty on which thresholds are chosen, and on which the card's figures are taken."""
 
@@ -98,7 +114,7 @@ def choose_threshold(
 
 
 def ship_reactivation_head(folder: str | Path, *, seed: int = 0) -> ShippedHead:
-    """Train, choose the thresholds, judge on other nights, and write weights and card.
+    """Train head and judge, choose the thresholds, judge on other nights, and write weights and card.
 
     Args:
         folder: Made if it does not exist.
@@ -110,35 +126,72 @@ def ship_reactivation_head(folder: str | Path, *, seed: int = 0) -> ShippedHead:
         for (species, n_units, decoys), stream in zip(TRAINED_ON, learning, strict=True)
     ]
     head = train_reactivation_head(nights, generator=torch.Generator().manual_seed(seed))
-    return finish_reactivation_head(head, folder, seed=seed)
+    varied = [
+        draw_varied_night(rng=np.random.default_rng([seed, 22, index]), hours=VARIED_HOURS, lfp=index % 3 == 0)
+        for index in range(N_VARIED)
+    ]
+    head = train_reactivation_head(
+        varied, steps=VARIED_STEPS, begin=head, generator=torch.Generator().manual_seed(seed + 1)
+    )
+    streams = [np.random.default_rng([seed, 23, index]) for index in range(N_JUDGED_PATHS)]
+    judged = [judge_night(head, draw_varied_night(rng=rng, hours=VARIED_HOURS, lfp=False), rng=rng) for rng in streams]
+    judge = train_path_judge(judged, generator=torch.Generator().manual_seed(seed))
+    return finish_reactivation_head(head, judge, folder, seed=seed)
 
 
-def finish_reactivation_head(head: ReactivationHead, folder: str | Path, *, seed: int) -> ShippedHead:
-    """Thresholds, figures and card of a trained head, written with its weights.
+def finish_reactivation_head(head: ReactivationHead, judge: PathJudge, folder: str | Path, *, seed: int) -> ShippedHead:
+    """Thresholds, figures and card of a trained head and judge, written with their weights.
 
     Args:
         head: The trained head.
+        judge: The trained judge of paths.
         folder: Made if it does not exist.
         seed: Seed of the training, for the card, and of these nights.
     """
-    choosing, judging, empty = np.random.default_rng([seed, 21]).spawn(3)
+    choosing, judging, empty, assumed = np.random.default_rng([seed, 21]).spawn(4)
     chosen_on = [simulate_declared_night(rng=stream) for stream in choosing.spawn(N_CHOSEN_ON)]
     judged_on = [simulate_declared_night(rng=stream) for stream in judging.spawn(N_JUDGED_ON)]
     null = [simulate_null_night(kind, rng=rng) for kind, rng in zip(NULLS, empty.spawn(len(NULLS)), strict=True)]
     probabilities = [_judge(head, night) for night in chosen_on]
     thresholds = {name: choose_threshold([p[name] for p in probabilities], chosen_on) for name in SOURCES}
-    card = {
-        "trained on": f"{len(TRAINED_ON)} simulated nights (rat, mouse, human); no recorded data",
-        "command": "python -m sharpwave.recipes.reactivation_recipe",
-        "seed": seed,
-        "scores on other simulated nights of the declared difficulty": _tabulate(head, judged_on, thresholds),
+    names = (*ASSUMPTIONS, *EMPTY)
+    assumptions = [
+        [judge_night(head, simulate_assumed_night(name, rng=rng, hours=ASSUMED_HOURS), rng=rng)]
+        for name, rng in zip(names, assumed.spawn(len(names)), strict=True)
+    ]
+    card = make_card(thresholds["spikes+places"], seed=seed)
+    card |= {
+        "frames alone on other simulated nights of the declared difficulty": _tabulate(head, judged_on, thresholds),
         "the same where nothing is replayed": _tabulate(head, null, thresholds),
-        "matched at an intersection over union of": IOU,
-        "limits": "never tested on recorded replay; without place fields a replay looks like any long burst",
     }
-    shipped = ShippedHead(head, thresholds, card)
+    moving = choose_path_threshold(judge, assumptions)
+    thresholds |= dict.fromkeys(("spikes+places", "lfp+spikes+places"), moving)
+    shipped = ShippedHead(head, thresholds, card, judge)
     save_reactivation_head(shipped, folder)
     return shipped
+
+
+def make_card(frames_alone: float, *, seed: int) -> dict[str, Any]:
+    """What is said of the shipped weights.
+
+    Args:
+        frames_alone: Threshold of the frames by themselves where there are spikes and places.
+        seed: Seed of the training.
+    """
+    return {
+        "trained on": (
+            f"frames: {len(TRAINED_ON)} simulated nights (rat, mouse, human), then {N_VARIED} in which everything is"
+            f" drawn anew; paths: {N_JUDGED_PATHS} more of these; no recorded data, nothing of the second world"
+        ),
+        "command": "python -m sharpwave.recipes.reactivation_recipe",
+        "seed": seed,
+        "threshold of the frames alone": frames_alone,
+        "matched at an intersection over union of": IOU,
+        "limits": (
+            "never tested on recorded replay; without place fields a replay looks like any long burst; events of few"
+            " spikes, paths that leap and bursts that jump are often mistaken for each other"
+        ),
+    }
 
 
 def _judge(head: ReactivationHead, night: ReactivationNight) -> dict[str, Float[np.ndarray, "frame 2"]]:

@@ -166,7 +166,8 @@ def detect_reactivations(
     Returns:
         onset, duration (s), label "reactivation", probability (of a replay), known (s, when a head that runs along
         could first have said so), and where place fields are known path ("moves") and the probabilities of each of
-        `PATHS`: moves, stays, jumps, none.
+        `PATHS`: moves, stays, jumps, none; `attrs["bursts"]` then holds the onsets of all bursts by what they do, those
+        that move with too little probability by what comes next.
 
     Raises:
         SharpwaveError: If the recording has neither LFP nor spikes.
@@ -177,16 +178,29 @@ def detect_reactivations(
         probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
         return find_events(probability, threshold=threshold)
     bursts = judge_bursts(recording, fields=fields, shipped=shipped)
-    return bursts[bursts["moves"] >= threshold].assign(path=PATHS[0]).reset_index(drop=True)
+    moving = (bursts["moves"] >= threshold).to_numpy()
+    path = np.where(
+        moving, PATHS[0], np.array(PATHS[1:], dtype=object)[bursts[list(PATHS[1:])].to_numpy().argmax(axis=1)]
+    )
+    events = bursts[moving].assign(path=PATHS[0]).reset_index(drop=True)
+    events.attrs["bursts"] = {name: bursts.loc[path == name, "onset"].tolist() for name in PATHS}
+    return events
 
 
-def judge_bursts(recording: Recording, *, fields: PlaceFields, shipped: ShippedHead | None = None) -> pd.DataFrame:
+def judge_bursts(
+    recording: Recording,
+    *,
+    fields: PlaceFields,
+    shipped: ShippedHead | None = None,
+    probability: Float[np.ndarray, "frame 2"] | None = None,
+) -> pd.DataFrame:
     """Every burst of a recording, and whether the place that it decodes to moves, stays or jumps.
 
     Args:
         recording: Recording with spikes.
         fields: What the units fire where.
         shipped: Head with its judge; the one that ships where omitted.
+        probability: From `compute_reactivation_probability`, where that was done already.
 
     Returns:
         The columns of `detect_reactivations`, for all bursts; `path` is what is most probable.
@@ -201,7 +215,9 @@ def judge_bursts(recording: Recording, *, fields: PlaceFields, shipped: ShippedH
             got="no spikes" if not recording.spikes else "a head without a judge",
             fix="use the shipped head, on a recording with spikes",
         )
-    spans = propose_bursts(compute_reactivation_probability(shipped.head, recording, fields=fields))
+    if probability is None:
+        probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
+    spans = propose_bursts(probability)
     measures = measure_paths(recording.spikes, spans, fields, rng=np.random.default_rng(SEED))
     chances = judge_paths(shipped.judge, measures)
     spans = spans.assign(label="reactivation", probability=chances[:, 0], known=_find_known(spans))
