@@ -126,22 +126,24 @@ def judge_night(
     usable = float(quality["usable_fraction"].max()) if len(quality) else scored
     usable_minutes = min(staged_minutes, usable * duration / 60)
     told = hypnogram if len(quality) else merge_probabilities(hypnogram)
-    unclear = compute_unclear_share(told)
-    kappa = _pick_evidence(evidence)
     blocking: list[str] = [] if check.objection is None else [check.objection]
     if usable_minutes < MINIMUM_MINUTES:
         blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")
     care = [*(concerns or []), *check.doubts, *_list_doubts(usable, told, check.unlike, given=given)]
     if staged_minutes < 120 and not blocking:
         care.append(f"{staged_minutes:.0f} minutes are not a night: the sleep statistics describe this piece only.")
-    record = "Who scored the stages, and how well, is not known here." if given else _evidence_sentence(kappa, stager)
+    record = (
+        "Who scored the stages, and how well, is not known here."
+        if given
+        else _evidence_sentence(_pick_evidence(evidence), stager)
+    )
     return Judgement(
         "not usable" if blocking else "usable with care" if care else "usable",
         blocking + care or ["The signal is like that of other nights, and the stages are clear."],
         [
             f"{staged_minutes:.0f} of {duration / 60:.0f} minutes could be staged; the best channel was usable in "
             f"{usable:.0%} of the recording.",
-            _clarity_sentence(unclear, told),
+            _clarity_sentence(compute_unclear_share(told), told),
             " ".join(part for part in (record, beside, SEEN_BY_STAGER if seen else "") if part),
             _range_sentence(species, age, simulated),
             "This is not a diagnosis.",

@@ -201,26 +201,11 @@ def score_order(
         how: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates, "rng": rng}
         how |= {"n_shuffles": n_shuffles, "further": further, "bin_size": bin_size, "crossing": crossing, "jump": jump}
         return _score_observed(spikes, events, fields, fine, how)
-    seeds = rng.integers(1, 2**63, size=len(events), dtype=np.uint64)
     scorer = _Scorer(pooled, Neighbours.of(pooled, spread=bin_size / crossing), bin_size, statistic, jump, n_shuffles)
-    first, later = rng.spawn(2)
-    scored = scorer.score(Packets.of(fine), lengths, seeds, _iter_tables(pooled, destroy, 1 + n_surrogates, first))
-    usual = scored[:, :, 2].mean(axis=0)
-    gains = _compute_gains(scored, usual, n_shuffles)
-    observed, surrogates = gains[0], gains[1:]
-    counted = np.zeros(len(events), np.int64)
-    n_draws = np.full(len(events), n_surrogates)
-    chosen = np.flatnonzero((surrogates >= observed).sum(axis=0) < STOP)
-    n_further = min(further * n_surrogates, n_surrogates * len(events) // max(2 * len(chosen), 1))
-    if len(chosen) and n_further >= n_surrogates:
-        own = select_events(fine, chosen)
-        tables = _iter_tables(pooled, destroy, n_further, later, true=False)
-        more = scorer.score(Packets.of(own), lengths[chosen], seeds[chosen], tables)
-        counted[chosen] = (_compute_gains(more, usual[chosen], n_shuffles) >= observed[chosen]).sum(axis=0)
-        n_draws[chosen] += n_further
+    scored = scorer.score_labellings(fine, lengths, destroy, n_surrogates, further * n_surrogates, rng)
     coarse = bin_events(spikes, events, bin_size=bin_size, units=fields.units)
     raw = score_events(coarse, fields, crossing=crossing, jump=jump)
-    return OrderScores(observed, surrogates, counted, n_draws, raw, statistic, surrogate)
+    return OrderScores(*scored, raw, statistic, surrogate)
 
 
 def _score_observed(
@@ -311,6 +296,34 @@ class _Scorer:
 
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             return np.concatenate(list(pool.map(work, tables)))
+
+    def score_labellings(
+        self,
+        fine: BinnedEvents,
+        lengths: Float[np.ndarray, " event"],
+        destroy: Callable[[PlaceFields, int, np.random.Generator], Float[np.ndarray, "lane unit place"]],
+        n_surrogates: int,
+        most_further: int,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Gains as they are, and under surrogates; for each event, further draws as high, and the number of draws."""
+        seeds = rng.integers(1, 2**63, size=len(fine), dtype=np.uint64)
+        first, later = rng.spawn(2)
+        tables = _iter_tables(self.fields, destroy, 1 + n_surrogates, first)
+        scored = self.score(Packets.of(fine), lengths, seeds, tables)
+        usual = scored[:, :, 2].mean(axis=0)
+        gains = _compute_gains(scored, usual, self.n_shuffles)
+        observed, surrogates = gains[0], gains[1:]
+        counted, n_draws = np.zeros(len(fine), np.int64), np.full(len(fine), n_surrogates)
+        chosen = np.flatnonzero((surrogates >= observed).sum(axis=0) < STOP)
+        n_further = min(most_further, n_surrogates * len(fine) // max(2 * len(chosen), 1))
+        if len(chosen) and n_further >= n_surrogates:
+            own = select_events(fine, chosen)
+            tables = _iter_tables(self.fields, destroy, n_further, later, true=False)
+            more = self.score(Packets.of(own), lengths[chosen], seeds[chosen], tables)
+            counted[chosen] = (_compute_gains(more, usual[chosen], self.n_shuffles) >= observed[chosen]).sum(axis=0)
+            n_draws[chosen] += n_further
+        return observed, surrogates, counted, n_draws
 
 
 def _iter_tables(

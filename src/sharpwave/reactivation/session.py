@@ -117,24 +117,22 @@ def analyse_session(
     step = _Stepper(progress)
     step("place fields")
     experience = find_experience(recording, run=run, lag=lag, graph=graph)
-    fields = experience.fields
-    statistic = _choose_statistic(fields) if statistic is None else statistic
     step("candidates")
     found, n_found = _find_events(recording, experience, events, source=source, min_units=min_units)
     experience = replace(experience, notes=(*experience.notes, *found.attrs.get("notes", ())))
     step("surrogates")
-    chosen: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": n_surrogates}
-    evidence = weigh_events(recording.spikes, found, fields, **chosen, bin_size=bin_size, rng=rng)
+    chosen: dict[str, Any] = {"surrogate": surrogate, "n_surrogates": n_surrogates, "bin_size": bin_size, "rng": rng}
+    chosen["statistic"] = _choose_statistic(experience.fields) if statistic is None else statistic
+    evidence = weigh_events(recording.spikes, found, experience.fields, **chosen)
     step("decoding")
-    fine = bin_events(recording.spikes, found, bin_size=DECODE_BIN, units=fields.units)
-    session = _conclude(found, experience, evidence, fine)
+    session = _conclude(recording.spikes, found, experience, evidence)
     step("done")
-    settings = _list_settings(recording, experience, evidence, bin_size, min_units, n_found)
-    return replace(session, settings=settings)
+    return replace(session, settings=_list_settings(recording, experience, evidence, bin_size, min_units, n_found))
 
 
-def _conclude(found: pd.DataFrame, experience: Experience, evidence: Evidence, fine: BinnedEvents) -> ReplaySession:
+def _conclude(spikes: Any, found: pd.DataFrame, experience: Experience, evidence: Evidence) -> ReplaySession:
     """Events with what they decode to, and the tests of the epochs; the settings are still to be listed."""
+    fine = bin_events(spikes, found, bin_size=DECODE_BIN, units=experience.fields.units)
     epoch = name_epochs(found, experience)
     table = _assemble(found, decode_events(fine, experience.fields).table, epoch, evidence)
     tests = tabulate_tests(epoch, table["significant"].to_numpy(), evidence)

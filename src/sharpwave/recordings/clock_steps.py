@@ -73,9 +73,8 @@ def follow_summer_time(
         said += sentence
     for step in _find_steps_forward(times + added, usual, first, dated, start, length):
         added[step + 1 :] -= HOUR
-        said.append(
-            f"the clock goes forward an hour after {describe_moment(first, times[step], dated)}; no time is missing"
-        )
+        moment = describe_moment(first, times[step], dated)
+        said.append(f"the clock goes forward an hour after {moment}; no time is missing")
     followed = seconds.copy()
     followed[known] = times + added
     return followed, said

@@ -135,7 +135,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "rat-ca1-linear-track/session alone, where others near them give .029 to .034 for sharpwave and .040 to .045 "
         "for the walk by direction",
         "second_world": f"{N_SECOND_WORLD} runs of {SECOND_WORLD:g} s on each track, 45 bursting, drifting cells; "
-        "shares no code with sharpwave.simulation; nothing was chosen on it",
+        "shares no code with sharpwave.simulation; four settings of pace were looked at on other runs of it",
         "interval": "95 %, bootstrap over blocks; over sessions where they are pooled",
         "replay": "defaults of `sharpwave replay`: correlation, 500 cell-identity surrogates",
         "notes": notes + silent,

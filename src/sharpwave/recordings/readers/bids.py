@@ -90,9 +90,8 @@ def read_bids(
     metadata: dict[str, Any] = {**recording.metadata, **_read_participant(path, repairs)}
     signals = _apply_channels(dict(recording.signals), path, metadata, repairs)
     _check_sidecar(recording, path, metadata)
-    events = _read_events(path, repairs)
-    if events is None:
-        events = recording.events
+    found = _read_events(path, repairs)
+    events = recording.events if found is None else found
     how = {"convention": convention, "epoch_length": epoch_length, "scorer": scorer}
     hypnogram = _read_stages(path, recording, events, repairs, how)
     entities = parse_entities(path)
