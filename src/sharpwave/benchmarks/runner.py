@@ -42,6 +42,7 @@ BENCHMARKS: dict[str, str] = {
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
+    "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
     "replay-speed": "sharpwave.benchmarks.replay.speed",
     "replay-null": "sharpwave.benchmarks.replay.null",

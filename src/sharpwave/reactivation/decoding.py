@@ -314,6 +314,7 @@ def learn_running(
             position where omitted.
         n_paces: Number of paces besides rest; 2 by default.
 
+    >>> from sharpwave.reactivation.place_fields import estimate_place_fields
     >>> times = np.arange(0, 60, 0.05)
     >>> position = Position(times, np.abs(2 - times % 4)[:, None])  # to and fro on 2 m at one speed
     >>> spikes = {0: times[np.abs(position.values[:, 0] - 0.5) < 0.1] + 0.01}

@@ -41,7 +41,7 @@ class TrackGraph:
 
     >>> graph = make_graph([[0, 0], [1, 0], [1, 1], [1, -1]], [(0, 1), (1, 2), (1, 3)])  # a T
     >>> graph.edges, graph.length, graph.starts.round(2).tolist()
-    (((0, 1), (1, 2), (1, 3)), 3.0, [0.0, 1.0, 2.15])
+    (((0, 1), (1, 3), (1, 2)), 3.0, [0.0, 1.0, 2.15])
     >>> float(graph.measure(np.array([1.5]), np.array([2.65]))[0])  # half way up, half way down
     1.0
     """

@@ -60,11 +60,15 @@ def test_false_abstention_is_near_nominal_on_people_not_seen(novelty):
 
 STRANGE = {
     "white noise": lambda x: np.random.default_rng(1).normal(0, x.std(), len(x)),
+    "50 Hz hum": lambda x: x + 30e-6 * np.sin(2 * np.pi * 50 * np.arange(len(x)) / RATE),
+}
+UNUSABLE = {
+    "dead": np.zeros_like,
     "mV taken for V": lambda x: 1e3 * x,
     "V taken for mV": lambda x: 1e-3 * x,
-    "50 Hz hum": lambda x: x + 30e-6 * np.sin(2 * np.pi * 50 * np.arange(len(x)) / RATE),
     "almost flat": lambda x: np.random.default_rng(1).normal(0, 1e-9, len(x)),
 }
+"""What the one preparation of signals leaves out before anything is judged."""
 
 
 @pytest.mark.parametrize("fault", STRANGE)
@@ -78,8 +82,9 @@ def test_other_species_is_flagged(novelty):
     assert novelty.score(_record(300, peak=7.5, size=4.0))["abstain"].mean() > 0.9
 
 
-def test_dead_channel_is_absent_not_novel(novelty):
-    piece = _record(200, np.zeros_like)
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_an_unusable_channel_is_absent_not_novel(fault: str, novelty):
+    piece = _record(200, UNUSABLE[fault])
     assert not piece.epochs["eeg"].present.any()
     assert novelty.score(piece)["abstain"].mean() < 0.1
 

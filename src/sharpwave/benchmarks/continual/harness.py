@@ -74,7 +74,8 @@ def make_setting(stream: Stream, *, batch: int, buffer_items: int, seed: int, re
     parts = [first.x_train] if isinstance(first.x_train, Tensor) else list(first.x_train.values())
     item = sum(part[:1].nbytes for part in parts) + SCALE_BYTES + LABEL_BYTES + LOGIT_BYTES * stream.n_classes
     n_steps = max(1, min(len(task.y_train) // batch for task in stream.tasks))
-    return Setting(len(stream.tasks), stream.n_classes, batch, n_steps, buffer_items * item, seed, replay)
+    images = isinstance(first.x_train, Tensor)
+    return Setting(len(stream.tasks), stream.n_classes, batch, n_steps, buffer_items * item, seed, replay, images)
 
 
 def run_stream(

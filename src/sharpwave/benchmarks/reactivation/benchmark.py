@@ -23,12 +23,10 @@ from sharpwave.benchmarks.reactivation.detectors import (
     find_rippled_bursts,
     read_contents,
 )
-from sharpwave.benchmarks.reactivation.worlds import SECOND_ASSUMPTIONS, iter_world_rows
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.brainmu.reactivation.reactivation_head import ShippedHead, detect_reactivations, load_reactivation_head
 from sharpwave.evaluation.events import match_events, score_events
 from sharpwave.recipes.difficulty import (
-    ASSUMPTIONS,
     DECLARED,
     IOU,
     NULLS,
@@ -48,8 +46,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
     Args:
         data: Not used: replays are known in simulated nights alone.
-        seeds: Half the number of nights with replays; there are half as many nights of each kind without, and as many
-            sessions of each assumption in both worlds.
+        seeds: Half the number of nights with replays; there are half as many nights of each kind without.
         train: Train the head again and score that one; about 10 minutes more.
 
     Returns:
@@ -64,8 +61,6 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     for kind in NULLS:
         false = [_score(simulate_null_night(kind, rng=rng), shipped, rng) for rng in empty.spawn(n_empty)]
         rows += [row for row in _to_rows(NULL_DATA, kind, false, bootstrap) if "false_positives" in row.metric]
-    worlds = np.random.default_rng([SEED, 1])
-    rows += iter_world_rows(shipped, sessions=n_empty, rng=worlds)
     config = {
         "difficulty": asdict(DECLARED),
         "iou": IOU,
@@ -73,9 +68,6 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "nights": f"{len(found)} with replays, {n_empty} of each kind without",
         "thresholds": shipped.thresholds,
         "interval": "95 %, bootstrap over nights",
-        "assumptions": {name: str(assumption) for name, assumption in ASSUMPTIONS.items()},
-        "assumptions of the second world": {name: str(options) for name, options in SECOND_ASSUMPTIONS.items()},
-        "sessions of each assumption": n_empty,
         "trained_again": train,
         "notes": [
             "All nights are simulated: docs/reactivation-detection.md says how hard they are, and what they leave out."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     compute_reactivation_probability,
     find_events,
     judge_bursts,
+    load_reactivation_head,
 )
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.evaluation.events import EventScores, score_events
@@ -32,6 +34,7 @@ from sharpwave.reactivation.state_space import decode_events
 from sharpwave.recipes.difficulty import ASSUMPTIONS, EMPTY, IOU, simulate_assumed_night
 from sharpwave.recordings.recording import Recording
 
+SEED = 2026
 FIRST, SECOND = "first world", "second world"
 AGREE = 0.5
 """Least share of an event's time in which one place explains the next: stationary and continuous dynamics together."""
@@ -137,6 +140,28 @@ def keep_agreeing(case: Case, bursts: pd.DataFrame) -> pd.DataFrame:
     binned = bin_events(case.recording.spikes, bursts, bin_size=0.005, units=case.maps.units)
     table = decode_events(binned, case.maps).table
     return bursts[(table["p_stationary"] + table["p_continuous"]).to_numpy() >= AGREE].reset_index(drop=True)
+
+
+def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+    """`sharpwave benchmark reactivation-worlds`: the shipped head and its baselines, on sessions drawn anew.
+
+    Args:
+        data: Not used: replays are known in simulated sessions alone.
+        seeds: Sessions of each assumption, and of each kind without replay, in each world.
+        train: No meaning here; `sharpwave benchmark reactivation --train` trains.
+    """
+    shipped = load_reactivation_head()
+    rows = list(iter_world_rows(shipped, sessions=seeds, rng=np.random.default_rng([SEED, 1])))
+    config = {
+        "iou": IOU,
+        "seed": SEED,
+        "thresholds": shipped.thresholds,
+        "assumptions": {name: str(assumption) for name, assumption in ASSUMPTIONS.items()},
+        "assumptions of the second world": {name: str(options) for name, options in SECOND_ASSUMPTIONS.items()},
+        "sessions of each assumption": seeds,
+        "notes": ["All sessions are simulated, in two worlds that share no code."],
+    }
+    return config, rows
 
 
 def iter_world_rows(shipped: ShippedHead, *, sessions: int, rng: np.random.Generator) -> Iterator[Row]:

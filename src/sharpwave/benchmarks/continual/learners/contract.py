@@ -33,6 +33,7 @@ class Setting:
         buffer_bytes: Bytes that stored samples may take, labels and logits included.
         seed: Seed of everything that a learner draws.
         replay: Replayed samples per new sample.
+        images: Whether the inputs are images, which are stored as `uint8`; tokens are stored as they are.
     """
 
     n_tasks: int
@@ -42,6 +43,7 @@ class Setting:
     buffer_bytes: int
     seed: int
     replay: float = REPLAY
+    images: bool = True
 
 
 class Learner(ABC):
@@ -114,7 +116,8 @@ DRAWS = 2
 
 def make_buffer(setting: Setting, generator: torch.Generator) -> ReplayBuffer:
     """A reservoir of the setting's bytes; images are stored as `uint8`."""
-    return ReplayBuffer(n_bytes=setting.buffer_bytes, storage={"x": "uint8"}, generator=generator)
+    storage = {"x": "uint8"} if setting.images else {}
+    return ReplayBuffer(n_bytes=setting.buffer_bytes, storage=storage, generator=generator)
 
 
 def count_draw(setting: Setting) -> int:
