@@ -286,9 +286,8 @@ def learn_running_walk(
     counts = _count_steps(position, _find_places(position, fields, epochs), seconds, len(fields.content))
     spread = _spread_places(fields)
     smooth = spread.T @ counts @ spread
-    return (smooth + DOUBT * compute_running_walk(fields, seconds=seconds)) / (
-        smooth.sum(axis=1, keepdims=True) + DOUBT
-    )
+    walk = compute_running_walk(fields, seconds=seconds)
+    return (smooth + DOUBT * walk) / (smooth.sum(axis=1, keepdims=True) + DOUBT)
 
 
 def learn_running(
