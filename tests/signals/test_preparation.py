@@ -246,3 +246,14 @@ def test_what_is_all_there_is_stays(crowded: Recording) -> None:
     only = Recording({"ECG": crowded["ECG"]})
     assert list(prepare_signals(only).signals) == ["ECG"]
     assert list(keep_picked(crowded, {"eeg": "F4-M1"}).signals) == ["F4-M1", "pulse"]
+
+
+def test_a_frame_of_lfp_channels_is_one_channel_for_every_entry() -> None:
+    """The channel with ripples, whether the night is decoded or its signals are prepared for a model."""
+    rng, times = np.random.default_rng(0), np.arange(1250 * 120) / 1250
+    ripples = 20 * (np.sin(2 * np.pi * times / 2) > 0.99) * np.sin(2 * np.pi * 180 * times)
+    samples = rng.normal(0, 1, (len(times), 3)) * [3, 1, 2] + np.stack([0 * times, ripples, 0 * times], axis=1)
+    frame = Signal("LFP", samples, 1250.0, MODALITIES["lfp"], scale=1e-5, channels=("0", "1", "2"))
+    prepared = prepare_signals(Recording(signals={"LFP": frame}, species="rat"))
+    assert list(prepared.of("lfp")) == ["LFP-1"]
+    assert any("of 3 channels 'LFP-1' is used" in repair for repair in prepared.repairs)

@@ -13,7 +13,7 @@ from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import DecodeOptions, apply_options, open_source, place_times
+from sharpwave.night.options import DecodeOptions, open_source, place_times
 from sharpwave.outputs import check_folder, replace_folder
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ def prepare(recording: Recording, options: DecodeOptions, *, stage: bool) -> tup
         options: What is known of the night.
         stage: Whether to stage it.
     """
-    from sharpwave.night.prepare import prepare_night
+    from sharpwave.night.prepare import apply_known, prepare_night
     from sharpwave.signals.electrodes import choose_electrodes
     from sharpwave.signals.preparation import show_chosen
 
     if not stage:
-        recording = apply_options(options, recording)
+        recording = apply_known(recording, options)
         return show_chosen(choose_electrodes(recording, channels=options.channels)), None
     prepared = prepare_night(recording, options, events=())
     return prepared.seen, prepared.hypnogram

@@ -164,7 +164,7 @@ def prepare_night(
     'given with the recording'
     """
     options = options or DecodeOptions()
-    recording = choose_lfp(apply_options(options, begin_at_zero(recording)), options.lfp)
+    recording = apply_known(recording, options)
     recording = replace(
         recording, repairs=(*recording.repairs, *describe_sparse_signals(recording), *warn_of_days(recording))
     )
@@ -181,6 +181,12 @@ def prepare_night(
     found, undetected = detect_events(recording, choice.picks, staging, labels=events)
     found = mark_microvolts(found, recording)
     return PreparedNight(options, recording, choice, artefacts, staging, found, undetected)
+
+
+def apply_known(recording: Recording, options: DecodeOptions) -> Recording:
+    """The recording with what its user knows of it, from 0 on, and with the LFP channel that the user named."""
+    recording = apply_options(options, begin_at_zero(recording))
+    return recording if options.lfp is None else choose_lfp(recording, options.lfp)
 
 
 def list_electrical(recording: Recording, picks: Mapping[str, str], *, others: Collection[str] = ()) -> list[str]:

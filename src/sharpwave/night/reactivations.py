@@ -88,8 +88,8 @@ def find_reactivations(
         SharpwaveError: If the animal never ran.
     """
     from sharpwave.brainmu.reactivation.reactivation_head import detect_reactivations
-    from sharpwave.reactivation.sequence_scores import score_sequences
-    from sharpwave.reactivation.significance import assess_session, compute_p_values
+    from sharpwave.reactivation.order import score_order
+    from sharpwave.reactivation.significance import assess_session
     from sharpwave.reactivation.state_space import decode_events
 
     position = linearise(get_position(recording))
@@ -112,21 +112,20 @@ def find_reactivations(
         return FoundReactivations(note=f"{head} No reactivation was found in this night.")
     binned = bin_events(recording.spikes, events, bin_size=BIN, units=fields.units)
     decoded = decode_events(binned, fields).table
-    scores = score_sequences(binned, fields, n_surrogates=n_surrogates, rng=rng)
-    observed, shuffled = scores.of("trajectory")
+    order = score_order(recording.spikes, events, fields, n_surrogates=n_surrogates, rng=rng)
     found = events.assign(
         channel="",
         content=decoded["content"].to_numpy(),
         direction=decoded["direction"].to_numpy(),
-        p=compute_p_values(observed, shuffled),
+        p=order.p,
     )
     rows = []
     for content in _list_contents(found):
         mine = np.ones(len(found), bool) if content == "any" else (found["content"] == content).to_numpy()
-        test = assess_session(observed[mine], shuffled[:, mine], level=LEVEL)
+        test = assess_session(order.observed[mine], order.surrogates[:, mine], level=LEVEL)
         rows.append({"content": content, "beyond_shuffles": test.share, "shuffled": test.expected, "p": test.p})
     counts = count_by_content(found, hypnogram).merge(pd.DataFrame(rows), on="content")
-    note = f"{head} Shuffles exchange the cells' identities ({n_surrogates} times)."
+    note = f"{head} The order of each is held against exchanged cells ({n_surrogates} times)."
     return FoundReactivations(found, counts, note)
 
 

@@ -18,6 +18,7 @@ from sharpwave.recordings.channels import is_electrode, rank_channels
 from sharpwave.recordings.derivations import add_derivations, check_derivable, is_derived
 from sharpwave.signals.artefacts import detect_artefacts
 from sharpwave.signals.high_rates import lower_rates
+from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.pieces import runs
 from sharpwave.signals.quality import GOOD, USABLE, find_unusable_epochs, mask_epochs
 from sharpwave.signals.staging import rescale_signal
@@ -140,7 +141,7 @@ def choose_electrodes(recording: Recording, *, channels: Sequence[str] = ()) -> 
     >>> choose_electrodes(Recording(signals=signals)).picks
     {'eeg': 'C3-M2'}
     """
-    recording = lower_rates(recording)
+    recording = lower_rates(choose_lfp(recording))
     for wanted in channels:
         check_derivable(recording, wanted)
     whole = add_derivations(recording, channels=channels)
