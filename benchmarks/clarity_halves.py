@@ -10,8 +10,8 @@ an expert to choose it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from benchmarks.latency_rules import Pair, collect_shipped, collect_sleep_edf
 
 from sharpwave.benchmarks.provenance import describe_machine, describe_provenance, find_commit
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.benchmarks.runner import BenchmarkResult
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.night.trust import MOST_UNCLEAR, UNCLEAR_BELOW
 from sharpwave.recordings.datasets import data_root
@@ -71,13 +72,12 @@ def main() -> None:
     }
     rng = np.random.default_rng(0)
     rows = [row for name, pairs in cohorts.items() for row in judge_halves(pairs, data=name, rng=rng)]
-    content = {
-        "machine": describe_machine(),
-        "commit": find_commit(),
-        "provenance": describe_provenance("python benchmarks/clarity_halves.py"),
-        "rows": [{key: value for key, value in row.to_dict().items() if key != "values"} for row in rows],
-    }
-    arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    config = {"most_unclear": MOST_UNCLEAR, "unclear_below": UNCLEAR_BELOW}
+    provenance = describe_provenance("python benchmarks/clarity_halves.py")
+    kept = [replace(row, values=()) for row in rows]
+    BenchmarkResult("clarity-halves", config, describe_machine(), find_commit(), kept, provenance).write(
+        arguments.output
+    )
 
 
 if __name__ == "__main__":

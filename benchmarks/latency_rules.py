@@ -15,9 +15,8 @@ over people. `chosen on half` picks the rule on half of the people and reports t
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import pandas as pd
 
 from sharpwave.benchmarks.provenance import describe_machine, describe_provenance, find_commit
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.benchmarks.runner import BenchmarkResult
 from sharpwave.evaluation.sleep_statistics import find_sustained
 from sharpwave.recipes.stagers import RECIPES, cross_validate, load_tables, soften
 from sharpwave.recordings.datasets import data_root, list_subjects, load_dataset
@@ -253,14 +253,12 @@ def main() -> None:
                 rows += measure_rules(group, data=data, of=of, rng=rng)
     for of in ("rem_latency", "sleep_latency"):
         rows += choose_on_halves(pairs, of=of, rng=rng)
-    content = {
-        "config": {"pairs": len(pairs), "unit": "mean over people, 95 % bootstrap interval over people"},
-        "machine": describe_machine(),
-        "commit": find_commit(),
-        "provenance": describe_provenance("python benchmarks/latency_rules.py"),
-        "rows": [{key: value for key, value in row.to_dict().items() if key != "values"} for row in rows],
-    }
-    arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    config = {"pairs": len(pairs), "unit": "mean over people, 95 % bootstrap interval over people"}
+    provenance = describe_provenance("python benchmarks/latency_rules.py")
+    kept = [replace(row, values=()) for row in rows]
+    BenchmarkResult("latency-rules", config, describe_machine(), find_commit(), kept, provenance).write(
+        arguments.output
+    )
 
 
 if __name__ == "__main__":
