@@ -240,9 +240,13 @@ def normalise_to_level(epochs: ModalityEpochs, past: Levels | None = None) -> tu
     counts = before.counts + np.cumsum(present, axis=0)
     sums = before.sums + np.cumsum(means, axis=0)
     level = (sums / np.maximum(counts, 1)[..., None]).astype(np.float32)
-    relative = (values - level[:, :, None]) * present[..., None, None]
+    n_bands = values.shape[3]
+    both = np.empty((*values.shape[:3], 2 * n_bands), values.dtype)
+    both[..., :n_bands] = values
+    np.subtract(values, level[:, :, None], out=both[..., n_bands:])
+    both[..., n_bands:] *= present[..., None, None]
     last = Levels(channels, counts[-1], sums[-1]) if len(values) else before
-    return ModalityEpochs(np.concatenate([values, relative], axis=3), present, channels), last
+    return ModalityEpochs(both, present, channels), last
 
 
 @dataclass(frozen=True)

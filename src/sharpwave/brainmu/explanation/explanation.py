@@ -198,15 +198,14 @@ def weigh_modalities(
         >>> weigh_modalities(model, pass_over_night(model, recording)).loc[0, "share"].round(6)
         np.float64(1.0)
     """
-    names = tuple(night.batch.modalities)
-    n_steps = int(night.batch.times.shape[1])
+    names, n_steps = tuple(night.recording.epochs), len(night.recording)
     steps = np.unique(np.linspace(min(n_steps - 1, 20), n_steps - 1, n_probes).round().astype(int))
     effects = []
     for step in steps.tolist():
         logit = float(night.readout.change[0, step, horizon])
         effects.append(np.abs(forecast_without_modalities(model, night.open(step), horizon=horizon) - logit))
     effect = np.mean(effects, axis=0)
-    present = [float(part.any_present[0].double().mean()) for part in night.batch.modalities.values()]
+    present = [float(epochs.present.any(axis=1).mean()) for epochs in night.recording.epochs.values()]
     table = pd.DataFrame({"modality": names, "effect": effect, "share": effect / max(float(effect.sum()), 1e-12)})
     table = table.assign(n=len(steps), present=present)
     return table.sort_values("effect", ascending=False, ignore_index=True)

@@ -89,17 +89,17 @@ class RecordingPass:
     """One recording, passed over once, with all that is needed to return to any of its forecasts.
 
     Attributes:
-        batch: One row, with those modalities that the model has an encoder for.
+        recording: The recording, with those modalities that the model has an encoder for.
         readout: What the heads said at every step.
         latents: Shared latent at every step, shape (step, width).
-        caches: Keys and values of every token of the night.
+        caches: Keys and values of every token, by chunk of the recording and by layer.
         window: Seconds that a token looks back.
     """
 
-    batch: Batch
+    recording: EpochedRecording
     readout: Readout
     latents: Float[np.ndarray, "step width"]
-    caches: tuple[LayerCache, ...]
+    caches: tuple[tuple[LayerCache, ...], ...]
     window: float
 
     def open(self, step: int, *, length: int = CONTEXT) -> Context:
@@ -108,17 +108,20 @@ class RecordingPass:
         Raises:
             SharpwaveError: If the step is not in the recording.
         """
-        n_steps = self.batch.times.shape[1]
+        n_steps = len(self.recording)
         if not 0 <= step < n_steps:
             raise SharpwaveError(
                 f"steps from 0 to {n_steps - 1}", got=f"{step}", fix="choose a time within the recording"
             )
         first = max(0, step + 1 - length)
+        batch = collate([self.recording.restrict(first, step + 1)])
         if first == 0:
-            return Context(step, restrict_batch(self.batch, 0, step + 1), None)
-        end = float(self.batch.times[0, first - 1])
-        caches = tuple(_slice_cache(cache, end - self.window, end) for cache in self.caches)
-        return Context(step, restrict_batch(self.batch, first, step + 1), caches)
+            return Context(step, batch, None)
+        end = float(self.recording.grid.ends[first - 1])
+        oldest = max(0, first - 1 - math.ceil(self.window / self.recording.grid.step))
+        before = self.caches[oldest // CHUNK : (first - 1) // CHUNK + 1]
+        parts = [tuple(_slice_cache(cache, end - self.window, end) for cache in chunk) for chunk in before]
+        return Context(step, batch, tuple(reduce(join_caches, layer) for layer in zip(*parts, strict=True)))
 
 
 @torch.no_grad()
@@ -139,20 +142,18 @@ def pass_over_night(model: BrainMu, recording: EpochedRecording) -> RecordingPas
             got=", ".join(recording.epochs),
             fix="use a model that was trained with these modalities",
         )
-    batch = collate([known])
     caches: tuple[LayerCache, ...] | None = None
-    outputs, parts, done = [], [], float(batch.times[0, 0]) - recording.grid.step
-    for first in range(0, len(recording), CHUNK):
-        output = model(restrict_batch(batch, first, min(first + CHUNK, len(recording))), caches)
+    outputs, parts, done = [], [], known.grid.start
+    for first in range(0, len(known), CHUNK):
+        output = model(collate([known.restrict(first, min(first + CHUNK, len(known)))]), caches)
         caches = output.caches
         parts.append(tuple(_slice_cache(cache, done, math.inf) for cache in output.caches))
         outputs.append(output)
         done = float(output.caches[0].times.max())
-    whole = tuple(reduce(join_caches, layer) for layer in zip(*parts, strict=True))
     fields = ("stage", "change", "destination", "depth")
     readout = Readout(*(torch.cat([getattr(output.readout, name) for output in outputs], dim=1) for name in fields))
     latents = torch.cat([output.latents for output in outputs], dim=1)[0].double().numpy()
-    return RecordingPass(batch, readout, latents, whole, model.config.window)
+    return RecordingPass(known, readout, latents, tuple(parts), model.config.window)
 
 
 def _slice_cache(cache: LayerCache, after: float, until: float) -> LayerCache:
