@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, str] = {
     "decode-memory": "sharpwave.benchmarks.decode.memory",
     "training-cost": "sharpwave.benchmarks.training_cost",
     "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
+    "criticality": "sharpwave.benchmarks.dynamics.networks",
     "resilience": "sharpwave.benchmarks.resilience.benchmark",
     "continual": "sharpwave.benchmarks.continual.benchmark",
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
