@@ -96,3 +96,23 @@ def test_changed_and_new_files_make_a_tree_dirty(tmp_path: Path, monkeypatch: py
     (tmp_path / "src" / "new.py").write_text("b = 2\n")
     assert provenance.find_commit().endswith("+")
     assert provenance.find_published() == tmp_path / "benchmarks" / "results"
+
+
+def test_some_methods_alone_need_a_benchmark_that_keeps_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fake(monkeypatch, [ROW])
+    with pytest.raises(SharpwaveError, match="leave --methods out"):
+        runner.run_benchmark("forecast", methods=["er"])
+    asked = {}
+
+    def run(data, *, seeds, train, methods, parts):
+        asked.update(methods=methods, parts=parts)
+        return {}, [ROW]
+
+    monkeypatch.setattr(runner, "import_module", lambda name: SimpleNamespace(run=run))
+    with pytest.raises(SharpwaveError, match="name the JSON file with --output"):
+        runner.run_benchmark("continual", methods=["er"])
+    result = runner.run_benchmark("continual", methods=["er", "sleep"], output=tmp_path / "out.json")
+    assert asked == {"methods": ["er", "sleep"], "parts": tmp_path / "out.parts"}
+    assert result.provenance["command"].endswith("--methods er,sleep")

@@ -71,7 +71,9 @@ def describe_threads() -> dict[str, Any]:
     return threads | ({"torch": torch.get_num_threads()} if torch is not None else {})
 
 
-def describe_command(name: str, *, seeds: int, train: bool = False, own_data: bool = False) -> str:
+def describe_command(
+    name: str, *, seeds: int, train: bool = False, own_data: bool = False, methods: Sequence[str] | None = None
+) -> str:
     """The command line that makes a result again.
 
     Args:
@@ -79,8 +81,10 @@ def describe_command(name: str, *, seeds: int, train: bool = False, own_data: bo
         seeds: Seeds of whatever is random.
         train: Whether the shipped weights were trained again first.
         own_data: Whether a folder of data sets was named; which one is nobody's business.
+        methods: Methods that were run, where not all were.
     """
     parts = ["sharpwave", "benchmark", name, "--seeds", str(seeds)]
+    parts += ["--methods", ",".join(methods)] if methods else []
     return shlex.join(parts) + (" --data FOLDER" if own_data else "") + (" --train" if train else "")
 
 

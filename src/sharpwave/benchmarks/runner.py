@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +39,7 @@ BENCHMARKS: dict[str, str] = {
     "decode-memory": "sharpwave.benchmarks.decode.memory",
     "training-cost": "sharpwave.benchmarks.training_cost",
     "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
+    "criticality": "sharpwave.benchmarks.dynamics.networks",
     "resilience": "sharpwave.benchmarks.resilience.benchmark",
     "continual": "sharpwave.benchmarks.continual.benchmark",
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
@@ -103,6 +106,7 @@ def run_benchmark(
     train: bool = False,
     allow_dirty: bool = False,
     allow_smaller: bool = False,
+    methods: Sequence[str] | None = None,
 ) -> BenchmarkResult:
     """Run a benchmark, print its table, and write it where `output` says.
 
@@ -114,10 +118,12 @@ def run_benchmark(
         train: Train the shipped weights again first.
         allow_dirty: Write a published result although files of the code differ from their commit; the file says so.
         allow_smaller: Overwrite a result that has more seeds, a larger n or further rows; the file says so.
+        methods: Methods to run now, where a benchmark keeps each run (in `NAME.parts`, beside `output`); default all.
 
     Raises:
-        SharpwaveError: If there is no such benchmark, nothing to run it on, the tree is dirty, or the result in
-            `output` is larger; then the new one is beside it, as `NAME.smaller.json`.
+        SharpwaveError: If there is no such benchmark, it cannot run some methods alone, there is nothing to run it on,
+            the tree is dirty, or the result in `output` is larger; then the new one is beside it, as
+            `NAME.smaller.json`.
 
     >>> run_benchmark("weather")
     Traceback (most recent call last):
@@ -137,8 +143,9 @@ def run_benchmark(
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
         module, _, function = BENCHMARKS[name].partition(":")
-        config, rows = getattr(import_module(module), function or "run")(data, seeds=seeds, train=train)
-    command = describe_command(name, seeds=seeds, train=train, own_data=data is not None)
+        run = getattr(import_module(module), function or "run")
+        config, rows = run(data, seeds=seeds, train=train, **_choose_parts(name, run, output, methods))
+    command = describe_command(name, seeds=seeds, train=train, own_data=data is not None, methods=methods)
     provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)
@@ -150,6 +157,27 @@ def run_benchmark(
             raise
         result.write(output)
     return result
+
+
+def _choose_parts(
+    name: str, run: Callable[..., Any], output: Path | None, methods: Sequence[str] | None
+) -> dict[str, Any]:
+    """Arguments of a benchmark that keeps its runs one by one: which methods to run now, and where parts lie."""
+    if "parts" not in inspect.signature(run).parameters:
+        if methods:
+            raise SharpwaveError(
+                "a benchmark that runs some methods alone: continual or continual-cifar10",
+                got=f"--methods with {name}",
+                fix="leave --methods out",
+            )
+        return {}
+    if methods and output is None:
+        raise SharpwaveError(
+            "--output with --methods, beside which the other methods' runs are kept",
+            got="no output",
+            fix="name the JSON file with --output",
+        )
+    return {"methods": methods, "parts": None if output is None else output.with_suffix(".parts")}
 
 
 def print_result(result: BenchmarkResult) -> None:

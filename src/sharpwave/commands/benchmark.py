@@ -22,6 +22,12 @@ def benchmark(
     allow_smaller: Annotated[
         bool, typer.Option("--allow-smaller", help="Overwrite a result with more seeds, a larger n or further rows.")
     ] = False,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            "--methods", help="Run these alone (a,b,…), with the kept runs of others: continual, continual-cifar10."
+        ),
+    ] = None,
 ) -> None:
     """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
     from sharpwave.benchmarks import run_benchmark
@@ -34,4 +40,5 @@ def benchmark(
         train=train,
         allow_dirty=allow_dirty,
         allow_smaller=allow_smaller,
+        methods=None if methods is None else methods.split(","),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ from tests.benchmarks.continual.blobs import make_blobs
 
 from sharpwave.benchmarks import sleep_cost
 from sharpwave.benchmarks.continual import benchmark as continual
+from sharpwave.benchmarks.continual import harness
+from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS
+from sharpwave.benchmarks.continual.protocols import Protocol, make_protocols
 from sharpwave.errors import SharpwaveError
 
 
@@ -44,6 +48,69 @@ def test_any_images_can_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {row.n for row in ahead} == {2}
     assert len(ahead) == 6
     assert set(config["best_peer_of_equal_parameters"].values()) <= set(LEARNERS)
+
+
+def test_a_run_that_was_broken_off_goes_on_where_it_was(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continual, "LEARNERS", {name: LEARNERS[name] for name in METHODS})
+    whole = continual.run(folder, seeds=2)[1]
+    runs = []
+    learn = Protocol.run
+
+    def run(self, *args, **options):
+        if len(runs) == 7:
+            raise KeyboardInterrupt
+        runs.append(options["seed"])
+        return learn(self, *args, **options)
+
+    monkeypatch.setattr(Protocol, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        continual.run(folder, seeds=2, parts=tmp_path / "parts")
+    assert len(list((tmp_path / "parts").iterdir())) == 7
+    monkeypatch.setattr(Protocol, "run", learn)
+    assert compare(continual.run(folder, seeds=2, parts=tmp_path / "parts")[1]) == compare(whole)
+    monkeypatch.setattr(Protocol, "run", run)
+    assert compare(continual.run(folder, seeds=2, parts=tmp_path / "parts")[1]) == compare(whole)
+
+
+def compare(rows: list) -> list:
+    return [row.to_dict() for row in rows if row.metric != "time_ratio"]
+
+
+def test_some_methods_can_be_run_beside_the_kept_runs_of_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continual, "LEARNERS", {name: LEARNERS[name] for name in METHODS})
+    first = continual.run(folder, seeds=1, methods=["finetune", "der++"], parts=tmp_path)[1]
+    assert {row.method for row in first} == {"finetune", "der++"}
+    whole = continual.run(folder, seeds=1, methods=["sleep"], parts=tmp_path)[1]
+    assert {row.method for row in whole} == {"finetune", "der++", "sleep"}
+    assert any(row.metric == "accuracy_minus_der++" for row in whole)
+    monkeypatch.setattr(harness, "compute_code", lambda make: "other")
+    alone = continual.run(folder, seeds=1, methods=["sleep"], parts=tmp_path)[1]
+    assert {row.method for row in alone} == {"sleep"}, "runs of other code do not count"
+    with pytest.raises(SharpwaveError, match="methods among finetune"):
+        continual.run(folder, seeds=1, methods=["slep"])
+
+
+def test_a_part_depends_on_options_images_and_the_learner_s_own_code(folder: Path, tmp_path: Path) -> None:
+    images = load_images(folder)
+    protocol = make_protocols(images)[0]
+    one = harness.Parts(tmp_path, protocol, images)
+    one.run("er", LEARNERS["er"], options={"lr": 0.1}, seed=0, buffer_items=20)
+
+    def find(kept: harness.Parts = one, make=LEARNERS["er"], lr: float = 0.1) -> object:
+        return kept.find("er", make, options={"lr": lr}, seed=0, buffer_items=20)
+
+    assert find() is not None
+    assert find(lr=0.2) is None
+    assert find(make=LEARNERS["er-ace"]) is None
+    assert find(harness.Parts(tmp_path, replace(protocol, batch=8), images)) is None
+    assert find(harness.Parts(tmp_path, protocol, replace(images, y_train=1 - images.y_train))) is None
+    assert harness.compute_code(LEARNERS["er"]) != harness.compute_code(LEARNERS["sleep"])
+    next(tmp_path.glob("*-er-*.json")).write_text("{")
+    assert find() is None
 
 
 def test_without_images_it_says_what_to_do(tmp_path: Path) -> None:

@@ -2,27 +2,27 @@
 
 All learners see the same streams in the same order with the same network, store the same bytes, and may take a gradient
 of as many samples: those that do not sleep replay more while awake. Their hyper-parameters come from validation streams
-(`benchmarks/continual/tuning.py`), with as many trials for each.
+(`benchmarks/continual/tuning.py`), with as many trials for each. With `--output` each run is kept beside it as a part
+(`harness.Parts`): a command that was broken off goes on, and `--methods` runs a few learners at a time.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from sharpwave.benchmarks.continual.harness import Outcome
+from sharpwave.benchmarks.continual.harness import Outcome, Parts
 from sharpwave.benchmarks.continual.images import load_images
 from sharpwave.benchmarks.continual.learners import LEARNERS, OURS, UNEQUAL
 from sharpwave.benchmarks.continual.learners.contract import REPLAY, SLEEP_SHARE
 from sharpwave.benchmarks.continual.learners.ours import list_variants
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol, make_protocols
-from sharpwave.benchmarks.continual.tuning import TRIALS, load_tuned, tune_protocol
+from sharpwave.benchmarks.continual.tuning import TRIALS, list_methods, load_tuned, tune_protocol
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.demonstrations.streams import ImageSet
 from sharpwave.errors import SharpwaveError
@@ -33,19 +33,31 @@ STORELESS = ("finetune", "joint", "ewc", "si", "lwf", "progressive", "src")
 """Learners for which the buffer's size makes no difference: they run once."""
 ABLATION_BUFFER = 200
 ABLATION_SEEDS = 3
+ABLATION = "ablation"
+"""What `--methods` calls the table of ingredients."""
 OWN = ("permuted-mnist", "split-mnist")
 
 Runs = Mapping[str, Sequence[Outcome]]
 """Outcomes by method, one per seed, seeds in the same order."""
 
 
-def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run(
+    data: Path | None,
+    *,
+    seeds: int,
+    train: bool = False,
+    methods: Sequence[str] | None = None,
+    parts: Path | None = None,
+) -> tuple[dict[str, Any], list[Row]]:
     """Every learner on permuted and split MNIST, and every ingredient of sleep; or on the images of a folder.
 
     Args:
         data: Folder of data sets, or of images of any kind that `load_images` reads; `data_root()` where omitted.
         seeds: Streams, networks and learners, drawn anew for each.
         train: Choose the hyper-parameters again first, on validation streams of these images.
+        methods: Learners to run now, and "ablation"; all where omitted. Others are in the tables if all their runs are
+            kept.
+        parts: Folder that keeps each run; nothing is kept where omitted.
     """
     own = find_own(data)
     if own is not None:
@@ -53,16 +65,25 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     else:
         images = load_images(data)  # type: ignore[arg-type]
         pairs = [(protocol, images) for protocol in make_protocols(images)]
-    return run_protocols(pairs, seeds=seeds, train=train, ablate=own is not None)
+    return run_protocols(pairs, seeds=seeds, train=train, ablate=own is not None, methods=methods, parts=parts)
 
 
-def run_cifar10(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run_cifar10(
+    data: Path | None,
+    *,
+    seeds: int,
+    train: bool = False,
+    methods: Sequence[str] | None = None,
+    parts: Path | None = None,
+) -> tuple[dict[str, Any], list[Row]]:
     """Every learner, with the task known and not.
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
         seeds: Streams, networks and learners, drawn anew for each.
         train: Choose the hyper-parameters again first, on validation streams.
+        methods: As for `run`.
+        parts: As for `run`.
     """
     own = find_own(data)
     if own is None:
@@ -72,7 +93,8 @@ def run_cifar10(data: Path | None, *, seeds: int, train: bool = False) -> tuple[
             fix="run `sharpwave benchmark continual --data FOLDER` for other images",
         )
     protocol = PROTOCOLS["split-cifar10"]
-    return run_protocols([(protocol, protocol.load(own))], seeds=seeds, train=train, ablate=False)
+    pairs = [(protocol, protocol.load(own))]
+    return run_protocols(pairs, seeds=seeds, train=train, ablate=False, methods=methods, parts=parts)
 
 
 def find_own(data: Path | None) -> Path | None:
@@ -90,7 +112,13 @@ def find_own(data: Path | None) -> Path | None:
 
 
 def run_protocols(
-    pairs: list[tuple[Protocol, ImageSet]], *, seeds: int, train: bool, ablate: bool
+    pairs: list[tuple[Protocol, ImageSet]],
+    *,
+    seeds: int,
+    train: bool,
+    ablate: bool,
+    methods: Sequence[str] | None = None,
+    parts: Path | None = None,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Rows and configuration of some protocols.
 
@@ -99,7 +127,13 @@ def run_protocols(
         seeds: Number of seeds.
         train: Choose the hyper-parameters again first.
         ablate: Take the recipe apart, too.
+        methods: As for `run`.
+        parts: As for `run`.
+
+    Raises:
+        SharpwaveError: If a method is none, or there is nothing to compare with.
     """
+    check_methods(methods)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     rows: list[Row] = []
@@ -109,11 +143,13 @@ def run_protocols(
         for protocol, images in pairs:
             tuned = tune_protocol(protocol, images)["chosen"] if train else load_tuned(protocol.tuned_as)
             chosen[protocol.name] = tuned
-            protocol_rows, best = compare_learners(protocol, images, tuned, seeds=seeds)
+            kept = Parts(parts, protocol, images)
+            protocol_rows, best = compare_learners(kept, tuned, seeds=seeds, methods=methods)
             rows += protocol_rows
             best_baselines |= best
             if ablate:
-                rows += take_apart(protocol, images, tuned["sleep"], seeds=min(seeds, ABLATION_SEEDS))
+                now = methods is None or ABLATION in methods
+                rows += take_apart(kept, tuned["sleep"], seeds=min(seeds, ABLATION_SEEDS), now=now)
     finally:
         torch.set_num_threads(threads)
     config = {
@@ -124,6 +160,7 @@ def run_protocols(
         "seeds": seeds,
         "trials_per_learner": TRIALS,
         "options": chosen,
+        "left_out": {each.name: sorted({*list_methods(each)} - set(chosen[each.name])) for each, _ in pairs},
         "best_peer_of_equal_parameters": best_baselines,
         "not_of_equal_parameters": UNEQUAL,
         "interval": "95 %, bootstrap over seeds; differences are paired by seed",
@@ -134,21 +171,39 @@ def run_protocols(
     return config, rows
 
 
+def check_methods(methods: Sequence[str] | None) -> None:
+    """Raise where a method that is asked for is none."""
+    unknown = [name for name in methods or () if name not in LEARNERS and name != ABLATION]
+    if unknown:
+        raise SharpwaveError(
+            f"methods among {', '.join(LEARNERS)} and {ABLATION}", got=", ".join(unknown), fix="choose among these"
+        )
+
+
 def compare_learners(
-    protocol: Protocol, images: ImageSet, tuned: dict[str, dict[str, float]], *, seeds: int
+    parts: Parts, tuned: dict[str, dict[str, float]], *, seeds: int, methods: Sequence[str] | None = None
 ) -> tuple[list[Row], dict[str, str]]:
-    """Rows of every learner with every buffer, and the best baseline of equal parameters in each setting."""
-    methods = [name for name in LEARNERS if name in tuned]
-    runs: dict[int, dict[str, list[Outcome]]] = {size: {name: [] for name in methods} for size in BUFFERS}
+    """Rows of every learner with every buffer, and the best baseline of equal parameters in each setting.
+
+    Args:
+        parts: Where runs are made, and kept.
+        tuned: Options by learner.
+        seeds: Number of seeds.
+        methods: Learners to run; all where omitted. Others count where all their runs are kept.
+    """
+    names = [name for name in LEARNERS if name in tuned]
+    runs: dict[int, dict[str, list[Outcome]]] = {size: {} for size in BUFFERS}
     for seed in range(seeds):
-        stream = protocol.make_stream(images, seed=seed)
-        for name in methods:
-            learner = partial(LEARNERS[name], **tuned[name])
+        for name in names:
             for size in BUFFERS:
-                if name in STORELESS and size != BUFFERS[0]:
-                    runs[size][name].append(runs[BUFFERS[0]][name][-1])
-                else:
-                    runs[size][name].append(protocol.run(stream, learner, seed=seed, buffer_items=size))
+                taken = BUFFERS[0] if name in STORELESS else size
+                find = parts.run if methods is None or name in methods else parts.find
+                found = find(name, LEARNERS[name], options=tuned[name], seed=seed, buffer_items=taken)
+                if found is not None:
+                    runs[size].setdefault(name, []).append(found)
+    whole = [name for name in names if all(len(runs[size].get(name, ())) == seeds for size in BUFFERS)]
+    runs = {size: {name: runs[size][name] for name in whole} for size in BUFFERS}
+    protocol = parts.protocol
     rows: list[Row] = []
     best: dict[str, str] = {}
     for size in BUFFERS:
@@ -159,19 +214,28 @@ def compare_learners(
     return rows, best
 
 
-def take_apart(protocol: Protocol, images: ImageSet, options: dict[str, float], *, seeds: int) -> list[Row]:
-    """Accuracy of the recipe with one ingredient more, less or other, and the paired difference to it as it is."""
+def take_apart(parts: Parts, options: dict[str, float], *, seeds: int, now: bool = True) -> list[Row]:
+    """Accuracy of the recipe with one ingredient more, less or other, and the paired difference to it as it is.
+
+    Args:
+        parts: Where runs are made, and kept.
+        options: Options of `sleep`.
+        seeds: Number of seeds.
+        now: Run what is missing; otherwise there are no rows unless every run is kept.
+    """
     accuracy: dict[str, list[float]] = {}
     for seed in range(seeds):
-        stream = protocol.make_stream(images, seed=seed)
         for name, make in list_variants(options).items():
-            outcome = protocol.run(stream, make, seed=seed, buffer_items=ABLATION_BUFFER)
+            find = parts.run if now else parts.find
+            outcome = find(f"{ABLATION}, {name}", make, options={}, seed=seed, buffer_items=ABLATION_BUFFER)
+            if outcome is None:
+                return []
             accuracy.setdefault(name, []).append(outcome.compute_accuracy())
     rows = []
     for name, values in accuracy.items():
         change = [value - whole for value, whole in zip(values, accuracy["sleep"], strict=True)]
         for metric, each in (("accuracy", values), ("accuracy_change", change)):
-            rows.append(estimate_row(protocol.name, "ablation", name, metric, each, rng=np.random.default_rng(0)))
+            rows.append(estimate_row(parts.protocol.name, "ablation", name, metric, each, rng=np.random.default_rng(0)))
     return rows
 
 

@@ -4,7 +4,8 @@ A validation stream is made of training images only, a fifth of them set apart t
 or another order of classes than any stream that results come from. Every learner's trials are the first points of the
 same Sobol sequence, laid over the ranges of its own options; the step sizes tried are therefore the same for all.
 What was chosen is in `tuned.json`, which the benchmarks read, and which
-`python -m sharpwave.benchmarks.continual.tuning DATA [PROTOCOL ...]` writes.
+`python -m sharpwave.benchmarks.continual.tuning DATA [PROTOCOL ...] [--missing]` writes; with `--missing` only for
+learners that have no options there yet.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from sharpwave.benchmarks.continual.learners import LEARNERS
+from sharpwave.benchmarks.continual.learners import LEARNERS, NEW_CLASSES
 from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol
 from sharpwave.demonstrations.streams import ImageSet, Stream
 from sharpwave.errors import SharpwaveError
@@ -52,6 +53,8 @@ class Range:
 
 STEP_SIZE = Range(0.02, 0.4)
 LOGITS, LABELS = Range(0.05, 1.0), Range(0.3, 2.0)
+ANNEAL = Range(0.05, 1.0)
+"""Share of a task over which the step size falls; nights of ours take a share of .09."""
 SPACES: dict[str, dict[str, Range]] = {
     "finetune": {},
     "joint": {},
@@ -64,6 +67,14 @@ SPACES: dict[str, dict[str, Range]] = {
     "er-ace": {"weight": LABELS},
     "progressive": {},
     "cls-er": {"strength": Range(0.05, 1.0), "horizon": Range(0.2, 5.0)},
+    "er-aml": {"weight": LABELS, "temperature": Range(0.05, 0.5), "anneal": ANNEAL},
+    "gdumb": {"anneal": ANNEAL},
+    "icarl": {"anneal": ANNEAL},
+    "x-der": {"alpha": LOGITS, "beta": LABELS, "anneal": ANNEAL},
+    "er-annealed": {"weight": LABELS, "anneal": ANNEAL},
+    "der++-annealed": {"alpha": LOGITS, "beta": LABELS, "anneal": ANNEAL},
+    "er-ace-annealed": {"weight": LABELS, "anneal": ANNEAL},
+    "cls-er-annealed": {"strength": Range(0.05, 1.0), "horizon": Range(0.2, 5.0), "anneal": ANNEAL},
     "sleep": {"alpha": LOGITS, "beta": LABELS},
     "ssr": {},
     "src": {"potentiation": Range(1e-3, 3e-2)},
@@ -118,34 +129,61 @@ def tune(
 
 
 def tune_protocol(
-    protocol: Protocol, images: ImageSet, *, n_trials: int = TRIALS, n_streams: int = 1
+    protocol: Protocol,
+    images: ImageSet,
+    *,
+    n_trials: int = TRIALS,
+    n_streams: int = 1,
+    methods: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Options of every learner that can run on a protocol.
+
+    Args:
+        protocol: Protocol that the options are for.
+        images: Its images.
+        n_trials: Number of options that are tried.
+        n_streams: Number of validation streams.
+        methods: Learners; all that can run where omitted.
 
     Returns:
         `chosen` options and `accuracies` of the trials, by learner. `wake` has the options of `sleep`.
     """
     streams = make_validation_streams(protocol, images, n_streams=n_streams)
     chosen, accuracies = {}, {}
-    for method in SPACES:
-        if method == "src" and protocol.model != "mlp":
-            continue
+    for method in list_methods(protocol) if methods is None else methods:
         chosen[method], accuracies[method] = tune(method, protocol, streams, n_trials=n_trials)
-    return {"chosen": chosen | {"wake": chosen["sleep"]}, "accuracies": accuracies}
+    awake = {"wake": chosen["sleep"]} if "sleep" in chosen else {}
+    return {"chosen": chosen | awake, "accuracies": accuracies}
 
 
-def freeze(names: Sequence[str], folder: Path) -> None:
+def list_methods(protocol: Protocol) -> list[str]:
+    """Learners that can run on a protocol."""
+    return [
+        method
+        for method in SPACES
+        if not (method == "src" and protocol.model != "mlp") and not (method in NEW_CLASSES and protocol.permutes)
+    ]
+
+
+def freeze(names: Sequence[str], folder: Path, *, missing: bool = False) -> None:
     """Tune some protocols and write what was chosen into `tuned.json`.
 
     Args:
         names: Keys of `PROTOCOLS`.
         folder: Folder of data sets.
+        missing: Keep what is there, and add learners that have no options yet, each as soon as it is tuned.
     """
     torch.set_num_threads(1)
     for name in names:
-        found = tune_protocol(PROTOCOLS[name], PROTOCOLS[name].load(folder))
-        tuned = json.loads(TUNED.read_text(encoding="utf-8")) | {name: found}
-        TUNED.write_text(json.dumps(tuned, indent=1) + "\n", encoding="utf-8")
+        protocol, images = PROTOCOLS[name], PROTOCOLS[name].load(folder)
+        there = set(json.loads(TUNED.read_text(encoding="utf-8")).get(name, {}).get("chosen", {}) if missing else ())
+        steps = [[method] for method in list_methods(protocol) if method not in there] if missing else [None]
+        for methods in steps:
+            found = tune_protocol(protocol, images, methods=methods)
+            tuned = json.loads(TUNED.read_text(encoding="utf-8"))
+            kept = tuned.get(name, {}) if missing else {}
+            tuned[name] = {part: kept.get(part, {}) | found[part] for part in found}
+            TUNED.write_text(json.dumps(tuned, indent=1) + "\n", encoding="utf-8")
 
 
 def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
@@ -163,4 +201,5 @@ def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    freeze(sys.argv[2:] or list(PROTOCOLS), Path(sys.argv[1]))
+    named = [word for word in sys.argv[2:] if word != "--missing"]
+    freeze(named or list(PROTOCOLS), Path(sys.argv[1]), missing="--missing" in sys.argv)

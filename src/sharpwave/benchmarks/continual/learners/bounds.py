@@ -27,8 +27,8 @@ class Finetune(Learner):
 class Joint(Learner):
     """Learns nothing before the last task is over, so that its forgetting is undefined."""
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
-        super().__init__(model, setting, lr=lr)
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, anneal: float = 0.0) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.tasks: list[Task] = []
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
@@ -39,7 +39,9 @@ class Joint(Learner):
         if index + 1 < self.setting.n_tasks:
             return
         x, y = join([each.x_train for each in self.tasks]), torch.cat([each.y_train for each in self.tasks])
-        for _ in range(round(self.setting.n_tasks * self.setting.n_steps * (1 + self.setting.replay))):
+        n_steps = round(self.setting.n_tasks * self.setting.n_steps * (1 + self.setting.replay))
+        for number in range(n_steps):
+            self.progress = number / n_steps
             rows = torch.randint(len(y), (self.setting.batch,), generator=self.generator)
             self.update(cross_entropy(self.model(take(x, rows)), y[rows]), len(rows))
 
@@ -62,14 +64,14 @@ class Progressive(Learner):
         model: A network with `hidden` and a linear `head`; copied as it is at the start for every column.
         setting: Setting that is equal for all learners.
         lr: Step size.
+        anneal: As for `Learner`.
     """
 
     n_buffer_bytes = 0
     knows_task = True
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
-        super().__init__(model, setting, lr=lr)
-        self.lr = lr
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, anneal: float = 0.0) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.fresh = copy.deepcopy(model.get_submodule("hidden"))
         self.columns, self.heads = nn.ModuleList(), nn.ModuleList()
         self.deployed = self._answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,17 +54,21 @@ class Learner(ABC):
         model: The network; trained in place.
         setting: Setting that is equal for all learners.
         lr: Step size.
+        anneal: Share of each task, its last part, over which the step size falls to nothing along half a cosine, as it
+            does in the nights of ours; default 0, the same step size throughout.
 
     Attributes:
         deployed: (inputs, index of the task) → logits; most ignore the task.
+        progress: Share of the task that is over, from 0 to 1, which whoever calls `observe` keeps.
         n_gradient_samples: Samples of which a gradient was taken so far.
         knows_task: Whether `deployed` has to know the task.
     """
 
     knows_task = False
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, anneal: float = 0.0) -> None:
         self.model, self.setting = model, setting
+        self.lr, self.anneal, self.progress = lr, anneal, 0.0
         self.optimiser = torch.optim.SGD(model.parameters(), lr=lr)
         self.generator = torch.Generator().manual_seed(setting.seed)
         self.deployed: Callable[[Inputs, int], Tensor] = lambda x, index: self.model(x)
@@ -107,6 +112,14 @@ class Learner(ABC):
         """One step of the optimiser on a loss of so many samples."""
         self.optimiser.zero_grad()
         loss.backward()
+        self.step(n_samples)
+
+    def step(self, n_samples: int) -> None:
+        """A step along gradients that are there, of so many samples, with the rate of this part of the task."""
+        if self.anneal:
+            falling = max(0.0, self.progress - (1 - self.anneal)) / self.anneal
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.lr * (1 + math.cos(math.pi * falling)) / 2
         self.optimiser.step()
         self.n_gradient_samples += n_samples
 

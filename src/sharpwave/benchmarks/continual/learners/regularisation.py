@@ -28,12 +28,22 @@ class OnlineEWC(Learner):
         lr: Step size.
         strength: Strength of the penalty; held below 1 / lr where the Fisher is largest: steps must not overshoot.
         decay: Decay of the Fisher of earlier tasks, at each new one.
+        anneal: As for `Learner`.
     """
 
     n_buffer_bytes = 0
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, strength: float, decay: float = 1.0) -> None:
-        super().__init__(model, setting, lr=lr)
+    def __init__(
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        strength: float,
+        decay: float = 1.0,
+        anneal: float = 0.0,
+    ) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.strength, self.decay, self.limit = strength, decay, 0.5 / lr
         self.fisher: dict[str, Tensor] = {}
         self.anchors: dict[str, Tensor] = {}
@@ -65,14 +75,22 @@ class SynapticIntelligence(Learner):
         lr: Step size.
         strength: Strength of the penalty; each weight's share is held below 1 / lr, so that steps do not overshoot.
         damping: Added to the squared way of a weight, so that weights that did not move do not matter.
+        anneal: As for `Learner`.
     """
 
     n_buffer_bytes = 0
 
     def __init__(
-        self, model: nn.Module, setting: Setting, *, lr: float, strength: float, damping: float = 1e-3
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        strength: float,
+        damping: float = 1e-3,
+        anneal: float = 0.0,
     ) -> None:
-        super().__init__(model, setting, lr=lr)
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.strength, self.damping, self.limit = strength, damping, 0.25 / lr
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.anchors = [p.detach().clone() for p in self.parameters]
@@ -89,8 +107,7 @@ class SynapticIntelligence(Learner):
         ):
             weight = (self.strength * importance).clamp(max=self.limit)
             parameter.grad = gradient + 2 * weight * (parameter.detach() - anchor)
-        self.optimiser.step()
-        self.n_gradient_samples += len(y)
+        self.step(len(y))
         for path, gradient, parameter, old in zip(self.path, gradients, self.parameters, before, strict=True):
             path -= gradient * (parameter.detach() - old)
 
@@ -114,14 +131,22 @@ class LearningWithoutForgetting(Learner):
         lr: Step size.
         strength: Strength of the distillation.
         temperature: Temperature of both softmaxes.
+        anneal: As for `Learner`.
     """
 
     n_buffer_bytes = 0
 
     def __init__(
-        self, model: nn.Module, setting: Setting, *, lr: float, strength: float, temperature: float = 2.0
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        strength: float,
+        temperature: float = 2.0,
+        anneal: float = 0.0,
     ) -> None:
-        super().__init__(model, setting, lr=lr)
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.strength, self.temperature = strength, temperature
         self.before: nn.Module | None = None
         self.seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Learners that replay stored samples: ER and ER-ACE, DER++, A-GEM, CLS-ER."""
+"""Learners that replay stored samples: ER and ER-ACE, DER++, A-GEM, CLS-ER, ER-AML."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sharpwave.benchmarks.continual.learners.contract import (
     make_buffer,
 )
 from sharpwave.consolidation import Wake, compute_wake_loss
+from sharpwave.consolidation.modules import HiddenState, watch_hidden
 from sharpwave.consolidation.wake import mask_unseen
 from sharpwave.demonstrations.streams import Inputs, Task
 
@@ -33,12 +34,20 @@ class ExperienceReplay(Learner):
         lr: Step size.
         weight: Weight of the replayed samples.
         asymmetric: ER-ACE.
+        anneal: As for `Learner`.
     """
 
     def __init__(
-        self, model: nn.Module, setting: Setting, *, lr: float, weight: float = 1.0, asymmetric: bool = False
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        weight: float = 1.0,
+        asymmetric: bool = False,
+        anneal: float = 0.0,
     ) -> None:
-        super().__init__(model, setting, lr=lr)
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.weight, self.asymmetric = weight, asymmetric
         self.buffer = make_buffer(setting, self.generator)
 
@@ -72,10 +81,13 @@ class DarkExperienceReplay(Learner):
         lr: Step size.
         alpha: Weight of the logits.
         beta: Weight of the replayed labels.
+        anneal: As for `Learner`.
     """
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, alpha: float, beta: float) -> None:
-        super().__init__(model, setting, lr=lr)
+    def __init__(
+        self, model: nn.Module, setting: Setting, *, lr: float, alpha: float, beta: float, anneal: float = 0.0
+    ) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.wake = Wake("der++", n_replay=count_draw(setting), distillation=alpha, replay=beta, draws=2, clip=None)
         self.buffer = make_buffer(setting, self.generator)
 
@@ -102,10 +114,11 @@ class AveragedGEM(Learner):
         model: The network.
         setting: Setting that is equal for all learners.
         lr: Step size.
+        anneal: As for `Learner`.
     """
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
-        super().__init__(model, setting, lr=lr)
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, anneal: float = 0.0) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
         self.buffer = make_buffer(setting, self.generator)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
 
@@ -120,8 +133,7 @@ class AveragedGEM(Learner):
             gradient -= against / torch.dot(reference, reference) * reference
         for parameter, part in zip(self.parameters, gradient.split([p.numel() for p in self.parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
-        self.optimiser.step()
-        self.n_gradient_samples += n_samples
+        self.step(n_samples)
         self.buffer.add({"x": x, "y": y})
 
     def end_task(self, task: Task, index: int) -> None:
@@ -152,15 +164,26 @@ class ComplementaryReplay(Learner):
         lr: Step size.
         strength: Strength of the teaching.
         horizon: Steps over which the slower copy averages, as a share of a task; the faster one takes half.
+        anneal: As for `Learner`.
     """
 
-    def __init__(self, model: nn.Module, setting: Setting, *, lr: float, strength: float, horizon: float) -> None:
-        super().__init__(model, setting, lr=lr)
-        self.strength, self.n_moves = strength, 0
+    def __init__(
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        strength: float,
+        horizon: float,
+        anneal: float = 0.0,
+    ) -> None:
+        super().__init__(model, setting, lr=lr, anneal=anneal)
+        self.strength = strength
         self.buffer = make_buffer(setting, self.generator)
         self.plastic, self.stable = (copy.deepcopy(model).requires_grad_(False) for _ in range(2))
         steps = max(horizon * setting.n_steps, 2.0)
         self.rates = {id(self.plastic): 2 / steps, id(self.stable): 1 / steps}
+        self.n_moves = dict.fromkeys(self.rates, 0)
         self.deployed = lambda x, index: self.stable(x)
 
     def observe(self, x: Inputs, y: Tensor, index: int) -> None:
@@ -188,9 +211,9 @@ class ComplementaryReplay(Learner):
 
     @torch.no_grad()
     def _follow(self, network: nn.Module, rate: float) -> None:
-        """Move a copy towards the network; faster at first, so that it forgets its random start."""
-        self.n_moves += 1
-        rate = max(rate, 1 / (self.n_moves + 1))
+        """Move a copy towards the network; faster in its own first moves, so that it forgets its random start."""
+        self.n_moves[id(network)] += 1
+        rate = max(rate, 1 / (self.n_moves[id(network)] + 1))
         for slow, fast in zip(network.state_dict().values(), self.model.state_dict().values(), strict=True):
             if slow.is_floating_point():
                 slow.lerp_(fast, min(rate, 1.0))
@@ -200,3 +223,78 @@ class ComplementaryReplay(Learner):
     @property
     def n_buffer_bytes(self) -> int:
         return self.buffer.n_bytes
+
+
+class MetricReplay(ExperienceReplay):
+    """ER-AML: new samples are told apart by how near they lie, and only by those of classes that are new with them.
+
+    Caccia et al. 2022, ICLR (arXiv:2104.05025), the metric loss of section 4. The cross-entropy of new samples is
+    replaced by a supervised contrastive loss of their hidden states, `compute_metric_loss`, in which stored samples of
+    other classes are no negatives, so that they are not pushed away; the head learns from stored samples alone.
+
+    Args:
+        model: The network, with a `head`.
+        setting: Setting that is equal for all learners.
+        lr: Step size.
+        weight: Weight of the replayed samples.
+        temperature: Temperature of the similarities.
+        anneal: As for `Learner`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        setting: Setting,
+        *,
+        lr: float,
+        weight: float = 1.0,
+        temperature: float = 0.1,
+        anneal: float = 0.0,
+    ) -> None:
+        super().__init__(model, setting, lr=lr, weight=weight, anneal=anneal)
+        self.temperature = temperature
+
+    def observe(self, x: Inputs, y: Tensor, index: int) -> None:
+        with watch_hidden(self.model, "head") as hidden:
+            self.model(x)
+            states, labels = [require(hidden)], [y]
+            loss = states[0].new_zeros(())
+            for old in draw_replay(self.buffer, self.setting, device=y.device):
+                logits = self.model(old["x"])
+                states.append(require(hidden))
+                labels.append(old["y"])
+                loss = loss + self.weight / DRAWS * cross_entropy(logits, old["y"])
+        joined = torch.cat(labels)
+        apart = compute_metric_loss(torch.cat(states), joined, n_new=len(y), temperature=self.temperature)
+        self.update(loss + apart, len(joined))
+        self.buffer.add({"x": x, "y": y})
+
+
+def require(hidden: HiddenState) -> Tensor:
+    """What went into the head at the last pass."""
+    assert hidden.value is not None
+    return hidden.value
+
+
+def compute_metric_loss(states: Tensor, labels: Tensor, *, n_new: int, temperature: float) -> Tensor:
+    """The asymmetric metric loss, a mean over new samples that have another sample of their class beside them.
+
+    For a new sample i with positives P (same class, new or stored) and negatives N (other classes, but only those that
+    are among the new samples): −1/|P| Σ_p log [s(i, p) / (s(i, p) + Σ_n s(i, n))], s = exp(cosine / temperature).
+
+    Args:
+        states: Hidden states, shape (sample, unit); new samples first.
+        labels: Class of each, shape (sample).
+        n_new: Number of new samples.
+        temperature: Temperature of the similarities.
+    """
+    unit = nn.functional.normalize(states, dim=1)
+    alike = unit[:n_new] @ unit.T / temperature
+    same = labels[:n_new, None] == labels[None]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)[:n_new]
+    negative = ~same & torch.isin(labels, labels[:n_new])[None]
+    against = alike.masked_fill(~negative, torch.finfo(alike.dtype).min).logsumexp(dim=1, keepdim=True)
+    each = torch.logaddexp(alike, against) - alike
+    counted = positive.sum(dim=1)
+    means = torch.where(positive, each, 0).sum(dim=1) / counted.clamp(min=1)
+    return means[counted > 0].sum() / (counted > 0).sum().clamp(min=1)
