@@ -9,14 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from sharpwave.demonstrations.networks import (
-    add_weight_noise,
-    corrupt_inputs,
-    flip_labels,
-    lesion_units,
-    list_layers,
-    record_hidden_states,
-)
+from sharpwave.demonstrations.damage import add_weight_noise, corrupt_inputs, flip_labels, lesion_units, list_layers
+from sharpwave.demonstrations.networks import record_hidden_states
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.entropy import compute_spectral_entropy
 

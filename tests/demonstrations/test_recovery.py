@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sharpwave.benchmarks.resilience.robustness import map_layers, map_units
-from sharpwave.demonstrations.networks import DOSES, NetworkSubject
+from sharpwave.demonstrations.damage import DOSES
 from sharpwave.demonstrations.recovery import damage, make_remedies, recover_network
 from sharpwave.demonstrations.streams import Stream, StreamTestSet
+from sharpwave.demonstrations.subject import NetworkSubject
 from sharpwave.demonstrations.training_runs import TrainingRun, train_network
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience import card
@@ -66,17 +67,23 @@ def test_label_noise_needs_to_learn_again(run: TrainingRun, stream: Stream) -> N
     test_set = StreamTestSet.of(stream)
     inputs, labels = test_set.inputs, test_set.labels
     with pytest.raises(SharpwaveError, match="relearn"):
-        NetworkSubject(run.network, inputs, labels).damage("label_noise", 0.5, rng=np.random.default_rng(0))
+        NetworkSubject(run.network, inputs, labels).copy().damage("label_noise", 0.5, rng=np.random.default_rng(0))
     seen: list[float] = []
+
+    def learn(model: torch.nn.Module, wrong: torch.Tensor) -> None:
+        seen.append(float((wrong != labels).float().mean()))
+        with torch.no_grad():
+            next(model.parameters()).mul_(0.9)
+
     subject = NetworkSubject(
         run.network,
         inputs,
         labels,
-        relearn=lambda model, wrong: seen.append(float((wrong != labels).float().mean())),
+        relearn=learn,
         train_labels=labels,
     )
     assert set(subject.doses) == set(DOSES)
-    subject.damage("label_noise", 0.5, rng=np.random.default_rng(0))
+    subject.copy().damage("label_noise", 0.5, rng=np.random.default_rng(0))
     assert seen == pytest.approx([0.5], abs=0.1)
 
 

@@ -27,6 +27,30 @@ def test_independent_channels_share_nothing(rng: np.random.Generator) -> None:
     assert compute_integration(rng.normal(size=(50_000, 6))) == pytest.approx(0.0, abs=1e-3)
 
 
+def test_independent_channels_share_nothing_where_they_outnumber_the_samples(rng: np.random.Generator) -> None:
+    found = [compute_integration(rng.normal(size=(30, 94))) for _ in range(5)]
+    assert max(found) < 0.02
+    assert compute_integration(rng.normal(size=(30, 94)), shrinkage=0.05) > 0.8, "what was printed before"
+
+
+@pytest.mark.parametrize("r", [0.1, 0.2, 0.3, 0.5])
+def test_shared_information_is_found_where_channels_outnumber_the_samples(r: float, rng: np.random.Generator) -> None:
+    n = 94
+    expected = -((n - 1) * np.log(1 - r) + np.log(1 + (n - 1) * r)) / (2 * n)
+    found = [
+        compute_integration(np.sqrt(r) * rng.normal(size=(30, 1)) + np.sqrt(1 - r) * rng.normal(size=(30, n)))
+        for _ in range(30)
+    ]
+    assert np.mean(found) == pytest.approx(expected, rel=0.2)
+
+
+def test_cross_validation_agrees_with_the_truth_where_samples_are_many(rng: np.random.Generator) -> None:
+    groups = np.kron(np.eye(2), np.full((4, 4), 0.5)) + 0.5 * np.eye(8)
+    expected = -np.linalg.slogdet(groups)[1] / 16
+    signals = rng.normal(size=(4000, 8)) @ np.linalg.cholesky(groups).T
+    assert compute_integration(signals) == pytest.approx(expected, rel=0.05)
+
+
 def test_participation_of_a_hub_and_of_a_loner() -> None:
     weights = np.zeros((6, 6))
     for first, second in ((0, 1), (0, 2), (1, 2), (3, 4), (0, 3), (0, 4)):

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "network_sleep": ["demonstrate_forgetting"],
-        "networks": ["NetworkSubject", "record_hidden_states"],
+        "networks": ["record_hidden_states"],
+        "subject": ["NetworkSubject"],
     },
 )

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sharpwave.demonstrations.networks import DOSES, NetworkSubject
+from sharpwave.demonstrations.damage import DOSES
 from sharpwave.demonstrations.recovery import make_remedies, recover_network
 from sharpwave.demonstrations.streams import Stream, StreamTestSet, stream_digits
+from sharpwave.demonstrations.subject import NetworkSubject
 from sharpwave.demonstrations.training_runs import TrainingRun, train_network
 from sharpwave.evaluation.intervals import bootstrap_mean
 from sharpwave.recordings.hypnogram import Hypnogram

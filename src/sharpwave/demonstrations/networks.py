@@ -1,17 +1,16 @@
-"""Small networks that are trained in seconds, and how they are damaged, scored and looked into."""
+"""Small networks that are trained in seconds, and how they are looked into."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 
 
@@ -92,190 +91,6 @@ def make_model(name: str, shape: tuple[int, ...], n_classes: int, *, seed: int) 
         return MODELS[name](shape, n_classes)
 
 
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-
-def list_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Linear and convolutional layers by name, in order: what is damaged. Norms and embeddings are left alone."""
-    return {name or "model": layer for name, layer in model.named_modules() if isinstance(layer, LAYERS)}
-
-
-@torch.no_grad()
-def add_weight_noise(model: nn.Module, dose: float, *, rng: np.random.Generator, part: str | None = None) -> None:
-    """Gaussian noise on the weights, in standard deviations of each layer's own weights.
-
-    Args:
-        model: Changed in place.
-        dose: Standard deviation of the noise relative to that of the layer's weights.
-        rng: Random generator of the noise.
-        part: One layer only.
-    """
-    for layer in _choose(model, part).values():
-        weight: Tensor = layer.weight  # type: ignore[assignment]
-        noise = torch.as_tensor(rng.standard_normal(tuple(weight.shape)), dtype=weight.dtype)
-        weight.add_(dose * weight.std() * noise.to(weight.device))
-
-
-@torch.no_grad()
-def lesion_units(model: nn.Module, share: float, *, rng: np.random.Generator, part: str | None = None) -> None:
-    """Silence a share of the output units of each layer but the last: their weights and biases become 0.
-
-    Args:
-        model: Changed in place.
-        share: 0 to 1.
-        rng: Random generator of the choice of units.
-        part: One layer only (the last one too, if named).
-    """
-    layers = _choose(model, part)
-    names = list(layers) if part is not None else list(layers)[:-1]
-    for name in names:
-        n_units = len(layers[name].weight)  # type: ignore[arg-type]
-        silence_units(layers[name], rng.permutation(n_units)[: round(share * n_units)].tolist())
-
-
-@torch.no_grad()
-def silence_units(layer: nn.Module, units: Sequence[int]) -> None:
-    """Weights and biases of some output units of one layer become 0, in place."""
-    weight: Tensor = layer.weight  # type: ignore[assignment]
-    weight[list(units)] = 0
-    if isinstance(layer.bias, Tensor):
-        layer.bias[list(units)] = 0
-
-
-def corrupt_inputs(
-    inputs: Float[Tensor, "sample ..."], dose: float, *, rng: np.random.Generator
-) -> Float[Tensor, "sample ..."]:
-    """Gaussian noise on the inputs, in standard deviations of all inputs together."""
-    noise = torch.as_tensor(rng.standard_normal(tuple(inputs.shape)), dtype=inputs.dtype, device=inputs.device)
-    return inputs + dose * inputs.std() * noise
-
-
-def flip_labels(
-    labels: Int[Tensor, " sample"], share: float, *, n_classes: int, rng: np.random.Generator
-) -> Int[Tensor, " sample"]:
-    """A share of the labels replaced by another class."""
-    wrong = torch.as_tensor(rng.random(len(labels)) < share, device=labels.device)
-    shift = torch.as_tensor(rng.integers(1, n_classes, len(labels)), dtype=labels.dtype, device=labels.device)
-    return torch.where(wrong, (labels + shift) % n_classes, labels)
-
-
-def _choose(model: nn.Module, part: str | None) -> dict[str, nn.Module]:
-    layers = list_layers(model)
-    if not layers or (part is not None and part not in layers):
-        raise SharpwaveError(
-            "a network with linear or convolutional layers" if part is None else f"a layer among {', '.join(layers)}",
-            got=f"layers {list(layers)}, part {part!r}",
-            fix="see sharpwave.demonstrations.networks.list_layers",
-        )
-    return layers if part is None else {part: layers[part]}
-
-
-DOSES: dict[str, tuple[float, ...]] = {
-    "weight_noise": (0.0, 0.25, 0.5, 1.0, 1.5, 2.0),
-    "lesion": (0.0, 0.1, 0.2, 0.4, 0.6, 0.8),
-    "input_noise": (0.0, 0.25, 0.5, 1.0, 1.5, 2.0),
-    "label_noise": (0.0, 0.2, 0.4, 0.6, 0.8),
-}
-"""Weight and input noise in standard deviations; shares of units and of labels."""
-
-Recover = Callable[[nn.Module, int], None]
-Relearn = Callable[[nn.Module, Int[Tensor, " sample"]], None]
-
-
-class NetworkSubject:
-    """One network under test.
-
-    Args:
-        model: Classifier; never changed, copies are.
-        inputs: Held-out inputs to score on.
-        labels: Their classes.
-        recover: One step of recovery of a copy: sleep, or new data, drawn from the number of the step alone. Without
-            it nothing recovers.
-        relearn: Trains a copy on its own data with the labels given, for label noise; without it that dose is left out.
-        train_labels: Labels that `relearn` is given, some of them wrong.
-        doses: Doses by kind; `DOSES` where omitted.
-        shock: Kind and dose from which it must recover.
-
-    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    >>> subject = NetworkSubject(network, torch.rand(40, 1, 4, 4), torch.arange(40) % 2)
-    >>> twin = subject.copy()
-    >>> twin.damage("weight_noise", 1.0, rng=np.random.default_rng(0))
-    >>> list(subject.parts), torch.equal(network[1].weight, twin.model[1].weight)
-    (['1'], False)
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        inputs: Float[Tensor, "sample ..."],
-        labels: Int[Tensor, " sample"],
-        *,
-        recover: Recover | None = None,
-        relearn: Relearn | None = None,
-        train_labels: Int[Tensor, " sample"] | None = None,
-        doses: Mapping[str, Sequence[float]] | None = None,
-        shock: tuple[str, float] = ("weight_noise", 1.0),
-    ) -> None:
-        self.model = model
-        self.inputs, self.labels = inputs, labels
-        self.n_classes = int(labels.max()) + 1
-        self.chance = float(torch.bincount(labels).max() / len(labels))
-        self.shock = shock
-        # One dose does the same to each layer relative to its weights: a layer's damage is its share of all weights.
-        sizes = {name: layer.weight.numel() for name, layer in list_layers(model).items()}  # type: ignore[operator, union-attr]
-        self.parts: Mapping[str, float] = {name: size / sum(sizes.values()) for name, size in sizes.items()}
-        self._recover, self._relearn, self._train_labels = recover, relearn, train_labels
-        known = DOSES if relearn is not None else {kind: row for kind, row in DOSES.items() if kind != "label_noise"}
-        self.doses: Mapping[str, Sequence[float]] = known if doses is None else doses
-
-    def copy(self) -> NetworkSubject:
-        """The same network, to be damaged."""
-        twin = copy.copy(self)
-        twin.model = copy.deepcopy(self.model)
-        return twin
-
-    @torch.no_grad()
-    def score(self) -> float:
-        """Accuracy."""
-        training = self.model.training
-        self.model.eval()
-        found = self.model(self.inputs).argmax(dim=-1)
-        self.model.train(training)
-        return float((found == self.labels).float().mean())
-
-    def damage(self, kind: str, dose: float, *, rng: np.random.Generator, part: str | None = None) -> None:
-        """Damage this copy.
-
-        Raises:
-            SharpwaveError: If the kind is unknown, or label noise is asked for without `relearn`.
-        """
-        if kind == "weight_noise":
-            add_weight_noise(self.model, dose, rng=rng, part=part)
-        elif kind == "lesion":
-            lesion_units(self.model, dose, rng=rng, part=part)
-        elif kind == "input_noise":
-            self.inputs = corrupt_inputs(self.inputs, dose, rng=rng)
-        elif kind == "label_noise" and self._relearn is not None and self._train_labels is not None:
-            wrong = flip_labels(self._train_labels, dose, n_classes=self.n_classes, rng=rng)
-            self._relearn(self.model, wrong)
-        else:
-            raise SharpwaveError(
-                f"damage among {', '.join(DOSES)} (label_noise with relearn= and train_labels=)",
-                got=repr(kind),
-                fix="choose one of these, or pass relearn and train_labels",
-            )
-
-    @property
-    def recovers(self) -> bool:
-        """Whether there is a way to recover; without one, recovery is not measured."""
-        return self._recover is not None
-
-    def recover(self, number: int) -> None:
-        """One step of recovery."""
-        if self._recover is not None:
-            self._recover(self.model, number)
-
-
 @torch.no_grad()
 def record_hidden_states(model: nn.Module, inputs: Any, *, layer: str) -> Float[np.ndarray, "time unit"]:
     """What a layer gives for one sequence, token by token, for `sharpwave.resilience.card(states, rate=1.0)`.
@@ -303,14 +118,15 @@ def record_hidden_states(model: nn.Module, inputs: Any, *, layer: str) -> Float[
     def keep(module: nn.Module, arguments: Any, output: Any) -> None:
         found.append(output[0] if isinstance(output, tuple) else output)
 
-    training = model.training
+    modes = {module: module.training for module in model.modules()}
     hook = modules[layer].register_forward_hook(keep)
     try:
         model.eval()
         model(inputs)
     finally:
         hook.remove()
-        model.train(training)
+        for module, training in modes.items():
+            module.training = training
     states = found[-1]
     states = states[0] if states.ndim == 3 and len(states) == 1 else states
     if states.ndim != 2 or len(states) < 2:
@@ -320,3 +136,11 @@ def record_hidden_states(model: nn.Module, inputs: Any, *, layer: str) -> Float[
             fix="give one sequence at a time, with the batch first",
         )
     return states.float().cpu().numpy().astype(np.float64)
+
+
+DAMAGE = "add_weight_noise corrupt_inputs DOSES flip_labels lesion_units list_layers silence_units"
+__getattr__ = moved.rename(
+    __name__,
+    {"NetworkSubject": "demonstrations.subject:NetworkSubject"}
+    | {name: f"demonstrations.damage:{name}" for name in DAMAGE.split()},
+)

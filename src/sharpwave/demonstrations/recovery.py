@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
-from sharpwave.demonstrations.networks import add_weight_noise, lesion_units
+from sharpwave.demonstrations.damage import add_weight_noise, lesion_units
 from sharpwave.demonstrations.streams import Stream, StreamTestSet, take
 from sharpwave.demonstrations.training_runs import TrainingRun
 from sharpwave.errors import SharpwaveError
@@ -137,8 +137,76 @@ def recover_network(
 
 def damage(network: nn.Module, shock: str, *, seed: int) -> None:
     """Damage a network in place with a shock's dose; the same for the same seed."""
-    act = {"weight_noise": add_weight_noise, "lesion": lesion_units}[shock]
+    act: Callable[..., int] = {"weight_noise": add_weight_noise, "lesion": lesion_units}[shock]
     act(network, SHOCKS[shock], rng=np.random.default_rng(seed))
+
+
+class Nights:
+    """Nights of a sleep for copies of its network; the sleep itself is left as it is.
+
+    Args:
+        sleep: Sleep of the network.
+        n_steps: Steps of a night.
+    """
+
+    def __init__(self, sleep: Sleep, n_steps: int) -> None:
+        self.sleep, self.n_steps = sleep, n_steps
+        self.nights: list[tuple[nn.Module, Sleep]] = []
+
+    def step(self, model: nn.Module, number: int) -> None:
+        """One step of a night of a copy; the next night begins where one is over."""
+        mine = next((night for copied, night in self.nights if copied is model), None)
+        if mine is None:
+            mine = self._make(model)
+            self.nights = [*self.nights[-3:], (model, mine)]
+        if not mine.is_asleep:
+            mine.fall_asleep(self.n_steps)
+        if not mine.step():
+            mine.wake_up()
+
+    def _make(self, model: nn.Module) -> Sleep:
+        learner = self.sleep.learner
+        pairs = zip(learner.module.parameters(), model.parameters(), strict=True)
+        optimisers = copy.deepcopy(list(learner.optimisers), {id(old): new for old, new in pairs})
+        generator = torch.Generator(device=learner.generator.device)
+        generator.set_state(learner.generator.get_state())
+        buffer = copy.copy(learner.get_buffer())
+        kept = learner.get_buffer().state_dict()
+        buffer = copy.deepcopy(
+            buffer, {id(buffer.generator): torch.Generator(), id(buffer.transform): buffer.transform}
+        )
+        buffer.load_state_dict(kept)
+        return Sleep(
+            model,
+            buffer,
+            optimisers,
+            recipe=self.sleep.recipe,
+            objective=learner.objective,
+            accumulate=learner.accumulate,
+            autocast=learner.autocast,
+            generator=generator,
+        )
+
+
+def find_held_out(sleep: Sleep) -> tuple[Any, Tensor]:
+    """Inputs and labels of the probe, or of the buffer's held-out items.
+
+    Raises:
+        SharpwaveError: If there are none.
+    """
+    learner, probe = sleep.learner, sleep.recipe.probe
+    batch: Mapping[str, Any] | None = None
+    if probe is not None and isinstance(probe.held_out, Mapping):
+        batch = probe.held_out
+    elif learner.buffer is not None and learner.buffer.n_held_out:
+        batch = learner.buffer.read_held_out()
+    if batch is None or "x" not in batch or learner.objective.find_label(batch) not in batch:
+        raise SharpwaveError(
+            "items that sleep never replays, to score on",
+            got="a Sleep without held-out items x and their labels",
+            fix="pass inputs and labels, or ReplayBuffer(500, held_out=0.2)",
+        )
+    return batch["x"], batch[learner.objective.find_label(batch)]
 
 
 def _draw(labels: Tensor, n: int, *, seed: int, number: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -77,7 +78,8 @@ class Card:
         curves: Score against dose by kind of damage (networks).
         recovery: Return after the shock (networks); None where the network was given no way to recover, and the table
             then says "not measured".
-        brittleness: Loss of score by damaged part (networks).
+        brittleness: Loss of score by damaged part (networks); None where no part can have that damage.
+        notes: Why something was not measured, by its part in the table; "not measured" is its state there.
         windows: Measures of each window, by signal (recordings).
 
     >>> found = card(np.random.default_rng(0).normal(size=(6000, 4)), rate=100.0)
@@ -92,6 +94,7 @@ class Card:
     recovery: Recovery | None = None
     brittleness: BrittlenessMap | None = None
     windows: Mapping[str, Windows] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def card(
@@ -194,49 +197,95 @@ def _describe_network(subject: Subject, *, rng: np.random.Generator, n_steps: in
 
     from sharpwave.resilience.card_figures import draw_network
 
+    notes: dict[str, str] = dict(getattr(subject, "left_out", {}))
+    curves: dict[str, DoseCurve] = {}
+    for kind, doses in subject.doses.items():
+        score = partial(_score_under, subject, kind)
+        try:
+            curves[kind] = measure_robustness(
+                score, doses, rng=rng, n_repeats=n_repeats, chance=subject.chance, least=_find_least(subject)
+            )
+        except SharpwaveError as error:
+            notes[kind] = str(error)
+    recovery = _recover(subject, n_steps=n_steps, seed=int(rng.integers(0, 2**32)), notes=notes)
+    brittleness = None
     kind, dose = subject.shock
-
-    def score_under(one: str, size: float, generator: np.random.Generator, part: str | None = None) -> float:
-        copy = subject.copy()
-        if size > 0:
-            copy.damage(one, size, rng=generator, part=part)
-        return copy.score()
-
-    curves = {
-        one: measure_robustness(
-            lambda size, generator, one=one: score_under(one, size, generator),  # type: ignore[misc]
-            doses,
+    try:
+        brittleness = map_brittleness(
+            lambda part, generator: _score_under(subject, kind, 0.0 if part is None else dose, generator, part),
+            subject.parts,
             rng=rng,
+            damage=lambda part: subject.parts[part],
             n_repeats=n_repeats,
-            chance=subject.chance,
         )
-        for one, doses in subject.doses.items()
-    }
-    seed = int(rng.integers(0, 2**32))
-    recovery = None
-    if getattr(subject, "recovers", True) and callable(getattr(subject, "recover", None)):
-        recovery = measure_recovery(
-            subject.copy,
-            perturb=lambda copy: copy.damage(kind, dose, rng=np.random.default_rng(seed)),
-            step=lambda copy, number: copy.recover(number),
-            score=lambda copy: copy.score(),
-            n_steps=n_steps,
-        )
-    brittleness = map_brittleness(
-        lambda part, generator: score_under(kind, 0.0 if part is None else dose, generator, part),
-        subject.parts,
-        rng=rng,
-        damage=lambda part: subject.parts[part],
-        n_repeats=n_repeats,
-    )
+    except SharpwaveError as error:
+        notes["parts"] = str(error)
     whole = float(next(iter(curves.values())).scores[0]) if curves else subject.score()
     rows = _tabulate_network(curves, recovery, brittleness, whole=whole, n=n_repeats)
+    rows += [
+        (part, "not measured", "kept", *[float("nan")] * 4, 0) for part in notes if part not in {"recovery", "parts"}
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return Card("network", table, draw_network(curves, recovery, brittleness), curves, recovery, brittleness)
+    figure = draw_network(curves, recovery, brittleness)
+    return Card("network", table, figure, curves, recovery, brittleness, notes=notes)
+
+
+def _score_under(
+    subject: Subject, kind: str, size: float, generator: np.random.Generator, part: str | None = None
+) -> float:
+    copy = subject.copy()
+    if size > 0:
+        copy.damage(kind, size, rng=generator, part=part)
+    return copy.score()
+
+
+def _find_least(subject: Subject) -> float:
+    """Score above chance below which nothing was learned: two standard errors of as many answers."""
+    n_items = getattr(subject, "n_items", 0)
+    return max(0.01, 2 * float(np.sqrt(subject.chance * (1 - subject.chance) / n_items))) if n_items else 0.0
+
+
+def _recover(subject: Subject, *, n_steps: int, seed: int, notes: dict[str, str]) -> Recovery | None:
+    """Return after the shock; None, with a note, where there is no way to recover or no such shock."""
+    kind, dose = subject.shock
+    if not getattr(subject, "recovers", True) or not callable(getattr(subject, "recover", None)):
+        notes["recovery"] = "there is no way to recover: pass recover="
+        return None
+    probe = subject.copy()
+    try:
+        probe.damage(kind, dose, rng=np.random.default_rng(seed))
+    except SharpwaveError as error:
+        notes["recovery"] = str(error)
+        return None
+    made: list[Subject] = []
+
+    def make() -> Subject:
+        made.append(subject.copy())
+        return made[-1]
+
+    found = measure_recovery(
+        make,
+        perturb=lambda copy: copy.damage(kind, dose, rng=np.random.default_rng(seed)),
+        step=lambda copy, number: copy.recover(number),
+        score=lambda copy: copy.score(),
+        n_steps=n_steps,
+    )
+    if not all(getattr(copy, "was_trained", True) for copy in made):
+        raise SharpwaveError(
+            "recover(model, step) that trains the copy that it is given",
+            got=f"recover, which left its copy as it was in {n_steps} steps",
+            fix="make its optimiser from the copy's parameters() inside, or use NetworkSubject.from_sleep",
+        )
+    return found
 
 
 def _tabulate_network(
-    curves: Mapping[str, DoseCurve], recovery: Recovery | None, brittleness: BrittlenessMap, *, whole: float, n: int
+    curves: Mapping[str, DoseCurve],
+    recovery: Recovery | None,
+    brittleness: BrittlenessMap | None,
+    *,
+    whole: float,
+    n: int,
 ) -> list[tuple[Any, ...]]:
     nan = float("nan")
     rows: list[tuple[Any, ...]] = []
@@ -248,6 +297,8 @@ def _tabulate_network(
         rows.append(("recovery", "not measured", "fraction", nan, nan, nan, nan, 0))
     for measure in () if recovery is None else ("shock", "fraction", "fraction_alone", "area", "half_step", "residual"):
         rows.append(("recovery", "after the shock", measure, getattr(recovery, measure), nan, nan, nan, 1))
+    if brittleness is None:
+        return rows
     for part, loss in zip(brittleness.parts, brittleness.per_damage, strict=True):
         rows.append((part, "damaged alone", "loss_per_damage", float(loss), nan, nan, nan, n))
     return rows

@@ -68,7 +68,9 @@ def _draw_states(axes: Axes, found: Windows, measure: str) -> None:
     axes.margins(x=0.2)
 
 
-def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery | None, brittleness: BrittlenessMap) -> Figure:
+def draw_network(
+    curves: Mapping[str, DoseCurve], recovery: Recovery | None, brittleness: BrittlenessMap | None
+) -> Figure:
     """Score against each damage, the return after the shock beside the twin, and loss per part."""
     n_panels = len(curves) + 2
     figure, axes = _make_figure(1, n_panels, width=2.6 * n_panels, height=2.7)
@@ -76,13 +78,12 @@ def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery | None, bri
         low, high = curve.scores - curve.spread, curve.scores + curve.spread
         place.fill_between(curve.doses, low, high, color=_BLUE, alpha=0.2)
         place.plot(curve.doses, curve.scores, "o-", color=_BLUE, ms=3)
-        place.set_title(f"{kind.replace('_', ' ')}: keeps {curve.kept:.2f}", fontsize=9)
+        kept = f"keeps {curve.kept:.2f}" if np.isfinite(curve.kept) else "nothing learned to keep"
+        place.set_title(f"{kind.replace('_', ' ')}: {kept}", fontsize=9)
         place.set_xlabel("dose")
     back, parts = axes[0][-2:]
     if recovery is None:
-        back.text(0.5, 0.5, "not measured", ha="center", va="center", fontsize=9, transform=back.transAxes)
-        back.set_title("recovery", fontsize=9)
-        back.set_axis_off()
+        _leave_out(back, "recovery")
     else:
         back.plot(recovery.steps, recovery.twin, color=_SOFT, label="twin")
         back.plot(recovery.steps, recovery.perturbed, color=_BLUE, label="perturbed")
@@ -90,10 +91,19 @@ def draw_network(curves: Mapping[str, DoseCurve], recovery: Recovery | None, bri
         back.set_title(f"recovers {recovery.fraction:.2f}" if known else "no shock to recover from", fontsize=9)
         back.set_xlabel("steps")
         back.legend(fontsize=8, frameon=False)
-    names = [name if len(name) < 16 else name[:15] + "…" for name in brittleness.parts]
-    parts.barh(range(len(names)), brittleness.per_damage, color=_OCHRE)
-    parts.set_yticks(range(len(names)), names, fontsize=8)
-    parts.invert_yaxis()
-    parts.set_title("loss per damage", fontsize=9)
+    if brittleness is None:
+        _leave_out(parts, "loss per damage")
+    else:
+        names = [name if len(name) < 16 else name[:15] + "…" for name in brittleness.parts]
+        parts.barh(range(len(names)), brittleness.per_damage, color=_OCHRE)
+        parts.set_yticks(range(len(names)), names, fontsize=8)
+        parts.invert_yaxis()
+        parts.set_title("loss per damage", fontsize=9)
     axes[0][0].set_ylabel("score")
     return figure
+
+
+def _leave_out(axes: Axes, what: str) -> None:
+    axes.text(0.5, 0.5, "not measured", ha="center", va="center", fontsize=9, transform=axes.transAxes)
+    axes.set_title(what, fontsize=9)
+    axes.set_axis_off()

@@ -43,6 +43,7 @@ def measure_robustness(
     rng: np.random.Generator,
     n_repeats: int = 3,
     chance: float = 0.0,
+    least: float = 0.0,
 ) -> DoseCurve:
     """Score under rising doses of damage.
 
@@ -52,9 +53,10 @@ def measure_robustness(
         rng: Source of the generators handed to `score`; the same for every dose, so that doses differ in size alone.
         n_repeats: Draws of the damage per dose.
         chance: Score of a guess.
+        least: Undamaged score above chance below which nothing was learned, and shares of it are NaN; default 0.
 
     Raises:
-        SharpwaveError: If the doses do not rise from 0.
+        SharpwaveError: If the doses do not rise from 0, or an undamaged score is not finite.
 
     >>> curve = measure_robustness(lambda dose, rng: 1.0 - dose, [0.0, 0.5, 1.0], rng=np.random.default_rng(0))
     >>> curve.area, curve.half_dose
@@ -69,23 +71,44 @@ def measure_robustness(
         )
     seeds = rng.integers(0, 2**32, size=n_repeats)
     table = np.array([[score(dose, np.random.default_rng(seed)) for seed in seeds] for dose in width.tolist()])
-    return summarise_doses(width, table, chance=chance)
+    return summarise_doses(width, table, chance=chance, least=least)
 
 
 def summarise_doses(
-    doses: Float[np.ndarray, " dose"], scores: Float[np.ndarray, "dose repeat"], *, chance: float = 0.0
+    doses: Float[np.ndarray, " dose"],
+    scores: Float[np.ndarray, "dose repeat"],
+    *,
+    chance: float = 0.0,
+    least: float = 0.0,
 ) -> DoseCurve:
-    """Area, share kept and half dose of scores already measured."""
+    """Area, share kept and half dose of scores already measured.
+
+    Args:
+        doses: Rising, from 0.
+        scores: Score at each dose and draw of the damage.
+        chance: Score of a guess.
+        least: Undamaged score above chance below which nothing was learned; default 0.
+
+    Raises:
+        SharpwaveError: If a score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise SharpwaveError(
+            "finite scores",
+            got=f"{int((~np.isfinite(scores)).sum())} of {scores.size} that are not",
+            fix="let the score of a network that gives NaN be that of a wrong answer",
+        )
     mean = scores.mean(axis=1)
     area = float(np.trapezoid(mean, doses) / (doses[-1] - doses[0]))
     whole = mean[0] - chance
+    known = whole > least
     return DoseCurve(
         doses=np.asarray(doses, dtype=float),
         scores=mean,
         spread=scores.std(axis=1),
         area=area,
-        kept=float((area - chance) / whole) if whole > 0 else float("nan"),
-        half_dose=find_crossing(doses, mean, level=chance + whole / 2) if whole > 0 else float("nan"),
+        kept=float((area - chance) / whole) if known else float("nan"),
+        half_dose=find_crossing(doses, mean, level=chance + whole / 2) if known else float("nan"),
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpwave.demonstrations.networks import DOSES, NetworkSubject, flip_labels, list_layers, silence_units
+from sharpwave.demonstrations.damage import DOSES, flip_labels, list_layers, silence_units
 from sharpwave.demonstrations.streams import Stream, StreamTestSet
+from sharpwave.demonstrations.subject import NetworkSubject
 from sharpwave.demonstrations.training_runs import TrainingRun
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
 from sharpwave.resilience.robustness import DoseCurve, summarise_doses
