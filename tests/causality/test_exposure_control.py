@@ -10,6 +10,16 @@ from sharpwave.causality import NightSeries
 from sharpwave.causality.exposure_control import check_exposure
 
 
+def wander(n: int, seconds: float, seed: int) -> np.ndarray:
+    """A path of unit variance that forgets with this time constant, one value a second."""
+    keep = np.exp(-60 / seconds)
+    steps = np.random.default_rng(seed).normal(size=n // 60 + 1) * np.sqrt(1 - keep**2)
+    path = [steps[0] / np.sqrt(1 - keep**2)]
+    for step in steps[1:]:
+        path.append(keep * path[-1] + step)
+    return np.repeat(path, 60)[:n]
+
+
 def make_night(seed: int, cause: str, *, rate: float = 0.2, n: int = 5400) -> NightSeries:
     """Sleep with events in it; which of them carry a memory follows chance, depth, or a rhythm that nothing shows."""
     rng = np.random.default_rng(seed)
@@ -20,6 +30,7 @@ def make_night(seed: int, cause: str, *, rate: float = 0.2, n: int = 5400) -> Ni
         "depth": 1.2 * np.r_[np.zeros(8), depth[:-8]],
         "rhythm": 1.5 * np.cos(2 * np.pi * 0.02 * np.arange(n) + seed),
         "drift": -2.0 * np.arange(n) / n,
+        "vigilance": wander(n, 2400, 1000 + seed),
     }[cause]
     carries = rng.random(len(second)) < 1 / (1 + np.exp(1.0 - logit[second]))
     onsets = second + rng.random(len(second))
@@ -34,6 +45,20 @@ def test_a_cause_beside_time_is_seen_and_named(cause: str, seen: str) -> None:
     assert found is not None
     assert found.p < 0.02
     assert found.seen == seen
+
+
+def test_a_slow_cause_is_seen_and_named_and_its_power_is_printed() -> None:
+    """Vigilance that forgets in 40 min: lots within ten minutes hold it for the time of night."""
+    found = [
+        check_exposure(
+            [make_night(10 * s + k, "vigilance", rate=0.1, n=7200) for k in range(4)], rng=np.random.default_rng(s)
+        )
+        for s in range(6)
+    ]
+    seen = [control for control in found if control is not None and control.p <= 0.05]
+    assert len(seen) >= 5
+    assert sum(control.seen == "drift" for control in seen) >= 3
+    assert min(control.slow_power for control in found if control is not None) > 0.8
 
 
 @pytest.mark.parametrize("cause", ["lots", "drift"])

@@ -28,7 +28,7 @@ from sharpwave.causality.randomised import RandomisedEffect
 EFFECT_COLUMNS = (
     "outcome", "horizon", "content", "stage", "period", "direction", "estimator", "exposed", "control", "value", "low",
     "high", "ratio", "ratio_low", "ratio_high", "p", "q", "detectable", "n_events", "n_nights", "e_value", "control_p",
-    "exposure_p", "exposure_power", "exposure_seen", "comparator", "note",
+    "exposure_p", "exposure_power", "exposure_slow_power", "exposure_seen", "comparator", "note",
 )  # fmt: skip
 """outcome ("depth", "lighter", "deeper", "wake"; "rate" where the direction is reverse), horizon (s; 1 for rates),
 content ("any" or its name), stage ("any" or its name), period ("any", "early", "late"), direction ("forward",
@@ -36,9 +36,9 @@ content ("any" or its name), stage ("any" or its name), period ("any", "early", 
 more), value (their difference) with its 95 % interval low to high, ratio (of risks, hazards, or rates per dB) with its
 own, p, q (Benjamini–Hochberg over the table), detectable (the smallest value that a test at .05 would have shown in 8
 of 10 such data sets), n_events, n_nights, e_value (of the end of the interval nearer to no effect; 1 where it includes
-none), control_p (of the negative control outcome), exposure_p, exposure_power and exposure_seen (of the control that
-sees hidden causes, `ExposureControl`), comparator ("events", "moments", "others", "sham"), note. The interval, p, the
-ratio's interval and the E-value of a row are of one test."""
+none), control_p (of the negative control outcome), exposure_p, exposure_power, exposure_slow_power and exposure_seen
+(of the control that sees hidden causes, `ExposureControl`), comparator ("events", "moments", "others", "sham"), note.
+The interval, p, the ratio's interval and the E-value of a row are of one test."""
 
 WORDS = ("outcome", "content", "stage", "period", "direction", "estimator", "exposure_seen", "comparator", "note")
 """Columns that hold words; all others hold numbers."""
@@ -193,6 +193,7 @@ def _place(asked: Asked, estimator: str) -> dict[str, Any]:
         "control_p": asked.control_p,
         "exposure_p": np.nan if exposure is None else exposure.p,
         "exposure_power": np.nan if exposure is None else exposure.power,
+        "exposure_slow_power": np.nan if exposure is None else exposure.slow_power,
         "exposure_seen": "" if exposure is None else exposure.seen,
         "comparator": "sham" if randomised else question.comparator if asked.outcome != "rate" else "",
         "note": "; ".join(notes),

@@ -12,17 +12,23 @@ lots:
 
 Runs see a rhythm that no measured quantity shows. What follows within 10 s is left out, since trains of reactivations
 are no sign of a common cause. The smaller of the two ranks is held against its own distribution over the same lots.
+
+What changes over more than ten minutes is asked beside it (`causality.drift_control`): whether the odds drift beyond
+the time of the night and the stage, for this content, and for all contents together, which are more events. p is that
+of the smallest of these tests, taken for how many they are (Šidák 1967, 10.2307/2283989).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sharpwave.causality.design import choose_onsets, compute_covariates, count_events, count_past, find_period
+from sharpwave.causality.drift_control import check_drift
 from sharpwave.causality.series import FREQUENCY, NightSeries
 
 N_DRAWS = 199
@@ -41,8 +47,8 @@ FEWEST = 10
 """Carriers, and other events, below which nothing is asked."""
 
 STRATUM = 600
-"""Seconds within which lots are drawn: what changes more slowly is the time of night, which every estimate adjusts for.
-In half hours, odds that fell to a half in each were taken for a hidden cause."""
+"""Seconds within which lots are drawn; what changes more slowly is asked of the drift. In half hours, odds that fell to
+a half in each were taken for a hidden cause."""
 
 GRID = 5
 RUNS = ((2, 4), (4, 6), (6, 9), (9, 12), (12, 36))
@@ -61,14 +67,18 @@ class ExposureControl:
 
     Attributes:
         p: Chance of such a difference had lots been drawn.
-        seen: What the difference lies in: "state" before the event, or "runs" of carriers.
+        seen: What the difference lies in: "state" before the event, "runs" of carriers, or a slow "drift" of their
+            share.
         power: Share of planted hidden causes (infraslow, `ODDS` per standard deviation) that this control sees on these
             events.
+        slow_power: Share of planted slow causes (a drift of 40 min that decides which events carry any memory) that it
+            sees.
     """
 
     p: float
     seen: str
     power: float
+    slow_power: float = np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +111,7 @@ def check_exposure(
     period: str = "any",
     n_planted: int = N_PLANTED,
 ) -> ExposureControl | None:
-    """Hold the events that carry a content against lots drawn within ten minutes of a night.
+    """Hold the events that carry a content against lots drawn within ten minutes of a night, and against slow drifts.
 
     Args:
         nights: Time series of each night, one `NightSeries` a night.
@@ -131,6 +141,8 @@ def check_exposure(
     n = int(events.carries.sum())
     if n < FEWEST or len(events.carries) - n < FEWEST:
         return None
+    slow, planted_slow = _check_drifts(nights, events, content, stages, period, rng, n_planted)
+    n_tests = 1 + len(slow)
     lots = _draw_lots(events, rng)
     planted = _plant(events, rng, n_planted)
     state, runs = _measure(events, np.column_stack([events.carries, planted, lots]).astype(np.float32))
@@ -138,8 +150,44 @@ def check_exposure(
     ranks = np.stack([_rank(state, state[first:]), _rank(runs, runs[first:])])
     smaller = ranks.min(axis=0)
     p = (1 + np.sum(smaller[first:] <= smaller[:first, None], axis=1)) / (1 + N_DRAWS)
-    seen = "state" if ranks[0, 0] <= ranks[1, 0] else "runs"
-    return ExposureControl(float(p[0]), seen, float(np.mean(p[1:] <= 0.05)) if n_planted else np.nan)
+    seen = "drift" if min(slow) < p[0] - 1 / (1 + N_DRAWS) else "state" if ranks[0, 0] <= ranks[1, 0] else "runs"
+    power, slow_power = (
+        float(np.mean(_join(values, n_tests) <= 0.05)) if n_planted else np.nan for values in (p[1:], planted_slow)
+    )
+    return ExposureControl(float(_join(min(p[0], *slow), n_tests)), seen, power, slow_power)
+
+
+def _join(p: Any, n_tests: int) -> Any:
+    """p of the smallest of so many independent tests."""
+    return 1 - (1 - np.asarray(p)) ** n_tests
+
+
+def _check_drifts(
+    nights: Sequence[NightSeries],
+    events: _Events,
+    content: str | None,
+    stages: Sequence[int] | None,
+    period: str,
+    rng: np.random.Generator,
+    n_planted: int,
+) -> tuple[list[float], Float[np.ndarray, " draw"]]:
+    """p of the drift of this content and, where there are others, of all; and of drifts planted in the larger one."""
+    asked = [events]
+    if content is not None and len({name for series in nights for name in series.contents}) > 1:
+        asked.append(_gather(nights, None, nights[0].nrem if stages is None else stages, period))
+    slow: list[float] = []
+    for number, each in enumerate(asked):
+        places = [each.night == night for night in range(len(nights))]
+        p, planted = check_drift(
+            nights,
+            [each.carries[place] for place in places],
+            [each.second[place] for place in places],
+            rng=rng,
+            odds=ODDS,
+            n_planted=n_planted if number == len(asked) - 1 else 0,
+        )
+        slow.append(p)
+    return slow, planted
 
 
 def _gather(nights: Sequence[NightSeries], content: str | None, stages: Sequence[int], period: str) -> _Events:

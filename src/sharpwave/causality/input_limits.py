@@ -6,7 +6,8 @@ The figures are those of `sharpwave benchmark causality-worlds`, where the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ def describe_controls(effects: pd.DataFrame, *, alpha: float = 0.05) -> list[str
     odds = np.exp(ODDS)
     each = "; ".join(
         f"{'any content' if row['content'] == 'any' else row['content']} p = {row['exposure_p']:.3f}, power "
-        f"{row['exposure_power']:.0%}"
+        f"{row['exposure_power']:.0%}{_describe_slow(row)}"
         for row in rows.to_dict("records")
     )
     seen = rows[rows["exposure_p"] <= alpha]
@@ -100,6 +101,12 @@ def describe_controls(effects: pd.DataFrame, *, alpha: float = 0.05) -> list[str
     )
     return [
         f"Hidden causes: {verdict} ({each}). The power is how often this control would see, in these nights, an "
-        f"infraslow cause that changes the odds by {odds:.1f} per standard deviation; at a low power a quiet control "
-        "says little."
+        f"infraslow cause (in brackets one that drifts over 40 min) that changes the odds by {odds:.1f} per standard "
+        "deviation; at a low power a quiet control says little."
     ]
+
+
+def _describe_slow(row: Mapping[Any, Any]) -> str:
+    """The power to see a slow cause, where it is known."""
+    slow = row.get("exposure_slow_power", np.nan)
+    return f" ({slow:.0%} where slow)" if np.isfinite(slow) else ""

@@ -31,7 +31,7 @@ NEEDED = (
     *QUESTION, "horizon", "estimator", "exposed", "control", "value", "low", "high", "ratio", "ratio_low",
     "ratio_high", "p", "q", "n_events", "n_nights", "e_value", "control_p", "note",
 )  # fmt: skip
-OPTIONAL = ("detectable", "exposure_p", "exposure_power", "exposure_seen", "comparator")
+OPTIONAL = ("detectable", "exposure_p", "exposure_power", "exposure_slow_power", "exposure_seen", "comparator")
 """Columns that tables written before they existed may lack."""
 
 RULE_COLUMNS = ("rank", "verdict", "rule", "control_of_rule", "reason", "claim", "mark", *NEEDED, *OPTIONAL)
@@ -56,6 +56,7 @@ _COMPARED = {
 _SEEN = {
     "state": "which events carry it follows the state of sleep before them",
     "runs": "the events that carry it come in runs, as if something slow decided it",
+    "drift": "the share of events that carry it drifts more than time and stage explain",
 }
 _PERIODS = {"early": "early in the night", "late": "late in the night"}
 
@@ -256,8 +257,10 @@ def _describe_exposure(effect: Effect, alpha: float) -> list[str]:
     if not np.isfinite(p):
         blind = "no control could see a hidden cause, as the events that carried none are not known"
         return [blind] if _find_comparator(effect) == "moments" else []
+    slow = effect.get("exposure_slow_power", np.nan)
+    also = f", one that drifts over 40 min in {100 * slow:.0f} %" if np.isfinite(slow) else ""
     power = (
-        f"a hidden infraslow cause would be seen in {100 * effect['exposure_power']:.0f} % of such nights"
+        f"a hidden infraslow cause would be seen in {100 * effect['exposure_power']:.0f} % of such nights{also}"
         if np.isfinite(effect["exposure_power"])
         else "its power is not known"
     )

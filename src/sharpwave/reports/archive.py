@@ -40,7 +40,8 @@ TEXTS = frozenset((
 
 NUMBERS = frozenset((
     "amplitude_uv", "auprc", "beyond_shuffles", "brier", "control", "control_p", "correlation", "count", "depth",
-    "detectable", "duration", "e_value", "effect", "exposed", "exposure_p", "exposure_power", "extreme", "flat",
+    "detectable", "duration", "e_value", "effect", "exposed", "exposure_p", "exposure_power",
+    "exposure_slow_power", "extreme", "flat",
     "frequency", "from", "gain_high", "gain_low", "high", "horizon", "lag", "lighter_after", "lighter_control",
     "log_loss", "log_loss_gain", "low", "minutes", "missing", "n", "n_events", "n_nights", "novelty",
     "null_correlation", "null_high", "observed", "onset", "p", "p_change", "p_typical", "p_without", "per_minute",
