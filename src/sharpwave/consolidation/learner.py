@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
@@ -54,6 +55,8 @@ class Learner:
         trouble: Why the last step was not taken; empty if it was.
         n_passed: Number of items that passed forward and backward in this night.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
+        caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
+        n_undone: Number of times that steps of wake were undone since the last night.
     """
 
     model: nn.Module
@@ -70,6 +73,8 @@ class Learner:
     trouble: str = ""
     n_passed: int = 0
     untrained: list[str] = field(default_factory=list)
+    caution: float = 1.0
+    n_undone: int = 0
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -117,6 +122,14 @@ class Learner:
         known = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
         return [n for n, p in self.module.named_parameters() if p.requires_grad and id(p) not in known]
 
+    def describe_undone(self) -> str:
+        """A sentence on steps of wake that were undone since the last night; empty where none was."""
+        times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
+        text = (
+            f"steps of wake were undone {times}, as the loss exploded; rates are {self.caution:.3g} of the optimiser's"
+        )
+        return text if self.n_undone else ""
+
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.
 
@@ -162,7 +175,7 @@ class Learner:
         own = [group["lr"] for group in groups]
         day = self.rates if len(self.rates) == len(groups) else [float(value) for value in own]
         for group, value, base in zip(groups, own, day, strict=True):
-            changed = factor * (base if rate is None else rate)
+            changed = factor * self.caution * (base if rate is None else rate)
             group["lr"] = torch.full_like(value, changed) if isinstance(value, Tensor) else changed
         try:
             yield
@@ -182,6 +195,7 @@ class Learner:
         *,
         around: AbstractContextManager | None = None,
         clip: float | None = None,
+        centre: bool = False,
     ) -> float:
         """One step down a loss, over `accumulate` batches.
 
@@ -189,6 +203,7 @@ class Learner:
             compute_loss: Function that samples a batch and gives its loss.
             around: Context that is entered for the passes and left before the step, as by noise in the weights.
             clip: Longest step, in lengths of the weights; None, the default, for any.
+            centre: Whether gradients are centred (`centre_gradients`); default false.
 
         Returns:
             The mean loss, over processes too. No step is taken where it or a gradient is not finite; `trouble` says
@@ -203,16 +218,18 @@ class Learner:
                 total += float(loss.detach())
         (total,) = average([total], self.device)
         if math.isfinite(total):
-            total = self._take_step(total, clip)
+            total = self._take_step(total, clip, centre=centre)
         else:
             self.trouble = "a loss was not finite"
         self.clear_gradients()
         return total
 
-    def _take_step(self, loss: float, clip: float | None) -> float:
+    def _take_step(self, loss: float, clip: float | None, *, centre: bool) -> float:
         if self.scaler is not None:
             for optimiser in self.optimisers:
                 self.scaler.unscale_(optimiser)
+        if centre:
+            centre_gradients(self.module)
         if self.scaler is None and not tame_gradients(self.optimiser.param_groups, clip):
             self.trouble = "a gradient was not finite"
             return math.nan
@@ -301,6 +318,43 @@ class Snapshot:
             name in self.weights and not torch.equal(parameter.detach(), self.weights[name])
             for name, parameter in learner.module.named_parameters()
         )
+
+
+@torch.no_grad()
+def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = None) -> None:
+    """Before a step: let what all inputs of a unit share count as one weight's.
+
+    Where inputs have a mean (bright images, rectified activities), one direction of each unit's weights is as steep as
+    all inputs together and decides at which rate training diverges. The mean of a unit's gradient over its inputs is
+    multiplied by 1/√(number of inputs); gradient centralisation (Yong et al. 2020, arXiv:2004.01461) takes it away
+    whole, and with it what a single layer could learn of a common level.
+
+    Args:
+        module: Network with gradients; weights of linear layers and convolutions are centred, but for those that an
+            embedding shares.
+        parameters: The only parameters that may be changed; all where omitted.
+
+    Example:
+        >>> layer = nn.Linear(4, 1)
+        >>> layer.weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
+        >>> centre_gradients(layer)
+        >>> layer.weight.grad
+        tensor([[0., 0., 0., 4.]])
+    """
+    mine = None if parameters is None else {id(parameter) for parameter in parameters}
+    layers = list(module.modules())
+    done = {id(layer._parameters.get("weight")) for layer in layers if isinstance(layer, nn.Embedding)}
+    for layer in layers:
+        if not isinstance(layer, nn.Linear | _ConvNd) or isinstance(layer, _ConvTransposeNd):
+            continue
+        weight = layer._parameters.get("weight")
+        if weight is None or weight.grad is None or id(weight) in done or (mine is not None and id(weight) not in mine):
+            continue
+        done.add(id(weight))
+        inputs = tuple(range(1, weight.ndim))
+        n_inputs = weight[0].numel()
+        if n_inputs > 1 and not weight.grad.is_sparse:
+            weight.grad.sub_(weight.grad.mean(dim=inputs, keepdim=True), alpha=1 - n_inputs**-0.5)
 
 
 def compute_annealing(position: int, n_steps: int) -> float:

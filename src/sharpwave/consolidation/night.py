@@ -137,8 +137,9 @@ class SleepReport:
         seconds: Duration in seconds.
         note: What a user should know of this night, such as that no weight moved; empty if nothing.
         cost: What the day and this night took: numbers of `new`, `replayed` and `slept` items that passed forward and
-            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, and what plain training on the new
-            items would have taken, `plain_seconds`, in proportion to the items.
+            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, what plain training on the new
+            items would have taken, `plain_seconds`, in proportion to the items, and how many times steps of wake were
+            `undone`.
 
     Example:
         >>> import torch
@@ -322,10 +323,11 @@ class Night:
             homeostasis=self._count_changes(),
             pressure=(self.pressure, pressure) if known else None,  # type: ignore[arg-type]
             seconds=seconds,
-            note=note,
+            note="; ".join(filter(None, (note, self.learner.describe_undone()))),
             cost=self.learner.day.compute_cost(
                 slept=self.learner.n_passed, scored=2 * len(self.before.items), asleep_seconds=seconds
-            ),
+            )
+            | {"undone": self.learner.n_undone},
         )
 
     def _find_note(self) -> str:

@@ -46,6 +46,8 @@ class NREM:
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
         clip: Longest step, in lengths of the weights; default 0.05. None for any.
+        centre: Whether what all inputs of a unit share in its gradient counts as one weight's
+            (`learner.centre_gradients`); default true.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
@@ -70,6 +72,7 @@ class NREM:
     distillation: float = 0.5
     temperature: float | None = None
     clip: float | None = 0.05
+    centre: bool = True
     noise: float = 0.0
     reconstruction: float = 0.0
     oscillation: int = 0
@@ -221,7 +224,7 @@ class NREMPhase(Phase):
 
         weights = dict(learner.module.named_parameters()) if self.noise else {}
         around = perturb_weights(weights, self.noise, generator=learner.generator) if self.noise else nullcontext()
-        loss = learner.descend(compute_loss, around=around, clip=nrem.clip)
+        loss = learner.descend(compute_loss, around=around, clip=nrem.clip, centre=nrem.centre)
         if self.decoder is not None:
             self.decoder.step()
         return loss

@@ -1,25 +1,36 @@
-"""Was the night good? Scores before and after, per class, task and group, on items that sleep did not replay."""
+"""Is what was learned kept? Scores before and after a night; steps of wake that are undone where the loss explodes."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
-from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.modules import average, evaluating
+from sharpwave.consolidation.learner import Learner, centre_gradients
+from sharpwave.consolidation.modules import average, evaluating, is_shared, list_state, tame_gradients
 from sharpwave.errors import SharpwaveError
+
+if TYPE_CHECKING:
+    from sharpwave.consolidation.wake import Wake, WakeStep
 
 KINDS = ("y", "task", "group")
 """Entries by which a probe is split; the labels' entry in place of `y`, where it has another name."""
+COPY_EVERY = 20
+"""Steps of wake between copies of the network that is gone back to."""
+LOWEST_FACTOR = 1 / 64
+CALM_STEPS = 200
+"""Steps without trouble after which a rate that was lowered doubles again."""
+SMOOTHING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,3 +205,162 @@ def _find_error(before: pd.DataFrame, after: pd.DataFrame, label: str) -> float:
     change = (after["score"] - before["score"]).to_numpy()
     weights = _weigh(before, label)
     return float(np.sqrt((weights**2 * (change - weights @ change) ** 2).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """A network and its optimiser at a step of wake.
+
+    Attributes:
+        weights: Parameters that are trained, and all buffers of the model, by name.
+        moments: State of the optimiser.
+        sizes: Number of parameters in each of its groups.
+    """
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Any]
+    sizes: list[int]
+
+
+class Stability:
+    """Watches the steps of one network's wake, undoes those after which the loss exploded, and steps less far then.
+
+    Every `COPY_EVERY` steps whose loss is at its level, trained parameters, buffers of the model and the state of the
+    optimiser are copied: once their memory. Where the loss of a step is not finite, or more than `rescue` times its
+    running level and the highest loss of the first steps, the copy is tried on the same batch. If it has no more than
+    half of the loss, it is gone back to, and steps are half as long from then on (never below 1/64; they double again
+    after 200 calm ones). If not, it is the batch that is at fault, or a task that is new, and the network stays.
+
+    Args:
+        learner: The network.
+        wake: Options of wake: `clip`, `centre` and `rescue`.
+    """
+
+    def __init__(self, learner: Learner, wake: Wake) -> None:
+        self.learner, self.wake = learner, wake
+        self.is_on = wake.method != "none"
+        self._level = self._highest = 0.0
+        self._n_steps = self._n_calm = 0
+        self._copy: Copy | None = None
+        self._rates: list[tuple[dict[str, Any], Any]] = []
+        self._said = False
+
+    def check(self, step: WakeStep, take_again: Callable[[], WakeStep]) -> WakeStep:
+        """The step, or that of the network which was gone back to.
+
+        Args:
+            step: What the passes gave.
+            take_again: Function that makes the passes anew.
+        """
+        if not self.is_on or not self.wake.rescue or is_shared():
+            return step
+        loss = float(step.loss.detach())
+        if self._copy is not None and self._is_exploding(loss) and self._fits(self._copy):
+            now = self._make_copy()
+            self._put_back(self._copy)
+            again = take_again()
+            better = float(again.loss.detach())
+            if math.isfinite(better) and not better > loss / 2:
+                self._lower(loss, better)
+                step, loss = again, better
+            else:
+                self._put_back(now)
+        self._follow(loss)
+        return step
+
+    def before_step(self, optimiser: torch.optim.Optimizer) -> None:
+        """Tame the gradients of an optimiser that is about to step, and lower its rates where a step was undone."""
+        self.after_step()
+        wake = self.wake
+        if self.is_on and wake.centre:
+            mine = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+            centre_gradients(self.learner.module, mine)
+        if not tame_gradients(optimiser.param_groups, wake.clip if self.is_on else None):
+            warnings.warn("a step of wake was not taken: its gradient is not finite", stacklevel=2)
+        if self.learner.caution < 1:
+            self._rates = [(group, group["lr"]) for group in optimiser.param_groups]
+            for group, rate in self._rates:
+                group["lr"] = rate * self.learner.caution
+
+    def after_step(self) -> None:
+        """Give the optimiser its own rates again."""
+        for group, rate in self._rates:
+            group["lr"] = rate
+        self._rates = []
+
+    def forget(self) -> None:
+        """A night is over: what was copied before it is not gone back to, and undone steps are counted anew."""
+        self._copy, self.learner.n_undone = None, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers; the copy is taken anew at the next step."""
+        return {
+            "factor": self.learner.caution,
+            "n_undone": self.learner.n_undone,
+            "level": [self._level, self._highest],
+            "counts": [self._n_steps, self._n_calm],
+        }
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Take up what `state_dict` gave; None, of a state without, leaves all as it is."""
+        if state is None:
+            return
+        self._copy, self.learner.caution, self.learner.n_undone = None, state["factor"], state["n_undone"]
+        self._level, self._highest = state["level"]
+        self._n_steps, self._n_calm = state["counts"]
+
+    def _is_exploding(self, loss: float) -> bool:
+        bound = (self.wake.rescue or math.inf) * max(self._level, self._highest)
+        return not math.isfinite(loss) or (self._n_steps >= COPY_EVERY and loss > bound)
+
+    def _fits(self, copy: Copy) -> bool:
+        """Whether network and optimiser have the shapes they had, and have not grown since."""
+        state = list_state(self.learner.module)
+        sizes = [len(group["params"]) for group in self.learner.optimiser.param_groups]
+        return sizes == copy.sizes and {n: v.shape for n, v in state.items()} == {
+            n: v.shape for n, v in copy.weights.items()
+        }
+
+    def _follow(self, loss: float) -> None:
+        """Take a loss into the running level, and copy the network where it is at that level."""
+        if not math.isfinite(loss):
+            return
+        is_calm = self._n_steps < COPY_EVERY or loss <= 2 * max(self._level, self._highest)
+        if self._n_steps < COPY_EVERY:
+            self._highest = max(self._highest, loss)
+        self._level += (loss - self._level) * (SMOOTHING if self._n_steps else 1.0)
+        if is_calm and (self._copy is None or self._n_steps % COPY_EVERY == 0):
+            self._copy = self._make_copy()
+        self._n_steps, self._n_calm = self._n_steps + 1, self._n_calm + 1
+        if self.learner.caution < 1 and self._n_calm >= CALM_STEPS:
+            self.learner.caution, self._n_calm = min(1.0, 2 * self.learner.caution), 0
+
+    def _lower(self, loss: float, better: float) -> None:
+        learner, self._n_calm = self.learner, 0
+        learner.n_undone += 1
+        learner.caution = max(learner.caution / 2, LOWEST_FACTOR)
+        if not self._said:
+            warnings.warn(
+                f"expected a loss of wake near its level of {self._level:.3g}; got {loss:.3g}, but {better:.3g} with "
+                f"the weights of at most {COPY_EVERY} steps before, which were put back; steps are "
+                f"{learner.caution:.3g} as long from now on. Fix: a lower learning rate; Wake(rescue=None) lets it be",
+                stacklevel=5,
+            )
+            self._said = True
+
+    @torch.no_grad()
+    def _make_copy(self) -> Copy:
+        optimiser = self.learner.optimiser
+        weights = {name: value.detach().clone() for name, value in list_state(self.learner.module).items()}
+        sizes = [len(group["params"]) for group in optimiser.param_groups]
+        return Copy(weights, deepcopy(optimiser.state_dict()), sizes)
+
+    @torch.no_grad()
+    def _put_back(self, copy: Copy) -> None:
+        for name, value in list_state(self.learner.module).items():
+            value.copy_(copy.weights[name])
+        own = [group["lr"] for group in self.learner.optimiser.param_groups]
+        self.learner.optimiser.load_state_dict(deepcopy(copy.moments))
+        for group, rate in zip(self.learner.optimiser.param_groups, own, strict=True):
+            group["lr"] = rate
+        self.learner.clear_gradients()

@@ -40,6 +40,8 @@ class REM:
         generator: Function of a number and a torch generator to a batch of made-up items (`x`), instead of mixing; the
             network as it was at the start of the night labels them. None, the default, mixes stored items.
         rate: Learning rate; the optimiser's own where omitted. It falls over the night if that of NREM does.
+        clip: Longest step, in lengths of the weights; default 0.05. None for any.
+        centre: Whether what all inputs of a unit share in its gradient counts as one weight's; default true.
 
     Example:
         >>> import torch
@@ -60,6 +62,8 @@ class REM:
     exploration: float = 0.0
     generator: Callable[[int, torch.Generator], Batch] | None = None
     rate: float | None = None
+    clip: float | None = 0.05
+    centre: bool = True
 
     def __post_init__(self) -> None:
         if not (0 <= self.share <= 1 and 0 <= self.boundary <= 1 and 0 <= self.labels <= 1 and self.cycles >= 1):
@@ -100,7 +104,12 @@ class REMPhase(Phase):
         factor = compute_annealing(position, len(plan)) if self.anneal else 1.0
         around = perturb_weights(names, noise, generator=learner.generator) if noise else nullcontext()
         with learner.learning_rate(rem.rate, factor=factor):
-            return learner.descend(lambda: compute_rem_loss(learner, rem, n_items, teacher=self._teach), around=around)
+            return learner.descend(
+                lambda: compute_rem_loss(learner, rem, n_items, teacher=self._teach),
+                around=around,
+                clip=rem.clip,
+                centre=rem.centre,
+            )
 
     def finish(self) -> None:
         """Dreams leave nothing to be done."""

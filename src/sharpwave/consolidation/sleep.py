@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
-from sharpwave.consolidation.modules import agree_any, agree_first, check_parts, tame_gradients
+from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import (
     NREM_STAGE,
     WAKE,
@@ -26,6 +26,7 @@ from sharpwave.consolidation.night import (
     expand_stages,
     make_hypnogram,
 )
+from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio
 from sharpwave.consolidation.wake import WakeStep, as_batch, store_new, take_wake_step
@@ -98,6 +99,7 @@ class Sleep:
             scaler=scaler,
         )
         self.phases = self.recipe.make_phases(self.learner)
+        self.stability = Stability(self.learner, self.recipe.wake)
         protection = self.recipe.protection
         self.guard = None if protection is None else protection.make_guard()
         self._night: Night | None = None
@@ -265,6 +267,7 @@ class Sleep:
                 raise
         self._night, self._n_since_night, self._woken = None, 0, math.nan
         self.learner.day = Day()
+        self.stability.forget()
         return report
 
     def abandon(self) -> None:
@@ -288,6 +291,7 @@ class Sleep:
             "guard": None if self.guard is None else self.guard.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
             "runs": [list(run) for run in self._stages],
+            "stability": self.stability.state_dict(),
             "phases": {stage: phase.state_dict() for stage, phase in self.phases.items()},
             "night": None if self._night is None else self._night.state_dict(),
             **self.learner.state_dict(),
@@ -310,6 +314,7 @@ class Sleep:
             self._night = self._make_night(list(kept["plan"]), start=kept["start"], pressure=kept["pressure"])
             self._night.load_state_dict(kept)
         learner.load_state_dict(state)
+        self.stability.load_state_dict(state.get("stability"))
         weights = {} if self._night is None else self._night.snapshot.weights
         for stage, phase in self.phases.items():
             phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
@@ -319,7 +324,8 @@ class Sleep:
         learner, buffer = self.learner, self.learner.buffer
         if buffer is not None and buffer.transform is not None:
             batch = buffer.transform(batch)
-        return take_wake_step(
+        take = partial(
+            take_wake_step,
             learner.model,
             batch,
             buffer,
@@ -328,11 +334,11 @@ class Sleep:
             generator=learner.generator,
             n_typical=learner.day.n_typical,
         )
+        return self.stability.check(take(), take)
 
     def _watch_steps(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        while self._handles:
+            self._handles.pop().remove()
         for each in self.learner.optimisers:
             self._handles.append(each.register_step_pre_hook(lambda stepped, *_: self._before_step(stepped)))
             self._handles.append(each.register_step_post_hook(lambda *_: self._after_step()))
@@ -343,12 +349,11 @@ class Sleep:
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
             self.guard.shrink_gradients(self.learner.module, mine)
-        wake = self.recipe.wake
-        if not tame_gradients(optimiser.param_groups, None if wake.method == "none" else wake.clip):
-            warnings.warn("a step of wake was not taken: its gradient is not finite", stacklevel=2)
+        self.stability.before_step(optimiser)
 
     def _after_step(self) -> None:
         """Count the seconds of a step of wake, from the first `wake` to the optimiser's step."""
+        self.stability.after_step()
         if not self.is_asleep and not math.isnan(self._woken):
             self.learner.day.seconds += time.perf_counter() - self._woken
             self._woken = math.nan
@@ -369,10 +374,6 @@ class Sleep:
     def _uses_logits(self) -> bool:
         used = self.recipe.wake.method == "der++" or any(phase.uses_logits for phase in self.phases.values())
         return used or self.schedule.measure_every > 0
-
-    def _shrink(self) -> None:
-        if self.guard is not None and not self.is_asleep:
-            self.guard.shrink_gradients(self.learner.module)
 
     def _get_night(self) -> Night:
         if self._night is None:

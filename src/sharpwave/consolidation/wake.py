@@ -38,6 +38,12 @@ class Wake:
             BatchNorm is in training mode, whose statistics would mix them.
         clip: Longest step, learning rate times gradient, in lengths of the weights, at any scale of
             inputs and loss, for methods that replay; default 0.05. None for any.
+        centre: Whether what all inputs of a unit share in its gradient counts as one weight's
+            (`learner.centre_gradients`), so that bright inputs do not make steps diverge, for methods that replay;
+            default true.
+        rescue: How many times its level the loss of a step may reach before the network of at most 20 steps ago is
+            tried in its place, for methods that replay and one process (`probe.Stability`); default 10. None leaves
+            that out, with its copy of what is trained.
 
     Example:
         >>> Wake("der++").count_items(32), Wake("none").count_items(32)
@@ -51,14 +57,16 @@ class Wake:
     draws: int = 1
     fuse: bool | None = None
     clip: float | None = 0.05
+    centre: bool = True
+    rescue: float | None = 10.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SharpwaveError(f"a method among {', '.join(METHODS)}", got=repr(self.method), fix="choose one")
-        least = min(self.distillation, self.replay, self.clip or 0)
+        least = min(self.distillation, self.replay, self.clip or 0, self.rescue or 0)
         if self.draws not in (1, 2) or self.n_replay == 0 or least < 0:
             raise SharpwaveError(
-                "one or two draws of at least one item, and weights and a clip that are not negative",
+                "one or two draws of at least one item, and weights, a clip and a rescue that are not negative",
                 got=f"{self}",
                 fix="use Wake('none') to replay nothing",
             )
