@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +29,11 @@ from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
+    from sharpwave.consolidation.budget import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
+
+FORWARD = 1 / 3
+"""Passes of an item that goes forward alone: the way back takes about twice as long."""
 
 N_SAMPLED = 128
 """Items of the buffer that statistics are taken of, and of a step of sleep before any step of wake."""
@@ -53,6 +58,9 @@ class Learner:
         rates: Learning rate of each group in a night, that of the day before it; empty for what the optimiser has now.
         trouble: Why the last step was not taken; empty if it was.
         n_passed: Number of items that passed forward and backward in this night.
+        n_passes: What this night has cost so far, in passes: items forward and backward through the whole network;
+            forward alone counts a third, and the top alone its share.
+        memories: What the lower part of the network made of stored items, in a shallow night; else None.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
     """
 
@@ -69,6 +77,8 @@ class Learner:
     rates: list[float] = field(default_factory=list)
     trouble: str = ""
     n_passed: int = 0
+    n_passes: float = 0.0
+    memories: Memories | None = None
     untrained: list[str] = field(default_factory=list)
 
     @property
@@ -83,7 +93,7 @@ class Learner:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return next(p for group in self.optimiser.param_groups for p in group["params"]).device
 
     def state_dict(self) -> dict[str, Any]:
         """What is known of the day: numbers and lists."""
@@ -102,7 +112,8 @@ class Learner:
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
-        self.rates, self.n_passed = self.day.find_rates() or self.rates, 0
+        self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
+        self.memories = None
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -139,12 +150,21 @@ class Learner:
             balanced: Whether there are as many of each class; default true.
         """
         self.n_passed += n_items
+        if self.memories is not None:
+            return self.memories.draw(n_items, generator=self.generator, balanced=balanced)
         return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""
+        rows = None if self.memories is None else self.memories.find(batch)
+        part = 1.0 if rows is None or self.memories is None else self.memories.top.share
         with self.precision():
-            return self.objective.run(self.model, batch)
+            if rows is None or self.memories is None:
+                output = self.objective.run(self.model, batch)
+            else:
+                output = self.memories.run(rows)
+        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else FORWARD)
+        return output
 
     def precision(self) -> AbstractContextManager:
         """Lower precision where it is asked for."""
@@ -337,6 +357,16 @@ def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tupl
     rise: Tensor = learner.objective.compute_losses(now, items) - learner.objective.compute_losses(then, items)
     drift_mean, forgetting = average([float(drift), float(rise.clamp(min=0).mean())], learner.device)
     return drift_mean, forgetting
+
+
+def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
+    if "runs" not in state:
+        state = {**state, "runs": [[stage, len(list(run))] for stage, run in groupby(state["stages"])]}
+    if "sleeper" not in state:
+        return state
+    phase = {**state["sleeper"], "activity": state["activity"]}
+    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
 __getattr__ = moved.rename(__name__, {"Body": "Learner", "measure_strain": "measure_drift_and_forgetting"})

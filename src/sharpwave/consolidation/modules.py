@@ -97,6 +97,10 @@ def measure_gradient_norm(parameters: Iterable[Tensor]) -> float:
 def measure_length(tensors: Iterable[Tensor]) -> float:
     """Euclidean norm of all values of some tensors together, over processes where they are sharded; 0 for none."""
     gradients = [tensor.detach() for tensor in tensors]
+    if len({(each.dtype, each.device, each.layout) for each in gradients}) == 1 and not any(
+        each.is_sparse or is_sharded(each) for each in gradients
+    ):
+        return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
     dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
     if not dense:
         return 0.0

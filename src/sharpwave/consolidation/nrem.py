@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.learner import Learner, compute_annealing
+from sharpwave.consolidation.learner import N_SAMPLED, Learner, compute_annealing
 from sharpwave.consolidation.modules import (
     evaluating,
     find_head,
@@ -168,7 +168,10 @@ class NREMPhase(Phase):
     def finish(self) -> None:
         """Update BatchNorm statistics: those of balanced batches, not of whatever came last."""
         learner = self.learner
-        update_batch_norm_statistics(learner.model, lambda: learner.forward(learner.sample()))
+        if learner.memories is not None:  # the lower part is as it was
+            return
+        n_batches = min(8, -(-len(learner.get_buffer()) // N_SAMPLED))
+        update_batch_norm_statistics(learner.model, lambda: learner.forward(learner.sample()), n_batches=n_batches)
 
     @torch.no_grad()
     def keep(self) -> None:

@@ -77,8 +77,10 @@ class Scores:
 def draw_items(learner: Learner, probe: Probe) -> list[int]:
     """Slots of the buffer that score a night; none where the probe is the user's or a held-out share."""
     buffer = learner.buffer
-    if isinstance(probe.held_out, Mapping) or buffer is None or buffer.n_held_out:
+    if isinstance(probe.held_out, Mapping) or buffer is None or buffer.n_held_out or not probe.n_items:
         return []
+    if learner.memories is not None:
+        return learner.memories.slots[: probe.n_items].tolist()
     return buffer.stratify(probe.n_items, generator=learner.generator).tolist()
 
 
