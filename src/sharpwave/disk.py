@@ -26,6 +26,8 @@ except ImportError:  # Windows
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 BLOCK = 1 << 20
+OWNER = "replay-buffer.lock"
+"""File that says that a folder holds a buffer's values."""
 
 
 def hash_path(path: str | Path) -> str:
@@ -226,3 +228,38 @@ def explaining(target: str | Path) -> Iterator[None]:
         if explained is None:
             raise
         raise explained from error
+
+
+def own_folder(folder: Path, files: list[Path]) -> IO[str]:
+    """Take a folder for one buffer, for as long as what is returned lives.
+
+    Args:
+        folder: The folder; made if it does not exist.
+        files: Files that will be written there.
+
+    Raises:
+        SharpwaveError: If another buffer has it, two entries would share a file, or files in it are not a buffer's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(set(files)) < len(files):
+        raise SharpwaveError(
+            "entries whose files have different names",
+            got=", ".join(file.name for file in files),
+            fix="rename an entry: / and . in names become the same",
+        )
+    strangers = [file.name for file in files if file.exists()]
+    if strangers and not (folder / OWNER).exists():
+        raise SharpwaveError(
+            "an empty folder for the buffer's values", got=f"{strangers[0]} of something else", fix="give another path="
+        )
+    lock = (folder / OWNER).open("a", encoding="utf-8")
+    try:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise SharpwaveError(
+            "a folder of its own for each buffer",
+            got=f"{folder.name}, which another buffer writes to",
+            fix="give another path=",
+        ) from error
+    return lock

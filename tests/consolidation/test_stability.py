@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, ReplayBuffer, Sleep, Wake
-from sharpwave.consolidation.learner import centre_gradients
+from sharpwave.consolidation.gradients import centre_gradients
 from sharpwave.errors import SharpwaveError
 
 

@@ -13,7 +13,7 @@ from tests.consolidation.planted import copy_weights, learn, make_network, make_
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, FixedRatio, Objective, Phase, Probe, Protection, ReplayBuffer, Sleep, Wake
-from sharpwave.consolidation.modules import measure_gradient_norm, measure_length
+from sharpwave.consolidation.gradients import measure_gradient_norm, measure_length
 from sharpwave.errors import SharpwaveError
 
 

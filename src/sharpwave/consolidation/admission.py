@@ -149,6 +149,11 @@ class ClassIndex:
         self._n_born, self._heap = len(self.members), None
 
 
+def make_random(generator: torch.Generator | None) -> random.Random:
+    """A random generator of Python's, seeded by a draw from one of torch's."""
+    return random.Random(int(torch.randint(2**62, (), generator=generator)))
+
+
 Placement = tuple[int, int]
 """A row of the batch, and the slot it goes to."""
 
@@ -176,6 +181,8 @@ class Reservoir:
         """
         first = self.n_seen
         self.n_seen += n_items
+        if first >= self.capacity and self._next >= self.n_seen:
+            return []
         placements = [(row, first + row) for row in range(min(n_items, self.capacity - first))]
         if self.n_seen > self.capacity and self._next < 0:
             self._next = self.capacity - 1
@@ -192,10 +199,10 @@ class Reservoir:
 
     def _jump(self, generator: torch.Generator | None) -> None:
         """To the next item that is kept."""
-        first, second = (1 - torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
-        self._weight *= math.exp(math.log(first) / self.capacity)
+        first, second = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        self._weight *= math.exp(math.log(1 - first) / self.capacity)
         rest = math.log1p(-self._weight) if self._weight < 1 else -math.inf
-        self._next += int(math.log(second) / rest) + 1 if rest < 0 else 2**62
+        self._next += int(math.log(1 - second) / rest) + 1 if rest < 0 else 2**62
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, as plain numbers."""

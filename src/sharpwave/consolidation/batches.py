@@ -7,7 +7,7 @@ the model makes of it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -56,6 +56,12 @@ def find_padding(path: str, dtype: torch.dtype, padding: Mapping[str, float] | N
     return IGNORED
 
 
+def find_ragged(paths: Iterable[str]) -> set[str]:
+    """Entries that have a sibling with their lengths."""
+    paths = set(paths)
+    return {path for path in paths if f"{path}{LENGTH}" in paths}
+
+
 def flatten(
     batch: Mapping[str, Any], prefix: str = "", *, padding: Mapping[str, float] | None = None
 ) -> Iterator[tuple[str, Tensor]]:
@@ -71,10 +77,10 @@ def flatten(
     """
     for name, value in batch.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Tensor):
+            yield path, value.detach() if value.requires_grad else value
+        elif isinstance(value, Mapping):
             yield from flatten(value, f"{path}/", padding=padding)
-        elif isinstance(value, Tensor):
-            yield path, value.detach()
         elif isinstance(value, Sequence) and value and all(isinstance(item, Tensor) for item in value):
             lengths = torch.tensor([len(item) for item in value])
             fill = float(find_padding(path, value[0].dtype, padding))
@@ -108,7 +114,7 @@ def count_items(batch: Mapping[str, Any]) -> int:
         SharpwaveError: If the entries disagree, or there are none.
     """
     sizes = {path: value.shape[0] if value.ndim else 0 for path, value in flatten(batch)}
-    if len(set(sizes.values())) != 1:
+    if not sizes or min(sizes.values()) != max(sizes.values()):
         raise SharpwaveError(
             "entries with one leading batch axis of the same size",
             got=", ".join(f"{path}: {size}" for path, size in sizes.items()) or "an empty batch",
@@ -120,10 +126,10 @@ def count_items(batch: Mapping[str, Any]) -> int:
 def move(batch: Mapping[str, Any], device: torch.device | str) -> Batch:
     """The batch with every tensor on a device."""
     return {
-        name: move(value, device)
-        if isinstance(value, Mapping)
-        else value.to(device, non_blocking=True)
+        name: (value if value.device == device else value.to(device, non_blocking=True))
         if isinstance(value, Tensor)
+        else move(value, device)
+        if isinstance(value, Mapping)
         else value
         for name, value in batch.items()
     }

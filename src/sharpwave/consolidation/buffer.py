@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +14,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sharpwave import moved
-from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key
+from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key, make_random
 from sharpwave.consolidation.batches import LENGTH, Batch, count_items, flatten, nest
-from sharpwave.consolidation.table import Table
+from sharpwave.consolidation.table import Table, check_memory, refuse_memory
 from sharpwave.errors import SharpwaveError
-
-LARGE_BYTES = 1 << 30
-"""Bytes of a buffer from which on it is held against the memory of the machine."""
 
 
 class ReplayBuffer:
@@ -120,7 +116,7 @@ class ReplayBuffer:
     @property
     def entries(self) -> tuple[str, ...]:
         """Paths of what is stored of each item."""
-        return tuple(self._table.columns)
+        return tuple(self._table.paths)
 
     @property
     def n_held_out(self) -> int:
@@ -140,12 +136,12 @@ class ReplayBuffer:
         """
         entries = self._list_entries(items, task)
         n_items = count_items(entries)
-        if not self._table.columns:
+        if not self._table.paths:
             self._table.describe(entries)
             self._open()
         if self._has_grown(entries):
             self._table.grow(entries, len(self), capacity=self.capacity)
-        if f"logits{LENGTH}" in self._table.columns and f"logits{LENGTH}" not in entries and "logits" in entries:
+        if f"logits{LENGTH}" in self._table.paths and f"logits{LENGTH}" not in entries and "logits" in entries:
             entries[f"logits{LENGTH}"] = torch.full((n_items,), entries["logits"].shape[1])
         finite = find_finite(entries, keep)
         if finite is not None:
@@ -158,8 +154,10 @@ class ReplayBuffer:
         )
         if placements:
             last = {slot: row for row, slot in placements}
-            slots, rows = torch.tensor(list(last)), torch.tensor(list(last.values()))
-            self._table.write(slots, {path: value[rows.to(value.device)] for path, value in entries.items()})
+            slots, rows = torch.tensor([list(last), list(last.values())])
+            self._table.write(
+                slots, {path: value.index_select(0, rows.to(value.device)) for path, value in entries.items()}
+            )
             self._new.update(last)
 
     def take_new(self) -> Int[Tensor, " item"]:
@@ -190,7 +188,7 @@ class ReplayBuffer:
         if n_open <= 0:
             raise SharpwaveError("a buffer that holds items", got="none", fix="add items before sampling")
         if balanced:
-            slots = torch.tensor(self._open_index.draw(n_items, self._seed(generator)))
+            slots = torch.tensor(self._open_index.draw(n_items, make_random(generator)))
         elif n_open <= 8 * n_items:
             slots = first + torch.randperm(n_open, generator=generator)[:n_items]
         else:
@@ -207,7 +205,7 @@ class ReplayBuffer:
         """
         if len(self) <= n_items:
             return torch.arange(len(self))
-        return torch.tensor(sorted(self._index.stratify(n_items, self._seed(generator or self.generator))))
+        return torch.tensor(sorted(self._index.stratify(n_items, make_random(generator or self.generator))))
 
     def read(self, slots: Int[Tensor, " item"]) -> Batch:
         """The items in some slots."""
@@ -292,7 +290,7 @@ class ReplayBuffer:
         try:
             self._table.allocate(self.capacity)
         except (RuntimeError, MemoryError) as error:
-            raise _refuse_memory(self._table, self.capacity, got="less memory than that") from error
+            raise refuse_memory(self._table, self.capacity, got="less memory than that") from error
         self._watch_open()
 
     def _watch_open(self) -> None:
@@ -313,7 +311,7 @@ class ReplayBuffer:
 
     def _has_grown(self, entries: Mapping[str, Tensor]) -> bool:
         """Whether the logits are of more classes than those that are stored."""
-        column, logits = self._table.columns.get("logits"), entries.get("logits")
+        column, logits = self._table.paths.get("logits"), entries.get("logits")
         if column is None or logits is None or logits.ndim != 2 or len(column.shape) != 1:
             return False
         return logits.shape[1] > column.shape[0]
@@ -325,9 +323,12 @@ class ReplayBuffer:
             stacklevel=4,
         )
 
-    @staticmethod
-    def _seed(generator: torch.Generator) -> random.Random:
-        return random.Random(int(torch.randint(2**62, (), generator=generator)))
+    def index_rows(self, slots: Int[Tensor, " item"]) -> Callable[[int, torch.Generator], list[int]]:
+        """Function of a number and a generator that draws so many places in `slots`, balanced as `sample` is."""
+        index = ClassIndex()
+        for row, slot in enumerate(slots.tolist()):
+            index.place(row, self._index.keys[slot])
+        return lambda n_items, generator: index.draw(n_items, make_random(generator))
 
     def _find_keys(self, entries: Mapping[str, Tensor], n_items: int) -> list[Key]:
         grouped = self.policy == "group-balanced"
@@ -345,41 +346,19 @@ class ReplayBuffer:
 def find_finite(entries: Mapping[str, Tensor], keep: Tensor | None = None) -> Tensor | None:
     """Which rows of a batch hold finite numbers only, of those to keep; None where all do."""
     finite = None if keep is None else keep.cpu()
-    for value in entries.values():
-        if not value.is_floating_point() or bool(torch.isfinite(value.detach().sum(dtype=torch.float32))):
-            continue
+    floating = [value for value in entries.values() if value.is_floating_point()]
+    for value in floating if not _is_sum_finite(floating) else ():
         rows = torch.isfinite(value).flatten(1).all(dim=1).cpu() if value.ndim > 1 else torch.isfinite(value).cpu()
         finite = rows if finite is None else finite & rows
     return None if finite is None or bool(finite.all()) else finite
 
 
-def check_memory(table: Table, capacity: int) -> None:
-    """Refuse a buffer in memory that is larger than the machine's, and warn of one that takes over a quarter.
-
-    Raises:
-        SharpwaveError: If it cannot fit.
-    """
-    needed = capacity * table.item_bytes
-    if table.path is not None or needed < LARGE_BYTES or not hasattr(os, "sysconf"):
-        return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise _refuse_memory(table, capacity, got=f"{memory / 1e9:.1f} GB")
-    if needed > memory / 4:
-        warnings.warn(
-            f"the replay buffer takes {needed / 1e9:.1f} GB of the machine's {memory / 1e9:.1f} GB", stacklevel=5
-        )
-
-
-def _refuse_memory(table: Table, capacity: int, *, got: str) -> SharpwaveError:
-    largest = max(table.columns, key=lambda path: table.columns[path].item_bytes)
-    gigabytes = capacity * table.columns[largest].item_bytes / 1e9
-    advice = "use Wake('er') and NREM(distillation=0), which store no logits, or " if largest == "logits" else ""
-    return SharpwaveError(
-        f"memory for {capacity} items of {table.item_bytes:,} bytes, {gigabytes:.1f} GB of it for {largest!r}",
-        got=got,
-        fix=f"{advice}give fewer items, n_bytes=, storage={{{largest!r}: 'uint8'}} or a path=",
-    )
+def _is_sum_finite(values: list[Tensor]) -> bool:
+    """Whether the sum of all values is a finite number: then they all are. One wait for the device they are on."""
+    sums = [value.sum(dtype=torch.float32) for value in values]
+    if len({each.device for each in sums}) > 1:
+        sums = [each.cpu() for each in sums]
+    return math.isfinite(sum(sums))
 
 
 def _find_seed() -> int:

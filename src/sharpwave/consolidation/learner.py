@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,24 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.modules import (
-    average,
-    evaluating,
-    list_state,
-    reshard,
-    tame_gradients,
-    unwrap,
-)
+from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
+from sharpwave.consolidation.modules import average, evaluating, list_state, reshard, unwrap
 from sharpwave.consolidation.schedule import Day
 from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
+    from sharpwave.consolidation.budget import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
+
+FORWARD = 1 / 3
+"""Passes of an item that goes forward alone: the way back takes about twice as long."""
 
 N_SAMPLED = 128
 """Items of the buffer that statistics are taken of, and of a step of sleep before any step of wake."""
@@ -54,6 +51,9 @@ class Learner:
         rates: Learning rate of each group in a night, that of the day before it; empty for what the optimiser has now.
         trouble: Why the last step was not taken; empty if it was.
         n_passed: Number of items that passed forward and backward in this night.
+        n_passes: What this night has cost so far, in passes: items forward and backward through the whole network;
+            forward alone counts a third, and the top alone its share.
+        memories: What the lower part of the network made of stored items, in a shallow night; else None.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
         caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
         n_undone: Number of times that steps of wake were undone since the last night.
@@ -72,6 +72,8 @@ class Learner:
     rates: list[float] = field(default_factory=list)
     trouble: str = ""
     n_passed: int = 0
+    n_passes: float = 0.0
+    memories: Memories | None = None
     untrained: list[str] = field(default_factory=list)
     caution: float = 1.0
     n_undone: int = 0
@@ -88,7 +90,7 @@ class Learner:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return next(p for group in self.optimiser.param_groups for p in group["params"]).device
 
     def state_dict(self) -> dict[str, Any]:
         """What is known of the day: numbers and lists."""
@@ -107,7 +109,8 @@ class Learner:
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
-        self.rates, self.n_passed = self.day.find_rates() or self.rates, 0
+        self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
+        self.memories = None
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -152,12 +155,21 @@ class Learner:
             balanced: Whether there are as many of each class; default true.
         """
         self.n_passed += n_items
+        if self.memories is not None:
+            return self.memories.draw(n_items, generator=self.generator, balanced=balanced)
         return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""
+        rows = None if self.memories is None else self.memories.find(batch)
+        part = 1.0 if rows is None or self.memories is None else self.memories.top.share
         with self.precision():
-            return self.objective.run(self.model, batch)
+            if rows is None or self.memories is None:
+                output = self.objective.run(self.model, batch)
+            else:
+                output = self.memories.run(rows)
+        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else FORWARD)
+        return output
 
     def precision(self) -> AbstractContextManager:
         """Lower precision where it is asked for."""
@@ -318,43 +330,6 @@ class Snapshot:
             name in self.weights and not torch.equal(parameter.detach(), self.weights[name])
             for name, parameter in learner.module.named_parameters()
         )
-
-
-@torch.no_grad()
-def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = None) -> None:
-    """Before a step: let what all inputs of a unit share count as one weight's.
-
-    Where inputs have a mean (bright images, rectified activities), one direction of each unit's weights is as steep as
-    all inputs together and decides at which rate training diverges. The mean of a unit's gradient over its inputs is
-    multiplied by 1/√(number of inputs); gradient centralisation (Yong et al. 2020, arXiv:2004.01461) takes it away
-    whole, and with it what a single layer could learn of a common level.
-
-    Args:
-        module: Network with gradients; weights of linear layers and convolutions are centred, but for those that an
-            embedding shares.
-        parameters: The only parameters that may be changed; all where omitted.
-
-    Example:
-        >>> layer = nn.Linear(4, 1)
-        >>> layer.weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
-        >>> centre_gradients(layer)
-        >>> layer.weight.grad
-        tensor([[0., 0., 0., 4.]])
-    """
-    mine = None if parameters is None else {id(parameter) for parameter in parameters}
-    layers = list(module.modules())
-    done = {id(layer._parameters.get("weight")) for layer in layers if isinstance(layer, nn.Embedding)}
-    for layer in layers:
-        if not isinstance(layer, nn.Linear | _ConvNd) or isinstance(layer, _ConvTransposeNd):
-            continue
-        weight = layer._parameters.get("weight")
-        if weight is None or weight.grad is None or id(weight) in done or (mine is not None and id(weight) not in mine):
-            continue
-        done.add(id(weight))
-        inputs = tuple(range(1, weight.ndim))
-        n_inputs = weight[0].numel()
-        if n_inputs > 1 and not weight.grad.is_sparse:
-            weight.grad.sub_(weight.grad.mean(dim=inputs, keepdim=True), alpha=1 - n_inputs**-0.5)
 
 
 def compute_annealing(position: int, n_steps: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -87,29 +86,6 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "to_local")
 
 
-@torch.no_grad()
-def measure_gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """Euclidean norm of the gradients of some parameters; 0 where there are none."""
-    return measure_length(parameter.grad for parameter in parameters if parameter.grad is not None)
-
-
-@torch.no_grad()
-def measure_length(tensors: Iterable[Tensor]) -> float:
-    """Euclidean norm of all values of some tensors together, over processes where they are sharded; 0 for none."""
-    gradients = [tensor.detach() for tensor in tensors]
-    dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
-    if not dense:
-        return 0.0
-    whole = [gradient for gradient in dense if not is_sharded(gradient)]
-    squares = [nn.utils.get_total_norm(whole).float().square()] if whole else []
-    parts = [localise(gradient) for gradient in dense if is_sharded(gradient)]
-    if parts:
-        total = nn.utils.get_total_norm(parts).float().square()
-        distributed.all_reduce(total)
-        squares.append(total)
-    return float(torch.stack(squares).sum().sqrt())
-
-
 def get_modes(model: nn.Module) -> dict[str, bool]:
     """Whether each module is in training mode, by name."""
     return {name: module.training for name, module in model.named_modules()}
@@ -119,39 +95,6 @@ def set_modes(model: nn.Module, modes: Mapping[str, bool]) -> None:
     """Put each module in the mode it was in."""
     for name, module in model.named_modules():
         module.training = modes.get(name, module.training)
-
-
-@torch.no_grad()
-def tame_gradients(groups: Iterable[Mapping[str, Any]], clip: float | None) -> bool:
-    """Before a step: shrink gradients that would move the weights far, and clear them where one is not finite.
-
-    The step is as long as the gradients times their learning rates. A limit in lengths of the weights themselves
-    means the same at any scale of inputs and loss, and at any learning rate.
-
-    Args:
-        groups: Groups of parameters of the optimiser that is about to step.
-        clip: Longest step, in lengths of the weights; None for any.
-
-    Returns:
-        Whether the gradients are finite.
-    """
-    square = length = 0.0
-    taken: list[Tensor] = []
-    for group in groups:
-        mine = [parameter for parameter in group["params"] if parameter.grad is not None]
-        norm = measure_gradient_norm(mine)
-        square += (float(group["lr"]) * norm) ** 2 if math.isfinite(norm) else math.inf
-        length += measure_length(mine) ** 2 if clip else 0.0
-        taken += mine
-    if not math.isfinite(square):
-        for parameter in taken:
-            parameter.grad = None
-        return False
-    if clip and length and square > clip**2 * length:
-        for parameter in taken:
-            if parameter.grad is not None:
-                parameter.grad.mul_(clip * math.sqrt(length / square))
-    return True
 
 
 @contextmanager

@@ -21,9 +21,11 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from sharpwave.consolidation.budget import Shallow, deepen
 from sharpwave.consolidation.learner import Learner, Snapshot
 from sharpwave.consolidation.modules import agree_any, find_unfinite, get_modes, set_modes
 from sharpwave.consolidation.probe import Probe, Scores, compare_groups, draw_items, judge, measure_scores
+from sharpwave.consolidation.schedule import describe_cost, tell_cost
 from sharpwave.recordings.hypnogram import Hypnogram
 
 WAKE, NREM_STAGE, REM_STAGE = 0, 1, 2
@@ -137,9 +139,10 @@ class SleepReport:
         seconds: Duration in seconds.
         note: What a user should know of this night, such as that no weight moved; empty if nothing.
         cost: What the day and this night took: numbers of `new`, `replayed` and `slept` items that passed forward and
-            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, what plain training on the new
-            items would have taken, `plain_seconds`, in proportion to the items, and how many times steps of wake were
-            `undone`.
+            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, and what plain training on the new
+            items would have taken, `plain_seconds`, in proportion to the items, without the `kept_seconds` of storing
+            them. `added_passes` is what replay and the night cost counted in passes: an item through the whole network
+            forward and backward is 1, forward alone a third. `undone` counts the steps of wake that were undone.
 
     Example:
         >>> import torch
@@ -172,6 +175,11 @@ class SleepReport:
         plain = self.cost.get("plain_seconds", 0.0)
         return (self.cost["awake_seconds"] + self.seconds - plain) / plain if plain else math.nan
 
+    @property
+    def added_passes(self) -> float:
+        """The same in passes, which are the same on any machine; NaN without a day."""
+        return self.cost.get("added_passes", math.nan) / (self.cost.get("new") or math.nan)
+
     def __str__(self) -> str:
         stages = self.hypnogram.stages
         where = "held out" if self.held_out else "not held out"
@@ -180,37 +188,17 @@ class SleepReport:
             f"score ({where}) {self.score_before:.3g} → {self.score_after:.3g}; "
             + ("kept" if self.committed else f"rolled back: {self.reason}")
             + (f"; {self.note}" if self.note else "")
-            + ("" if math.isnan(self.added_share) else f"; awake and asleep {self.added_share:+.0%} of plain training")
+            + tell_cost(self.cost, self.added_share)
         )
 
     def describe_cost(self) -> str:
         """A sentence on what replay while awake and the night cost against plain training."""
-        cost = {name: f"{value:.3g}" for name, value in self.cost.items()}
-        if not self.cost.get("new"):
-            return f"{cost.get('slept', 0)} items slept in {self.seconds:.2g} s; no day before it"
-        return (
-            f"awake {cost['new']} new and {cost['replayed']} replayed items in {cost['awake_seconds']} s, asleep "
-            f"{cost['slept']} in {self.seconds:.2g} s: {self.added_share:+.0%} of plain training's "
-            f"{cost['plain_seconds']} s"
-        )
-
-
-def add_stage(runs: list[list[int]], stage: int) -> None:
-    """One more step in run-length code: pairs of a stage and how many steps it lasts."""
-    if runs and runs[-1][0] == stage:
-        runs[-1][1] += 1
-    else:
-        runs.append([stage, 1])
+        return describe_cost(self.cost, self.added_share)
 
 
 def make_hypnogram(stages: list[int], *, start: int = 0) -> Hypnogram:
     """Stages of a network, a step each."""
     return Hypnogram(np.array(stages, dtype=np.int8), 1.0, 3, float(start), scorer="schedule", unit="step")
-
-
-def expand_stages(runs: Sequence[Sequence[int]]) -> list[int]:
-    """The stage of each step, from run-length code."""
-    return [stage for stage, n_steps in runs for _ in range(n_steps)]
 
 
 class Night:
@@ -223,6 +211,9 @@ class Night:
         probe: What decides whether the night is kept.
         start: Step of the run at which the night begins.
         pressure: Sleep pressure at its beginning; None where it is not known.
+
+    Attributes:
+        shallow: What turns the last steps into steps of the top alone; None, the default, for none.
     """
 
     def __init__(
@@ -237,6 +228,7 @@ class Night:
     ) -> None:
         self.learner, self.phases, self.plan, self.probe = learner, phases, plan, probe
         self.start, self.pressure = start, pressure
+        self.shallow: Shallow | None = None
         self.position = 0
         self.losses: list[float] = []
         self.seconds = 0.0
@@ -251,6 +243,7 @@ class Night:
         began = time.perf_counter()
         self.modes = get_modes(self.learner.model)
         self.snapshot = Snapshot.take(self.learner)
+        deepen(self.shallow, self.learner, self.position)
         self.probed = draw_items(self.learner, self.probe)
         self.before = measure_scores(self.learner, self.probe, self.probed)
         for phase in self.phases.values():
@@ -276,6 +269,7 @@ class Night:
         """
         began = time.perf_counter()
         phase = self.phases[self.plan[self.position]]
+        deepen(self.shallow, self.learner, self.position)
         self.learner.trouble = ""
         self.losses.append(phase.step(self.plan, self.position))
         if self._has_failed:
@@ -307,9 +301,16 @@ class Night:
             set_modes(self.learner.model, self.modes)
             for phase in self.phases.values():
                 phase.keep()
+            self.learner.memories = None
             self.snapshot.give_back_gradients(self.learner)
         seconds = self.seconds + time.perf_counter() - began
         known = self.pressure is not None and pressure is not None
+        cost = self.learner.day.compute_cost(
+            slept=self.learner.n_passed,
+            scored=2 * len(self.before.items),
+            n_passes=self.learner.n_passes,
+            asleep_seconds=seconds,
+        )
         return SleepReport(
             committed=not reason,
             reason=reason,
@@ -324,10 +325,7 @@ class Night:
             pressure=(self.pressure, pressure) if known else None,  # type: ignore[arg-type]
             seconds=seconds,
             note="; ".join(filter(None, (note, self.learner.describe_undone()))),
-            cost=self.learner.day.compute_cost(
-                slept=self.learner.n_passed, scored=2 * len(self.before.items), asleep_seconds=seconds
-            )
-            | {"undone": self.learner.n_undone},
+            cost=cost | {"undone": self.learner.n_undone},
         )
 
     def _find_note(self) -> str:
@@ -344,6 +342,7 @@ class Night:
 
     def undo(self) -> None:
         """Put the network, its optimiser, modes and gradients back as they were."""
+        self.learner.memories = None
         try:
             self.snapshot.restore(self.learner)
         finally:
@@ -364,6 +363,8 @@ class Night:
             "scaler": self.snapshot.scaler,
             "probed": list(self.probed),
             "n_passed": self.learner.n_passed,
+            "n_passes": self.learner.n_passes,
+            "shallow": None if self.shallow is None else self.shallow.state_dict(),
             "before": {
                 "score": self.before.score,
                 "items": self.before.items.to_dict("list"),
@@ -379,6 +380,7 @@ class Night:
         self.modes = dict(state["modes"])
         self.snapshot = Snapshot(dict(state["weights"]), state["moments"], state.get("scaler"))
         self.probed, self.learner.n_passed = list(state.get("probed", [])), state.get("n_passed", 0)
+        self.learner.n_passes = state.get("n_passes", 0.0)
         before = state["before"]
         known = {name: before[name] for name in ("unit", "label") if name in before}
         self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"], **known)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.learner import Learner, compute_annealing
+from sharpwave.consolidation.learner import N_SAMPLED, Learner, compute_annealing
 from sharpwave.consolidation.modules import (
     evaluating,
     find_head,
@@ -47,7 +47,7 @@ class NREM:
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
         clip: Longest step, in lengths of the weights; default 0.05. None for any.
         centre: Whether what all inputs of a unit share in its gradient counts as one weight's
-            (`learner.centre_gradients`); default true.
+            (`gradients.centre_gradients`); default true.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
         reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
@@ -171,7 +171,10 @@ class NREMPhase(Phase):
     def finish(self) -> None:
         """Update BatchNorm statistics: those of balanced batches, not of whatever came last."""
         learner = self.learner
-        update_batch_norm_statistics(learner.model, lambda: learner.forward(learner.sample()))
+        if learner.memories is not None:  # the lower part is as it was
+            return
+        n_batches = min(8, -(-len(learner.get_buffer()) // N_SAMPLED))
+        update_batch_norm_statistics(learner.model, lambda: learner.forward(learner.sample()), n_batches=n_batches)
 
     @torch.no_grad()
     def keep(self) -> None:

@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
-from sharpwave.consolidation.learner import Learner, centre_gradients
-from sharpwave.consolidation.modules import average, evaluating, is_shared, list_state, tame_gradients
+from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
+from sharpwave.consolidation.learner import Learner
+from sharpwave.consolidation.modules import average, evaluating, is_shared, list_state
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -88,8 +89,10 @@ class Scores:
 def draw_items(learner: Learner, probe: Probe) -> list[int]:
     """Slots of the buffer that score a night; none where the probe is the user's or a held-out share."""
     buffer = learner.buffer
-    if isinstance(probe.held_out, Mapping) or buffer is None or buffer.n_held_out:
+    if isinstance(probe.held_out, Mapping) or buffer is None or buffer.n_held_out or not probe.n_items:
         return []
+    if learner.memories is not None:
+        return learner.memories.slots[: probe.n_items].tolist()
     return buffer.stratify(probe.n_items, generator=learner.generator).tolist()
 
 

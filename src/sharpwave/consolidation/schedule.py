@@ -23,13 +23,14 @@ class Day:
         n_new: Number of new items.
         n_replayed: Number of replayed items.
         seconds: Seconds of its steps, from `wake` to the optimiser's step.
+        kept_seconds: Those of them that storing items took.
     """
 
     def __init__(self) -> None:
         self.sizes: Counter[int] = Counter()
         self.rates: list[tuple[float, float, float]] = []
         self.n_new = self.n_replayed = self.n_typical = 0
-        self.seconds = 0.0
+        self.seconds = self.kept_seconds = 0.0
 
     def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float]) -> None:
         """Take in one wake step.
@@ -65,13 +66,16 @@ class Day:
         """The mean rate of each group; exactly the rate where it never changed."""
         return [high if low == high else mean for low, high, mean in self.rates]
 
-    def compute_cost(self, *, slept: int, scored: int, asleep_seconds: float) -> dict[str, float]:
+    def compute_cost(
+        self, *, slept: int, scored: int, asleep_seconds: float, n_passes: float = 0.0
+    ) -> dict[str, float]:
         """Items and seconds of the day and of the night after it, as `SleepReport.cost` has them.
 
         Args:
             slept: Number of items that passed forward and backward in the night.
             scored: Number of items that the probe passed forward.
             asleep_seconds: Seconds of the night.
+            n_passes: Passes of the night, as `Learner.n_passes` counts them.
         """
         share = self.n_new / max(self.n_new + self.n_replayed, 1)
         return {
@@ -81,21 +85,62 @@ class Day:
             "scored": scored,
             "awake_seconds": self.seconds,
             "asleep_seconds": asleep_seconds,
-            "plain_seconds": share * self.seconds,
+            "plain_seconds": share * (self.seconds - self.kept_seconds),
+            "kept_seconds": self.kept_seconds,
+            "added_passes": self.n_replayed + n_passes,
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers and lists."""
         kept = {"n_new": self.n_new, "n_replayed": self.n_replayed, "seconds": self.seconds}
-        kept["n_typical"] = self.n_typical
+        kept |= {"n_typical": self.n_typical, "kept_seconds": self.kept_seconds}
         return kept | {"sizes": [list(pair) for pair in self.sizes.items()], "rates": [list(r) for r in self.rates]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.sizes = Counter({size: count for size, count in state["sizes"]})
         self.rates = [(low, high, mean) for low, high, mean in state["rates"]]
-        self.n_typical = state["n_typical"]
+        self.n_typical, self.kept_seconds = state["n_typical"], state.get("kept_seconds", 0.0)
         self.n_new, self.n_replayed, self.seconds = state["n_new"], state["n_replayed"], state["seconds"]
+
+
+def add_stage(runs: list[list[int]], stage: int) -> None:
+    """One more step in run-length code: pairs of a stage and how many steps it lasts."""
+    if runs and runs[-1][0] == stage:
+        runs[-1][1] += 1
+    else:
+        runs.append([stage, 1])
+
+
+def expand_stages(runs: Sequence[Sequence[int]]) -> list[int]:
+    """The stage of each step, from run-length code."""
+    return [stage for stage, n_steps in runs for _ in range(n_steps)]
+
+
+def tell_cost(cost: Mapping[str, float], added: float) -> str:
+    """What a report says of cost in a few words; empty without a day.
+
+    Args:
+        cost: As `SleepReport.cost`.
+        added: What replay and the night took beyond plain training, as a share of its time.
+    """
+    if math.isnan(added):
+        return ""
+    passes = cost["added_passes"] / cost["new"]
+    return f"; awake and asleep {added:+.0%} of plain training, {passes:+.0%} of its passes"
+
+
+def describe_cost(cost: Mapping[str, float], added: float) -> str:
+    """A sentence on what replay while awake and a night cost, as for `tell_cost`."""
+    said = {name: f"{value:.3g}" for name, value in cost.items()}
+    seconds = f"{cost.get('asleep_seconds', 0.0):.2g} s"
+    if math.isnan(added):
+        return f"{said.get('slept', 0)} items slept in {seconds}; no day before it"
+    return (
+        f"awake {said['new']} new and {said['replayed']} replayed items in {said['awake_seconds']} s, asleep "
+        f"{said['slept']} in {seconds}: {added:+.0%} of plain training's {said['plain_seconds']} s, "
+        f"{cost['added_passes'] / cost['new']:+.0%} of its passes"
+    )
 
 
 class Schedule(Protocol):

@@ -15,21 +15,15 @@ from torch import Tensor, nn
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.learner import N_SAMPLED, Learner, measure_drift_and_forgetting
+from sharpwave.consolidation.budget import Budget, resume_shallow
+from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
-from sharpwave.consolidation.night import (
-    NREM_STAGE,
-    WAKE,
-    Night,
-    SleepReport,
-    add_stage,
-    expand_stages,
-    make_hypnogram,
-)
+from sharpwave.consolidation.night import NREM_STAGE, WAKE, Night, SleepReport, make_hypnogram
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
-from sharpwave.consolidation.schedule import Day, FixedRatio
-from sharpwave.consolidation.wake import WakeStep, as_batch, store_new, take_wake_step
+from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
+from sharpwave.consolidation.state_files import update_layout
+from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 
@@ -54,6 +48,8 @@ class Sleep:
         autocast: Lower precision of the passes, such as torch.bfloat16; None for full precision.
         scaler: Scaler of gradients, for torch.float16; None for none.
         generator: Random generator of all of sleep; seeded with 0 where omitted.
+        budget: What replay and nights may cost together, as a share of plain training: 0.15, or a `Budget`; None, the
+            default, for what is most accurate.
         changes: Parts of the recipe, in place of its own: `wake`, `nrem`, `rem`, `homeostasis`, `protection`,
             `schedule`, `probe`, `steer` or `steer_noise`, as for `Recipe`.
 
@@ -67,7 +63,7 @@ class Sleep:
         ...     sleep.wake({"x": torch.eye(2), "y": torch.arange(2)}).backward()
         ...     optimiser.step()
         >>> print(sleep.night())
-        2 NREM and 0 REM steps in ... s; score (not held out) ...; kept; awake and asleep ... of plain training
+        2 NREM and 0 REM steps in ... s; score (not held out) ...; kept; awake and asleep ... of its passes
     """
 
     def __init__(
@@ -82,11 +78,13 @@ class Sleep:
         autocast: torch.dtype | None = None,
         scaler: torch.amp.GradScaler | None = None,
         generator: torch.Generator | None = None,
+        budget: Budget | float | None = None,
         **changes: Any,
     ) -> None:
         check_parts(model, buffer)
         self.recipe = replace(recipe or Recipe(), **changes)
         self.schedule = self.recipe.schedule or FixedRatio()
+        self.budget = Budget(budget) if isinstance(budget, int | float) else budget
         self._owns_optimiser = optimiser is None
         self.learner = Learner(
             model,
@@ -174,15 +172,20 @@ class Sleep:
             self._woken = time.perf_counter()
         learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
-            for phase in self.phases.values():
-                watching.enter_context(phase.watch())
-            with learner.precision():
-                step = self._take_wake_step(move(batch, learner.device))
+            contexts = [phase.watch() for phase in self.phases.values()]
+            for context in contexts if learner.autocast is None else [*contexts, learner.precision()]:
+                watching.enter_context(context)
+            step = self._take_wake_step(move(batch, learner.device))
+        begun = time.perf_counter()
         if learner.buffer is not None:
             store_new(batch, step, learner.buffer, learner.objective, with_logits=self._uses_logits(), task=task)
-        loss, n_new = step.loss, len(step.losses)
+        loss, n_new = step.loss, step.losses.shape[0]
         rates = [float(group["lr"]) for group in learner.optimiser.param_groups]
-        learner.day.see(n_new, step.n_replayed, self.recipe.wake.count_items(n_new), rates)
+        planned = self.recipe.wake.count_items(n_new) if self.budget is None else n_new
+        learner.day.see(n_new, step.n_replayed, planned, rates)
+        if self.budget is not None:
+            self.budget.replayed += step.n_replayed
+        learner.day.kept_seconds += time.perf_counter() - begun
         self._n_calls += 1
         if self._n_calls % learner.accumulate == 0:
             add_stage(self._stages, WAKE)
@@ -224,14 +227,18 @@ class Sleep:
     def fall_asleep(self, steps: int | None = None) -> None:
         """Begin a night; `step` and `wake_up` then go through it one step at a time."""
         self._refuse_asleep()
-        planned = self.phases[NREM_STAGE].n_steps
-        if planned is None:
-            planned = self.schedule.plan(self._n_since_night)
-        n_steps = agree_first(planned if steps is None else steps, self.learner.device)
-        plan = make_plan(n_steps, self.recipe.rem, depth=self.schedule.find_depth())
+        fixed = self.phases[NREM_STAGE].n_steps
+        planned = self.schedule.plan(self._n_since_night) if fixed is None else fixed
         self.learner.prepare_night()
-        start = sum(n_steps for _, n_steps in self._stages)
-        self._night, self._stops = self._make_night(plan, start=start, pressure=self.schedule.pressure), False
+        probe, shallow, n_shallow = self.recipe.probe, None, 0
+        if self.budget is not None and steps is None:
+            planned, shallow, n_shallow, n_probed = self.budget.prepare_night(self.learner)
+            probe = replace(probe, n_items=min(probe.n_items, n_probed))
+        n_steps = agree_first(planned if steps is None else steps, self.learner.device)
+        plan = make_plan(n_steps, self.recipe.rem, depth=self.schedule.find_depth()) + [NREM_STAGE] * n_shallow
+        start, pressure = sum(n_steps for _, n_steps in self._stages), self.schedule.pressure
+        self._night = Night(self.learner, self.phases, plan, probe=probe, start=start, pressure=pressure)
+        self._night.shallow, self._stops = shallow, False
         with self._undoing():
             self._night.begin()
 
@@ -265,6 +272,8 @@ class Sleep:
                 if self.guard is not None and guarded is not None:
                     self.guard.load_state_dict(guarded)
                 raise
+        if self.budget is not None:
+            self.budget.slept += self.learner.n_passes
         self._night, self._n_since_night, self._woken = None, 0, math.nan
         self.learner.day = Day()
         self.stability.forget()
@@ -289,6 +298,7 @@ class Sleep:
             "optimiser": self.learner.optimiser.state_dict() if self._owns_optimiser else None,
             "schedule": self.schedule.state_dict(),
             "guard": None if self.guard is None else self.guard.state_dict(),
+            "budget": None if self.budget is None else self.budget.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
             "runs": [list(run) for run in self._stages],
             "stability": self.stability.state_dict(),
@@ -299,7 +309,7 @@ class Sleep:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user."""
-        state, learner = _update_layout(state), self.learner
+        state, learner = update_layout(state), self.learner
         if learner.buffer is not None:
             learner.buffer.load_state_dict(state["buffer"])
         if self._owns_optimiser:
@@ -307,11 +317,15 @@ class Sleep:
         self.schedule.load_state_dict(state["schedule"])
         if self.guard is not None:
             self.guard.load_state_dict(state["guard"])
+        if self.budget is not None:
+            self.budget.load_state_dict(state.get("budget"))
         self._n_calls, self._n_since_night, self._n_since_measured, stops = state["counts"]
         self._stops, self._stages, self._night = bool(stops), [list(run) for run in state["runs"]], None
         kept = state["night"]
         if kept is not None:
-            self._night = self._make_night(list(kept["plan"]), start=kept["start"], pressure=kept["pressure"])
+            plan, probe = list(kept["plan"]), self.recipe.probe
+            self._night = Night(learner, self.phases, plan, probe=probe, start=kept["start"], pressure=kept["pressure"])
+            self._night.shallow = resume_shallow(learner, kept.get("shallow"))
             self._night.load_state_dict(kept)
         learner.load_state_dict(state)
         self.stability.load_state_dict(state.get("stability"))
@@ -324,6 +338,7 @@ class Sleep:
         learner, buffer = self.learner, self.learner.buffer
         if buffer is not None and buffer.transform is not None:
             batch = buffer.transform(batch)
+        n_replay = None if self.budget is None else self.budget.plan_replay(count_rows(batch))
         take = partial(
             take_wake_step,
             learner.model,
@@ -333,6 +348,7 @@ class Sleep:
             objective=learner.objective,
             generator=learner.generator,
             n_typical=learner.day.n_typical,
+            n_replay=n_replay,
         )
         return self.stability.check(take(), take)
 
@@ -368,9 +384,6 @@ class Sleep:
                 self.abandon()
             raise
 
-    def _make_night(self, plan: list[int], *, start: int, pressure: float | None) -> Night:
-        return Night(self.learner, self.phases, plan, probe=self.recipe.probe, start=start, pressure=pressure)
-
     def _uses_logits(self) -> bool:
         used = self.recipe.wake.method == "der++" or any(phase.uses_logits for phase in self.phases.values())
         return used or self.schedule.measure_every > 0
@@ -385,16 +398,3 @@ class Sleep:
             raise SharpwaveError(
                 "a network that is awake", got="one that is asleep", fix="end the night with wake_up() or abandon()"
             )
-
-
-def _update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A state as version 0.1.0 wrote it, in today's layout."""
-    if "runs" not in state:
-        runs: list[list[int]] = []
-        for stage in state["stages"]:
-            add_stage(runs, stage)
-        state = {**state, "runs": runs}
-    if "sleeper" not in state:
-        return state
-    phase = {**state["sleeper"], "activity": state["activity"]}
-    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {NREM_STAGE: phase}}

@@ -7,6 +7,8 @@ most 1/254 of its largest value.
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -16,14 +18,18 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.batches import LENGTH, find_padding
+from sharpwave.consolidation.batches import LENGTH, find_padding, find_ragged
+from sharpwave.disk import own_folder
 from sharpwave.errors import SharpwaveError
 
 LATE = ("logits", "task", "group")
 """Entries that may come with some batches only through `Sleep`, so that options may name them before."""
 
-OWNER = "replay-buffer.lock"
-"""File that says that a folder holds a buffer's values."""
+LARGE_BYTES = 1 << 30
+"""Bytes of a buffer from which on it is held against the memory of the machine."""
+
+MOST_WAITING = 64
+"""Rows that are gathered before they are written together; reading writes them first."""
 
 QUANTISED = {"uint8": torch.uint8, "int8": torch.int8}
 
@@ -54,6 +60,11 @@ class Column:
         self.values = torch.empty(0)
         self.scales = torch.empty(0)
 
+    def takes(self, rows: Tensor) -> bool:
+        """Whether rows are stored without a further look: of this shape and type, which is also how they are kept."""
+        kept = self.quantised is not None or self.stored_dtype == rows.dtype
+        return kept and rows.dtype == self.dtype and rows.shape[1:] == self.shape
+
     @property
     def item_bytes(self) -> int:
         """Bytes that one item takes, its scales included."""
@@ -78,15 +89,15 @@ class Column:
             return
         flat = rows.reshape(len(rows), -1).float()
         if self.quantised == "uint8":
-            low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-            step = (high - low) / 255
-            codes = (flat - low) / torch.where(step > 0, step, 1)
+            low, high = flat.aminmax(dim=1, keepdim=True)
+            step = (high - low).div_(255)
+            codes = (flat - low).div_(step.masked_fill(step == 0, 1))
             self.scales[slots] = torch.cat([low, step], dim=1)
         else:
             step = flat.abs().amax(1, keepdim=True) / 127
-            codes = flat / torch.where(step > 0, step, 1)
+            codes = flat / step.masked_fill(step == 0, 1)
             self.scales[slots] = step
-        self.values[slots] = codes.round().to(self.stored_dtype).view(rows.shape)
+        self.values[slots] = codes.round_().to(self.stored_dtype).view(rows.shape)
 
     def find_misfit(self, rows: Tensor) -> str:
         """Why some rows cannot be stored so that they come back as they are; empty if they can.
@@ -134,8 +145,8 @@ class Column:
         if self.quantised is None:
             return rows.to(self.dtype)
         scales = self.scales[slots].view(-1, self.scales.shape[1], *(1,) * len(self.shape))
-        rows = rows.float() * scales[:, -1]
-        return (rows + scales[:, 0] if self.quantised == "uint8" else rows).to(self.dtype)
+        rows = rows.float().mul_(scales[:, -1])
+        return (rows.add_(scales[:, 0]) if self.quantised == "uint8" else rows).to(self.dtype)
 
 
 def kind_of(dtype: torch.dtype) -> str:
@@ -172,12 +183,25 @@ class Table:
         self.storage, self.max_length, self.path = dict(storage), dict(max_length), path
         self.padding = dict(padding or {})
         self._lock: Any = None
-        self.columns: dict[str, Column] = {}
+        self._columns: dict[str, Column] = {}
+        self._ragged: set[str] = set()
+        self._waiting: list[tuple[Tensor, dict[str, Tensor]]] = []
 
     @property
     def item_bytes(self) -> int:
         """Bytes that one item takes; 0 before the first batch."""
-        return sum(column.item_bytes for column in self.columns.values())
+        return sum(column.item_bytes for column in self._columns.values())
+
+    @property
+    def paths(self) -> Mapping[str, Column]:
+        """The columns by path, in which rows may still be missing."""
+        return self._columns
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns by path, with all rows written."""
+        self._flush()
+        return self._columns
 
     def describe(self, entries: Mapping[str, Tensor]) -> None:
         """Take the columns' shapes from a first batch.
@@ -198,6 +222,7 @@ class Table:
             if f"{path}{LENGTH}" in entries:
                 shape = (self.max_length.get(path, shape[0]), *shape[1:])
             self.columns[path] = Column(shape, value.dtype, storage=self.storage.get(path))
+        self._ragged = find_ragged(self._columns)
 
     def allocate(self, capacity: int) -> None:
         """Make room for a number of items.
@@ -228,6 +253,7 @@ class Table:
             self.columns[counts] = Column((), torch.int64)
             self.columns[counts].allocate(capacity, path=self._find_file(counts))
             self.columns[counts].values[:n_items] = column.shape[0]
+        self._ragged = find_ragged(self._columns)
         column.widen(tuple(logits.shape[1:]), n_items, capacity=capacity, path=self._find_file("logits"))
 
     def check(self, entries: Mapping[str, Tensor]) -> None:
@@ -236,7 +262,7 @@ class Table:
         Raises:
             SharpwaveError: If entries, shapes or types differ, or values are out of the range of what is stored.
         """
-        columns = self.columns
+        columns = self._columns
         if entries.keys() != columns.keys():
             raise SharpwaveError(
                 f"items with the entries {', '.join(columns)}",
@@ -244,6 +270,8 @@ class Table:
                 fix="give the same entries each time, or use another buffer",
             )
         for path, value in entries.items():
+            if path not in self._ragged and columns[path].takes(value):
+                continue
             self._check_shape(path, value, entries.get(f"{path}{LENGTH}"))
             misfit = columns[path].find_misfit(value)
             if misfit:
@@ -271,13 +299,30 @@ class Table:
         Raises:
             SharpwaveError: If there is no column of a name.
         """
-        for path, rows in entries.items():
-            if path not in self.columns:
-                raise SharpwaveError(
-                    f"an entry among {', '.join(self.columns)}", got=repr(path), fix="add items that have this entry"
-                )
-            fill = find_padding(path, rows.dtype, self.padding) if f"{path}{LENGTH}" in self.columns else 0
-            self.columns[path].write(slots, _fit(rows.cpu(), self.columns[path].shape, fill=fill))
+        for path in entries.keys() - self._columns.keys():
+            raise SharpwaveError(
+                f"an entry among {', '.join(self._columns)}", got=repr(path), fix="add items that have this entry"
+            )
+        is_part = len(entries) < len(self._columns)
+        if is_part:
+            self._flush()
+        self._waiting.append((slots, dict(entries)))
+        if is_part or sum(len(slots) for slots, _ in self._waiting) >= MOST_WAITING:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the rows that wait: of a slot that was given twice, the last."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        slots = torch.cat([slots for slots, _ in waiting])
+        last = {slot: row for row, slot in enumerate(slots.tolist())}
+        chosen = None if len(last) == len(slots) else torch.tensor(list(last.values()))
+        for path in waiting[0][1]:
+            column, parts = self._columns[path], [rows[path].cpu() for _, rows in waiting]
+            fill = find_padding(path, parts[0].dtype, self.padding) if path in self._ragged else 0
+            rows = torch.cat([_fit(part, column.shape, fill=fill) for part in parts])
+            column.write(*((slots, rows) if chosen is None else (slots[chosen], rows[chosen])))
 
     def read(self, slots: Int[Tensor, " item"]) -> dict[str, Tensor]:
         """Rows of some slots by path; entries that vary in length are cut to the longest of them."""
@@ -302,52 +347,45 @@ class Table:
 
     def load_state_dict(self, state: Mapping[str, Any], *, capacity: int) -> None:
         """Take up what `state_dict` gave."""
-        self.columns = {
+        self._waiting = []
+        self._columns = {
             path: Column(tuple(part["shape"]), getattr(torch, part["dtype"]), storage=self.storage.get(path))
             for path, part in state.items()
         }
+        self._ragged = find_ragged(self._columns)
         self.allocate(capacity)
         for path, part in state.items():
             self.columns[path].values[: len(part["values"])] = part["values"]
             self.columns[path].scales[: len(part["scales"])] = part["scales"]
 
 
-def own_folder(folder: Path, files: list[Path]) -> Any:
-    """Take a folder for one buffer, for as long as what is returned lives.
-
-    Args:
-        folder: The folder; made if it does not exist.
-        files: Files that will be written there.
+def check_memory(table: Table, capacity: int) -> None:
+    """Refuse a buffer in memory that is larger than the machine's, and warn of one that takes over a quarter.
 
     Raises:
-        SharpwaveError: If another buffer has it, two entries would share a file, or files in it are not a buffer's.
+        SharpwaveError: If it cannot fit.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if len(set(files)) < len(files):
-        raise SharpwaveError(
-            "entries whose files have different names",
-            got=", ".join(file.name for file in files),
-            fix="rename an entry: / and . in names become the same",
+    needed = capacity * table.item_bytes
+    if table.path is not None or needed < LARGE_BYTES or not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise refuse_memory(table, capacity, got=f"{memory / 1e9:.1f} GB")
+    if needed > memory / 4:
+        warnings.warn(
+            f"the replay buffer takes {needed / 1e9:.1f} GB of the machine's {memory / 1e9:.1f} GB", stacklevel=5
         )
-    strangers = [file.name for file in files if file.exists()]
-    if strangers and not (folder / OWNER).exists():
-        raise SharpwaveError(
-            "an empty folder for the buffer's values", got=f"{strangers[0]} of something else", fix="give another path="
-        )
-    lock = (folder / OWNER).open("a", encoding="utf-8")
-    try:
-        import fcntl
 
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass
-    except OSError as error:
-        raise SharpwaveError(
-            "a folder of its own for each buffer",
-            got=f"{folder.name}, which another buffer writes to",
-            fix="give another path=",
-        ) from error
-    return lock
+
+def refuse_memory(table: Table, capacity: int, *, got: str) -> SharpwaveError:
+    largest = max(table.columns, key=lambda path: table.columns[path].item_bytes)
+    gigabytes = capacity * table.columns[largest].item_bytes / 1e9
+    advice = "use Wake('er') and NREM(distillation=0), which store no logits, or " if largest == "logits" else ""
+    return SharpwaveError(
+        f"memory for {capacity} items of {table.item_bytes:,} bytes, {gigabytes:.1f} GB of it for {largest!r}",
+        got=got,
+        fix=f"{advice}give fewer items, n_bytes=, storage={{{largest!r}: 'uint8'}} or a path=",
+    )
 
 
 def _fit(rows: Tensor, shape: tuple[int, ...], *, fill: float = 0) -> Tensor:

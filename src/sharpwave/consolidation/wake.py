@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class Wake:
         clip: Longest step, learning rate times gradient, in lengths of the weights, at any scale of
             inputs and loss, for methods that replay; default 0.05. None for any.
         centre: Whether what all inputs of a unit share in its gradient counts as one weight's
-            (`learner.centre_gradients`), so that bright inputs do not make steps diverge, for methods that replay;
+            (`gradients.centre_gradients`), so that bright inputs do not make steps diverge, for methods that replay;
             default true.
         rescue: How many times its level the loss of a step may reach before the network of at most 20 steps ago is
             tried in its place, for methods that replay and one process (`probe.Stability`); default 10. None leaves
@@ -195,6 +196,7 @@ def take_wake_step(
     objective: Objective | None = None,
     generator: torch.Generator | None = None,
     n_typical: int = 0,
+    n_replay: int | None = None,
 ) -> WakeStep:
     """The passes of a wake step.
 
@@ -207,17 +209,18 @@ def take_wake_step(
         generator: Random generator of the draws; the buffer's own where omitted.
         n_typical: Number of new items in a typical batch: so many are replayed beside a smaller one, such as the last
             of a loader, and its items weigh no more than others do. 0, the default, leaves that out.
+        n_replay: Number of items to replay in place of what `wake` says; 0 for a step without replay.
 
     Raises:
         SharpwaveError: If the method needs logits and the buffer has none.
     """
     wake, objective = wake or Wake(), objective or Objective()
-    replays = buffer is not None and wake.method != "none" and len(buffer) > buffer.n_held_out
+    replays = buffer is not None and wake.method != "none" and n_replay != 0 and len(buffer) > buffer.n_held_out
     old: list[Batch] = []
     if replays and buffer is not None:
         _check_logits(wake, buffer)
         device = next(model.parameters()).device
-        n_replay = wake.n_replay or max(count_rows(batch), n_typical)
+        n_replay = n_replay or wake.n_replay or max(count_rows(batch), n_typical)
         old = [move(buffer.sample(n_replay, generator=generator), device) for _ in range(wake.n_draws)]
     logits, replayed = _pass_through(model, batch, old, objective, fuse=wake.fuse)
     new = logits
@@ -226,7 +229,7 @@ def take_wake_step(
     losses = objective.compute_losses(new, batch)
     loss = losses.mean()
     if old:
-        loss = loss * min(1.0, len(losses) / max(n_typical, 1))
+        loss = loss * min(1.0, losses.shape[0] / max(n_typical, 1))
         loss = loss + _compute_replay_loss(replayed, old, wake, objective)
     return WakeStep(loss, logits.detach(), losses.detach(), sum(map(len, replayed)))
 
@@ -247,7 +250,8 @@ def store_new(
     if buffer.label not in batch and not len(buffer):
         buffer.label = objective.find_label(batch)
     kept = {"logits": step.logits.float()} if with_logits else {}
-    buffer.add({**batch, **kept}, task=task, keep=torch.isfinite(step.losses))
+    keep = None if math.isfinite(step.losses.sum()) else torch.isfinite(step.losses)
+    buffer.add({**batch, **kept}, task=task, keep=keep)
 
 
 def count_rows(batch: Mapping[str, Any]) -> int:
@@ -293,12 +297,14 @@ def _pass_through(
     model: nn.Module, batch: Batch, old: list[Batch], objective: Objective, *, fuse: bool | None
 ) -> tuple[Tensor, list[Tensor]]:
     """Outputs of the new items and of each draw, in one pass where that is wanted and the batches fit."""
+    if not old:
+        return objective.run(model, batch), []
     if fuse is None:
         fuse = not any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
     joined: Batch | None = batch
     for items in old if fuse else ():
         joined = None if joined is None else join(joined, items)
-    if not old or not fuse or joined is None:
+    if not fuse or joined is None:
         return objective.run(model, batch), [objective.run(model, items) for items in old]
     sizes = [count_rows(batch), *(len(items["index"]) for items in old)]
     output = objective.run(model, joined)

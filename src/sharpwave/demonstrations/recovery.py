@@ -137,8 +137,8 @@ def recover_network(
 
 def damage(network: nn.Module, shock: str, *, seed: int) -> None:
     """Damage a network in place with a shock's dose; the same for the same seed."""
-    act: Callable[..., int] = {"weight_noise": add_weight_noise, "lesion": lesion_units}[shock]
-    act(network, SHOCKS[shock], rng=np.random.default_rng(seed))
+    shocks: dict[str, Callable[..., int]] = {"weight_noise": add_weight_noise, "lesion": lesion_units}
+    shocks[shock](network, SHOCKS[shock], rng=np.random.default_rng(seed))
 
 
 class Nights:

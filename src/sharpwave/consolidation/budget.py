@@ -1,0 +1,384 @@
+"""A budget of replay and nights: how many items are replayed beside a step, and how much of a night is shallow.
+
+What things cost is counted in *passes*, so that it is the same on any machine: an item that goes forward and backward
+through the whole network is one pass, one that goes forward alone a third of it, and through the top of the network
+alone the top's share of the operations.
+
+A *shallow night* lets the lower part of the network, which it does not change, see the memories once, and then trains
+the top (the last module) on what came out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sharpwave.consolidation.batches import Batch, flatten, move
+from sharpwave.consolidation.learner import FORWARD, Learner
+from sharpwave.consolidation.modules import evaluating, find_head, is_shared
+from sharpwave.errors import SharpwaveError
+
+LARGE = 4096
+"""Values of an entry of one item from which on it is copied only if it is asked for."""
+
+
+class Budget:
+    """How much replay and nights may cost together, beside plain training, and how much of that is spent.
+
+    Half is spent awake (all that is above `night` as well) and the rest in the next night. Awake, items are replayed
+    once enough of them are due: with little to spend, beside every few steps.
+
+    Args:
+        share: Passes of replay and nights over passes of new items; 0.15 is 15 % on top of plain training.
+        top: Name of the module that shallow nights train; where omitted, the last one with parameters if the network's
+            output is what it gives.
+        night: Largest part of `share` that is kept for nights; default 0.15.
+        least: Items that are replayed at once at least, as a share of the new ones beside them; default 0.3.
+        n_steps: Largest number of shallow steps in a night; default 40.
+
+    Attributes:
+        earned: Passes that could have been spent so far.
+        replayed: Passes of replay while awake.
+        slept: Passes of nights.
+
+    Example:
+        >>> budget = Budget(0.15)
+        >>> [budget.plan_replay(32) for _ in range(5)]
+        [0, 0, 0, 9, 12]
+        >>> round(budget.left, 1)
+        24.0
+    """
+
+    def __init__(
+        self, share: float, *, top: str | None = None, night: float = 0.15, least: float = 0.3, n_steps: int = 40
+    ) -> None:
+        if not share > 0 or not night >= 0 or not least > 0 or n_steps < 1:
+            raise SharpwaveError(
+                "a budget above 0, as a share of plain training",
+                got=f"share={share}, night={night}, least={least}, n_steps={n_steps}",
+                fix="0.15 spends 15 % on top of plain training",
+            )
+        self.share, self.top, self.least, self.n_steps = float(share), top, least, n_steps
+        self.awake = 1 - min(0.5, night / share)
+        self.earned = self.replayed = self.slept = 0.0
+        self.told = ""
+        self._found: Top | None = None
+
+    @property
+    def left(self) -> float:
+        """Passes that can be spent now; below 0 where more was spent."""
+        return self.earned - self.replayed - self.slept
+
+    def plan_replay(self, n_new: int) -> int:
+        """How many items to replay beside a step with so many new ones; what is replayed counts in `replayed`."""
+        self.earned += self.share * n_new
+        due = self.earned * self.awake - self.replayed
+        return int(due) if due >= self.least * n_new else 0
+
+    def plan_night(self, *, n_items: int, n_stored: int, share: float | None) -> ShortNight:
+        """What a night can hold.
+
+        Args:
+            n_items: Number of items of a step.
+            n_stored: Number of items in the buffer that can be replayed.
+            share: Share of the top in the operations of the network; None where nothing can be shallow.
+        """
+        left = self.left
+        if share is None:
+            n_probed = min(n_stored, int(0.1 * left / (2 * FORWARD)))
+            return ShortNight(0, max(0, int((left - 2 * FORWARD * n_probed) / n_items)), 0, max(n_probed, 0))
+        n_memories = min(n_stored, int(0.6 * left / FORWARD))
+        rest = left - FORWARD * n_memories * (1 + 2 * share)
+        if n_memories < 2 or rest <= 0:
+            return ShortNight(0, 0, 0, 0)
+        n_shallow = min(self.n_steps, int(rest / (share * n_items)))
+        n_full = int((rest - n_shallow * share * n_items - FORWARD * n_memories) / n_items)
+        return ShortNight(n_memories, max(n_full, 0), n_shallow, n_memories)
+
+    def prepare_night(self, learner: Learner) -> tuple[int, Shallow | None, int, int]:
+        """The night that what is left pays for.
+
+        Args:
+            learner: Network that is about to sleep.
+
+        Returns:
+            Number of full steps, what makes the last steps shallow, the number of those, and that of probed items.
+        """
+        buffer = learner.get_buffer()
+        top = self._find_top(learner)
+        if isinstance(top, str):
+            self.say(top)
+        share = None if isinstance(top, str) else top.share
+        night = self.plan_night(n_items=learner.wake_items, n_stored=len(buffer) - buffer.n_held_out, share=share)
+        if isinstance(top, str) or not night.n_shallow:
+            return night.n_full, None, 0, night.n_probed
+        return night.n_full, Shallow(night.n_full, top, night.n_memories), night.n_shallow, night.n_probed
+
+    def _find_top(self, learner: Learner) -> Top | str:
+        """The top; the one of the night before where the network is still made of it."""
+        known = self._found
+        if known is None or dict(learner.module.named_modules()).get(known.name) is not known.module:
+            batch = move(learner.get_buffer().sample(2, generator=torch.Generator().manual_seed(0)), learner.device)
+            found = find_top(learner, batch, name=self.top)
+            if isinstance(found, str):
+                return found
+            self._found = known = found
+        return known
+
+    def say(self, reason: str) -> None:
+        """Warn, once, that nights go through the whole network."""
+        if reason != self.told:
+            self.told = reason
+            warnings.warn(
+                f"nights within the budget take full steps, and so fewer of them, since {reason}", stacklevel=5
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was earned and spent, as plain numbers."""
+        return {"earned": self.earned, "replayed": self.replayed, "slept": self.slept}
+
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Take up what `state_dict` gave; None, from a run without a budget, changes nothing."""
+        state = self.state_dict() if state is None else state
+        self.earned, self.replayed, self.slept = state["earned"], state["replayed"], state["slept"]
+
+
+@dataclass(frozen=True)
+class ShortNight:
+    """What a night within a budget holds.
+
+    Attributes:
+        n_memories: Number of items that the lower part sees once.
+        n_full: Number of steps through the whole network, which come first.
+        n_shallow: Number of steps of the top alone.
+        n_probed: Number of items that score the night.
+    """
+
+    n_memories: int
+    n_full: int
+    n_shallow: int
+    n_probed: int
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in all."""
+        return self.n_full + self.n_shallow
+
+
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The part of a network that shallow nights train.
+
+    Attributes:
+        name: Name of the module.
+        module: The module.
+        share: Share of the operations of a pass that are its own.
+    """
+
+    name: str
+    module: nn.Module
+    share: float
+
+
+class Recalled(dict[str, Any]):
+    """Entries of some memories; large ones are copied when they are asked for.
+
+    Args:
+        items: Entries of all memories.
+        rows: Rows of those wanted.
+    """
+
+    def __init__(self, items: Batch, rows: Tensor) -> None:
+        small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
+        super().__init__(small)
+        self.source, self.rows = items, rows
+
+    def __missing__(self, name: str) -> Any:
+        value = self.source[name]
+        return value[self.rows] if isinstance(value, Tensor) else dict(Recalled(value, self.rows))
+
+
+def _is_small(value: Tensor) -> bool:
+    return value[:1].numel() <= LARGE
+
+
+class Memories:
+    """What the lower part of the network makes of some stored items, for as long as it is not changed.
+
+    Args:
+        learner: Network with a buffer.
+        top: Its top.
+        slots: Slots of the buffer.
+    """
+
+    def __init__(self, learner: Learner, top: Top, slots: Tensor, *, size: int = 256) -> None:
+        self.top, self.slots = top, slots
+        buffer = learner.get_buffer()
+        self.items = move(buffer.read(slots), learner.device)
+        self._rows = {slot: row for row, slot in enumerate(slots.tolist())}
+        self._draw = buffer.index_rows(slots)
+        parts: list[Tensor] = []
+        with torch.no_grad(), evaluating(learner.model):
+            for rows in torch.arange(len(slots), device=learner.device).split(size):
+                part = _catch_input(learner, top.module, _take(self.items, rows))[1]
+                assert part is not None
+                parts.append(part)
+        self.features = torch.cat(parts)
+
+    def draw(self, n_items: int, *, generator: torch.Generator, balanced: bool) -> Batch:
+        """Memories drawn at random, as `ReplayBuffer.sample` draws items."""
+        if balanced:
+            rows = torch.tensor(self._draw(n_items, generator))
+        else:
+            rows = torch.randint(len(self.slots), (n_items,), generator=generator)
+        return Recalled(self.items, rows.to(self.features.device))
+
+    def find(self, batch: Batch) -> Tensor | None:
+        """Rows of the items of a batch; None where one of them is not among the memories."""
+        if isinstance(batch, Recalled) and batch.source is self.items:
+            return batch.rows
+        slots = batch.get("index")
+        rows = [-1] if slots is None else [self._rows.get(slot, -1) for slot in slots.tolist()]
+        return None if -1 in rows else torch.tensor(rows, device=self.features.device)
+
+    def run(self, rows: Tensor) -> Tensor:
+        """What the network gives for some memories."""
+        return self.top.module(self.features[rows])
+
+
+def _take(items: Batch, rows: Tensor) -> Batch:
+    return {name: value[rows] if isinstance(value, Tensor) else _take(value, rows) for name, value in items.items()}
+
+
+def _catch_input(learner: Learner, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Output of the network for a batch, and what went into a module and came out; None where that is no tensor."""
+    caught: list[tuple[Tensor | None, Tensor | None]] = []
+
+    def catch(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        alone = len(inputs) == 1 and not named and isinstance(inputs[0], Tensor) and isinstance(output, Tensor)
+        caught.append((inputs[0], output) if alone else (None, None))
+
+    handle = module.register_forward_hook(catch, with_kwargs=True)
+    try:
+        output = learner.forward(batch)
+    finally:
+        handle.remove()
+    if len(caught) != 1:
+        return output, None, None
+    return output, *caught[0]
+
+
+def find_top(learner: Learner, batch: Batch, *, name: str | None = None) -> Top | str:
+    """The part of a network that a shallow night can train, or why there is none.
+
+    Args:
+        learner: Network.
+        batch: A few items, on its device.
+        name: Name of the module; the last one with parameters that a pass calls where omitted.
+
+    Raises:
+        SharpwaveError: If there is no module of that name.
+    """
+    modules = dict(learner.module.named_modules())
+    if name is not None and name not in modules:
+        raise SharpwaveError(
+            f"a top among {', '.join(each for each in modules if each)}", got=repr(name), fix="name one of them"
+        )
+    if is_shared():
+        return "several processes train together"
+    with torch.no_grad(), evaluating(learner.model):
+        name = find_head(learner.module, lambda: learner.forward(batch)) if name is None else name
+        module = modules[name]
+        output, given, found = _catch_input(learner, module, batch)
+    n_items = next(value for _, value in flatten(batch)).shape[0]
+    mine = {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
+    others = {
+        id(parameter)
+        for other, each in modules.items()
+        if other != name and not other.startswith(f"{name}.")
+        for parameter in each.parameters(recurse=False)
+    }
+    if not name:
+        return "the network is a single module"
+    if given is None or found is not output or given.shape[0] != n_items:
+        return f"its output is not what {name!r} gives for one input"
+    if not mine:
+        return f"nothing in {name!r} is trained"
+    if mine & others:
+        return f"{name!r} shares weights with the rest"
+    return Top(name, module, _measure_share(learner, batch, module, given))
+
+
+@torch.no_grad()
+def _measure_share(learner: Learner, batch: Batch, module: nn.Module, given: Tensor) -> float:
+    """Share of the operations of a pass that one module takes; by parameters where no operations are counted."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counts = []
+    with evaluating(learner.model):
+        for run in (lambda: learner.forward(batch), lambda: module(given)):
+            with FlopCounterMode(display=False) as counter:
+                run()
+            counts.append(counter.get_total_flops())
+    if not counts[0] or not counts[1]:
+        counts = [sum(p.numel() for p in each.parameters()) for each in (learner.module, module)]
+    return min(1.0, counts[1] / max(counts[0], 1))
+
+
+class Shallow:
+    """When a night goes on with the top alone, and with which memories.
+
+    Args:
+        first: Step from which on it does.
+        top: The top.
+        n_memories: Number of items that the lower part sees.
+    """
+
+    def __init__(self, first: int, top: Top, n_memories: int) -> None:
+        self.first, self.top, self.n_memories = first, top, n_memories
+        self.slots: list[int] = []
+
+    def remember(self, learner: Learner) -> Memories:
+        """Let the lower part see the memories: as many of each class as of any other, unless it sees all."""
+        buffer = learner.get_buffer()
+        first = buffer.n_held_out
+        if not self.slots and self.n_memories >= len(buffer) - first:
+            self.slots = list(range(first, len(buffer)))
+        elif not self.slots:
+            drawn = buffer.sample(self.n_memories, generator=learner.generator, balanced=True)["index"]
+            self.slots = sorted(set(drawn.tolist()))
+        return Memories(learner, self.top, torch.tensor(self.slots))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an interrupted night needs to go on."""
+        return {"first": self.first, "n_memories": self.n_memories, "slots": list(self.slots)} | {
+            "top": self.top.name,
+            "share": self.top.share,
+        }
+
+
+def resume_shallow(learner: Learner, state: Mapping[str, Any] | None) -> Shallow | None:
+    """The shallow part of a night that was interrupted, as `Shallow.state_dict` described it; None for none."""
+    if state is None:
+        return None
+    top = Top(state["top"], learner.module.get_submodule(state["top"]), state["share"])
+    shallow = Shallow(state["first"], top, state["n_memories"])
+    shallow.slots = list(state["slots"])
+    return shallow
+
+
+def deepen(shallow: Shallow | None, learner: Learner, position: int) -> None:
+    """Give a network its memories, once a night has come to the first of its shallow steps.
+
+    Args:
+        shallow: When that is; None for never.
+        learner: The network.
+        position: Step of the night.
+    """
+    if shallow is not None and learner.memories is None and position >= shallow.first:
+        learner.memories = shallow.remember(learner)

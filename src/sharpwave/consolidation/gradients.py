@@ -1,0 +1,110 @@
+"""Gradients before a step: how long they are, how far they may move the weights, and what all inputs share in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from sharpwave.consolidation.modules import is_sharded, localise
+
+
+@torch.no_grad()
+def measure_length(tensors: Iterable[Tensor]) -> float:
+    """Euclidean norm of all values of some tensors together, over processes where they are sharded; 0 for none."""
+    gradients = [tensor.detach() for tensor in tensors]
+    if len({(each.dtype, each.device, each.layout) for each in gradients}) == 1 and not any(
+        each.is_sparse or is_sharded(each) for each in gradients
+    ):
+        return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+    dense = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
+    if not dense:
+        return 0.0
+    whole = [gradient for gradient in dense if not is_sharded(gradient)]
+    squares = [nn.utils.get_total_norm(whole).float().square()] if whole else []
+    parts = [localise(gradient) for gradient in dense if is_sharded(gradient)]
+    if parts:
+        total = nn.utils.get_total_norm(parts).float().square()
+        distributed.all_reduce(total)
+        squares.append(total)
+    return float(torch.stack(squares).sum().sqrt())
+
+
+@torch.no_grad()
+def measure_gradient_norm(parameters: Iterable[Tensor]) -> float:
+    """Euclidean norm of the gradients of some parameters; 0 where there are none."""
+    return measure_length(parameter.grad for parameter in parameters if parameter.grad is not None)
+
+
+@torch.no_grad()
+def tame_gradients(groups: Iterable[Mapping[str, Any]], clip: float | None) -> bool:
+    """Before a step: shrink gradients that would move the weights far, and clear them where one is not finite.
+
+    The step is as long as the gradients times their learning rates. A limit in lengths of the weights themselves
+    means the same at any scale of inputs and loss, and at any learning rate.
+
+    Args:
+        groups: Groups of parameters of the optimiser that is about to step.
+        clip: Longest step, in lengths of the weights; None for any.
+
+    Returns:
+        Whether the gradients are finite.
+    """
+    square = length = 0.0
+    taken: list[Tensor] = []
+    for group in groups:
+        mine = [parameter for parameter in group["params"] if parameter.grad is not None]
+        norm = measure_gradient_norm(mine)
+        square += (float(group["lr"]) * norm) ** 2 if math.isfinite(norm) else math.inf
+        length += measure_length(mine) ** 2 if clip else 0.0
+        taken += mine
+    if not math.isfinite(square):
+        for parameter in taken:
+            parameter.grad = None
+        return False
+    if clip and length and square > clip**2 * length:
+        for parameter in taken:
+            if parameter.grad is not None:
+                parameter.grad.mul_(clip * math.sqrt(length / square))
+    return True
+
+
+@torch.no_grad()
+def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = None) -> None:
+    """Before a step: let what all inputs of a unit share count as one weight's.
+
+    Where inputs have a mean (bright images, rectified activities), one direction of each unit's weights is as steep as
+    all inputs together and decides at which rate training diverges. The mean of a unit's gradient over its inputs is
+    multiplied by 1/√(number of inputs); gradient centralisation (Yong et al. 2020, arXiv:2004.01461) takes it away
+    whole, and with it what a single layer could learn of a common level.
+
+    Args:
+        module: Network with gradients; weights of linear layers and convolutions are centred, but for those that an
+            embedding shares.
+        parameters: The only parameters that may be changed; all where omitted.
+
+    Example:
+        >>> layer = nn.Linear(4, 1)
+        >>> layer.weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
+        >>> centre_gradients(layer)
+        >>> layer.weight.grad
+        tensor([[0., 0., 0., 4.]])
+    """
+    mine = None if parameters is None else {id(parameter) for parameter in parameters}
+    layers = list(module.modules())
+    done = {id(layer._parameters.get("weight")) for layer in layers if isinstance(layer, nn.Embedding)}
+    for layer in layers:
+        if not isinstance(layer, nn.Linear | _ConvNd) or isinstance(layer, _ConvTransposeNd):
+            continue
+        weight = layer._parameters.get("weight")
+        if weight is None or weight.grad is None or id(weight) in done or (mine is not None and id(weight) not in mine):
+            continue
+        done.add(id(weight))
+        inputs = tuple(range(1, weight.ndim))
+        n_inputs = weight[0].numel()
+        if n_inputs > 1 and not weight.grad.is_sparse:
+            weight.grad.sub_(weight.grad.mean(dim=inputs, keepdim=True), alpha=1 - n_inputs**-0.5)
