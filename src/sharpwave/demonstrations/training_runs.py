@@ -142,10 +142,8 @@ def train_network(
             if number in marks:
                 training.evaluate()
         if chosen.sleeps:
-            if chosen.replays_plainly:
-                training.replay_a_night(n_steps, 3 * batch)
-            else:
-                training.sleep_a_night()
+            plain = round(SLEEP_RATIO * n_steps) if chosen.replays_plainly else None
+            training.sleep_a_night(n_plain=plain, n_items=3 * batch)
             training.evaluate()
         training.learned.append(len(training.rows) - 1)
     replays = chosen.wake != "none"
@@ -199,16 +197,13 @@ class _Training:
         self.seconds += time.process_time() - begun
         self.losses.append(float(loss.detach()))
 
-    def sleep_a_night(self) -> None:
+    def sleep_a_night(self, *, n_plain: int | None, n_items: int) -> None:
+        """A night, or as many steps of plain replay in its place."""
         begun = time.process_time()
-        self.nights.append(self.sleep.night())
-        self.seconds += time.process_time() - begun
-        self.losses += self.nights[-1].losses.tolist()
-
-    def replay_a_night(self, n_awake: int, n_items: int) -> None:
-        """Plain replay in place of a night: as many steps as the night would have."""
-        begun = time.process_time()
-        for _ in range(max(1, round(SLEEP_RATIO * n_awake))):
+        if n_plain is None:
+            self.nights.append(self.sleep.night())
+            self.losses += self.nights[-1].losses.tolist()
+        for _ in range(0 if n_plain is None else max(1, n_plain)):
             self.losses.append(replay_plainly(self.network, self.buffer, self.optimiser, n_items=n_items))
             self.n_plain += 1
         self.seconds += time.process_time() - begun

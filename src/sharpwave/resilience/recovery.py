@@ -94,27 +94,7 @@ def compute_recovery(
     >>> round(found.fraction, 2), round(found.half_step, 2)
     (1.0, 1.0)
     """
-    steps, perturbed, twin = (np.asarray(values, dtype=float) for values in (steps, perturbed, twin))
-    if (
-        perturbed.shape != twin.shape
-        or perturbed.ndim not in {1, 2}
-        or steps.shape != perturbed.shape[:1]
-        or steps.size < 2
-        or steps[0] != 0
-        or np.any(np.diff(steps) <= 0)
-    ):
-        raise SharpwaveError(
-            "rising steps from 0, with a score of the perturbed one and of its twin at each",
-            got=f"shapes {steps.shape}, {perturbed.shape}, {twin.shape}, first step {steps[:1].tolist()}",
-            fix="score both right after the shock (step 0) and after the same steps",
-        )
-    if not (np.isfinite(perturbed).all() and np.isfinite(twin).all()):
-        wrong = [name for name, row in (("perturbed", perturbed), ("twin", twin)) if not np.isfinite(row).all()]
-        raise SharpwaveError(
-            "finite scores",
-            got=f"scores of the {' and of the '.join(wrong)} that are not",
-            fix="let the score of a network that gives NaN be that of a wrong answer",
-        )
+    steps, perturbed, twin = _check_scores(steps, perturbed, twin)
     items = np.stack([perturbed, twin]) if perturbed.ndim == 2 else None
     perturbed, twin = (row.mean(axis=1) if row.ndim == 2 else row for row in (perturbed, twin))
     gap = twin - perturbed
@@ -136,6 +116,31 @@ def compute_recovery(
         twin_change=float(twin[-1] - twin[0]),
         items=items,
     )
+
+
+def _check_scores(*scores: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    steps, perturbed, twin = (np.asarray(values, dtype=float) for values in scores)
+    if (
+        perturbed.shape != twin.shape
+        or perturbed.ndim not in {1, 2}
+        or steps.shape != perturbed.shape[:1]
+        or steps.size < 2
+        or steps[0] != 0
+        or np.any(np.diff(steps) <= 0)
+    ):
+        raise SharpwaveError(
+            "rising steps from 0, with a score of the perturbed one and of its twin at each",
+            got=f"shapes {steps.shape}, {perturbed.shape}, {twin.shape}, first step {steps[:1].tolist()}",
+            fix="score both right after the shock (step 0) and after the same steps",
+        )
+    if not (np.isfinite(perturbed).all() and np.isfinite(twin).all()):
+        wrong = [name for name, row in (("perturbed", perturbed), ("twin", twin)) if not np.isfinite(row).all()]
+        raise SharpwaveError(
+            "finite scores",
+            got=f"scores of the {' and of the '.join(wrong)} that are not",
+            fix="let the score of a network that gives NaN be that of a wrong answer",
+        )
+    return steps, perturbed, twin
 
 
 def _find_return(

@@ -83,7 +83,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "seeds": seeds,
         "interval": "95 %, bootstrap over seeds; differences paired by seed",
         "half_step": "step from which half of the gap to the twin stays closed, and the score is above where the shock"
-        f" left it; networks that never came back count as {N_STEPS} (restricted mean); half_reached: the share that did",
+        f" left it; networks that never came back count as {N_STEPS} (restricted mean); half_reached: the rest",
         "half_step_over_items": "the same, with its interval over seeds and test items; never: share without it",
         "plain replay": "control: as many samples of the same memory, as many of each class, at a constant rate",
         "tuned": "nothing",
