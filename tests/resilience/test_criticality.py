@@ -65,3 +65,48 @@ def test_too_little_is_refused(rng: np.random.Generator) -> None:
         fit_avalanches(np.ones(10), rng=rng)
     with pytest.raises(SharpwaveError, match="three times as long"):
         compute_branching_ratio(np.ones(100), bin_length=0.004, longest=0.2)
+
+
+def test_the_ratio_has_an_interval_that_holds_the_truth(rng: np.random.Generator) -> None:
+    held = []
+    for _ in range(8):
+        found = compute_branching_ratio(simulate_branching(0.9, rng=rng, n=10_000), bin_length=0.004, longest=0.2)
+        held.append(found.low <= 0.9 <= found.high)
+        assert 0 < found.high - found.low < 0.1
+    assert np.mean(held) >= 0.75
+
+
+def test_nothing_identified_is_refused(rng: np.random.Generator) -> None:
+    for _ in range(10):
+        with pytest.raises(SharpwaveError, match=r"before it|decays"):
+            compute_branching_ratio(rng.poisson(5.0, 20_000), bin_length=0.004, longest=0.2)
+    trend = rng.poisson(np.linspace(5, 50, 20_000))
+    with pytest.raises(SharpwaveError, match="trend"):
+        compute_branching_ratio(trend, bin_length=0.004, longest=0.2)
+
+
+def test_the_logging_of_others_is_left_alone(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mrestimator
+
+    for disabled in (False, True):
+        monkeypatch.setattr(mrestimator.ut.log, "disabled", disabled)
+        compute_branching_ratio(simulate_branching(0.8, rng=rng, n=4000), bin_length=0.004, longest=0.1)
+        assert mrestimator.ut.log.disabled is disabled
+
+
+def test_the_smallest_value_is_chosen_anew_in_each_sample(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import powerlaw
+
+    asked: list[object] = []
+    fit = powerlaw.Fit
+
+    def watch(values: np.ndarray, **options: object) -> object:
+        asked.append(options["xmin"])
+        return fit(values, **options)
+
+    monkeypatch.setattr(powerlaw, "Fit", watch)
+    sizes = draw_power_law(300, exponent=2.5, smallest=1, rng=rng)
+    fit_avalanches(sizes, rng=rng, n_samples=3)
+    assert asked == [None] * 4

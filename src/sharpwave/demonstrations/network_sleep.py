@@ -13,17 +13,17 @@ from sharpwave.demonstrations.damage import DOSES
 from sharpwave.demonstrations.recovery import make_remedies, recover_network
 from sharpwave.demonstrations.streams import Stream, StreamTestSet, stream_digits
 from sharpwave.demonstrations.subject import NetworkSubject
-from sharpwave.demonstrations.training_runs import TrainingRun, train_network
+from sharpwave.demonstrations.training_runs import PLAIN, TrainingRun, train_network
 from sharpwave.evaluation.intervals import bootstrap_mean
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.resilience.recovery import Recovery
+from sharpwave.resilience.recovery import Recovery, summarise_recoveries
 from sharpwave.resilience.robustness import DoseCurve, measure_robustness
 from sharpwave.resilience.stability import compute_stability
 
-SHOWN = ("fine-tuning", "replay", "sleep", "joint")
-TESTED = ("replay", "sleep")
+SHOWN = ("fine-tuning", "replay", PLAIN, "sleep", "joint")
+TESTED = ("replay", PLAIN, "sleep")
 DAMAGES = ("weight_noise", "lesion", "input_noise")
-REMEDIES = ("sleep, NREM only", "wake")
+REMEDIES = ("sleep, NREM only", PLAIN, "wake")
 BATCH, RATE, N_REMEMBERED = 8, 0.1, 100
 
 
@@ -63,7 +63,7 @@ def demonstrate_forgetting(
     >>> stream = split_classes(images, n_tasks=2, rng=np.random.default_rng(0))
     >>> found = demonstrate_forgetting(n_seeds=1, make_stream=lambda seed: stream)
     >>> found.tables["summary"]["way"].tolist()
-    ['fine-tuning', 'replay', 'sleep', 'joint']
+    ['fine-tuning', 'replay', 'plain replay', 'sleep', 'joint']
     """
     rng = np.random.default_rng(0)
     streams = {seed: make_stream(seed=seed) for seed in range(n_seeds)}
@@ -240,7 +240,14 @@ def tabulate_resilience(
         add(damage.replace("_", " "), method, "share kept", [one.kept for one in mine])
     for remedy, back in recoveries.items():
         add("after the shock", remedy, "recovered fraction", [one.fraction for one in back])
-        add("after the shock", remedy, "steps to half", [one.half_step for one in back])
+        summary = summarise_recoveries(back, rng=rng)
+        for name, measure in (("half_step", "steps to half"), ("never", "share that never came back by half")):
+            if name in summary.values:
+                value, low, high = summary.values[name]
+                row = {"test": "after the shock", "way": remedy, "measure": measure, "value": value}
+                rows.append(row | {"low": low, "high": high, "n": summary.n})
+        add("after the shock", remedy, "returned", [one.returned for one in back])
+        add("after the shock", remedy, "gained by the twin", [one.twin_change for one in back])
         add("after the shock", remedy, "residual deficit", [one.residual for one in back])
     return pd.DataFrame(rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
 from sharpwave.demonstrations.damage import add_weight_noise, lesion_units
 from sharpwave.demonstrations.streams import Stream, StreamTestSet, take
-from sharpwave.demonstrations.training_runs import TrainingRun
+from sharpwave.demonstrations.training_runs import PLAIN, TrainingRun, replay_plainly
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 
@@ -27,7 +27,7 @@ class Remedy:
     """What a network gets after the shock.
 
     Attributes:
-        wake: Method of `Wake` for steps of new data; "" for sleep.
+        wake: Method of `Wake` for steps of new data; "" for sleep, "plain" for steps of `PLAIN` replay.
         options: Options of `Sleep`, for a night.
     """
 
@@ -39,6 +39,7 @@ def make_remedies(batch: int) -> dict[str, Remedy]:
     """Remedies by name; all take `3 * batch` gradient samples per step, but for new data alone, all of it new."""
     nrem = NREM(batch_size=3 * batch)
     return {
+        PLAIN: Remedy(wake="plain"),
         "sleep, NREM only": Remedy(options={"nrem": nrem}),
         "sleep, NREM and REM": Remedy(options={"nrem": nrem, "rem": REM(batch_size=3 * batch, share=0.5, cycles=4)}),
         "sleep, REM only": Remedy(options={"rem": REM(batch_size=3 * batch, share=1.0)}),
@@ -72,13 +73,16 @@ class Patient:
         buffer = ReplayBuffer(run.buffer.capacity, generator=torch.Generator().manual_seed(seed))
         buffer.load_state_dict(run.buffer.state_dict())
         options = dict(remedy.options)
-        if remedy.wake:
+        if remedy.wake not in {"", "plain"}:
             options["wake"] = Wake(method=remedy.wake, n_replay=batch, draws=2)
         sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
         return cls(network, sleep, optimiser, remedy)
 
     def step(self, stream: Stream, number: int, *, seed: int, batch: int, n_steps: int) -> None:
         """One step of the remedy: of a night of `n_steps`, or of new data of the last task."""
+        if self.remedy.wake == "plain":
+            replay_plainly(self.network, self.sleep.learner.get_buffer(), self.optimiser, n_items=3 * batch)
+            return
         if not self.remedy.wake:
             if number == 0:
                 self.sleep.fall_asleep(n_steps)
@@ -129,7 +133,7 @@ def recover_network(
         lambda: Patient.of(run, remedy, seed=seed, batch=batch, rate=rate),
         perturb=lambda patient: damage(patient.network, shock, seed=seed),
         step=lambda patient, number: patient.step(stream, number, seed=seed, batch=batch, n_steps=n_steps),
-        score=lambda patient: float(np.mean(test_set.score(patient.network))),
+        score=lambda patient: test_set.score_items(patient.network),
         n_steps=n_steps,
         every=every,
     )
@@ -137,8 +141,11 @@ def recover_network(
 
 def damage(network: nn.Module, shock: str, *, seed: int) -> None:
     """Damage a network in place with a shock's dose; the same for the same seed."""
-    shocks: dict[str, Callable[..., int]] = {"weight_noise": add_weight_noise, "lesion": lesion_units}
-    shocks[shock](network, SHOCKS[shock], rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    if shock == "lesion":
+        lesion_units(network, SHOCKS[shock], rng=rng)
+    else:
+        add_weight_noise(network, SHOCKS[shock], rng=rng)
 
 
 class Nights:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor, nn
 
+from sharpwave.consolidation.modules import evaluating
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 
@@ -218,8 +219,11 @@ class StreamTestSet:
     @torch.no_grad()
     def score(self, network: nn.Module) -> list[float]:
         """Accuracy on each task; the network is put back into the mode it was in."""
-        training = network.training
-        network.eval()
-        right = (network(self.inputs).argmax(dim=1) == self.labels).float()
-        network.train(training)
+        right = torch.from_numpy(self.score_items(network))
         return [float(part.mean()) for part in right.split(list(self.sizes))]
+
+    @torch.no_grad()
+    def score_items(self, network: nn.Module) -> Float[np.ndarray, " sample"]:
+        """1 for each item that is answered right, else 0, in the order of the tasks."""
+        with evaluating(network):
+            return (network(self.inputs).argmax(dim=1) == self.labels).float().numpy()

@@ -28,12 +28,15 @@ class Method:
     Attributes:
         wake: Method of `Wake`; "none" is plain training.
         sleeps: Whether a night follows each task.
+        replays_plainly: Whether that night is plain replay instead: as many samples of the same memory, as many of
+            each class, at a constant rate, by their labels alone.
         rehearses_all: Whether batches are drawn from all tasks so far: joint training, the upper bound.
         options: Options of `Sleep`, as a function of the batch size.
     """
 
     wake: str = "der++"
     sleeps: bool = False
+    replays_plainly: bool = False
     rehearses_all: bool = False
     options: Callable[[int], Mapping[str, Any]] = field(default=lambda batch: {})
 
@@ -43,10 +46,14 @@ def _replay(batch: int) -> NREM:
     return NREM(batch_size=3 * batch)
 
 
+PLAIN = "plain replay"
+"""Name of the control that separates sleep from replay: balanced replay of the same memory at a constant rate."""
+
 METHODS: dict[str, Method] = {
     "fine-tuning": Method(wake="none"),
     "replay": Method(),
     "sleep": Method(sleeps=True, options=lambda batch: {"nrem": _replay(batch)}),
+    PLAIN: Method(sleeps=True, replays_plainly=True),
     "joint": Method(wake="none", rehearses_all=True),
     "sleep, NREM and REM": Method(
         sleeps=True,
@@ -135,11 +142,12 @@ def train_network(
             if number in marks:
                 training.evaluate()
         if chosen.sleeps:
-            training.sleep_a_night()
+            plain = round(SLEEP_RATIO * n_steps) if chosen.replays_plainly else None
+            training.sleep_a_night(n_plain=plain, n_items=3 * batch)
             training.evaluate()
         training.learned.append(len(training.rows) - 1)
     replays = chosen.wake != "none"
-    n_asleep = sum(len(night.losses) for night in training.nights)
+    n_asleep = training.n_plain + sum(len(night.losses) for night in training.nights)
     n_awake, per_step = len(training.losses) - n_asleep, many if replays or chosen.rehearses_all else batch
     return TrainingRun(
         method=method,
@@ -173,6 +181,7 @@ class _Training:
     learned: list[int] = field(default_factory=list)
     nights: list[SleepReport] = field(default_factory=list)
     seconds: float = 0.0
+    n_plain: int = 0
 
     def evaluate(self) -> None:
         self.rows.append(self.test_set.score(self.network))
@@ -188,11 +197,38 @@ class _Training:
         self.seconds += time.process_time() - begun
         self.losses.append(float(loss.detach()))
 
-    def sleep_a_night(self) -> None:
+    def sleep_a_night(self, *, n_plain: int | None, n_items: int) -> None:
+        """A night, or as many steps of plain replay in its place."""
         begun = time.process_time()
-        self.nights.append(self.sleep.night())
+        if n_plain is None:
+            self.nights.append(self.sleep.night())
+            self.losses += self.nights[-1].losses.tolist()
+        for _ in range(0 if n_plain is None else max(1, n_plain)):
+            self.losses.append(replay_plainly(self.network, self.buffer, self.optimiser, n_items=n_items))
+            self.n_plain += 1
         self.seconds += time.process_time() - begun
-        self.losses += self.nights[-1].losses.tolist()
+
+
+def replay_plainly(
+    network: nn.Module, buffer: ReplayBuffer, optimiser: torch.optim.Optimizer, *, n_items: int
+) -> float:
+    """One step of plain replay: cross-entropy of stored items, as many of each class, at the optimiser's own rate.
+
+    Args:
+        network: Changed in place.
+        buffer: What it remembers.
+        optimiser: Optimiser of its parameters.
+        n_items: Number of items.
+
+    Returns:
+        The loss.
+    """
+    batch = buffer.sample(n_items, balanced=True)
+    loss = nn.functional.cross_entropy(network(batch["x"]), batch["y"])
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
 
 
 def _start(

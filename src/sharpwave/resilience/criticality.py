@@ -24,6 +24,8 @@ class BranchingRatio:
 
     Attributes:
         ratio: m: below 1 dies out, 1 is critical, above 1 grows.
+        low: Lower end of its 95 % interval, over stretches of time (or trials) drawn anew.
+        high: Upper end of it.
         timescale: Autocorrelation time in s, `-dt / log m`.
         ratio_regression: Slope from one bin to the next: what subsampling biases low, for comparison.
     """
@@ -31,6 +33,8 @@ class BranchingRatio:
     ratio: float
     timescale: float
     ratio_regression: float
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,22 @@ class AvalancheFit:
     n: int
 
 
+N_STRETCHES, N_DRAWS = 20, 200
+"""Stretches of one recording that are drawn anew, and how often, for an interval."""
+
+LEAST_CORRELATION = 3.0
+"""Standard errors by which activity must be correlated with itself, or there is no ratio to be found."""
+
+LONGEST_TIMESCALE = 5.0
+"""Time scale, in longest lags, beyond which a decay cannot be told from a drift."""
+
+
 def compute_branching_ratio(
-    activity: Real[np.ndarray, "trial time"] | Real[np.ndarray, " time"], *, bin_length: float, longest: float
+    activity: Real[np.ndarray, "trial time"] | Real[np.ndarray, " time"],
+    *,
+    bin_length: float,
+    longest: float,
+    rng: np.random.Generator | None = None,
 ) -> BranchingRatio:
     """Branching ratio by multistep regression, which stays right when only few units are seen (mrestimator).
 
@@ -72,9 +90,11 @@ def compute_branching_ratio(
         activity: Events per bin; trials in rows.
         bin_length: Length of a bin in seconds.
         longest: Longest lag of the fit in s, several times the expected time scale.
+        rng: Random generator of the interval; seeded with 0 where omitted.
 
     Raises:
-        SharpwaveError: If the activity is too short for the lags or does not vary.
+        SharpwaveError: If the activity is too short for the lags or does not vary, if it is not correlated with itself
+            (white noise), or if its correlation does not decay within the lags (a trend).
     """
     table = np.atleast_2d(np.asarray(activity, dtype=float))
     n_lags = round(longest / bin_length)
@@ -84,19 +104,71 @@ def compute_branching_ratio(
             got=f"{table.shape[1]} bins, lags up to {n_lags}",
             fix="record for longer, or shorten `longest`",
         )
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        import mrestimator
-
-        mrestimator.ut._logging_enabled = False
-        slopes = mrestimator.coefficients(
-            table,
-            method="stationarymean" if len(table) > 1 else "trialseparated",
-            steps=(1, n_lags),
-            dt=bin_length * 1e3,
-            numboot=0,
+    covariances, n_products = _correlate(table, n_lags)
+    slopes = covariances.sum(axis=0)[1:] / covariances.sum(axis=0)[0]
+    few = slopes[: min(10, n_lags)]
+    if few.sum() < LEAST_CORRELATION * np.sqrt(len(few) / n_products):
+        raise SharpwaveError(
+            "activity that depends on the activity before it",
+            got=f"none to be told from chance: slopes of {few.mean():.3f} on the {len(few)} bins before",
+            fix="record for longer or use other bins; white noise has no branching ratio",
         )
-        fit = mrestimator.fit(slopes, fitfunc=mrestimator.f_exponential, numboot=0)
-    return BranchingRatio(float(fit.mre), float(fit.tau) / 1e3, float(slopes.coefficients[0]))
+    ratio, timescale, first = _estimate_ratio(table, n_lags, bin_length)
+    if not 0 < ratio < 1 or timescale > LONGEST_TIMESCALE * longest:
+        raise SharpwaveError(
+            f"correlation that decays within {LONGEST_TIMESCALE:g} times the longest lag of {longest:g} s",
+            got=f"m = {ratio:.4f}, a time scale of {timescale:.3g} s",
+            fix="take out the drift, or lengthen `longest`; a trend has no branching ratio",
+        )
+    low, high = _find_interval(covariances, np.random.default_rng(0) if rng is None else rng)
+    return BranchingRatio(ratio, timescale, first, min(low, ratio), max(high, ratio))
+
+
+def _estimate_ratio(
+    table: Float[np.ndarray, "trial time"], n_lags: int, bin_length: float
+) -> tuple[float, float, float]:
+    """m, time scale in s, and the slope on the bin before, by mrestimator, whose logging is left as it was."""
+    import mrestimator
+
+    was_disabled = mrestimator.ut.log.disabled
+    mrestimator.ut.log.disabled = True
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            slopes = mrestimator.coefficients(
+                table,
+                method="stationarymean" if len(table) > 1 else "trialseparated",
+                steps=(1, n_lags),
+                dt=bin_length * 1e3,
+                numboot=0,
+            )
+            fit = mrestimator.fit(slopes, fitfunc=mrestimator.f_exponential, numboot=0)
+    finally:
+        mrestimator.ut.log.disabled = was_disabled
+    return float(fit.mre), float(fit.tau) / 1e3, float(slopes.coefficients[0])
+
+
+def _correlate(table: Float[np.ndarray, "trial time"], n_lags: int) -> tuple[Float[np.ndarray, "stretch lag"], int]:
+    """Mean products of each stretch (a trial, or part of the one recording) with itself by lag, and their number."""
+    centred = table - table.mean()
+    if len(centred) < N_STRETCHES // 2:
+        n_parts = max(2, min(N_STRETCHES, table.shape[1] // (3 * n_lags)))
+        width = table.shape[1] // n_parts
+        centred = centred[:, : n_parts * width].reshape(-1, width)
+    width = centred.shape[1]
+    products = [(centred[:, : width - lag] * centred[:, lag:]).sum(axis=1) / (width - lag) for lag in range(n_lags + 1)]
+    return np.stack(products, axis=1), centred.size
+
+
+def _find_interval(covariances: Float[np.ndarray, "stretch lag"], rng: np.random.Generator) -> tuple[float, float]:
+    """Range of m over stretches drawn anew, each fitted by `b m^k`."""
+    lags = np.arange(1, covariances.shape[1])
+    ratios = np.exp(-1 / np.geomspace(0.2, LONGEST_TIMESCALE * len(lags), 600))
+    powers = ratios[:, None] ** lags
+    decays = powers / np.linalg.norm(powers, axis=1, keepdims=True)
+    drawn = covariances[rng.integers(len(covariances), size=(N_DRAWS, len(covariances)))].sum(axis=1)
+    found = ratios[np.argmax((drawn[:, 1:] / drawn[:, :1]) @ decays.T, axis=1)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def find_avalanches(
@@ -131,7 +203,8 @@ def fit_avalanches(
         rng: Source of the samples behind `p_fit`.
         discrete: True where values are whole numbers.
         smallest: Value from which to fit; chosen by the smallest distance where omitted.
-        n_samples: Samples drawn from the fit, each fitted again from the same smallest value; 0 leaves `p_fit` NaN.
+        n_samples: Samples drawn from the fit (and from the data below the smallest value), in each of which the
+            smallest value is chosen anew unless it was given; 0 leaves `p_fit` NaN.
 
     Raises:
         SharpwaveError: If there are too few avalanches.
@@ -154,8 +227,12 @@ def fit_avalanches(
         n = int((values >= law.xmin).sum())
         further = []
         for _ in range(n_samples):
-            drawn = draw_power_law(n, exponent=float(law.alpha), smallest=float(law.xmin), discrete=discrete, rng=rng)
-            again = powerlaw.Fit(drawn, discrete=discrete, xmin=law.xmin, verbose=0)
+            above = n if smallest is not None else int(rng.binomial(values.size, n / values.size))
+            exponent, least = float(law.alpha), float(law.xmin)
+            drawn = draw_power_law(above, exponent=exponent, smallest=least, discrete=discrete, rng=rng)
+            if smallest is None and n < values.size:
+                drawn = np.concatenate([drawn, rng.choice(values[values < law.xmin], size=values.size - above)])
+            again = powerlaw.Fit(drawn, discrete=discrete, xmin=smallest, verbose=0)
             further.append(again.power_law.D >= law.D)
     return AvalancheFit(
         exponent=float(law.alpha),

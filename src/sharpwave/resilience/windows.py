@@ -132,7 +132,7 @@ def measure_windows(
     found: list[dict[str, float]] = []
     random: list[dict[str, float]] = []
     for onset, state, before, after in chosen:
-        piece, margin = _read_window(read, rate, onset, span=span, settings=settings)
+        piece, margin = read_window(read, rate, onset, span=span, settings=settings)
         if piece is None:
             continue
         options: dict[str, Any] = {"band": settings.band, "spectrum": settings.spectrum, "rng": rng}
@@ -183,7 +183,7 @@ def _choose(
     return sorted(kept)
 
 
-def _read_window(
+def read_window(
     read: Read, rate: float, onset: float, *, span: tuple[float, float], settings: WindowSettings
 ) -> tuple[np.ndarray | None, int]:
     """A window with as much margin for the filter as there is without gaps, and how much that is."""

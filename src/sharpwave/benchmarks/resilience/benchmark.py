@@ -18,17 +18,21 @@ from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.demonstrations.network_sleep import measure_doses
 from sharpwave.demonstrations.recovery import SHOCKS, make_remedies, recover_network
 from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
-from sharpwave.demonstrations.training_runs import METHODS, SLEEP_RATIO, TrainingRun, train_network
+from sharpwave.demonstrations.training_runs import METHODS, PLAIN, SLEEP_RATIO, TrainingRun, train_network
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
-from sharpwave.resilience.recovery import Recovery
+from sharpwave.resilience.recovery import Recovery, summarise_recoveries
 from sharpwave.resilience.stability import compute_stability
 
 N_TASKS, N_TRAIN, N_TEST, BATCH, RATE, N_REMEMBERED, N_STEPS = 5, 1500, 300, 32, 0.1, 200, 40
 DAMAGES = ("weight_noise", "lesion", "input_noise")
 BASELINE = "replay"
-MISLABELLED = (BASELINE, "sleep")
+N_RESAMPLES = 300
+"""Of seeds and test items, for the time of return."""
+MISLABELLED = (BASELINE, PLAIN, "sleep")
 """Methods that learn again from wrong labels."""
+CONTROLLED = tuple(method for method in METHODS if method.startswith("sleep"))
+"""Methods compared with plain, balanced replay of the same memory, which separates sleep from replay."""
 STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
 """Methods compared by pairs, besides each against the baseline."""
 
@@ -78,7 +82,10 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "shocks": SHOCKS,
         "seeds": seeds,
         "interval": "95 %, bootstrap over seeds; differences paired by seed",
-        "half_step": f"networks that never recovered half count as {N_STEPS} steps; half_reached is the share that did",
+        "half_step": "step from which half of the gap to the twin stays closed, and the score is above where the shock"
+        f" left it; networks that never came back count as {N_STEPS} (restricted mean); half_reached: the rest",
+        "half_step_over_items": "the same, with its interval over seeds and test items; never: share without it",
+        "plain replay": "control: as many samples of the same memory, as many of each class, at a constant rate",
         "tuned": "nothing",
     }
     return config, rows
@@ -129,6 +136,8 @@ def _compare_methods(
     for method in runs:
         if method != BASELINE:
             rows += _subtract(images.name, setting, found, method, BASELINE, rng=rng)
+    for method in CONTROLLED:
+        rows += _subtract(images.name, setting, found, method, PLAIN, rng=rng)
     for method, others in STEERED.items():
         for other in others:
             rows += _subtract(images.name, setting, found, method, other, rng=rng)
@@ -152,7 +161,9 @@ def _compare_label_noise(
             _append(found, method, values)
     setting = f"{name}, wrong labels"
     rows = _estimate(images.name, setting, found, rng=rng)
-    return rows + _subtract(images.name, setting, found, "sleep", BASELINE, rng=rng)
+    for other in (BASELINE, PLAIN):
+        rows += _subtract(images.name, setting, found, "sleep", other, rng=rng)
+    return rows
 
 
 def _compare_remedies(
@@ -163,6 +174,7 @@ def _compare_remedies(
     remedies = make_remedies(BATCH)
     for shock in SHOCKS:
         found: Values = {}
+        backs: dict[str, list[Recovery]] = {}
         for remedy, what in remedies.items():
             for one in runs:
                 stream = make_stream(images, name, seed=one.seed)
@@ -170,29 +182,47 @@ def _compare_remedies(
                     one, stream, what, shock=shock, seed=one.seed, n_steps=N_STEPS, batch=BATCH, rate=RATE
                 )
                 _append(found, remedy, _describe(back))
+                backs.setdefault(remedy, []).append(back)
         setting = f"{name}, after {shock.replace('_', ' ')}"
         rows += _estimate(images.name, setting, found, rng=rng)
+        rows += _estimate_return(images.name, setting, backs, rng=rng)
         for remedy in remedies:
             if remedy != "wake":
                 rows += _subtract(images.name, setting, found, remedy, "wake", rng=rng)
+            if remedy.startswith("sleep"):
+                rows += _subtract(images.name, setting, found, remedy, PLAIN, rng=rng)
         for remedy in ("sleep, NREM only", "sleep, REM only"):
             rows += _subtract(images.name, setting, found, "sleep, NREM and REM", remedy, rng=rng)
     return rows
 
 
 def _describe(back: Recovery) -> dict[str, float]:
-    reached = bool(np.isfinite(back.half_step))
-    known = bool(np.isfinite(back.fraction))
+    nan = float("nan")
     return {
         "recovered_fraction": back.fraction,
         "recovered_without_twin": back.fraction_alone,
         "recovery_area": back.area,
-        "half_step": (back.half_step if reached else float(N_STEPS)) if known else float("nan"),
-        "half_reached": float(reached) if known else float("nan"),
+        "half_step": (float(back.steps[-1]) if back.is_never else back.half_step) if back.is_known else nan,
+        "half_reached": float(not back.is_never) if back.is_known else nan,
+        "returned": back.returned,
+        "twin_change": back.twin_change,
         "residual_deficit": back.residual,
         "shock": back.shock,
         "final_accuracy": float(back.perturbed[-1]),
     }
+
+
+def _estimate_return(
+    data: str, setting: str, backs: Mapping[str, Sequence[Recovery]], *, rng: np.random.Generator
+) -> list[Row]:
+    """Restricted mean time of return, and the share that never returned, with intervals over seeds and test items."""
+    rows = []
+    for remedy, mine in backs.items():
+        summary = summarise_recoveries(mine, rng=rng, n_resamples=N_RESAMPLES)
+        for name, metric in (("half_step", "half_step_over_items"), ("never", "never")):
+            if name in summary.values:
+                rows.append(Row(data, setting, remedy, metric, *summary.values[name], n=summary.n))
+    return rows
 
 
 def _tabulate_brittleness(
@@ -200,7 +230,7 @@ def _tabulate_brittleness(
 ) -> list[Row]:
     """Loss of accuracy with each layer damaged alone, plain and per share of all weights, and with one unit silent."""
     found: Values = {}
-    for method in (BASELINE, "sleep", *STEERED):
+    for method in (BASELINE, PLAIN, "sleep", *STEERED):
         for one in runs[method]:
             stream = make_stream(images, name, seed=one.seed)
             layers = map_layers(one, stream)
