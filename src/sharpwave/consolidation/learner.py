@@ -368,4 +368,14 @@ def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tupl
     return drift_mean, forgetting
 
 
+def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
+    if "runs" not in state:
+        state = {**state, "runs": [[stage, len(list(run))] for stage, run in groupby(state["stages"])]}
+    if "sleeper" not in state:
+        return state
+    phase = {**state["sleeper"], "activity": state["activity"]}
+    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
+
+
 __getattr__ = moved.rename(__name__, {"Body": "Learner", "measure_strain": "measure_drift_and_forgetting"})

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget, resume_shallow
-from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting
+from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting, update_layout
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import NREM_STAGE, WAKE, Night, SleepReport, make_hypnogram
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
-from sharpwave.consolidation.state_files import update_layout
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sharpwave.consolidation.learner import N_SAMPLED
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import read_head, replace_files
@@ -75,16 +73,6 @@ def load_state(folder: str | Path) -> dict[str, Any]:
         if not isinstance(state, dict):
             raise ValueError(f"a state that is no dictionary but a {type(state).__name__}")
         return state
-
-
-def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
-    if "runs" not in state:
-        state = {**state, "runs": [[stage, len(list(run))] for stage, run in groupby(state["stages"])]}
-    if "sleeper" not in state:
-        return state
-    phase = {**state["sleeper"], "activity": state["activity"]}
-    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
