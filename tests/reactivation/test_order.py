@@ -13,9 +13,10 @@ from tests.reactivation.toy_track import draw_events, make_fields
 from sharpwave.benchmarks.second_world.sessions import Session, SessionOptions, draw_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents, bin_events
-from sharpwave.reactivation.order import STOP, OrderScores, Packets, _Scorer, pool_places, score_order, select_events
+from sharpwave.reactivation.order import STOP, OrderScores, _Scorer, pool_places, score_order
+from sharpwave.reactivation.packets import Packets, select_events
 from sharpwave.reactivation.place_fields import PlaceFields
-from sharpwave.reactivation.sequence_scores import CROSSING, JUMP, STATISTICS, Neighbours, score_sequences
+from sharpwave.reactivation.sequence_scores import CROSSING, JUMP, STATISTICS, Neighbours, score_events, score_sequences
 from sharpwave.reactivation.significance import assess_session, compute_p_values
 
 
@@ -35,28 +36,74 @@ def draw_small(mix: dict[str, float], rng: np.random.Generator) -> tuple[Session
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_scores_and_shuffles_equal_those_that_are_written_out(statistic: str, rng: np.random.Generator) -> None:
-    """Scores come from other kernels too; mean and variance are those of bursts put at exchanged onsets by hand."""
+    """Scores come from other kernels too; mean and variance are those of the shuffled events, scored by these."""
     fields = make_fields(rng)
     spikes, events = draw_events(rng, fields, 6, replay=True)
     fine = bin_events(spikes, events, bin_size=0.005, units=fields.units)
-    packets, lengths, n = Packets.of(fine), fine.lengths // 4, 1500
+    packets, lengths, n = Packets.of(fine), fine.lengths // 4, 30
     scorer = _Scorer(fields, Neighbours.of(fields, spread=0.02 / CROSSING), 0.02, statistic, JUMP, n)
-    scored = scorer.score(
-        packets, lengths.astype(float), np.arange(1, 7, dtype=np.uint64) << 40, iter([fields.rates[None]])
-    )
+    seeds = np.arange(1, 7, dtype=np.uint64) << 40
+    scored = scorer.score(packets, lengths.astype(float), seeds, iter([fields.rates[None]]))
     coarse = bin_events(spikes, events, bin_size=0.02, units=fields.units)
-    known = score_sequences(coarse, fields, n_surrogates=1, rng=rng).observed[:, STATISTICS.index(statistic)]
+    column = STATISTICS.index(statistic)
+    known = score_sequences(coarse, fields, n_surrogates=1, rng=rng).observed[:, column]
     np.testing.assert_allclose(scored[0, :, 0], known, rtol=1e-4, atol=1e-4)
-    own = slice(packets.first_spike[2], packets.first_spike[3])
-    first, last = packets.first_packet[2:4]
-    counts = np.zeros((n, lengths[2], len(fields.units)), np.int16)
-    for each in counts:
-        onsets = rng.permutation(packets.onsets[first:last])[packets.packets[own] - first]
-        np.add.at(each, (np.minimum((onsets + packets.offsets[own]) // 4, lengths[2] - 1), packets.units[own]), 1)
-    by_hand = BinnedEvents(counts.reshape(-1, len(fields.units)), lengths[2] * np.arange(n + 1), 0.02, np.zeros(n))
-    shuffled = score_sequences(by_hand, fields, n_surrogates=1, rng=rng).observed[:, STATISTICS.index(statistic)]
-    assert scored[0, 2, 1] == pytest.approx(shuffled.mean(), abs=5 * shuffled.std() / np.sqrt(n))
-    assert scored[0, 2, 2] == pytest.approx(shuffled.var(), rel=0.25)
+    edges = np.r_[0, np.cumsum(lengths)]
+    ordered, first = packets.arrange(edges, seeds, n)
+    counts = np.zeros((1 + n, edges[-1], len(fields.units)), np.int16)
+    for each, units, starts in zip(counts, ordered, first, strict=True):
+        np.add.at(each, (np.repeat(np.arange(edges[-1]), np.diff(starts)), units), 1)
+    np.testing.assert_array_equal(counts[0], coarse.counts)
+    shuffled = np.array(
+        [score_events(BinnedEvents(each, edges, 0.02, np.zeros(6)), fields)[:, column] for each in counts[1:]]
+    )
+    assert (shuffled.std(axis=0) > 0).all()
+    np.testing.assert_allclose(scored[0, :, 1], shuffled.mean(axis=0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(scored[0, :, 2], shuffled.var(axis=0, ddof=1), rtol=1e-2, atol=1e-4)
+
+
+def test_shuffles_are_arrangements_that_the_event_could_have_had() -> None:
+    """Bursts of a cell stay apart, none runs over the end, none leaves sparse edges for the dense middle, all move."""
+    from sharpwave.reactivation._order_kernels import _exchange_onsets
+
+    onsets = np.array([0, 9, 22, 30, 2, 14, 38, 5, 17, 26, 34, 39])
+    cells, spans = np.repeat([0, 1, 2], [4, 3, 5]), np.array([3, 1, 4, 0, 0, 2, 1, 0, 0, 5, 0, 0])
+    slots, state, places, n_fine, gap = onsets.copy(), np.array([7 << 40], np.uint64), [], 40, 2
+    even = np.ones(n_fine)
+    for _ in range(500):
+        _exchange_onsets(slots, cells, spans, even, gap, 0.25, state)
+        assert sorted(slots) == sorted(onsets)
+        assert (slots + spans < n_fine).all()
+        for cell in range(3):
+            own = np.argsort(slots[cells == cell])
+            begin, end = slots[cells == cell][own], (slots + spans)[cells == cell][own]
+            assert (begin[1:] - end[:-1] > gap).all()
+        places.append(slots.copy())
+    assert all(len(set(each)) > 2 for each in np.transpose(places))
+    density = np.where((np.arange(n_fine) >= 10) & (np.arange(n_fine) < 30), 1.0, 0.5)
+    for _ in range(50):
+        _exchange_onsets(slots := onsets.copy(), cells, spans, density, gap, 0.25, state)
+        np.testing.assert_array_equal(density[slots], density[onsets])
+
+
+def test_a_place_that_is_held_between_stray_spikes_is_no_path(rng: np.random.Generator) -> None:
+    """Detected events reach beyond the burst: shuffles that mix edges and middle would make it look like a path."""
+    middles = (np.arange(60) + 0.5) / 60
+    centres = rng.uniform(0, 1, (40, 1))
+    fields = PlaceFields(
+        tuple(range(40)), 0.2 + 15 * np.exp(-0.5 * ((middles - centres) / 0.05) ** 2), ("track",),
+        np.zeros(60, int), np.full(60, -1), middles[:, None], np.ones(60), 1 / 60,
+    )  # fmt: skip
+    pairs, n = [], 150
+    for event, place in enumerate(rng.uniform(0.1, 0.9, n)):
+        near = np.argsort(np.abs(centres[:, 0] - place))[:8]
+        pairs += [(unit, event + rng.uniform(0.03, 0.13)) for unit in np.repeat(near, 3)]
+        pairs += [(rng.integers(40), event + low + rng.uniform(0, 0.025)) for low in (0.0, 0.135)]
+    spikes = {unit: np.sort([time for other, time in pairs if other == unit]) for unit in range(40)}
+    events = pd.DataFrame({"onset": np.arange(n, dtype=float), "duration": 0.16})
+    found = score_order(spikes, events, fields, n_surrogates=99, further=0, rng=rng)
+    assert found.observed.mean() < found.surrogates.mean() + 0.25
+    assert assess_session(found.observed, found.surrogates).share < 0.11
 
 
 def test_bursts_of_a_cell_move_as_a_whole() -> None:

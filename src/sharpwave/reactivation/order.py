@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, UInt
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import BinnedEvents, bin_events, get_trains
+from sharpwave.reactivation.packets import RATIO, Packets, select_events
 from sharpwave.reactivation.place_fields import PlaceFields
 from sharpwave.reactivation.sequence_scores import (
     CROSSING,
@@ -49,68 +50,8 @@ STOP = 10
 Stopping keeps p valid: an event that is stopped had a chance of its p, and one that goes on is counted over all draws.
 """
 
-RATIO = 4
-"""Fine bins in a bin of the scores."""
-
 LEAST = 1e-9
 """Variance of shuffles below which nothing can be said of the order: the gain is 0."""
-
-BURST = 0.01
-"""Longest silence within one cell's burst, in s (complex spikes: 2 to 10 ms; Ranck 1973)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Packets:
-    """Bursts of single cells within events.
-
-    Attributes:
-        units: Unit of each spike, events one after the other.
-        packets: Burst of each spike.
-        offsets: Fine bins from the burst's onset to each spike.
-        first_spike: First spike of each event, and their number.
-        first_packet: First burst of each event, and their number.
-        onsets: Fine bin in its event in which each burst begins.
-    """
-
-    units: Int[np.ndarray, " spike"]
-    packets: Int[np.ndarray, " spike"]
-    offsets: Int[np.ndarray, " spike"]
-    first_spike: Int[np.ndarray, " event_edge"]
-    first_packet: Int[np.ndarray, " event_edge"]
-    onsets: Int[np.ndarray, " packet"]
-
-    @classmethod
-    def of(cls, fine: BinnedEvents, *, gap: float = BURST) -> Self:
-        """Bursts in finely binned events.
-
-        Args:
-            fine: Spikes of each event in bins shorter than a burst.
-            gap: Longest silence within a burst, in s; 0.01 s by default.
-
-        >>> counts = np.zeros((20, 2), int)
-        >>> counts[[0, 1, 12], 0] = counts[5, 1] = 1
-        >>> found = Packets.of(BinnedEvents(counts, np.array([0, 20]), 0.005, np.zeros(1)))
-        >>> found.onsets.tolist(), found.packets.tolist()
-        ([0, 12, 5], [0, 0, 1, 2])
-        """
-        bins, units = np.nonzero(fine.counts)
-        repeats = fine.counts[bins, units]
-        bins, units = np.repeat(bins, repeats), np.repeat(units, repeats)
-        event = np.searchsorted(fine.offsets, bins, side="right") - 1
-        ranked = np.lexsort([bins, units, event])
-        bins, units, event = bins[ranked], units[ranked], event[ranked]
-        apart = np.diff(bins) > max(round(gap / fine.bin_size), 1)
-        new = np.r_[np.ones(min(len(bins), 1), bool), (np.diff(event) != 0) | (np.diff(units) != 0) | apart]
-        packets = np.cumsum(new) - 1
-        starts, edges = bins[new], np.arange(len(fine) + 1)
-        return cls(
-            units.astype(np.int64),
-            packets,
-            bins - starts[packets] if len(bins) else bins,
-            np.searchsorted(event, edges),
-            np.searchsorted(event[new], edges),
-            starts - fine.offsets[event[new]],
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +203,7 @@ class _Scorer:
         first_bin = np.r_[0, np.cumsum(lengths)].astype(np.int64)
         map_first = np.r_[0, np.cumsum([len(places) for places in self.fields.maps])]
         along = measure_along(self.fields)
+        arranged = packets.arrange(first_bin, seeds, self.n_shuffles)
 
         def work(block: Float[np.ndarray, "lane unit place"]) -> np.ndarray:
             from sharpwave.reactivation._order_kernels import LANES, score_gains
@@ -271,13 +213,7 @@ class _Scorer:
             scores = np.zeros((len(lengths), LANES, 3), np.float32)
             score_gains(
                 first_bin,
-                packets.first_spike,
-                packets.units,
-                packets.packets,
-                packets.offsets,
-                packets.first_packet,
-                packets.onsets,
-                RATIO,
+                *arranged,
                 np.ascontiguousarray(rates.transpose(1, 2, 0)).reshape(rates.shape[1], -1),
                 np.ascontiguousarray(np.broadcast_to(base, (LANES, base.shape[1])).T).reshape(-1),
                 map_first,
@@ -288,8 +224,6 @@ class _Scorer:
                 self.neighbours.decay,
                 np.float32(self.jump),
                 self.statistic == "trajectory",
-                seeds,
-                self.n_shuffles,
                 scores,
             )
             return scores[:, :n_lanes].transpose(1, 0, 2)
@@ -368,11 +302,3 @@ def pool_places(fields: PlaceFields, size: int = POOLED) -> PlaceFields:
         occupancy=fields.occupancy[groups].sum(axis=1),
         bin_size=fields.bin_size * groups.shape[1],
     )
-
-
-def select_events(binned: BinnedEvents, chosen: Int[np.ndarray, " chosen"]) -> BinnedEvents:
-    """Some of the events, in their order."""
-    lengths = binned.lengths[chosen]
-    offsets = np.r_[0, np.cumsum(lengths)]
-    rows = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths) + np.repeat(binned.offsets[:-1][chosen], lengths)
-    return BinnedEvents(binned.counts[rows], offsets, binned.bin_size, binned.onsets[chosen])

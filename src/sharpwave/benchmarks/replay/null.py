@@ -1,15 +1,20 @@
 """`sharpwave benchmark replay-null`: sessions without replay that come out at p ≤ .05, and power with a fifth replays.
 
-Each session is drawn afresh in one of two worlds (`worlds`), its bursts are held against every surrogate with every
-score, and the epoch after the run is tested. A surrogate is offered alone where the share of null sessions at p ≤ .05
-lies within what 5 % gives by chance. Those "alone" are scores against one surrogate, as replay is often tested: they
-are the baseline, and not offered. Intervals are exact (Clopper & Pearson 1934).
+Each session is drawn afresh in one of two worlds (`worlds`), and the epoch after the run is tested: every session by
+the default, some of each kind by every surrogate with every score. A surrogate is offered alone where the share of null
+sessions at p ≤ .05 lies within what 5 % gives by chance. Those "alone" are scores against one surrogate, as replay is
+often tested: they are the baseline, and not offered. Intervals are exact (Clopper & Pearson 1934).
+
+A long run may be stopped: where the variable `SHARPWAVE_REPLAY_NULL` names a file, finished sessions are kept in it,
+and the next run of the same code goes on from there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,8 +36,13 @@ from sharpwave.reactivation.significance import FIELD_SURROGATES, LEVEL, SURROGA
 PER_SEED = {"null": 20, "power": 8}
 """Sessions a seed."""
 
-ALONE_PER_SEED = 5
-"""Sessions a seed in which what is not offered is tested too, which takes as long again."""
+DEFAULT, OFFERED, ALL = 0, 1, 2
+"""What a session is tested by: the default, everything that is offered, or what is not offered too."""
+
+OFFERED_PER_SEED = 4
+"""Sessions of each kind a seed that are tested by more than the default: nulls by `ALL`, power by `OFFERED`."""
+
+KEPT_VARIABLE = "SHARPWAVE_REPLAY_NULL"
 
 N_SURROGATES, MIN_UNITS = 99, 5
 
@@ -58,12 +68,12 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
     jobs = list_jobs(seeds)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        found = pd.DataFrame([row for rows in pool.map(run_job, jobs, chunksize=4) for row in rows])
+    found = pd.DataFrame([row for rows in _run_jobs(jobs) for row in rows]).sort_values("number", kind="stable")
     n = seeds * PER_SEED["null"]
     config = {
         "sessions_per_null": n,
         "sessions_with_replay": seeds * PER_SEED["power"],
+        "sessions_by_other_methods": seeds * OFFERED_PER_SEED,
         "surrogates": N_SURROGATES,
         "binomial_range_of_05": list(compute_range(n)),
         "not_claimed": [world.setting for world in BEYOND],
@@ -72,14 +82,41 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
     return config, compute_rows(found)
 
 
-def list_jobs(seeds: int) -> list[tuple[int, int, bool]]:
-    """Jobs of `run_job`: one session of each kind after the other."""
-    return [
-        (index, number, what == "null" and number < seeds * ALONE_PER_SEED)
+def list_jobs(seeds: int) -> list[tuple[int, int, int]]:
+    """Jobs of `run_job`: one session of each kind after the other, those of the default alone first."""
+    jobs = [
+        (index, number, (ALL if what == "null" else OFFERED) if number < seeds * OFFERED_PER_SEED else DEFAULT)
         for number in range(seeds * max(PER_SEED.values()))
         for index, (what, _) in enumerate(WORLDS)
         if number < seeds * PER_SEED[what]
     ]
+    return sorted(jobs, key=lambda job: job[2])
+
+
+def _run_jobs(jobs: list[tuple[int, int, int]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows of every job; those that an earlier run of the same code has kept are not run again."""
+    path = Path(os.environ[KEPT_VARIABLE]) if KEPT_VARIABLE in os.environ else None
+    code, kept = digest_code(), dict[tuple[int, ...], list[dict[str, Any]]]()
+    if path is not None and path.exists():
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        known = [(tuple(line["job"]), line["rows"]) for line in lines if line["code"] == code]
+        kept = {(*job[:2], depth): rows for job, rows in known for depth in range(job[2] + 1)}
+    left = [job for job in jobs if job not in kept]
+    yield from (kept[job] for job in jobs if job in kept)
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        for job, rows in zip(left, pool.map(run_job, left, chunksize=4), strict=True):
+            if path is not None:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"code": code, "job": job, "rows": rows}) + "\n")
+            yield rows
+
+
+def digest_code() -> str:
+    """Digest of the code that a session's p depends on."""
+    root = Path(__file__).parents[2]
+    rooms = ("reactivation", "simulation", "benchmarks/replay", "benchmarks/second_world")
+    files = sorted(file for room in rooms for file in (root / room).glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def compute_rows(found: pd.DataFrame) -> list[Row]:
@@ -108,13 +145,13 @@ def _pool_nulls(found: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def run_job(job: tuple[int, int, bool]) -> list[dict[str, Any]]:
+def run_job(job: tuple[int, int, int]) -> list[dict[str, Any]]:
     """p of one session by every method; the seed is the kind and the number of the session.
 
     Args:
-        job: Which of `WORLDS`, number of the session, and whether what is not offered is tested too.
+        job: Which of `WORLDS`, number of the session, and what it is tested by (`DEFAULT`, `OFFERED` or `ALL`).
     """
-    index, number, alone = job
+    index, number, depth = job
     rng = np.random.default_rng(np.random.SeedSequence([2026, index, number]))
     recording, events = WORLDS[index][1].draw(rng)
     experience = find_experience(recording)
@@ -123,12 +160,12 @@ def run_job(job: tuple[int, int, bool]) -> list[dict[str, Any]]:
         spans = pd.DataFrame({"onset": [experience.end + 1], "duration": [recording.duration - experience.end - 2]})
         events = detect_bursts(recording.spikes, spans=spans, min_units=MIN_UNITS)
     events = keep_active(count_activity(recording.spikes, events, units=fields.units), MIN_UNITS)
-    p = compare_methods(recording.spikes, events, fields, rng=rng, alone=alone)
+    p = compare_methods(recording.spikes, events, fields, rng=rng, depth=depth)
     return [{"world": index, "number": number, "n_events": len(events), "method": m, "p": v} for m, v in p.items()]
 
 
 def compare_methods(
-    spikes: Any, events: pd.DataFrame, fields: PlaceFields, *, rng: np.random.Generator, alone: bool = True
+    spikes: Any, events: pd.DataFrame, fields: PlaceFields, *, rng: np.random.Generator, depth: int = ALL
 ) -> dict[str, float]:
     """p of the session by surrogate and score: those offered, and scores against one surrogate alone.
 
@@ -137,17 +174,19 @@ def compare_methods(
         events: Candidate events.
         fields: Place fields.
         rng: Random generator.
-        alone: Whether the surrogates that are not offered alone are tested too.
+        depth: `DEFAULT`, `OFFERED` or `ALL`; what is tested first is the same in each.
     """
     found: dict[str, float] = {}
-    for statistic in STATISTICS:
+    for statistic in reversed(STATISTICS):
         for surrogate in FIELD_SURROGATES:
             chosen: dict[str, Any] = {"statistic": statistic, "surrogate": surrogate, "n_surrogates": N_SURROGATES}
             gains = score_order(spikes, events, fields, **chosen, further=0, rng=rng)
             found[f"{surrogate}, {statistic}"] = assess_session(gains.observed, gains.surrogates).p
+            if depth == DEFAULT:
+                return found
         paired = max(found[f"{surrogate}, {statistic}"] for surrogate in FIELD_SURROGATES)
         found[f"place-field and cell-identity, {statistic}"] = paired
-    if not alone:
+    if depth == OFFERED:
         return found
     binned = bin_events(spikes, events, bin_size=0.02, units=fields.units)
     for surrogate in SURROGATES:
