@@ -5,6 +5,10 @@ the bout, infraslow phase, depth, EMG and recent events. Where candidate events 
 carried no reactivation. No moment is matched whose outcome overlaps with that of the reactivation: it would share the
 effect. What the matches miss is corrected by a regression within nights (Abadie & Imbens 2011,
 10.1198/jbes.2009.07333).
+
+Nearest matches come from where moments are many, and the moments that are looked for do not: what no line removes of
+that difference is a bias, whatever the reactivation does. So controls are put in the place of reactivations, matched in
+the same way, and what they differ from their own matches by is taken away, within nights and stages.
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ from sharpwave.causality.series import NightSeries
 N_MATCHES = 5
 MOST_CONTROLS = 4000
 """Of more controls in a night every second, third, … is looked at."""
+
+MOST_PLACEBOS = 400
+"""Of more controls every second, third, … is put in the place of a reactivation."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,9 @@ def estimate_matched(
 
 @dataclass(frozen=True, eq=False)
 class _Matches:
-    """Of one night: each reactivation's outcome, the mean of its matches and what they miss; and all controls."""
+    """Of one night: each reactivation's outcome, the mean of its matches and what they miss; all controls; and what
+    controls in the place of reactivations differ from their matches by, and miss, on the average of each stage, for
+    each reactivation."""
 
     exposed: Float[np.ndarray, " event"]
     time: Float[np.ndarray, " event"]
@@ -102,6 +111,8 @@ class _Matches:
     matched: Float[np.ndarray, " event"]
     outcome: Float[np.ndarray, " control"]
     features: Float[np.ndarray, "control feature"]
+    placebo: Float[np.ndarray, " event"]
+    placebo_missed: Float[np.ndarray, "event feature"]
 
 
 def _match(
@@ -126,15 +137,17 @@ def _match(
         return None
     features = _compute_features(series, outcome, contents, horizon, np.r_[events, pool], backwards)
     mine, controls = features[: len(events)], features[len(events) :]
-    same = series.stage[events][:, None] == series.stage[pool]
-    weights = same / np.maximum(same.sum(axis=1, keepdims=True), 1)
-    if not backwards:
-        apart = np.abs(pool - events[:, None]) > 2 * (horizon + series.depth_window)
-        weights = _weigh_nearest(mine, controls, same & apart)
+    outcomes, apart = values[1][known[1]], 2 * (horizon + series.depth_window)
+    weights = _weigh(series, (events, mine), (pool, controls), None if backwards else apart)
     found = weights.sum(axis=1) > 0.5
     if not found.any():
         return None
-    outcomes = values[1][known[1]]
+    placebo = np.zeros((len(events), 1 + controls.shape[1]))
+    if not backwards:
+        every = slice(None, None, -(-len(pool) // MOST_PLACEBOS))
+        others = _weigh(series, (pool[every], controls[every]), (pool, controls), apart)
+        differs = np.column_stack([outcomes[every], controls[every]]) - others @ np.column_stack([outcomes, controls])
+        placebo = _average(differs, others.sum(axis=1) > 0.5, series.stage[pool[every]], series.stage[events])
     return _Matches(
         exposed=values[0][known[0]][found],
         time=series.time[events][found],
@@ -142,7 +155,37 @@ def _match(
         matched=(weights @ outcomes)[found],
         outcome=outcomes,
         features=controls,
+        placebo=placebo[found, 0],
+        placebo_missed=placebo[found, 1:],
     )
+
+
+def _weigh(
+    series: NightSeries,
+    wanted: tuple[Int[np.ndarray, " event"], Float[np.ndarray, "event feature"]],
+    pool: tuple[Int[np.ndarray, " control"], Float[np.ndarray, "control feature"]],
+    apart: int | None,
+) -> Float[np.ndarray, "event control"]:
+    """Weights of the nearest controls of the stage that lie further apart than this, in s; without, of all of it."""
+    same = series.stage[wanted[0]][:, None] == series.stage[pool[0]]
+    if apart is None:
+        return same / np.maximum(same.sum(axis=1, keepdims=True), 1)
+    return _weigh_nearest(wanted[1], pool[1], same & (np.abs(pool[0] - wanted[0][:, None]) > apart))
+
+
+def _average(
+    differs: Float[np.ndarray, "control column"],
+    known: Bool[np.ndarray, " control"],
+    stage: Int[np.ndarray, " control"],
+    wanted: Int[np.ndarray, " event"],
+) -> Float[np.ndarray, "event column"]:
+    """For each event the mean over the controls of its stage; 0 where there is none."""
+    found = np.zeros((len(wanted), differs.shape[1]))
+    for code in np.unique(wanted):
+        mine = known & (stage == code)
+        if mine.any():
+            found[wanted == code] = differs[mine].mean(axis=0)
+    return found
 
 
 def _choose_moments(
@@ -201,7 +244,8 @@ def _weigh_nearest(
 
 
 def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
-    """Outcome of each reactivation's matches, shifted to its own covariates by a regression on controls."""
+    """Outcome of each reactivation's matches, shifted to its own covariates by a regression on controls, and by what
+    controls in its place differ from their matches by once they are shifted as well."""
     width = tables[0].features.shape[1]
     information, moment = 1e-3 * np.eye(width), np.zeros(width)
     for table in tables:
@@ -209,7 +253,7 @@ def _correct(tables: Sequence[_Matches]) -> Float[np.ndarray, " event"]:
         information += x.T @ x
         moment += x.T @ (table.outcome - table.outcome.mean())
     slope = np.linalg.solve(information, moment)
-    return np.concatenate([table.matched + table.missed @ slope for table in tables])
+    return np.concatenate([t.matched + t.missed @ slope + t.placebo - t.placebo_missed @ slope for t in tables])
 
 
 def _fill(values: Float[np.ndarray, " moment"]) -> Float[np.ndarray, " moment"]:

@@ -6,7 +6,7 @@ import pytest
 
 from sharpwave.benchmarks.causality.oracles import compute_oracle_cue_risk
 from sharpwave.benchmarks.causality.worlds import WORLDS, coarsen, draw_set, mark_again, mislabel
-from sharpwave.benchmarks.causality.worlds_benchmark import compute_rows, run_job
+from sharpwave.benchmarks.causality.worlds_benchmark import compute_rows, keep_job, run_job
 from sharpwave.causality import NightSeries
 
 
@@ -60,6 +60,7 @@ def test_the_true_effect_of_cues_by_hand():
 def test_rows_by_hand():
     base = {"world": "second world", "setting": "nothing planted", "planted": False, "question": "wake"}
     base |= {"content": "shock", "method": "hazard", "truth": 0.0, "detectable": 0.5, "control_power": 0.9}
+    base |= {"control_slow_power": 0.8}
     trials = [
         base | {"set": i, "value": v, "low": v - 0.5, "high": v + 0.5, "p": p, "control_p": c}
         for i, (v, p, c) in enumerate([(0.1, 0.6, 0.5), (0.8, 0.01, 0.3), (-0.9, 0.01, 0.01), (0.0, 0.9, 0.02)])
@@ -71,6 +72,7 @@ def test_rows_by_hand():
     assert rows["hazard", "bias"] == pytest.approx(0.0)
     assert rows["exposure-control", "control_sees"] == 0.5
     assert rows["exposure-control", "printed_power"] == pytest.approx(0.9)
+    assert rows["exposure-control", "printed_power_slow"] == pytest.approx(0.8)
     planted = pd.DataFrame(trials).assign(truth=1.0, planted=True)
     rows = {(row.method, row.metric): row.value for row in compute_rows(planted)}
     assert rows["hazard", "power"] == 0.5
@@ -84,3 +86,19 @@ def test_a_job_asks_every_view_of_its_world():
         "planted; 20% of contents mislabelled",
     }  # fmt: skip
     assert rows.loc[rows["method"] == "negative-control", "truth"].eq(0).all()
+
+
+def test_a_data_set_that_was_kept_is_not_drawn_again(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(job):
+        drawn.append(job)
+        return [{"set": "0-null-3-0", "p": 0.25, "control_p": float("nan")}]
+
+    monkeypatch.setattr("sharpwave.benchmarks.causality.worlds_benchmark.run_job", draw)
+    first, second = (keep_job((0, "null", 3), folder=tmp_path / "kept") for _ in range(2))
+    assert first[0]["p"] == second[0]["p"] == 0.25
+    assert np.isnan(second[0]["control_p"])
+    keep_job((0, "null", 4), folder=tmp_path / "kept")
+    keep_job((0, "null", 3), folder=None)
+    assert drawn == [(0, "null", 3), (0, "null", 4), (0, "null", 3)]

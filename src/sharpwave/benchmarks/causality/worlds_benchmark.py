@@ -4,14 +4,19 @@ Every row stands twice, for the simulator of this package and for `second_world.
 ripples carry a memory follows time alone, a hidden cause (infraslow phase, vigilance) or depth; what the controls see
 of it; coverage, sign and power of planted effects, with few and many events, in 30-s epochs, and with one content in
 five mislabelled. No data are needed.
+
+Each data set is kept in the user's cache under the commit that drew it, so that a run which was stopped goes on where
+it was; code that no commit holds keeps nothing.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,6 +43,7 @@ from sharpwave.benchmarks.causality.worlds import (
     mark_again,
     mislabel,
 )
+from sharpwave.benchmarks.provenance import find_commit
 from sharpwave.benchmarks.rows import Row
 from sharpwave.causality.exposure_control import check_exposure
 from sharpwave.causality.hazards import estimate_hazards
@@ -45,14 +51,16 @@ from sharpwave.causality.intervals import Interval
 from sharpwave.causality.matching import estimate_matched
 from sharpwave.causality.randomised import estimate_randomised
 from sharpwave.causality.series import NightSeries
+from sharpwave.outputs import write_file
 
 HORIZON = 30
-SETS = {"null": 60, "planted": 20}
-"""Data sets a seed and world."""
+SETS = {"null": 20, "planted": 7}
+"""Sets of nights a seed and world."""
 
-AGAIN = 5
-"""Times that the marks of one set of nights are drawn: where nothing is planted they move nothing, so that each drawing
-is a data set of its own, though with the nights of four others."""
+AGAIN = {"time": 5, "phase": 2, "vigilance": 5, "depth": 2}
+"""Times that the marks of one set of nights are drawn, by their cause: where nothing is planted they move nothing, so
+that each drawing is a data set of its own, though with the nights of the others. The power of the control is measured
+in the first of them."""
 
 WRONG = 0.2
 HIDDEN = {
@@ -65,12 +73,14 @@ HIDDEN = {
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a data set: its name, nights, whether something is planted, and the true effect of cues."""
+    """One way to look at a data set: its name, nights, whether something is planted, the true effect of cues, and how
+    many causes are planted to measure the power of the control."""
 
     name: str
     nights: list[NightSeries]
     planted: bool
     truth: float = 0.0
+    n_causes: int = 50
 
 
 def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -87,10 +97,12 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
     jobs = [(w, kind, n) for kind in SETS for n in range(seeds * SETS[kind]) for w in range(len(WORLDS))]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        found = pd.DataFrame([row for rows in pool.map(run_job, jobs, chunksize=2) for row in rows])
+        run_or_read = partial(keep_job, folder=find_kept())
+        found = pd.DataFrame([row for rows in pool.map(run_or_read, jobs) for row in rows])
     config = {
         "seeds": seeds,
         "sets_per_seed": SETS,
+        "drawings_of_marks_per_set": AGAIN,
         "nights_per_set": N_NIGHTS,
         "hours_per_night": HOURS,
         "reactivations_of_each_content": COUNTS,
@@ -98,10 +110,40 @@ def run(data: Path | None, *, seeds: int = 5, train: bool = False) -> tuple[dict
         "causes": f"log odds of {STRENGTH:g} per standard deviation",
         "notes": [
             "All simulated, in two worlds. n is the number of data sets. Rows of one world share their nights; where "
-            f"nothing is planted, {AGAIN} data sets are drawings of the marks on the same four nights."
+            f"nothing is planted, up to {max(AGAIN.values())} data sets are drawings of the marks on the same nights."
         ],
     }
     return config, compute_rows(found)
+
+
+def find_kept() -> Path | None:
+    """Folder of the data sets that this commit has drawn; None where files of the code differ from their commit.
+
+    >>> kept = find_kept()
+    >>> kept is None or kept.parent.name == "causality-worlds"
+    True
+    """
+    commit = find_commit()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    known = commit != "unknown" and not commit.endswith("+")
+    return Path(base) / "sharpwave" / "causality-worlds" / commit if known else None
+
+
+def keep_job(job: tuple[int, str, int], *, folder: Path | None) -> list[dict[str, Any]]:
+    """What `run_job` says of that data set, read where it was kept, and kept where it was not.
+
+    Args:
+        job: World (by index), kind and number of the data set.
+        folder: Folder of kept data sets; None keeps nothing.
+    """
+    if folder is None:
+        return run_job(job)
+    path = folder / f"{job[1]}-{job[0]}-{job[2]}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(path, json.dumps(run_job(job)))
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return rows
 
 
 def run_job(job: tuple[int, str, int]) -> list[dict[str, Any]]:
@@ -110,7 +152,7 @@ def run_job(job: tuple[int, str, int]) -> list[dict[str, Any]]:
     rng = np.random.default_rng((job[0], list(SETS).index(job[1]), job[2]))
     views = _view_null(world, rng) if job[1] == "null" else _view_planted(world, rng)
     return [
-        {"world": world, "set": (*job, number), **row}
+        {"world": world, "set": "-".join(map(str, (*job, number))), **row}
         for number, view in enumerate(views)
         for row in _ask(world, view, rng)
     ]
@@ -119,9 +161,10 @@ def run_job(job: tuple[int, str, int]) -> list[dict[str, Any]]:
 def _view_null(world: str, rng: np.random.Generator) -> Iterator[View]:
     nights = draw_set(world, planted=False, count="200", rng=rng)
     for cause in CAUSES:
-        for _ in range(AGAIN):
+        for number in range(AGAIN[cause]):
             marked = mark_again(world, nights, cause=cause, count="200", rng=rng)
-            yield View(f"nothing planted; marks follow {HIDDEN[cause]}", marked, False)
+            name = f"nothing planted; marks follow {HIDDEN[cause]}"
+            yield View(name, marked, False, n_causes=0 if number else View.n_causes)
     for count in ("few", "many"):
         marked = mark_again(world, nights, cause="time", count=count, rng=rng)
         yield View(f"nothing planted; {COUNTS[count]} events", marked, False)
@@ -160,7 +203,7 @@ def _ask(world: str, view: View, rng: np.random.Generator) -> Iterator[dict[str,
     contents = WORLDS[world]
     logs = (np.log(RATIO), 0.0, -np.log(RATIO)) if view.planted else (0.0, 0.0, 0.0)
     gains = (-GAIN, 0.0, GAIN) if view.planted else (0.0, 0.0, 0.0)
-    controls = {contents[0]: check_exposure(view.nights, content=contents[0], rng=rng, n_planted=50)}
+    controls = {contents[0]: check_exposure(view.nights, content=contents[0], rng=rng, n_planted=view.n_causes)}
     hazards = estimate_hazards(view.nights, outcome="wake", contents=contents, horizon=HORIZON)
     for name, truth, effect in zip(contents, logs, hazards or (), strict=False):
         yield _row(view, "hazard", "wake", name, effect.log_ratio, float(truth), controls.get(name))
@@ -180,8 +223,9 @@ def _row(
 ) -> dict[str, Any]:
     known = {name: getattr(interval, name) for name in ("value", "low", "high", "p", "detectable")}
     place = {"setting": view.name, "planted": view.planted, "method": method, "question": question, "content": content}
-    seen = (np.nan, np.nan) if control is None else (control.p, control.power)
-    return {**place, **known, "truth": truth, "control_p": seen[0], "control_power": seen[1]}
+    names = {"control_p": "p", "control_power": "power", "control_slow_power": "slow_power"}
+    seen = {name: np.nan if control is None else getattr(control, field) for name, field in names.items()}
+    return {**place, **known, "truth": truth, **seen}
 
 
 def compute_rows(found: pd.DataFrame) -> list[Row]:
@@ -232,5 +276,7 @@ def _score_control(world: str, setting: str, group: pd.DataFrame) -> Iterator[Ro
     """What the control of hidden causes saw, beside the power that it printed."""
     place = (world, f"{setting}; any question", "exposure-control")
     yield Row(*place, "control_sees", *compute_share((group["control_p"] <= ALPHA).tolist()), len(group))
-    low, high = np.quantile(group["control_power"], [0.025, 0.975])
-    yield Row(*place, "printed_power", float(group["control_power"].mean()), float(low), float(high), len(group))
+    for name, metric in (("control_power", "printed_power"), ("control_slow_power", "printed_power_slow")):
+        power = group[name].dropna()
+        low, high = np.quantile(power, [0.025, 0.975]) if len(power) else (np.nan, np.nan)
+        yield Row(*place, metric, float(power.mean()), float(low), float(high), len(power))
