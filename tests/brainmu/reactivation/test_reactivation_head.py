@@ -36,7 +36,8 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     propose_bursts,
     save_reactivation_head,
 )
-from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge
+from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge
+from sharpwave.brainmu.reactivation.reactivation_paths import PATHS
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
