@@ -11,7 +11,7 @@ from sharpwave.brainmu.reactivation.reactivation_judge import judge_paths
 from sharpwave.brainmu.reactivation.reactivation_paths import MEASURES
 from sharpwave.recipes.path_recipe import (
     JudgedNight,
-    choose_path_threshold,
+    choose_precision,
     find_moving,
     name_spans,
     name_targets,
@@ -52,7 +52,7 @@ def test_what_can_be_told_is_learnt(rng: np.random.Generator) -> None:
     wanted = np.array(NAMES)[name_targets(night.spans)]
     assert (path == wanted).mean() > 0.85
     np.testing.assert_allclose(judge.shares[[NAMES.index(name) for name in set(wanted)]], 0.25, atol=0.01)
-    found = find_moving(judge, night, threshold=0.5)
+    found = find_moving(judge, night, precision=0.85)
     assert abs(len(found) - len(night.replays)) < 10
 
 
@@ -60,9 +60,9 @@ def test_the_threshold_keeps_to_the_worst_assumption(rng: np.random.Generator) -
     judge = train_path_judge([draw_night(rng, n=2000)], steps=100, generator=torch.Generator().manual_seed(0))
     easy, hard = draw_night(rng), draw_night(rng)
     hard.measures[:, 0] += 1.5 * (hard.spans["kind"] != "replay")
-    alone = choose_path_threshold(judge, [[easy]])
-    both = choose_path_threshold(judge, [[easy], [hard]])
+    alone = choose_precision(judge, [[easy]])
+    both = choose_precision(judge, [[easy], [hard]])
     assert both > alone
     empty = draw_night(rng, kinds=("stationary", "ripple"))
     empty.measures[:, 0] += 2.0
-    assert choose_path_threshold(judge, [[easy], [empty]]) > alone
+    assert choose_precision(judge, [[easy], [empty]]) > alone

@@ -16,7 +16,7 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     keep_apart,
     propose_bursts,
 )
-from sharpwave.brainmu.reactivation.reactivation_judge import KINDS, PathJudge, judge_paths, weigh_spans
+from sharpwave.brainmu.reactivation.reactivation_judge import KINDS, PathJudge, judge_paths, keep_sure, weigh_spans
 from sharpwave.brainmu.reactivation.reactivation_paths import measure_paths
 from sharpwave.evaluation.events import score_events
 from sharpwave.recipes.difficulty import IOU
@@ -29,9 +29,11 @@ KIND_OF = {
 """What a judge is to call each kind of burst."""
 BATCH = 512
 LEAST_PRECISION, MOST_FALSE = 0.91, 0.15
-"""What a threshold is to keep in each assumption: precision, and false events a minute where nothing is replayed."""
-HIGHEST = 0.8
-"""Largest threshold that is chosen: beyond it more replays are lost than false events."""
+"""What is to be kept in each assumption: precision, and false events a minute where nothing is replayed."""
+LEAST_CHANCE = 0.6
+"""Least probability of any span that is called a replay."""
+HIGHEST = 0.97
+"""Largest expected precision that is chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,30 +135,30 @@ def train_path_judge(nights: Sequence[JudgedNight], *, steps: int = 2000, genera
     return judge.eval()
 
 
-def find_moving(judge: PathJudge, night: JudgedNight, *, threshold: float) -> pd.DataFrame:
-    """Spans that are replays with at least such a probability, none of which overlap."""
+def find_moving(judge: PathJudge, night: JudgedNight, *, precision: float) -> pd.DataFrame:
+    """Spans that are called replays at such an expected precision, none of which overlap."""
     chance = judge_paths(judge, night.measures, weigh_spans(night.spans)).replay
-    spans = night.spans[["onset", "duration"]].assign(probability=chance)
-    return keep_apart(spans[chance >= threshold].reset_index(drop=True))
+    spans = keep_apart(night.spans[["onset", "duration"]].assign(probability=chance))
+    sure = keep_sure(spans["probability"].to_numpy(float), least=LEAST_CHANCE, precision=precision)
+    return spans[sure].reset_index(drop=True)
 
 
-def choose_path_threshold(judge: PathJudge, assumptions: Sequence[Sequence[JudgedNight]]) -> float:
-    """The least threshold that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption, `HIGHEST` at most.
+def choose_precision(judge: PathJudge, assumptions: Sequence[Sequence[JudgedNight]]) -> float:
+    """The least expected precision that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption.
 
     Args:
         judge: Trained judge.
         assumptions: Nights by assumption, on which it was not trained; those without replays count false events.
     """
-    thresholds = np.round(np.arange(0.3, HIGHEST + 0.001, 0.025), 3)
-    for threshold in thresholds:
-        if all(_keeps(judge, nights, float(threshold)) for nights in assumptions):
-            return float(threshold)
-    return float(thresholds[-1])
+    for precision in np.round(np.arange(0.9, HIGHEST + 0.001, 0.01), 2):
+        if all(_keeps(judge, nights, float(precision)) for nights in assumptions):
+            return float(precision)
+    return HIGHEST
 
 
-def _keeps(judge: PathJudge, nights: Sequence[JudgedNight], threshold: float) -> bool:
+def _keeps(judge: PathJudge, nights: Sequence[JudgedNight], precision: float) -> bool:
     scores = [
-        score_events(night.replays, find_moving(judge, night, threshold=threshold), iou=IOU, duration=night.duration)
+        score_events(night.replays, find_moving(judge, night, precision=precision), iou=IOU, duration=night.duration)
         for night in nights
     ]
     found, matched = sum(s.n_found for s in scores), sum(s.n_matched for s in scores)

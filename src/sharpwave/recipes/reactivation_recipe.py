@@ -20,6 +20,7 @@ from sharpwave.brainmu.reactivation.reactivation_frames import (
 from sharpwave.brainmu.reactivation.reactivation_head import (
     CONTEXT,
     DELAY,
+    PRECISION,
     ReactivationHead,
     ShippedHead,
     find_events,
@@ -37,7 +38,7 @@ from sharpwave.recipes.difficulty import (
     simulate_declared_night,
     simulate_null_night,
 )
-from sharpwave.recipes.path_recipe import JudgedNight, choose_path_threshold, judge_night, train_path_judge
+from sharpwave.recipes.path_recipe import LEAST_CHANCE, JudgedNight, choose_precision, judge_night, train_path_judge
 from sharpwave.recipes.replay_nights import (
     SOURCES,
     ReactivationNight,
@@ -189,8 +190,8 @@ def finish_reactivation_head(head: ReactivationHead, judge: PathJudge, folder: s
         "frames alone on other simulated nights of the declared difficulty": _tabulate(head, judged_on, thresholds),
         "the same where nothing is replayed": _tabulate(head, null, thresholds),
     }
-    moving = choose_path_threshold(judge, draw_assumed_nights(head, seed=seed))
-    thresholds |= dict.fromkeys(("spikes+places", "lfp+spikes+places"), moving)
+    thresholds |= dict.fromkeys(("spikes+places", "lfp+spikes+places"), LEAST_CHANCE)
+    thresholds[PRECISION] = choose_precision(judge, draw_assumed_nights(head, seed=seed))
     shipped = ShippedHead(head, thresholds, card, judge)
     save_reactivation_head(shipped, folder)
     return shipped

@@ -22,6 +22,7 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     compute_reactivation_probability,
     find_events,
     judge_bursts,
+    keep_replays,
     load_reactivation_head,
 )
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
@@ -132,7 +133,7 @@ def detect_in_case(case: Case, shipped: ShippedHead) -> dict[str, pd.DataFrame]:
     judged = judge_bursts(case.recording, fields=case.fields, shipped=shipped, probability=probability)
     alone = float(shipped.card.get("threshold of the frames alone", 0.6))
     found = {
-        "brainmu-lite": judged[judged["probability"] >= shipped.thresholds["spikes+places"]],
+        "brainmu-lite": judged[keep_replays(judged, shipped, least=shipped.thresholds["spikes+places"])],
         "frames alone": find_events(probability, threshold=alone),
     }
     bursts = detect_bursts(case.recording.spikes)[["onset", "duration"]]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sharpwave.brainmu.checkpoints import WEIGHTS, read_tensors
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
-from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge, judge_paths, weigh_spans
+from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge, judge_paths, keep_sure, weigh_spans
 from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, measure_paths
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.disk import hash_path
@@ -44,6 +44,8 @@ LONGEST = 0.8
 """Seconds: longer spans are no single burst."""
 LEVELS = ((0.5, 0.02), (0.5, 0.05), (0.3, 0.02), (0.15, 0.02), (0.08, 0.02))
 """Probability of a burst at which a span begins and ends, and seconds of the gaps that are closed."""
+PRECISION = "expected precision"
+"""Among the thresholds: least mean probability of the bursts of a recording that are called replays."""
 JUDGE = "paths."
 """What the names of the judge's tensors begin with in the file of weights."""
 SEED = 20
@@ -181,13 +183,25 @@ def detect_reactivations(
         probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
         return find_events(probability, threshold=threshold)
     bursts = judge_bursts(recording, fields=fields, shipped=shipped)
-    moving = (bursts["probability"] >= threshold).to_numpy()
+    moving = keep_replays(bursts, shipped, least=threshold)
     path = np.where(
         moving, PATHS[0], np.array(PATHS[1:], dtype=object)[bursts[list(PATHS[1:])].to_numpy().argmax(axis=1)]
     )
     events = bursts[moving].assign(path=PATHS[0]).reset_index(drop=True)
     events.attrs["bursts"] = {name: bursts.loc[path == name, "onset"].tolist() for name in PATHS}
     return events
+
+
+def keep_replays(bursts: pd.DataFrame, shipped: ShippedHead, *, least: float) -> Bool[np.ndarray, " burst"]:
+    """Which bursts are called replays: the surest, as many as are right to the share that the head is made for.
+
+    Args:
+        bursts: From `judge_bursts`.
+        shipped: Head; `PRECISION` among its thresholds is that share, 0 where it has none.
+        least: Least probability of any.
+    """
+    precision = shipped.thresholds.get(PRECISION, 0.0)
+    return keep_sure(bursts["probability"].to_numpy(float), least=least, precision=precision)
 
 
 def judge_bursts(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sharpwave.brainmu.reactivation.reactivation_paths import MEASURES, PATHS
@@ -136,3 +136,25 @@ def weigh_spans(spans: pd.DataFrame) -> Float[np.ndarray, " span"]:
     n_begun = np.searchsorted(np.sort(onset), end - 1e-9, side="left")
     n_over = np.searchsorted(np.sort(end), onset + 1e-9, side="right")
     return 1.0 / np.maximum(n_begun - n_over, 1)
+
+
+def keep_sure(chance: Float[np.ndarray, " span"], *, least: float, precision: float) -> Bool[np.ndarray, " span"]:
+    """The surest spans, as many as are right to a given share on average.
+
+    A fixed threshold finds too much where most spans are doubtful, and too little where most are clear.
+
+    Args:
+        chance: Probability that each span is a replay; of spans that do not overlap.
+        least: Least probability of any that is kept.
+        precision: Least mean probability of all that are kept.
+
+    >>> keep_sure(np.array([0.99, 0.3, 0.7, 0.99]), least=0.5, precision=0.85).tolist()
+    [True, False, True, True]
+    >>> keep_sure(np.array([0.7, 0.3]), least=0.5, precision=0.85).tolist()
+    [False, False]
+    """
+    ranked = np.sort(chance)[::-1]
+    mean = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    enough = np.flatnonzero((mean >= precision) & (ranked >= least))
+    last = ranked[enough[-1]] if len(enough) else np.inf
+    return np.asarray(chance >= last)
