@@ -16,22 +16,24 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     keep_apart,
     propose_bursts,
 )
-from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge, judge_paths, measure_paths
+from sharpwave.brainmu.reactivation.reactivation_judge import KINDS, PathJudge, judge_paths, keep_sure, weigh_spans
+from sharpwave.brainmu.reactivation.reactivation_paths import measure_paths
 from sharpwave.evaluation.events import score_events
 from sharpwave.recipes.difficulty import IOU
 from sharpwave.recipes.replay_nights import ReactivationNight
 
-PATH_OF = {
-    "replay": "moves", "stationary": "stays", "jumping": "jumps", "shuffled": "jumps", "remapped": "jumps",
-    "assembly": "none", "ripple": "none",
+KIND_OF = {
+    "replay": "replay", "stationary": "stays", "jumping": "jumps", "shuffled": "foreign", "remapped": "foreign",
+    "assembly": "none", "ripple": "none", "": "empty",
 }  # fmt: skip
-"""What a judge is to say of each kind of burst."""
-NOT_USED = -1
+"""What a judge is to call each kind of burst."""
 BATCH = 512
-LEAST_PRECISION, MOST_FALSE = 0.93, 0.15
-"""What a threshold is to keep in each assumption: precision, and false events a minute where nothing is replayed."""
-HIGHEST = 0.7
-"""Largest threshold that is chosen: beyond it more replays are lost than false events."""
+LEAST_PRECISION, MOST_FALSE = 0.91, 0.15
+"""What is to be kept in each assumption: precision, and false events a minute where nothing is replayed."""
+LEAST_CHANCE = 0.6
+"""Least probability of any span that is called a replay."""
+HIGHEST = 0.97
+"""Largest expected precision that is chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,65 +92,73 @@ def name_spans(spans: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def name_targets(spans: pd.DataFrame) -> Int[np.ndarray, " span"]:
-    """Index in `PATHS` of each span; `NOT_USED` where it holds part of a replay and would not be a match."""
-    path = np.array([PATHS.index(PATH_OF.get(kind, "none")) for kind in spans["kind"]], dtype=int)
+    """Index in `KINDS` of each span; a piece of a replay where it holds part of one and would not be a match."""
+    kind = np.array([KINDS.index(KIND_OF[name]) for name in spans["kind"]], dtype=int)
     part = (spans["kind"] == "replay").to_numpy() & (spans["iou"] < IOU).to_numpy()
-    return np.where(part, NOT_USED, path)
+    return np.where(part, KINDS.index("part"), kind)
 
 
-def train_path_judge(nights: Sequence[JudgedNight], *, steps: int = 4000, generator: torch.Generator) -> PathJudge:
-    """Learn what each span does, all nights alike.
+def train_path_judge(nights: Sequence[JudgedNight], *, steps: int = 2000, generator: torch.Generator) -> PathJudge:
+    """Learn what each span is, all nights alike and spans of one burst together as one.
+
+    Half of what is drawn is drawn from all kinds alike; it weighs as much as it would in a night.
 
     Args:
         nights: Nights to learn from.
-        steps: Batches of `BATCH` spans.
+        steps: Batches of `BATCH` spans, for each network of the judge.
         generator: Random generator of weights and batches.
     """
     torch.manual_seed(int(torch.randint(0, 2**31, (1,), generator=generator)))
     target = np.concatenate([name_targets(night.spans) for night in nights])
-    weight = np.concatenate([np.full(len(night.spans), 1 / max(len(night.spans), 1)) for night in nights])
-    used = target != NOT_USED
-    measures = torch.from_numpy(np.concatenate([night.measures for night in nights])[used].astype(np.float32))
-    wanted, draw = torch.from_numpy(target[used]), torch.from_numpy(weight[used])
+    each = [weigh_spans(night.spans) for night in nights]
+    weight = np.concatenate([value / max(value.sum(), 1e-9) for value in each]) / len(nights)
+    shares = np.maximum(np.bincount(target, weight, len(KINDS)), 1e-3)
+    draw = (weight + weight / shares[target] / len(KINDS)) / 2
+    values = np.concatenate([night.measures for night in nights]).astype(np.float32)
     judge = PathJudge()
-    judge.middle.copy_(measures.median(dim=0).values)
-    judge.spread.copy_((measures.quantile(0.84, dim=0) - measures.quantile(0.16, dim=0)).clamp(min=0.1) / 2)
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
-    for _ in range(steps):
-        rows = torch.multinomial(draw, BATCH, replacement=True, generator=generator)
-        loss = torch.nn.functional.cross_entropy(judge(measures[rows]), wanted[rows], label_smoothing=0.01)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+    middle, low, high = np.quantile(values, [0.5, 0.16, 0.84], axis=0)
+    judge.middle.copy_(torch.from_numpy(middle))
+    judge.spread.copy_(torch.from_numpy(np.maximum(high - low, 0.1) / 2))
+    judge.shares.copy_(torch.from_numpy(shares / shares.sum()))
+    scaled, wanted = judge.scale(torch.from_numpy(values)), torch.from_numpy(target)
+    chance, worth = torch.from_numpy(draw), torch.from_numpy((weight / draw).astype(np.float32))
+    for member in judge.members:
+        optimiser = torch.optim.AdamW(member.parameters(), lr=3e-3, weight_decay=0.02)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
+        for _ in range(steps):
+            rows = torch.multinomial(chance, BATCH, replacement=True, generator=generator)
+            loss = torch.nn.functional.cross_entropy(member(scaled[rows]), wanted[rows], reduction="none")
+            optimiser.zero_grad()
+            ((loss * worth[rows]).sum() / worth[rows].sum()).backward()
+            optimiser.step()
+            schedule.step()
     return judge.eval()
 
 
-def find_moving(judge: PathJudge, night: JudgedNight, *, threshold: float) -> pd.DataFrame:
-    """Spans that move with at least such a probability, none of which overlap."""
-    chance = judge_paths(judge, night.measures)[:, PATHS.index("moves")]
-    spans = night.spans[["onset", "duration"]].assign(probability=chance)
-    return keep_apart(spans[chance >= threshold].reset_index(drop=True))
+def find_moving(judge: PathJudge, night: JudgedNight, *, precision: float) -> pd.DataFrame:
+    """Spans that are called replays at such an expected precision, none of which overlap."""
+    chance = judge_paths(judge, night.measures, weigh_spans(night.spans)).replay
+    spans = keep_apart(night.spans[["onset", "duration"]].assign(probability=chance))
+    sure = keep_sure(spans["probability"].to_numpy(float), least=LEAST_CHANCE, precision=precision)
+    return spans[sure].reset_index(drop=True)
 
 
-def choose_path_threshold(judge: PathJudge, assumptions: Sequence[Sequence[JudgedNight]]) -> float:
-    """The least threshold that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption, `HIGHEST` at most.
+def choose_precision(judge: PathJudge, assumptions: Sequence[Sequence[JudgedNight]]) -> float:
+    """The least expected precision that keeps `LEAST_PRECISION` and `MOST_FALSE` in the worst assumption.
 
     Args:
         judge: Trained judge.
         assumptions: Nights by assumption, on which it was not trained; those without replays count false events.
     """
-    thresholds = np.round(np.arange(0.3, HIGHEST + 0.001, 0.025), 3)
-    for threshold in thresholds:
-        if all(_keeps(judge, nights, float(threshold)) for nights in assumptions):
-            return float(threshold)
-    return float(thresholds[-1])
+    for precision in np.round(np.arange(0.9, HIGHEST + 0.001, 0.01), 2):
+        if all(_keeps(judge, nights, float(precision)) for nights in assumptions):
+            return float(precision)
+    return HIGHEST
 
 
-def _keeps(judge: PathJudge, nights: Sequence[JudgedNight], threshold: float) -> bool:
+def _keeps(judge: PathJudge, nights: Sequence[JudgedNight], precision: float) -> bool:
     scores = [
-        score_events(night.replays, find_moving(judge, night, threshold=threshold), iou=IOU, duration=night.duration)
+        score_events(night.replays, find_moving(judge, night, precision=precision), iou=IOU, duration=night.duration)
         for night in nights
     ]
     found, matched = sum(s.n_found for s in scores), sum(s.n_matched for s in scores)

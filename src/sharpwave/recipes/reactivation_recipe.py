@@ -20,13 +20,14 @@ from sharpwave.brainmu.reactivation.reactivation_frames import (
 from sharpwave.brainmu.reactivation.reactivation_head import (
     CONTEXT,
     DELAY,
+    PRECISION,
     ReactivationHead,
     ShippedHead,
     find_events,
     judge_frames,
     save_reactivation_head,
 )
-from sharpwave.brainmu.reactivation.reactivation_paths import PathJudge
+from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge
 from sharpwave.evaluation.events import EventScores, score_events
 from sharpwave.recipes.difficulty import (
     ASSUMPTIONS,
@@ -37,7 +38,7 @@ from sharpwave.recipes.difficulty import (
     simulate_declared_night,
     simulate_null_night,
 )
-from sharpwave.recipes.path_recipe import choose_path_threshold, judge_night, train_path_judge
+from sharpwave.recipes.path_recipe import LEAST_CHANCE, JudgedNight, choose_precision, judge_night, train_path_judge
 from sharpwave.recipes.replay_nights import (
     SOURCES,
     ReactivationNight,
@@ -58,8 +59,10 @@ TRAINED_ON = (
 """Species, number of units and share of shuffled sequences of the nights that the shipped head learnt from."""
 N_VARIED, VARIED_HOURS, VARIED_STEPS = 30, 0.5, 450
 """Nights of `draw_varied_night` from which the frames learn afterwards, their hours, and the steps."""
-N_JUDGED_PATHS, ASSUMED_HOURS = 60, 0.6
-"""Nights of `draw_varied_night` from which the judge of paths learns, and hours of those its threshold is chosen on."""
+JUDGED_PATHS = ((60, (2.5, 7.5)), (30, (1.2, 5.0)))
+"""Nights of `draw_varied_night` from which the judge of paths learns, and how strongly places fire in their replays."""
+ASSUMED_HOURS = 0.6
+"""Hours of the nights that its threshold is chosen on."""
 N_CHOSEN_ON, N_JUDGED_ON = 3, 4
 """Other nights of the declared difficulty on which thresholds are chosen, and on which the card's figures are taken."""
 
@@ -133,10 +136,38 @@ def ship_reactivation_head(folder: str | Path, *, seed: int = 0) -> ShippedHead:
     head = train_reactivation_head(
         varied, steps=VARIED_STEPS, begin=head, generator=torch.Generator().manual_seed(seed + 1)
     )
-    streams = [np.random.default_rng([seed, 23, index]) for index in range(N_JUDGED_PATHS)]
-    judged = [judge_night(head, draw_varied_night(rng=rng, hours=VARIED_HOURS, lfp=False), rng=rng) for rng in streams]
-    judge = train_path_judge(judged, generator=torch.Generator().manual_seed(seed))
+    judge = train_path_judge(draw_judged_nights(head, seed=seed), generator=torch.Generator().manual_seed(seed))
     return finish_reactivation_head(head, judge, folder, seed=seed)
+
+
+def draw_judged_nights(head: ReactivationHead, *, seed: int) -> list[JudgedNight]:
+    """Spans of the nights that the judge of paths learns from.
+
+    Args:
+        head: Trained head, which proposes the spans.
+        seed: Seed of the nights.
+    """
+    gains = [gain for n, gain in JUDGED_PATHS for _ in range(n)]
+    streams = [np.random.default_rng([seed, 24, index]) for index in range(len(gains))]
+    return [
+        judge_night(head, draw_varied_night(rng=rng, hours=VARIED_HOURS, lfp=False, gain=gain), rng=rng)
+        for gain, rng in zip(gains, streams, strict=True)
+    ]
+
+
+def draw_assumed_nights(head: ReactivationHead, *, seed: int) -> list[list[JudgedNight]]:
+    """Spans of the nights that the threshold of the judge is chosen on, by assumption.
+
+    Args:
+        head: Trained head, which proposes the spans.
+        seed: Seed of the nights.
+    """
+    names = (*ASSUMPTIONS, *EMPTY)
+    streams = [np.random.default_rng([seed, 25, 0, index]) for index in range(len(names))]
+    return [
+        [judge_night(head, simulate_assumed_night(name, rng=rng, hours=ASSUMED_HOURS), rng=rng)]
+        for name, rng in zip(names, streams, strict=True)
+    ]
 
 
 def finish_reactivation_head(head: ReactivationHead, judge: PathJudge, folder: str | Path, *, seed: int) -> ShippedHead:
@@ -148,24 +179,19 @@ def finish_reactivation_head(head: ReactivationHead, judge: PathJudge, folder: s
         folder: Made if it does not exist.
         seed: Seed of the training, for the card, and of these nights.
     """
-    choosing, judging, empty, assumed = np.random.default_rng([seed, 21]).spawn(4)
+    choosing, judging, empty = np.random.default_rng([seed, 21]).spawn(3)
     chosen_on = [simulate_declared_night(rng=stream) for stream in choosing.spawn(N_CHOSEN_ON)]
     judged_on = [simulate_declared_night(rng=stream) for stream in judging.spawn(N_JUDGED_ON)]
     null = [simulate_null_night(kind, rng=rng) for kind, rng in zip(NULLS, empty.spawn(len(NULLS)), strict=True)]
     probabilities = [_judge(head, night) for night in chosen_on]
     thresholds = {name: choose_threshold([p[name] for p in probabilities], chosen_on) for name in SOURCES}
-    names = (*ASSUMPTIONS, *EMPTY)
-    assumptions = [
-        [judge_night(head, simulate_assumed_night(name, rng=rng, hours=ASSUMED_HOURS), rng=rng)]
-        for name, rng in zip(names, assumed.spawn(len(names)), strict=True)
-    ]
     card = make_card(thresholds["spikes+places"], seed=seed)
     card |= {
         "frames alone on other simulated nights of the declared difficulty": _tabulate(head, judged_on, thresholds),
         "the same where nothing is replayed": _tabulate(head, null, thresholds),
     }
-    moving = choose_path_threshold(judge, assumptions)
-    thresholds |= dict.fromkeys(("spikes+places", "lfp+spikes+places"), moving)
+    thresholds |= dict.fromkeys(("spikes+places", "lfp+spikes+places"), LEAST_CHANCE)
+    thresholds[PRECISION] = choose_precision(judge, draw_assumed_nights(head, seed=seed))
     shipped = ShippedHead(head, thresholds, card, judge)
     save_reactivation_head(shipped, folder)
     return shipped
@@ -181,7 +207,8 @@ def make_card(frames_alone: float, *, seed: int) -> dict[str, Any]:
     return {
         "trained on": (
             f"frames: {len(TRAINED_ON)} simulated nights (rat, mouse, human), then {N_VARIED} in which everything is"
-            f" drawn anew; paths: {N_JUDGED_PATHS} more of these; no recorded data, nothing of the second world"
+            f" drawn anew; paths: {sum(n for n, _ in JUDGED_PATHS)} more of these; no recorded data, nothing of the"
+            " second world"
         ),
         "command": "python -m sharpwave.recipes.reactivation_recipe",
         "seed": seed,

@@ -99,7 +99,9 @@ def simulate_reactivation_night(
     return ReactivationNight(recording, fields, ripples[kinds], ripples[~kinds])
 
 
-def draw_varied_night(*, rng: np.random.Generator, hours: float = 0.6, lfp: bool = True) -> ReactivationNight:
+def draw_varied_night(
+    *, rng: np.random.Generator, hours: float = 0.6, lfp: bool = True, gain: tuple[float, float] = (2.5, 7.5)
+) -> ReactivationNight:
     """A night that is drawn anew in everything that a laboratory does not choose, over wide ranges.
 
     20 to 150 units on one to three tracks; Poisson or bursting, with or without a shared gain that drifts, second
@@ -109,6 +111,7 @@ def draw_varied_night(*, rng: np.random.Generator, hours: float = 0.6, lfp: bool
         rng: Random generator.
         hours: Length, in h.
         lfp: Whether LFP is recorded.
+        gain: Least and largest factor on the rate of a place cell in a replay; one is drawn for the night.
     """
     kinds = tuple(kind for kind in DECOYS if rng.random() < 0.6) or ("stationary",)
     firing = Firing(
@@ -120,7 +123,7 @@ def draw_varied_night(*, rng: np.random.Generator, hours: float = 0.6, lfp: bool
         bend=float(rng.uniform(0.0, 0.6)),
         absent=_draw_or_none(rng, 0.05, 0.35),
         second_fields=_draw_or_none(rng, 0.1, 0.4),
-        gain=float(rng.uniform(2.5, 7.5)),
+        gain=float(rng.uniform(*gain)),
     )
     return simulate_reactivation_night(
         "rat",

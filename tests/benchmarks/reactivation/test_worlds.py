@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.reactivation import worlds
+from sharpwave.benchmarks.reactivation import oracle, worlds
 from sharpwave.benchmarks.reactivation.worlds import (
     FIRST,
     SECOND_ASSUMPTIONS,
@@ -73,6 +73,7 @@ def test_rows_by_hand(rng: np.random.Generator, stays: Case) -> None:
 
 @pytest.mark.slow
 def test_every_assumption_has_its_rows(monkeypatch: pytest.MonkeyPatch, stays: Case) -> None:
+    monkeypatch.setattr(oracle, "N_DRAWN", 400)
     monkeypatch.setattr(worlds, "draw_first", lambda name, *, rng: stays)
     monkeypatch.setattr(worlds, "draw_second", lambda name, *, rng: stays)
     monkeypatch.setattr(worlds, "ASSUMPTIONS", {"plain": None})
@@ -80,4 +81,5 @@ def test_every_assumption_has_its_rows(monkeypatch: pytest.MonkeyPatch, stays: C
     monkeypatch.setattr(worlds, "SECOND_ASSUMPTIONS", {"plain": {}})
     monkeypatch.setattr(worlds, "SECOND_EMPTY", {})
     rows = list(worlds.iter_world_rows(load_reactivation_head(), sessions=1, rng=np.random.default_rng(0)))
+    assert {row.metric for row in rows if row.method == worlds.ORACLE} > {"precision", "recall"}
     assert {(row.data, row.setting) for row in rows} == {("first world", "plain"), ("second world", "plain")}

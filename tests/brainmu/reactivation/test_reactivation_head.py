@@ -23,6 +23,7 @@ from sharpwave.brainmu.reactivation.reactivation_frames import (
 )
 from sharpwave.brainmu.reactivation.reactivation_head import (
     DELAY,
+    PRECISION,
     ReactivationHead,
     ShippedHead,
     compute_reactivation_probability,
@@ -36,7 +37,8 @@ from sharpwave.brainmu.reactivation.reactivation_head import (
     propose_bursts,
     save_reactivation_head,
 )
-from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge
+from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge
+from sharpwave.brainmu.reactivation.reactivation_paths import PATHS
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
@@ -215,7 +217,9 @@ def test_events_say_whether_they_move(head: ReactivationHead, recording: Recordi
     found = detect_reactivations(recording, fields=fields, shipped=shipped)
     assert (found["probability"] >= 0.3).all()
     assert set(found["path"]) <= {"moves"}
-    assert len(found) == (bursts["moves"] >= 0.3).sum()
+    assert len(found) == (bursts["probability"] >= 0.3).sum()
+    strict = replace(shipped, thresholds=shipped.thresholds | {PRECISION: 1.0})
+    assert len(detect_reactivations(recording, fields=fields, shipped=strict)) == 0
     blind = replace(recording, signals={})
     assert "path" not in detect_reactivations(blind, shipped=shipped)
     with pytest.raises(SharpwaveError, match="a head that judges paths"):

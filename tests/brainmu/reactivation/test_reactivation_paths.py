@@ -10,12 +10,11 @@ import pynapple as nap
 import pytest
 import torch
 
+from sharpwave.brainmu.reactivation.reactivation_judge import KINDS, PathJudge, adapt_shares, judge_paths
 from sharpwave.brainmu.reactivation.reactivation_paths import (
     FOLLOWER,
     MEASURES,
     PATHS,
-    PathJudge,
-    judge_paths,
     measure_paths,
     prepare_maps,
 )
@@ -130,10 +129,39 @@ def test_the_judge_says_how_probable_each_path_is() -> None:
     torch.manual_seed(0)
     judge = PathJudge().eval()
     measures = np.random.default_rng(0).standard_normal((7, len(MEASURES)))
-    chances = judge_paths(judge, measures)
+    chances = judge_paths(judge, measures).paths
     assert chances.shape == (7, len(PATHS))
     np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-6)
-    far = judge_paths(judge, np.where(measures > 0, 1e6, -1e6))
+    far = judge_paths(judge, np.where(measures > 0, 1e6, -1e6)).paths
     assert np.isfinite(far).all()
     judge.spread[:] = 2.0
-    np.testing.assert_allclose(judge_paths(judge, 2 * measures), chances, rtol=1e-4)
+    np.testing.assert_allclose(judge_paths(judge, 2 * measures).paths, chances, rtol=1e-4)
+    assert judge_paths(judge, np.zeros((0, len(MEASURES))), np.zeros(0)).paths.shape == (0, len(PATHS))
+
+
+def test_shares_of_kinds_are_found(rng: np.random.Generator) -> None:
+    shares = np.array([0.1, 0.02, 0.1, 0.1, 0.18, 0.3, 0.2])
+    true = rng.choice(len(KINDS), 4000, p=[0.02, 0.004, 0.3, 0.05, 0.026, 0.4, 0.2])
+    seen = np.eye(len(KINDS))[true] * 2 + rng.normal(
+        size=(4000, len(KINDS))
+    )  # log likelihoods 2 * seen, as of unit normals
+    learnt = shares * np.exp(2 * seen)
+    learnt /= learnt.sum(axis=1, keepdims=True)
+    adapted = adapt_shares(learnt, shares, np.ones(4000))
+    np.testing.assert_allclose(adapted.mean(axis=0), np.bincount(true, minlength=7) / 4000, atol=0.02)
+    sure = adapted[:, 0] > 0.5
+    assert (true[sure] <= 1).mean() > 0.5 > (true[learnt[:, 0] > 0.5] <= 1).mean()
+
+
+def test_a_span_is_judged_by_the_others_of_its_recording() -> None:
+    torch.manual_seed(0)
+    judge = PathJudge().eval()
+    for parameter in judge.parameters():
+        parameter.data *= 4
+    measures = np.random.default_rng(0).standard_normal((300, len(MEASURES)))
+    alone = judge_paths(judge, measures)
+    calm = measures[alone.replay < 0.1]
+    among = np.concatenate([measures[:20], np.resize(calm, (300, len(MEASURES)))])
+    adapted = judge_paths(judge, among, np.ones(len(among)))
+    assert adapted.replay[:20].sum() < alone.replay[:20].sum()
+    np.testing.assert_allclose(judge_paths(judge, among).replay[:20], alone.replay[:20], rtol=1e-5)

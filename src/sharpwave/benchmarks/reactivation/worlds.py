@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sharpwave.benchmarks.reactivation.oracle import find_best, weigh_bursts
 from sharpwave.benchmarks.rows import Row, estimate_row, resampled_row
-from sharpwave.benchmarks.second_world.sessions import SessionOptions, draw_session, to_recording
+from sharpwave.benchmarks.second_world.sessions import Session, SessionOptions, draw_session, to_recording
 from sharpwave.brainmu.reactivation.reactivation_head import (
     ShippedHead,
     compute_reactivation_probability,
     find_events,
     judge_bursts,
+    keep_replays,
     load_reactivation_head,
 )
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
@@ -36,6 +38,8 @@ from sharpwave.recordings.recording import Recording
 
 SEED = 2026
 FIRST, SECOND = "first world", "second world"
+ORACLE, PRECISION, N_ORACLE = "knows fields, edges and kinds", 0.91, 2
+"""An observer of the second world (`oracle`), the precision at which its recall is told, and the sessions it sees."""
 AGREE = 0.5
 """Least share of an event's time in which one place explains the next: stationary and continuous dynamics together."""
 _FIFTH = {"replay": 0.2, "random": 0.8}
@@ -72,12 +76,16 @@ class Case:
         maps: Place fields that were estimated from the run.
         replays: Planted replays after the run: onset, duration.
         start: End of the run, in s; what is found before is not counted.
+        session: The session of the second world with its truth; none of a night of the first.
+        options: How it was drawn.
     """
 
     recording: Recording
     maps: maps.PlaceFields
     replays: pd.DataFrame
     start: float
+    session: Session | None = None
+    options: SessionOptions | None = None
 
     @property
     def fields(self) -> PlaceFields:
@@ -110,12 +118,13 @@ def draw_second(name: str, *, rng: np.random.Generator, minutes: float = 15.0, *
         options = {"mix": _FIFTH} | SECOND_ASSUMPTIONS[name]
     else:
         options = {"mix": {SECOND_EMPTY[name]: 1.0}}
-    session = draw_session(SessionOptions(before=10.0, after=60 * minutes, **(options | more)), rng=rng)
+    how = SessionOptions(before=10.0, after=60 * minutes, **(options | more))
+    session = draw_session(how, rng=rng)
     recording = to_recording(session)
     fields = maps.estimate_place_fields(recording.spikes, get_position(recording), bin_size=PLACE, smoothing=SMOOTHING)
     events = session.events
     replays = events[(events["kind"] == "replay") & (events["onset"] > session.task[1])].reset_index(drop=True)
-    return Case(recording, fields, replays, session.task[1])
+    return Case(recording, fields, replays, session.task[1], session, how)
 
 
 def detect_in_case(case: Case, shipped: ShippedHead) -> dict[str, pd.DataFrame]:
@@ -124,7 +133,7 @@ def detect_in_case(case: Case, shipped: ShippedHead) -> dict[str, pd.DataFrame]:
     judged = judge_bursts(case.recording, fields=case.fields, shipped=shipped, probability=probability)
     alone = float(shipped.card.get("threshold of the frames alone", 0.6))
     found = {
-        "brainmu-lite": judged[judged["moves"] >= shipped.thresholds["spikes+places"]],
+        "brainmu-lite": judged[keep_replays(judged, shipped, least=shipped.thresholds["spikes+places"])],
         "frames alone": find_events(probability, threshold=alone),
     }
     bursts = detect_bursts(case.recording.spikes)[["onset", "duration"]]
@@ -177,8 +186,50 @@ def iter_world_rows(shipped: ShippedHead, *, sessions: int, rng: np.random.Gener
     )  # fmt: skip
     for world, draw, names in worlds:
         for name in names:
-            scores = [_score(draw(name, rng=stream), shipped) for stream in rng.spawn(sessions)]
+            scores: list[dict[str, EventScores]] = []
+            seen: list[pd.DataFrame] = []
+            for stream in rng.spawn(sessions):
+                case = draw(name, rng=stream)
+                scores.append(_score(case, shipped))
+                if case.session is not None and len(seen) < N_ORACLE:
+                    seen.append(_weigh(case, rng=stream))
             yield from to_world_rows(world, name, scores, rng=rng)
+            if seen:
+                yield from to_oracle_rows(name, seen)
+
+
+def _weigh(case: Case, *, rng: np.random.Generator) -> pd.DataFrame:
+    """What an observer who knows the second world says of each burst; of one without replay it expects a fifth."""
+    assert case.session is not None
+    assert case.options is not None
+    mix = dict(case.options.mix)
+    if "replay" not in mix:
+        mix = {"replay": 0.2} | {kind: 0.8 * share for kind, share in mix.items()}
+    weighed = weigh_bursts(case.session, case.options, mix, rng=rng)
+    weighed.attrs["minutes"] = case.duration / 60
+    return weighed
+
+
+def to_oracle_rows(name: str, seen: Sequence[pd.DataFrame]) -> list[Row]:
+    """The largest recall at `PRECISION` that is in the spikes; and what seems replay rather than not where none is.
+
+    Args:
+        name: Assumption, or what bursts hold where nothing is replayed.
+        seen: From `weigh_bursts`, for each session.
+    """
+    together, n = pd.concat(seen), len(seen)
+    likely = together["probability"] >= 0.5
+    true = together["kind"] == "replay"
+    if not true.any():
+        false = float(likely.sum()) / sum(table.attrs["minutes"] for table in seen)
+        return [Row(SECOND, name, ORACLE, "false_positives_per_minute", false, n=n)]
+    recall, _ = find_best(together, precision=PRECISION)
+    values = {
+        f"recall at precision {PRECISION}": recall,
+        "precision": float(true[likely].mean()),
+        "recall": float(likely[true].mean()),
+    }
+    return [Row(SECOND, name, ORACLE, metric, value, n=n) for metric, value in values.items()]
 
 
 def _score(case: Case, shipped: ShippedHead) -> dict[str, EventScores]:

@@ -176,7 +176,7 @@ def _draw_events(
             if at >= high:
                 break
             kind = kinds[rng.choice(len(kinds), p=chances / chances.sum())]
-            path, n_jumps = _draw_path(kind, options, rng)
+            path, n_jumps = draw_path(kind, options, rng)
             duration, known = len(path) * STEP, np.isfinite(path).all()
             paths.append(path)
             moves = kind in ("replay", "remapped")
@@ -189,7 +189,7 @@ def _draw_events(
     return pd.DataFrame(rows, columns=columns), paths
 
 
-def _draw_path(kind: str, options: SessionOptions, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def draw_path(kind: str, options: SessionOptions, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Place at each step of a burst, and how often it jumps."""
     length = options.track_length
     duration = float(np.clip(rng.lognormal(np.log(0.12), 0.35), 0.06, 0.45))

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sharpwave.brainmu.checkpoints import WEIGHTS, read_tensors
 from sharpwave.brainmu.reactivation.reactivation_frames import FRAME, N_INPUTS, SOURCES, WIDTHS, iter_frames
-from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, PathJudge, judge_paths, measure_paths
+from sharpwave.brainmu.reactivation.reactivation_judge import PathJudge, judge_paths, keep_sure, weigh_spans
+from sharpwave.brainmu.reactivation.reactivation_paths import PATHS, measure_paths
 from sharpwave.brainmu.reactivation.reactivation_places import PlaceFields
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
@@ -43,10 +44,14 @@ LONGEST = 0.8
 """Seconds: longer spans are no single burst."""
 LEVELS = ((0.5, 0.02), (0.5, 0.05), (0.3, 0.02), (0.15, 0.02), (0.08, 0.02))
 """Probability of a burst at which a span begins and ends, and seconds of the gaps that are closed."""
+PRECISION = "expected precision"
+"""Among the thresholds: least mean probability of the bursts of a recording that are called replays."""
 JUDGE = "paths."
 """What the names of the judge's tensors begin with in the file of weights."""
 SEED = 20
 """Of the exchanges of cells, so that a recording is judged alike each time."""
+AROUND, RUNS = 0.25, 0.15
+"""An animal runs where it comes further within so many seconds before and after than so much of its fast way."""
 MOST_CHANNELS = 1024
 """Channels of the largest head that is loaded."""
 
@@ -178,13 +183,25 @@ def detect_reactivations(
         probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
         return find_events(probability, threshold=threshold)
     bursts = judge_bursts(recording, fields=fields, shipped=shipped)
-    moving = (bursts["moves"] >= threshold).to_numpy()
+    moving = keep_replays(bursts, shipped, least=threshold)
     path = np.where(
         moving, PATHS[0], np.array(PATHS[1:], dtype=object)[bursts[list(PATHS[1:])].to_numpy().argmax(axis=1)]
     )
     events = bursts[moving].assign(path=PATHS[0]).reset_index(drop=True)
     events.attrs["bursts"] = {name: bursts.loc[path == name, "onset"].tolist() for name in PATHS}
     return events
+
+
+def keep_replays(bursts: pd.DataFrame, shipped: ShippedHead, *, least: float) -> Bool[np.ndarray, " burst"]:
+    """Which bursts are called replays: the surest, as many as are right to the share that the head is made for.
+
+    Args:
+        bursts: From `judge_bursts`.
+        shipped: Head; `PRECISION` among its thresholds is that share, 0 where it has none.
+        least: Least probability of any.
+    """
+    precision = shipped.thresholds.get(PRECISION, 0.0)
+    return keep_sure(bursts["probability"].to_numpy(float), least=least, precision=precision)
 
 
 def judge_bursts(
@@ -219,12 +236,30 @@ def judge_bursts(
         probability = compute_reactivation_probability(shipped.head, recording, fields=fields)
     spans = propose_bursts(probability)
     measures = measure_paths(recording.spikes, spans, fields, rng=np.random.default_rng(SEED))
-    chances = judge_paths(shipped.judge, measures)
-    spans = spans.assign(label="reactivation", probability=chances[:, 0], known=_find_known(spans))
-    spans["path"] = np.array(PATHS, dtype=object)[chances.argmax(axis=1)]
+    weights = weigh_spans(spans) * ~_find_moving(recording, spans)
+    judged = judge_paths(shipped.judge, measures, weights)
+    spans = spans.assign(label="reactivation", probability=judged.replay, known=_find_known(spans))
+    spans["path"] = np.array(PATHS, dtype=object)[judged.paths.argmax(axis=1)]
     for index, path in enumerate(PATHS):
-        spans[path] = chances[:, index]
+        spans[path] = judged.paths[:, index]
     return keep_apart(spans)
+
+
+def _find_moving(recording: Recording, spans: pd.DataFrame) -> Bool[np.ndarray, " span"]:
+    """Spans while the animal runs, by which the shares of kinds in rest cannot be told; none where no position is."""
+    out = np.zeros(len(spans), dtype=bool)
+    middle = (spans["onset"] + spans["duration"] / 2).to_numpy(float)
+    for signal in recording.of("position").values():
+        values = signal.read(signal.start, signal.start + len(signal) / signal.rate).reshape(len(signal), -1)
+        step = max(round(AROUND * signal.rate), 1)
+        if len(values) <= 2 * step:
+            continue
+        away = np.linalg.norm(values[2 * step :] - values[: -2 * step], axis=1)
+        runs = away > RUNS * np.nanquantile(away, 0.95) if np.isfinite(away).any() else np.zeros(len(away), dtype=bool)
+        at = np.floor((middle - signal.start) * signal.rate).astype(int) - step
+        inside = (at >= 0) & (at < len(runs))
+        out[inside] |= runs[at[inside]]
+    return out
 
 
 def _find_known(spans: pd.DataFrame) -> Float[np.ndarray, " span"]:

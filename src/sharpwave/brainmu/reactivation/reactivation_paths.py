@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from scipy.special import gammaln
-from torch import Tensor, nn
 
+from sharpwave.brainmu.reactivation.reactivation_cells import CELL_MEASURES, CellMaps, weigh_kinds
 from sharpwave.brainmu.reactivation.reactivation_places import LEAST_RATE, PlaceFields
+from sharpwave.moved import rename
 
 BIN = 0.005
 """Seconds of a bin in which spikes are counted."""
@@ -35,10 +35,13 @@ LEAP, HOP = 0.2, 0.07
 """Chance per bin with which a jumping place leaps: after 25 ms on average, or after 70."""
 BREAKS = np.array([0.35, 0.5, 0.65])
 """Shares of an event at which a path may leap once."""
-FAR = 6.0
 LEAST_EVIDENCE = 2.0
 """Log ratio of a path to no place below which cells are not exchanged."""
 N_EXCHANGES = 40
+N_SHUFFLES = 20
+"""Shuffles of the times of single cells' bursts within an event: places stay, their order goes."""
+FAR_FROM_PATHS = (-5.0,) * (len(CELL_MEASURES) - 1)
+"""What stands for the likelihoods cell by cell of spans that no path explains better than no place does."""
 PRIOR = 6.0
 """Spikes that the prior of a group of cells without order is worth."""
 MEASURES = (
@@ -47,40 +50,14 @@ MEASURES = (
     "largest leap", "spikes", "active", "duration", "units", "order of place", "moving raw",
     "leaping", "leaping against jumping", "leaping against staying", "leaping against group", "hopping",
     "moving against hopping", "leaping against hopping", "raw against staying", "raw against hopping",
+    "order of bursts", "rank of the order of bursts", "bursts", "order against hopping",
+    "line", "leap", "hop", "stay", "foreign", "line against hop", "line against stay", "leap against hop",
+    "line against foreign",
 )  # fmt: skip
+__getattr__ = rename(__name__, {"PathJudge": "brainmu.reactivation.reactivation_judge:PathJudge"})
 PATHS = ("moves", "stays", "jumps", "none")
 """What a burst does: a path along a track; one place; place after place at random, as sequences of exchanged or
 remapped cells also decode; nothing that is known of places."""
-WIDTH = 32
-"""Channels of the judge."""
-
-
-class PathJudge(nn.Module):
-    """Logits of `PATHS` from the measures of a burst."""
-
-    middle: Tensor
-    spread: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        n = len(MEASURES)
-        self.register_buffer("middle", torch.zeros(n))
-        self.register_buffer("spread", torch.ones(n))
-        self.layers = nn.Sequential(
-            nn.Linear(n, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, len(PATHS))
-        )
-
-    def forward(self, measures: Float[Tensor, "event measure"]) -> Float[Tensor, "event path"]:
-        """Judge bursts by measures in the order of `MEASURES`; far ones count as `FAR` deviations."""
-        scaled: Tensor = self.layers(((measures - self.middle) / self.spread).clamp(-FAR, FAR))
-        return scaled
-
-
-def judge_paths(judge: PathJudge, measures: Float[np.ndarray, "event measure"]) -> Float[np.ndarray, "event path"]:
-    """Probability of each of `PATHS`."""
-    with torch.inference_mode():
-        logits = judge(torch.from_numpy(np.asarray(measures, dtype=np.float32)))
-        return torch.softmax(logits, dim=1).numpy().astype(float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +70,7 @@ class PathMaps:
         first: First place of each map.
         last: Place after the last.
         step: Places in `STEP` metres.
+        cells: The same fields cell by cell.
     """
 
     ratio: Float[np.ndarray, "unit place"]
@@ -100,6 +78,7 @@ class PathMaps:
     first: np.ndarray
     last: np.ndarray
     step: np.ndarray
+    cells: CellMaps
 
 
 def prepare_maps(fields: PlaceFields) -> PathMaps:
@@ -113,7 +92,9 @@ def prepare_maps(fields: PlaceFields) -> PathMaps:
     last = np.r_[first[1:], len(track)]
     gaps = [np.median(np.diff(position[a:b])) if b - a > 1 else STEP for a, b in zip(first, last, strict=True)]
     step = STEP / np.maximum(np.array(gaps, dtype=float), 1e-6)
-    return PathMaps(np.log(share / mean[:, None]), mean, first, last, step)
+    ratio = np.log(share / mean[:, None])
+    cells = CellMaps(np.ascontiguousarray(rates.T), ratio, mean, first, last, STEP / step)
+    return PathMaps(ratio, mean, first, last, step, cells)
 
 
 def measure_paths(
@@ -151,8 +132,7 @@ def _measure(
     from sharpwave.brainmu.reactivation._path_kernels import sum_moving, weigh_broken, weigh_hops, weigh_lines
 
     n_bins = max(int(np.ceil(duration / BIN - 1e-9)), 1)
-    counts = np.zeros((n_bins, len(active)))
-    raw = np.zeros((n_bins, len(active)))
+    counts, raw = np.zeros((n_bins, len(active))), np.zeros((n_bins, len(active)))
     for column, (when, weight) in enumerate(zip(times, weights, strict=True)):
         bins = np.clip((when / BIN).astype(int), 0, n_bins - 1)
         np.add.at(counts[:, column], bins, weight)
@@ -185,6 +165,9 @@ def _measure(
     contrast = chance[:, 0] - chance[:, 1]
     rank = (1 + (chance[:, 0] >= moving).sum()) / (1 + n_exchanges)
     stretch, speed, width, fit, leap = best
+    more = _measure_packets(
+        _Packets.of(times, weights), active, duration, lines, maps, n_half, (moving, hopping), n_exchanges > 1, rng
+    )
     n = total.sum()
     return np.array(
         [
@@ -195,8 +178,101 @@ def _measure(
             leaping, leaping - jumping, leaping - staying, leaping - group,
             hopping, moving - hopping, leaping - hopping, moved_raw - stayed_raw,
             moved_raw - weigh_hops(gain_raw, HOP),
+            *more,
         ]
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Packets:
+    """Bursts of single cells within an event: `new` says which spikes begin one, `which` names each spike's."""
+
+    when: Float[np.ndarray, " spike"]
+    weight: Float[np.ndarray, " spike"]
+    unit: np.ndarray
+    new: np.ndarray
+    which: np.ndarray
+    first: Float[np.ndarray, " packet"]
+
+    @classmethod
+    def of(cls, times: list[np.ndarray], weights: list[np.ndarray]) -> _Packets:
+        when, unit = np.concatenate(times), np.repeat(np.arange(len(times)), [len(each) for each in times])
+        new = np.r_[True, (np.diff(unit) != 0) | (np.diff(when) > COMPLEX)]
+        return cls(when, np.concatenate(weights), unit, new, np.cumsum(new) - 1, when[new])
+
+
+def _measure_packets(
+    packets: _Packets,
+    active: np.ndarray,
+    duration: float,
+    lines: np.ndarray,
+    maps: PathMaps,
+    n_half: int,
+    evidence: tuple[float, float],
+    worth: bool,
+    rng: np.random.Generator,
+) -> list[float]:
+    """The measures from "order of bursts" on; what stands for them where a closer look is not `worth` its time."""
+    n_bins = max(int(np.ceil(duration / BIN - 1e-9)), 1)
+    n_shuffles = N_SHUFFLES if worth else 0
+    order, rank, beyond = _shuffle_packets(
+        packets, maps.ratio[active], n_bins, lines, (maps, n_half), *evidence, n_shuffles, rng
+    )
+    kinds = np.array(FAR_FROM_PATHS)
+    if worth:
+        cells = active[packets.unit[packets.new]]
+        kinds = weigh_kinds(cells, packets.first, duration, maps.cells, bin_size=BIN, rng=rng)
+    line, leap, hop, stay, foreign = kinds[: len(FAR_FROM_PATHS)].tolist()
+    root = float(np.sqrt(len(packets.first)))
+    return [
+        order,
+        rank,
+        root,
+        beyond,
+        line,
+        leap,
+        hop,
+        stay,
+        foreign,
+        line - hop,
+        line - stay,
+        leap - hop,
+        line - foreign,
+    ]
+
+
+def _shuffle_packets(
+    packets: _Packets,
+    ratio: Float[np.ndarray, "unit place"],
+    n_bins: int,
+    lines: np.ndarray,
+    grid: tuple[PathMaps, int],
+    moving: float,
+    hopping: float,
+    n_shuffles: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, " 3"]:
+    """How far a path's evidence, its rank, and what it has beyond hops, are above those of shuffled times."""
+    from sharpwave.brainmu.reactivation._path_kernels import sum_moving, weigh_hops, weigh_lines
+
+    if not n_shuffles:
+        return np.zeros(3)
+    maps, n_half = grid
+    found = np.zeros((n_shuffles, 2))
+    for row in range(n_shuffles):
+        at = rng.permutation(packets.first)[packets.which] + packets.when - packets.first[packets.which]
+        bins = np.clip((at / BIN).astype(int), 0, n_bins - 1)
+        gain = np.zeros((n_bins, ratio.shape[1]))
+        np.add.at(gain, bins, packets.weight[:, None] * ratio[packets.unit])
+        full = np.bincount(bins, minlength=n_bins) > 0
+        share = ((np.arange(n_bins) + 0.5) / n_bins)[full]
+        gain = gain[full]
+        weigh_lines(gain, share, maps.first, maps.last, maps.step, float(n_half), lines)
+        moved = sum_moving(lines, n_half, LEAST_MOVE, MOST_STAY)[0]
+        found[row] = moved, moved - weigh_hops(gain, HOP)
+    middle, spread = found.mean(axis=0), np.maximum(found.std(axis=0), 0.5)
+    rank = (1 + (found[:, 0] >= moving).sum()) / (1 + n_shuffles)
+    return np.array([(moving - middle[0]) / spread[0], np.log(rank), (moving - hopping - middle[1]) / spread[1]])
 
 
 def _weigh_group(total: np.ndarray, mean: np.ndarray, n_units: int) -> float:
