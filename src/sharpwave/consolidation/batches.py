@@ -7,10 +7,12 @@ the model makes of it.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -133,6 +135,12 @@ def move(batch: Mapping[str, Any], device: torch.device | str) -> Batch:
         else value
         for name, value in batch.items()
     }
+
+
+def uncompiled() -> AbstractContextManager:
+    """Passes of the network as it is written: what torch.compile made may not see hooks that came later."""
+    stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    return cast(AbstractContextManager, stance)
 
 
 def forward_x(model: nn.Module, batch: Batch, *, entry: str = "x") -> Tensor:

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sharpwave import moved
+from sharpwave.consolidation.batches import uncompiled
 from sharpwave.errors import SharpwaveError
 
 NORMS: tuple[type[nn.Module], ...] = (
@@ -58,14 +59,21 @@ def check_parts(model: nn.Module, buffer: object) -> None:
         buffer: Replay buffer, or None.
 
     Raises:
-        SharpwaveError: If the buffer is none, or a module defines `get_extra_state`: a state that is neither parameter
-            nor buffer could not be put back.
+        SharpwaveError: If the buffer is none, Fabric's mixed precision is around the network, or a module defines
+            `get_extra_state`: a state that is neither parameter nor buffer could not be put back.
     """
     if not isinstance(model, nn.Module) or (buffer is not None and not hasattr(buffer, "sample")):
         raise SharpwaveError(
             "Sleep(model, buffer, optimiser): a torch module, and a ReplayBuffer or None",
             got=f"{type(model).__name__} and {type(buffer).__name__}",
             fix="give a ReplayBuffer second and the optimiser third",
+        )
+    precision = str(getattr(getattr(model.__dict__.get("_strategy"), "precision", None), "precision", ""))
+    if precision.endswith("-mixed"):
+        raise SharpwaveError(
+            "the network itself, whose nights go backward without Fabric",
+            got=f"one that Fabric wraps in {precision}",
+            fix="use sharpwave.integrations.fabric.make_sleep(fabric, model, buffer, optimizer)",
         )
     for name, module in model.named_modules():
         if type(module).get_extra_state is not nn.Module.get_extra_state:
@@ -134,7 +142,8 @@ def find_called(model: nn.Module, run: Callable[[], object]) -> list[str]:
     leaves = [(n, m) for n, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
     handles = [m.register_forward_pre_hook(lambda *_, name=n: called.append(name)) for n, m in leaves]
     try:
-        run()
+        with uncompiled():
+            run()
     finally:
         for handle in handles:
             handle.remove()
@@ -203,7 +212,8 @@ def watch_hidden(
 
     handle = model.get_submodule(head).register_forward_pre_hook(catch)
     try:
-        yield hidden
+        with uncompiled():
+            yield hidden
     finally:
         handle.remove()
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpwave.consolidation.modules import is_sharded
 from sharpwave.consolidation.significance import compute_fisher
 from sharpwave.errors import SharpwaveError
 
@@ -91,10 +92,14 @@ class Guard:
         return bool(self.protection.anchor and self.weights)
 
     def compute_penalty(self, model: nn.Module) -> Float[Tensor, ""]:
-        """Half the anchor's weight times the significance-weighted squared distance from it."""
-        parts = []
+        """Half the anchor's weight times the significance-weighted squared distance from it.
+
+        Weights that are sharded over processes (FSDP2) are left out: between the passes they may be whole in one module
+        and sharded in another. Their part of the gradient comes before the step, in `shrink_gradients`.
+        """
+        parts = [torch.zeros((), device=next(model.parameters()).device)]
         for name, parameter in model.named_parameters():
-            if name in self.weights:
+            if name in self.weights and not is_sharded(self.weights[name]):
                 part = tuple(slice(size) for size in self.weights[name].shape)  # the rest came since: a head that grew
                 distance = (
                     parameter if parameter.shape == self.weights[name].shape else parameter[part]
@@ -106,17 +111,21 @@ class Guard:
     def shrink_gradients(self, model: nn.Module, parameters: Collection[int] | None = None) -> None:
         """Divide the gradient of each weight by how much it is protected; call between backward and step.
 
+        Sharded weights are drawn to their anchor here, too.
+
         Args:
             model: Network.
             parameters: Ids of the parameters that take the step; all where omitted.
         """
-        if not self.protection.step_size:
-            return
         for name, parameter in model.named_parameters():
             if parameters is not None and id(parameter) not in parameters:
                 continue
-            if name in self.fisher and parameter.grad is not None:
-                fisher = self.fisher[name]
+            if name not in self.fisher or parameter.grad is None:
+                continue
+            fisher = self.fisher[name]
+            if self.is_anchored and is_sharded(self.weights[name]):
+                parameter.grad.add_(self.protection.anchor * fisher * (parameter - self.weights[name]))
+            if self.protection.step_size:
                 relative = fisher / fisher.mean().clamp(min=torch.finfo(fisher.dtype).tiny)
                 if relative.shape != parameter.shape:
                     relative = _grow(relative, parameter)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from sharpwave.consolidation.batches import uncompiled
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import share_weights
 from sharpwave.consolidation.night import Phase
@@ -78,7 +79,8 @@ class Activity:
         layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
         handles = [m.register_forward_hook(lambda _, i, o, name=name: self._see(name, i[0], o)) for name, m in layers]
         try:
-            yield
+            with uncompiled():
+                yield
         finally:
             for handle in handles:
                 handle.remove()
