@@ -60,7 +60,7 @@ def test_array(rng: np.random.Generator) -> None:
     assert row["state"] == "all"
     assert row["n"] == 3
     assert abs(row["value"] - row["baseline"]) < 0.15
-    assert len(found.figure.axes) == 9
+    assert len(found.figure.axes) == 10
 
 
 def test_recording_skips_what_is_too_short(rng: np.random.Generator) -> None:
@@ -75,6 +75,16 @@ def test_recording_skips_what_is_too_short(rng: np.random.Generator) -> None:
 def test_what_it_cannot_read(rng: np.random.Generator) -> None:
     with pytest.raises(SharpwaveError, match="ndarray without a rate"):
         card(rng.normal(size=100))
+
+
+def test_a_transposed_array_is_noticed_and_dead_channels_named(rng: np.random.Generator) -> None:
+    with pytest.raises(SharpwaveError, match="transpose"):
+        card(rng.normal(size=(8, 6000)), rate=100.0)
+    samples = rng.normal(size=(6000, 3))
+    samples[:, 1] = np.nan
+    assert card(samples, rate=100.0, n_repeats=1).notes == {"signal": "channel 1 holds no samples"}
+    with pytest.raises(SharpwaveError, match="channel 0 holds no samples"):
+        card(samples[:, 1:2], rate=100.0)
 
 
 class Broken(Weights):

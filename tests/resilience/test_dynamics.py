@@ -11,6 +11,7 @@ from sharpwave.resilience.dynamics import (
     compute_metastability,
     compute_order_parameter,
     compute_phases,
+    compute_shared_metastability,
     measure_dynamics,
 )
 
@@ -55,3 +56,19 @@ def test_a_stretch_too_short_for_the_filter_is_refused_and_its_other_measures_st
     found = measure_dynamics(short, 0.5, band=(0.01, 0.1), rng=rng)
     assert "integration" in found
     assert "synchrony" not in found
+
+
+@pytest.mark.parametrize("n", [8, 64])
+def test_shared_metastability_does_not_depend_on_the_number_of_channels(n: int, rng: np.random.Generator) -> None:
+    held = np.repeat(rng.random(400) < 0.5, 50)[:, None]  # all in phase, or each its own way
+    apart = rng.uniform(0, 2 * np.pi, (20_000, n))
+    phases = np.where(held, rng.normal(0, 0.5, (20_000, n)), apart)
+    level = np.exp(-(0.5**2))  # mean of cos(θ_i - θ_j) while they are held
+    assert compute_shared_metastability(phases, rng=rng) == pytest.approx(level**2 * held.var(), rel=0.03)
+    assert compute_shared_metastability(apart, rng=rng) == pytest.approx(0.0, abs=1e-3)
+    assert compute_metastability(compute_order_parameter(apart)) == pytest.approx((1 - np.pi / 4) / n, rel=0.1)
+
+
+def test_shared_metastability_needs_halves(rng: np.random.Generator) -> None:
+    with pytest.raises(SharpwaveError, match="at least 4 channels"):
+        compute_shared_metastability(np.zeros((10, 3)), rng=rng)

@@ -66,6 +66,32 @@ def test_nothing_whole_is_refused(rng: np.random.Generator) -> None:
         measure(np.full((5000, 1), np.nan), rng)
 
 
+def test_what_is_bold_is_said_by_the_modality() -> None:
+    assert WindowSettings.for_rate(10.0, "bold").length == pytest.approx(3.0)
+    assert WindowSettings.for_rate(10.0, "eeg").band == WindowSettings.for_rate(10.0).band == (0.5, 4.0)
+    with pytest.raises(SharpwaveError, match=r"eeg at 2 Hz"):
+        WindowSettings.for_rate(2.0, "eeg")
+
+
+def test_dead_and_flat_channels_are_named_and_the_others_measured(rng: np.random.Generator) -> None:
+    samples = np.concatenate([make_signal(rng), np.full((21000, 1), np.nan), np.ones((21000, 1))], axis=1)
+    found = measure(samples, rng)
+    assert dict(found.left_out) == {2: "holds no samples", 3: "is flat"}
+    assert len(found.onsets) == 27
+    assert found.values["synchrony"] == pytest.approx(measure(samples[:, :2], rng).values["synchrony"])
+
+
+def test_surrogates_of_both_kinds_are_kept_draw_by_draw(rng: np.random.Generator) -> None:
+    shared = rng.normal(size=(6000, 1)) + 0.5 * rng.normal(size=(6000, 3))
+    found = measure(shared, rng, n_surrogates=19)
+    for kind, low, high in (("coupling kept", 0.2, 2.0), ("phase-randomised", 0.0, 0.02)):
+        draws = found.draws[kind]["integration"]
+        assert draws.shape == (len(found.onsets), 19)
+        assert (draws.mean(axis=1) > low).all() or low == 0.0
+        assert (draws.mean(axis=1) < high).all()
+    assert found.surrogates["integration"] == pytest.approx(found.draws["phase-randomised"]["integration"].mean(axis=1))
+
+
 def test_bold_is_cut_by_volumes() -> None:
     settings = WindowSettings.for_rate(0.5)
     assert settings.length == 60.0

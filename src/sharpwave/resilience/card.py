@@ -24,6 +24,10 @@ MOST_WINDOWS = 40
 """Windows of each state that the card of a recording measures."""
 
 
+MOST_CHANNELS_PER_SAMPLE = 5
+"""Channels per sample above which an array is taken to be transposed."""
+
+
 @runtime_checkable
 class Subject(Protocol):
     """What a network must offer to be tested; `sharpwave.demonstrations.NetworkSubject` does for torch.
@@ -104,6 +108,7 @@ def card(
     rng: np.random.Generator | None = None,
     n_steps: int = 20,
     n_repeats: int = 3,
+    modality: str | None = None,
 ) -> Card:
     """Resilience of a network, or dynamics of a recording, in one figure and one table.
 
@@ -114,6 +119,7 @@ def card(
         rng: Source of randomness for damage, surrogates and groups; seeded with 0 where omitted.
         n_steps: Steps of recovery of a network.
         n_repeats: Draws of damage, or surrogates per window of a recording.
+        modality: Modality of an array, such as "bold" or "eeg"; told by the rate where omitted (up to 5 Hz BOLD).
 
     Returns:
         The card. `baseline` is the undamaged score of a network; for a recording, phase-randomised surrogates.
@@ -130,11 +136,13 @@ def card(
         return _describe_network(subject, rng=rng, n_steps=n_steps, n_repeats=n_repeats)
     if hasattr(subject, "signals"):
         signals = {
-            name: (signal.read, signal.rate, (signal.start, signal.end)) for name, signal in subject.signals.items()
+            name: Source(signal.read, signal.rate, (signal.start, signal.end), _name_modality(signal))
+            for name, signal in subject.signals.items()
         }
         return _describe_signals(signals, getattr(subject, "hypnogram", None), rng=rng, n_surrogates=n_repeats)
     if isinstance(subject, np.ndarray) and rate is not None:
-        signals = {"signal": (_reader(subject, rate), rate, (0.0, len(subject) / rate))}
+        _notice_transposed(subject)
+        signals = {"signal": Source(_reader(subject, rate), rate, (0.0, len(subject) / rate), modality)}
         return _describe_signals(signals, None, rng=rng, n_surrogates=n_repeats)
     raise SharpwaveError(
         "a recording, an array with its rate, or a network wrapped as a Subject",
@@ -143,12 +151,48 @@ def card(
     )
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the samples of a signal come from.
+
+    Attributes:
+        read: Samples between two times in s, time first.
+        rate: Sampling rate in Hz.
+        span: First and last second.
+        modality: Name of its modality; None where it is not known.
+    """
+
+    read: Callable[[float, float], np.ndarray]
+    rate: float
+    span: tuple[float, float]
+    modality: str | None = None
+
+
+def _name_modality(signal: Any) -> str | None:
+    modality = getattr(signal, "modality", None)
+    return getattr(modality, "name", modality)
+
+
+def _list_notes(notes: Mapping[str, str]) -> str:
+    return "".join(f"; {name}: {why}" for name, why in list(notes.items())[:3])
+
+
+def _notice_transposed(samples: np.ndarray) -> None:
+    """Refuse an array whose second axis is much the longer one: time comes first."""
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS_PER_SAMPLE * samples.shape[0]:
+        raise SharpwaveError(
+            "an array (time, channel), time first",
+            got=f"shape {samples.shape}: {samples.shape[0]} samples of {samples.shape[1]} channels",
+            fix="pass its transpose, samples.T",
+        )
+
+
 def _reader(samples: np.ndarray, rate: float) -> Callable[[float, float], np.ndarray]:
     return lambda begin, end: samples[max(0, int(np.ceil(begin * rate))) : max(0, int(np.ceil(end * rate)))]
 
 
 def _describe_signals(
-    signals: Mapping[str, tuple[Callable[[float, float], np.ndarray], float, tuple[float, float]]],
+    signals: Mapping[str, Source],
     hypnogram: Any,
     *,
     rng: np.random.Generator,
@@ -159,21 +203,34 @@ def _describe_signals(
     from sharpwave.resilience.card_figures import draw_windows
 
     windows: dict[str, Windows] = {}
-    for name, (read, rate, span) in signals.items():
+    notes: dict[str, str] = {}
+    for name, source in signals.items():
         try:
             windows[name] = measure_windows(
-                read, rate, span=span, rng=rng, hypnogram=hypnogram, most=MOST_WINDOWS, n_surrogates=n_surrogates
+                source.read,
+                source.rate,
+                span=source.span,
+                rng=rng,
+                hypnogram=hypnogram,
+                most=MOST_WINDOWS,
+                n_surrogates=n_surrogates,
+                modality=source.modality,
             )
-        except SharpwaveError:
+        except SharpwaveError as error:
+            notes[name] = str(error)
             continue
+        if windows[name].left_out:
+            notes[name] = "; ".join(f"channel {channel} {why}" for channel, why in windows[name].left_out.items())
     if not windows:
         raise SharpwaveError(
             "a signal with at least one whole window without gaps",
-            got=f"none among {', '.join(signals) or 'no signals'}",
+            got=f"none among {', '.join(signals) or 'no signals'}{_list_notes(notes)}",
             fix="give at least 30 s of an electrical signal, or 30 volumes",
         )
     rows = [row for name, found in windows.items() for row in _tabulate_windows(name, found)]
-    return Card("recording", pd.DataFrame(rows, columns=list(COLUMNS)), draw_windows(windows), windows=windows)
+    return Card(
+        "recording", pd.DataFrame(rows, columns=list(COLUMNS)), draw_windows(windows), windows=windows, notes=notes
+    )
 
 
 def _tabulate_windows(name: str, found: Windows) -> list[tuple[Any, ...]]:

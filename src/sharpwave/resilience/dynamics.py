@@ -10,6 +10,7 @@ from jaxtyping import Complex, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.connectivity import (
+    N_FOLDS,
     compute_connectivity,
     compute_integration,
     compute_modularity,
@@ -64,6 +65,47 @@ def compute_metastability(order: Float[np.ndarray, " time"]) -> float:
     return float(np.var(order))
 
 
+FEWEST_TO_SPLIT = 4
+"""Channels that can be split into two halves of at least two."""
+
+N_SPLITS = 20
+
+
+def compute_shared_metastability(phases: Float[np.ndarray, "time channel"], *, rng: np.random.Generator) -> float:
+    """Variance of squared synchrony that all channels share: comparable across numbers of channels.
+
+    The variance of Kuramoto's order parameter is `(1 - π/4) / N` for N channels that have nothing in common. Here the
+    mean over pairs of `cos(θ_i - θ_j)` is taken in two halves of the channels, and its covariance between them over
+    time: 0 for independent channels, and the same for any number of channels that follow one course.
+
+    Args:
+        phases: Phases, time first, of at least `FEWEST_TO_SPLIT` channels.
+        rng: Source of the splits, over which the mean is taken.
+
+    Raises:
+        SharpwaveError: If there are too few channels to split.
+
+    >>> rng = np.random.default_rng(0)
+    >>> abs(compute_shared_metastability(rng.uniform(0, 6.28, (5000, 8)), rng=rng)) < 1e-3
+    True
+    """
+    vectors = np.exp(1j * np.asarray(phases, dtype=float))
+    n = vectors.shape[1]
+    if n < FEWEST_TO_SPLIT:
+        raise SharpwaveError(
+            f"at least {FEWEST_TO_SPLIT} channels", got=f"{n}", fix="use compute_metastability, beside surrogates"
+        )
+    found = []
+    for _ in range(N_SPLITS):
+        order = rng.permutation(n)
+        halves = []
+        for half in (order[: n // 2], order[n // 2 :]):
+            squared = np.abs(vectors[:, half].sum(axis=1)) ** 2
+            halves.append((squared - len(half)) / (len(half) * (len(half) - 1)))
+        found.append(np.mean((halves[0] - halves[0].mean()) * (halves[1] - halves[1].mean())))
+    return float(np.mean(found))
+
+
 FEWEST_NODES = 8
 """Channels from which a graph of them is worth dividing."""
 
@@ -76,6 +118,7 @@ MEASURES: dict[str, str] = {
     "lempel_ziv": "incompressibility of the signal above and below its median",
     "synchrony": "mean of Kuramoto's order parameter",
     "metastability": "variance of Kuramoto's order parameter",
+    "shared_metastability": "variance of squared synchrony that all channels share",
     "integration": "information that channels share",
     "modularity": "how far the graph of channels falls into groups",
     "segregation": "weight within groups above that between",
@@ -102,7 +145,7 @@ def measure_dynamics(
         signals: Time first, without gaps; for networks hidden states over tokens or training steps (a proxy).
         rate: Sampling rate in Hz.
         band: Band whose phases are compared, in Hz.
-        rng: Source of randomness for the search for groups.
+        rng: Source of randomness for the search for groups and for splits of the channels.
         spectrum: Band of the spectral entropy in Hz; all where omitted.
         density: Share of pairs kept as edges.
         margin: Samples at either end that only the filter for the phases sees.
@@ -129,7 +172,10 @@ def measure_dynamics(
         phases = compute_phases(signals, rate, band=band)
         order = compute_order_parameter(phases[margin : len(phases) - margin])
         found |= {"synchrony": float(order.mean()), "metastability": compute_metastability(order)}
-    if len(channels) >= 2:
+        if len(channels) >= FEWEST_TO_SPLIT:
+            inside = phases[margin : len(phases) - margin]
+            found["shared_metastability"] = compute_shared_metastability(inside, rng=rng)
+    if len(channels) >= 2 and len(core) >= 2 * N_FOLDS:
         found["integration"] = compute_integration(core)
     if len(channels) >= FEWEST_NODES:
         whole = compute_connectivity(core)

@@ -133,8 +133,9 @@ def measure_transitions(
 
     def measure(onset: float) -> float:
         piece, margin = read_window(read, rate, onset, span=span, settings=settings)
-        if piece is None or not (piece.std(axis=0) > 0).all():
+        if piece is None:
             return float("nan")
+        piece = piece[:, piece.std(axis=0) > 0]
         if piece.shape[1] < 2:
             raise SharpwaveError("at least two channels", got="one", fix="synchrony needs several; see entropy for one")
         order = compute_order_parameter(compute_phases(piece, rate, band=settings.band))
@@ -146,25 +147,15 @@ def measure_transitions(
         return onsets
 
     times = find_transitions(hypnogram, span=span, length=settings.length)
-    sides = {
-        time: (names[hypnogram.at(np.array([time - 1.0]))[0]], names[hypnogram.at(np.array([time]))[0]])
-        for time in times
-    }
+    ends = {time: hypnogram.at(np.array([time - 1.0, time])) for time in times}
+    sides = {time: (names[before], names[after]) for time, (before, after) in ends.items()}
     times = draw([time for time in times if states is None or set(sides[time]) <= set(states)])
     inside: dict[str, list[float]] = {}
     for name in {name for time in times for name in sides[time]}:
         onsets = _cut_inside(codes == list(names).index(name), settings.length, start=span[0])
         values = np.array([measure(onset) for onset in draw(onsets)])
         inside[name] = values[np.isfinite(values)].tolist()
-    rows = []
-    for time in times:
-        before, after = (inside[name] for name in sides[time])
-        value = measure(time - settings.length / 2)
-        if np.isfinite(value) and min(len(before), len(after)) >= FEWEST_WINDOWS:
-            rows.append((value, sides[time]))
-    if len(rows) < FEWEST_WINDOWS:
-        nan = float("nan")
-        return TransitionPeak(nan, nan, nan, nan, len(rows))
+    rows = [(measure(time - settings.length / 2), sides[time]) for time in times]
     return _compare(rows, inside, rng)
 
 
@@ -186,6 +177,15 @@ N_DRAWS = 500
 def _compare(
     rows: list[tuple[float, tuple[str, str]]], inside: dict[str, list[float]], rng: np.random.Generator
 ) -> TransitionPeak:
+    rows = [
+        (value, pair)
+        for value, pair in rows
+        if np.isfinite(value) and min(len(inside[name]) for name in pair) >= FEWEST_WINDOWS
+    ]
+    if len(rows) < FEWEST_WINDOWS:
+        nan = float("nan")
+        return TransitionPeak(nan, nan, nan, nan, len(rows))
+
     def contrast(values: np.ndarray, sides: list[tuple[str, str]], means: dict[str, float]) -> tuple[float, float]:
         expected = np.array([(means[before] + means[after]) / 2 for before, after in sides])
         return float(np.mean(values - expected)), float(np.mean(values) / np.mean(expected) - 1)

@@ -33,7 +33,7 @@ def test_planted_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamics, "REAL", {})
     monkeypatch.setattr(dynamics, "MOST_WINDOWS", 4)
     monkeypatch.setattr(dynamics, "simulate_staged", make_staged)
-    monkeypatch.setattr(dynamics, "load_transitions", lambda data: {})
+    monkeypatch.setattr(dynamics, "compare_bands", lambda data, *, rng: [])
     monkeypatch.setattr(dynamics, "compare_spiking", lambda data, *, rng: [])
     config, rows = dynamics.run(None, seeds=2)
     assert config["subjects"]["simulated eeg"] == ["made up 0", "made up 1"]
@@ -43,7 +43,12 @@ def test_planted_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert entropy.high < -0.2
     assert synchrony.low > 0.1
     assert entropy.n == 2
-    assert ("simulated eeg", "windows with a transition", "minus spliced windows", "metastability") in found
+    assert (
+        "simulated eeg",
+        "round transitions, after a fitted course",
+        "minus inside the states",
+        "metastability",
+    ) in found
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.dynamics.states import contrast_states, contrast_surrogates, contrast_transitions
+from sharpwave.benchmarks.dynamics.states import contrast_states, contrast_surrogates
 from sharpwave.resilience.windows import TRANSITION, Windows
 
 STATES = ("W",) * 4 + ("N2",) * 2 + ("N3",) * 2 + (TRANSITION,) * 3
@@ -34,14 +36,9 @@ def test_surrogates() -> None:
     assert found["spectral_entropy"] == pytest.approx([(0.0 * 4 - 0.4 * 4 - 0.2 * 3) / 11])
 
 
-def test_a_window_of_two_states_varies_by_that_alone() -> None:
-    spliced = (0.01 + 0.03) / 2 + (0.2 - 0.6) ** 2 / 4
-    found = contrast_transitions([make_windows(spliced)])
-    assert found["minus spliced windows"]["metastability"] == pytest.approx([0.0])
-    assert found["minus whole windows"]["metastability"] == pytest.approx([spliced - 0.02])
-
-
-def test_spliced_is_the_variance_of_two_halves(rng: np.random.Generator) -> None:
-    first, second = rng.normal(0.2, 0.1, 100_000), rng.normal(0.6, 0.2, 100_000)
-    expected = (first.var() + second.var()) / 2 + (first.mean() - second.mean()) ** 2 / 4
-    assert np.concatenate([first, second]).var() == pytest.approx(expected)
+def test_what_is_more_than_linear_coupling() -> None:
+    one = make_windows(0.1)
+    draws = {"coupling kept": {"metastability": np.full((11, 19), 0.02)}}
+    found = contrast_states([replace(one, draws=draws)], "NREM", "wake")
+    assert found["coupling kept"]["metastability"] == pytest.approx([0.0])
+    assert found["measured minus coupling kept"]["metastability"] == pytest.approx([0.02])

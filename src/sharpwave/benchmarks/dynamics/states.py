@@ -11,7 +11,8 @@ import numpy as np
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal, load_dataset
 from sharpwave.recordings.datasets import list_subjects
-from sharpwave.resilience.windows import TRANSITION, Windows, WindowSettings, measure_windows
+from sharpwave.resilience.transitions import measure_transitions
+from sharpwave.resilience.windows import Windows, WindowSettings, measure_windows
 
 NREM, WAKE, REM = ("N2", "N3", "NREM"), ("W",), ("R",)
 """Stages of each state. N1 is none of them."""
@@ -86,15 +87,6 @@ def simulate_staged(n: int, modality: str, *, hours: float, seed: int = 0) -> li
     return staged
 
 
-def load_transitions(data: Path | None) -> dict[str, Recording]:
-    """The mean BOLD of some 140 regions of the mouse round each type of transition, by its name."""
-    try:
-        subjects = [name for name in list_subjects("mouse-fmri", data) if name != "session"]
-    except SharpwaveError:
-        return {}
-    return {name: load_dataset(f"mouse-fmri/{name}", data) for name in subjects}
-
-
 FEWEST_WINDOWS = 3
 """Windows of a state below which a subject says nothing about it."""
 
@@ -121,6 +113,7 @@ def measure_subject(
             settings=settings,
             most=most,
             n_surrogates=n_surrogates,
+            modality=signal.modality.name,
         )
     except SharpwaveError:
         return None
@@ -135,7 +128,8 @@ def contrast_states(windows: Sequence[Windows], state: str, other: str) -> dict[
         other: Key of `STATES`.
 
     Returns:
-        Values by measure, for "measured" and "phase-randomised".
+        Values by measure, for "measured", "phase-randomised" and, of several channels, "coupling kept" and "measured
+        minus coupling kept": what is more than spectra and linear coupling.
     """
     found: dict[str, dict[str, list[float]]] = {"measured": {}, "phase-randomised": {}}
     for one in windows:
@@ -144,6 +138,13 @@ def contrast_states(windows: Sequence[Windows], state: str, other: str) -> dict[
             continue
         for method, values in (("measured", one.values), ("phase-randomised", one.surrogates)):
             _append(found[method], _subtract(values, inside, outside))
+        kept = one.draws.get("coupling kept")
+        if kept:
+            linear = _subtract({name: draws.mean(axis=1) for name, draws in kept.items()}, inside, outside)
+            measured = _subtract(one.values, inside, outside)
+            beyond = {name: measured[name] - value for name, value in linear.items()}
+            _append(found.setdefault("coupling kept", {}), linear)
+            _append(found.setdefault("measured minus coupling kept", {}), beyond)
     return found
 
 
@@ -156,35 +157,32 @@ def contrast_surrogates(windows: Sequence[Windows]) -> dict[str, list[float]]:
     return found
 
 
-def contrast_transitions(windows: Sequence[Windows]) -> dict[str, dict[str, list[float]]]:
-    """Metastability of windows that hold a transition, minus that of whole ones and minus that of spliced ones.
+def contrast_transitions(
+    staged: Sequence[StagedSignal], *, rng: np.random.Generator, most: int
+) -> dict[str, dict[str, list[float]]]:
+    """Metastability left after a fitted course, round transitions minus inside the states on either side.
 
-    A window of two states varies more by that alone. Halves of whole windows of the states before and after, spliced,
-    would vary by `(v_a + v_b) / 2 + (m_a - m_b)² / 4`, with `v` and `m` the variance and mean of the order parameter.
+    Args:
+        staged: One per subject; those of one channel, or without stages, are passed by.
+        rng: Random generator of the choice of windows.
+        most: Largest number of transitions, and of windows inside each state.
 
     Returns:
-        One value per subject, for "measured minus whole" and "measured minus spliced".
+        One value per subject, of the excess and of the same relative to that inside the states.
     """
-    found: dict[str, dict[str, list[float]]] = {"minus whole windows": {}, "minus spliced windows": {}}
-    for one in windows:
-        at = one.of(TRANSITION)
-        if "metastability" not in one.values or at.sum() < FEWEST_WINDOWS:
+    found: dict[str, list[float]] = {}
+    for one in staged:
+        signal, hypnogram = one.signal, one.hypnogram
+        if hypnogram is None or len(signal.channels) < 2:
             continue
-        variance, mean = one.values["metastability"], one.values["synchrony"]
-        _append(found["minus whole windows"], _subtract({"metastability": variance}, at, ~at))
-        typical = {
-            state: (float(np.mean(variance[one.of(state)])), float(np.mean(mean[one.of(state)])))
-            for state in set(one.states) - {TRANSITION}
-        }
-        gaps = []
-        for index in np.flatnonzero(at).tolist():
-            before, after = typical.get(one.before[index]), typical.get(one.after[index])
-            if before is not None and after is not None:
-                spliced = (before[0] + after[0]) / 2 + (before[1] - after[1]) ** 2 / 4
-                gaps.append(float(variance[index]) - spliced)
-        if gaps:
-            _append(found["minus spliced windows"], {"metastability": float(np.mean(gaps))})
-    return found
+        settings = WindowSettings.for_rate(signal.rate, signal.modality.name)
+        span = (signal.start, signal.end)
+        peak = measure_transitions(
+            signal.read, signal.rate, span=span, hypnogram=hypnogram, rng=rng, settings=settings, most=most
+        )
+        if np.isfinite(peak.excess):
+            _append(found, {"metastability": peak.excess, "metastability_relative": peak.relative})
+    return {"minus inside the states": found}
 
 
 def _subtract(values: Mapping[str, np.ndarray], inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
