@@ -31,9 +31,9 @@ BATCH = 128
 CAPACITY = 500
 SETTINGS = {"mlp": (1, 28, 28), "resnet": (3, 32, 32)}
 REPEATS = {"mlp": 400, "resnet": 40}
-DAYS = {"mlp": 100, "resnet": 20, "transformer": 20}
+DAYS = {"mlp": 100, "resnet": 10, "transformer": 10}
 """Steps of a day."""
-DAY_REPEATS = {"mlp": 10, "resnet": 6, "transformer": 6}
+DAY_REPEATS = {"mlp": 6, "resnet": 4, "transformer": 4}
 DAY_BATCH = 32
 TWO_DRAWS = Wake("der++", draws=2, fuse=False)
 SIZES = (1e5, 1e6, 1e7, 1e8)
@@ -128,7 +128,7 @@ def measure_replay(name: str) -> list[Row]:
         (sleep.wake({"x": x, "y": y}) if place else pass_by_hand(x, y)).backward()
         optimisers[place].step()
 
-    times = time_in_turns(step, n_ways=2, repeats=REPEATS[name], warm=CAPACITY // BATCH + 3)
+    times = time_in_turns(step, n_ways=2, repeats=REPEATS[name] // 2, warm=CAPACITY // BATCH + 3)
     share = bootstrap_median_ratio(times[:, 1], times[:, 0])
     return [Row("random numbers", "wake step with replay", name, "added_share", *share, n=len(times))]
 
