@@ -176,3 +176,36 @@ def test_without_a_budget_nothing_is_counted_out() -> None:
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(SharpwaveError, match="above 0"):
         make_sleep(make_deep(), 0.0)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.15])
+def test_a_night_that_cannot_be_paid_for_costs_nothing(share: float) -> None:
+    """Nothing is scored or stored anew where there is no step."""
+    torch.manual_seed(0)
+    sleep = make_sleep(nn.Sequential(nn.Linear(8, 6), nn.Tanh()), share)
+    sleep.wake({"x": torch.rand(8, 8), "y": torch.arange(8) % 6})
+    with pytest.warns(UserWarning, match="full steps"):
+        report = sleep.night()
+    assert len(report.losses) == 0
+    assert sleep.budget.slept < 5  # the passes of two items that look for the top
+
+
+class Attention(nn.Module):
+    """Attention over tokens, which has a shortcut without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 64, dropout=0.0, batch_first=True)
+        self.embedding, self.layers = nn.Embedding(20, 16), nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(16, 6)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.layers(self.embedding(tokens)).mean(dim=1))
+
+
+def test_the_operations_of_attention_are_counted() -> None:
+    learner = make_sleep(Attention(), 0.1).learner
+    top = find_top(learner, {"x": torch.randint(20, (2, 12))})
+    assert not isinstance(top, str)
+    assert top.name == "head"
+    assert top.share < 0.01

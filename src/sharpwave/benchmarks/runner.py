@@ -44,6 +44,7 @@ BENCHMARKS: dict[str, str] = {
     "continual": "sharpwave.benchmarks.continual.benchmark",
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
+    "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",

@@ -1,7 +1,9 @@
 """`sharpwave benchmark sleep-cost`: what a buffer, its hooks, significance and a night take, in time and memory.
 
-Times are processor time of one thread. A wake step with a buffer and one without take turns in one run, so that
-whatever else the machine does meets both alike; the difference of their medians is what the buffer costs.
+Times are processor time of one thread. A step with sleep and the same passes written by hand take turns in one run, so
+that whatever else the machine does meets both alike; the ratio of their medians is what sleep costs beyond its passes.
+Days with nights are timed beside days of the older recipe, whose wake drew twice and had no nights, and beside plain
+training, in the same way.
 """
 
 from __future__ import annotations
@@ -29,6 +31,11 @@ BATCH = 128
 CAPACITY = 500
 SETTINGS = {"mlp": (1, 28, 28), "resnet": (3, 32, 32)}
 REPEATS = {"mlp": 400, "resnet": 40}
+DAYS = {"mlp": 100, "resnet": 10, "transformer": 10}
+"""Steps of a day."""
+DAY_REPEATS = {"mlp": 6, "resnet": 4, "transformer": 4}
+DAY_BATCH = 32
+TWO_DRAWS = Wake("der++", draws=2, fuse=False)
 SIZES = (1e5, 1e6, 1e7, 1e8)
 ITEMS = 2
 """Items of which significance is the mean; its cost is linear in them, too."""
@@ -47,6 +54,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     torch.set_num_threads(1)
     try:
         rows = [row for name in SETTINGS for row in measure_wake(name)]
+        rows += [row for name in SETTINGS for row in measure_replay(name)]
+        rows += [row for name in DAYS for row in measure_days(name)]
         rows += measure_memory()
         rows += measure_significance(repeats=seeds)
     finally:
@@ -59,7 +68,13 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "items": ITEMS,
         "wake": "the task's loss alone, with the batch offered to a reservoir whose images take a byte a channel",
         "interval": "95 %, bootstrap over pairs of steps",
-        "notes": ["Processor time of one thread. Nothing is replayed in the wake steps that are compared."],
+        "days": DAYS,
+        "notes": [
+            "Processor time of one thread. Nothing is replayed in `wake step`; in `wake step with replay` as many new "
+            "and replayed items pass a loop written by hand, in one pass where there is no BatchNorm.",
+            "A day is `days` steps and the night after them. `two draws`: other items for logits and labels, each in a "
+            "pass of its own, no nights, which was the recipe of version 0.1.0.",
+        ],
     }
     return config, rows
 
@@ -91,6 +106,133 @@ def measure_wake(name: str) -> list[Row]:
         Row("random numbers", "wake step", name, "added_share", *share, n=len(times)),
         Row("random numbers", "wake step", name, "milliseconds", 1e3 * float(np.median(times[:, 0])), n=len(times)),
     ]
+
+
+def measure_replay(name: str) -> list[Row]:
+    """What the buffer and its hooks add to a wake step with replay, as a share of its passes written by hand."""
+    shape = SETTINGS[name]
+    batches = [(torch.rand(BATCH, *shape), torch.randint(10, (BATCH,))) for _ in range(8)]
+    hand, kept = (make_model(name, shape, 10, seed=0) for _ in range(2))
+    optimisers = [torch.optim.SGD(model.parameters(), lr=0.01) for model in (hand, kept)]
+    sleep = Sleep(kept, make_buffer(), optimisers[1])
+    logits, apart = torch.randn(BATCH, 10), name == "resnet"
+
+    def pass_by_hand(x: Tensor, y: Tensor) -> Tensor:
+        new, old = (hand(x), hand(x)) if apart else hand(torch.cat([x, x])).split(BATCH)
+        replayed = nn.functional.cross_entropy(old, y) + nn.functional.mse_loss(old, logits)
+        return nn.functional.cross_entropy(new, y) + 0.5 * replayed
+
+    def step(place: int, repeat: int) -> None:
+        x, y = batches[repeat % len(batches)]
+        optimisers[place].zero_grad()
+        (sleep.wake({"x": x, "y": y}) if place else pass_by_hand(x, y)).backward()
+        optimisers[place].step()
+
+    times = time_in_turns(step, n_ways=2, repeats=REPEATS[name] // 2, warm=CAPACITY // BATCH + 3)
+    share = bootstrap_median_ratio(times[:, 1], times[:, 0])
+    return [Row("random numbers", "wake step with replay", name, "added_share", *share, n=len(times))]
+
+
+def measure_days(name: str) -> list[Row]:
+    """Days with their nights against plain training and against the older recipe; and a night against its day."""
+    ways: dict[str, Callable[[nn.Module, torch.optim.Optimizer], Sleep | None]] = {
+        "plain": lambda model, optimiser: None,
+        "two draws": lambda model, optimiser: Sleep(model, make_buffer(), optimiser, wake=TWO_DRAWS),
+        "sleep": lambda model, optimiser: Sleep(model, make_buffer(), optimiser),
+        "budget 0.15": lambda model, optimiser: Sleep(model, make_buffer(), optimiser, budget=0.15),
+    }
+    models = [make_day_model(name) for _ in ways]
+    optimisers = [torch.optim.SGD(model.parameters(), lr=0.01) for model in models]
+    sleeps = [make(*pair) for make, pair in zip(ways.values(), zip(models, optimisers, strict=True), strict=True)]
+    shape = SETTINGS.get(name, (WORDS,))
+    x = torch.rand(8 * DAY_BATCH, *shape) if name in SETTINGS else torch.randint(100, (8 * DAY_BATCH, *shape))
+    y, nights = torch.randint(10, (8 * DAY_BATCH,)), np.zeros((DAY_REPEATS[name], len(ways)))
+
+    def live(place: int, repeat: int) -> None:
+        sleep, optimiser = sleeps[place], optimisers[place]
+        for number in range(DAYS[name]):
+            rows = slice(number % 8 * DAY_BATCH, (number % 8 + 1) * DAY_BATCH)
+            optimiser.zero_grad()
+            if sleep is None:
+                nn.functional.cross_entropy(models[place](x[rows]), y[rows]).backward()
+            else:
+                sleep.wake({"x": x[rows], "y": y[rows]}).backward()
+            optimiser.step()
+        begun = time.process_time()
+        if sleep is not None and place > 1:
+            sleep.night()
+        nights[repeat, place] = time.process_time() - begun
+
+    days = time_in_turns(live, n_ways=len(ways), repeats=DAY_REPEATS[name], warm=1)
+    setting, n = "days and nights", len(days)
+    to_plain = [
+        Row(
+            "random numbers",
+            setting,
+            name,
+            f"{way} against plain",
+            *bootstrap_median_ratio(days[:, k], days[:, 0]),
+            n=n,
+        )
+        for k, way in enumerate(ways)
+        if k
+    ]
+    against = bootstrap_median_ratio(days[:, 2], days[:, 1])
+    night = bootstrap_median_ratio(days[:, 2], (days - nights)[:, 2])
+    return [
+        *to_plain,
+        Row("random numbers", setting, name, "sleep against two draws", *against, n=n),
+        Row("random numbers", setting, name, "night against its day", *night, n=n),
+    ]
+
+
+def time_in_turns(run: Callable[[int, int], None], *, n_ways: int, repeats: int, warm: int) -> np.ndarray:
+    """Processor seconds of each way in each repeat, shape (repeat, way); the order turns round with each.
+
+    Args:
+        run: Function of a way and a repeat.
+        n_ways: Number of ways.
+        repeats: Number of repeats that are timed.
+        warm: Number of repeats before those.
+    """
+    times = np.empty((repeats, n_ways))
+    for repeat in range(-warm, repeats):
+        for place in range(n_ways) if repeat % 2 else reversed(range(n_ways)):
+            begun = time.process_time()
+            run(place, repeat)
+            if repeat >= 0:
+                times[repeat, place] = time.process_time() - begun
+    return times
+
+
+WORDS = 32
+"""Tokens of an input of the transformer."""
+
+
+class Transformer(nn.Module):
+    """Two layers of attention over tokens, and a class for the whole."""
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0.0, batch_first=True)
+        self.embedding, self.layers = nn.Embedding(100, width), nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.layers(self.embedding(tokens)).mean(dim=1))
+
+
+def make_day_model(name: str) -> nn.Module:
+    """A network by its name in `DAYS`."""
+    if name in SETTINGS:
+        return make_model(name, SETTINGS[name], 10, seed=0)
+    torch.manual_seed(0)
+    return Transformer()
+
+
+def make_buffer() -> ReplayBuffer:
+    """One whose memories are stored as they are given."""
+    return ReplayBuffer(CAPACITY, generator=torch.Generator().manual_seed(0))
 
 
 def bootstrap_median_ratio(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:

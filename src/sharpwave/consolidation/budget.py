@@ -23,7 +23,7 @@ from sharpwave.consolidation.learner import FORWARD, Learner
 from sharpwave.consolidation.modules import evaluating, find_head, is_shared
 from sharpwave.errors import SharpwaveError
 
-LARGE = 4096
+LARGE = 256
 """Values of an entry of one item from which on it is copied only if it is asked for."""
 
 
@@ -90,8 +90,8 @@ class Budget:
         """
         left = self.left
         if share is None:
-            n_probed = min(n_stored, int(0.1 * left / (2 * FORWARD)))
-            return ShortNight(0, max(0, int((left - 2 * FORWARD * n_probed) / n_items)), 0, max(n_probed, 0))
+            n_seen = max(min(n_stored, int(0.15 * left / (3 * FORWARD))), 0)  # before, after, and for new logits
+            return ShortNight(n_seen, max(int((left - 3 * FORWARD * n_seen) / n_items), 0), 0, n_seen)
         n_memories = min(n_stored, int(0.6 * left / FORWARD))
         rest = left - FORWARD * n_memories * (1 + 2 * share)
         if n_memories < 2 or rest <= 0:
@@ -116,6 +116,7 @@ class Budget:
         share = None if isinstance(top, str) else top.share
         night = self.plan_night(n_items=learner.wake_items, n_stored=len(buffer) - buffer.n_held_out, share=share)
         if isinstance(top, str) or not night.n_shallow:
+            learner.n_refreshed = night.n_memories if night.n_full else 0
             return night.n_full, None, 0, night.n_probed
         return night.n_full, Shallow(night.n_full, top, night.n_memories), night.n_shallow, night.n_probed
 
@@ -153,7 +154,7 @@ class ShortNight:
     """What a night within a budget holds.
 
     Attributes:
-        n_memories: Number of items that the lower part sees once.
+        n_memories: Number of items that the lower part sees once, whose logits are stored anew.
         n_full: Number of steps through the whole network, which come first.
         n_shallow: Number of steps of the top alone.
         n_probed: Number of items that score the night.
@@ -314,7 +315,7 @@ def find_top(learner: Learner, batch: Batch, *, name: str | None = None) -> Top 
     return Top(name, module, _measure_share(learner, batch, module, given))
 
 
-@torch.no_grad()
+@torch.enable_grad()  # without gradients, attention takes a shortcut whose operations are not counted
 def _measure_share(learner: Learner, batch: Batch, module: nn.Module, given: Tensor) -> float:
     """Share of the operations of a pass that one module takes; by parameters where no operations are counted."""
     from torch.utils.flop_counter import FlopCounterMode

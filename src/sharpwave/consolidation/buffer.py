@@ -160,10 +160,11 @@ class ReplayBuffer:
             )
             self._new.update(last)
 
-    def take_new(self) -> Int[Tensor, " item"]:
-        """Slots of the items that arrived since the last time this was asked."""
-        new, self._new = torch.tensor(sorted(self._new), dtype=torch.int64), set()
-        return new
+    def take_new(self, among: Tensor | None = None) -> Int[Tensor, " item"]:
+        """Slots of the items that arrived since they were last asked for; only those among some slots, where given."""
+        taken = self._new if among is None else self._new & set(among.tolist())
+        self._new = self._new - taken
+        return torch.tensor(sorted(taken), dtype=torch.int64)
 
     def settle(self) -> Int[Tensor, " item"]:
         """The old name of `take_new`."""

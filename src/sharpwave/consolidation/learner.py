@@ -54,6 +54,7 @@ class Learner:
         n_passes: What this night has cost so far, in passes: items forward and backward through the whole network;
             forward alone counts a third, and the top alone its share.
         memories: What the lower part of the network made of stored items, in a shallow night; else None.
+        n_refreshed: Largest number of items whose logits are stored anew after this night; None for any.
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
         caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
         n_undone: Number of times that steps of wake were undone since the last night.
@@ -74,6 +75,7 @@ class Learner:
     n_passed: int = 0
     n_passes: float = 0.0
     memories: Memories | None = None
+    n_refreshed: int | None = None
     untrained: list[str] = field(default_factory=list)
     caution: float = 1.0
     n_undone: int = 0
@@ -110,7 +112,7 @@ class Learner:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
         self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
-        self.memories = None
+        self.memories = self.n_refreshed = None
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -197,6 +199,10 @@ class Learner:
 
     def clear_gradients(self) -> None:
         """Clear the gradients of every parameter, those of no optimiser too."""
+        if self.memories is not None:  # no other has one
+            for parameter in self.memories.top.module.parameters():
+                parameter.grad = None
+            return
         reshard(self.module)
         for parameter in self.module.parameters():
             parameter.grad = None

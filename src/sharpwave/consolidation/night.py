@@ -364,6 +364,7 @@ class Night:
             "probed": list(self.probed),
             "n_passed": self.learner.n_passed,
             "n_passes": self.learner.n_passes,
+            "n_refreshed": self.learner.n_refreshed,
             "shallow": None if self.shallow is None else self.shallow.state_dict(),
             "before": {
                 "score": self.before.score,
@@ -381,6 +382,7 @@ class Night:
         self.snapshot = Snapshot(dict(state["weights"]), state["moments"], state.get("scaler"))
         self.probed, self.learner.n_passed = list(state.get("probed", [])), state.get("n_passed", 0)
         self.learner.n_passes = state.get("n_passes", 0.0)
+        self.learner.n_refreshed = state.get("n_refreshed")
         before = state["before"]
         known = {name: before[name] for name in ("unit", "label") if name in before}
         self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"], **known)

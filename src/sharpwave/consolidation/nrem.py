@@ -179,8 +179,11 @@ class NREMPhase(Phase):
     @torch.no_grad()
     def keep(self) -> None:
         """Refresh the stored logits that `refresh` names, as the network that was kept gives them."""
-        buffer = self.learner.get_buffer()
-        new = buffer.take_new()
+        buffer, memories, most = self.learner.get_buffer(), self.learner.memories, self.learner.n_refreshed
+        known = None if memories is None else memories.slots
+        if most is not None:
+            known = torch.randperm(len(buffer), generator=self.learner.generator)[:most]
+        new = buffer.take_new(known)
         if self.nrem.refresh == "none" or "logits" not in buffer.entries:
             return
         if self.nrem.refresh == "replayed":
@@ -190,6 +193,9 @@ class NREMPhase(Phase):
         classes = set(_find_classes(items, self.learner.objective.find_label(items))) - self._classes
         if classes and self._classes:
             is_old = torch.ones(len(buffer), dtype=torch.bool)
+            if known is not None:  # a pass of the others would cost too much
+                is_old[:] = False
+                is_old[known] = True
             is_old[new] = False
             self._refresh_logits(torch.nonzero(is_old)[:, 0], classes=sorted(classes))
         self._refresh_logits(new)

@@ -170,7 +170,7 @@ def _find_items(learner: Learner, probe: Probe, slots: Sequence[int]) -> tuple[B
     if isinstance(probe.held_out, Mapping):
         return dict(probe.held_out), True
     buffer = learner.buffer
-    if buffer is None or not len(buffer):
+    if buffer is None or not len(buffer) or (not buffer.n_held_out and not len(slots)):
         return {}, False
     if buffer.n_held_out:
         return buffer.read_held_out(), True

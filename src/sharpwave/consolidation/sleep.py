@@ -103,7 +103,7 @@ class Sleep:
         self._stops = False
         self._n_calls = self._n_since_night = self._n_since_measured = 0
         self._stages: list[list[int]] = []
-        self._woken = math.nan
+        self._woken, self._is_plain = math.nan, False
         self._handles: list[Any] = []
         self._watch_steps()
 
@@ -184,6 +184,7 @@ class Sleep:
         learner.day.see(n_new, step.n_replayed, planned, rates)
         if self.budget is not None:
             self.budget.replayed += step.n_replayed
+            self._is_plain = not step.n_replayed and math.isfinite(loss.detach())
         learner.day.kept_seconds += time.perf_counter() - begun
         self._n_calls += 1
         if self._n_calls % learner.accumulate == 0:
@@ -360,6 +361,8 @@ class Sleep:
 
     def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
         if self.is_asleep:
+            return
+        if self._is_plain and self.guard is None:  # the user's own step, of a finite loss
             return
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
