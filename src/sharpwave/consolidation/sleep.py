@@ -360,9 +360,7 @@ class Sleep:
             self._handles.append(each.register_step_post_hook(lambda *_: self._after_step()))
 
     def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
-        if self.is_asleep:
-            return
-        if self._is_plain and self.guard is None:  # the user's own step, of a finite loss
+        if self.is_asleep or (self._is_plain and self.guard is None):  # plain: the user's own step, of a finite loss
             return
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
