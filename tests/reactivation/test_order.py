@@ -158,6 +158,10 @@ def test_replays_are_found_and_promising_events_drawn_further(rng: np.random.Gen
     assert (found.surrogates >= found.observed).sum(axis=0)[further].max() < STOP
     assert found.p.min() < 1 / 100
     assert (found.further[~further] == 0).all()
+    fine = bin_events(dict(enumerate(session.spikes)), events, bin_size=0.005, units=fields.units)
+    cost = np.add.reduceat(fine.counts.sum(axis=1) + 1, fine.offsets[:-1])
+    spent = ((found.n_draws - 99) * cost).sum() / (99 * cost.sum())
+    assert 0.4 < spent < 0.51, "further draws cost half of the first, though promising events are the long ones"
 
 
 def test_drawing_further_keeps_p_valid(rng: np.random.Generator) -> None:

@@ -250,9 +250,10 @@ class _Scorer:
         observed, surrogates = gains[0], gains[1:]
         counted, n_draws = np.zeros(len(fine), np.int64), np.full(len(fine), n_surrogates)
         chosen = np.flatnonzero((surrogates >= observed).sum(axis=0) < STOP)
-        n_further = min(most_further, n_surrogates * len(fine) // max(2 * len(chosen), 1))
+        own = select_events(fine, chosen)
+        cost, cost_of_all = (float(each.counts.sum() + len(each.counts)) for each in (own, fine))
+        n_further = min(most_further, int(n_surrogates * cost_of_all / max(2 * cost, 1)))
         if len(chosen) and n_further >= n_surrogates:
-            own = select_events(fine, chosen)
             tables = _iter_tables(self.fields, destroy, n_further, later, true=False)
             more = self.score(Packets.of(own), lengths[chosen], seeds[chosen], tables)
             counted[chosen] = (_compute_gains(more, usual[chosen], self.n_shuffles) >= observed[chosen]).sum(axis=0)
