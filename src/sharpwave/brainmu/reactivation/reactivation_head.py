@@ -82,7 +82,8 @@ class ShippedHead:
 
     Attributes:
         head: Head in evaluation mode.
-        thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`).
+        thresholds: Probability from which a burst is called a replay, by what there is to judge by (`name_sources`);
+            and `PRECISION`.
         card: What it was trained on and how good it is.
         judge: Tells whether a burst moves, where place fields are known; without it the frames alone decide.
     """
