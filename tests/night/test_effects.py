@@ -128,9 +128,22 @@ def test_a_planted_step_in_depth_shows_in_one_night_which_says_it_is_one(night, 
     table = effects.reactivations.set_index("content")
     assert table.loc["aversive", "effect"] < table.loc["rewarding", "effect"]
     assert "One night holds few events" in effects.note
+    assert "Hidden causes" not in effects.note, "no candidates are known"
     assert set(effects.rules["verdict"]) == {"too few nights"}, "one night makes no rule"
     assert set(effects.files) == {"course.parquet", "reactivations.tsv"}
     assert set(effects.peri_event["content"]) >= {"aversive", "any"}
+
+
+def test_a_night_with_its_candidates_says_what_its_control_would_see(night, rng):
+    recording, truth = night
+    given = take_given(truth.reactivations[["onset", "content"]], recording.hypnogram)
+    prepared = prepare_night(recording, prefer_given=True, events=())
+    ripples = truth.ripples[["onset"]].assign(duration=0.05, label="ripple", channel="")
+    known = replace(prepared, events=ripples.sort_values("onset", ignore_index=True))
+    effects = estimate_night_effects(known, given, rng=rng)
+    assert "Hidden causes" in effects.note
+    assert "where slow" in effects.note
+    assert "would have been seen in 8 of 10" in " ".join(effects.rules["rule"])
 
 
 def test_too_few_events_are_counted_and_not_estimated(night, rng):

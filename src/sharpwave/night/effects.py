@@ -16,7 +16,7 @@ import pandas as pd
 
 from sharpwave import moved
 from sharpwave.causality import compute_night_series
-from sharpwave.causality.input_limits import describe_inputs
+from sharpwave.causality.input_limits import describe_controls, describe_inputs
 from sharpwave.causality.memory import Coupling, compute_coupling
 from sharpwave.causality.peri_event import compute_peri_event
 from sharpwave.causality.rules import HORIZON, describe_rules, extract_rules
@@ -121,7 +121,9 @@ def estimate_night_effects(
         reactivations=_join_effects(found.counts, effects),
         rules=rules,
         peri_event=compute_peri_event([series], rng=rng),
-        note=" ".join([found.note, describe_rules(rules), ONE_NIGHT, *describe_inputs([series])]),
+        note=" ".join(
+            [found.note, describe_rules(rules), ONE_NIGHT, *describe_inputs([series]), *describe_controls(effects)]
+        ),
         files=files,
     )
 
