@@ -7,7 +7,12 @@ from functools import partial
 
 from sharpwave.benchmarks.continual.learners.bounds import Finetune, Joint, Progressive
 from sharpwave.benchmarks.continual.learners.contract import Learner
-from sharpwave.benchmarks.continual.learners.ours import SleepLearner, SRCLearner, SSRLearner
+from sharpwave.benchmarks.continual.learners.ours import (
+    DefaultSleepLearner,
+    SleepLearner,
+    SRCLearner,
+    SSRLearner,
+)
 from sharpwave.benchmarks.continual.learners.regularisation import (
     LearningWithoutForgetting,
     OnlineEWC,
@@ -34,12 +39,13 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "cls-er": ComplementaryReplay,
     "wake": partial(SleepLearner, sleeps=False),
     "sleep": SleepLearner,
+    "sleep-default": DefaultSleepLearner,
     "ssr": SSRLearner,
     "src": SRCLearner,
 }
 """Each is called as `(model, setting, lr=…, **options)`. `wake` is `sleep` without its nights."""
 
-OURS = ("wake", "sleep", "ssr", "src")
+OURS = ("wake", "sleep", "sleep-default", "ssr", "src")
 UNEQUAL = {
     "joint": "keeps all data",
     "progressive": "grows by a column with every task and is told the task",
