@@ -50,18 +50,19 @@ def measure_accuracy(model: nn.Module, *, brightness: float) -> float:
     return sum(right) / len(right)
 
 
-def test_the_common_part_of_a_gradient_counts_as_one_weight() -> None:
-    network = nn.Sequential(nn.Linear(16, 2), nn.Linear(2, 1), nn.Conv1d(1, 1, 9), nn.Embedding(3, 4))
+def test_the_common_part_of_a_gradient_is_no_steeper_than_the_rest() -> None:
+    network = nn.Sequential(nn.Linear(16, 2), nn.Linear(16, 1), nn.Conv1d(1, 1, 9), nn.Linear(1, 3), nn.Embedding(3, 4))
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
-    own = torch.arange(16.0)
-    network[0].weight.grad[1] += own
+    rest = torch.tensor([1.0, -1.0]).repeat(8)
+    network[0].weight.grad = 2 + torch.stack([rest, rest])
+    network[1].weight.grad = 0.5 + rest[None]
     centre_gradients(network)
-    torch.testing.assert_close(network[0].weight.grad[0], torch.full((16,), 1 / 4))
-    torch.testing.assert_close(network[0].weight.grad[1], own - own.mean() + (1 + own.mean()) / 4)
+    torch.testing.assert_close(network[0].weight.grad, 2 / 4 + torch.stack([rest, rest]))  # (1 / 2) squared
+    torch.testing.assert_close(network[1].weight.grad, 0.5 + rest[None])
     torch.testing.assert_close(network[2].weight.grad, torch.full((1, 1, 9), 1 / 3))
-    assert bool((network[0].bias.grad == 1).all())
-    assert bool((network[3].weight.grad == 1).all())
+    for kept in (network[0].bias, network[3].weight, network[4].weight):
+        assert bool((kept.grad == 1).all())
 
 
 def test_what_is_tied_to_an_embedding_or_not_asked_for_is_left() -> None:

@@ -43,6 +43,7 @@ BENCHMARKS: dict[str, str] = {
     "resilience": "sharpwave.benchmarks.resilience.benchmark",
     "continual": "sharpwave.benchmarks.continual.benchmark",
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
+    "continual-step-sizes": "sharpwave.benchmarks.continual.step_sizes",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",

@@ -12,6 +12,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from sharpwave.consolidation.modules import is_sharded, localise
 
+TINY = 1e-30
+
 
 @torch.no_grad()
 def measure_length(tensors: Iterable[Tensor]) -> float:
@@ -75,12 +77,13 @@ def tame_gradients(groups: Iterable[Mapping[str, Any]], clip: float | None) -> b
 
 @torch.no_grad()
 def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = None) -> None:
-    """Before a step: let what all inputs of a unit share count as one weight's.
+    """Before a step: shrink what all inputs of a unit share in its gradient, where that is longer than the rest.
 
     Where inputs have a mean (bright images, rectified activities), one direction of each unit's weights is as steep as
-    all inputs together and decides at which rate training diverges. The mean of a unit's gradient over its inputs is
-    multiplied by 1/√(number of inputs); gradient centralisation (Yong et al. 2020, arXiv:2004.01461) takes it away
-    whole, and with it what a single layer could learn of a common level.
+    all inputs together and decides at which rate training diverges. Steepness grows with the square of a gradient, so
+    the mean of a layer's gradient over its inputs is multiplied by the square of the rest's length over its own: never
+    by more than 1, never by less than 1/√(number of inputs). Gradient centralisation (Yong et al. 2020,
+    arXiv:2004.01461) takes it away whole, and with it what a single layer could learn of a common level.
 
     Args:
         module: Network with gradients; weights of linear layers and convolutions are centred, but for those that an
@@ -92,7 +95,7 @@ def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = No
         >>> layer.weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
         >>> centre_gradients(layer)
         >>> layer.weight.grad
-        tensor([[0., 0., 0., 4.]])
+        tensor([[0.5000, 0.5000, 0.5000, 4.5000]])
     """
     mine = None if parameters is None else {id(parameter) for parameter in parameters}
     layers = list(module.modules())
@@ -104,7 +107,8 @@ def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = No
         if weight is None or weight.grad is None or id(weight) in done or (mine is not None and id(weight) not in mine):
             continue
         done.add(id(weight))
-        inputs = tuple(range(1, weight.ndim))
-        n_inputs = weight[0].numel()
-        if n_inputs > 1 and not weight.grad.is_sparse:
-            weight.grad.sub_(weight.grad.mean(dim=inputs, keepdim=True), alpha=1 - n_inputs**-0.5)
+        if (n_inputs := weight[0].numel()) > 1:
+            mean = weight.grad.mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
+            common = n_inputs * measure_length([mean]) ** 2
+            rest = measure_length([weight.grad]) ** 2 - common
+            weight.grad.sub_(mean, alpha=1 - min(1.0, max(n_inputs**-0.5, rest / max(common, TINY))))

@@ -131,10 +131,10 @@ class Learner:
     def describe_undone(self) -> str:
         """A sentence on steps of wake that were undone since the last night; empty where none was."""
         times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
-        text = (
+        said = (
             f"steps of wake were undone {times}, as the loss exploded; rates are {self.caution:.3g} of the optimiser's"
         )
-        return text if self.n_undone else ""
+        return said if self.n_undone else ""
 
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.

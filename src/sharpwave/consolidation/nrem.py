@@ -46,7 +46,7 @@ class NREM:
         distillation: Weight of the stored logits, where the buffer has them; default 0.5.
         temperature: Temperature of distillation; None, the default, holds the logits themselves.
         clip: Longest step, in lengths of the weights; default 0.05. None for any.
-        centre: Whether what all inputs of a unit share in its gradient counts as one weight's
+        centre: Whether what all inputs of a unit share in its gradient is shrunk where it is longer than the rest
             (`gradients.centre_gradients`); default true.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.

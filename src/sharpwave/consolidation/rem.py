@@ -41,7 +41,8 @@ class REM:
             network as it was at the start of the night labels them. None, the default, mixes stored items.
         rate: Learning rate; the optimiser's own where omitted. It falls over the night if that of NREM does.
         clip: Longest step, in lengths of the weights; default 0.05. None for any.
-        centre: Whether what all inputs of a unit share in its gradient counts as one weight's; default true.
+        centre: Whether what all inputs of a unit share in its gradient is shrunk where it is longer than the rest;
+            default true.
 
     Example:
         >>> import torch

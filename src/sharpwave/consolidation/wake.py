@@ -39,7 +39,7 @@ class Wake:
             BatchNorm is in training mode, whose statistics would mix them.
         clip: Longest step, learning rate times gradient, in lengths of the weights, at any scale of
             inputs and loss, for methods that replay; default 0.05. None for any.
-        centre: Whether what all inputs of a unit share in its gradient counts as one weight's
+        centre: Whether what all inputs of a unit share in its gradient is shrunk where it is longer than the rest
             (`gradients.centre_gradients`), so that bright inputs do not make steps diverge, for methods that replay;
             default true.
         rescue: How many times its level the loss of a step may reach before the network of at most 20 steps ago is

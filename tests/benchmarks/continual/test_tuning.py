@@ -12,7 +12,7 @@ from sharpwave.benchmarks.continual import tuning
 from sharpwave.benchmarks.continual.benchmark import find_best_baseline, tabulate
 from sharpwave.benchmarks.continual.harness import Outcome
 from sharpwave.benchmarks.continual.learners import LEARNERS, NEW_CLASSES
-from sharpwave.benchmarks.continual.protocols import PROTOCOLS, make_protocols
+from sharpwave.benchmarks.continual.protocols import ANY, PROTOCOLS, make_protocols
 from sharpwave.benchmarks.continual.tuning import (
     SPACES,
     TRIALS,
@@ -93,10 +93,39 @@ def test_what_is_tuned_is_kept_beside_the_rest(tmp_path: Path, monkeypatch: pyte
     assert tuning.load_tuned("blobs") == before | {"er": {"lr": 0.7}}
 
 
+def test_the_worst_case_chooses_what_bears_twice_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = [{"lr": 0.1}, {"lr": 0.3}, {"lr": 0.05}]
+    accuracies = {  # by image set and step size: the bold one is best where it was tuned and diverges elsewhere
+        "home": {0.1: 0.8, 0.2: 0.85, 0.3: 0.9, 0.6: 0.9, 0.05: 0.6},
+        "elsewhere": {0.1: 0.7, 0.2: 0.6, 0.3: 0.7, 0.6: 0.1, 0.05: 0.5},
+    }
+    rng = np.random.default_rng(0)
+    sets = [replace(make_blobs(rng), name=name) for name in accuracies]
+
+    def score(method: str, protocol: object, streams: list, options: dict[str, float]) -> float:
+        where = "home" if "home" in streams[0].name else "elsewhere"
+        return accuracies[where][round(options["lr"], 3)]
+
+    monkeypatch.setattr(tuning, "score", score)
+    monkeypatch.setattr(tuning, "list_trials", lambda method, n_trials: trials)
+    protocol = replace(PROTOCOLS["split-mnist"], n_tasks=3)
+    found = tuning.tune_worst_case(["er"], protocol, sets, n_trials=3)
+    assert found["chosen"]["er"] == {"lr": 0.1}
+    assert found["accuracies"]["er"] == {"home": [0.8, 0.9, 0.6], "elsewhere": [0.6, 0.1, 0.5]}
+
+
+def test_images_that_nobody_tuned_on_have_options_of_the_worst_case() -> None:
+    chosen = load_tuned(ANY)
+    assert set(chosen) == set(LEARNERS)
+    assert chosen["ewc"] == load_tuned("split-mnist")["ewc"]
+    assert chosen["wake"] == chosen["sleep"]
+    assert load_tuned("split-mnist")["sleep-default"] == {"lr": 0.1}
+
+
 def test_other_images_get_protocols_of_their_kind(rng: np.random.Generator) -> None:
     blobs = make_blobs(rng)
     split, permuted = make_protocols(blobs)
-    assert (split.n_tasks, split.model, split.tuned_as) == (3, "mlp", "split-mnist")
+    assert (split.n_tasks, split.model, split.tuned_as) == (3, "mlp", ANY)
     assert (permuted.permutes, permuted.tuned_as) == (True, "permuted-mnist")
     colour = replace(blobs, x_train=np.repeat(blobs.x_train, 3, 1), x_test=np.repeat(blobs.x_test, 3, 1))
     assert [protocol.model for protocol in make_protocols(colour)] == ["resnet"]

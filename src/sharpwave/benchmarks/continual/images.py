@@ -10,12 +10,14 @@ import gzip
 import io
 import struct
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 import numpy as np
 from jaxtyping import UInt8
+from scipy.ndimage import gaussian_filter
 
 from sharpwave.demonstrations.streams import ImageSet
 from sharpwave.errors import MissingExtraError, SharpwaveError
@@ -340,3 +342,37 @@ def _refuse(path: Path, got: str) -> SharpwaveError:
     return SharpwaveError(
         "an IDX file of unsigned bytes", got=f"{path.name}: {got}", fix="download the file again, or convert it"
     )
+
+
+NOISE = 64.0
+BLUR = 1.5
+
+
+def vary_images(images: ImageSet, how: str) -> ImageSet:
+    """The same images in another world, for options that must not hang on one set of pixels.
+
+    Args:
+        images: The data set.
+        how: Key of `VARIANTS`: inverted, brightened (the upper half of the range), blurred (1.5 pixels) or noisy (64 of
+            255).
+    """
+    change = VARIANTS[how]
+    return replace(images, name=f"{images.name}, {how}", x_train=change(images.x_train), x_test=change(images.x_test))
+
+
+def _blur(x: np.ndarray) -> np.ndarray:
+    return gaussian_filter(x.astype(np.float32), (0, 0, BLUR, BLUR)).round().astype(np.uint8)
+
+
+def _add_noise(x: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, NOISE, x.shape)
+    return np.clip(x + noise, 0, 255).round().astype(np.uint8)
+
+
+VARIANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "inverted": lambda x: 255 - x,
+    "brightened": lambda x: (128 + x // 2).astype(np.uint8),
+    "blurred": _blur,
+    "noisy": _add_noise,
+}
+"""Functions of images in bytes, by name."""

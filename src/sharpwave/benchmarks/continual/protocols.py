@@ -15,6 +15,8 @@ from sharpwave.benchmarks.continual.learners.contract import Learner, Setting
 from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
 from sharpwave.errors import SharpwaveError
 
+ANY = "any-images"
+"""Hyper-parameters that are best in the worst case, for images that nobody tuned on."""
 MOST_TASKS = 5
 LARGEST_GREY = 28
 
@@ -115,7 +117,8 @@ def make_protocols(images: ImageSet) -> list[Protocol]:
     n_tasks = max(1, min(MOST_TASKS, images.n_classes // 2))
     like = PROTOCOLS["split-mnist" if small else "split-cifar10"]
     name = f"split {images.name}"
-    protocols = [replace(like, name=name, source="", n_tasks=n_tasks)]
+    tuned_as = ANY if small else like.tuned_as
+    protocols = [replace(like, name=name, source="", n_tasks=n_tasks, tuned_as=tuned_as)]
     if small:
         like = PROTOCOLS["permuted-mnist"]
         name = f"permuted {images.name}"

@@ -5,7 +5,8 @@ or another order of classes than any stream that results come from. Every learne
 same Sobol sequence, laid over the ranges of its own options; the step sizes tried are therefore the same for all.
 What was chosen is in `tuned.json`, which the benchmarks read, and which
 `python -m sharpwave.benchmarks.continual.tuning DATA [PROTOCOL ...] [--missing]` writes; with `--missing` only for
-learners that have no options there yet.
+learners that have no options there yet. For images that nobody tuned on there are options that are best in the worst
+case, over several image sets and with a margin to divergence.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,19 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from sharpwave.benchmarks.continual.images import vary_images
 from sharpwave.benchmarks.continual.learners import LEARNERS, NEW_CLASSES
-from sharpwave.benchmarks.continual.protocols import PROTOCOLS, Protocol
-from sharpwave.demonstrations.streams import ImageSet, Stream
+from sharpwave.benchmarks.continual.protocols import ANY, PROTOCOLS, Protocol
+from sharpwave.demonstrations.streams import ImageSet, Stream, load_digits
 from sharpwave.errors import SharpwaveError
 
 TRIALS = 8
 BUFFER = 200
 FIRST_SEED = 1000
+UNTUNED: dict[str, dict[str, float]] = {"sleep-default": {"lr": 0.1}}
+"""Options of learners for which nothing is chosen: what the package has by default, with a plain optimiser."""
+MARGIN = 2.0
+"""How many times its step size a set of options must bear: the lower accuracy of the two counts."""
 TUNED = Path(__file__).with_name("tuned.json")
 
 
@@ -76,6 +82,7 @@ SPACES: dict[str, dict[str, Range]] = {
     "er-ace-annealed": {"weight": LABELS, "anneal": ANNEAL},
     "cls-er-annealed": {"strength": Range(0.05, 1.0), "horizon": Range(0.2, 5.0), "anneal": ANNEAL},
     "sleep": {"alpha": LOGITS, "beta": LABELS},
+    "sleep-default": {},
     "ssr": {},
     "src": {"potentiation": Range(1e-3, 3e-2)},
 }
@@ -119,13 +126,18 @@ def tune(
     """
     trials, scores = list_trials(method, n_trials=n_trials), []
     for options in trials:
-        accuracies = []
-        for number, stream in enumerate(streams):
-            learner = partial(LEARNERS[method], **options)
-            outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
-            accuracies.append(outcome.compute_accuracy(task_known=bool(np.isnan(outcome.at_the_end).any())))
-        scores.append(float(np.mean(accuracies)))
+        scores.append(score(method, protocol, streams, options))
     return trials[int(np.argmax(scores))], scores
+
+
+def score(method: str, protocol: Protocol, streams: Sequence[Stream], options: Mapping[str, float]) -> float:
+    """Mean accuracy of some options at the end of streams (with the task known, for learners that need it)."""
+    accuracies = []
+    for number, stream in enumerate(streams):
+        learner = partial(LEARNERS[method], **options)
+        outcome = protocol.run(stream, learner, seed=FIRST_SEED + number, buffer_items=BUFFER)
+        accuracies.append(outcome.compute_accuracy(task_known=bool(np.isnan(outcome.at_the_end).any())))
+    return float(np.mean(accuracies))
 
 
 def tune_protocol(
@@ -153,7 +165,70 @@ def tune_protocol(
     for method in list_methods(protocol) if methods is None else methods:
         chosen[method], accuracies[method] = tune(method, protocol, streams, n_trials=n_trials)
     awake = {"wake": chosen["sleep"]} if "sleep" in chosen else {}
-    return {"chosen": chosen | awake, "accuracies": accuracies}
+    return {"chosen": chosen | awake | UNTUNED, "accuracies": accuracies}
+
+
+def tune_worst_case(
+    methods: Sequence[str], protocol: Protocol, image_sets: Sequence[ImageSet], *, n_trials: int, n_streams: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Options of each learner that lose least where they lose most, over several image sets.
+
+    A trial's score on an image set is the lower of its accuracies at its step size and at `MARGIN` times that, each a
+    mean over validation streams; what it loses is how far that is below the learner's best trial on the set. It is the
+    same for every learner.
+
+    Args:
+        methods: Keys of `SPACES`.
+        protocol: Protocol that the image sets become streams by.
+        image_sets: Image sets, of which training images alone are used.
+        n_trials: Number of options that are tried.
+        n_streams: Validation streams of each set.
+
+    Returns:
+        `chosen` options, and the `accuracies` of each trial on each image set, by learner.
+    """
+    streams = [make_validation_streams(protocol, images, n_streams=n_streams) for images in image_sets]
+    chosen, accuracies = {}, {}
+    for method in methods:
+        trials = list_trials(method, n_trials=n_trials)
+        bold = [options | {"lr": MARGIN * options["lr"]} for options in trials]
+        scores = np.array(
+            [
+                [
+                    min(score(method, protocol, each, options), score(method, protocol, each, bolder))
+                    for options, bolder in zip(trials, bold, strict=True)
+                ]
+                for each in streams
+            ]
+        )
+        lost = (scores.max(axis=1, keepdims=True) - scores).max(axis=0)
+        chosen[method] = trials[int(np.argmin(lost))]
+        accuracies[method] = {images.name: row for images, row in zip(image_sets, scores.tolist(), strict=True)}
+    return {"chosen": chosen, "accuracies": accuracies}
+
+
+def freeze_worst_case(folder: Path, *, n_trials: int = 4) -> None:
+    """Choose options for images that nobody tuned on, and write them into `tuned.json`.
+
+    A small grid that two cores bear: a few trials, short streams of three image sets, the learners that replay. The
+    other learners keep what was chosen for split MNIST.
+
+    Args:
+        folder: Folder of data sets.
+        n_trials: Number of options that are tried.
+    """
+    torch.set_num_threads(1)
+    protocol = PROTOCOLS["split-mnist"]
+    images = protocol.load(folder)
+    sets = [images, vary_images(images, "inverted"), load_digits()]
+    short = replace(protocol, n_train=1000, n_test=500, tried_on=(5, 1000))
+    found = tune_worst_case(REPLAYING, short, sets, n_trials=n_trials)
+    found["chosen"] |= {"wake": found["chosen"]["sleep"]}
+    tuned = json.loads(TUNED.read_text(encoding="utf-8")) | {ANY: found}
+    TUNED.write_text(json.dumps(tuned, indent=1) + "\n", encoding="utf-8")
+
+
+REPLAYING = ("er", "der++", "er-ace", "sleep", "ssr")
 
 
 def list_methods(protocol: Protocol) -> list[str]:
@@ -161,7 +236,9 @@ def list_methods(protocol: Protocol) -> list[str]:
     return [
         method
         for method in SPACES
-        if not (method == "src" and protocol.model != "mlp") and not (method in NEW_CLASSES and protocol.permutes)
+        if not (method == "src" and protocol.model != "mlp")
+        and not (method in NEW_CLASSES and protocol.permutes)
+        and method not in UNTUNED
     ]
 
 
@@ -193,6 +270,8 @@ def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
         SharpwaveError: If nothing was chosen for it.
     """
     tuned = json.loads(TUNED.read_text(encoding="utf-8"))
+    if protocol == ANY and ANY in tuned:
+        return tuned["split-mnist"]["chosen"] | tuned[ANY]["chosen"]
     if protocol not in tuned:
         raise SharpwaveError(
             f"a protocol among {', '.join(tuned)}", got=repr(protocol), fix="tune the learners on it first"
@@ -201,5 +280,7 @@ def load_tuned(protocol: str) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    named = [word for word in sys.argv[2:] if word != "--missing"]
-    freeze(named or list(PROTOCOLS), Path(sys.argv[1]), missing="--missing" in sys.argv)
+    named = [word for word in sys.argv[2:] if word != "--missing"] or [*PROTOCOLS, ANY]
+    freeze([name for name in named if name != ANY], Path(sys.argv[1]), missing="--missing" in sys.argv)
+    if ANY in named:
+        freeze_worst_case(Path(sys.argv[1]))

@@ -8,7 +8,12 @@ from functools import partial
 from sharpwave.benchmarks.continual.learners.bounds import Finetune, Joint, Progressive
 from sharpwave.benchmarks.continual.learners.contract import Learner
 from sharpwave.benchmarks.continual.learners.exemplars import ExtendedReplay, GreedyDumb, ICaRL
-from sharpwave.benchmarks.continual.learners.ours import SleepLearner, SRCLearner, SSRLearner
+from sharpwave.benchmarks.continual.learners.ours import (
+    DefaultSleepLearner,
+    SleepLearner,
+    SRCLearner,
+    SSRLearner,
+)
 from sharpwave.benchmarks.continual.learners.regularisation import (
     LearningWithoutForgetting,
     OnlineEWC,
@@ -44,13 +49,14 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "cls-er-annealed": ComplementaryReplay,
     "wake": partial(SleepLearner, sleeps=False),
     "sleep": SleepLearner,
+    "sleep-default": DefaultSleepLearner,
     "ssr": SSRLearner,
     "src": SRCLearner,
 }
 """Each is called as `(model, setting, lr=…, **options)`. `wake` is `sleep` without its nights. Those that are annealed
 are the same learners, whose options were chosen together with how much of a task the step size falls over."""
 
-OURS = ("wake", "sleep", "ssr", "src")
+OURS = ("wake", "sleep", "sleep-default", "ssr", "src")
 UNEQUAL = {
     "joint": "keeps all data",
     "progressive": "grows by a column with every task and is told the task",

@@ -66,6 +66,33 @@ class SleepLearner(Learner):
         return self.buffer.n_bytes
 
 
+class DefaultSleepLearner(Learner):
+    """What a user gets: `Sleep(model, buffer, optimiser)` and a night after each task, with the package's own defaults.
+
+    Args:
+        model: The network.
+        setting: Setting that is equal for all learners; replay and nights are the defaults', not its share.
+        lr: Step size of plain stochastic gradient descent.
+    """
+
+    def __init__(self, model: nn.Module, setting: Setting, *, lr: float) -> None:
+        super().__init__(model, setting, lr=lr)
+        self.buffer = make_buffer(setting, self.generator)
+        self.sleep = Sleep(model, self.buffer, self.optimiser, generator=self.generator)
+
+    def observe(self, x: Inputs, y: Tensor, index: int) -> None:
+        n_before = self.sleep.learner.day.n_replayed
+        loss = self.sleep.wake({"x": x, "y": y})
+        self.update(loss, len(y) + self.sleep.learner.day.n_replayed - n_before)
+
+    def end_task(self, task: Task, index: int) -> None:
+        self.n_gradient_samples += int(self.sleep.night().cost["slept"])
+
+    @property
+    def n_buffer_bytes(self) -> int:
+        return self.buffer.n_bytes
+
+
 class SSRLearner(Learner):
     """Synaptic Sleep Replay as it is described, `Sleep.ssr`, in the same budget.
 
