@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -343,3 +344,12 @@ def test_convolutions_that_grow_and_cells_have_units() -> None:
     lesion_units(nn.ModuleList([cell, nn.Linear(4, 2)]), 1.0, rng=np.random.default_rng(0))
     assert (cell(torch.randn(5, 3))[0] == 0).all()
     assert list(list_layers(cell)) == ["model"]
+
+
+def test_the_snippet_of_the_page_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "resilience.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert names["found"].recovery is not None
+    assert (tmp_path / "card.png").is_file()

@@ -1,7 +1,8 @@
-"""States held against each other in data sets that hold band powers alone: entropy of the bands, and what channels share.
+"""States held against each other in data sets that hold band powers alone: entropy of bands, and what channels share.
 
 Sleep-EDF (7 and 58 people): entropy of the shares of power in five bands. HMC (about 80 people, all asleep):
-information that three channels share in the course of their log power, in as many epochs of each state. The unit is the person.
+information that three channels share in the course of their log power, in as many epochs of each state. The unit is
+the person.
 """
 
 from __future__ import annotations
