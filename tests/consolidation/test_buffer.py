@@ -330,3 +330,23 @@ def test_a_head_that_grows_keeps_what_was_known() -> None:
         other = ReplayBuffer(10, storage=storage)
         other.load_state_dict(buffer.state_dict())
         assert torch.equal(other.read(torch.arange(4))["logits"], read["logits"])
+
+
+@pytest.mark.parametrize("storage", [{}, {"x": "uint8"}])
+def test_rows_that_wait_are_those_that_were_written_at_once(
+    storage: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = []
+    for most in (1, 64):
+        monkeypatch.setattr("sharpwave.consolidation.table.MOST_WAITING", most)
+        buffer = ReplayBuffer(8, storage=storage, generator=torch.Generator().manual_seed(0))
+        for item in range(300):
+            value = torch.full((1, 4), float(item)) + torch.arange(4)
+            buffer.add({"x": value, "y": torch.tensor([item % 3])})
+            value.zero_()  # a batch that is used again for the next
+        buffer.update(torch.tensor([3]), {"x": torch.ones(1, 4)})
+        stored.append(buffer.read(torch.arange(8)))
+    assert stored[0].keys() == stored[1].keys()
+    for name, value in stored[0].items():
+        assert torch.equal(value, stored[1][name])
+    assert stored[0]["x"][:, 0].unique().numel() == 8

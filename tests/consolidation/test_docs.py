@@ -39,6 +39,23 @@ def test_five_lines_keep_the_old_tasks(capsys) -> None:
     torch.testing.assert_close(model[0].weight.detach(), before * 0.999**2)
 
 
+def test_a_budget_of_the_page_keeps_the_old_tasks_and_is_kept(capsys) -> None:
+    block = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[4]
+    points, labels = make_points(100, seed=1)
+    tasks = []
+    for task in range(3):
+        mine = torch.nonzero(labels // 2 == task)[:, 0].repeat(6)
+        mine = mine[torch.randperm(len(mine), generator=torch.Generator().manual_seed(task))]
+        tasks.append([(points[part], labels[part]) for part in mine.split(16)])
+    model = make_network()
+    space = {"model": model, "optimiser": torch.optim.SGD(model.parameters(), lr=0.1), "tasks": tasks}
+    exec(compile("from sharpwave.consolidation import ReplayBuffer, Sleep\n" + block, "page", "exec"), space)
+    budget = space["sleep"].budget
+    assert measure_accuracy(model) > 0.75
+    assert budget.replayed + budget.slept < 1.06 * budget.earned
+    assert capsys.readouterr().out.count("of its passes") == 3
+
+
 @pytest.mark.parametrize("reading", list(recipe.READINGS))
 def test_the_page_names_both_readings(reading: str) -> None:
     assert f'reading="{reading}"' in PAGE

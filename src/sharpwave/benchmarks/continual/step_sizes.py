@@ -26,8 +26,7 @@ from sharpwave.benchmarks.continual.protocols import ANY, PROTOCOLS, Protocol, m
 from sharpwave.benchmarks.continual.tuning import load_tuned
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.consolidation import Wake
-from sharpwave.consolidation.learner import centre_gradients
-from sharpwave.consolidation.modules import tame_gradients
+from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.demonstrations.streams import ImageSet, load_digits
 
 STEP_SIZES = (0.02, 0.05, 0.13, 0.19, 0.3)
