@@ -71,3 +71,15 @@ def test_a_night_without_carriers_says_nothing() -> None:
     p, planted = check_drift([series], [np.zeros_like(carries)], [second], rng=np.random.default_rng(0), n_planted=3)
     assert p == 1.0
     assert planted.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_night_of_few_events_is_fitted_by_its_level() -> None:
+    """Of fewer than ten events the time of the night has no spline, only constants."""
+    series, _, second = draw(1, "nothing")
+    many = draw(2, "nothing")
+    few = np.array([True, False, True, False, False, True])
+    p, planted = check_drift(
+        [series, many[0]], [few, many[1]], [second[:6], many[2]], rng=np.random.default_rng(0), n_planted=5
+    )
+    assert 0 < p <= 1
+    assert ((planted > 0) & (planted <= 1)).all()

@@ -125,7 +125,8 @@ def _fit(series: NightSeries, carries: Bool[np.ndarray, " event"], second: Int[n
     """A logistic regression of the marks on the time of the night and the stage."""
     stage = series.stage[second]
     own = compute_own_columns(series, second)
-    own = np.column_stack([own[:, :1], own[:, 1:] / np.maximum(own[:, 1:].std(axis=0), 1e-9)])
+    spread = own.std(axis=0)
+    own = np.column_stack([np.ones(len(own)), own[:, spread > 1e-6] / spread[spread > 1e-6]])
     design = np.column_stack([own, *((stage == code).astype(float) for code in np.unique(stage)[1:])])
     prior = RIDGE * np.eye(design.shape[1])
     beta = np.zeros(design.shape[1])
