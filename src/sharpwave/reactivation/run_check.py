@@ -374,6 +374,8 @@ class _LagTrack:
 
     def measure(self, lag: float) -> Float[np.ndarray, " bin"]:
         """Errors where the spikes are taken `lag` s before the position, as shares of the track."""
+        from scipy.sparse import coo_array
+
         low = self.times - lag - BIN / 2
         counts = np.stack(
             [np.searchsorted(each, low + BIN) - np.searchsorted(each, low) for each in self.trains], axis=1
@@ -383,8 +385,9 @@ class _LagTrack:
         for fold in np.unique(self.fold):
             test = self.fold == fold
             time = np.bincount(self.place[~test], minlength=n_places) * BIN
-            sums = np.zeros((n_places, counts.shape[1]))
-            np.add.at(sums, self.place[~test], counts[~test])
+            seen = counts[~test]
+            visits = coo_array((np.ones(len(seen)), (self.place[~test], np.arange(len(seen)))), (n_places, len(seen)))
+            sums = visits @ seen
             rates = np.maximum(self.near @ sums / np.maximum(self.near @ time, 0.1)[:, None], 0.05)
             logs = counts[test] @ np.log(rates).T - BIN * rates.sum(axis=1)
             found = self.fields.position[logs.argmax(axis=1)]

@@ -66,7 +66,7 @@ NEWEST = {"er-aml", *NEW_CLASSES, *(name for name in LEARNERS if name.endswith("
 
 def test_what_was_chosen_is_there_for_every_learner() -> None:
     for name, protocol in PROTOCOLS.items():
-        can = {*list_methods(protocol), "wake"}
+        can = {*list_methods(protocol), *tuning.UNTUNED, "wake"}
         assert can - NEWEST <= set(load_tuned(name)) <= can
     assert set(NEW_CLASSES) & set(list_methods(PROTOCOLS["permuted-mnist"])) == set()
     with pytest.raises(SharpwaveError, match="tune the learners on it first"):
