@@ -115,7 +115,7 @@ def measure_scores(learner: Learner, probe: Probe, slots: Sequence[int] = ()) ->
         items = pd.DataFrame()
         if batch:
             label = learner.objective.find_label(batch)
-            items, unit = _score_items(learner, batch, label)
+            items, unit = _score_items(learner, batch, label, getattr(learner.buffer, "n_chunk", 256))
     if not callable(probe.held_out) and len(items):
         score = float(items["score"].to_numpy() @ _weigh(items, label))
     (score,) = average([float(score)], learner.device)
@@ -183,7 +183,7 @@ def _find_items(learner: Learner, probe: Probe, slots: Sequence[int]) -> tuple[B
     return buffer.read(torch.tensor(slots, dtype=torch.int64)), False
 
 
-def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) -> tuple[pd.DataFrame, float]:
+def _score_items(learner: Learner, items: Batch, label: str, size: int) -> tuple[pd.DataFrame, float]:
     entries, n_items = dict(flatten(items)), count_items(items)
     scores, chance = [], 0.0
     for first in range(0, n_items, size):
