@@ -190,7 +190,7 @@ def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) ->
         batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), learner.device)
         output = learner.forward(batch).float()
         scores.append(learner.objective.score(output, batch).cpu())
-        if not learner.objective.picks_class(output, batch):
+        if not learner.objective.scores_share(output, batch):
             others = torch.randperm(len(output), generator=torch.Generator().manual_seed(0)).to(output.device)
             chance += float(learner.objective.compute_losses(output[others], batch).sum()) / n_items
     columns = {"score": torch.cat(scores).double().numpy()}
