@@ -129,7 +129,10 @@ class Budget:
         if isinstance(top, str):
             self.say(top)
         share = None if isinstance(top, str) else top.share
-        night = self.plan_night(n_items=learner.wake_items, n_stored=len(buffer) - buffer.n_held_out, share=share)
+        self.slept += learner.n_passes  # of finding the top, which count as the night's at its end
+        n_items, n_stored = learner.wake_items * learner.accumulate, len(buffer) - buffer.n_held_out
+        night = self.plan_night(n_items=n_items, n_stored=n_stored, share=share)
+        self.slept -= learner.n_passes
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0
             return night.n_full, None, 0, night.n_probed
@@ -211,7 +214,8 @@ class Recalled(dict[str, Any]):
 
     def __init__(self, items: Batch, rows: Tensor) -> None:
         small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
-        super().__init__(small)
+        nested = {name: Recalled(value, rows) for name, value in items.items() if isinstance(value, dict)}
+        super().__init__(small | nested)
         self.source, self.rows = items, rows
 
     def __missing__(self, name: str) -> Any:

@@ -339,9 +339,16 @@ class Snapshot:
         )
 
 
-def compute_annealing(position: int, n_steps: int) -> float:
-    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing."""
-    return (1 + math.cos(math.pi * position / n_steps)) / 2
+def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> float:
+    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing.
+
+    Args:
+        position: Step of the night.
+        n_steps: Number of its steps.
+        warm: Share of them, at the beginning, over which the factor rises evenly to the cosine; default 0.
+    """
+    rise = min(1.0, (position + 1) / (warm * n_steps + 1))
+    return rise * (1 + math.cos(math.pi * position / n_steps)) / 2
 
 
 @torch.no_grad()
@@ -360,11 +367,11 @@ def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tupl
         SharpwaveError: If the buffer holds no logits.
     """
     items = learner.sample(n_items, balanced=False)
-    if "logits" not in items:
+    if not isinstance(items.get("logits"), Tensor):
         raise SharpwaveError(
-            "a buffer that holds logits, to measure drift and forgetting",
+            "a buffer that holds whole logits, to measure drift and forgetting",
             got=f"entries {', '.join(items)}",
-            fix="use wake method 'der++', or schedule=FixedRatio()",
+            fix="use wake method 'der++' and outputs of few classes, or schedule=FixedRatio()",
         )
     with evaluating(learner.model):
         now, then = learner.forward(items).float(), items["logits"].float()

@@ -56,6 +56,7 @@ class NREM:
             and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
         anneal: Whether the rate falls to nothing over the night (half a cosine), that of REM too; default true.
+        warm: Share of the night over which the rate rises before it falls; default 0.
         refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", the default, those of items
             that arrived since the night before (taken while they were still being learned), and in older items those
             of classes that came since; the rest are from when the items were known best. "replayed", all of what this
@@ -78,6 +79,7 @@ class NREM:
     oscillation: int = 0
     rate: float | None = None
     anneal: bool = True
+    warm: float = 0.0
     refresh: str = "new"
 
     def __post_init__(self) -> None:
@@ -160,7 +162,7 @@ class NREMPhase(Phase):
         """Replay one batch; after the last step of a bout follows homeostasis."""
         factor = self.nrem.find_up(position)
         if self.nrem.anneal:
-            factor *= compute_annealing(position, len(plan))
+            factor *= compute_annealing(position, len(plan), warm=self.nrem.warm)
         with self.learner.learning_rate(self.nrem.rate, factor=factor):
             loss = self._replay(position)
         ends_bout = position + 1 == len(plan) or plan[position + 1] != NREM_STAGE
@@ -238,8 +240,9 @@ class NREMPhase(Phase):
             self.decoder.step()
         return loss
 
-    def _refresh_logits(self, chosen: Tensor, *, classes: list[int] | None = None, size: int = 256) -> None:
+    def _refresh_logits(self, chosen: Tensor, *, classes: list[int] | None = None) -> None:
         buffer = self.learner.get_buffer()
+        size = getattr(buffer, "n_chunk", 256)
         with evaluating(self.learner.model):
             for slots in chosen.split(size) if len(chosen) else ():
                 items = buffer.read(slots)
@@ -368,7 +371,9 @@ def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) 
 
 def _find_classes(items: Batch, label: str) -> list[int]:
     """Classes of items whose logits have one column each; none where labels or logits are of another kind."""
-    labels, logits = items.get(label), items["logits"]
-    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or logits.ndim != 2:
+    labels, logits = items.get(label), items.get("logits")
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point():
+        return []
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
         return []
     return [value for value in labels.unique().tolist() if 0 <= value < logits.shape[1]]
