@@ -40,7 +40,7 @@ class Budget:
         share: Passes of replay and nights over passes of new items; 0.15 is 15 % on top of plain training.
         top: Name of the module that shallow nights train; where omitted, the last one with parameters if the network's
             output is what it gives.
-        night: Largest part of `share` that is kept for nights; default 0.05.
+        night: Largest part of `share` that is kept for nights; default 0.15.
         least: Fewest items replayed at once, as a share of the new ones; where omitted 0.08, and 0.3 beside BatchNorm.
         n_steps: Largest number of shallow steps in a night; default 40.
 
@@ -52,7 +52,7 @@ class Budget:
     Example:
         >>> budget = Budget(0.15)
         >>> [budget.plan_replay(32) for _ in range(5)]
-        [3, 6, 9, 12, 16]
+        [0, 4, 7, 9, 12]
         >>> round(budget.left, 1)
         24.0
     """
@@ -62,7 +62,7 @@ class Budget:
         share: float,
         *,
         top: str | None = None,
-        night: float = 0.05,
+        night: float = 0.15,
         least: float | None = None,
         n_steps: int = 40,
     ) -> None:
