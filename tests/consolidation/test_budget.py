@@ -220,7 +220,7 @@ def test_few_items_are_replayed_beside_many_steps_but_where_batch_norm_takes_its
             budget.replayed += planned[-1]
         return planned
 
-    assert min(plan(plain)) >= 3
+    assert sum(n > 0 for n in plan(plain)) > 12 > sum(n > 0 for n in plan(normed)) > 2
     assert all(n == 0 or n + 1 > 0.3 * 32 for n in plan(normed))
     assert sum(plan(normed)) > 0
     assert plan(normed.eval()) == plan(plain)

@@ -1,9 +1,9 @@
 """`sharpwave benchmark sleep-cost`: what a buffer, its hooks, significance and a night take, in time and memory.
 
 Times are processor time of one thread. Ten steps with sleep and the same passes written by hand take turns in one run,
-so that whatever else the machine does meets both alike; the ratio of their medians is what sleep costs beyond its passes.
-Days with nights are timed beside days of the older recipe, whose wake drew twice and had no nights, and beside plain
-training, in the same way.
+so that whatever else the machine does meets both alike; the ratio of their medians is what sleep costs beyond its
+passes. Days with nights are timed beside days of the older recipe, whose wake drew twice and had no nights, and beside
+plain training, in the same way.
 """
 
 from __future__ import annotations
