@@ -24,65 +24,10 @@ from sharpwave.consolidation.budget import LEAST_APART
 from sharpwave.consolidation.modules import agree_first, evaluating, list_state
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
+from sharpwave.integrations.day import TOKENS, DayReport, count_tokens, select_items, weigh_tokens
 
-TOKENS = "input_ids"
-COUNTED = ("new", "replayed", "slept", "shallow", "scored")
+COUNTED = ("new", "replayed", "slept", "scored")
 N_MORNING, MOST_ROWS = 8, 256
-
-
-@dataclass(frozen=True, eq=False)
-class DayReport:
-    """What a day of training and the night after it did.
-
-    Attributes:
-        task: What was learned in the day.
-        night: The night.
-        tasks: Columns `task`, `n`, `before` and `after`: what the memories of each task scored before the night and
-            after it.
-        divergence: Kullback–Leibler divergence, in nats an answer, from the model as it was in the morning to that
-            before the night and to that after it, on a few memories of the days before; NaN where there were none.
-        tokens: Tokens that passed through the model in the day and night: `new`; `replayed` beside them; `slept` in
-            full steps and `shallow` in steps of its top, as many as they cost; `scored` forward alone, as by the probe.
-        forward: What a token costs that goes forward alone, of one that goes backward too: a third, and more where much
-            of the model is frozen.
-    """
-
-    task: int | str | None
-    night: SleepReport
-    tasks: pd.DataFrame
-    divergence: tuple[float, float]
-    tokens: dict[str, float]
-    forward: float
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the night."""
-        return self.night.seconds
-
-    @property
-    def added_tokens(self) -> float:
-        """What replay and the night cost beyond the new tokens, as a share of them."""
-        return weigh_tokens(self.tokens, self.forward) / max(self.tokens["new"], 1)
-
-    def __str__(self) -> str:
-        name = "" if self.task is None else f" of {self.task}"
-        lines = [f"day{name}, then a night: {self.night}"]
-        for task in self.tasks.itertuples():
-            lines.append(f"  {task.task}: {task.before:.3g} → {task.after:.3g} ({task.n} memories)")
-        if not self.night.n_planned:
-            lines.append("  no step was slept: what is left of the budget pays for none")
-        before, after = self.divergence
-        if not math.isnan(before):
-            lines.append(f"  divergence from the morning's model: {before:.3g} → {after:.3g} nats an answer")
-        said = ", ".join(f"{value:.0f} {name}" for name, value in self.tokens.items() if value)
-        return "\n".join(
-            [*lines, f"  tokens: {said}; {self.added_tokens:+.1%} of training; night {self.seconds:.2g} s"]
-        )
-
-
-def weigh_tokens(tokens: Mapping[str, float], forward: float) -> float:
-    """Tokens of replay and nights, those that went forward alone by their share."""
-    return tokens["replayed"] + tokens["slept"] + tokens["shallow"] + forward * tokens["scored"]
 
 
 class Passed:
@@ -189,7 +134,7 @@ class SleepBeside(Sleep):
         self.task: int | str | None = None
         self._n_new = 0
         self._since = dict(self.tokens)
-        self._tonight = dict.fromkeys(("items", "tokens", "passes"), 0.0)
+        self._tonight = dict.fromkeys(("items", "tokens"), 0.0)
         self._divergence, self._reserved = math.nan, 0.0
         self._part: str | None = None
         super().__init__(model, buffer, optimiser, objective=self.passed.make_objective(), **options)
@@ -288,9 +233,8 @@ class SleepBeside(Sleep):
                     if at_step is not None:
                         at_step(self._get_night().position)
             night = self.wake_up()
-            tonight = self._tonight  # passes of the top alone call no model, and are counted by their share
-            per_item = tonight["tokens"] / max(tonight["items"], 1)
-            self.tokens["shallow"] += max(0.0, self.learner.n_passes - tonight["passes"]) * per_item
+            per_item = self._tonight["tokens"] / max(self._tonight["items"], 1)
+            self.tokens["slept"] += self.learner.n_passes * per_item
             divergence = (self._divergence, self._compare_morning())
         self._charge()
         tokens = {name: value - self._since[name] for name, value in self.tokens.items()}
@@ -375,42 +319,14 @@ class SleepBeside(Sleep):
             return
         batch = {name: value for name, value in named.items() if isinstance(value, Tensor) and value.ndim}
         batch = batch or {TOKENS: next(value for value in inputs if isinstance(value, Tensor))}
-        n_tokens, n_items, learns = count_tokens(batch), len(next(iter(batch.values()))), torch.is_grad_enabled()
+        n_tokens = count_tokens(batch)
         if self._part == "night":
-            passed = {
-                "items": n_items,
-                "tokens": n_tokens,
-                "passes": n_items * (1.0 if learns else self.learner.forward_share),
-            }
-            self._tonight = {name: value + passed[name] for name, value in self._tonight.items()}
-        part = ("slept" if learns else "scored") if self._part == "night" else self._part
-        self.tokens[part] += n_tokens
+            self._tonight["items"] += len(next(iter(batch.values())))
+            self._tonight["tokens"] += n_tokens
+        else:
+            self.tokens[self._part] += n_tokens
 
     def _list_tasks(self, night: SleepReport) -> pd.DataFrame:
         groups, columns = night.groups, ["value", "n", "before", "after"]
         rows = groups.loc[groups["kind"] == "task", columns] if len(groups) else pd.DataFrame(columns=columns)
         return rows.rename(columns={"value": "task"}).reset_index(drop=True)
-
-
-def select_items(batch: Mapping[str, Any]) -> Batch:
-    """The entries of a batch that have a row for each item.
-
-    Raises:
-        SharpwaveError: If several texts were packed into one row, so that there are no items to keep.
-    """
-    tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor) and value.ndim}
-    first = tensors.get(TOKENS, next(iter(tensors.values()), torch.zeros(0)))
-    places = tensors.get("position_ids")
-    if places is not None and places.ndim == 2 and bool((places[:, 1:] == 0).any()):
-        raise SharpwaveError(
-            "batches with a row for each text, of which memories are made",
-            got="texts packed into one row (padding_free, or packing)",
-            fix="train with padding_free=False and packing=False",
-        )
-    return {name: value for name, value in tensors.items() if len(value) == len(first)}
-
-
-def count_tokens(batch: Mapping[str, Any]) -> int:
-    """Tokens of a batch with what pads them; items where it holds none."""
-    ids = batch.get(TOKENS)
-    return ids.numel() if isinstance(ids, Tensor) else next(len(v) for v in batch.values() if isinstance(v, Tensor))

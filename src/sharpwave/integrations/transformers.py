@@ -24,7 +24,8 @@ from torch import Tensor
 
 from sharpwave.consolidation import Budget, FixedRatio
 from sharpwave.errors import MissingExtraError, SharpwaveError
-from sharpwave.integrations.beside import DayReport, SleepBeside
+from sharpwave.integrations.beside import SleepBeside
+from sharpwave.integrations.day import DayReport
 
 WHEN = ("fit", "epoch", "schedule")
 FOLDER = "sleep"
