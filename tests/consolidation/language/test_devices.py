@@ -43,7 +43,7 @@ def live(rank: int, port: int, folder: str) -> None:
     sleep, said = make(Probe(tolerance=1e9), budget=0.5), {}
     learn(sleep, rank, n_items=96)
     before = read()
-    said["kept"] = sleep.night().committed
+    said["kept"] = sleep.night(3).committed
     said["moved"] = any(not torch.equal(value, before[name]) for name, value in read().items())
     scores = iter([1.0, 0.0])
     sleep = make(Probe(lambda _: next(scores)))
