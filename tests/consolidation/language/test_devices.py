@@ -41,21 +41,21 @@ def live(rank: int, port: int, folder: str) -> None:
         )
 
     sleep, said = make(Probe(tolerance=1e9), budget=0.5), {}
-    learn(sleep, rank, n_items=96)
+    learn(sleep, rank, n_items=32)
     before = read()
-    said["kept"] = sleep.night(3).committed
+    said["kept"] = sleep.night(2).committed
     said["moved"] = any(not torch.equal(value, before[name]) for name, value in read().items())
     scores = iter([1.0, 0.0])
     sleep = make(Probe(lambda _: next(scores)))
-    learn(sleep, rank, n_items=32)
+    learn(sleep, rank, n_items=16)
     before = read()
-    said["undone"] = not sleep.night(3).committed
+    said["undone"] = not sleep.night(2).committed
     said["same"] = all(torch.equal(value, before[name]) for name, value in read().items())
-    dreams = Dreams([[1], [1, 12]], n_items=8, max_new_tokens=4)
+    dreams = Dreams([[1], [1, 12]], n_items=4, max_new_tokens=3)
     sleep = Sleep(model, None, optimiser, objective=objective, rem=dreams, generator=generator)
-    learn(sleep, rank, n_items=32)
-    report = sleep.night(3)
-    said["dreamt"] = len(report.losses) == 3 and "dreams" in report.note
+    learn(sleep, rank, n_items=16)
+    report = sleep.night(2)
+    said["dreamt"] = len(report.losses) == 2 and "dreams" in report.note
     save_state({name: int(value) for name, value in said.items()}, Path(folder) / str(rank))
     torch.distributed.destroy_process_group()
 
