@@ -20,6 +20,9 @@ from sharpwave.consolidation.modules import evaluating, is_shared, uncompiled
 if TYPE_CHECKING:
     from sharpwave.consolidation.learner import Learner
 
+LARGE = 256
+"""Values of an entry of one item from which on it is copied only if it is asked for."""
+
 TOLERANCE = 0.05
 """Largest difference, in standard deviations of the outputs, of outputs that are taken for the same: states are kept in
 bfloat16."""
@@ -293,3 +296,26 @@ def count_operations(run: Callable[[], Tensor], weights: Sequence[Tensor] = ()) 
         if weights:
             torch.autograd.grad(output.float().sum(), list(weights), allow_unused=True)
     return counter.get_total_flops()
+
+
+class Recalled(dict[str, Any]):
+    """Entries of some memories; large ones are copied when they are asked for.
+
+    Args:
+        items: Entries of all memories.
+        rows: Rows of those wanted.
+    """
+
+    def __init__(self, items: Batch, rows: Tensor) -> None:
+        small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
+        nested = {name: Recalled(value, rows) for name, value in items.items() if isinstance(value, dict)}
+        super().__init__(small | nested)
+        self.source, self.rows = items, rows
+
+    def __missing__(self, name: str) -> Any:
+        value = self.source[name]
+        return value[self.rows] if isinstance(value, Tensor) else dict(Recalled(value, self.rows))
+
+
+def _is_small(value: Tensor) -> bool:
+    return value[:1].numel() <= LARGE

@@ -13,13 +13,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, flatten, move
-from sharpwave.consolidation.blocks import BlockTop, count_operations, find_block_top, measure_forward_share
+from sharpwave.consolidation.blocks import BlockTop, Recalled, count_operations, find_block_top, measure_forward_share
 from sharpwave.consolidation.learner import FORWARD, Learner
 from sharpwave.consolidation.modules import evaluating, find_head, is_shared
 from sharpwave.consolidation.schedule import ShortNight
@@ -30,9 +31,6 @@ LARGE_TOP = 0.1
 """Share of a top from which on its own passes are counted in when memories are chosen."""
 LEAST, LEAST_APART = 0.08, 0.3
 """Fewest items that are replayed at once, as a share of the new ones; by themselves, beside BatchNorm."""
-
-LARGE = 256
-"""Values of an entry of one item from which on it is copied only if it is asked for."""
 
 
 class Budget:
@@ -140,7 +138,9 @@ class Budget:
         learner.forward_share = FORWARD if isinstance(top, str) else top.forward
         self.slept += learner.n_passes  # of finding the top, which count as the night's at its end
         n_items, n_stored = learner.wake_items * learner.accumulate, len(buffer) - buffer.n_held_out
-        night = self.plan_night(n_items=n_items, n_stored=n_stored, share=share, forward=learner.forward_share)
+        plan = partial(self.plan_night, n_items=n_items, n_stored=n_stored, forward=learner.forward_share)
+        night = plan(share=share)
+        night = night if night.n_shallow else plan(share=None)  # one of full steps alone costs otherwise
         self.slept -= learner.n_passes
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0
@@ -216,29 +216,6 @@ class Top:
     def run(self, learner: Learner, states: Tensor, batch: Batch) -> Tensor:
         """What the network gives for what goes into the top."""
         return self.module(states)
-
-
-class Recalled(dict[str, Any]):
-    """Entries of some memories; large ones are copied when they are asked for.
-
-    Args:
-        items: Entries of all memories.
-        rows: Rows of those wanted.
-    """
-
-    def __init__(self, items: Batch, rows: Tensor) -> None:
-        small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
-        nested = {name: Recalled(value, rows) for name, value in items.items() if isinstance(value, dict)}
-        super().__init__(small | nested)
-        self.source, self.rows = items, rows
-
-    def __missing__(self, name: str) -> Any:
-        value = self.source[name]
-        return value[self.rows] if isinstance(value, Tensor) else dict(Recalled(value, self.rows))
-
-
-def _is_small(value: Tensor) -> bool:
-    return value[:1].numel() <= LARGE
 
 
 class Memories:
