@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from torch import Tensor
@@ -95,7 +97,7 @@ def test_the_budget_holds_and_freed_pieces_are_used_again() -> None:
 
 def test_every_item_is_as_likely_to_stay_whatever_its_length_and_place() -> None:
     kept = torch.zeros(2, 2)  # early or late, short or long
-    for seed in range(25):
+    for seed in range(12):
         memory = TokenMemory(12_000, policy="reservoir", generator=torch.Generator().manual_seed(seed))
         short = make_texts(100, seed=seed, least=3, most=10)
         long = make_texts(100, seed=1000 + seed, least=90, most=100)
@@ -106,7 +108,7 @@ def test_every_item_is_as_likely_to_stay_whatever_its_length_and_place() -> None
         for text in list_texts(memory.read(torch.arange(len(memory)))):
             kept[int(places[text] >= 100), int(len(text) > 20)] += 1
     share = kept / kept.sum()
-    assert float((share - 0.25).abs().max()) < 0.04  # 0.25 each, standard error about 0.012
+    assert float((share - 0.25).abs().max()) < 0.06  # 0.25 each, standard error about 0.018
 
 
 def test_tasks_and_classes_are_drawn_evenly() -> None:
@@ -258,3 +260,57 @@ def test_what_does_not_fit_is_refused_in_words() -> None:
     for wrong in ("64 parsecs", 0, "-1 MB", "MB"):
         with pytest.raises(SharpwaveError, match="size above 0"):
             TokenMemory(wrong)
+
+
+def test_saving_a_mapped_memory_does_not_pull_it_into_memory(tmp_path) -> None:
+    from pathlib import Path
+
+    from sharpwave.consolidation.state_files import load_state, save_state
+
+    def measure_private() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) * 1024
+
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc")
+    size = 64 * 2**20
+    memory = TokenMemory(size, path=tmp_path / "tokens")
+    memory.add({"input_ids": torch.randint(70_000, 2**31 - 1, (12, 2**20))})  # 4 MB each
+    before, most, done = measure_private(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            most.append(measure_private())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    save_state(memory.state_dict(), tmp_path / "state")
+    done.set()
+    watcher.join()
+    assert max(most) - before < 16 * 2**20
+    other = TokenMemory(size)
+    other.load_state_dict(load_state(tmp_path / "state"))
+    assert torch.equal(other.read(torch.tensor([3]))["input_ids"], memory.read(torch.tensor([3]))["input_ids"])
+
+
+def test_a_memory_in_a_folder_is_opened_again_without_what_was_written_over(tmp_path) -> None:
+    one = TokenMemory(20_000, path=tmp_path)
+    for seed in range(3):
+        one.add(collate(make_texts(60, seed=seed)), task=f"task {seed}")
+    one.save()
+    kept = list_texts(one.read(torch.arange(len(one))))
+    del one
+    other = TokenMemory(20_000, path=tmp_path)
+    assert list_texts(other.read(torch.arange(len(other)))) == kept
+    assert other.tasks == ["task 0", "task 1", "task 2"]
+    other.add(collate(make_texts(60, seed=3)), task="task 3")  # and dies before it is saved
+    survivors = kept & list_texts(other.read(torch.arange(len(other))))
+    assert 0 < len(survivors) < len(kept)
+    del other
+    with pytest.warns(UserWarning, match="written over since it was saved"):
+        third = TokenMemory(20_000, path=tmp_path)
+    assert list_texts(third.read(torch.arange(len(third)))) == survivors
+    third.add(collate(make_texts(60, seed=4)), task="task 4")
+    assert third.n_bytes <= 20_000
+    with pytest.raises(SharpwaveError, match="a memory in a folder"):
+        TokenMemory(20_000).save()
