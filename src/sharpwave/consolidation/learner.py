@@ -18,12 +18,12 @@ from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.consolidation.modules import average, evaluating, list_state, reshard, unwrap
-from sharpwave.consolidation.schedule import Day
+from sharpwave.consolidation.schedule import Day, count_tokens
 from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
-    from sharpwave.consolidation.budget import Memories
+    from sharpwave.consolidation.blocks import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
 
 FORWARD = 1 / 3
@@ -59,6 +59,9 @@ class Learner:
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
         caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
         n_undone: Number of times that steps of wake were undone since the last night.
+        forward_share: Passes of an item that goes forward alone; a third where it was not measured.
+        n_dreams: Largest number of dreams that this night can pay for; None for any.
+        n_tokens: Number of tokens that passed in this night, forward alone too.
     """
 
     model: nn.Module
@@ -80,6 +83,9 @@ class Learner:
     untrained: list[str] = field(default_factory=list)
     caution: float = 1.0
     n_undone: int = 0
+    forward_share: float = FORWARD
+    n_dreams: int | None = None
+    n_tokens: int = 0
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -112,8 +118,8 @@ class Learner:
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
-        self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
-        self.memories = self.n_refreshed = None
+        self.rates, self.n_passed, self.n_passes, self.n_tokens = self.day.find_rates() or self.rates, 0, 0.0, 0
+        self.memories = self.n_refreshed = self.n_dreams = None
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -131,9 +137,7 @@ class Learner:
     def describe_undone(self) -> str:
         """A sentence on steps of wake that were undone since the last night; empty where none was."""
         times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
-        said = (
-            f"steps of wake were undone {times}, as the loss exploded; rates are {self.caution:.3g} of the optimiser's"
-        )
+        said = f"steps of wake were undone {times}: the loss exploded; rates are {self.caution:.3g} of the optimiser's"
         return said if self.n_undone else ""
 
     def get_buffer(self) -> ReplayBuffer:
@@ -171,7 +175,8 @@ class Learner:
                 output = self.objective.run(self.model, batch)
             else:
                 output = self.memories.run(rows)
-        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else FORWARD)
+        self.n_tokens += count_tokens(batch) if part == 1 else 0
+        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else self.forward_share)
         return output
 
     def precision(self) -> AbstractContextManager:
@@ -201,7 +206,7 @@ class Learner:
     def clear_gradients(self) -> None:
         """Clear the gradients of every parameter, those of no optimiser too."""
         if self.memories is not None:  # no other has one
-            for parameter in self.memories.top.module.parameters():
+            for parameter in self.memories.top.parameters():
                 parameter.grad = None
             return
         reshard(self.module)

@@ -64,9 +64,10 @@ class DayReport:
     def __str__(self) -> str:
         name = "" if self.task is None else f" of {self.task}"
         lines = [f"day{name}, then a night: {self.night}"]
-        lines += [
-            f"  {row.task}: {row.before:.3g} → {row.after:.3g} ({row.n} memories)" for row in self.tasks.itertuples()
-        ]
+        for task in self.tasks.itertuples():
+            lines.append(f"  {task.task}: {task.before:.3g} → {task.after:.3g} ({task.n} memories)")
+        if not self.night.n_planned:
+            lines.append("  no step was slept: what is left of the budget pays for none")
         before, after = self.divergence
         if not math.isnan(before):
             lines.append(f"  divergence from the morning's model: {before:.3g} → {after:.3g} nats an answer")
@@ -256,7 +257,7 @@ class SleepBeside(Sleep):
     def sleep_through(
         self, *, at_step: Callable[[int], None] | None = None, generator_state: Tensor | None = None
     ) -> DayReport:
-        """A night, or the rest of one that was resumed; torch's own generator is then where it was before.
+        """A night, or the rest of one that was resumed; torch's own generator (dropout) is then where it was before.
 
         Args:
             at_step: Function that is called after each step with its number.
@@ -267,6 +268,7 @@ class SleepBeside(Sleep):
             if generator_state is not None:
                 torch.set_rng_state(generator_state.cpu())
             if not self.is_asleep:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=self.learner.generator)))
                 scored = self.tokens["scored"]
                 self._divergence = self._compare_morning()  # and once more at the end
                 self._reserved = FORWARD * (self.tokens["scored"] - scored) * self._n_new / max(self.tokens["new"], 1)
@@ -361,9 +363,8 @@ class SleepBeside(Sleep):
             return
         batch = {name: value for name, value in named.items() if isinstance(value, Tensor) and value.ndim}
         batch = batch or {TOKENS: next(value for value in inputs if isinstance(value, Tensor))}
-        n_tokens, learns = count_tokens(batch), torch.is_grad_enabled()
+        n_tokens, n_items, learns = count_tokens(batch), len(next(iter(batch.values()))), torch.is_grad_enabled()
         if self._part == "night":
-            n_items = len(next(iter(batch.values())))
             passed = {"items": n_items, "tokens": n_tokens, "passes": n_items * (1.0 if learns else FORWARD)}
             self._tonight = {name: value + passed[name] for name, value in self._tonight.items()}
         part = ("slept" if learns else "scored") if self._part == "night" else self._part

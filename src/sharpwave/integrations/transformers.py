@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sharpwave.consolidation import FixedRatio
+from sharpwave.consolidation import Budget, FixedRatio
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.integrations.beside import DayReport, SleepBeside
 
@@ -47,8 +47,8 @@ class SleepCallback(TrainerCallback):
         memory: A `TokenMemory`, or its size, such as "64 MB"; None for recipes that store nothing (`rem=Dreams(...)`).
         task: Name or number of what is learned now, by which memories are balanced and reported; it may be set anew
             between calls of `train`. None, the default, for one task.
-        budget: What replay and nights may cost together, as a share of the tokens of training; default 0.15. None for
-            as much as the recipe takes.
+        budget: What replay and nights may cost together, as a share of the tokens of training, or a `Budget`; default
+            0.15. None for as much as the recipe takes.
         every: When it sleeps: "fit", the default, at the end of each `train`; "epoch", after each epoch; "schedule",
             after a step at which the schedule calls for it; or a number of optimiser steps.
         save_every: Number of steps of a night after which it is written into the Trainer's checkpoint of that step,
@@ -74,7 +74,7 @@ class SleepCallback(TrainerCallback):
         memory: Any,
         *,
         task: int | str | None = None,
-        budget: float | None = 0.15,
+        budget: Budget | float | None = 0.15,
         every: str | int = "fit",
         save_every: int | None = None,
         **options: Any,
@@ -118,8 +118,11 @@ class SleepCallback(TrainerCallback):
         notice_loss(trainer, self)
         self._beside = Beside(self, trainer)
         kept = None if resumed is None else self._find_folder(Path(resumed))
-        going_on = self.sleep.load(kept) if kept is not None and kept.is_dir() else None
-        self.sleep.get_up(self.task)
+        going_on = None
+        if kept is not None and kept.is_dir():
+            going_on = self.sleep.load(kept)
+        else:
+            self.sleep.get_up(self.task)
         if self.sleep.is_asleep:
             self._sleep(trainer, state, going_on=going_on)
 
