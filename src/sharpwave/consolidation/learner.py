@@ -25,6 +25,7 @@ from sharpwave.errors import SharpwaveError
 if TYPE_CHECKING:
     from sharpwave.consolidation.budget import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
+    from sharpwave.consolidation.present import Present
 
 FORWARD = 1 / 3
 """Passes of an item that goes forward alone: the way back takes about twice as long."""
@@ -59,6 +60,7 @@ class Learner:
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
         caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
         n_undone: Number of times that steps of wake were undone since the last night.
+        present: What came last while awake, which nights check memory against; None where they do not.
     """
 
     model: nn.Module
@@ -80,6 +82,7 @@ class Learner:
     untrained: list[str] = field(default_factory=list)
     caution: float = 1.0
     n_undone: int = 0
+    present: Present | None = None
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -101,6 +104,7 @@ class Learner:
             "wake_items": self.wake_items,
             "day": self.day.state_dict(),
             "rates": list(self.rates),
+            "present": None if self.present is None else self.present.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -108,12 +112,16 @@ class Learner:
         self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
         if "day" in state:
             self.day.load_state_dict(state["day"])
+        if self.present is not None:
+            self.present.load_state_dict(state.get("present"))
 
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
         self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
         self.memories = self.n_refreshed = None
+        if self.present is not None:
+            self.present.compare(self.buffer, self.objective)
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -131,10 +139,8 @@ class Learner:
     def describe_undone(self) -> str:
         """A sentence on steps of wake that were undone since the last night; empty where none was."""
         times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
-        said = (
-            f"steps of wake were undone {times}, as the loss exploded; rates are {self.caution:.3g} of the optimiser's"
-        )
-        return said if self.n_undone else ""
+        rates = f"rates are {self.caution:.3g} of the optimiser's"
+        return f"steps of wake were undone {times}, as the loss exploded; {rates}" if self.n_undone else ""
 
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.
@@ -160,7 +166,12 @@ class Learner:
         self.n_passed += n_items
         if self.memories is not None:
             return self.memories.draw(n_items, generator=self.generator, balanced=balanced)
-        return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
+        items = self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced)
+        return self.recall(move(items, self.device))
+
+    def recall(self, items: Batch) -> Batch:
+        """Stored items as they are replayed: as they would look at present, where that differs."""
+        return items if self.present is None else self.present.recall(items, self.objective)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""
