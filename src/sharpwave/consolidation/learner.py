@@ -25,6 +25,7 @@ from sharpwave.errors import SharpwaveError
 if TYPE_CHECKING:
     from sharpwave.consolidation.blocks import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
+    from sharpwave.consolidation.present import Present
 
 FORWARD = 1 / 3
 """Passes of an item that goes forward alone: the way back takes about twice as long."""
@@ -62,6 +63,7 @@ class Learner:
         forward_share: Passes of an item that goes forward alone; a third where it was not measured.
         n_dreams: Largest number of dreams that this night can pay for; None for any.
         n_tokens: Number of tokens that passed in this night, forward alone too.
+        present: What came last while awake, which nights check memory against; None where they do not.
     """
 
     model: nn.Module
@@ -86,6 +88,7 @@ class Learner:
     forward_share: float = FORWARD
     n_dreams: int | None = None
     n_tokens: int = 0
+    present: Present | None = None
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -107,6 +110,7 @@ class Learner:
             "wake_items": self.wake_items,
             "day": self.day.state_dict(),
             "rates": list(self.rates),
+            "present": None if self.present is None else self.present.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -114,12 +118,16 @@ class Learner:
         self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
         if "day" in state:
             self.day.load_state_dict(state["day"])
+        if self.present is not None:
+            self.present.load_state_dict(state.get("present"))
 
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
         self.rates, self.n_passed, self.n_passes, self.n_tokens = self.day.find_rates() or self.rates, 0, 0.0, 0
         self.memories = self.n_refreshed = self.n_dreams = None
+        if self.present is not None:
+            self.present.compare(self.buffer, self.objective)
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -137,8 +145,8 @@ class Learner:
     def describe_undone(self) -> str:
         """A sentence on steps of wake that were undone since the last night; empty where none was."""
         times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
-        said = f"steps of wake were undone {times}: the loss exploded; rates are {self.caution:.3g} of the optimiser's"
-        return said if self.n_undone else ""
+        rates = f"rates are {self.caution:.3g} of the optimiser's"
+        return f"steps of wake were undone {times}: the loss exploded; {rates}" if self.n_undone else ""
 
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.
@@ -164,7 +172,12 @@ class Learner:
         self.n_passed += n_items
         if self.memories is not None:
             return self.memories.draw(n_items, generator=self.generator, balanced=balanced)
-        return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
+        items = self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced)
+        return self.recall(move(items, self.device))
+
+    def recall(self, items: Batch) -> Batch:
+        """Stored items as they are replayed: as they would look at present, where that differs."""
+        return items if self.present is None else self.present.recall(items, self.objective)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""

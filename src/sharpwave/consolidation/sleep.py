@@ -101,10 +101,9 @@ class Sleep:
         protection = self.recipe.protection
         self.guard = None if protection is None else protection.make_guard()
         self._night: Night | None = None
-        self._stops = False
         self._n_calls = self._n_since_night = self._n_since_measured = 0
         self._stages: list[list[int]] = []
-        self._woken, self._is_plain = math.nan, False
+        self._woken, self._is_plain, self._stops = math.nan, False, False
         self._handles: list[Any] = []
         self._watch_steps()
 
@@ -172,13 +171,14 @@ class Sleep:
             self._woken = time.perf_counter()
         learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
-            contexts = [phase.watch() for phase in self.phases.values()]
-            for context in contexts if learner.autocast is None else [*contexts, learner.precision()]:
+            for context in (*(phase.watch() for phase in self.phases.values()), learner.precision()):
                 watching.enter_context(context)
             step = self._take_wake_step(move(batch, learner.device))
         begun = time.perf_counter()
         if learner.buffer is not None:
             store_new(batch, step, learner.buffer, learner.objective, with_logits=self._uses_logits(), task=task)
+        if learner.present is not None:
+            learner.present.see(batch, learner.objective)
         loss, n_new, groups = step.loss, step.losses.shape[0], learner.optimiser.param_groups
         planned, n_tokens = self.recipe.wake.count_items(n_new) if self.budget is None else n_new, count_tokens(batch)
         learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], n_tokens=n_tokens)
