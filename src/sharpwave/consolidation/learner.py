@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
-from sharpwave.consolidation.modules import average, evaluating, list_state, reshard, unwrap
+from sharpwave.consolidation.modules import average, list_state, reshard, unwrap
 from sharpwave.consolidation.schedule import Day, count_tokens
-from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -369,37 +368,6 @@ def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> floa
     return rise * (1 + math.cos(math.pi * position / n_steps)) / 2
 
 
-@torch.no_grad()
-def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tuple[float, float]:
-    """Drift and forgetting since the items' logits were stored, in evaluation mode: what sleep pressure is made of.
-
-    Args:
-        learner: Network with a buffer that holds logits.
-        n_items: Number of items sampled from its buffer; default 64.
-
-    Returns:
-        Drift: mean squared change of the logits over their variance. Forgetting: mean rise of the loss in nats, falls
-        counted as 0.
-
-    Raises:
-        SharpwaveError: If the buffer holds no logits.
-    """
-    items = learner.sample(n_items, balanced=False)
-    if not isinstance(items.get("logits"), Tensor):
-        raise SharpwaveError(
-            "a buffer that holds whole logits, to measure drift and forgetting",
-            got=f"entries {', '.join(items)}",
-            fix="use wake method 'der++' and outputs of few classes, or schedule=FixedRatio()",
-        )
-    with evaluating(learner.model):
-        now, then = learner.forward(items).float(), items["logits"].float()
-    drift = compute_distillation(now, then, lengths=items.get("logits_length"))
-    drift = drift / then.var().clamp(min=torch.finfo(then.dtype).tiny)
-    rise: Tensor = learner.objective.compute_losses(now, items) - learner.objective.compute_losses(then, items)
-    drift_mean, forgetting = average([float(drift), float(rise.clamp(min=0).mean())], learner.device)
-    return drift_mean, forgetting
-
-
 def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
     if "runs" not in state:
@@ -410,4 +378,11 @@ def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
-__getattr__ = moved.rename(__name__, {"Body": "Learner", "measure_strain": "measure_drift_and_forgetting"})
+__getattr__ = moved.rename(
+    __name__,
+    {
+        "Body": "Learner",
+        "measure_strain": "consolidation.present:measure_drift_and_forgetting",
+        "measure_drift_and_forgetting": "consolidation.present:measure_drift_and_forgetting",
+    },
+)

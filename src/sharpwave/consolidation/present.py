@@ -17,10 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sharpwave.consolidation.batches import Batch
+from sharpwave.consolidation.modules import average, evaluating
+from sharpwave.consolidation.wake import compute_distillation
+from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.batches import Objective
     from sharpwave.consolidation.buffer import ReplayBuffer
+    from sharpwave.consolidation.learner import Learner
 
 N_RECENT = 256
 """Items of wake that are held, the last ones."""
@@ -318,3 +322,34 @@ def _average(items: Items, label: int) -> Tensor:
 def _average_all(items: Items, classes: list[int]) -> Tensor:
     """Mean over classes of their means."""
     return torch.stack([_average(items, label) for label in classes]).mean(dim=0)
+
+
+@torch.no_grad()
+def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tuple[float, float]:
+    """Drift and forgetting since the items' logits were stored, in evaluation mode: what sleep pressure is made of.
+
+    Args:
+        learner: Network with a buffer that holds logits.
+        n_items: Number of items sampled from its buffer; default 64.
+
+    Returns:
+        Drift: mean squared change of the logits over their variance. Forgetting: mean rise of the loss in nats, falls
+        counted as 0.
+
+    Raises:
+        SharpwaveError: If the buffer holds no logits.
+    """
+    items = learner.sample(n_items, balanced=False)
+    if not isinstance(items.get("logits"), Tensor):
+        raise SharpwaveError(
+            "a buffer that holds whole logits, to measure drift and forgetting",
+            got=f"entries {', '.join(items)}",
+            fix="use wake method 'der++' and outputs of few classes, or schedule=FixedRatio()",
+        )
+    with evaluating(learner.model):
+        now, then = learner.forward(items).float(), items["logits"].float()
+    drift = compute_distillation(now, then, lengths=items.get("logits_length"))
+    drift = drift / then.var().clamp(min=torch.finfo(then.dtype).tiny)
+    rise: Tensor = learner.objective.compute_losses(now, items) - learner.objective.compute_losses(then, items)
+    drift_mean, forgetting = average([float(drift), float(rise.clamp(min=0).mean())], learner.device)
+    return drift_mean, forgetting

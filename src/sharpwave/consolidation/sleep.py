@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget, resume_shallow
-from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting, update_layout
+from sharpwave.consolidation.learner import Learner, update_layout
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import Night
+from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, count_tokens, expand_stages
@@ -167,8 +168,7 @@ class Sleep:
             The loss, for `backward`.
         """
         self._refuse_asleep()
-        if math.isnan(self._woken):
-            self._woken = time.perf_counter()
+        self._woken = time.perf_counter() if math.isnan(self._woken) else self._woken
         learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
             for context in (*(phase.watch() for phase in self.phases.values()), learner.precision()):

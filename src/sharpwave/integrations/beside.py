@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation import NREM, Objective, Sleep, SleepReport, Wake
+from sharpwave.consolidation import NREM, Budget, Objective, Sleep, SleepReport, Wake
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.learner import FORWARD
+from sharpwave.consolidation.budget import LEAST_APART
 from sharpwave.consolidation.modules import agree_first, evaluating, list_state
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
@@ -43,6 +43,8 @@ class DayReport:
             before the night and to that after it, on a few memories of the days before; NaN where there were none.
         tokens: Tokens that passed through the model in the day and night: `new`; `replayed` beside them; `slept` in
             full steps and `shallow` in steps of its top, as many as they cost; `scored` forward alone, as by the probe.
+        forward: What a token costs that goes forward alone, of one that goes backward too: a third, and more where much
+            of the model is frozen.
     """
 
     task: int | str | None
@@ -50,6 +52,7 @@ class DayReport:
     tasks: pd.DataFrame
     divergence: tuple[float, float]
     tokens: dict[str, float]
+    forward: float
 
     @property
     def seconds(self) -> float:
@@ -59,7 +62,7 @@ class DayReport:
     @property
     def added_tokens(self) -> float:
         """What replay and the night cost beyond the new tokens, as a share of them."""
-        return weigh_tokens(self.tokens) / max(self.tokens["new"], 1)
+        return weigh_tokens(self.tokens, self.forward) / max(self.tokens["new"], 1)
 
     def __str__(self) -> str:
         name = "" if self.task is None else f" of {self.task}"
@@ -77,9 +80,9 @@ class DayReport:
         )
 
 
-def weigh_tokens(tokens: Mapping[str, float]) -> float:
-    """Tokens of replay and nights, those that went forward alone as a third."""
-    return tokens["replayed"] + tokens["slept"] + tokens["shallow"] + FORWARD * tokens["scored"]
+def weigh_tokens(tokens: Mapping[str, float], forward: float) -> float:
+    """Tokens of replay and nights, those that went forward alone by their share."""
+    return tokens["replayed"] + tokens["slept"] + tokens["shallow"] + forward * tokens["scored"]
 
 
 class Passed:
@@ -178,6 +181,8 @@ class SleepBeside(Sleep):
         options["wake"] = replace(wake, fuse=False, rescue=None)
         if recipe is None:
             options.setdefault("nrem", NREM(warm=0.1))
+        if isinstance(options.get("budget"), int | float):
+            options["budget"] = Budget(options["budget"], least=LEAST_APART)
         self.passed = Passed(objective or Objective.for_model(model))
         self.tokens = dict.fromkeys(COUNTED, 0.0)
         self.morning: Morning | None = None
@@ -271,7 +276,12 @@ class SleepBeside(Sleep):
                 torch.manual_seed(int(torch.randint(2**62, (), generator=self.learner.generator)))
                 scored = self.tokens["scored"]
                 self._divergence = self._compare_morning()  # and once more at the end
-                self._reserved = FORWARD * (self.tokens["scored"] - scored) * self._n_new / max(self.tokens["new"], 1)
+                self._reserved = (
+                    self.learner.forward_share
+                    * (self.tokens["scored"] - scored)
+                    * self._n_new
+                    / max(self.tokens["new"], 1)
+                )
                 self.fall_asleep()
             with self._undoing():
                 while self.step():
@@ -285,7 +295,7 @@ class SleepBeside(Sleep):
         self._charge()
         tokens = {name: value - self._since[name] for name, value in self.tokens.items()}
         self._since, self.morning, self._divergence = dict(self.tokens), None, math.nan
-        return DayReport(self.task, night, self._list_tasks(night), divergence, tokens)
+        return DayReport(self.task, night, self._list_tasks(night), divergence, tokens, self.learner.forward_share)
 
     def save(self, folder: str | Path, *, asleep: bool = False) -> Path:
         """Write all that a run needs to go on, but the model and the optimiser, which the loop saves.
@@ -347,7 +357,9 @@ class SleepBeside(Sleep):
         if self.budget is not None and self._n_new:
             per_item = self.tokens["new"] / self._n_new
             self.budget.replayed = self.tokens["replayed"] / per_item
-            self.budget.slept = (weigh_tokens(self.tokens) - self.tokens["replayed"]) / per_item
+            self.budget.slept = (
+                weigh_tokens(self.tokens, self.learner.forward_share) - self.tokens["replayed"]
+            ) / per_item
 
     @contextmanager
     def _counting(self, part: str) -> Iterator[None]:
@@ -365,7 +377,11 @@ class SleepBeside(Sleep):
         batch = batch or {TOKENS: next(value for value in inputs if isinstance(value, Tensor))}
         n_tokens, n_items, learns = count_tokens(batch), len(next(iter(batch.values()))), torch.is_grad_enabled()
         if self._part == "night":
-            passed = {"items": n_items, "tokens": n_tokens, "passes": n_items * (1.0 if learns else FORWARD)}
+            passed = {
+                "items": n_items,
+                "tokens": n_tokens,
+                "passes": n_items * (1.0 if learns else self.learner.forward_share),
+            }
             self._tonight = {name: value + passed[name] for name, value in self._tonight.items()}
         part = ("slept" if learns else "scored") if self._part == "night" else self._part
         self.tokens[part] += n_tokens
