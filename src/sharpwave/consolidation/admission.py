@@ -53,7 +53,7 @@ class ClassIndex:
     def place(self, slot: int, key: Key) -> None:
         """Say that a slot now holds an item of this key."""
         if slot in self.keys:
-            self._remove(slot)
+            self.remove(slot)
         if key not in self.members:
             self.members[key] = []
             self._places[key], self._ages[key] = len(self.order), self._n_born
@@ -113,7 +113,8 @@ class ClassIndex:
         if self._heap is not None:
             heapq.heappush(self._heap, (-len(self.members[key]), self._ages[key], key))
 
-    def _remove(self, slot: int) -> None:
+    def remove(self, slot: int) -> None:
+        """Say that a slot holds nothing any more."""
         key, position = self.keys.pop(slot), self._positions.pop(slot)
         slots = self.members[key]
         last = slots.pop()
@@ -127,7 +128,7 @@ class ClassIndex:
             if final != key:
                 self.order[place], self._places[final] = final, place
         if self._mirror is not None and slot >= self._mirror[0]:
-            self._mirror[1]._remove(slot)
+            self._mirror[1].remove(slot)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as lists; the order of slots too, so that later draws are the same."""

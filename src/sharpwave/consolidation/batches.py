@@ -7,12 +7,11 @@ the model makes of it.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, cast
+from importlib import import_module
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
@@ -25,7 +24,6 @@ Batch = dict[str, Any]
 
 LENGTH = "_length"
 """Ending of the entry that holds how long each item of a padded entry is: `tokens` and `tokens_length`."""
-
 
 IGNORED = -100
 """Label that no loss counts, as in `torch.nn.functional.cross_entropy`."""
@@ -137,12 +135,6 @@ def move(batch: Mapping[str, Any], device: torch.device | str) -> Batch:
     }
 
 
-def uncompiled() -> AbstractContextManager:
-    """Passes of the network as it is written: what torch.compile made may not see hooks that came later."""
-    stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    return cast(AbstractContextManager, stance)
-
-
 def forward_x(model: nn.Module, batch: Batch, *, entry: str = "x") -> Tensor:
     """The model's output for one entry, `x` where no other is named."""
     return model(batch[entry])
@@ -233,6 +225,8 @@ class Objective:
         label: Name of the labels' entry; default "y".
         has_classes: Whether the answer is one class of several, and so right or wrong; None, the default, takes that
             from the shapes of outputs and labels.
+        scoring: Function of outputs and a batch that scores each item, shape (item), higher for better; None, the
+            default, for right or wrong where the answer is a class, else minus the loss.
 
     Example:
         >>> import torch
@@ -246,6 +240,7 @@ class Objective:
     loss: Callable[[Tensor, Batch], Tensor] = compute_cross_entropy
     label: str = "y"
     has_classes: bool | None = None
+    scoring: Callable[[Tensor, Batch], Tensor] | None = None
 
     @classmethod
     def classification(cls, *, input: str = "x", label: str = "y") -> Self:
@@ -278,16 +273,20 @@ class Objective:
         return cls(partial(forward_x, entry=input), partial(compute_binary_cross_entropy, label=label), label, False)
 
     @classmethod
-    def for_model(cls, model: nn.Module) -> Self:
+    def for_model(cls, model: nn.Module, **options: Any) -> Self:
         """What a model's `forward` asks for by name, and a loss that fits its outputs and labels.
 
         Integer labels are classes; 0 and 1 for a single output, or in the outputs' shape, are yes and no; floating
         ones are numbers. Labels are the entry y, label, labels, target or targets. An output with `logits` gives those.
 
         Args:
-            model: The model; where its arguments are not entries of the batch, it is called with the entry x (or with
-                the only one that is not the label).
+            model: The model; one of Transformers is read by `language.objective.make_objective`. Where the arguments of
+                another are not entries of the batch, it gets the entry x (or the only one that is not the label).
+            options: Options of `make_objective`: average, score, words.
         """
+        language = import_module("sharpwave.consolidation.language.objective")
+        if options or language.is_language_model(model):
+            return language.make_objective(model, **options)
         return cls(partial(_forward_by_name, tuple(inspect.signature(model.forward).parameters)), _compute_fitting_loss)
 
     def find_label(self, batch: Mapping[str, Any]) -> str:
@@ -358,8 +357,14 @@ class Objective:
             return False
         return bool((labels < logits.shape[1]).all())
 
+    def scores_share(self, logits: Tensor, batch: Batch) -> bool:
+        """Whether scores go from 0 to 1."""
+        return self.picks_class(logits, batch) if self.scoring is None else getattr(self.scoring, "is_share", True)
+
     def score(self, logits: Float[Tensor, "item ..."], batch: Batch) -> Float[Tensor, " item"]:
-        """How well each item is done: 1 where its class is right and 0 where not; else minus its loss."""
+        """How well each item is done: by `scoring`; else 1 or 0 for a right or wrong class, or minus its loss."""
+        if self.scoring is not None:
+            return self.scoring(logits, batch).detach().float()
         if self.picks_class(logits, batch):
             return (logits.argmax(dim=1) == batch[self.find_label(batch)]).float()
         return -self.compute_losses(logits, batch).detach().float()

@@ -196,7 +196,8 @@ class Recalled(dict[str, Any]):
 
     def __init__(self, items: Batch, rows: Tensor) -> None:
         small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
-        super().__init__(small)
+        nested = {name: Recalled(value, rows) for name, value in items.items() if isinstance(value, dict)}
+        super().__init__(small | nested)
         self.source, self.rows = items, rows
 
     def __missing__(self, name: str) -> Any:

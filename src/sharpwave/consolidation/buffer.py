@@ -123,7 +123,7 @@ class ReplayBuffer:
         """Items that `sample` never gives."""
         return min(len(self), int(self.held_out * self.capacity))
 
-    def add(self, items: Mapping[str, Any], *, task: int | None = None, keep: Tensor | None = None) -> None:
+    def add(self, items: Mapping[str, Any], *, task: int | str | None = None, keep: Tensor | None = None) -> None:
         """Offer a batch of items; those that hold NaN or infinite values are left out, with a warning.
 
         Args:
@@ -301,8 +301,12 @@ class ReplayBuffer:
             self._open_index = ClassIndex()
             self._index.mirror(first, self._open_index)
 
-    def _list_entries(self, items: Mapping[str, Any], task: int | None) -> dict[str, Tensor]:
+    def _list_entries(self, items: Mapping[str, Any], task: int | str | None) -> dict[str, Tensor]:
         entries = dict(flatten(items, padding=self._table.padding))
+        if isinstance(task, str):
+            raise SharpwaveError(
+                "the number of a task", got=repr(task), fix="number tasks, or use a TokenMemory, which knows names"
+            )
         if task is not None:
             entries["task"] = torch.tensor(task).expand(count_items(entries))
         for path in [path for path in self._table.max_length if path in entries and f"{path}{LENGTH}" not in entries]:

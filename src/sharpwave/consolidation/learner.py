@@ -360,11 +360,11 @@ def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tupl
         SharpwaveError: If the buffer holds no logits.
     """
     items = learner.sample(n_items, balanced=False)
-    if "logits" not in items:
+    if not isinstance(items.get("logits"), Tensor):
         raise SharpwaveError(
-            "a buffer that holds logits, to measure drift and forgetting",
+            "a buffer that holds whole logits, to measure drift and forgetting",
             got=f"entries {', '.join(items)}",
-            fix="use wake method 'der++', or schedule=FixedRatio()",
+            fix="use wake method 'der++' and outputs of few classes, or schedule=FixedRatio()",
         )
     with evaluating(learner.model):
         now, then = learner.forward(items).float(), items["logits"].float()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,6 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sharpwave import moved
-from sharpwave.consolidation.batches import uncompiled
 from sharpwave.errors import SharpwaveError
 
 NORMS: tuple[type[nn.Module], ...] = (
@@ -128,6 +128,12 @@ def freeze(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
         return functional_call(model, dict(weights), args, kwargs)
 
     return cast(nn.Module, call)
+
+
+def uncompiled() -> AbstractContextManager:
+    """Passes of the network as it is written: what torch.compile made may not see hooks that came later."""
+    stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    return cast(AbstractContextManager, stance)
 
 
 @torch.no_grad()

@@ -320,7 +320,7 @@ class Night:
             score_before=self.before.score,
             score_after=after.score,
             held_out=self.before.is_held_out,
-            groups=compare_groups(self.before, after),
+            groups=compare_groups(self.before, after, name_task=getattr(self.learner.buffer, "name_task", int)),
             homeostasis=self._count_changes(),
             pressure=(self.pressure, pressure) if known else None,  # type: ignore[arg-type]
             seconds=seconds,

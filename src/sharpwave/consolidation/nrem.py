@@ -238,8 +238,9 @@ class NREMPhase(Phase):
             self.decoder.step()
         return loss
 
-    def _refresh_logits(self, chosen: Tensor, *, classes: list[int] | None = None, size: int = 256) -> None:
+    def _refresh_logits(self, chosen: Tensor, *, classes: list[int] | None = None) -> None:
         buffer = self.learner.get_buffer()
+        size = getattr(buffer, "n_chunk", 256)
         with evaluating(self.learner.model):
             for slots in chosen.split(size) if len(chosen) else ():
                 items = buffer.read(slots)
@@ -368,7 +369,9 @@ def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) 
 
 def _find_classes(items: Batch, label: str) -> list[int]:
     """Classes of items whose logits have one column each; none where labels or logits are of another kind."""
-    labels, logits = items.get(label), items["logits"]
-    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or logits.ndim != 2:
+    labels, logits = items.get(label), items.get("logits")
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point():
+        return []
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
         return []
     return [value for value in labels.unique().tolist() if 0 <= value < logits.shape[1]]

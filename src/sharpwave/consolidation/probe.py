@@ -151,15 +151,21 @@ def judge(before: Scores, after: Scores, probe: Probe) -> str:
     return ""
 
 
-def compare_groups(before: Scores, after: Scores) -> pd.DataFrame:
-    """Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`."""
+def compare_groups(before: Scores, after: Scores, *, name_task: Callable[[int], object] = int) -> pd.DataFrame:
+    """Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`.
+
+    Args:
+        before: Scores before a night.
+        after: Scores after it.
+        name_task: Function of a task's number to what stands in `value`; the number itself where omitted.
+    """
     table: dict[str, list[Any]] = {name: [] for name in ("kind", "value", "n", "before", "after")}
     kinds = (before.label, *KINDS[1:])
     for kind in ("all", *(kind for kind in kinds if kind in before.items)) if len(before.items) else ():
         keys = np.zeros(len(before.items), dtype=np.int64) if kind == "all" else before.items[kind].to_numpy()
         values, rows, sizes = np.unique(keys, return_inverse=True, return_counts=True)
         table["kind"] += [kind] * values.size
-        table["value"] += values.tolist()
+        table["value"] += [name_task(value) if kind == "task" else value for value in values.tolist()]
         table["n"] += sizes.tolist()
         for name, scores in (("before", before), ("after", after)):
             table[name] += (np.bincount(rows, weights=scores.items["score"].to_numpy()) / sizes).tolist()
@@ -184,7 +190,7 @@ def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) ->
         batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), learner.device)
         output = learner.forward(batch).float()
         scores.append(learner.objective.score(output, batch).cpu())
-        if not learner.objective.picks_class(output, batch):
+        if not learner.objective.scores_share(output, batch):
             others = torch.randperm(len(output), generator=torch.Generator().manual_seed(0)).to(output.device)
             chance += float(learner.objective.compute_losses(output[others], batch).sum()) / n_items
     columns = {"score": torch.cat(scores).double().numpy()}

@@ -156,12 +156,12 @@ class Sleep:
         """Wake, NREM and REM of the run so far, a step each."""
         return make_hypnogram(expand_stages(self._stages))
 
-    def wake(self, batch: Any, *, task: int | None = None) -> Tensor:
+    def wake(self, batch: Any, *, task: int | str | None = None) -> Tensor:
         """The loss of a batch of new items, and of what is replayed beside it; the items go into the buffer.
 
         Args:
             batch: Entries (item, ...): `x` and `y`, or what the objective expects; or a pair (inputs, labels).
-            task: Number of the task, stored with the items where given.
+            task: Number of the task (for a `TokenMemory` its name too), stored with the items where given.
 
         Returns:
             The loss, for `backward`.

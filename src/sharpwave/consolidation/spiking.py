@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import uncompiled
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.modules import share_weights
+from sharpwave.consolidation.modules import share_weights, uncompiled
 from sharpwave.consolidation.night import Phase
 from sharpwave.errors import SharpwaveError
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sharpwave.consolidation.batches import Batch, Objective, move
+from sharpwave.consolidation.language.top_k import compute_top_k_divergence
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -235,7 +236,13 @@ def take_wake_step(
 
 
 def store_new(
-    batch: Batch, step: WakeStep, buffer: ReplayBuffer, objective: Objective, *, with_logits: bool, task: int | None
+    batch: Batch,
+    step: WakeStep,
+    buffer: ReplayBuffer,
+    objective: Objective,
+    *,
+    with_logits: bool,
+    task: int | str | None,
 ) -> None:
     """Offer new items to a buffer, but for those whose loss is not finite.
 
@@ -247,7 +254,9 @@ def store_new(
         with_logits: Whether their logits are stored with them.
         task: Number of the task, stored where given.
     """
-    if buffer.label not in batch and not len(buffer):
+    if hasattr(buffer, "follow"):
+        buffer.follow(objective, batch)
+    elif buffer.label not in batch and not len(buffer):
         buffer.label = objective.find_label(batch)
     kept = {"logits": step.logits.float()} if with_logits else {}
     keep = None if math.isfinite(step.losses.sum()) else torch.isfinite(step.losses)
@@ -285,7 +294,7 @@ def mask_unseen(logits: Float[Tensor, "item ... class"], labels: Tensor) -> Floa
 
 
 def _check_logits(wake: Wake, buffer: ReplayBuffer) -> None:
-    if wake.method == "der++" and "logits" not in buffer.entries:
+    if wake.method == "der++" and "logits" not in buffer.entries and getattr(buffer, "top_k", 0) is not None:
         raise SharpwaveError(
             "a buffer that holds logits, for der++",
             got=f"entries {', '.join(buffer.entries)}",
@@ -320,7 +329,7 @@ def _pass_through(
 
 def _compute_replay_loss(replayed: list[Tensor], old: list[Batch], wake: Wake, objective: Objective) -> Tensor:
     loss = replayed[0].new_zeros(())
-    if wake.method == "der++":
+    if wake.method == "der++" and "logits" in old[0]:
         loss = loss + wake.distillation * compute_distillation(
             replayed[0], old[0]["logits"], lengths=old[0].get("logits_length")
         )
@@ -332,7 +341,7 @@ def _compute_replay_loss(replayed: list[Tensor], old: list[Batch], wake: Wake, o
 
 def compute_distillation(
     logits: Float[Tensor, "item ..."],
-    taught: Float[Tensor, "item ..."],
+    taught: Float[Tensor, "item ..."] | Mapping[str, Tensor],
     *,
     temperature: float | None = None,
     lengths: Tensor | None = None,
@@ -342,13 +351,16 @@ def compute_distillation(
     Args:
         logits: Logits of the network, shape (item, ..., class).
         taught: Logits it should have, in the same shape; or of fewer classes, where the network has grown since: the
-            first ones are compared.
+            first ones are compared. The most likely tokens alone, as a `TokenMemory` has them, are compared by their
+            divergence (`language.top_k`).
         temperature: Temperature that softens both; None takes the mean squared difference (Buzzega et al. 2020, dark
             experience replay, eq. 4), a number the Kullback–Leibler divergence of the softened probabilities times its
             square (Hinton et al. 2015).
         lengths: How many classes (or tokens, where there is an axis of them) of each item were taught, shape (item);
             all where omitted.
     """
+    if isinstance(taught, Mapping):
+        return compute_top_k_divergence(logits, taught, temperature=temperature)
     taught = taught.to(logits.dtype)
     if logits.shape != taught.shape:
         logits, taught = _take_shared(logits, taught)

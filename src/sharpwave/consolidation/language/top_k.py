@@ -1,0 +1,75 @@
+"""The most likely next tokens of a teacher, in place of its logits over a whole vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+TINY = 1e-6
+
+
+@torch.no_grad()
+def take_top_k(
+    logits: Float[Tensor, "position vocabulary"], k: int
+) -> tuple[Float[Tensor, "position k"], Int[Tensor, "position k"]]:
+    """Logarithms of the probabilities of the `k` most likely tokens, and their numbers.
+
+    Args:
+        logits: Logits, of any floating type.
+        k: Number of tokens.
+
+    Example:
+        >>> values, ids = take_top_k(torch.tensor([[0.0, 2.0, 1.0]]), 2)
+        >>> ids.tolist(), bool(values.exp().sum() < 1)
+        ([[1, 2]], True)
+    """
+    values, ids = logits.float().topk(min(k, logits.shape[-1]), dim=-1)
+    return values - logits.float().logsumexp(dim=-1, keepdim=True), ids
+
+
+def compute_top_k_divergence(
+    logits: Float[Tensor, "item ..."], taught: Mapping[str, Tensor], *, temperature: float | None = None
+) -> Float[Tensor, ""]:
+    """Kullback–Leibler divergence of logits from a teacher's most likely tokens and, as one token more, all others.
+
+    Args:
+        logits: Logits of the network, shape (item, token, vocabulary), or (item, class).
+        taught: `values` (item, position, k), the logarithms of the teacher's probabilities; `ids` (item, position, k),
+            whose they are; `positions` (item, position), the token whose logits they are, and -1 where there is none.
+        temperature: Temperature that softens both; 1 where omitted. The sum is multiplied by its square.
+
+    Returns:
+        The mean over positions.
+
+    Example:
+        >>> logits = torch.randn(2, 3, 50)
+        >>> values, ids = take_top_k(logits[:, 1], 8)
+        >>> taught = {"values": values[:, None], "ids": ids[:, None], "positions": torch.ones(2, 1, dtype=torch.int64)}
+        >>> round(float(compute_top_k_divergence(logits, taught)), 4)
+        0.0
+    """
+    heat = temperature or 1.0
+    positions, ids = taught["positions"].to(logits.device), taught["ids"].to(logits.device)
+    if logits.ndim == 2:
+        logits = logits[:, None]
+    counted: Bool[Tensor, "item position"] = (positions >= 0) & (positions < logits.shape[1])
+    if not bool(counted.any()):
+        return logits.sum() * 0.0
+    rows, places = torch.nonzero(counted, as_tuple=True)
+    theirs = taught["values"].to(logits.device, torch.float32)[rows, places]
+    picked = logits[rows, positions[rows, places]].float()
+    chosen = ids[rows, places].clamp(max=picked.shape[-1] - 1)
+    missing = torch.isinf(theirs)  # of teachers that named fewer tokens than others
+    ours = (picked.gather(1, chosen) - picked.logsumexp(dim=1, keepdim=True)).masked_fill(missing, -torch.inf)
+    theirs, ours = (torch.log_softmax(_add_rest(part) / heat, dim=1) for part in (theirs, ours))
+    each = torch.where(torch.isinf(theirs), 0.0, theirs.exp() * (theirs - ours.masked_fill(torch.isinf(theirs), 0.0)))
+    return each.sum(dim=1).mean() * heat**2
+
+
+def _add_rest(values: Float[Tensor, "position k"]) -> Float[Tensor, "position k+1"]:
+    """The same and the logarithm of what the probabilities leave to all other tokens."""
+    rest = (1 - values.exp().sum(dim=1, keepdim=True)).clamp(min=TINY)
+    return torch.cat([values, rest.log()], dim=1)
