@@ -26,6 +26,8 @@ from sharpwave.outputs import write_file
 
 PASS = 50
 """Test items that go through the network together."""
+GROUPED = 4
+"""Batches among which texts of like length come together, as in the Trainer's `group_by_length`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def run_stream(
         for index, task in enumerate(stream.tasks):
             begun = time.process_time()
             learner.begin_task(index)
-            for rows in torch.randperm(_count(task), generator=order)[: n_steps * protocol.batch].split(protocol.batch):
+            for rows in list_batches(task, protocol.batch, n_steps, order):
                 learner.observe(cut(task.train, rows), index)
             learner.end_task(task, index)
             seconds += time.process_time() - begun
@@ -132,6 +134,23 @@ def share_memories(stream: Stream, network: Network) -> None:
 _MADE: dict[int, dict[str, Any]] = {}
 
 
+def list_batches(task: Task, batch: int, n_steps: int, order: torch.Generator) -> list[Tensor]:
+    """Rows of each batch of a task: at random, of texts of like length among each four batches, which saves padding.
+
+    Args:
+        task: The task.
+        batch: Items of a batch.
+        n_steps: Number of batches.
+        order: Random generator.
+    """
+    rows = torch.randperm(_count(task), generator=order)[: n_steps * batch]
+    if "attention_mask" in task.train:
+        lengths = task.train["attention_mask"].sum(dim=1)
+        rows = torch.cat([part[lengths[part].argsort(stable=True)] for part in rows.split(GROUPED * batch)])
+    parts = [part for part in rows.split(batch) if len(part) == batch or len(rows) < batch]
+    return [parts[number] for number in torch.randperm(len(parts), generator=order).tolist()]
+
+
 def _count(task: Task) -> int:
     return len(next(iter(task.train.values())))
 
@@ -142,8 +161,10 @@ def run_network(network: Network, batch: Mapping[str, Tensor]) -> Tensor:
     parts = []
     with evaluating(network.model), torch.autocast("cpu", torch.bfloat16):
         n_items = len(next(iter(batch.values())))
-        for start in range(0, n_items, PASS):
-            part = cut(dict(batch), slice(start, start + PASS))
+        lengths = batch["attention_mask"].sum(dim=1) if "attention_mask" in batch else torch.zeros(n_items)
+        order = lengths.argsort(stable=True)
+        for rows in order.split(PASS):
+            part = cut(dict(batch), rows)
             output = network.objective.run(network.model, part).float()
             if network.kind == "words":  # the word that is said stands last
                 last = part["attention_mask"].sum(dim=1) - 2
@@ -152,7 +173,7 @@ def run_network(network: Network, batch: Mapping[str, Tensor]) -> Tensor:
     if network.kind == "questions":
         longest = max(part.shape[1] for part in parts)
         parts = [torch.nn.functional.pad(p, (0, 0, 0, longest - p.shape[1]), value=-torch.inf) for p in parts]
-    return torch.cat(parts)
+    return torch.cat(parts)[order.argsort()]
 
 
 def score_task(network: Network, task: Task) -> dict[str, float]:

@@ -70,11 +70,11 @@ class Protocol:
 PROTOCOLS = {
     each.name: each
     for each in (
-        Protocol("glue5", load_glue5, 5, 320, 150, 16, 48, 50_000, 2 / 3, "glue5"),
-        Protocol("qa5", load_qa5, 5, 320, 100, 16, 160, 100_000, 2 / 3, "qa5"),
+        Protocol("glue5", load_glue5, 5, 240, 150, 16, 48, 50_000, 2 / 3, "glue5"),
+        Protocol("qa5", load_qa5, 5, 240, 100, 16, 160, 100_000, 2 / 3, "qa5"),
         Protocol("patches", None, 5, 1000, 400, 32, 0, 800_000, 0.0, "patches"),
         Protocol("permuted", None, 20, 1000, 200, 32, 0, 200_000, 0.0, "permuted"),
-        Protocol("own", load_folder, 0, 320, 150, 16, 48, 50_000, 2 / 3, "glue5"),
+        Protocol("own", load_folder, 0, 240, 150, 16, 48, 50_000, 2 / 3, "glue5"),
     )
 }
 """By name. `own` is a folder of the user's; sizes are such that a run takes seconds to minutes on one core."""

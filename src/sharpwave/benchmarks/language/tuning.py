@@ -23,7 +23,7 @@ from sharpwave.benchmarks.language.registry import LEARNERS, TUNED_AS
 from sharpwave.benchmarks.language.streams import Stream
 from sharpwave.outputs import write_file
 
-TRIALS = 4
+TRIALS = 3
 FIRST_SEED = 1000
 TUNED = Path(__file__).with_name("tuned.json")
 Range = tuple[float, float]
