@@ -85,12 +85,11 @@ def test_a_shallow_night_learns_what_the_same_steps_on_the_whole_network_with_it
     for model, frozen in ((first, False), (second, True)):
         sleep = make_sleep(model, 0.15)
         learn(sleep, nights=False)
-        if frozen:
-            for parameter in list(model.parameters())[:4]:
-                parameter.requires_grad_(False)
         sleep.budget.earned = sleep.budget.replayed + 40
         sleep.fall_asleep()
         if frozen:  # the same night, without the cache
+            for parameter in list(model.parameters())[:4]:
+                parameter.requires_grad_(False)
             memories = sleep.learner.memories
             memories.run = lambda rows, model=model, memories=memories: model(memories.items["x"][rows])
         losses.append(sleep.night().losses.tolist())

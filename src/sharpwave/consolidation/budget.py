@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, flatten, move
+from sharpwave.consolidation.blocks import BlockTop, count_operations, find_block_top, measure_forward_share
 from sharpwave.consolidation.learner import FORWARD, Learner
 from sharpwave.consolidation.modules import evaluating, find_head, is_shared
+from sharpwave.consolidation.schedule import ShortNight
 from sharpwave.errors import SharpwaveError
+
+LARGE_TOP = 0.1
+"""Share of a top from which on its own passes are counted in when memories are chosen."""
 
 LARGE = 256
 """Values of an entry of one item from which on it is copied only if it is asked for."""
@@ -35,8 +40,8 @@ class Budget:
 
     Args:
         share: Passes of replay and nights over passes of new items; 0.15 is 15 % on top of plain training.
-        top: Name of the module that shallow nights train; where omitted, the last one with parameters if the network's
-            output is what it gives.
+        top: Name of the module that shallow nights train, or of the first block from which on they do; where omitted,
+            the last one with parameters if the network's output is what it gives, else the last block and what follows.
         night: Largest part of `share` that is kept for nights; default 0.15.
         least: Items that are replayed at once at least, as a share of the new ones beside them; default 0.3.
         n_steps: Largest number of shallow steps in a night; default 40.
@@ -67,7 +72,7 @@ class Budget:
         self.awake = 1 - min(0.5, night / share)
         self.earned = self.replayed = self.slept = 0.0
         self.told = ""
-        self._found: Top | None = None
+        self._found: Top | BlockTop | None = None
 
     @property
     def left(self) -> float:
@@ -80,24 +85,26 @@ class Budget:
         due = self.earned * self.awake - self.replayed
         return int(due) if due >= self.least * n_new else 0
 
-    def plan_night(self, *, n_items: int, n_stored: int, share: float | None) -> ShortNight:
+    def plan_night(self, *, n_items: int, n_stored: int, share: float | None, forward: float = FORWARD) -> ShortNight:
         """What a night can hold.
 
         Args:
             n_items: Number of items of a step.
             n_stored: Number of items in the buffer that can be replayed.
             share: Share of the top in the operations of the network; None where nothing can be shallow.
+            forward: Passes of an item that goes forward alone; a third where omitted.
         """
         left = self.left
         if share is None:
-            n_seen = max(min(n_stored, int(0.15 * left / (3 * FORWARD))), 0)  # before, after, and for new logits
-            return ShortNight(n_seen, max(int((left - 3 * FORWARD * n_seen) / n_items), 0), 0, n_seen)
-        n_memories = min(n_stored, int(0.6 * left / FORWARD))
-        rest = left - FORWARD * n_memories * (1 + 2 * share)
+            n_seen = max(min(n_stored, int(0.15 * left / (3 * forward))), 0)  # before, after, and for new logits
+            return ShortNight(n_seen, max(int((left - 3 * forward * n_seen) / n_items), 0), 0, n_seen)
+        seen = 1 + 2 * share if share > LARGE_TOP else 1  # what scores the night is no small matter there
+        n_memories = min(n_stored, int(0.6 * left / (forward * seen)))
+        rest = left - forward * n_memories * (1 + 2 * share)
         if n_memories < 2 or rest <= 0:
             return ShortNight(0, 0, 0, 0)
         n_shallow = min(self.n_steps, int(rest / (share * n_items)))
-        n_full = int((rest - n_shallow * share * n_items - FORWARD * n_memories) / n_items)
+        n_full = int((rest - n_shallow * share * n_items - forward * n_memories) / n_items)
         return ShortNight(n_memories, max(n_full, 0), n_shallow, n_memories)
 
     def prepare_night(self, learner: Learner) -> tuple[int, Shallow | None, int, int]:
@@ -109,23 +116,39 @@ class Budget:
         Returns:
             Number of full steps, what makes the last steps shallow, the number of those, and that of probed items.
         """
+        if learner.buffer is None:
+            return self._plan_dreams(learner), None, 0, 0
         buffer = learner.get_buffer()
         top = self._find_top(learner)
         if isinstance(top, str):
             self.say(top)
         share = None if isinstance(top, str) else top.share
-        night = self.plan_night(n_items=learner.wake_items, n_stored=len(buffer) - buffer.n_held_out, share=share)
+        learner.forward_share = FORWARD if isinstance(top, str) else top.forward
+        n_stored = len(buffer) - buffer.n_held_out
+        night = self.plan_night(
+            n_items=learner.wake_items, n_stored=n_stored, share=share, forward=learner.forward_share
+        )
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0
             return night.n_full, None, 0, night.n_probed
         return night.n_full, Shallow(night.n_full, top, night.n_memories), night.n_shallow, night.n_probed
 
-    def _find_top(self, learner: Learner) -> Top | str:
+    def _plan_dreams(self, learner: Learner) -> int:
+        """Steps of a night of dreams alone, after a third of what is left has gone into writing them."""
+        left = max(self.left, 0.0)
+        learner.n_dreams = int(left / 3 / learner.forward_share)
+        n_items = min(learner.wake_items, max(learner.n_dreams, 1))
+        return int((left - learner.forward_share * learner.n_dreams) / n_items)
+
+    def _find_top(self, learner: Learner) -> Top | BlockTop | str:
         """The top; the one of the night before where the network is still made of it."""
         known = self._found
         if known is None or dict(learner.module.named_modules()).get(known.name) is not known.module:
             batch = move(learner.get_buffer().sample(2, generator=torch.Generator().manual_seed(0)), learner.device)
-            found = find_top(learner, batch, name=self.top)
+            found: Top | BlockTop | str = find_top(learner, batch, name=self.top)
+            if isinstance(found, str):
+                blocks = find_block_top(learner, batch, name=self.top)
+                found = found if isinstance(blocks, str) else blocks
             if isinstance(found, str):
                 return found
             self._found = known = found
@@ -149,28 +172,6 @@ class Budget:
         self.earned, self.replayed, self.slept = state["earned"], state["replayed"], state["slept"]
 
 
-@dataclass(frozen=True)
-class ShortNight:
-    """What a night within a budget holds.
-
-    Attributes:
-        n_memories: Number of items that the lower part sees once, whose logits are stored anew.
-        n_full: Number of steps through the whole network, which come first.
-        n_shallow: Number of steps of the top alone.
-        n_probed: Number of items that score the night.
-    """
-
-    n_memories: int
-    n_full: int
-    n_shallow: int
-    n_probed: int
-
-    @property
-    def n_steps(self) -> int:
-        """Steps in all."""
-        return self.n_full + self.n_shallow
-
-
 @dataclass(frozen=True, eq=False)
 class Top:
     """The part of a network that shallow nights train.
@@ -179,11 +180,28 @@ class Top:
         name: Name of the module.
         module: The module.
         share: Share of the operations of a pass that are its own.
+        forward: Passes of an item that goes forward alone; default a third.
     """
 
     name: str
     module: nn.Module
     share: float
+    forward: float = FORWARD
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What it trains."""
+        return list(self.module.parameters())
+
+    def catch(self, learner: Learner, batch: Batch) -> Tensor:
+        """What goes into it for a batch, in evaluation mode."""
+        with torch.no_grad(), evaluating(learner.model):
+            part = _catch_input(learner, self.module, batch)[1]
+        assert part is not None
+        return part
+
+    def run(self, learner: Learner, states: Tensor, batch: Batch) -> Tensor:
+        """What the network gives for what goes into the top."""
+        return self.module(states)
 
 
 class Recalled(dict[str, Any]):
@@ -218,19 +236,14 @@ class Memories:
         slots: Slots of the buffer.
     """
 
-    def __init__(self, learner: Learner, top: Top, slots: Tensor, *, size: int = 256) -> None:
-        self.top, self.slots = top, slots
+    def __init__(self, learner: Learner, top: Top | BlockTop, slots: Tensor, *, size: int = 256) -> None:
+        self.top, self.slots, self.learner = top, slots, learner
         buffer = learner.get_buffer()
         self.items = move(buffer.read(slots), learner.device)
         self._rows = {slot: row for row, slot in enumerate(slots.tolist())}
         self._draw = buffer.index_rows(slots)
-        parts: list[Tensor] = []
-        with torch.no_grad(), evaluating(learner.model):
-            for rows in torch.arange(len(slots), device=learner.device).split(size):
-                part = _catch_input(learner, top.module, _take(self.items, rows))[1]
-                assert part is not None
-                parts.append(part)
-        self.features = torch.cat(parts)
+        rows = torch.arange(len(slots), device=learner.device)
+        self.features = torch.cat([top.catch(learner, _take(self.items, part)) for part in rows.split(size)])
 
     def draw(self, n_items: int, *, generator: torch.Generator, balanced: bool) -> Batch:
         """Memories drawn at random, as `ReplayBuffer.sample` draws items."""
@@ -250,7 +263,7 @@ class Memories:
 
     def run(self, rows: Tensor) -> Tensor:
         """What the network gives for some memories."""
-        return self.top.module(self.features[rows])
+        return self.top.run(self.learner, self.features[rows], _take(self.items, rows))
 
 
 def _take(items: Batch, rows: Tensor) -> Batch:
@@ -313,20 +326,14 @@ def find_top(learner: Learner, batch: Batch, *, name: str | None = None) -> Top 
         return f"nothing in {name!r} is trained"
     if mine & others:
         return f"{name!r} shares weights with the rest"
-    return Top(name, module, _measure_share(learner, batch, module, given))
+    return Top(name, module, _measure_share(learner, batch, module, given), measure_forward_share(learner, batch))
 
 
 @torch.enable_grad()  # without gradients, attention takes a shortcut whose operations are not counted
 def _measure_share(learner: Learner, batch: Batch, module: nn.Module, given: Tensor) -> float:
     """Share of the operations of a pass that one module takes; by parameters where no operations are counted."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counts = []
     with evaluating(learner.model):
-        for run in (lambda: learner.forward(batch), lambda: module(given)):
-            with FlopCounterMode(display=False) as counter:
-                run()
-            counts.append(counter.get_total_flops())
+        counts = [count_operations(run) for run in (lambda: learner.forward(batch), lambda: module(given))]
     if not counts[0] or not counts[1]:
         counts = [sum(p.numel() for p in each.parameters()) for each in (learner.module, module)]
     return min(1.0, counts[1] / max(counts[0], 1))
@@ -341,7 +348,7 @@ class Shallow:
         n_memories: Number of items that the lower part sees.
     """
 
-    def __init__(self, first: int, top: Top, n_memories: int) -> None:
+    def __init__(self, first: int, top: Top | BlockTop, n_memories: int) -> None:
         self.first, self.top, self.n_memories = first, top, n_memories
         self.slots: list[int] = []
 
@@ -361,6 +368,7 @@ class Shallow:
         return {"first": self.first, "n_memories": self.n_memories, "slots": list(self.slots)} | {
             "top": self.top.name,
             "share": self.top.share,
+            "is_block": isinstance(self.top, BlockTop),
         }
 
 
@@ -368,7 +376,10 @@ def resume_shallow(learner: Learner, state: Mapping[str, Any] | None) -> Shallow
     """The shallow part of a night that was interrupted, as `Shallow.state_dict` described it; None for none."""
     if state is None:
         return None
-    top = Top(state["top"], learner.module.get_submodule(state["top"]), state["share"])
+    top: Top | BlockTop = Top(state["top"], learner.module.get_submodule(state["top"]), state["share"])
+    batch = move(learner.get_buffer().sample(2, generator=torch.Generator().manual_seed(0)), learner.device)
+    blocks = find_block_top(learner, batch, name=state["top"]) if state.get("is_block") else ""
+    top = top if isinstance(blocks, str) else replace(blocks, share=state["share"])
     shallow = Shallow(state["first"], top, state["n_memories"])
     shallow.slots = list(state["slots"])
     return shallow

@@ -18,7 +18,7 @@ from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.consolidation.modules import average, evaluating, list_state, reshard, unwrap
-from sharpwave.consolidation.schedule import Day
+from sharpwave.consolidation.schedule import Day, count_tokens
 from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
@@ -59,6 +59,9 @@ class Learner:
         untrained: Names of parameters that asked for gradients and were in no optimiser, as of the last night.
         caution: What rates are multiplied by, awake and asleep: 1, and less once steps of wake were undone.
         n_undone: Number of times that steps of wake were undone since the last night.
+        forward_share: Passes of an item that goes forward alone; a third where it was not measured.
+        n_dreams: Largest number of dreams that this night can pay for; None for any.
+        n_tokens: Number of tokens that passed in this night, forward alone too.
     """
 
     model: nn.Module
@@ -80,6 +83,9 @@ class Learner:
     untrained: list[str] = field(default_factory=list)
     caution: float = 1.0
     n_undone: int = 0
+    forward_share: float = FORWARD
+    n_dreams: int | None = None
+    n_tokens: int = 0
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -113,7 +119,8 @@ class Learner:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
         self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
-        self.memories = self.n_refreshed = None
+        self.memories = self.n_refreshed = self.n_dreams = None
+        self.n_tokens = 0
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -171,7 +178,8 @@ class Learner:
                 output = self.objective.run(self.model, batch)
             else:
                 output = self.memories.run(rows)
-        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else FORWARD)
+        self.n_tokens += count_tokens(batch) if part == 1 else 0
+        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else self.forward_share)
         return output
 
     def precision(self) -> AbstractContextManager:
@@ -201,7 +209,7 @@ class Learner:
     def clear_gradients(self) -> None:
         """Clear the gradients of every parameter, those of no optimiser too."""
         if self.memories is not None:  # no other has one
-            for parameter in self.memories.top.module.parameters():
+            for parameter in self.memories.top.parameters():
                 parameter.grad = None
             return
         reshard(self.module)

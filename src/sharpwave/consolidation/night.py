@@ -13,23 +13,17 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from torch import Tensor
 
 from sharpwave.consolidation.budget import Shallow, deepen
 from sharpwave.consolidation.learner import Learner, Snapshot
 from sharpwave.consolidation.modules import agree_any, find_unfinite, get_modes, set_modes
 from sharpwave.consolidation.probe import Probe, Scores, compare_groups, draw_items, judge, measure_scores
-from sharpwave.consolidation.schedule import describe_cost, tell_cost
-from sharpwave.recordings.hypnogram import Hypnogram
-
-WAKE, NREM_STAGE, REM_STAGE = 0, 1, 2
-"""Codes of a network's stages, as in a person's hypnogram of three stages."""
+from sharpwave.consolidation.sleep_report import SleepReport, make_hypnogram
 
 
 class Phase(Protocol):
@@ -102,6 +96,14 @@ class Phase(Protocol):
         """Entered for each pass of wake."""
         return nullcontext()
 
+    def wake_up(self) -> None:
+        """After a night, whether it is kept or not."""
+        return
+
+    def describe(self) -> str:
+        """What a user should know of it in the report; empty for nothing."""
+        return ""
+
     def count_changes(self) -> Mapping[str, int]:
         """Weights that homeostasis changed since `prepare`, by what was done to them."""
         return {}
@@ -118,87 +120,6 @@ class Phase(Protocol):
             weights: Parameters and buffers of the network as it fell asleep, by name; empty if it is awake.
         """
         return
-
-
-@dataclass(frozen=True, eq=False)
-class SleepReport:
-    """What one night did.
-
-    Attributes:
-        committed: Whether what was learned is kept; if not, the network is as it was before.
-        reason: Why it is not kept; empty if it is.
-        hypnogram: Stage of each step, `unit="step"`, from the step at which the network fell asleep.
-        losses: Loss of each step, shape (step).
-        n_planned: Number of steps that were planned; fewer were slept if the night was interrupted.
-        score_before: Score of the probe before the night.
-        score_after: Score of the network after it, whether that was kept or not.
-        held_out: Whether the probe's items are never replayed.
-        groups: Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`: where sleep helped and hurt.
-        homeostasis: Numbers of weights that were pruned, regrown, strengthened and downscaled.
-        pressure: Sleep pressure before and after, where the schedule knows it; else None.
-        seconds: Duration in seconds.
-        note: What a user should know of this night, such as that no weight moved; empty if nothing.
-        cost: What the day and this night took: numbers of `new`, `replayed` and `slept` items that passed forward and
-            backward (`scored`: forward alone), `awake_seconds` and `asleep_seconds`, and what plain training on the new
-            items would have taken, `plain_seconds`, in proportion to the items, without the `kept_seconds` of storing
-            them. `added_passes` is what replay and the night cost counted in passes: an item through the whole network
-            forward and backward is 1, forward alone a third. `undone` counts the steps of wake that were undone.
-
-    Example:
-        >>> import torch
-        >>> from sharpwave.consolidation import ReplayBuffer, Sleep
-        >>> sleep = Sleep(torch.nn.Linear(2, 2), ReplayBuffer(8))
-        >>> loss = sleep.wake({"x": torch.eye(2), "y": torch.arange(2)})
-        >>> report = sleep.night(4)
-        >>> report.losses.shape, report.hypnogram.labels
-        ((4,), ['NREM', 'NREM', 'NREM', 'NREM'])
-    """
-
-    committed: bool
-    reason: str
-    hypnogram: Hypnogram
-    losses: Float[np.ndarray, " step"]
-    n_planned: int
-    score_before: float
-    score_after: float
-    held_out: bool
-    groups: pd.DataFrame
-    homeostasis: dict[str, int]
-    pressure: tuple[float, float] | None
-    seconds: float
-    note: str = ""
-    cost: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def added_share(self) -> float:
-        """What replay while awake and the night took beyond plain training, as a share of it; NaN without a day."""
-        plain = self.cost.get("plain_seconds", 0.0)
-        return (self.cost["awake_seconds"] + self.seconds - plain) / plain if plain else math.nan
-
-    @property
-    def added_passes(self) -> float:
-        """The same in passes, which are the same on any machine; NaN without a day."""
-        return self.cost.get("added_passes", math.nan) / (self.cost.get("new") or math.nan)
-
-    def __str__(self) -> str:
-        stages = self.hypnogram.stages
-        where = "held out" if self.held_out else "not held out"
-        return (
-            f"{(stages == NREM_STAGE).sum()} NREM and {(stages == REM_STAGE).sum()} REM steps in {self.seconds:.2g} s; "
-            f"score ({where}) {self.score_before:.3g} → {self.score_after:.3g}; "
-            + ("kept" if self.committed else f"rolled back: {self.reason}")
-            + (f"; {self.note}" if self.note else "")
-            + tell_cost(self.cost, self.added_share)
-        )
-
-    def describe_cost(self) -> str:
-        """A sentence on what replay while awake and the night cost against plain training."""
-        return describe_cost(self.cost, self.added_share)
-
-
-def make_hypnogram(stages: list[int], *, start: int = 0) -> Hypnogram:
-    """Stages of a network, a step each."""
-    return Hypnogram(np.array(stages, dtype=np.int8), 1.0, 3, float(start), scorer="schedule", unit="step")
 
 
 class Night:
@@ -303,6 +224,8 @@ class Night:
                 phase.keep()
             self.learner.memories = None
             self.snapshot.give_back_gradients(self.learner)
+            self._wake_phases()
+        told = [phase.describe() for phase in self.phases.values() if hasattr(phase, "describe")]
         seconds = self.seconds + time.perf_counter() - began
         known = self.pressure is not None and pressure is not None
         cost = self.learner.day.compute_cost(
@@ -324,9 +247,18 @@ class Night:
             homeostasis=self._count_changes(),
             pressure=(self.pressure, pressure) if known else None,  # type: ignore[arg-type]
             seconds=seconds,
-            note="; ".join(filter(None, (note, self.learner.describe_undone()))),
-            cost=cost | {"undone": self.learner.n_undone},
+            note="; ".join(filter(None, (note, self.learner.describe_undone(), *told))),
+            cost=cost | {"undone": self.learner.n_undone, "asleep_tokens": self.learner.n_tokens},
+            divergence=self._find_divergence(after),
         )
+
+    def _find_divergence(self, after: Scores) -> tuple[float, float]:
+        """Nats from what was said before, on dreams where there are any, else on stored items."""
+        for phase in self.phases.values():
+            found = getattr(phase, "divergence", [])
+            if len(found) == 2:
+                return found[0], found[1]
+        return self.before.divergence, after.divergence
 
     def _find_note(self) -> str:
         """That no weight moved, and why, where that is so."""
@@ -347,6 +279,12 @@ class Night:
             self.snapshot.restore(self.learner)
         finally:
             set_modes(self.learner.model, self.modes)
+            self._wake_phases()
+
+    def _wake_phases(self) -> None:
+        for phase in self.phases.values():
+            if hasattr(phase, "wake_up"):
+                phase.wake_up()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the network and its optimiser."""
@@ -372,6 +310,7 @@ class Night:
                 "is_held_out": self.before.is_held_out,
                 "unit": self.before.unit,
                 "label": self.before.label,
+                "divergence": self.before.divergence,
             },
         }
 
@@ -384,7 +323,7 @@ class Night:
         self.learner.n_passes = state.get("n_passes", 0.0)
         self.learner.n_refreshed = state.get("n_refreshed")
         before = state["before"]
-        known = {name: before[name] for name in ("unit", "label") if name in before}
+        known = {name: before[name] for name in ("unit", "label", "divergence") if name in before}
         self.before = Scores(before["score"], pd.DataFrame(before["items"]), before["is_held_out"], **known)
         if not self.probed:  # version 0.1.0, whose probe was the first slots
             self.probed = list(range(len(self.before.items)))

@@ -23,8 +23,9 @@ from sharpwave.consolidation.modules import (
     update_batch_norm_statistics,
     watch_hidden,
 )
-from sharpwave.consolidation.night import NREM_STAGE, Phase
+from sharpwave.consolidation.night import Phase
 from sharpwave.consolidation.significance import Homeostasis, compute_brittleness, compute_fisher
+from sharpwave.consolidation.sleep_report import NREM_STAGE
 from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 

@@ -19,6 +19,7 @@ from sharpwave.consolidation.batches import Batch, count_items, flatten, move, n
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import average, evaluating, is_shared, list_state
+from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 KINDS = ("y", "task", "group")
 """Entries by which a probe is split; the labels' entry in place of `y`, where it has another name."""
+PLACE = "_positions"
+"""Ending of labels that are places in a text, not classes."""
 COPY_EVERY = 20
 """Steps of wake between copies of the network that is gone back to."""
 LOWEST_FACTOR = 1 / 64
@@ -77,6 +80,7 @@ class Scores:
         unit: What a tolerance of 1 is in the score's unit: 1 for right and wrong, else the loss of outputs that are
             held against other items' labels; default 1.
         label: Name of the column of classes; default "y".
+        divergence: Nats per token from the most likely tokens that are stored with the items; NaN where none are.
     """
 
     score: float
@@ -84,6 +88,7 @@ class Scores:
     is_held_out: bool
     unit: float = 1.0
     label: str = "y"
+    divergence: float = math.nan
 
 
 def draw_items(learner: Learner, probe: Probe) -> list[int]:
@@ -108,18 +113,18 @@ def measure_scores(learner: Learner, probe: Probe, slots: Sequence[int] = ()) ->
     Raises:
         SharpwaveError: If a probe of the user's gives no number.
     """
-    label, unit = learner.objective.label, 1.0
+    label, unit, divergence = learner.objective.label, 1.0, math.nan
     with evaluating(learner.model):
         score = _ask(probe.held_out, learner.model) if callable(probe.held_out) else math.nan
         batch, is_held_out = _find_items(learner, probe, slots)
         items = pd.DataFrame()
         if batch:
             label = learner.objective.find_label(batch)
-            items, unit = _score_items(learner, batch, label)
+            items, unit, divergence = _score_items(learner, batch, label)
     if not callable(probe.held_out) and len(items):
         score = float(items["score"].to_numpy() @ _weigh(items, label))
     (score,) = average([float(score)], learner.device)
-    return Scores(score, items, is_held_out or callable(probe.held_out), unit, label)
+    return Scores(score, items, is_held_out or callable(probe.held_out), unit, label, divergence)
 
 
 def _ask(function: Callable[[nn.Module], float], model: nn.Module) -> float:
@@ -183,22 +188,26 @@ def _find_items(learner: Learner, probe: Probe, slots: Sequence[int]) -> tuple[B
     return buffer.read(torch.tensor(slots, dtype=torch.int64)), False
 
 
-def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) -> tuple[pd.DataFrame, float]:
+def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) -> tuple[pd.DataFrame, float, float]:
     entries, n_items = dict(flatten(items)), count_items(items)
-    scores, chance = [], 0.0
+    scores, divergences, chance = [], list[float](), 0.0
+    size = min(size, getattr(learner.buffer, "n_chunk", size))
     for first in range(0, n_items, size):
         batch = move(nest({path: value[first : first + size] for path, value in entries.items()}), learner.device)
         output = learner.forward(batch).float()
         scores.append(learner.objective.score(output, batch).cpu())
+        if isinstance(batch.get("logits"), Mapping):
+            divergences.append(len(output) * float(compute_distillation(output, batch["logits"])))
         if not learner.objective.scores_share(output, batch):
             others = torch.randperm(len(output), generator=torch.Generator().manual_seed(0)).to(output.device)
             chance += float(learner.objective.compute_losses(output[others], batch).sum()) / n_items
     columns = {"score": torch.cat(scores).double().numpy()}
-    for kind in (label, *KINDS[1:]):
+    for kind in KINDS[1:] if label.endswith(PLACE) else (label, *KINDS[1:]):
         values = entries.get(kind)
         if values is not None and values.ndim == 1 and not values.is_floating_point():
             columns[kind] = values.cpu().numpy()
-    return pd.DataFrame(columns), (chance if 0 < chance < math.inf else 1.0)
+    divergence = sum(divergences) / n_items if divergences else math.nan
+    return pd.DataFrame(columns), (chance if 0 < chance < math.inf else 1.0), divergence
 
 
 def _weigh(items: pd.DataFrame, label: str) -> Float[np.ndarray, " item"]:

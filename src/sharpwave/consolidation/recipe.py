@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.night import NREM_STAGE, REM_STAGE, Phase
+from sharpwave.consolidation.night import Phase
 from sharpwave.consolidation.nrem import NREM
 from sharpwave.consolidation.probe import Probe
 from sharpwave.consolidation.schedule import FixedRatio, Schedule
 from sharpwave.consolidation.significance import Homeostasis
+from sharpwave.consolidation.sleep_report import NREM_STAGE, REM_STAGE
 from sharpwave.consolidation.spiking import SpikingReplay
 from sharpwave.consolidation.wake import Wake
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
+    from sharpwave.consolidation.language.dreams import Dreams
     from sharpwave.consolidation.protection import Protection
     from sharpwave.consolidation.rem import REM
 
@@ -112,7 +114,7 @@ class Recipe:
     Attributes:
         wake: How the network learns while awake; default `Wake()`.
         nrem: How stored items are replayed, or another phase in place of that; default `NREM()`.
-        rem: How dreams are made; default None, nights without.
+        rem: How dreams are made, as `REM` or `language.Dreams`; default None, nights without.
         homeostasis: What follows the last NREM step of each cycle; default None.
         protection: How significant weights are protected while awake; default None.
         probe: What decides whether a night is kept; default `Probe()`.
@@ -134,7 +136,7 @@ class Recipe:
 
     wake: Wake = field(default_factory=Wake)
     nrem: PhaseOptions = field(default_factory=NREM)
-    rem: REM | None = None
+    rem: REM | Dreams | None = None
     homeostasis: Homeostasis | None = None
     protection: Protection | None = None
     probe: Probe = field(default_factory=Probe)
@@ -156,13 +158,16 @@ class Recipe:
 
     def make_phases(self, learner: Learner) -> dict[int, Phase]:
         """The phases of one network's nights, by the code of their stage."""
-        phases = {NREM_STAGE: self.nrem.make_phase(learner, self)}
+        dreams_alone = learner.buffer is None and not getattr(self.rem, "needs_buffer", True)
+        phases: dict[int, Phase] = {}
+        if not dreams_alone or not isinstance(self.nrem, NREM):
+            phases[NREM_STAGE] = self.nrem.make_phase(learner, self)
         if self.rem is not None:
             phases[REM_STAGE] = self.rem.make_phase(learner, self)
         return phases
 
 
-def make_plan(n_steps: int, rem: REM | None, *, depth: float = 1.0) -> list[int]:
+def make_plan(n_steps: int, rem: REM | Dreams | None, *, depth: float = 1.0, alone: bool = False) -> list[int]:
     """Stage of each step of a night: in each cycle NREM, then REM.
 
     Args:
@@ -170,7 +175,10 @@ def make_plan(n_steps: int, rem: REM | None, *, depth: float = 1.0) -> list[int]
         rem: Options of dreams, or None.
         depth: Depth of the night, from 0 to 1; default 1. The deeper, the less REM: its share at depth 1, twice that
             at 0.
+        alone: Whether there is nothing to replay, so that all steps are dreams; default false.
     """
+    if alone:
+        return [REM_STAGE] * n_steps
     if rem is None:
         return [NREM_STAGE] * n_steps
     share = min(1.0, rem.share * (2 - depth))

@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from sharpwave.errors import SharpwaveError
 
@@ -22,6 +25,7 @@ class Day:
         rates: Lowest, highest and mean learning rate of each group of parameters.
         n_new: Number of new items.
         n_replayed: Number of replayed items.
+        n_tokens: Number of tokens of the new items.
         seconds: Seconds of its steps, from `wake` to the optimiser's step.
         kept_seconds: Those of them that storing items took.
     """
@@ -29,10 +33,10 @@ class Day:
     def __init__(self) -> None:
         self.sizes: Counter[int] = Counter()
         self.rates: list[tuple[float, float, float]] = []
-        self.n_new = self.n_replayed = self.n_typical = 0
+        self.n_new = self.n_replayed = self.n_typical = self.n_tokens = 0
         self.seconds = self.kept_seconds = 0.0
 
-    def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float]) -> None:
+    def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float], *, n_tokens: int = 0) -> None:
         """Take in one wake step.
 
         Args:
@@ -40,7 +44,9 @@ class Day:
             n_replayed: Number of items replayed beside them.
             planned: Number of items that such a step passes once the buffer holds enough.
             rates: Learning rate of each group.
+            n_tokens: Number of tokens of the new items; default 0.
         """
+        self.n_tokens += n_tokens
         n_before = self.sizes.total()
         self.sizes[planned] += 1
         self.n_new += n_new
@@ -61,6 +67,10 @@ class Day:
             if passed > half:
                 return size
         return None
+
+    def find_tokens(self) -> float:
+        """Tokens of a new item in the mean; 0 where they have none."""
+        return self.n_tokens / max(self.n_new, 1)
 
     def find_rates(self) -> list[float]:
         """The mean rate of each group; exactly the rate where it never changed."""
@@ -88,12 +98,12 @@ class Day:
             "plain_seconds": share * (self.seconds - self.kept_seconds),
             "kept_seconds": self.kept_seconds,
             "added_passes": self.n_replayed + n_passes,
-        }
+        } | ({"tokens": self.n_tokens} if self.n_tokens else {})
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers and lists."""
         kept = {"n_new": self.n_new, "n_replayed": self.n_replayed, "seconds": self.seconds}
-        kept |= {"n_typical": self.n_typical, "kept_seconds": self.kept_seconds}
+        kept |= {"n_typical": self.n_typical, "kept_seconds": self.kept_seconds, "n_tokens": self.n_tokens}
         return kept | {"sizes": [list(pair) for pair in self.sizes.items()], "rates": [list(r) for r in self.rates]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -101,7 +111,38 @@ class Day:
         self.sizes = Counter({size: count for size, count in state["sizes"]})
         self.rates = [(low, high, mean) for low, high, mean in state["rates"]]
         self.n_typical, self.kept_seconds = state["n_typical"], state.get("kept_seconds", 0.0)
+        self.n_tokens = state.get("n_tokens", 0)
         self.n_new, self.n_replayed, self.seconds = state["n_new"], state["n_replayed"], state["seconds"]
+
+
+def count_tokens(batch: Mapping[str, Any]) -> int:
+    """Tokens of a batch with `input_ids`, without padding where there is a mask; 0 for any other."""
+    tokens, mask = batch.get("input_ids"), batch.get("attention_mask")
+    if not isinstance(tokens, Tensor):
+        return 0
+    return int(mask.sum()) if isinstance(mask, Tensor) and mask.shape == tokens.shape else tokens.numel()
+
+
+@dataclass(frozen=True)
+class ShortNight:
+    """What a night within a budget holds.
+
+    Attributes:
+        n_memories: Number of items that the lower part sees once, whose logits are stored anew.
+        n_full: Number of steps through the whole network, which come first.
+        n_shallow: Number of steps of the top alone.
+        n_probed: Number of items that score the night.
+    """
+
+    n_memories: int
+    n_full: int
+    n_shallow: int
+    n_probed: int
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in all."""
+        return self.n_full + self.n_shallow
 
 
 def add_stage(runs: list[list[int]], stage: int) -> None:

@@ -18,10 +18,11 @@ from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget, resume_shallow
 from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting, update_layout
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
-from sharpwave.consolidation.night import NREM_STAGE, WAKE, Night, SleepReport, make_hypnogram
+from sharpwave.consolidation.night import Night
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
-from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
+from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, count_tokens, expand_stages
+from sharpwave.consolidation.sleep_report import NREM_STAGE, WAKE, SleepReport, make_hypnogram
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 class Sleep:
     """Wake and sleep of one network.
 
-    `wake` gives the loss of a batch and stores its items; `night` sleeps, as at the end of a task, and `rest` sleeps
-    only if the schedule says so. A night is a transaction: if the probe says that it harmed, the network is put back.
+    `wake` gives the loss of a batch and stores its items; `night` sleeps, as at the end of a task, `rest` only if the
+    schedule says so. A night is a transaction: if the probe says that it harmed, the network is put back.
 
     Args:
         model: Any module; for several processes within DistributedDataParallel.
@@ -161,7 +162,7 @@ class Sleep:
 
         Args:
             batch: Entries (item, ...): `x` and `y`, or what the objective expects; or a pair (inputs, labels).
-            task: Number of the task (for a `TokenMemory` its name too), stored with the items where given.
+            task: Number (or, for a `TokenMemory`, name) of the task, stored with the items where given.
 
         Returns:
             The loss, for `backward`.
@@ -178,10 +179,9 @@ class Sleep:
         begun = time.perf_counter()
         if learner.buffer is not None:
             store_new(batch, step, learner.buffer, learner.objective, with_logits=self._uses_logits(), task=task)
-        loss, n_new = step.loss, step.losses.shape[0]
-        rates = [float(group["lr"]) for group in learner.optimiser.param_groups]
-        planned = self.recipe.wake.count_items(n_new) if self.budget is None else n_new
-        learner.day.see(n_new, step.n_replayed, planned, rates)
+        loss, n_new, groups = step.loss, step.losses.shape[0], learner.optimiser.param_groups
+        planned, n_tokens = self.recipe.wake.count_items(n_new) if self.budget is None else n_new, count_tokens(batch)
+        learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], n_tokens=n_tokens)
         if self.budget is not None:
             self.budget.replayed += step.n_replayed
             self._is_plain = not step.n_replayed and math.isfinite(loss.detach())
@@ -227,15 +227,16 @@ class Sleep:
     def fall_asleep(self, steps: int | None = None) -> None:
         """Begin a night; `step` and `wake_up` then go through it one step at a time."""
         self._refuse_asleep()
-        fixed = self.phases[NREM_STAGE].n_steps
+        fixed = getattr(self.phases.get(NREM_STAGE), "n_steps", None)
         planned = self.schedule.plan(self._n_since_night) if fixed is None else fixed
         self.learner.prepare_night()
         probe, shallow, n_shallow = self.recipe.probe, None, 0
         if self.budget is not None and steps is None:
             planned, shallow, n_shallow, n_probed = self.budget.prepare_night(self.learner)
             probe = replace(probe, n_items=min(probe.n_items, n_probed))
-        n_steps = agree_first(planned if steps is None else steps, self.learner.device)
-        plan = make_plan(n_steps, self.recipe.rem, depth=self.schedule.find_depth()) + [NREM_STAGE] * n_shallow
+        n_steps, rem = agree_first(planned if steps is None else steps, self.learner.device), self.recipe.rem
+        plan = make_plan(n_steps, rem, depth=self.schedule.find_depth(), alone=NREM_STAGE not in self.phases)
+        plan += [NREM_STAGE] * n_shallow
         start, pressure = sum(n_steps for _, n_steps in self._stages), self.schedule.pressure
         self._night = Night(self.learner, self.phases, plan, probe=probe, start=start, pressure=pressure)
         self._night.shallow, self._stops = shallow, False
@@ -260,8 +261,7 @@ class Sleep:
     def wake_up(self) -> SleepReport:
         """End the night: what was learned is kept, or the network is put back."""
         night = self._get_night()
-        buffer = self.learner.buffer
-        guarded = None if self.guard is None else self.guard.state_dict()
+        buffer, guarded = self.learner.buffer, None if self.guard is None else self.guard.state_dict()
         with self._undoing():
             try:
                 with nullcontext() if buffer is None else buffer.undoable():
