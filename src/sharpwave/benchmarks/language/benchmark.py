@@ -19,7 +19,16 @@ import torch
 
 from sharpwave.benchmarks.language.harness import Outcome, Parts, measure_base
 from sharpwave.benchmarks.language.networks import describe_model, load_tokenizer
-from sharpwave.benchmarks.language.registry import ABLATIONS, BUDGET, LEARNERS, OURS, WITHIN_BUDGET, check_methods
+from sharpwave.benchmarks.language.registry import (
+    ABLATIONS,
+    BUDGET,
+    LEARNERS,
+    OURS,
+    TUNED_AS,
+    WITHIN_BUDGET,
+    check_methods,
+    list_methods,
+)
 from sharpwave.benchmarks.language.streams import (
     PROTOCOLS,
     Protocol,
@@ -30,7 +39,7 @@ from sharpwave.benchmarks.language.streams import (
     pad,
 )
 from sharpwave.benchmarks.language.texts import Question, load_qa5
-from sharpwave.benchmarks.language.tuning import TRIALS, load_options
+from sharpwave.benchmarks.language.tuning import TRIALS, list_tuned, load_options
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
@@ -112,17 +121,17 @@ def run_protocol(
     base = None if kind in ("images", "questions") or model is None else lambda: make_base(data, model, kind, tasks)
     kept = Parts(parts, described, make_stream, base)
     runs: dict[str, list[Outcome]] = {}
-    majorities = []
+    majorities, names = [], list_methods(network)
     for seed in range(seeds):
         majorities.append(kept.get_stream(seed).find_majority())
-        for method, make in LEARNERS.items():
+        for method in names:
             if method in ABLATIONS and seed >= ABLATION_SEEDS:
                 continue
             now = methods is None or method in methods
-            found = kept.run(method, make, options[method], seed=seed, now=now)
+            found = kept.run(method, LEARNERS[method], options[method], seed=seed, now=now)
             if found is not None:
                 runs.setdefault(method, []).append(found)
-    wanted = {method: min(seeds, ABLATION_SEEDS) if method in ABLATIONS else seeds for method in LEARNERS}
+    wanted = {method: min(seeds, ABLATION_SEEDS) if method in ABLATIONS else seeds for method in names}
     whole = {method: each for method, each in runs.items() if len(each) == wanted[method]}
     before = measure_base(network, base()) if base is not None else {}
     rows = tabulate(protocol.name, whole, setting=SETTING[kind], majorities=majorities, before=before)
@@ -136,6 +145,9 @@ def run_protocol(
         "budget": BUDGET,
         "seeds": seeds,
         "trials_per_learner": TRIALS,
+        "tuned": list_tuned(protocol.tuned_as, kind),
+        "others_tuned_as": TUNED_AS,
+        "left_out": [method for method in LEARNERS if method not in names],
         "options": {method: options[method] for method in whole},
         "passes": "bfloat16; AdamW, rate warmed up over a tenth of each task, gradients clipped at 1",
         "interval": "95 %, bootstrap over seeds; differences are paired by seed",

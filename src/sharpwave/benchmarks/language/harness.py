@@ -42,7 +42,7 @@ class Outcome:
         operations: Multiplications and additions of learning.
         tokens: Tokens that went through the whole network with a gradient, and a third of those that did without.
         n_stored_bytes: Bytes of stored items, at the end.
-        n_trained: Number of parameters that were trained at the end.
+        n_trained: Largest number of parameters that were trained at a time.
         nights: Nights that were kept, and all nights.
     """
 
@@ -87,10 +87,11 @@ def run_stream(
         network = stream.make_network(seed)
         share_memories(stream, network)
         learner = make(network, setting, **options)
-        meter, then, seconds = network.meter, [], 0.0
+        meter, then, seconds, n_trained = network.meter, [], 0.0, 0
         for index, task in enumerate(stream.tasks):
             begun = time.process_time()
             learner.begin_task(index)
+            n_trained = max(n_trained, sum(p.numel() for p in network.model.parameters() if p.requires_grad))
             for rows in list_batches(task, protocol.batch, n_steps, order):
                 learner.observe(cut(task.train, rows), index)
             learner.end_task(task, index)
@@ -109,7 +110,7 @@ def run_stream(
         meter.operations,
         meter.tokens,
         learner.n_stored_bytes,
-        sum(p.numel() for p in network.model.parameters() if p.requires_grad),
+        n_trained,
         (sum(bool(report.committed) for report in reports), len(reports)),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from torch.nn.functional import kl_div, log_softmax
 
 from sharpwave.benchmarks.language.networks import FrozenBelow, Network, cut
 from sharpwave.benchmarks.language.streams import Task
-from sharpwave.consolidation import ReplayBuffer, Sleep
+from sharpwave.consolidation import ReplayBuffer, Sleep, Wake
 from sharpwave.consolidation.batches import IGNORED, Batch
 from sharpwave.consolidation.significance import compute_fisher
 
@@ -240,10 +241,8 @@ class OnlineEWC(Learner):
     def end_task(self, task: Task, index: int) -> None:
         n_items = len(next(iter(task.train.values())))
         rows = torch.randperm(n_items, generator=self.generator)[:FISHER_ITEMS]
-        for row in rows:
-            one = compute_fisher(self.model, cut(task.train, row[None]), objective=self.objective)
-            for name, value in one.items():
-                self.fisher[name] = self.fisher.get(name, torch.zeros(())) + value / len(rows)
+        found = compute_fisher(self.model, cut(task.train, rows), objective=self.objective)
+        self.fisher = {name: value + self.fisher.get(name, torch.zeros(())) for name, value in found.items()}
         self.anchors = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
 
 
@@ -340,3 +339,59 @@ class SleepLearner(Learner):
     @property
     def n_stored_bytes(self) -> int:
         return self.memory.n_bytes
+
+
+class DreamLearner(Learner):
+    """Stores nothing: learns to go on with texts while awake, as LAMOL does, and in each night replays its own.
+
+    A causal model alone. What is kept of a task are the first tokens that begin most of its texts
+    (`Dreams(prompts=...)`); Sun et al. 2020, arXiv:1909.03329, give each task a token of its own instead.
+
+    Args:
+        network: The network.
+        setting: What is equal for all.
+        weight: Weight of each token of a text beside the answer's; default 0.25, as published.
+        budget: What nights may cost; None, the default, for as many dreams as `Dreams` has by itself.
+        rates: As for `Learner`.
+    """
+
+    remembers = True
+
+    def __init__(
+        self,
+        network: Network,
+        setting: Setting,
+        *,
+        weight: float = 0.25,
+        budget: float | None = None,
+        **rates: float,
+    ) -> None:
+        super().__init__(network, setting, **rates)
+        from sharpwave.consolidation.language import Dreams
+
+        self.weight, self.prompts = weight, [[0]]
+        self.sleep = Sleep(
+            self.model,
+            None,
+            self.optimiser,
+            objective=self.objective,
+            autocast=setting.autocast,
+            generator=self.generator,
+            budget=budget,
+            wake=Wake("none"),
+            rem=Dreams(self.prompts, max_new_tokens=48),
+        )
+        self.reports: list[Any] = []
+
+    def observe(self, batch: Batch, index: int) -> None:
+        answered = self.sleep.wake(batch, task=index)
+        whole = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)
+        text = {**batch, "labels": whole.masked_fill(batch["labels"] != IGNORED, IGNORED)}
+        self.update(answered + self.weight * self.objective.compute_losses(self.run(text), text).mean())
+
+    def end_task(self, task: Task, index: int) -> None:
+        firsts = Counter(task.train["input_ids"][:, 0].tolist())
+        self.prompts[:] = [each for each in self.prompts if each != [0]] + [
+            [token] for token, _ in firsts.most_common(4)
+        ]
+        self.reports.append(self.sleep.night())

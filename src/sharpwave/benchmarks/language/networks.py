@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from sharpwave.consolidation.batches import Batch, Objective
 from sharpwave.errors import MissingExtraError, SharpwaveError
@@ -130,19 +131,24 @@ class FrozenBelow(nn.Module):
         return nn.functional.pad(made, (0, 0, 0, input_ids.shape[1] - made.shape[1])).float()
 
     def _make(self, ids: Int[Tensor, " token"]) -> Tensor:
+        if _get_current_dispatch_mode() is not None:  # operations are being counted: they are done
+            return self._run(ids)
         key = ids.cpu().numpy().tobytes()
         if key not in self.made:
             begun = time.process_time()
-            hidden = self.embeddings(input_ids=ids[None])
-            for layer in self.lower:
-                output = layer(hidden)
-                hidden = output[0] if isinstance(output, tuple) else output
-            self.made[key] = hidden[0].to(torch.bfloat16)
+            self.made[key] = self._run(ids)
             took = time.process_time() - begun
             self.seconds, self.n_tokens = self.seconds + took, self.n_tokens + len(ids)
             if self.meter.is_on:
                 self.meter.saved_seconds -= took
         return self.made[key]
+
+    def _run(self, ids: Int[Tensor, " token"]) -> Tensor:
+        hidden = self.embeddings(input_ids=ids[None])
+        for layer in self.lower:
+            output = layer(hidden)
+            hidden = output[0] if isinstance(output, tuple) else output
+        return hidden[0].to(torch.bfloat16)
 
 
 class MeanPoolForSequenceClassification(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 from sharpwave.benchmarks.language.adapters import LoRA, LoRASleep, OrthogonalLoRA, OrthogonalSubspaces
 from sharpwave.benchmarks.language.learners import (
     BUDGET,
+    DreamLearner,
     Finetune,
     Joint,
     Learner,
@@ -18,6 +19,7 @@ from sharpwave.benchmarks.language.learners import (
     Replay,
     SleepLearner,
 )
+from sharpwave.benchmarks.language.networks import Network
 from sharpwave.consolidation import NREM, Wake
 from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.probe import Probe
@@ -56,6 +58,7 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "lwf": LearningWithoutForgetting,
     "o-lora": OrthogonalLoRA,
     "osf": OrthogonalSubspaces,
+    "dreams": DreamLearner,
     "sleep": SleepLearner,
     "sleep, no budget": partial(SleepLearner, budget=None),
     "sleep, LoRA": LoRASleep,
@@ -70,10 +73,24 @@ TUNED_AS = {
     "der++": "sleep",
     "sleep, no budget": "sleep",
     "sleep, LoRA": "finetune, LoRA",
-    **dict.fromkeys(("replay 1 %", "replay 5 %", "replay 15 %"), "replay 100 %"),
+    **dict.fromkeys(("joint", "replay 1 %", "replay 5 %", "replay 15 %", "replay 100 %", "ewc", "lwf"), "finetune"),
+    "osf": "finetune",
+    "o-lora": "finetune, LoRA",
     **dict.fromkeys(ABLATIONS, "sleep"),
 }
 """Learners that take the options of another, which is like them awake."""
+
+
+def list_methods(network: Network) -> list[str]:
+    """Learners that can learn with a network: dreams are of words, adapters are put on what was pretrained.
+
+    OSF of PEFT takes linear layers alone, which GPT-2 is not made of.
+    """
+    left_out = set() if network.kind == "words" else {"dreams"}
+    if network.kind == "images":
+        left_out |= {"finetune, LoRA", "o-lora", "osf", "sleep, LoRA"}
+    kinds = {type(network.model.get_submodule(name)).__name__ for name in network.list_layers()}
+    return [name for name in LEARNERS if name not in left_out | (set() if kinds == {"Linear"} else {"osf"})]
 
 
 def check_methods(methods: Sequence[str] | None) -> None:

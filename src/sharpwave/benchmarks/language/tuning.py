@@ -108,6 +108,11 @@ def load_options(tuned_as: str, kind: str) -> dict[str, dict[str, float]]:
     return {method: find_options(method, kind, tuned) for method in LEARNERS}
 
 
+def list_tuned(tuned_as: str, kind: str) -> list[str]:
+    """Learners whose options were chosen for themselves; arguments as for `load_options`."""
+    return sorted(json.loads(TUNED.read_text(encoding="utf-8")).get(f"{tuned_as} {kind}", {}))
+
+
 def find_options(method: str, kind: str, tuned: Mapping[str, Any]) -> dict[str, float]:
     """Options of one learner out of what was chosen for a protocol."""
     name: str | None = method
