@@ -30,6 +30,7 @@ from sharpwave.consolidation import (
     TwoProcess,
     Wake,
     learner,
+    present,
 )
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
