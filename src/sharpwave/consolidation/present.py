@@ -37,6 +37,9 @@ LEAST_CHANGE = 4.0
 MOST_LEFT = 0.25
 """Share of that difference which a gain and an offset may leave unexplained."""
 MOST_CHANNELS = 16
+LEAST_GAIN = 0.05
+NEAR = 1.3
+"""How much farther from stored items than from each other items of late may be, to be told by them what they are."""
 SIMILAR = 1.15
 """How much farther from the mean input of its new class than of its old one an item may be that gets the new name."""
 
@@ -50,8 +53,6 @@ class World:
         offset: Offset of the inputs, in their unit.
         mean: Mean of the inputs of late, with which it is told which stored items are of that world already.
         spread: Their variance, never 0.
-        old_mean: Mean of the stored inputs before the change.
-        old_spread: Their variance.
         renamed: Label that each class has now, by its old one.
         looks: Mean input of each class of late, by its label.
     """
@@ -90,11 +91,12 @@ class World:
         return changed
 
     def shift(self, x: Float[Tensor, "item ..."]) -> Float[Tensor, "item ..."]:
-        """Inputs as they would look at present."""
+        """Inputs as they would look at present: those that are more likely of the world before (Gaussian, by feature)."""
         mean, spread, gain, offset = (part.to(x) for part in (self.mean, self.spread, self.gain, self.offset))
-        shifted = gain * x + offset
-        far, near = (((each - mean) ** 2 / spread).flatten(1).mean(dim=1) for each in (x, shifted))
-        return torch.where((near < far).view(-1, *(1,) * (x.ndim - 1)), shifted, x)
+        steep = torch.where(gain.abs() < LEAST_GAIN, LEAST_GAIN * torch.ones_like(gain), gain)
+        worlds = ((mean - offset) / steep, spread / steep**2), (mean, spread)
+        old, new = (((x - at) ** 2 / wide + wide.log()).flatten(1).mean(dim=1) for at, wide in worlds)
+        return torch.where((old < new).view(-1, *(1,) * (x.ndim - 1)), gain * x + offset, x)
 
     def _rename(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Labels of the present, and which items have another one: all but those that look like their class of late."""
@@ -218,7 +220,8 @@ def compare_worlds(past: Items, present: Items) -> World | None:
     classes = [label for label in classes if _count(past, label) >= FEWEST]
     if not classes:
         return None
-    halves = [(present[0][place::2], present[1][place::2]) for place in range(2)]
+    order = present[1].argsort(stable=True)  # as many of each class in either half
+    halves = [(present[0][order[place::2]], present[1][order[place::2]]) for place in range(2)]
     members = [torch.isin(part[1], torch.tensor(classes)) for part in (past, present)]
     old, new = past[0][members[0]], present[0][members[1]]
     spread = new.var(dim=0)
@@ -288,6 +291,9 @@ def _find_renamed(past: Items, halves: list[Items], classes: list[int]) -> dict[
         return {}
     places = torch.cat([torch.nonzero(past[1] == label)[:n_each, 0] for label in classes])
     known, names = past[0][places], past[1][places]
+    own = torch.cdist(late, late).fill_diagonal_(torch.inf).min(dim=1).values
+    if torch.cdist(late, known).min(dim=1).values.median() > NEAR * own.median():
+        return {}  # they are of another kind than all that is stored
     source: dict[int, int] = {}
     for label in classes:
         modes = []

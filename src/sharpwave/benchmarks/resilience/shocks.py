@@ -16,7 +16,7 @@ from sharpwave.demonstrations.training_runs import PLAIN, TrainingRun
 from sharpwave.resilience.recovery import Recovery, summarise_recoveries
 
 NREM_ONLY = "sleep, NREM only"
-ARMS = (NO_TRAINING, PLAIN, NREM_ONLY, CHECKED, "wake")
+ARMS = (PLAIN, NREM_ONLY, CHECKED, "wake")
 """Remedies on images that nothing was tuned on."""
 PAIRS = {
     NREM_ONLY: ("wake", PLAIN, NO_TRAINING),
