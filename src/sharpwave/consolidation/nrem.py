@@ -25,7 +25,6 @@ from sharpwave.consolidation.modules import (
     watch_hidden,
 )
 from sharpwave.consolidation.night import Phase
-from sharpwave.consolidation.present import Present
 from sharpwave.consolidation.significance import Homeostasis, compute_brittleness, compute_fisher
 from sharpwave.consolidation.sleep_report import NREM_STAGE
 from sharpwave.consolidation.wake import compute_distillation
@@ -144,6 +143,8 @@ class NREMPhase(Phase):
         self.noise: dict[str, float] = {}
         self.decoder: Decoder | None = None
         if nrem.check and learner.present is None:
+            from sharpwave.consolidation.present import Present
+
             learner.present = Present()
         self._counts: Counter[str] = Counter()
         self._replayed: set[int] = set()

@@ -91,7 +91,7 @@ class World:
         return changed
 
     def shift(self, x: Float[Tensor, "item ..."]) -> Float[Tensor, "item ..."]:
-        """Inputs as they would look at present: those that are more likely of the world before (Gaussian, by feature)."""
+        """Inputs as they would look at present, those of the world before (the likelier, by feature)."""
         mean, spread, gain, offset = (part.to(x) for part in (self.mean, self.spread, self.gain, self.offset))
         steep = torch.where(gain.abs() < LEAST_GAIN, LEAST_GAIN * torch.ones_like(gain), gain)
         worlds = ((mean - offset) / steep, spread / steep**2), (mean, spread)

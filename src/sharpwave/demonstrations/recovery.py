@@ -227,7 +227,7 @@ class Nights:
             buffer, {id(buffer.generator): torch.Generator(), id(buffer.transform): buffer.transform}
         )
         buffer.load_state_dict(kept)
-        return Sleep(
+        night = Sleep(
             model,
             buffer,
             optimisers,
@@ -237,6 +237,9 @@ class Nights:
             autocast=learner.autocast,
             generator=generator,
         )
+        if learner.present is not None and night.learner.present is not None:
+            night.learner.present.load_state_dict(learner.present.state_dict())
+        return night
 
 
 def find_held_out(sleep: Sleep) -> tuple[Any, Tensor]:
