@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from sharpwave.consolidation.batches import Batch, flatten, move
 from sharpwave.consolidation.blocks import BlockTop, Memories, count_operations, find_block_top, measure_forward_share
 from sharpwave.consolidation.learner import FORWARD, Learner
-from sharpwave.consolidation.modules import evaluating, find_head, is_shared
+from sharpwave.consolidation.modules import evaluating, find_head, is_shared, takes_statistics
 from sharpwave.consolidation.schedule import ShortNight
-from sharpwave.consolidation.wake import takes_statistics
 from sharpwave.errors import SharpwaveError
 
 LEAST, LEAST_APART = 0.08, 0.3

@@ -352,3 +352,8 @@ __getattr__ = moved.rename(
         "rebalance_batch_norms": "update_batch_norm_statistics",
     },
 )
+
+
+def takes_statistics(model: nn.Module) -> bool:
+    """Whether BatchNorm takes its statistics from what passes, so that new and replayed items may not mix."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
