@@ -291,3 +291,26 @@ def test_saving_a_mapped_memory_does_not_pull_it_into_memory(tmp_path) -> None:
     other = TokenMemory(size)
     other.load_state_dict(load_state(tmp_path / "state"))
     assert torch.equal(other.read(torch.tensor([3]))["input_ids"], memory.read(torch.tensor([3]))["input_ids"])
+
+
+def test_a_memory_in_a_folder_is_opened_again_without_what_was_written_over(tmp_path) -> None:
+    one = TokenMemory(20_000, path=tmp_path)
+    for seed in range(3):
+        one.add(collate(make_texts(60, seed=seed)), task=f"task {seed}")
+    one.save()
+    kept = list_texts(one.read(torch.arange(len(one))))
+    del one
+    other = TokenMemory(20_000, path=tmp_path)
+    assert list_texts(other.read(torch.arange(len(other)))) == kept
+    assert other.tasks == ["task 0", "task 1", "task 2"]
+    other.add(collate(make_texts(60, seed=3)), task="task 3")  # and dies before it is saved
+    survivors = kept & list_texts(other.read(torch.arange(len(other))))
+    assert 0 < len(survivors) < len(kept)
+    del other
+    with pytest.warns(UserWarning, match="written over since it was saved"):
+        third = TokenMemory(20_000, path=tmp_path)
+    assert list_texts(third.read(torch.arange(len(third)))) == survivors
+    third.add(collate(make_texts(60, seed=4)), task="task 4")
+    assert third.n_bytes <= 20_000
+    with pytest.raises(SharpwaveError, match="a memory in a folder"):
+        TokenMemory(20_000).save()

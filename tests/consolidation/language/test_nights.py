@@ -208,3 +208,17 @@ def test_a_memory_without_outputs_lets_labels_alone_be_replayed() -> None:
     learn(sleep, 0, n_items=48)
     assert sleep.night(2).committed
     assert "logits" not in sleep.learner.get_buffer().entries
+
+
+def test_processes_that_step_together_pass_new_and_old_texts_apart(monkeypatch) -> None:
+    """Whether texts are as long as each other may differ between them, and with it the number of passes."""
+    sizes: list[int] = []
+    sleep = make_sleep("llama")
+    batch = next(make_batches(sleep, 0, 4))
+    batch["input_ids"][:, 1] = torch.tensor([11, 12, 13, 14])
+    sleep.wake(batch)
+    sleep.learner.model.register_forward_pre_hook(lambda *_: sizes.append(1))
+    sleep.wake(batch)
+    monkeypatch.setattr("sharpwave.consolidation.wake.is_shared", lambda: True)
+    sleep.wake(batch)
+    assert len(sizes) == 1 + 2

@@ -103,6 +103,10 @@ class Arena:
         """The blocks up to the last that was ever used: not a copy."""
         return self._values[: self._top]
 
+    def get_all(self) -> UInt8[Tensor, "block byte"]:
+        """All blocks: not a copy."""
+        return self._values
+
     def load_values(self, values: UInt8[Tensor, "block byte"], used: Sequence[int]) -> None:
         """Take up what `get_values` gave.
 

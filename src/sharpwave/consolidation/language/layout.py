@@ -125,6 +125,11 @@ class Layout:
             batch[MASK] = ((places >= starts[:, None]) & (places < ends[:, None])).long()
         return batch, starts
 
+    def find_starts(self, lengths: list[int]) -> Int[Tensor, " item"]:
+        """Place at which items of these lengths begin in a batch of them."""
+        known = torch.tensor(lengths, dtype=torch.int64)
+        return max(lengths, default=0) - known if self.side == "left" else torch.zeros_like(known)
+
     def find_fill(self, path: str) -> float:
         """What pads an entry."""
         dtype = getattr(torch, self.dtypes.get(path, "int64"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,14 @@ from sharpwave.consolidation.language.layout import PLACES, Layout
 from sharpwave.consolidation.language.outputs import Outputs
 from sharpwave.consolidation.language.pool import Pool
 from sharpwave.consolidation.language.records import Fields
+from sharpwave.consolidation.language.reopening import read_index, write_index
 from sharpwave.consolidation.language.store import (
-    DIGEST,
     OUTPUTS,
     Draft,
     ItemStore,
     count_tokens,
     explaining,
+    hash_item,
     measure_size,
     parse_bytes,
 )
@@ -48,7 +48,8 @@ class TokenMemory:
     Args:
         size: Budget in bytes for all that is stored, such as "64 MB"; the lists of which task holds which item (about
             300 bytes an item, in Python) come on top.
-        path: Folder of the file that the tokens are in, mapped into memory; None, the default, for memory alone.
+        path: Folder of the file that the tokens are in, mapped into memory; what `save` left there is taken up. None,
+            the default, for memory alone.
         top_k: Number of the most likely tokens that are stored of each answer, to be held to later; 8 where omitted.
             None stores none. Outputs over few classes are stored whole.
         n_answers: Largest number of answer tokens of an item of which they are stored; default 12.
@@ -104,13 +105,15 @@ class TokenMemory:
         self.generator = generator or torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self.transform, self.n_seen, self.n_refused = transform, 0, 0
         self.shift: int | None = None
-        self._store = ItemStore(self.budget, path=None if path is None else Path(path))
+        self.path = None if path is None else Path(path)
+        self._store = ItemStore(self.budget, path=self.path)
         self._layout, self._outputs = Layout(padding or {}), Outputs(top_k, n_answers)
         self._pool = Pool(by_key=policy == "balanced")
         self.tasks: list[str] = []
         self._next = 0
         self._new: set[int] = set()
         self._salt = int(torch.randint(2**62, (), generator=self.generator)).to_bytes(8, "little")
+        read_index(self)
 
     def __len__(self) -> int:
         return len(self._pool)
@@ -173,15 +176,17 @@ class TokenMemory:
         floating = {path: value for path, value in entries.items() if value.is_floating_point()}
         finite = find_finite(floating if logits is None else {**floating, OUTPUTS: logits}, keep)
         if finite is not None:
-            self._refuse(n_items - int(finite.sum()))
+            n_bad = n_items - int(finite.sum())
+            self.n_refused += n_bad
+            warnings.warn(f"{n_bad} items are not finite, and not stored: {self.n_refused} so far", stacklevel=2)
         self.n_seen += n_items
         drafts = {row: self._draft(item) for row, item in enumerate(singles) if finite is None or bool(finite[row])}
         rows = [row for row, draft in drafts.items() if draft is not None]
         chosen = [draft for draft in drafts.values() if draft is not None]
         if chosen:
-            self._keep(
-                chosen, self._encode_outputs(logits, [each.item for each in chosen], rows, starts[rows].tolist())
-            )
+            encode, begun, label = self._outputs.encode_items, starts[rows].tolist(), self.label
+            parts = [draft.item for draft in chosen]
+            self._keep(chosen, encode(logits, parts, rows, begun, label=label, shift=self.shift))
 
     def number_task(self, task: int | str) -> int:
         """The number of a task; names are counted as they come."""
@@ -281,9 +286,9 @@ class TokenMemory:
         good = [row for row in range(len(items)) if finite is None or bool(finite[row])]
         if not good:
             return
-        lengths = torch.tensor([count_tokens(item) for item in items])
-        starts = (int(lengths.max()) - lengths) if self._layout.side == "left" else torch.zeros_like(lengths)
-        fields = self._encode_outputs(values[OUTPUTS], [items[row] for row in good], good, starts[good].tolist())
+        starts = self._layout.find_starts([count_tokens(item) for item in items])[good].tolist()
+        chosen, encode = [items[row] for row in good], self._outputs.encode_items
+        fields = encode(values[OUTPUTS], chosen, good, starts, label=self.label, shift=self.shift)
         for row, field in zip(good, fields, strict=True):
             self._store.replace_outputs(self._pool.order[int(slots[row])], field)
 
@@ -330,10 +335,23 @@ class TokenMemory:
             self.shift, self.label, self._salt = state["shift"], state["label"], bytes.fromhex(state["salt"])
             self.generator.set_state(state["generator"])
 
+    def save(self) -> Path:
+        """Write what another process needs to open the memory again from its folder; then go on as before."""
+        return write_index(self)
+
+    def forget_lost(self) -> int:
+        """Give up items whose bytes are no longer those that were stored; their number."""
+        lost = self._store.find_lost(self._salt)
+        for handle in lost:
+            self._pool.discard(handle)
+            self._store.remove(handle)
+        self._new -= set(lost)
+        return len(lost)
+
     def _draft(self, item: Fields) -> Draft | None:
         """What is needed to store an item; None where it is stored already or is not kept."""
         core = self._store.encode(item)
-        digest = blake2b(core, digest_size=DIGEST, key=self._salt).digest()
+        digest = hash_item(core, self._salt)
         known = self._store.by_digest.get(digest)
         if known is not None:
             self._new.add(known)
@@ -367,29 +385,3 @@ class TokenMemory:
                 n_tokens = count_tokens(draft.item)
                 self._store.put(handle, draft.core, field, n_tokens=n_tokens, digest=draft.digest)
                 self._new.add(handle)
-
-    def _encode_outputs(
-        self, logits: Tensor | None, items: Sequence[Fields], rows: Sequence[int], starts: Sequence[int]
-    ) -> list[bytes]:
-        if logits is None:
-            return [b""] * len(items)
-        lengths = [count_tokens(item) for item in items]
-        labels = [item.get(self.label) for item in items]
-        return self._outputs.encode(
-            logits[torch.as_tensor(rows, device=logits.device)],
-            [
-                label if label is not None and label.shape == (length,) else None
-                for label, length in zip(labels, lengths, strict=True)
-            ],
-            name=0,
-            starts=starts,
-            lengths=lengths,
-            shift=self.shift,
-        )
-
-    def _refuse(self, n_items: int) -> None:
-        self.n_refused += n_items
-        warnings.warn(
-            f"{n_items} items with NaN or infinite values (in outputs too) are not stored, {self.n_refused} so far",
-            stacklevel=4,
-        )

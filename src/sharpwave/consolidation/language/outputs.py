@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sharpwave.consolidation.batches import IGNORED, LENGTH
 from sharpwave.consolidation.language.records import encode, encode_top_k
-from sharpwave.consolidation.language.store import OUTPUTS
+from sharpwave.consolidation.language.store import OUTPUTS, count_tokens
 from sharpwave.consolidation.language.top_k import take_top_k
 
 FEW = 256
@@ -34,6 +34,36 @@ class Outputs:
 
     def __init__(self, top_k: int | None, n_answers: int) -> None:
         self.top_k, self.n_answers, self.n_values = top_k, n_answers, 1
+
+    def encode_items(
+        self,
+        logits: Tensor | None,
+        items: Sequence[Mapping[str, Any]],
+        rows: Sequence[int],
+        starts: Sequence[int],
+        *,
+        label: str,
+        shift: int | None,
+    ) -> list[bytes]:
+        """The field of each of some items of a batch; empty where nothing is stored.
+
+        Args:
+            logits: Outputs of the batch; None for none.
+            items: The items without padding.
+            rows: Their rows in the batch.
+            starts: Place at which each begins in it.
+            label: Entry with their labels.
+            shift: As for `TokenMemory`.
+        """
+        if logits is None:
+            return [b""] * len(items)
+        lengths = [count_tokens(item) for item in items]
+        labels = [
+            each if each is not None and each.shape == (length,) else None
+            for each, length in zip((item.get(label) for item in items), lengths, strict=True)
+        ]
+        chosen = logits[torch.as_tensor(rows, device=logits.device)]
+        return self.encode(chosen, labels, name=0, starts=starts, lengths=lengths, shift=shift)
 
     def encode(
         self,

@@ -70,6 +70,17 @@ class Pool:
         stratum = self._find_stratum(self.index.find_largest())
         chance, handle = heapq.heappop(self._heaps[stratum])
         self._limits[stratum] = min(-chance, self._limits.get(stratum, HIGHEST))
+        self._drop(handle)
+        return handle
+
+    def discard(self, handle: int) -> None:
+        """Give up an item that was lost; others as likely as it may come."""
+        stratum = self._find_stratum(self.index.keys[handle])
+        self._heaps[stratum] = [pair for pair in self._heaps[stratum] if pair[1] != handle]
+        heapq.heapify(self._heaps[stratum])
+        self._drop(handle)
+
+    def _drop(self, handle: int) -> None:
         self.index.remove(handle)
         slot = self._slots[handle]
         if slot < self.n_held:
@@ -81,7 +92,6 @@ class Pool:
         self._put(self.order[-1], slot)
         self.order.pop()
         del self._slots[handle]
-        return handle
 
     def find_slot(self, handle: int) -> int:
         """Where an item lies."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,19 @@ class ItemStore:
             )
         return item
 
+    def find_lost(self, salt: bytes) -> list[int]:
+        """Handles of items whose bytes are no longer those that were stored.
+
+        Args:
+            salt: Key of the hashes.
+        """
+        lost = []
+        for handle, stored in self.items.items():
+            core = self._arena.read(stored.blocks, stored.n_bytes)[: stored.n_core]
+            if hash_item(core, salt) != stored.digest:
+                lost.append(handle)
+        return lost
+
     def replace_outputs(self, handle: int, outputs: bytes) -> None:
         """Store other outputs of an item, where there is room for them."""
         stored = self.items[handle]
@@ -232,7 +246,8 @@ class ItemStore:
             raise ValueError("items of sizes that there are not")
         if sum(counts) != len(blocks):
             raise ValueError(f"{len(blocks)} blocks for items of {sum(counts)}")
-        self._arena.load_values(state["arena"], blocks)
+        values = state["arena"] if "arena" in state else self._arena.get_all()[: int(state["n_blocks"])]
+        self._arena.load_values(values, blocks)
         self.names, self.items, self.by_digest, self.n_with_outputs, place = names, {}, {}, 0, 0
         for handle, size, n_blocks, digest in zip(order, sizes, counts, state["digests"].tolist(), strict=True):
             mine = blocks[place : place + n_blocks]
@@ -241,6 +256,11 @@ class ItemStore:
             self.items[handle] = Stored(mine, n_bytes, n_core, n_tokens, bytes(digest))
             self.by_digest[bytes(digest)] = handle
             self.n_with_outputs += size[0] > size[1]
+
+
+def hash_item(core: bytes, salt: bytes) -> bytes:
+    """Hash of an item's bytes."""
+    return blake2b(core, digest_size=DIGEST, key=salt).digest()
 
 
 def measure_size(n_bytes: int) -> int:
