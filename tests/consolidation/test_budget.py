@@ -208,3 +208,20 @@ def test_the_operations_of_attention_are_counted() -> None:
     assert not isinstance(top, str)
     assert top.name == "head"
     assert top.share < 0.01
+
+
+def test_few_items_are_replayed_beside_many_steps_but_where_batch_norm_takes_its_statistics_from_them() -> None:
+    plain, normed = torch.nn.Linear(2, 2), torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+
+    def plan(model: torch.nn.Module) -> list[int]:
+        budget, planned = Budget(0.15), []
+        for _ in range(20):
+            planned.append(budget.plan_replay(32, model))
+            budget.replayed += planned[-1]
+        return planned
+
+    assert sum(n > 0 for n in plan(plain)) > 12 > sum(n > 0 for n in plan(normed)) > 2
+    assert all(n == 0 or n + 1 > 0.3 * 32 for n in plan(normed))
+    assert sum(plan(normed)) > 0
+    assert plan(normed.eval()) == plan(plain)
+    assert abs(sum(plan(plain)) - sum(plan(normed))) < 0.3 * 32

@@ -175,3 +175,12 @@ def test_what_was_undone_is_in_the_state() -> None:
     other.load_state_dict(sleep.state_dict())
     assert (other.learner.caution, other.learner.n_undone) == (0.25, 2)
     assert learn(other, make_batches(3)) == learn(sleep, make_batches(3))
+
+
+def test_a_layer_that_takes_the_place_of_another_is_centred_too() -> None:
+    network = nn.Sequential(nn.Linear(4, 1))
+    for _ in range(3):
+        network[0] = nn.Linear(4, 1)
+        network[0].weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
+        centre_gradients(network)
+        assert torch.allclose(network[0].weight.grad, torch.tensor([[0.5, 0.5, 0.5, 4.5]]))

@@ -1,9 +1,9 @@
 """`sharpwave benchmark sleep-cost`: what a buffer, its hooks, significance and a night take, in time and memory.
 
-Times are processor time of one thread. A step with sleep and the same passes written by hand take turns in one run, so
-that whatever else the machine does meets both alike; the ratio of their medians is what sleep costs beyond its passes.
-Days with nights are timed beside days of the older recipe, whose wake drew twice and had no nights, and beside plain
-training, in the same way.
+Times are processor time of one thread. Ten steps with sleep and the same passes written by hand take turns in one run,
+so that whatever else the machine does meets both alike; the ratio of their medians is what sleep costs beyond its
+passes. Days with nights are timed beside days of the older recipe, whose wake drew twice and had no nights, and beside
+plain training, in the same way.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ from sharpwave.evaluation.intervals import bootstrap_statistic, draw_weights
 BATCH = 128
 CAPACITY = 500
 SETTINGS = {"mlp": (1, 28, 28), "resnet": (3, 32, 32)}
-REPEATS = {"mlp": 400, "resnet": 40}
-DAYS = {"mlp": 100, "resnet": 10, "transformer": 10}
+REPEATS = {"mlp": 60, "resnet": 8}
+BLOCK = 10
+"""Steps that follow each other before the other way takes its turn, as the steps of a loop do."""
+
+DAYS = {"mlp": 100, "resnet": 100, "transformer": 100}
 """Steps of a day."""
 DAY_REPEATS = {"mlp": 6, "resnet": 4, "transformer": 4}
 DAY_BATCH = 32
@@ -67,7 +70,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "parameters": [int(size) for size in SIZES],
         "items": ITEMS,
         "wake": "the task's loss alone, with the batch offered to a reservoir whose images take a byte a channel",
-        "interval": "95 %, bootstrap over pairs of steps",
+        "steps_in_turn": BLOCK,
+        "interval": "95 %, bootstrap over pairs of ten steps",
         "days": DAYS,
         "notes": [
             "Processor time of one thread. Nothing is replayed in `wake step`; in `wake step with replay` as many new "
@@ -91,20 +95,26 @@ def measure_wake(name: str) -> list[Row]:
         lambda x, y: nn.functional.cross_entropy(plain(x), y),
         lambda x, y: sleep.wake({"x": x, "y": y}),
     ]
-    times = np.empty((REPEATS[name], 2))
-    for repeat in range(-5, REPEATS[name]):
-        x, y = batches[repeat % len(batches)]
-        for place in (0, 1) if repeat % 2 else (1, 0):
-            begun = time.process_time()
+
+    def steps(place: int, repeat: int) -> None:
+        for number in range(BLOCK):
+            x, y = batches[number % len(batches)]
             optimisers[place].zero_grad()
             losses[place](x, y).backward()
             optimisers[place].step()
-            if repeat >= 0:
-                times[repeat, place] = time.process_time() - begun
+
+    times = time_in_turns(steps, n_ways=2, repeats=REPEATS[name], warm=1)
     share = bootstrap_median_ratio(times[:, 1], times[:, 0])
     return [
         Row("random numbers", "wake step", name, "added_share", *share, n=len(times)),
-        Row("random numbers", "wake step", name, "milliseconds", 1e3 * float(np.median(times[:, 0])), n=len(times)),
+        Row(
+            "random numbers",
+            "wake step",
+            name,
+            "milliseconds",
+            1e3 / BLOCK * float(np.median(times[:, 0])),
+            n=len(times),
+        ),
     ]
 
 
@@ -122,13 +132,14 @@ def measure_replay(name: str) -> list[Row]:
         replayed = nn.functional.cross_entropy(old, y) + nn.functional.mse_loss(old, logits)
         return nn.functional.cross_entropy(new, y) + 0.5 * replayed
 
-    def step(place: int, repeat: int) -> None:
-        x, y = batches[repeat % len(batches)]
-        optimisers[place].zero_grad()
-        (sleep.wake({"x": x, "y": y}) if place else pass_by_hand(x, y)).backward()
-        optimisers[place].step()
+    def steps(place: int, repeat: int) -> None:
+        for number in range(BLOCK):
+            x, y = batches[number % len(batches)]
+            optimisers[place].zero_grad()
+            (sleep.wake({"x": x, "y": y}) if place else pass_by_hand(x, y)).backward()
+            optimisers[place].step()
 
-    times = time_in_turns(step, n_ways=2, repeats=REPEATS[name] // 2, warm=CAPACITY // BATCH + 3)
+    times = time_in_turns(steps, n_ways=2, repeats=REPEATS[name], warm=1)
     share = bootstrap_median_ratio(times[:, 1], times[:, 0])
     return [Row("random numbers", "wake step with replay", name, "added_share", *share, n=len(times))]
 

@@ -232,6 +232,9 @@ class BalancedReservoir:
         chances = torch.rand(n_items, generator=generator, dtype=torch.float64).tolist()
         placements = []
         for row, (key, chance) in enumerate(zip(find_keys(), chances, strict=True)):
+            if key in self._full and int(chance * (index.seen[key] + 1)) >= len(index.members.get(key, ())):
+                index.seen[key] += 1  # as nearly all are that come late
+                continue
             slot = self._find_slot(key, index, chance)
             if slot is not None:
                 index.place(slot, key)

@@ -131,14 +131,21 @@ def _find_states(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
     return inputs[0] if inputs else named[_find_name(named)]
 
 
-def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList] | None:
-    """Name and blocks of the longest list of blocks of one class; None where a network has none."""
+def find_blocks(model: nn.Module, name: str | None = None) -> tuple[str, nn.ModuleList] | None:
+    """Name and blocks of the longest list of blocks of one class in which something is trained; None without one.
+
+    Args:
+        model: Network.
+        name: Name of one of the blocks that are looked for; any where omitted.
+    """
     lists = [
-        (name, module)
-        for name, module in model.named_modules()
+        (path, module)
+        for path, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len({type(each) for each in module}) == 1
     ]
-    return max(lists, key=lambda pair: len(pair[1]), default=None)
+    lists = [pair for pair in lists if any(p.requires_grad for p in pair[1].parameters())] or lists
+    named = [pair for pair in lists if name is not None and name.rpartition(".")[0] == pair[0]]
+    return max(named or lists, key=lambda pair: len(pair[1]), default=None)
 
 
 def find_block_top(learner: Learner, batch: Batch, *, name: str | None = None, n_blocks: int = 1) -> BlockTop | str:
@@ -150,7 +157,7 @@ def find_block_top(learner: Learner, batch: Batch, *, name: str | None = None, n
         name: Name of the first block that is trained; the last but `n_blocks` - 1 where omitted.
         n_blocks: Number of blocks; default 1.
     """
-    found = find_blocks(learner.module)
+    found = find_blocks(learner.module, name)
     if found is None or len(found[1]) < 2:
         return "the network is no list of blocks"
     path, blocks = found
@@ -246,13 +253,29 @@ def _measure_share(learner: Learner, batch: Batch, top: BlockTop) -> BlockTop:
 
 
 def measure_forward_share(learner: Learner, batch: Batch) -> float:
-    """Share of a pass forward and backward that is the way forward: a third, but more where not all is trained."""
+    """Share of a pass forward and backward that is the way forward: a third, but more where not all is trained.
+
+    The larger of what operations and weights say: layers that remember what they made of an item hide their operations.
+    """
     trained = [p for p in learner.module.parameters() if p.requires_grad]
     if len(trained) == len(list(learner.module.parameters())):
         return 1 / 3
     with evaluating(learner.model), learner.precision(), torch.enable_grad():
         forward, whole = (count_operations(lambda: _run(learner, batch), weights) for weights in ([], trained))
-    return min(1.0, forward / whole) if forward and whole else 1 / 3
+    measured = forward / whole if forward and whole else 1 / 3
+    return min(1.0, max(measured, _weigh_forward(learner.module)))
+
+
+def _weigh_forward(module: nn.Module) -> float:
+    """The same by the weights of linear layers, in the order in which they are written."""
+    forward = backward = 0
+    for each in module.modules():
+        weight = each._parameters.get("weight")
+        if weight is None or weight.ndim != 2 or isinstance(each, nn.Embedding):
+            continue
+        forward += weight.numel()
+        backward += weight.numel() * (weight.requires_grad + (backward > 0))
+    return forward / (forward + backward) if backward else 1 / 3
 
 
 def _run(learner: Learner, batch: Batch) -> Tensor:

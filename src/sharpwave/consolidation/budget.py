@@ -23,10 +23,13 @@ from sharpwave.consolidation.blocks import BlockTop, count_operations, find_bloc
 from sharpwave.consolidation.learner import FORWARD, Learner
 from sharpwave.consolidation.modules import evaluating, find_head, is_shared
 from sharpwave.consolidation.schedule import ShortNight
+from sharpwave.consolidation.wake import takes_statistics
 from sharpwave.errors import SharpwaveError
 
 LARGE_TOP = 0.1
 """Share of a top from which on its own passes are counted in when memories are chosen."""
+LEAST, LEAST_APART = 0.08, 0.3
+"""Fewest items that are replayed at once, as a share of the new ones; by themselves, beside BatchNorm."""
 
 LARGE = 256
 """Values of an entry of one item from which on it is copied only if it is asked for."""
@@ -35,15 +38,14 @@ LARGE = 256
 class Budget:
     """How much replay and nights may cost together, beside plain training, and how much of that is spent.
 
-    Half is spent awake (all that is above `night` as well) and the rest in the next night. Awake, items are replayed
-    once enough of them are due: with little to spend, beside every few steps.
+    All that is above `night`, and half at least, is spent awake, once enough items are due; the rest in the next night.
 
     Args:
         share: Passes of replay and nights over passes of new items; 0.15 is 15 % on top of plain training.
         top: Name of the module that shallow nights train, or of the first block from which on they do; where omitted,
             the last one with parameters if the network's output is what it gives, else the last block and what follows.
         night: Largest part of `share` that is kept for nights; default 0.15.
-        least: Items that are replayed at once at least, as a share of the new ones beside them; default 0.3.
+        least: Fewest items replayed at once, as a share of the new ones; where omitted 0.08, and 0.3 beside BatchNorm.
         n_steps: Largest number of shallow steps in a night; default 40.
 
     Attributes:
@@ -54,15 +56,21 @@ class Budget:
     Example:
         >>> budget = Budget(0.15)
         >>> [budget.plan_replay(32) for _ in range(5)]
-        [0, 0, 0, 9, 12]
+        [0, 4, 7, 9, 12]
         >>> round(budget.left, 1)
         24.0
     """
 
     def __init__(
-        self, share: float, *, top: str | None = None, night: float = 0.15, least: float = 0.3, n_steps: int = 40
+        self,
+        share: float,
+        *,
+        top: str | None = None,
+        night: float = 0.15,
+        least: float | None = None,
+        n_steps: int = 40,
     ) -> None:
-        if not share > 0 or not night >= 0 or not least > 0 or n_steps < 1:
+        if not share > 0 or not night >= 0 or not (least is None or least > 0) or n_steps < 1:
             raise SharpwaveError(
                 "a budget above 0, as a share of plain training",
                 got=f"share={share}, night={night}, least={least}, n_steps={n_steps}",
@@ -79,11 +87,17 @@ class Budget:
         """Passes that can be spent now; below 0 where more was spent."""
         return self.earned - self.replayed - self.slept
 
-    def plan_replay(self, n_new: int) -> int:
-        """How many items to replay beside a step with so many new ones; what is replayed counts in `replayed`."""
+    def plan_replay(self, n_new: int, model: nn.Module | None = None) -> int:
+        """How many items to replay beside a step; what is replayed counts in `replayed`.
+
+        Args:
+            n_new: Number of new items.
+            model: The network; one without BatchNorm where omitted.
+        """
         self.earned += self.share * n_new
         due = self.earned * self.awake - self.replayed
-        return int(due) if due >= self.least * n_new else 0
+        least = self.least or (LEAST_APART if model is not None and takes_statistics(model) else LEAST)
+        return int(due) if due >= max(1.0, least * n_new) else 0
 
     def plan_night(self, *, n_items: int, n_stored: int, share: float | None, forward: float = FORWARD) -> ShortNight:
         """What a night can hold.
@@ -124,10 +138,10 @@ class Budget:
             self.say(top)
         share = None if isinstance(top, str) else top.share
         learner.forward_share = FORWARD if isinstance(top, str) else top.forward
-        n_stored = len(buffer) - buffer.n_held_out
-        night = self.plan_night(
-            n_items=learner.wake_items, n_stored=n_stored, share=share, forward=learner.forward_share
-        )
+        self.slept += learner.n_passes  # of finding the top, which count as the night's at its end
+        n_items, n_stored = learner.wake_items * learner.accumulate, len(buffer) - buffer.n_held_out
+        night = self.plan_night(n_items=n_items, n_stored=n_stored, share=share, forward=learner.forward_share)
+        self.slept -= learner.n_passes
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0
             return night.n_full, None, 0, night.n_probed
@@ -137,7 +151,7 @@ class Budget:
         """Steps of a night of dreams alone, after a third of what is left has gone into writing them."""
         left = max(self.left, 0.0)
         learner.n_dreams = int(left / 3 / learner.forward_share)
-        n_items = min(learner.wake_items, max(learner.n_dreams, 1))
+        n_items = min(learner.wake_items, max(learner.n_dreams, 1)) * learner.accumulate
         return int((left - learner.forward_share * learner.n_dreams) / n_items)
 
     def _find_top(self, learner: Learner) -> Top | BlockTop | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, distributed, nn
@@ -19,6 +20,8 @@ TINY = 1e-30
 def measure_length(tensors: Iterable[Tensor]) -> float:
     """Euclidean norm of all values of some tensors together, over processes where they are sharded; 0 for none."""
     gradients = [tensor.detach() for tensor in tensors]
+    if len(gradients) == 1 and not gradients[0].is_sparse and not is_sharded(gradients[0]):
+        return float(torch.linalg.vector_norm(gradients[0]))
     if len({(each.dtype, each.device, each.layout) for each in gradients}) == 1 and not any(
         each.is_sparse or is_sharded(each) for each in gradients
     ):
@@ -97,18 +100,33 @@ def centre_gradients(module: nn.Module, parameters: Iterable[Tensor] | None = No
         >>> layer.weight.grad
         tensor([[0.5000, 0.5000, 0.5000, 4.5000]])
     """
-    mine = None if parameters is None else {id(parameter) for parameter in parameters}
-    layers = list(module.modules())
-    done = {id(layer._parameters.get("weight")) for layer in layers if isinstance(layer, nn.Embedding)}
-    for layer in layers:
-        if not isinstance(layer, nn.Linear | _ConvNd) or isinstance(layer, _ConvTransposeNd):
+    weights = _list_centred(module, list(module.parameters() if parameters is None else parameters))
+    for weight in weights:
+        if weight.grad is None or (n_inputs := weight[0].numel()) < 2:
             continue
-        weight = layer._parameters.get("weight")
-        if weight is None or weight.grad is None or id(weight) in done or (mine is not None and id(weight) not in mine):
-            continue
-        done.add(id(weight))
-        if (n_inputs := weight[0].numel()) > 1:
-            mean = weight.grad.mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
-            common = n_inputs * measure_length([mean]) ** 2
-            rest = measure_length([weight.grad]) ** 2 - common
+        mean = weight.grad.mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
+        common = n_inputs * measure_length([mean]) ** 2
+        rest = measure_length([weight.grad]) ** 2 - common
+        if not rest >= common:
             weight.grad.sub_(mean, alpha=1 - min(1.0, max(n_inputs**-0.5, rest / max(common, TINY))))
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, dict[int, tuple[ReferenceType[Tensor], bool]]] = WeakKeyDictionary()
+"""Of each network, its parameters by their `id`, and whether they are centred: a walk of all layers, once."""
+
+
+def _list_centred(module: nn.Module, parameters: list[Tensor]) -> list[Tensor]:
+    """Those parameters that are weights of linear layers or convolutions, and not an embedding's too."""
+    known = _KNOWN.get(module, {})
+    if any(id(each) not in known or known[id(each)][0]() is not each for each in parameters):
+        layers = list(module.modules())
+        embedded = {id(layer._parameters.get("weight")) for layer in layers if isinstance(layer, nn.Embedding)}
+        centred = {
+            id(layer._parameters.get("weight"))
+            for layer in layers
+            if isinstance(layer, nn.Linear | _ConvNd) and not isinstance(layer, _ConvTransposeNd)
+        }
+        every = {id(each): each for each in [*parameters, *module.parameters()]}
+        known = {key: (ref(each), key in centred - embedded) for key, each in every.items()}
+        _KNOWN[module] = known
+    return [each for each in parameters if known[id(each)][1]]

@@ -347,9 +347,16 @@ class Snapshot:
         )
 
 
-def compute_annealing(position: int, n_steps: int) -> float:
-    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing."""
-    return (1 + math.cos(math.pi * position / n_steps)) / 2
+def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> float:
+    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing.
+
+    Args:
+        position: Step of the night.
+        n_steps: Number of its steps.
+        warm: Share of them, at the beginning, over which the factor rises evenly to the cosine; default 0.
+    """
+    rise = min(1.0, (position + 1) / (warm * n_steps + 1))
+    return rise * (1 + math.cos(math.pi * position / n_steps)) / 2
 
 
 @torch.no_grad()

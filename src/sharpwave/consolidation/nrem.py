@@ -57,6 +57,7 @@ class NREM:
             and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
         anneal: Whether the rate falls to nothing over the night (half a cosine), that of REM too; default true.
+        warm: Share of the night over which the rate rises before it falls; default 0.
         refresh: Which logits are stored anew after the night, one of `REFRESHED`: "new", the default, those of items
             that arrived since the night before (taken while they were still being learned), and in older items those
             of classes that came since; the rest are from when the items were known best. "replayed", all of what this
@@ -79,6 +80,7 @@ class NREM:
     oscillation: int = 0
     rate: float | None = None
     anneal: bool = True
+    warm: float = 0.0
     refresh: str = "new"
 
     def __post_init__(self) -> None:
@@ -161,7 +163,7 @@ class NREMPhase(Phase):
         """Replay one batch; after the last step of a bout follows homeostasis."""
         factor = self.nrem.find_up(position)
         if self.nrem.anneal:
-            factor *= compute_annealing(position, len(plan))
+            factor *= compute_annealing(position, len(plan), warm=self.nrem.warm)
         with self.learner.learning_rate(self.nrem.rate, factor=factor):
             loss = self._replay(position)
         ends_bout = position + 1 == len(plan) or plan[position + 1] != NREM_STAGE

@@ -78,12 +78,13 @@ class Optimisers:
 
 
 def join_optimisers(optimiser: Any) -> Any:
-    """One optimiser as it is, several as one.
+    """One optimiser as it is, several as one; that of Accelerate or Fabric without what is around it.
 
     Raises:
         SharpwaveError: If it is none, or its step needs a function that computes the loss anew (LBFGS).
     """
     parts = list(optimiser) if isinstance(optimiser, list | tuple) else [optimiser]
+    parts = [part.optimizer if hasattr(getattr(part, "optimizer", None), "param_groups") else part for part in parts]
     for part in parts:
         if not hasattr(part, "param_groups"):
             raise SharpwaveError(

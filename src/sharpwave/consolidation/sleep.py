@@ -338,7 +338,7 @@ class Sleep:
         learner, buffer = self.learner, self.learner.buffer
         if buffer is not None and buffer.transform is not None:
             batch = buffer.transform(batch)
-        n_replay = None if self.budget is None else self.budget.plan_replay(count_rows(batch))
+        n_replay = None if self.budget is None else self.budget.plan_replay(count_rows(batch), learner.model)
         take = partial(
             take_wake_step,
             learner.model,

@@ -7,13 +7,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import read_head, replace_files
 from sharpwave.untrusted import explained, parse_json
+
+PART = 1 << 20
+"""Values of a tensor that are written at once."""
+
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.uint16: "U16",
+    torch.uint32: "U32",
+    torch.uint64: "U64",
+    torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+}
+"""Types of values as safetensors names them."""
 
 HEAD, TENSORS = "state.json", "state.safetensors"
 
@@ -50,7 +73,7 @@ def save_state(state: Mapping[str, Any], folder: str | Path) -> Path:
             fix="give another folder",
         )
     with replace_files(folder) as partial:
-        save_file(tensors, partial / TENSORS)
+        write_tensors(tensors, partial / TENSORS)
         content = tree | {"sha256": hash_path(partial / TENSORS)}
         (partial / HEAD).write_text(json.dumps(content) + "\n", encoding="utf-8")
     return folder
@@ -75,11 +98,49 @@ def load_state(folder: str | Path) -> dict[str, Any]:
         return state
 
 
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors, part by part, so that those of a mapped file are never whole in memory.
+
+    Args:
+        tensors: Contiguous tensors on the processor, by name.
+        path: File.
+    """
+    order = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)  # each begins at a multiple of its size
+    head: dict[str, Any] = {}
+    place = 0
+    for name in order:
+        end = place + tensors[name].numel() * tensors[name].dtype.itemsize
+        head[name] = {
+            "dtype": _name_dtype(tensors[name]),
+            "shape": list(tensors[name].shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(head).encode("utf-8")
+    text = text.ljust(-(-len(text) // 8) * 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            for part in tensors[name].reshape(-1).split(PART):
+                file.write(memoryview(part.view(torch.uint8).numpy()))
+
+
+def _name_dtype(tensor: Tensor) -> str:
+    try:
+        return DTYPES[tensor.dtype]
+    except KeyError as error:
+        raise SharpwaveError(
+            f"tensors of {', '.join(str(dtype).removeprefix('torch.') for dtype in DTYPES)}",
+            got=str(tensor.dtype),
+            fix="convert it before it is saved",
+        ) from error
+
+
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
     """As JSON: a tensor by its name, a dictionary as pairs, since JSON's keys are strings only."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):
         return {"pairs": [[key, _describe(inner, tensors)] for key, inner in value.items()]}

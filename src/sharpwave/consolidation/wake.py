@@ -33,7 +33,7 @@ class Wake:
             down (Caccia et al. 2022, asymmetric cross-entropy).
         n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
         distillation: Weight of the logits (`alpha`); default 0.5.
-        replay: Weight of the replayed labels (`beta`); default 0.5.
+        replay: Weight of the replayed labels (`beta`); default 1, as asleep.
         draws: Number of draws of `der++`: 1, the default, takes the same items for logits and labels; 2 takes
             others, as published, for half as many passes again.
         fuse: Whether new and replayed items go through the network in one pass; None, the default, does so where no
@@ -55,7 +55,7 @@ class Wake:
     method: str = "der++"
     n_replay: int | None = None
     distillation: float = 0.5
-    replay: float = 0.5
+    replay: float = 1.0
     draws: int = 1
     fuse: bool | None = None
     clip: float | None = 0.05
@@ -302,6 +302,11 @@ def _check_logits(wake: Wake, buffer: ReplayBuffer) -> None:
         )
 
 
+def takes_statistics(model: nn.Module) -> bool:
+    """Whether BatchNorm takes its statistics from what passes, so that new and replayed items may not mix."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+
+
 def _pass_through(
     model: nn.Module, batch: Batch, old: list[Batch], objective: Objective, *, fuse: bool | None
 ) -> tuple[Tensor, list[Tensor]]:
@@ -309,7 +314,7 @@ def _pass_through(
     if not old:
         return objective.run(model, batch), []
     if fuse is None:
-        fuse = not any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+        fuse = not takes_statistics(model)
     joined: Batch | None = batch
     for items in old if fuse else ():
         joined = None if joined is None else join(joined, items)

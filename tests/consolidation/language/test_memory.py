@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from torch import Tensor
@@ -95,7 +97,7 @@ def test_the_budget_holds_and_freed_pieces_are_used_again() -> None:
 
 def test_every_item_is_as_likely_to_stay_whatever_its_length_and_place() -> None:
     kept = torch.zeros(2, 2)  # early or late, short or long
-    for seed in range(25):
+    for seed in range(12):
         memory = TokenMemory(12_000, policy="reservoir", generator=torch.Generator().manual_seed(seed))
         short = make_texts(100, seed=seed, least=3, most=10)
         long = make_texts(100, seed=1000 + seed, least=90, most=100)
@@ -106,7 +108,7 @@ def test_every_item_is_as_likely_to_stay_whatever_its_length_and_place() -> None
         for text in list_texts(memory.read(torch.arange(len(memory)))):
             kept[int(places[text] >= 100), int(len(text) > 20)] += 1
     share = kept / kept.sum()
-    assert float((share - 0.25).abs().max()) < 0.04  # 0.25 each, standard error about 0.012
+    assert float((share - 0.25).abs().max()) < 0.06  # 0.25 each, standard error about 0.018
 
 
 def test_tasks_and_classes_are_drawn_evenly() -> None:
@@ -258,3 +260,34 @@ def test_what_does_not_fit_is_refused_in_words() -> None:
     for wrong in ("64 parsecs", 0, "-1 MB", "MB"):
         with pytest.raises(SharpwaveError, match="size above 0"):
             TokenMemory(wrong)
+
+
+def test_saving_a_mapped_memory_does_not_pull_it_into_memory(tmp_path) -> None:
+    from pathlib import Path
+
+    from sharpwave.consolidation.state_files import load_state, save_state
+
+    def measure_private() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) * 1024
+
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc")
+    size = 64 * 2**20
+    memory = TokenMemory(size, path=tmp_path / "tokens")
+    memory.add({"input_ids": torch.randint(70_000, 2**31 - 1, (12, 2**20))})  # 4 MB each
+    before, most, done = measure_private(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            most.append(measure_private())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    save_state(memory.state_dict(), tmp_path / "state")
+    done.set()
+    watcher.join()
+    assert max(most) - before < 16 * 2**20
+    other = TokenMemory(size)
+    other.load_state_dict(load_state(tmp_path / "state"))
+    assert torch.equal(other.read(torch.tensor([3]))["input_ids"], memory.read(torch.tensor([3]))["input_ids"])

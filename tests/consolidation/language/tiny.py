@@ -3,102 +3,19 @@
 from __future__ import annotations
 
 import torch
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-)
+from tests.consolidation.language.models import make_model
+from torch import nn
 
-from sharpwave.consolidation.batches import IGNORED, Objective
+from sharpwave.consolidation.batches import IGNORED
 
-VOCABULARY, WIDTH, N_CLASSES = 64, 32, 6
-SEP = 3
+N_CLASSES, SEP = 6, 3
+MODELS = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel", "bert": "BertForSequenceClassification"}
 
 
-def make_llama(seed: int = 0, *, tied: bool = True) -> PreTrainedModel:
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=WIDTH,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            max_position_embeddings=64,
-            tie_word_embeddings=tied,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-    )
-
-
-def make_gpt2(seed: int = 0) -> PreTrainedModel:
-    torch.manual_seed(seed)
-    return GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=VOCABULARY,
-            n_embd=WIDTH,
-            n_layer=2,
-            n_head=2,
-            n_positions=64,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-    )
-
-
-def make_bert(seed: int = 0, *, n_classes: int = N_CLASSES) -> PreTrainedModel:
-    torch.manual_seed(seed)
-    return BertForSequenceClassification(
-        BertConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=WIDTH,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=64,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            num_labels=n_classes,
-            pad_token_id=0,
-        )
-    )
-
-
-def compute_next_token_losses(output: torch.Tensor, batch: dict) -> torch.Tensor:
-    """The mean loss of each item's labels, each said by the token before it."""
-    labels = batch["labels"][:, 1:]
-    each = torch.nn.functional.cross_entropy(
-        output[:, :-1].flatten(0, 1).float(), labels.flatten(), reduction="none"
-    ).view(labels.shape)
-    return each.sum(1) / (labels != IGNORED).sum(1).clamp(min=1)
-
-
-class Causal:
-    """What the objective of a causal model has."""
-
-    kind = "causal"
-
-    def run(self, model, batch: dict) -> torch.Tensor:
-        return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
-
-    def compute_losses(self, output: torch.Tensor, batch: dict) -> torch.Tensor:
-        return compute_next_token_losses(output, batch)
-
-
-def make_causal_objective() -> Objective:
-    causal = Causal()
-    return Objective(causal.run, causal.compute_losses, "labels", False)
+def make(name: str, *, seed: int = 0, **options) -> nn.Module:
+    """A model by a key of `MODELS`; the LLaMA and the GPT-2 with one matrix for embedding and head."""
+    options = ({"num_labels": N_CLASSES} if name == "bert" else {"tie_word_embeddings": True}) | options
+    return make_model(MODELS[name], seed=seed, **options)
 
 
 def make_items(task: int, n_items: int, *, seed: int) -> tuple[list[list[int]], torch.Tensor]:
@@ -133,11 +50,11 @@ def collate_classes(texts: list[list[int]], classes: torch.Tensor) -> dict:
 
 
 @torch.no_grad()
-def measure_accuracy(model: PreTrainedModel, task: int) -> float:
+def measure_accuracy(model: nn.Module, task: int) -> float:
     """Share of new items whose class is said, the task not told."""
     texts, classes = make_items(task, 100, seed=99)
     model.eval()
-    if isinstance(model, BertForSequenceClassification):
+    if hasattr(model, "classifier"):
         batch = collate_classes(texts, classes)
         said = model(batch["input_ids"], batch["attention_mask"]).logits.argmax(-1)
     else:

@@ -182,6 +182,15 @@ class Head:
         """Outputs beside the labels that they predict: in a causal model those of the next token."""
         return (output[:, :-1], labels[:, 1:]) if self.kind == "causal" else (output, labels)
 
+    def pick(self, output: Tensor, batch: Batch) -> Float[Tensor, "row class"]:
+        """Logits of all that counts, a row for each answer, token or end of an answer."""
+        if self.kind == "sequence":
+            return output.reshape(len(output), -1)
+        if self.kind == "answers":
+            return output.transpose(1, 2).flatten(0, 1)
+        output, labels = self.align(output, batch["labels"].to(output.device))
+        return output[labels != IGNORED]
+
     def find_ends(self, output: Tensor, batch: Batch) -> Tensor:
         """First and last token of the answers, shape (item, 2); the number of tokens for those outside."""
         ends = torch.stack([batch[name].flatten() for name in ("start_positions", "end_positions")], dim=1)

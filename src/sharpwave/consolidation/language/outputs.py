@@ -15,7 +15,10 @@ from sharpwave.consolidation.language.store import OUTPUTS
 from sharpwave.consolidation.language.top_k import take_top_k
 
 FEW = 256
-"""Classes of an output that is stored whole, at most."""
+"""Classes of an output for an item that is stored whole, at most."""
+
+FEW_EACH = 16
+"""Classes of an output for each token that is stored whole, at most."""
 
 
 class Outputs:
@@ -60,10 +63,10 @@ class Outputs:
         if logits.ndim == 2:
             logits, places = logits[:, None], [np.zeros(1, np.int64)] * len(logits)
             return self._encode_top_k(logits, places, name, [0] * len(logits))
-        if logits.ndim == 3 and logits.shape[2] <= FEW and not any(starts):
+        if logits.ndim == 3 and logits.shape[2] <= FEW_EACH and not any(starts):
             cut = [row[start : start + length] for row, start, length in zip(logits, starts, lengths, strict=True)]
             return [encode({OUTPUTS: row.to(torch.float16).cpu().numpy()}, {OUTPUTS: name}) for row in cut]
-        if logits.ndim != 3 or logits.shape[2] <= FEW or any(label is None for label in labels):
+        if logits.ndim != 3 or logits.shape[2] <= FEW_EACH or any(label is None for label in labels):
             return [b""] * len(logits)
         places = [self._find_answers(label, shift) for label in labels if label is not None]
         return self._encode_top_k(logits, places, name, starts)
