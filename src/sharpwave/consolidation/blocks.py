@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch
-from sharpwave.consolidation.modules import evaluating, uncompiled
+from sharpwave.consolidation.modules import evaluating, is_shared, uncompiled
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.learner import Learner
@@ -157,6 +157,8 @@ def find_block_top(learner: Learner, batch: Batch, *, name: str | None = None, n
         name: Name of the first block that is trained; the last but `n_blocks` - 1 where omitted.
         n_blocks: Number of blocks; default 1.
     """
+    if is_shared():
+        return "several processes train together"
     found = find_blocks(learner.module, name)
     if found is None or len(found[1]) < 2:
         return "the network is no list of blocks"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sharpwave import moved
 from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key, make_random
-from sharpwave.consolidation.batches import LENGTH, Batch, count_items, flatten, nest
+from sharpwave.consolidation.batches import LENGTH, Batch, Objective, count_items, flatten, nest
 from sharpwave.consolidation.table import Table, check_memory, refuse_memory
 from sharpwave.errors import SharpwaveError
 
@@ -159,6 +159,11 @@ class ReplayBuffer:
                 slots, {path: value.index_select(0, rows.to(value.device)) for path, value in entries.items()}
             )
             self._new.update(last)
+
+    def follow(self, objective: Objective, batch: Mapping[str, Any]) -> None:
+        """Take the labels' entry from an objective, where that of the buffer's own is in no batch."""
+        if self.label not in batch and not len(self):
+            self.label = objective.find_label(batch)
 
     def take_new(self, among: Tensor | None = None) -> Int[Tensor, " item"]:
         """Slots of the items that arrived since they were last asked for; only those among some slots, where given."""

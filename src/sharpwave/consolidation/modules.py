@@ -309,6 +309,15 @@ def agree_first(value: int, device: torch.device) -> int:
     return int(tensor)
 
 
+def count_idle(model: nn.Module, n_passes: int, device: torch.device) -> int:
+    """Passes that this process has to make beside its own, where each holds a part of the weights: others have more."""
+    if not is_shared() or not any(is_sharded(parameter) for parameter in model.parameters()):
+        return 0
+    most = torch.tensor(n_passes, dtype=torch.int64, device=device)
+    distributed.all_reduce(most, distributed.ReduceOp.MAX)
+    return int(most) - n_passes
+
+
 @torch.no_grad()
 def average_tensors(tensors: Iterable[Tensor]) -> None:
     """Give every process the mean of each tensor, in place; of a sharded one every process has its own part already."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sharpwave.consolidation.batches import Batch, move
 from sharpwave.consolidation.learner import N_SAMPLED, Learner, compute_annealing
 from sharpwave.consolidation.modules import (
+    count_idle,
     evaluating,
     find_head,
     find_plastic,
@@ -251,6 +252,9 @@ class NREMPhase(Phase):
                 if classes is not None:
                     logits = _keep_known(logits, items, classes)
                 buffer.update(slots, {"logits": logits})
+            n_passes = -(-len(chosen) // size)
+            for _ in range(count_idle(self.learner.module, n_passes, self.learner.device)):
+                self.learner.forward(self.learner.sample(1))
 
 
 def _keep_known(logits: Tensor, items: Batch, classes: list[int]) -> Tensor:

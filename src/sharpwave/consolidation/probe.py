@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.modules import average, evaluating, is_shared, list_state
+from sharpwave.consolidation.modules import average, count_idle, evaluating, is_shared, list_state
 from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
@@ -201,6 +201,8 @@ def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) ->
         if not learner.objective.scores_share(output, batch):
             others = torch.randperm(len(output), generator=torch.Generator().manual_seed(0)).to(output.device)
             chance += float(learner.objective.compute_losses(output[others], batch).sum()) / n_items
+    for _ in range(count_idle(learner.module, len(scores), learner.device)):
+        learner.forward(batch)
     columns = {"score": torch.cat(scores).double().numpy()}
     for kind in KINDS[1:] if label.endswith(PLACE) else (label, *KINDS[1:]):
         values = entries.get(kind)

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sharpwave.consolidation.batches import Batch, Objective, move
+from sharpwave.consolidation.batches import LENGTH, Batch, Objective, move
 from sharpwave.consolidation.language.top_k import compute_top_k_divergence
+from sharpwave.consolidation.modules import is_shared
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -249,15 +250,12 @@ def store_new(
     Args:
         batch: The items, as the user gave them.
         step: What their step of wake gave.
-        buffer: The buffer; it takes its label from the objective, where its own is in no batch.
+        buffer: The buffer.
         objective: How a batch goes through the model.
         with_logits: Whether their logits are stored with them.
         task: Number of the task, stored where given.
     """
-    if hasattr(buffer, "follow"):
-        buffer.follow(objective, batch)
-    elif buffer.label not in batch and not len(buffer):
-        buffer.label = objective.find_label(batch)
+    buffer.follow(objective, batch)
     kept = {"logits": step.logits.float()} if with_logits else {}
     keep = None if math.isfinite(step.losses.sum()) else torch.isfinite(step.losses)
     buffer.add({**batch, **kept}, task=task, keep=keep)
@@ -315,6 +313,8 @@ def _pass_through(
         return objective.run(model, batch), []
     if fuse is None:
         fuse = not takes_statistics(model)
+    if is_shared() and any(name == "input_ids" or name.endswith(LENGTH) for name in old[0]):
+        fuse = False  # whether texts are as long as each other may differ between processes
     joined: Batch | None = batch
     for items in old if fuse else ():
         joined = None if joined is None else join(joined, items)

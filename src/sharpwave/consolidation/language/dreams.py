@@ -18,7 +18,7 @@ from sharpwave.consolidation.language.dreamt import Dreamt
 from sharpwave.consolidation.language.objective import unwrap_fully
 from sharpwave.consolidation.language.top_k import compute_top_k_divergence, take_top_k
 from sharpwave.consolidation.learner import Learner, compute_annealing
-from sharpwave.consolidation.modules import evaluating, list_state
+from sharpwave.consolidation.modules import agree_any, agree_first, evaluating, is_sharded, list_state
 from sharpwave.consolidation.night import Phase
 from sharpwave.errors import SharpwaveError
 
@@ -177,6 +177,8 @@ class DreamPhase(Phase):
         with self._teaching(weights):
             self.dreamt = self._write()
         self.dreamt.seconds = time.perf_counter() - began
+        if agree_any(not len(self.dreamt), self.learner.device):  # several processes step together or not at all
+            self.dreamt.forget()
         self.divergence = [self._measure()]
 
     def step(self, plan: Sequence[int], position: int) -> float:
@@ -272,6 +274,7 @@ class DreamPhase(Phase):
     def _write(self) -> Dreamt:
         learner, dreams, dreamt = self.learner, self.dreams, Dreamt()
         wanted = dreams.n_items if learner.n_dreams is None else min(dreams.n_items, learner.n_dreams)
+        wanted = agree_first(wanted, learner.device)
         seed = int(torch.randint(2**62, (), generator=learner.generator))
         devices = [learner.device] if learner.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), evaluating(learner.model), learner.precision():
@@ -301,6 +304,7 @@ class DreamPhase(Phase):
             use_cache=True,
             return_dict_in_generate=True,
             output_logits=True,
+            synced_gpus=any(is_sharded(parameter) for parameter in self.model.parameters()),
         )
         taken = [take_top_k(logits, dreams.top_k) for logits in written.logits]
         values, ids = (torch.stack([each[part].cpu() for each in taken], dim=1) for part in (0, 1))

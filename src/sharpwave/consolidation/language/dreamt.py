@@ -41,6 +41,11 @@ class Dreamt:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def forget(self) -> None:
+        """Keep no dream."""
+        self.left_out["of another process"] += len(self)
+        self.texts, self.n_prompt, self.values, self.ids = [], [], [], []
+
     def find_fault(self, text: list[int], new: list[int], least: int) -> str:
         """Why a dream is left out; empty if it is not."""
         if not new:
@@ -74,6 +79,6 @@ class Dreamt:
 
     def describe(self) -> str:
         """A sentence on what was dreamt."""
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()) if count)
         out = f" ({self.left_out.total()} left out: {why})" if why else ""
         return f"{len(self)} dreams{out} of {self.n_tokens} tokens in {self.seconds:.2g} s"
