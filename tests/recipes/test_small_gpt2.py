@@ -50,7 +50,9 @@ def test_the_recipe_writes_a_model_that_loads_and_says_what_it_read(tmp_path: Pa
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     monkeypatch.setattr(small_gpt2, "LENGTH", 32)
-    report = make_small_gpt2(tmp_path, steps=2, sources=["pydoc_data", "no_such_package"], size=300, **TINY)
+    report = make_small_gpt2(
+        tmp_path, steps=2, sources=["pydoc_data", "unittest", "email", "no_such_package"], size=300, **TINY
+    )
     assert report["not_installed"] == ["no_such_package"]
     assert report["sources"]["pydoc_data"] == "PSF-2.0"
     assert set(report["held_out_loss"]) == {"gpt2", "unigram", "bigram"}

@@ -119,7 +119,7 @@ def encode(tokenizer: Tokenizer, documents: Sequence[str]) -> Int[np.ndarray, " 
 
 
 def compute_count_losses(
-    train: Int[np.ndarray, " token"], test: Int[np.ndarray, " token"], *, size: int, weight: float = 0.7
+    train: Int[np.ndarray, " token"], test: Int[np.ndarray, " tested"], *, size: int, weight: float = 0.7
 ) -> dict[str, float]:
     """Loss per token, in nats, of what counts alone know: each token's share, and its share after the one before it.
 

@@ -44,10 +44,16 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stream]:
     return made | {"images": make_image_stream(few, None, seed=0)}
 
 
+@pytest.fixture(scope="module")
+def plain(streams: dict[str, Stream]) -> harness.Outcome:
+    return harness.run_stream(streams["classes"], LEARNERS["finetune"], RATES, seed=0)
+
+
 @pytest.mark.parametrize("method", [name for name in LEARNERS if name not in ABLATIONS and name != "dreams"])
-def test_every_learner_learns_classes_and_is_counted(streams: dict[str, Stream], method: str) -> None:
+def test_every_learner_learns_classes_and_is_counted(
+    streams: dict[str, Stream], plain: harness.Outcome, method: str
+) -> None:
     found = harness.run_stream(streams["classes"], LEARNERS[method], RATES, seed=0)
-    plain = harness.run_stream(streams["classes"], LEARNERS["finetune"], RATES, seed=0)
     assert set(found.at_the_end) == {"accuracy", "accuracy_told"}
     assert found.compute_mean("accuracy_told") >= found.compute_mean("accuracy")
     assert found.operations > 0

@@ -10,7 +10,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from sharpwave.benchmarks.language.learners import Learner, Setting
 from sharpwave.benchmarks.language.networks import MeanPoolForSequenceClassification, Network, cut
 from sharpwave.benchmarks.language.streams import LONGEST_ANSWER, Stream, Task, score_answer
+from sharpwave.consolidation.batches import move
 from sharpwave.consolidation.modules import evaluating
 from sharpwave.outputs import write_file
 
@@ -67,7 +68,13 @@ class Outcome:
 
 
 def run_stream(
-    stream: Stream, make: Callable[..., Learner], options: Mapping[str, float], *, seed: int, base: Any = None
+    stream: Stream,
+    make: Callable[..., Learner],
+    options: Mapping[str, float],
+    *,
+    seed: int,
+    base: Any = None,
+    device: str = "cpu",
 ) -> Outcome:
     """Learn every task of a stream once, in order, in one pass.
 
@@ -77,6 +84,7 @@ def run_stream(
         options: Rates, and what else the learner has.
         seed: Seed of network, order and learner.
         base: From `make_base`; None measures nothing.
+        device: Where the network learns; default the processor.
     """
     protocol = stream.protocol
     n_steps = max(1, min(_count(task) // protocol.batch for task in stream.tasks))
@@ -85,6 +93,7 @@ def run_stream(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = stream.make_network(seed)
+        network.model.to(device)
         share_memories(stream, network)
         learner = make(network, setting, **options)
         meter, then, seconds, n_trained = network.meter, [], 0.0, 0
@@ -93,8 +102,8 @@ def run_stream(
             learner.begin_task(index)
             n_trained = max(n_trained, sum(p.numel() for p in network.model.parameters() if p.requires_grad))
             for rows in list_batches(task, protocol.batch, n_steps, order):
-                learner.observe(cut(task.train, rows), index)
-            learner.end_task(task, index)
+                learner.observe(move(cut(task.train, rows), device), index)
+            learner.end_task(replace(task, train=move(task.train, device)), index)
             seconds += time.process_time() - begun
             with meter.off():
                 then.append(score_task(network, task))
@@ -160,13 +169,14 @@ def _count(task: Task) -> int:
 def run_network(network: Network, batch: Mapping[str, Tensor]) -> Tensor:
     """Logits of some items in parts, as the network gives them in evaluation mode."""
     parts = []
-    with evaluating(network.model), torch.autocast("cpu", torch.bfloat16):
+    device = next(network.model.parameters()).device
+    with evaluating(network.model), torch.autocast(device.type, torch.bfloat16):
         n_items = len(next(iter(batch.values())))
         lengths = batch["attention_mask"].sum(dim=1) if "attention_mask" in batch else torch.zeros(n_items)
         order = lengths.argsort(stable=True)
         for rows in order.split(PASS):
             part = cut(dict(batch), rows)
-            output = network.objective.run(network.model, part).float()
+            output = network.objective.run(network.model, move(part, device)).float().cpu()
             if network.kind == "words":  # the word that is said stands last
                 last = part["attention_mask"].sum(dim=1) - 2
                 output = output[torch.arange(len(output)), last][:, list(network.words)]
@@ -222,7 +232,9 @@ def measure_base(network: Network, base: Mapping[str, Any] | None) -> dict[str, 
     """
     if not base:
         return {}
-    with evaluating(network.model), torch.autocast("cpu", torch.bfloat16):
+    device = next(network.model.parameters()).device
+    base = move(dict(base), device)
+    with evaluating(network.model), torch.autocast(device.type, torch.bfloat16):
         if isinstance(network.model, MeanPoolForSequenceClassification):
             found = []
             for name in ("questions", "paragraphs"):
@@ -233,7 +245,7 @@ def measure_base(network: Network, base: Mapping[str, Any] | None) -> dict[str, 
                 ]
                 found.append(torch.nn.functional.normalize(torch.cat(parts).float(), dim=1))
             best = (found[0] @ found[1].T).argmax(dim=1)
-            return {"base_retrieval": float((best == torch.arange(len(best))).float().mean())}
+            return {"base_retrieval": float((best == torch.arange(len(best), device=device)).float().mean())}
         if network.kind == "words":
             total, n_tokens = 0.0, 0
             for start in range(0, len(base["texts"]["input_ids"]), 8):

@@ -20,7 +20,7 @@ from torch.nn.functional import kl_div, log_softmax
 from sharpwave.benchmarks.language.networks import FrozenBelow, Network, cut
 from sharpwave.benchmarks.language.streams import Task
 from sharpwave.consolidation import ReplayBuffer, Sleep, Wake
-from sharpwave.consolidation.batches import IGNORED, Batch
+from sharpwave.consolidation.batches import IGNORED, Batch, move
 from sharpwave.consolidation.significance import compute_fisher
 
 BUDGET = 0.15
@@ -115,8 +115,13 @@ class Learner(ABC):
 
     def run(self, batch: Batch) -> Tensor:
         """The network's output for a batch."""
-        with torch.autocast("cpu", self.setting.autocast, enabled=self.setting.autocast is not None):
+        with self.precision():
             return self.objective.run(self.model, batch).float()
+
+    def precision(self) -> torch.autocast:
+        """Passes in the setting's precision, on the device of the network."""
+        device = next(self.model.parameters()).device.type
+        return torch.autocast(device, self.setting.autocast, enabled=self.setting.autocast is not None)
 
     def update(self, loss: Tensor) -> None:
         """One step along the gradient of a loss: warmed up, and clipped."""
@@ -198,7 +203,7 @@ class Replay(Learner):
         total, n_items = self.objective.compute_losses(self.run(batch), batch).sum(), n_new
         self.due += self.share * n_new
         if self.due >= FEWEST and index and len(self.memory):
-            drawn = trim(self.memory.sample(int(self.due)))
+            drawn = move(trim(self.memory.sample(int(self.due))), next(self.model.parameters()).device)
             total = total + self.objective.compute_losses(self.run(drawn), drawn).sum()
             n_items += int(self.due)
         self.due = self.due % 1 if self.due >= FEWEST else self.due
@@ -242,7 +247,7 @@ class OnlineEWC(Learner):
         n_items = len(next(iter(task.train.values())))
         rows = torch.randperm(n_items, generator=self.generator)[:FISHER_ITEMS]
         found = compute_fisher(self.model, cut(task.train, rows), objective=self.objective)
-        self.fisher = {name: value + self.fisher.get(name, torch.zeros(())) for name, value in found.items()}
+        self.fisher = {name: value + self.fisher.get(name, torch.zeros_like(value)) for name, value in found.items()}
         self.anchors = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
 
 
@@ -265,7 +270,7 @@ class LearningWithoutForgetting(Learner):
         output = self.run(batch)
         loss = self.objective.compute_losses(output, batch).mean()
         if self.before is not None:
-            with torch.no_grad(), torch.autocast("cpu", self.setting.autocast or torch.bfloat16):
+            with torch.no_grad(), self.precision():
                 taught = self.objective.run(self.before, batch).float()
             apart = kl_div(
                 log_softmax(pick_answers(output, batch), dim=-1),
@@ -351,21 +356,12 @@ class DreamLearner(Learner):
         network: The network.
         setting: What is equal for all.
         weight: Weight of each token of a text beside the answer's; default 0.25, as published.
-        budget: What nights may cost; None, the default, for as many dreams as `Dreams` has by itself.
         rates: As for `Learner`.
     """
 
     remembers = True
 
-    def __init__(
-        self,
-        network: Network,
-        setting: Setting,
-        *,
-        weight: float = 0.25,
-        budget: float | None = None,
-        **rates: float,
-    ) -> None:
+    def __init__(self, network: Network, setting: Setting, *, weight: float = 0.25, **rates: float) -> None:
         super().__init__(network, setting, **rates)
         from sharpwave.consolidation.language import Dreams
 
@@ -377,7 +373,6 @@ class DreamLearner(Learner):
             objective=self.objective,
             autocast=setting.autocast,
             generator=self.generator,
-            budget=budget,
             wake=Wake("none"),
             rem=Dreams(self.prompts, max_new_tokens=48),
         )
