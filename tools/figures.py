@@ -59,8 +59,10 @@ SCRIPTS = {
     "fuzz_readers": "benchmarks/fuzz_readers.py",
     "latency-rules": "benchmarks/latency_rules.py",
     "clarity-halves": "benchmarks/clarity_halves.py",
+    "language-glue5": "src/sharpwave/benchmarks/language/benchmark.py",
+    "language-own": "src/sharpwave/benchmarks/language/benchmark.py",
 }
-"""What makes the files that are no `sharpwave benchmark`."""
+"""What makes the files that are no `sharpwave benchmark`, or one that needs a model (`docs/language-benchmark.md`)."""
 
 
 RUNS = {"decode-memory": ("sharpwave.commands.decode",), "replay-speed": ("sharpwave.commands.replay",)}

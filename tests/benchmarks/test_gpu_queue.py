@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the scripts are par
 @pytest.fixture
 def queue(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("card", "check_card", "sleep_cost", "seq_cifar10"):
+    for name in ("card", "check_card", "sleep_cost", "seq_cifar10", "language"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -66,7 +66,36 @@ def test_a_stopped_run_goes_on_where_it_was_and_other_settings_are_refused(tmp_p
         Results("tried", path, {"steps": 3}, limit=9)
 
 
-@pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10"])
+@pytest.mark.usefixtures("queue")
+def test_a_language_model_learns_by_the_script_and_goes_on(tmp_path, monkeypatch):
+    import language
+    from tests.benchmarks.language.folders import make_classes
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    from sharpwave.recipes.small_gpt2 import END, train_tokenizer
+
+    folder, model = make_classes(tmp_path / "tasks", n_train=16, n_test=8), tmp_path / "model"
+    tokenizer = train_tokenizer([path.read_text() for path in folder.glob("*.jsonl")], size=300)
+    config = GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_embd=16, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(model)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END).save_pretrained(model)
+    output = tmp_path / "found.json"
+    words = ["language.py", "--model", str(model), "--data", str(folder), "--device", "cpu", "--items", "16"]
+    words += ["--output", str(output), "--seeds", "1", "--methods", "finetune;sleep"]
+    monkeypatch.setattr(sys, "argv", words)
+    language.main()
+    first = json.loads(output.read_text())["rows"]
+    found = {(row["setting"], row["method"], row["metric"]): row["value"] for row in first}
+    assert found["seeds", "sleep", "operations_ratio"] > 1
+    apart = found["seed 0", "sleep", "accuracy"] - found["seed 0", "finetune", "accuracy"]
+    assert found["seeds", "sleep", "accuracy_minus_finetune"] == pytest.approx(apart, abs=1e-5)
+    monkeypatch.setattr(language, "run_stream", None)
+    language.main()
+    again = {(row["setting"], row["method"], row["metric"]) for row in json.loads(output.read_text())["rows"]}
+    assert again == set(found)
+
+
+@pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10", "language"])
 def test_each_script_says_what_it_measures(name):
     answer = subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py"), "--help"], capture_output=True, text=True, check=True

@@ -30,6 +30,7 @@ from sharpwave.consolidation import (
     TwoProcess,
     Wake,
     learner,
+    present,
 )
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
@@ -380,4 +381,4 @@ def test_names_of_version_0_1_0_still_work() -> None:
     with pytest.warns(DeprecationWarning, match=r"ReplayBuffer\.settle is now ReplayBuffer\.take_new"):
         assert len(sleep.learner.buffer.settle()) == 0
     with pytest.warns(DeprecationWarning, match="measure_strain is now"):
-        assert learner.measure_strain is learner.measure_drift_and_forgetting
+        assert learner.measure_strain is present.measure_drift_and_forgetting

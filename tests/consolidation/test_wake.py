@@ -91,3 +91,18 @@ def test_errors() -> None:
     buffer.add(batch)
     with pytest.raises(SharpwaveError, match="a buffer that holds logits"):
         compute_wake_loss(network, batch, buffer)
+
+
+def test_replayed_labels_weigh_one_and_half_of_that_beside_batch_norm() -> None:
+    plain, normed = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    assert Wake().find_weight(plain) == 1.0
+    assert Wake().find_weight(normed) == 0.5
+    assert Wake().find_weight(normed.eval()) == 1.0
+    assert Wake(replay=0.3).find_weight(normed.train()) == 0.3
+    assert Wake("er", replay=0.3).find_weight(normed) == 1.0
+    assert Wake(replay=0.0).n_draws == 1
+    batch, buffer = {"x": torch.eye(2), "y": torch.arange(2)}, ReplayBuffer(8)
+    buffer.add({**batch, "logits": plain(batch["x"]).detach()})
+    loss, _ = compute_wake_loss(plain, batch, buffer)
+    alone = nn.functional.cross_entropy(plain(batch["x"]), batch["y"])
+    assert float(loss.detach()) == pytest.approx(2 * float(alone.detach()), rel=1e-5)  # what is stored is what is given

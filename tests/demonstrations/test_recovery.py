@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from sharpwave.benchmarks.resilience.robustness import map_layers, map_units
 from sharpwave.demonstrations.damage import DOSES
 from sharpwave.demonstrations.recovery import damage, make_remedies, recover_network
+from sharpwave.demonstrations.shocks import SHOCKS, forget_statistics, invert, invert_inputs, swap_labels
 from sharpwave.demonstrations.streams import Stream, StreamTestSet
 from sharpwave.demonstrations.subject import NetworkSubject
 from sharpwave.demonstrations.training_runs import TrainingRun, train_network
@@ -100,3 +102,38 @@ def test_the_only_unit_that_matters_is_found(run: TrainingRun, stream: Stream) -
     found = map_units(planted, stream, "hidden.3")
     assert found.loss[1:] == pytest.approx(0.0)
     assert len(found.parts) == 100
+
+
+@pytest.mark.parametrize("shock", list(SHOCKS))
+def test_every_shock_costs_something_that_the_twin_does_not_pay(stream: Stream, run: TrainingRun, shock: str) -> None:
+    model = SHOCKS[shock].model
+    mine = run if model == "mlp" else train_network(stream, "replay", seed=0, batch=8, n_remembered=60, model=model)
+    remedy = make_remedies(8)["no training"]
+    found = recover_network(mine, stream, remedy, shock=shock, seed=1, n_steps=2, batch=8)
+    assert found.twin[0] > found.perturbed[0]
+    assert found.returned == found.twin_change == 0
+
+
+def test_a_changed_world_changes_what_is_learned_and_what_is_asked(stream: Stream) -> None:
+    for change in (invert_inputs, swap_labels):
+        changed = change(stream)
+        for old, new in zip(stream.tasks, changed.tasks, strict=True):
+            for part in ("x_train", "x_test", "y_train", "y_test"):
+                is_same = torch.equal(getattr(old, part), getattr(new, part))
+                touched = part.startswith("x") == (change is invert_inputs)
+                assert is_same != touched or (part.startswith("y") and old is not stream.tasks[-1])
+    with pytest.raises(SharpwaveError, match="images in bytes"):
+        invert(torch.rand(2, 3))
+    with pytest.raises(SharpwaveError, match="BatchNorm"):
+        forget_statistics(torch.nn.Linear(2, 2))
+
+
+def test_memory_that_is_checked_brings_more_back_after_a_shift(stream: Stream, run: TrainingRun) -> None:
+    options: dict[str, Any] = {"shock": "inverted_inputs", "seed": 1, "n_steps": 30, "batch": 8, "every": 30}
+    remedies = make_remedies(8)
+    plain, checked = (
+        recover_network(run, stream, remedies[name], **options)
+        for name in ("sleep, NREM only", "sleep, memory checked")
+    )
+    assert plain.shock == checked.shock
+    assert checked.fraction > plain.fraction + 0.05

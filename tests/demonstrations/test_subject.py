@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -344,6 +345,87 @@ def test_convolutions_that_grow_and_cells_have_units() -> None:
     lesion_units(nn.ModuleList([cell, nn.Linear(4, 2)]), 1.0, rng=np.random.default_rng(0))
     assert (cell(torch.randn(5, 3))[0] == 0).all()
     assert list(list_layers(cell)) == ["model"]
+
+
+class Sees(nn.Module):
+    """Several inputs by name; an answer in a tuple, as an attribute or for each step."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.body, self.head = how, nn.Linear(6, 10), nn.Linear(10, 3)
+
+    def forward(self, x: torch.Tensor, extra: torch.Tensor | None = None) -> Any:
+        answer = self.head(torch.relu(self.body(x if extra is None else x + extra)))
+        return {"tuple": (answer, x), "attribute": SimpleNamespace(logits=answer), "plain": answer}[self.how]
+
+
+class Shared(nn.Module):
+    """One layer that runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.body(torch.relu(self.body(x)))))
+
+
+def make_kinds() -> dict[str, tuple[nn.Module, Any, torch.Tensor, set[str]]]:
+    """Twenty kinds of networks: the network, its inputs and labels, and what cannot be done to it."""
+    steps = torch.randint(3, (N, 7))
+    image = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    spectral = torch.nn.utils.parametrizations.spectral_norm
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    normed = nn.Sequential(nn.Linear(6, 10), nn.BatchNorm1d(10), nn.ReLU(), nn.Linear(10, 3))
+    token = nn.Sequential(nn.Embedding(9, 8), nn.Flatten(), nn.Linear(40, 10), nn.ReLU(), nn.Linear(10, 3))
+    both = {"x": draw(6), "extra": draw(6)}
+    return {
+        "one layer": (nn.Linear(6, 3), draw(6), LABELS, {"lesion"}),
+        "perceptron": (nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3)), draw(6), LABELS, set()),
+        "dropout": (make_network(), draw(6), LABELS, set()),
+        "one unit": (nn.Sequential(nn.Linear(6, 1), nn.ReLU(), nn.Linear(1, 3)), draw(6), LABELS, set()),
+        "BatchNorm": (normed, draw(6), LABELS, set()),
+        "sigmoid": (nn.Sequential(nn.Linear(6, 10), nn.Sigmoid(), nn.Linear(10, 3)), draw(6), LABELS, {"lesion"}),
+        "images": (nn.Sequential(image, nn.Linear(6, 3)), draw(1, 8, 8), LABELS, set()),
+        "convolution over time": (nn.Conv1d(2, 3, 1), draw(2, 7), steps, {"lesion"}),
+        "LSTM": (Reader(nn.LSTM), draw(7, 4), LABELS, set()),
+        "GRU, both ways": (Reader(nn.GRU, bidirectional=True), draw(7, 4), LABELS, set()),
+        "RNN of two layers": (Reader(nn.RNN, num_layers=2), draw(7, 4), LABELS, set()),
+        "attention": (Attending(), torch.randint(9, (N, 5)), torch.randint(3, (N, 5)), {"input_noise"}),
+        "encoder": (nn.Sequential(encoder, nn.Linear(8, 3)), draw(7, 8), steps, set()),
+        "tokens": (token, torch.randint(9, (N, 5)), LABELS, {"input_noise"}),
+        "tied": (Tied(), torch.randint(3, (N, 5)), LABELS, {"input_noise"}),
+        "spectral norm": (spectral(nn.Linear(6, 3)), draw(6), LABELS, {"lesion", "weight_noise"}),
+        "dictionary": (Sees("plain"), both, LABELS, set()),
+        "tuple": (Sees("tuple"), draw(6), LABELS, set()),
+        "attribute": (Sees("attribute"), draw(6), LABELS, set()),
+        "a layer that runs twice": (Shared(), draw(6), LABELS, set()),
+    }
+
+
+@pytest.mark.parametrize("kind", list(make_kinds()))
+def test_twenty_kinds_get_a_number_only_for_what_happened(kind: str) -> None:
+    torch.manual_seed(0)
+    network, inputs, labels, impossible = make_kinds()[kind]
+    subject = NetworkSubject(network, inputs, labels)
+    assert set(subject.left_out) == impossible | {"label_noise"}
+    before = copy.deepcopy(network.state_dict())
+    for damage, doses in subject.doses.items():
+        for size in doses[1:]:
+            twin = dose(subject, damage, size)
+            changed = [name for name, value in twin.model.state_dict().items() if not torch.equal(value, before[name])]
+            if damage == "input_noise":
+                assert not changed
+                continue
+            assert changed, (damage, size)
+    found = card(subject, n_repeats=1)
+    missing = set(found.table.loc[found.table["state"] == "not measured", "part"])
+    assert missing == impossible | {"label_noise", "recovery"}
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    idle = NetworkSubject(network, inputs, labels, recover=lambda model, number: None)
+    if "weight_noise" not in impossible:
+        with pytest.raises(SharpwaveError, match="left its copy as it was"):
+            card(idle, n_steps=2, n_repeats=1)
 
 
 def test_the_snippet_of_the_page_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

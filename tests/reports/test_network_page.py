@@ -70,6 +70,15 @@ def test_the_sentence_names_forgetting_seeds_time_and_memory() -> None:
     )
 
 
+def test_the_sentence_names_plain_replay_where_it_was_measured() -> None:
+    run = make_run()
+    control = pd.DataFrame({"method": ["plain replay"], "forgetting": [0.08], "final": [0.87], "n": [5]})
+    assert describe_run(replace(run, summary=pd.concat([run.summary, control]))).startswith(
+        "Without sleep (replay) the network forgot 47 % (35 to 55) of what it had known; with plain replay in place of "
+        "the nights 8 %; with sleep 2 % (0 to 5), over 5 seeds."
+    )
+
+
 def test_page(tmp_path: Path) -> None:
     page = write_network_card(make_run(), tmp_path / "card.html").read_text()
     for words in (

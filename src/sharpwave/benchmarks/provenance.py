@@ -34,6 +34,8 @@ LIBRARIES = (
     "numba",
     "hmmlearn",
     "statsmodels",
+    "transformers",
+    "peft",
     "replay_trajectory_classification",
     "non_local_detector",
 )
@@ -72,7 +74,14 @@ def describe_threads() -> dict[str, Any]:
 
 
 def describe_command(
-    name: str, *, seeds: int, train: bool = False, own_data: bool = False, methods: Sequence[str] | None = None
+    name: str,
+    *,
+    seeds: int,
+    train: bool = False,
+    own_data: bool = False,
+    methods: Sequence[str] | None = None,
+    stream: str | None = None,
+    own_model: bool = False,
 ) -> str:
     """The command line that makes a result again.
 
@@ -82,10 +91,14 @@ def describe_command(
         train: Whether the shipped weights were trained again first.
         own_data: Whether a folder of data sets was named; which one is nobody's business.
         methods: Methods that were run, where not all were.
+        stream: Stream that was named.
+        own_model: Whether a folder of a model was named.
     """
     parts = ["sharpwave", "benchmark", name, "--seeds", str(seeds)]
-    parts += ["--methods", ",".join(methods)] if methods else []
-    return shlex.join(parts) + (" --data FOLDER" if own_data else "") + (" --train" if train else "")
+    parts += ["--stream", stream] if stream else []
+    parts += ["--methods", (";" if any("," in each for each in methods) else ",").join(methods)] if methods else []
+    named = (" --model FOLDER" if own_model else "") + (" --data FOLDER" if own_data else "")
+    return shlex.join(parts) + named + (" --train" if train else "")
 
 
 def describe_provenance(command: str, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, str] = {
     "continual": "sharpwave.benchmarks.continual.benchmark",
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "continual-step-sizes": "sharpwave.benchmarks.continual.step_sizes",
+    "language": "sharpwave.benchmarks.language.benchmark",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
@@ -109,6 +111,8 @@ def run_benchmark(
     allow_dirty: bool = False,
     allow_smaller: bool = False,
     methods: Sequence[str] | None = None,
+    stream: str | None = None,
+    model: Path | None = None,
 ) -> BenchmarkResult:
     """Run a benchmark, print its table, and write it where `output` says.
 
@@ -121,11 +125,12 @@ def run_benchmark(
         allow_dirty: Write a published result although files of the code differ from their commit; the file says so.
         allow_smaller: Overwrite a result that has more seeds, a larger n or further rows; the file says so.
         methods: Methods to run now, where a benchmark keeps each run (in `NAME.parts`, beside `output`); default all.
+        stream: Which of its streams, where a benchmark has several: `language`.
+        model: Folder of the model that learns, where a benchmark takes one: `language`.
 
     Raises:
-        SharpwaveError: If there is no such benchmark, it cannot run some methods alone, there is nothing to run it on,
-            the tree is dirty, or the result in `output` is larger; then the new one is beside it, as
-            `NAME.smaller.json`.
+        SharpwaveError: If there is no such benchmark, it takes no such option, there is nothing to run it on, the tree
+            is dirty, or the result in `output` is larger; then the new one is beside it, as `NAME.smaller.json`.
 
     >>> run_benchmark("weather")
     Traceback (most recent call last):
@@ -138,16 +143,13 @@ def run_benchmark(
     if output is not None:
         allowed += refuse_dirty(output, allowed=allow_dirty)
         refuse_smaller(output, [], seeds=seeds, allowed=allow_smaller)
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
+    with _show_progress(name):
         module, _, function = BENCHMARKS[name].partition(":")
         run = getattr(import_module(module), function or "run")
-        config, rows = run(data, seeds=seeds, train=train, **_choose_parts(name, run, output, methods))
-    command = describe_command(name, seeds=seeds, train=train, own_data=data is not None, methods=methods)
+        chosen = _choose_parts(name, run, output, methods) | _choose_stream(name, run, stream, model)
+        config, rows = run(data, seeds=seeds, train=train, **chosen)
+    own = {"own_data": data is not None, "own_model": model is not None}
+    command = describe_command(name, seeds=seeds, train=train, methods=methods, stream=stream, **own)
     provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)
@@ -161,6 +163,17 @@ def run_benchmark(
     return result
 
 
+@contextmanager
+def _show_progress(name: str) -> Iterator[None]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(f"Benchmark {name}: minutes, not seconds; fewer --seeds are faster", total=None)
+        yield
+
+
 def _choose_parts(
     name: str, run: Callable[..., Any], output: Path | None, methods: Sequence[str] | None
 ) -> dict[str, Any]:
@@ -168,7 +181,7 @@ def _choose_parts(
     if "parts" not in inspect.signature(run).parameters:
         if methods:
             raise SharpwaveError(
-                "a benchmark that runs some methods alone: continual or continual-cifar10",
+                "a benchmark that runs some methods alone: continual, continual-cifar10 or language",
                 got=f"--methods with {name}",
                 fix="leave --methods out",
             )
@@ -180,6 +193,19 @@ def _choose_parts(
             fix="name the JSON file with --output",
         )
     return {"methods": methods, "parts": None if output is None else output.with_suffix(".parts")}
+
+
+def _choose_stream(name: str, run: Callable[..., Any], stream: str | None, model: Path | None) -> dict[str, Any]:
+    """Arguments of a benchmark that has several streams and learns with a model of the user's."""
+    if "stream" in inspect.signature(run).parameters:
+        return {"stream": stream, "model": model}
+    if stream is not None or model is not None:
+        raise SharpwaveError(
+            "a benchmark that takes --stream and --model: language",
+            got=f"{'--stream' if model is None else '--model'} with {name}",
+            fix="leave it out",
+        )
+    return {}
 
 
 def print_result(result: BenchmarkResult) -> None:

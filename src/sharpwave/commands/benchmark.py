@@ -25,8 +25,16 @@ def benchmark(
     methods: Annotated[
         str | None,
         typer.Option(
-            "--methods", help="Run these alone (a,b,…), with the kept runs of others: continual, continual-cifar10."
+            "--methods",
+            help="Run these alone (a,b,… or a;b;…), with kept runs of others: continual, continual-cifar10, language.",
         ),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(help="language: glue5, qa5, patches, permuted, or own for a folder of tasks in --data."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="language: folder of a model of Transformers [default: a tiny one made here].")
     ] = None,
 ) -> None:
     """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
@@ -40,5 +48,7 @@ def benchmark(
         train=train,
         allow_dirty=allow_dirty,
         allow_smaller=allow_smaller,
-        methods=None if methods is None else methods.split(","),
+        methods=None if methods is None else methods.split(";" if ";" in methods or ", " in methods else ","),
+        stream=stream,
+        model=model,
     )

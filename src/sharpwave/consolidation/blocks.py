@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import Batch
+from sharpwave.consolidation.batches import Batch, move
 from sharpwave.consolidation.modules import evaluating, is_shared, uncompiled
 
 if TYPE_CHECKING:
+    from sharpwave.consolidation.budget import Top
     from sharpwave.consolidation.learner import Learner
 
 LARGE = 256
@@ -319,3 +320,46 @@ class Recalled(dict[str, Any]):
 
 def _is_small(value: Tensor) -> bool:
     return value[:1].numel() <= LARGE
+
+
+class Memories:
+    """What the lower part of the network makes of some stored items, for as long as it is not changed.
+
+    Args:
+        learner: Network with a buffer.
+        top: Its top.
+        slots: Slots of the buffer.
+    """
+
+    def __init__(self, learner: Learner, top: Top | BlockTop, slots: Tensor, *, size: int = 256) -> None:
+        self.top, self.slots, self.learner = top, slots, learner
+        buffer = learner.get_buffer()
+        self.items = move(buffer.read(slots), learner.device)
+        self._rows = {slot: row for row, slot in enumerate(slots.tolist())}
+        self._draw = buffer.index_rows(slots)
+        rows = torch.arange(len(slots), device=learner.device)
+        self.features = torch.cat([top.catch(learner, _take(self.items, part)) for part in rows.split(size)])
+
+    def draw(self, n_items: int, *, generator: torch.Generator, balanced: bool) -> Batch:
+        """Memories drawn at random, as `ReplayBuffer.sample` draws items."""
+        if balanced:
+            rows = torch.tensor(self._draw(n_items, generator))
+        else:
+            rows = torch.randint(len(self.slots), (n_items,), generator=generator)
+        return Recalled(self.items, rows.to(self.features.device))
+
+    def find(self, batch: Batch) -> Tensor | None:
+        """Rows of the items of a batch; None where one of them is not among the memories."""
+        if isinstance(batch, Recalled) and batch.source is self.items:
+            return batch.rows
+        slots = batch.get("index")
+        rows = [-1] if slots is None else [self._rows.get(slot, -1) for slot in slots.tolist()]
+        return None if -1 in rows else torch.tensor(rows, device=self.features.device)
+
+    def run(self, rows: Tensor) -> Tensor:
+        """What the network gives for some memories."""
+        return self.top.run(self.learner, self.features[rows], _take(self.items, rows))
+
+
+def _take(items: Batch, rows: Tensor) -> Batch:
+    return {name: value[rows] if isinstance(value, Tensor) else _take(value, rows) for name, value in items.items()}

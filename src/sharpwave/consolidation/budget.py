@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, flatten, move
-from sharpwave.consolidation.blocks import BlockTop, Recalled, count_operations, find_block_top, measure_forward_share
+from sharpwave.consolidation.blocks import BlockTop, Memories, count_operations, find_block_top, measure_forward_share
 from sharpwave.consolidation.learner import FORWARD, Learner
-from sharpwave.consolidation.modules import evaluating, find_head, is_shared
+from sharpwave.consolidation.modules import evaluating, find_head, is_shared, takes_statistics
 from sharpwave.consolidation.schedule import ShortNight
-from sharpwave.consolidation.wake import takes_statistics
 from sharpwave.errors import SharpwaveError
+
+LEAST, LEAST_APART = 0.08, 0.3
+"""Fewest items that are replayed at once, as a share of the new ones; by themselves, beside BatchNorm."""
 
 LARGE_TOP = 0.1
 """Share of a top from which on its own passes are counted in when memories are chosen."""
-LEAST, LEAST_APART = 0.08, 0.3
-"""Fewest items that are replayed at once, as a share of the new ones; by themselves, beside BatchNorm."""
 
 
 class Budget:
@@ -216,49 +216,6 @@ class Top:
     def run(self, learner: Learner, states: Tensor, batch: Batch) -> Tensor:
         """What the network gives for what goes into the top."""
         return self.module(states)
-
-
-class Memories:
-    """What the lower part of the network makes of some stored items, for as long as it is not changed.
-
-    Args:
-        learner: Network with a buffer.
-        top: Its top.
-        slots: Slots of the buffer.
-    """
-
-    def __init__(self, learner: Learner, top: Top | BlockTop, slots: Tensor, *, size: int = 256) -> None:
-        self.top, self.slots, self.learner = top, slots, learner
-        buffer = learner.get_buffer()
-        self.items = move(buffer.read(slots), learner.device)
-        self._rows = {slot: row for row, slot in enumerate(slots.tolist())}
-        self._draw = buffer.index_rows(slots)
-        rows = torch.arange(len(slots), device=learner.device)
-        self.features = torch.cat([top.catch(learner, _take(self.items, part)) for part in rows.split(size)])
-
-    def draw(self, n_items: int, *, generator: torch.Generator, balanced: bool) -> Batch:
-        """Memories drawn at random, as `ReplayBuffer.sample` draws items."""
-        if balanced:
-            rows = torch.tensor(self._draw(n_items, generator))
-        else:
-            rows = torch.randint(len(self.slots), (n_items,), generator=generator)
-        return Recalled(self.items, rows.to(self.features.device))
-
-    def find(self, batch: Batch) -> Tensor | None:
-        """Rows of the items of a batch; None where one of them is not among the memories."""
-        if isinstance(batch, Recalled) and batch.source is self.items:
-            return batch.rows
-        slots = batch.get("index")
-        rows = [-1] if slots is None else [self._rows.get(slot, -1) for slot in slots.tolist()]
-        return None if -1 in rows else torch.tensor(rows, device=self.features.device)
-
-    def run(self, rows: Tensor) -> Tensor:
-        """What the network gives for some memories."""
-        return self.top.run(self.learner, self.features[rows], _take(self.items, rows))
-
-
-def _take(items: Batch, rows: Tensor) -> Batch:
-    return {name: value[rows] if isinstance(value, Tensor) else _take(value, rows) for name, value in items.items()}
 
 
 def _catch_input(learner: Learner, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:

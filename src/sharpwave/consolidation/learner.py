@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
-from sharpwave.consolidation.modules import average, evaluating, list_state, reshard, unwrap
+from sharpwave.consolidation.modules import average, list_state, reshard, unwrap
 from sharpwave.consolidation.schedule import Day, count_tokens
-from sharpwave.consolidation.wake import compute_distillation
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
-    from sharpwave.consolidation.budget import Memories
+    from sharpwave.consolidation.blocks import Memories
     from sharpwave.consolidation.buffer import ReplayBuffer
+    from sharpwave.consolidation.present import Present
 
 FORWARD = 1 / 3
 """Passes of an item that goes forward alone: the way back takes about twice as long."""
@@ -62,6 +62,7 @@ class Learner:
         forward_share: Passes of an item that goes forward alone; a third where it was not measured.
         n_dreams: Largest number of dreams that this night can pay for; None for any.
         n_tokens: Number of tokens that passed in this night, forward alone too.
+        present: What came last while awake, which nights check memory against; None where they do not.
     """
 
     model: nn.Module
@@ -86,6 +87,7 @@ class Learner:
     forward_share: float = FORWARD
     n_dreams: int | None = None
     n_tokens: int = 0
+    present: Present | None = None
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
@@ -107,6 +109,7 @@ class Learner:
             "wake_items": self.wake_items,
             "day": self.day.state_dict(),
             "rates": list(self.rates),
+            "present": None if self.present is None else self.present.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -114,13 +117,16 @@ class Learner:
         self.wake_items, self.rates, self.day = state["wake_items"], list(state.get("rates", [])), Day()
         if "day" in state:
             self.day.load_state_dict(state["day"])
+        if self.present is not None:
+            self.present.load_state_dict(state.get("present"))
 
     def prepare_night(self) -> None:
         """Take batch size and rates from the day; warn of parameters that will not learn asleep."""
         self.wake_items = self.day.find_size() or self.wake_items
-        self.rates, self.n_passed, self.n_passes = self.day.find_rates() or self.rates, 0, 0.0
+        self.rates, self.n_passed, self.n_passes, self.n_tokens = self.day.find_rates() or self.rates, 0, 0.0, 0
         self.memories = self.n_refreshed = self.n_dreams = None
-        self.n_tokens = 0
+        if self.present is not None:
+            self.present.compare(self.buffer, self.objective)
         untrained = self.find_untrained()
         if untrained and untrained != self.untrained:
             names = ", ".join(untrained[:3]) + (f" and {len(untrained) - 3} more" if len(untrained) > 3 else "")
@@ -138,10 +144,8 @@ class Learner:
     def describe_undone(self) -> str:
         """A sentence on steps of wake that were undone since the last night; empty where none was."""
         times = "once" if self.n_undone == 1 else f"{self.n_undone} times"
-        said = (
-            f"steps of wake were undone {times}, as the loss exploded; rates are {self.caution:.3g} of the optimiser's"
-        )
-        return said if self.n_undone else ""
+        rates = f"rates are {self.caution:.3g} of the optimiser's"
+        return f"steps of wake were undone {times}: the loss exploded; {rates}" if self.n_undone else ""
 
     def get_buffer(self) -> ReplayBuffer:
         """The buffer.
@@ -167,7 +171,12 @@ class Learner:
         self.n_passed += n_items
         if self.memories is not None:
             return self.memories.draw(n_items, generator=self.generator, balanced=balanced)
-        return move(self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced), self.device)
+        items = self.get_buffer().sample(n_items, generator=self.generator, balanced=balanced)
+        return self.recall(move(items, self.device))
+
+    def recall(self, items: Batch) -> Batch:
+        """Stored items as they are replayed: as they would look at present, where that differs."""
+        return items if self.present is None else self.present.recall(items, self.objective)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (item, ..., class) of a batch, in the chosen precision."""
@@ -347,37 +356,6 @@ class Snapshot:
         )
 
 
-@torch.no_grad()
-def measure_drift_and_forgetting(learner: Learner, *, n_items: int = 64) -> tuple[float, float]:
-    """Drift and forgetting since the items' logits were stored, in evaluation mode: what sleep pressure is made of.
-
-    Args:
-        learner: Network with a buffer that holds logits.
-        n_items: Number of items sampled from its buffer; default 64.
-
-    Returns:
-        Drift: mean squared change of the logits over their variance. Forgetting: mean rise of the loss in nats, falls
-        counted as 0.
-
-    Raises:
-        SharpwaveError: If the buffer holds no logits.
-    """
-    items = learner.sample(n_items, balanced=False)
-    if not isinstance(items.get("logits"), Tensor):
-        raise SharpwaveError(
-            "a buffer that holds whole logits, to measure drift and forgetting",
-            got=f"entries {', '.join(items)}",
-            fix="use wake method 'der++' and outputs of few classes, or schedule=FixedRatio()",
-        )
-    with evaluating(learner.model):
-        now, then = learner.forward(items).float(), items["logits"].float()
-    drift = compute_distillation(now, then, lengths=items.get("logits_length"))
-    drift = drift / then.var().clamp(min=torch.finfo(then.dtype).tiny)
-    rise: Tensor = learner.objective.compute_losses(now, items) - learner.objective.compute_losses(then, items)
-    drift_mean, forgetting = average([float(drift), float(rise.clamp(min=0).mean())], learner.device)
-    return drift_mean, forgetting
-
-
 def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
     if "runs" not in state:
@@ -388,11 +366,13 @@ def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
+_DRIFT = "consolidation.present:measure_drift_and_forgetting"
 __getattr__ = moved.rename(
     __name__,
     {
         "Body": "Learner",
+        "measure_strain": _DRIFT,
+        "measure_drift_and_forgetting": _DRIFT,
         "compute_annealing": "consolidation.gradients:compute_annealing",
-        "measure_strain": "measure_drift_and_forgetting",
     },
 )

@@ -251,22 +251,32 @@ def perturb_weights(
                 weights[name].copy_(value)
 
 
+def find_batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """BatchNorm with running means and variances that a night trains: all if the network is in evaluation mode."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and (module.training or not model.training)
+    ]
+
+
 @torch.no_grad()
-def update_batch_norm_statistics(model: nn.Module, run: Callable[[], object], *, n_batches: int = 8) -> None:
+def update_batch_norm_statistics(
+    model: nn.Module, run: Callable[[], object], *, n_batches: int = 8, norms: Iterable[_BatchNorm] | None = None
+) -> None:
     """Take the running means and variances of BatchNorm anew, as plain averages over some passes.
 
     Args:
         model: Network in training mode; without BatchNorm nothing is done.
         run: Function that makes one pass over a batch.
         n_batches: Number of passes; default 8.
+        norms: Those that are updated, and left in training mode; all that are in that mode where omitted.
     """
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training
-    ]
+    norms = list(norms or (norm for norm in find_batch_norms(model) if norm.training))
     if not norms:
         return
+    for norm in norms:
+        norm.train()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -351,3 +361,8 @@ __getattr__ = moved.rename(
         "rebalance_batch_norms": "update_batch_norm_statistics",
     },
 )
+
+
+def takes_statistics(model: nn.Module) -> bool:
+    """Whether BatchNorm takes its statistics from what passes, so that new and replayed items may not mix."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())

@@ -19,6 +19,7 @@ from sharpwave.consolidation.learner import N_SAMPLED, Learner
 from sharpwave.consolidation.modules import (
     count_idle,
     evaluating,
+    find_batch_norms,
     find_head,
     find_plastic,
     perturb_weights,
@@ -53,8 +54,7 @@ class NREM:
             (`gradients.centre_gradients`); default true.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
-        reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
-            0.
+        reconstruction: Weight of the squared error of the input, decoded linearly from that hidden state; default 0.
         oscillation: Number of steps of one slow oscillation; default 0, which is none. In its down state noise is full
             and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
@@ -64,6 +64,9 @@ class NREM:
             that arrived since the night before (taken while they were still being learned), and in older items those
             of classes that came since; the rest are from when the items were known best. "replayed", all of what this
             night replayed. "none".
+        check: Whether memory is checked against what came last while awake (`present`), for a world that has changed
+            for good: stored items are replayed as they would look after a change of gain and offset of the inputs, and
+            by the labels that classes have now. Default false, for worlds that come back. It holds the last 256 items.
 
     Example:
         >>> NREM(oscillation=8).find_up(4), NREM(oscillation=8).find_up(8)
@@ -84,6 +87,7 @@ class NREM:
     anneal: bool = True
     warm: float = 0.0
     refresh: str = "new"
+    check: bool = False
 
     def __post_init__(self) -> None:
         weights = (self.labels, self.distillation, self.noise, self.reconstruction, self.oscillation)
@@ -139,6 +143,10 @@ class NREMPhase(Phase):
         self.head = ""
         self.noise: dict[str, float] = {}
         self.decoder: Decoder | None = None
+        if nrem.check and learner.present is None:
+            from sharpwave.consolidation.present import Present
+
+            learner.present = Present()
         self._counts: Counter[str] = Counter()
         self._replayed: set[int] = set()
         self._classes: set[int] = set()
@@ -146,8 +154,15 @@ class NREMPhase(Phase):
     def prepare(self, weights: Mapping[str, Tensor]) -> None:
         """Find the head and the brittle layers, where they are needed."""
         learner, nrem = self.learner, self.nrem
-        learner.get_buffer()
+        buffer = learner.get_buffer()
         self._replayed, self._counts = set(), Counter()
+        norms = find_batch_norms(learner.model)
+        if learner.memories is None and learner.n_refreshed is None and norms:
+            # Statistics first, whatever became of them; of items that no draw of the night depends on.
+            slots = buffer.stratify(N_SAMPLED, generator=torch.Generator().manual_seed(len(buffer)))
+            items = learner.recall(move(buffer.read(slots), learner.device))
+            with torch.no_grad(), evaluating(learner.model):
+                update_batch_norm_statistics(learner.model, lambda: learner.forward(items), n_batches=1, norms=norms)
         if nrem.noise or nrem.reconstruction or self.homeostasis or self.steer == "brittle":
             batch = learner.sample()
             with evaluating(learner.model):
@@ -194,7 +209,7 @@ class NREMPhase(Phase):
         if self.nrem.refresh == "replayed":
             self._refresh_logits(torch.tensor(sorted(self._replayed), dtype=torch.int64))
             return
-        items = buffer.read(new)
+        items = self.learner.recall(buffer.read(new))
         classes = set(_find_classes(items, self.learner.objective.find_label(items))) - self._classes
         if classes and self._classes:
             is_old = torch.ones(len(buffer), dtype=torch.bool)
@@ -248,7 +263,7 @@ class NREMPhase(Phase):
         size = getattr(buffer, "n_chunk", 256)
         with evaluating(self.learner.model):
             for slots in chosen.split(size) if len(chosen) else ():
-                items = buffer.read(slots)
+                items = self.learner.recall(buffer.read(slots))
                 logits = self.learner.forward(move(items, self.learner.device)).float()
                 if classes is not None:
                     logits = _keep_known(logits, items, classes)

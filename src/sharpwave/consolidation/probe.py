@@ -184,8 +184,8 @@ def _find_items(learner: Learner, probe: Probe, slots: Sequence[int]) -> tuple[B
     if buffer is None or not len(buffer) or (not buffer.n_held_out and not len(slots)):
         return {}, False
     if buffer.n_held_out:
-        return buffer.read_held_out(), True
-    return buffer.read(torch.tensor(slots, dtype=torch.int64)), False
+        return learner.recall(buffer.read_held_out()), True
+    return learner.recall(buffer.read(torch.tensor(slots, dtype=torch.int64))), False
 
 
 def _score_items(learner: Learner, items: Batch, label: str, size: int = 256) -> tuple[pd.DataFrame, float, float]:

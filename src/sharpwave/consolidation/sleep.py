@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget, resume_shallow
-from sharpwave.consolidation.learner import Learner, measure_drift_and_forgetting, update_layout
+from sharpwave.consolidation.learner import Learner, update_layout
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import Night
+from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, count_tokens, expand_stages
@@ -101,10 +102,9 @@ class Sleep:
         protection = self.recipe.protection
         self.guard = None if protection is None else protection.make_guard()
         self._night: Night | None = None
-        self._stops = False
         self._n_calls = self._n_since_night = self._n_since_measured = 0
         self._stages: list[list[int]] = []
-        self._woken, self._is_plain = math.nan, False
+        self._woken, self._is_plain, self._stops = math.nan, False, False
         self._handles: list[Any] = []
         self._watch_steps()
 
@@ -168,17 +168,17 @@ class Sleep:
             The loss, for `backward`.
         """
         self._refuse_asleep()
-        if math.isnan(self._woken):
-            self._woken = time.perf_counter()
+        self._woken = time.perf_counter() if math.isnan(self._woken) else self._woken
         learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
-            contexts = [phase.watch() for phase in self.phases.values()]
-            for context in contexts if learner.autocast is None else [*contexts, learner.precision()]:
+            for context in (*(phase.watch() for phase in self.phases.values()), learner.precision()):
                 watching.enter_context(context)
             step = self._take_wake_step(move(batch, learner.device))
         begun = time.perf_counter()
         if learner.buffer is not None:
             store_new(batch, step, learner.buffer, learner.objective, with_logits=self._uses_logits(), task=task)
+        if learner.present is not None:
+            learner.present.see(batch, learner.objective)
         loss, n_new, groups = step.loss, step.losses.shape[0], learner.optimiser.param_groups
         planned, n_tokens = self.recipe.wake.count_items(n_new) if self.budget is None else n_new, count_tokens(batch)
         learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], n_tokens=n_tokens)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, move
 from sharpwave.consolidation.language.top_k import compute_top_k_divergence
-from sharpwave.consolidation.modules import is_shared
+from sharpwave.consolidation.modules import is_shared, takes_statistics
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Wake:
             down (Caccia et al. 2022, asymmetric cross-entropy).
         n_replay: Number of items replayed per step and draw; as many as the batch has where omitted.
         distillation: Weight of the logits (`alpha`); default 0.5.
-        replay: Weight of the replayed labels (`beta`); default 1, as asleep.
+        replay: Weight of the replayed labels (`beta`); where omitted 1, as asleep, and 0.5 beside BatchNorm.
         draws: Number of draws of `der++`: 1, the default, takes the same items for logits and labels; 2 takes
             others, as published, for half as many passes again.
         fuse: Whether new and replayed items go through the network in one pass; None, the default, does so where no
@@ -42,8 +41,7 @@ class Wake:
         clip: Longest step, learning rate times gradient, in lengths of the weights, at any scale of
             inputs and loss, for methods that replay; default 0.05. None for any.
         centre: Whether what all inputs of a unit share in its gradient is shrunk where it is longer than the rest
-            (`gradients.centre_gradients`), so that bright inputs do not make steps diverge, for methods that replay;
-            default true.
+            (`gradients.centre_gradients`), for methods that replay, so that bright inputs do no harm; default true.
         rescue: How many times its level the loss of a step may reach before the network of at most 20 steps ago is
             tried in its place, for methods that replay and one process (`probe.Stability`); default 10. None leaves
             that out, with its copy of what is trained.
@@ -56,7 +54,7 @@ class Wake:
     method: str = "der++"
     n_replay: int | None = None
     distillation: float = 0.5
-    replay: float = 1.0
+    replay: float | None = None
     draws: int = 1
     fuse: bool | None = None
     clip: float | None = 0.05
@@ -66,7 +64,7 @@ class Wake:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SharpwaveError(f"a method among {', '.join(METHODS)}", got=repr(self.method), fix="choose one")
-        least = min(self.distillation, self.replay, self.clip or 0, self.rescue or 0)
+        least = min(self.distillation, self.replay or 0, self.clip or 0, self.rescue or 0)
         if self.draws not in (1, 2) or self.n_replay == 0 or least < 0:
             raise SharpwaveError(
                 "one or two draws of at least one item, and weights, a clip and a rescue that are not negative",
@@ -77,7 +75,12 @@ class Wake:
     @property
     def n_draws(self) -> int:
         """Draws from the buffer per step."""
-        return {"none": 0, "er": 1, "er-ace": 1, "der++": self.draws if self.replay else 1}[self.method]
+        return {"none": 0, "er": 1, "er-ace": 1, "der++": 1 if self.replay == 0 else self.draws}[self.method]
+
+    def find_weight(self, model: nn.Module) -> float:
+        """Weight of the replayed labels for a network; 1 for methods that replay nothing else."""
+        given = self.replay if self.method == "der++" else 1.0
+        return given if given is not None else 0.5 if takes_statistics(model) else 1.0
 
     def count_items(self, n_new: int) -> int:
         """Items that a step with so many new ones passes through the network."""
@@ -232,7 +235,7 @@ def take_wake_step(
     loss = losses.mean()
     if old:
         loss = loss * min(1.0, losses.shape[0] / max(n_typical, 1))
-        loss = loss + _compute_replay_loss(replayed, old, wake, objective)
+        loss = loss + _sum_replay(replayed, old, wake, objective, wake.find_weight(model))
     return WakeStep(loss, logits.detach(), losses.detach(), sum(map(len, replayed)))
 
 
@@ -300,11 +303,6 @@ def _check_logits(wake: Wake, buffer: ReplayBuffer) -> None:
         )
 
 
-def takes_statistics(model: nn.Module) -> bool:
-    """Whether BatchNorm takes its statistics from what passes, so that new and replayed items may not mix."""
-    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
-
-
 def _pass_through(
     model: nn.Module, batch: Batch, old: list[Batch], objective: Objective, *, fuse: bool | None
 ) -> tuple[Tensor, list[Tensor]]:
@@ -332,13 +330,12 @@ def _pass_through(
     return first, list(replayed)
 
 
-def _compute_replay_loss(replayed: list[Tensor], old: list[Batch], wake: Wake, objective: Objective) -> Tensor:
+def _sum_replay(replayed: list[Tensor], old: list[Batch], wake: Wake, objective: Objective, weight: float) -> Tensor:
     loss = replayed[0].new_zeros(())
     if wake.method == "der++" and "logits" in old[0]:
         loss = loss + wake.distillation * compute_distillation(
             replayed[0], old[0]["logits"], lengths=old[0].get("logits_length")
         )
-    weight = wake.replay if wake.method == "der++" else 1.0
     if weight:
         loss = loss + weight * objective.compute_losses(replayed[-1], old[-1]).mean()
     return loss

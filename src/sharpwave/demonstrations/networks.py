@@ -34,6 +34,21 @@ class Perceptron(nn.Module):
         return self.head(self.hidden(x))
 
 
+class NormedPerceptron(Perceptron):
+    """A perceptron with BatchNorm after each hidden layer.
+
+    Args:
+        shape: Shape of one image.
+        n_classes: Size of the answer.
+        width: Units per hidden layer.
+    """
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int, *, width: int = 100) -> None:
+        super().__init__(shape, n_classes, width=width)
+        flat, first, relu, second, last = self.hidden
+        self.hidden = nn.Sequential(flat, first, nn.BatchNorm1d(width), relu, second, nn.BatchNorm1d(width), last)
+
+
 class Block(nn.Module):
     """Two 3 × 3 convolutions with a shortcut."""
 
@@ -80,7 +95,11 @@ class NarrowResNet18(nn.Module):
         return self.head(self.hidden(2 * x - 1))
 
 
-MODELS: dict[str, type[Perceptron] | type[NarrowResNet18]] = {"mlp": Perceptron, "resnet": NarrowResNet18}
+MODELS: dict[str, type[Perceptron] | type[NarrowResNet18]] = {
+    "mlp": Perceptron,
+    "mlp with norms": NormedPerceptron,
+    "resnet": NarrowResNet18,
+}
 """Networks by name; each takes the shape of an input and the number of classes."""
 
 

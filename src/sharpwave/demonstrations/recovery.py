@@ -9,17 +9,20 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation import NREM, REM, ReplayBuffer, Sleep, Wake
-from sharpwave.demonstrations.damage import add_weight_noise, lesion_units
+from sharpwave.demonstrations.shocks import SHOCKS
 from sharpwave.demonstrations.streams import Stream, StreamTestSet, take
 from sharpwave.demonstrations.training_runs import PLAIN, TrainingRun, replay_plainly
 from sharpwave.errors import SharpwaveError
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 
-SHOCKS: dict[str, float] = {"weight_noise": 1.0, "lesion": 0.5}
-"""Doses: standard deviations of each layer's weights, and a share of the hidden units."""
+N_DAY = 20
+"""Steps of wake in the new world, before the shock is scored, where it is the world that has changed."""
+NIGHT, REPLAY, REST = "", "plain", "rest"
+"""Remedies that are not a method of `Wake`."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,27 @@ class Remedy:
     """What a network gets after the shock.
 
     Attributes:
-        wake: Method of `Wake` for steps of new data; "" for sleep, "plain" for steps of `PLAIN` replay.
+        wake: Method of `Wake` for steps of new data; "" for sleep, "plain" for steps of `PLAIN` replay, "rest" for
+            none.
         options: Options of `Sleep`, for a night.
     """
 
-    wake: str = ""
+    wake: str = NIGHT
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_TRAINING = "no training"
+CHECKED = "sleep, memory checked"
 
 
 def make_remedies(batch: int) -> dict[str, Remedy]:
     """Remedies by name; all take `3 * batch` gradient samples per step, but for new data alone, all of it new."""
     nrem = NREM(batch_size=3 * batch)
     return {
-        PLAIN: Remedy(wake="plain"),
+        NO_TRAINING: Remedy(wake=REST),
+        PLAIN: Remedy(wake=REPLAY),
         "sleep, NREM only": Remedy(options={"nrem": nrem}),
+        CHECKED: Remedy(options={"nrem": NREM(batch_size=3 * batch, check=True)}),
         "sleep, NREM and REM": Remedy(options={"nrem": nrem, "rem": REM(batch_size=3 * batch, share=0.5, cycles=4)}),
         "sleep, REM only": Remedy(options={"rem": REM(batch_size=3 * batch, share=1.0)}),
         "wake": Remedy(wake="der++"),
@@ -57,43 +67,71 @@ class Patient:
         sleep: Sleep that trains it.
         optimiser: Optimiser of wake steps.
         remedy: Remedy that the network gets.
+        world: Stream that it lives in; new data are those of its last task.
+        test_set: What it is asked in that world.
+        batch: New items per wake step.
+        seed: Seed of the new data.
     """
 
     network: nn.Module
     sleep: Sleep
     optimiser: torch.optim.Optimizer
     remedy: Remedy
+    world: Stream
+    test_set: StreamTestSet
+    batch: int
+    seed: int
 
     @classmethod
-    def of(cls, run: TrainingRun, remedy: Remedy, *, seed: int, batch: int, rate: float) -> Self:
-        """A copy of a run's network and of what it remembers."""
+    def of(cls, run: TrainingRun, remedy: Remedy, world: Stream, *, seed: int, batch: int, rate: float) -> Self:
+        """A copy of a run's network and of what it remembers, in a world."""
         assert run.buffer is not None
         network = copy.deepcopy(run.network)
         optimiser = torch.optim.SGD(network.parameters(), lr=rate)
         buffer = ReplayBuffer(run.buffer.capacity, generator=torch.Generator().manual_seed(seed))
         buffer.load_state_dict(run.buffer.state_dict())
-        options = dict(remedy.options)
-        if remedy.wake not in {"", "plain"}:
-            options["wake"] = Wake(method=remedy.wake, n_replay=batch, draws=2)
-        sleep = Sleep(network, buffer, optimiser, generator=torch.Generator().manual_seed(seed), **options)
-        return cls(network, sleep, optimiser, remedy)
+        method = remedy.wake if remedy.wake not in {NIGHT, REPLAY, REST} else "der++"
+        wake = Wake(method=method, n_replay=batch, draws=2)
+        generator = torch.Generator().manual_seed(seed)
+        sleep = Sleep(network, buffer, optimiser, generator=generator, **{"wake": wake} | dict(remedy.options))
+        return cls(network, sleep, optimiser, remedy, world, StreamTestSet.of(world), batch, seed)
 
-    def step(self, stream: Stream, number: int, *, seed: int, batch: int, n_steps: int) -> None:
+    def step(self, number: int, *, n_steps: int) -> None:
         """One step of the remedy: of a night of `n_steps`, or of new data of the last task."""
-        if self.remedy.wake == "plain":
-            replay_plainly(self.network, self.sleep.learner.get_buffer(), self.optimiser, n_items=3 * batch)
-            return
-        if not self.remedy.wake:
+        if self.remedy.wake == REPLAY:
+            replay_plainly(self.network, self.sleep.learner.get_buffer(), self.optimiser, n_items=3 * self.batch)
+        elif self.remedy.wake == NIGHT:
             if number == 0:
                 self.sleep.fall_asleep(n_steps)
             self.sleep.step()
-            return
-        task = stream.tasks[-1]
-        rows = _draw(task.y_train, 3 * batch if self.remedy.wake == "none" else batch, seed=seed, number=number)
-        loss = self.sleep.wake({"x": take(task.x_train, rows), "y": task.y_train[rows]}, task=len(stream.tasks) - 1)
+        elif self.remedy.wake != REST:
+            self.learn(number, n_new=3 * self.batch if self.remedy.wake == "none" else self.batch)
+
+    def learn(self, number: int, *, n_new: int) -> None:
+        """One step of wake on new data of the last task.
+
+        Args:
+            number: Number of the step, by which its items are drawn.
+            n_new: Number of new items.
+        """
+        task = self.world.tasks[-1]
+        rows = _draw(task.y_train, n_new, seed=self.seed, number=number)
+        batch = {"x": take(task.x_train, rows), "y": task.y_train[rows]}
+        loss = self.sleep.wake(batch, task=len(self.world.tasks) - 1)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
+
+    def score(self) -> Float[np.ndarray, " sample"]:
+        """1 for each test item of its world that is answered right, else 0."""
+        return self.test_set.score_items(self.network)
+
+
+def damage(network: nn.Module, shock: str, *, seed: int) -> None:
+    """Damage a network in place with a shock's dose; the same for the same seed."""
+    hurt = SHOCKS[shock].hurt
+    if hurt is not None:
+        hurt(network, np.random.default_rng(seed))
 
 
 def recover_network(
@@ -108,13 +146,15 @@ def recover_network(
     batch: int = 32,
     rate: float = 0.1,
 ) -> Recovery:
-    """Damage the network at the end of a run, and give it and its twin the same steps.
+    """Let the network at the end of a run, or its world, have a shock, and give it and its twin the same steps.
+
+    Where the world changes, both live a day of `N_DAY` steps in theirs first; the shock is what is lacking after it.
 
     Args:
         run: A training run with a buffer.
         stream: Stream that it learned; new data are those of its last task.
         remedy: Remedy that the network gets.
-        shock: Key of `SHOCKS`.
+        shock: Key of `shocks.SHOCKS`.
         seed: Seed of the damage and of the steps.
         n_steps: Steps of the remedy.
         every: Steps between scores.
@@ -128,24 +168,28 @@ def recover_network(
         raise SharpwaveError(
             "a run with a buffer", got=f"the method {run.method!r}", fix="choose a method that replays"
         )
-    test_set = StreamTestSet.of(stream)
+    change = SHOCKS[shock].change
+    # The perturbed one is made first, its twin second.
+    worlds = iter((stream if change is None else change(stream), stream))
+
+    def make() -> Patient:
+        patient = Patient.of(run, remedy, next(worlds), seed=seed, batch=batch, rate=rate)
+        for number in range(0 if change is None else N_DAY):
+            patient.learn(FIRST_OF_DAY + number, n_new=batch)
+        return patient
+
     return measure_recovery(
-        lambda: Patient.of(run, remedy, seed=seed, batch=batch, rate=rate),
+        make,
         perturb=lambda patient: damage(patient.network, shock, seed=seed),
-        step=lambda patient, number: patient.step(stream, number, seed=seed, batch=batch, n_steps=n_steps),
-        score=lambda patient: test_set.score_items(patient.network),
+        step=lambda patient, number: patient.step(number, n_steps=n_steps),
+        score=Patient.score,
         n_steps=n_steps,
         every=every,
     )
 
 
-def damage(network: nn.Module, shock: str, *, seed: int) -> None:
-    """Damage a network in place with a shock's dose; the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    if shock == "lesion":
-        lesion_units(network, SHOCKS[shock], rng=rng)
-    else:
-        add_weight_noise(network, SHOCKS[shock], rng=rng)
+FIRST_OF_DAY = 500
+"""Number of the first step of the day in the new world, apart from those of the remedy."""
 
 
 class Nights:
@@ -183,7 +227,7 @@ class Nights:
             buffer, {id(buffer.generator): torch.Generator(), id(buffer.transform): buffer.transform}
         )
         buffer.load_state_dict(kept)
-        return Sleep(
+        night = Sleep(
             model,
             buffer,
             optimisers,
@@ -193,6 +237,9 @@ class Nights:
             autocast=learner.autocast,
             generator=generator,
         )
+        if learner.present is not None and night.learner.present is not None:
+            night.learner.present.load_state_dict(learner.present.state_dict())
+        return night
 
 
 def find_held_out(sleep: Sleep) -> tuple[Any, Tensor]:

@@ -114,6 +114,7 @@ def train_network(
     rate: float = 0.1,
     n_remembered: int = 200,
     n_evaluations: int = 4,
+    model: str = "mlp",
 ) -> TrainingRun:
     """Learn a stream once, in order, in one pass.
 
@@ -125,13 +126,26 @@ def train_network(
         rate: Learning rate of plain stochastic gradient descent.
         n_remembered: Items that the buffer holds.
         n_evaluations: Evaluations per task, besides one after each night.
+        model: Network, a key of `networks.MODELS`; default "mlp".
     """
     chosen = METHODS[method]
     # What the others replay asleep, replay takes in its two draws while awake.
     extra = 0 if chosen.sleeps else round(3 * batch * SLEEP_RATIO / 2)
     many = 3 * batch + 2 * extra
-    training = _start(stream, chosen, seed=seed, rate=rate, batch=batch, n_replay=batch + extra, capacity=n_remembered)
+    network = make_model(model, stream.shape, stream.n_classes, seed=seed)
+    n_replay = batch + extra
+    training = _start(
+        network,
+        StreamTestSet.of(stream),
+        chosen,
+        seed=seed,
+        rate=rate,
+        batch=batch,
+        n_replay=n_replay,
+        capacity=n_remembered,
+    )
     order = torch.Generator().manual_seed(seed)
+    training.n_awake_items = many
     training.evaluate()
     for index, task in enumerate(stream.tasks):
         n_steps = len(task.y_train) // batch
@@ -146,7 +160,13 @@ def train_network(
             training.sleep_a_night(n_plain=plain, n_items=3 * batch)
             training.evaluate()
         training.learned.append(len(training.rows) - 1)
+    return _summarise(training, method, seed=seed, batch=batch)
+
+
+def _summarise(training: _Training, method: str, *, seed: int, batch: int) -> TrainingRun:
+    chosen = METHODS[method]
     replays = chosen.wake != "none"
+    many = training.n_awake_items
     n_asleep = training.n_plain + sum(len(night.losses) for night in training.nights)
     n_awake, per_step = len(training.losses) - n_asleep, many if replays or chosen.rehearses_all else batch
     return TrainingRun(
@@ -182,6 +202,7 @@ class _Training:
     nights: list[SleepReport] = field(default_factory=list)
     seconds: float = 0.0
     n_plain: int = 0
+    n_awake_items: int = 0
 
     def evaluate(self) -> None:
         self.rows.append(self.test_set.score(self.network))
@@ -232,10 +253,17 @@ def replay_plainly(
 
 
 def _start(
-    stream: Stream, method: Method, *, seed: int, rate: float, batch: int, n_replay: int, capacity: int
+    network: nn.Module,
+    test_set: StreamTestSet,
+    method: Method,
+    *,
+    seed: int,
+    rate: float,
+    batch: int,
+    n_replay: int,
+    capacity: int,
 ) -> _Training:
     """A fresh network with its buffer and its sleep."""
-    network = make_model("mlp", stream.shape, stream.n_classes, seed=seed)
     optimiser = torch.optim.SGD(network.parameters(), lr=rate)
     buffer = ReplayBuffer(capacity, generator=torch.Generator().manual_seed(seed))
     options = dict(method.options(batch))
@@ -250,7 +278,7 @@ def _start(
         generator=torch.Generator().manual_seed(seed),
         **options,
     )
-    return _Training(network, optimiser, buffer, sleep, StreamTestSet.of(stream))
+    return _Training(network, optimiser, buffer, sleep, test_set)
 
 
 def _draw_batches(

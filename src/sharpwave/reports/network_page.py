@@ -52,6 +52,8 @@ class NetworkRun:
         sleeping: Name in the tables of the method with sleep.
         awake: Name in the tables of the method without sleep, with which it is compared.
         hypnogram: Wake, NREM and REM of one run with sleep, `unit="step"`.
+        control: Name in the tables of plain replay in place of the nights, which tells sleep from replay; named beside
+            them where the summary has it; default "plain replay".
         summary: method, forgetting, [forgetting_low, forgetting_high], final, n (seeds), [extra_time (share of the time
             of `awake`), memory (bytes), gradient_samples, minimum].
         losses: step, loss, of the run whose hypnogram is shown.
@@ -83,6 +85,7 @@ class NetworkRun:
     hurt: pd.DataFrame = field(default_factory=_empty)
     trust: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    control: str = "plain replay"
     long: pd.DataFrame = field(default_factory=_empty)
     simulated: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -183,11 +186,13 @@ def compose_network(run: NetworkRun) -> dict[str, Any]:
 
 
 def describe_run(run: NetworkRun) -> str:
-    """The run in a sentence or two: forgetting with sleep and without, seeds, interval, extra time, memory."""
+    """The run in a sentence or two: forgetting with sleep, plain replay and neither, seeds, extra time, memory."""
     found = {str(row["method"]): row for row in run.summary.to_dict("records")}
     asleep, awake = found[run.sleeping], found[run.awake]
+    control = found.get(run.control)
+    beside = "" if control is None else f" with {run.control} in place of the nights {_percent(control)};"
     sentence = (
-        f"Without sleep ({run.awake}) the network forgot {_percent(awake)} of what it had known; with sleep "
+        f"Without sleep ({run.awake}) the network forgot {_percent(awake)} of what it had known;{beside} with sleep "
         f"{_percent(asleep)}, over {_count(asleep['n'], 'seed')}."
     )
     if np.isfinite(asleep.get("extra_time", np.nan)):

@@ -9,7 +9,8 @@ import pytest
 
 from sharpwave.benchmarks.resilience import benchmark as resilience
 from sharpwave.demonstrations.damage import DOSES
-from sharpwave.demonstrations.training_runs import METHODS
+from sharpwave.demonstrations.recovery import CHECKED
+from sharpwave.demonstrations.shocks import SHOCKS
 from sharpwave.errors import SharpwaveError
 
 
@@ -31,9 +32,10 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resilience, name, value)
     monkeypatch.setattr(resilience, "DAMAGES", ("lesion",))
     monkeypatch.setitem(DOSES, "label_noise", (0.0, 0.8))
-    methods = ("replay", "plain replay", "sleep", "sleep, noise everywhere", "sleep, steered")
+    methods = ("replay", "plain replay", "sleep")
     monkeypatch.setattr(resilience, "CONTROLLED", methods[2:])
-    monkeypatch.setattr(resilience, "METHODS", {name: METHODS[name] for name in methods})
+    monkeypatch.setattr(resilience, "LEARNING", methods)
+    monkeypatch.setattr(resilience, "N_PARTS", 1)
     config, rows = resilience.run(folder, seeds=2)
     assert config["seeds"] == 2
     found = {(row.setting, row.method, row.metric): row for row in rows}
@@ -42,20 +44,18 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert found[f"{stream}, after lesion", "wake", "half_step"].value <= 4
         assert (f"{stream}, after weight noise, minus wake", "sleep, NREM only", "recovered_fraction") in found
         assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "recovery_area") in found
-        for setting in ("learning", "wrong labels", "after lesion", "after weight noise"):
+        for setting in ("learning", "after lesion", "after weight noise", *["wrong labels"] * (stream == "split")):
             control = f"{stream}, {setting}"
             assert any(key[:2] == (control, "plain replay") for key in found), control
             assert any(key[0] == f"{control}, minus plain replay" for key in found), control
         samples = [found[f"{stream}, learning", one, "gradient_samples"].value for one in ("plain replay", "sleep")]
         assert samples[0] == samples[1]
         assert 0 <= found[f"{stream}, after lesion", "plain replay", "never"].value <= 1
-        assert (f"{stream}, one part damaged", "sleep, steered", "loss_per_weight_head") in found
-        wrong = [found[f"{stream}, wrong labels", "sleep", f"accuracy_at_{dose}"].value for dose in (0, 0.8)]
-        assert wrong[0] == found[f"{stream}, learning", "sleep", "final_accuracy"].value
-        learning = f"{stream}, learning"
-        steered, plain = (found[learning, method, "final_accuracy"].value for method in ("sleep, steered", "sleep"))
-        gap = found[f"{learning}, minus sleep", "sleep, steered", "final_accuracy"].value
-        assert gap == pytest.approx(steered - plain)
+        assert (f"{stream}, one part damaged", "sleep", "loss_per_weight_head") in found
+        for shock in SHOCKS:
+            assert (f"{stream}, after {shock.replace('_', ' ')}", CHECKED, "final_accuracy") in found
+        parts = f"{stream}, parts of sleep, after lesion, minus plain replay"
+        assert found[parts, "plain replay, distilled", "final_accuracy"].n == 1
 
 
 def test_no_images(tmp_path: Path) -> None:

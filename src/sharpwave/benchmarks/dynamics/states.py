@@ -148,6 +148,29 @@ def contrast_states(windows: Sequence[Windows], state: str, other: str) -> dict[
     return found
 
 
+def contrast_draws(windows: Sequence[Windows], state: str, other: str) -> dict[str, dict[str, np.ndarray]]:
+    """The same of each draw of the surrogates, mean over subjects: what chance does to that mean.
+
+    Args:
+        windows: One per subject.
+        state: Key of `STATES`.
+        other: Key of `STATES`.
+
+    Returns:
+        By kind of surrogate and measure, shape (draw).
+    """
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for one in windows:
+        inside, outside = one.of(*STATES[state]), one.of(*STATES[other])
+        if min(inside.sum(), outside.sum()) < FEWEST_WINDOWS:
+            continue
+        for kind, measures in one.draws.items():
+            for name, draws in measures.items():
+                gap = np.nanmean(draws[inside], axis=0) - np.nanmean(draws[outside], axis=0)
+                found.setdefault(kind, {}).setdefault(name, []).append(gap)
+    return {kind: {name: np.mean(rows, axis=0) for name, rows in mine.items()} for kind, mine in found.items()}
+
+
 def contrast_surrogates(windows: Sequence[Windows]) -> dict[str, list[float]]:
     """Mean of each measure minus that of its surrogates, one value per subject."""
     found: dict[str, list[float]] = {}

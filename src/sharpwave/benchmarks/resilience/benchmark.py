@@ -7,40 +7,52 @@ the same steps, and sleep against as many gradient samples awake. Nothing is tun
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sharpwave.benchmarks.continual.images import load_images
+from sharpwave.benchmarks.continual.images import load_images, vary_images
 from sharpwave.benchmarks.resilience.robustness import map_layers, map_units, measure_label_noise
+from sharpwave.benchmarks.resilience.shocks import (
+    ARMS,
+    PARTS_SHOCKS,
+    Train,
+    Values,
+    compare_shocks,
+    make_parts,
+)
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.demonstrations.network_sleep import measure_doses
-from sharpwave.demonstrations.recovery import SHOCKS, make_remedies, recover_network
-from sharpwave.demonstrations.streams import ImageSet, Stream, permute_images, split_classes
-from sharpwave.demonstrations.training_runs import METHODS, PLAIN, SLEEP_RATIO, TrainingRun, train_network
+from sharpwave.demonstrations.recovery import N_DAY, make_remedies
+from sharpwave.demonstrations.shocks import SHOCK_DOSES, SHOCKS
+from sharpwave.demonstrations.streams import ImageSet, Stream, load_digits, permute_images, split_classes
+from sharpwave.demonstrations.training_runs import PLAIN, SLEEP_RATIO, TrainingRun, train_network
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import data_root
-from sharpwave.resilience.recovery import Recovery, summarise_recoveries
 from sharpwave.resilience.stability import compute_stability
 
 N_TASKS, N_TRAIN, N_TEST, BATCH, RATE, N_REMEMBERED, N_STEPS = 5, 1500, 300, 32, 0.1, 200, 40
+EVERY = 4
+"""Steps between scores after a shock."""
 DAMAGES = ("weight_noise", "lesion", "input_noise")
 BASELINE = "replay"
-N_RESAMPLES = 300
-"""Of seeds and test items, for the time of return."""
+MLP = "mlp"
+"""Network of the streams; shocks that need BatchNorm have one with it."""
+N_PARTS = 3
+"""Seeds of the parts of sleep, and of wrong labels."""
+UNTUNED = ("blurred",)
+"""Changes of the images that nothing here was tuned on."""
 MISLABELLED = (BASELINE, PLAIN, "sleep")
 """Methods that learn again from wrong labels."""
-CONTROLLED = tuple(method for method in METHODS if method.startswith("sleep"))
+LEARNING = ("fine-tuning", "replay", PLAIN, "sleep", "joint")
+"""Methods that learn the streams; alternation with REM and steering gained nothing, and are left out for their time."""
+CONTROLLED = tuple(method for method in LEARNING if method.startswith("sleep"))
 """Methods compared with plain, balanced replay of the same memory, which separates sleep from replay."""
-STEERED = {"sleep, steered": ("sleep", "sleep, noise everywhere")}
-"""Methods compared by pairs, besides each against the baseline."""
 
 UNITS_OF = "hidden.3"
 """Layer whose units are silenced one at a time: the second hidden one."""
-
-Values = dict[str, dict[str, list[float]]]
-"""Metric → method → one value per seed."""
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -60,15 +72,34 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     images = _find_images(data)
     rng = np.random.default_rng(0)
     rows: list[Row] = []
+    arms = {arm: make_remedies(BATCH)[arm] for arm in ARMS}
+    compare = partial(compare_shocks, rng=rng, n_steps=N_STEPS, every=EVERY, batch=BATCH, rate=RATE)
     for name in ("split", "permuted"):
         runs = {
-            method: [train_on_stream(images, name, method, seed=seed) for seed in range(seeds)] for method in METHODS
+            method: [train_on_stream(images, name, method, seed=seed) for seed in range(seeds)] for method in LEARNING
         }
         rows += _compare_methods(images, name, runs, rng=rng)
-        rows += _compare_label_noise(images, name, runs, rng=rng)
-        rows += _compare_remedies(images, name, runs[BASELINE], rng=rng)
+        if name == "split":
+            some = {method: mine[:N_PARTS] for method, mine in runs.items()}
+            rows += _compare_label_noise(images, name, some, rng=rng)
+        find_runs = _remember_runs(images, name, runs[BASELINE])
+        rows += compare(images, name, find_runs, remedies=make_remedies(BATCH), shocks=PARTS_SHOCKS)
+        others = [shock for shock in SHOCKS if shock not in PARTS_SHOCKS]
+        rows += compare(images, name, find_runs, remedies=arms, shocks=others)
+        few = {MLP: find_runs(MLP)[:N_PARTS]}
+        parts, setting = make_parts(BATCH), "parts of sleep, after"
+        rows += compare(images, name, few.__getitem__, remedies=parts, shocks=PARTS_SHOCKS, setting=setting)
         rows += _tabulate_brittleness(images, name, runs, rng=rng)
-    config = {
+    untuned = find_untuned(images) if images.name == "mnist" else []
+    for other in untuned:
+        for name in ("split", "permuted"):
+            known = [train_on_stream(other, name, BASELINE, seed=seed) for seed in range(seeds)]
+            rows += compare(other, name, _remember_runs(other, name, known), remedies=arms)
+    return _describe_run(images, untuned, seeds=seeds), rows
+
+
+def _describe_run(images: ImageSet, untuned: Sequence[ImageSet], *, seeds: int) -> dict[str, Any]:
+    return {
         "images": images.name,
         "tasks": N_TASKS,
         "train_per_task": N_TRAIN,
@@ -79,7 +110,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "remembered": N_REMEMBERED,
         "sleep_ratio": SLEEP_RATIO,
         "recovery_steps": N_STEPS,
-        "shocks": SHOCKS,
+        "shocks": list(SHOCKS),
+        "doses": SHOCK_DOSES,
+        "day_in_a_changed_world": N_DAY,
+        "images_that_nothing_was_tuned_on": [other.name for other in untuned],
+        "seeds_of_parts_and_wrong_labels": min(seeds, N_PARTS),
         "seeds": seeds,
         "interval": "95 %, bootstrap over seeds; differences paired by seed",
         "half_step": "step from which half of the gap to the twin stays closed, and the score is above where the shock"
@@ -88,7 +123,25 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "plain replay": "control: as many samples of the same memory, as many of each class, at a constant rate",
         "tuned": "nothing",
     }
-    return config, rows
+
+
+def find_untuned(images: ImageSet) -> list[ImageSet]:
+    """Image sets that no option of sleep was chosen on: those images blurred, and scikit-learn's digits."""
+    return [*(vary_images(images, how) for how in UNTUNED), load_digits()]
+
+
+def _remember_runs(images: ImageSet, name: str, known: Sequence[TrainingRun]) -> Train:
+    """Runs with their streams by network; those that are not known are trained once."""
+    streams = [make_stream(images, name, seed=run.seed) for run in known]
+    runs = {MLP: list(zip(known, streams, strict=True))}
+
+    def train(model: str) -> Sequence[tuple[TrainingRun, Stream]]:
+        if model not in runs:
+            fresh = [train_on_stream(images, name, BASELINE, seed=run.seed, model=model) for run in known]
+            runs[model] = list(zip(fresh, streams, strict=True))
+        return runs[model]
+
+    return train
 
 
 def _find_images(data: Path | None) -> ImageSet:
@@ -105,16 +158,16 @@ def make_stream(images: ImageSet, name: str, *, seed: int) -> Stream:
     return make(images, n_tasks=N_TASKS, rng=np.random.default_rng(seed), n_train=N_TRAIN, n_test=N_TEST)
 
 
-def train_on_stream(images: ImageSet, name: str, method: str, *, seed: int) -> TrainingRun:
+def train_on_stream(images: ImageSet, name: str, method: str, *, seed: int, model: str = MLP) -> TrainingRun:
     """One network through the stream of its seed."""
     stream = make_stream(images, name, seed=seed)
-    return train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
+    return train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED, model=model)
 
 
 def _compare_methods(
     images: ImageSet, name: str, runs: Mapping[str, Sequence[TrainingRun]], *, rng: np.random.Generator
 ) -> list[Row]:
-    """Stability, robustness and cost of each method, and differences: from the baseline, and of steering."""
+    """Stability, robustness and cost of each method, and differences from the baseline and from plain replay."""
     found: Values = {}
     for method, mine in runs.items():
         for one in mine:
@@ -138,9 +191,6 @@ def _compare_methods(
             rows += _subtract(images.name, setting, found, method, BASELINE, rng=rng)
     for method in CONTROLLED:
         rows += _subtract(images.name, setting, found, method, PLAIN, rng=rng)
-    for method, others in STEERED.items():
-        for other in others:
-            rows += _subtract(images.name, setting, found, method, other, rng=rng)
     return rows
 
 
@@ -166,71 +216,12 @@ def _compare_label_noise(
     return rows
 
 
-def _compare_remedies(
-    images: ImageSet, name: str, runs: Sequence[TrainingRun], *, rng: np.random.Generator
-) -> list[Row]:
-    """Recovery with each remedy, and its difference from wake and from NREM alone."""
-    rows: list[Row] = []
-    remedies = make_remedies(BATCH)
-    for shock in SHOCKS:
-        found: Values = {}
-        backs: dict[str, list[Recovery]] = {}
-        for remedy, what in remedies.items():
-            for one in runs:
-                stream = make_stream(images, name, seed=one.seed)
-                back = recover_network(
-                    one, stream, what, shock=shock, seed=one.seed, n_steps=N_STEPS, batch=BATCH, rate=RATE
-                )
-                _append(found, remedy, _describe(back))
-                backs.setdefault(remedy, []).append(back)
-        setting = f"{name}, after {shock.replace('_', ' ')}"
-        rows += _estimate(images.name, setting, found, rng=rng)
-        rows += _estimate_return(images.name, setting, backs, rng=rng)
-        for remedy in remedies:
-            if remedy != "wake":
-                rows += _subtract(images.name, setting, found, remedy, "wake", rng=rng)
-            if remedy.startswith("sleep"):
-                rows += _subtract(images.name, setting, found, remedy, PLAIN, rng=rng)
-        for remedy in ("sleep, NREM only", "sleep, REM only"):
-            rows += _subtract(images.name, setting, found, "sleep, NREM and REM", remedy, rng=rng)
-    return rows
-
-
-def _describe(back: Recovery) -> dict[str, float]:
-    nan = float("nan")
-    return {
-        "recovered_fraction": back.fraction,
-        "recovered_without_twin": back.fraction_alone,
-        "recovery_area": back.area,
-        "half_step": (float(back.steps[-1]) if back.is_never else back.half_step) if back.is_known else nan,
-        "half_reached": float(not back.is_never) if back.is_known else nan,
-        "returned": back.returned,
-        "twin_change": back.twin_change,
-        "residual_deficit": back.residual,
-        "shock": back.shock,
-        "final_accuracy": float(back.perturbed[-1]),
-    }
-
-
-def _estimate_return(
-    data: str, setting: str, backs: Mapping[str, Sequence[Recovery]], *, rng: np.random.Generator
-) -> list[Row]:
-    """Restricted mean time of return, and the share that never returned, with intervals over seeds and test items."""
-    rows = []
-    for remedy, mine in backs.items():
-        summary = summarise_recoveries(mine, rng=rng, n_resamples=N_RESAMPLES)
-        for name, metric in (("half_step", "half_step_over_items"), ("never", "never")):
-            if name in summary.values:
-                rows.append(Row(data, setting, remedy, metric, *summary.values[name], n=summary.n))
-    return rows
-
-
 def _tabulate_brittleness(
     images: ImageSet, name: str, runs: Mapping[str, Sequence[TrainingRun]], *, rng: np.random.Generator
 ) -> list[Row]:
     """Loss of accuracy with each layer damaged alone, plain and per share of all weights, and with one unit silent."""
     found: Values = {}
-    for method in (BASELINE, PLAIN, "sleep", *STEERED):
+    for method in (BASELINE, PLAIN, "sleep"):
         for one in runs[method]:
             stream = make_stream(images, name, seed=one.seed)
             layers = map_layers(one, stream)
