@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from sharpwave.consolidation.budget import Top
     from sharpwave.consolidation.learner import Learner
 
+LARGE = 256
+"""Values of an entry of one item from which on it is copied only if it is asked for."""
+
 TOLERANCE = 0.05
 """Largest difference, in standard deviations of the outputs, of outputs that are taken for the same: states are kept in
 bfloat16."""
-
-LARGE = 256
-"""Values of an entry of one item from which on it is copied only if it is asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -137,7 +138,9 @@ class Budget:
         learner.forward_share = FORWARD if isinstance(top, str) else top.forward
         self.slept += learner.n_passes  # of finding the top, which count as the night's at its end
         n_items, n_stored = learner.wake_items * learner.accumulate, len(buffer) - buffer.n_held_out
-        night = self.plan_night(n_items=n_items, n_stored=n_stored, share=share, forward=learner.forward_share)
+        plan = partial(self.plan_night, n_items=n_items, n_stored=n_stored, forward=learner.forward_share)
+        night = plan(share=share)
+        night = night if night.n_shallow else plan(share=None)  # one of full steps alone costs otherwise
         self.slept -= learner.n_passes
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0

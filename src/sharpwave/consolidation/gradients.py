@@ -130,3 +130,15 @@ def _list_centred(module: nn.Module, parameters: list[Tensor]) -> list[Tensor]:
         known = {key: (ref(each), key in centred - embedded) for key, each in every.items()}
         _KNOWN[module] = known
     return [each for each in parameters if known[id(each)][1]]
+
+
+def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> float:
+    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing.
+
+    Args:
+        position: Step of the night.
+        n_steps: Number of its steps.
+        warm: Share of them, at the beginning, over which the factor rises evenly to the cosine; default 0.
+    """
+    rise = min(1.0, (position + 1) / (warm * n_steps + 1))
+    return rise * (1 + math.cos(math.pi * position / n_steps)) / 2

@@ -356,18 +356,6 @@ class Snapshot:
         )
 
 
-def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> float:
-    """Factor of the learning rate at a step of a night: half a cosine, from 1 to nothing.
-
-    Args:
-        position: Step of the night.
-        n_steps: Number of its steps.
-        warm: Share of them, at the beginning, over which the factor rises evenly to the cosine; default 0.
-    """
-    rise = min(1.0, (position + 1) / (warm * n_steps + 1))
-    return rise * (1 + math.cos(math.pi * position / n_steps)) / 2
-
-
 def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
     if "runs" not in state:
@@ -378,11 +366,13 @@ def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
+_DRIFT = "consolidation.present:measure_drift_and_forgetting"
 __getattr__ = moved.rename(
     __name__,
     {
         "Body": "Learner",
-        "measure_strain": "consolidation.present:measure_drift_and_forgetting",
-        "measure_drift_and_forgetting": "consolidation.present:measure_drift_and_forgetting",
+        "measure_strain": _DRIFT,
+        "measure_drift_and_forgetting": _DRIFT,
+        "compute_annealing": "consolidation.gradients:compute_annealing",
     },
 )

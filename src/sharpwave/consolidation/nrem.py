@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.learner import N_SAMPLED, Learner, compute_annealing
+from sharpwave.consolidation.gradients import compute_annealing
+from sharpwave.consolidation.learner import N_SAMPLED, Learner
 from sharpwave.consolidation.modules import (
     count_idle,
     evaluating,

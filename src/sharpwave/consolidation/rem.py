@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.learner import Learner, compute_annealing
+from sharpwave.consolidation.gradients import compute_annealing
+from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import evaluating, freeze, perturb_weights
 from sharpwave.consolidation.night import Phase
 from sharpwave.errors import SharpwaveError
