@@ -54,8 +54,7 @@ class NREM:
             (`gradients.centre_gradients`); default true.
         noise: Standard deviation of Gaussian noise in the hidden state before the head, in standard deviations of
             that state; default 0.
-        reconstruction: Weight of the mean squared error of the input, decoded linearly from that hidden state; default
-            0.
+        reconstruction: Weight of the squared error of the input, decoded linearly from that hidden state; default 0.
         oscillation: Number of steps of one slow oscillation; default 0, which is none. In its down state noise is full
             and the step is nothing; in its up state there is no noise and the step is full.
         rate: Learning rate; the optimiser's own where omitted.
