@@ -27,6 +27,28 @@ def test_sleep_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert with_sleep > without + 0.3
 
 
+def find_shares(said: str) -> tuple[float, float]:
+    """Share of the first task's words that are known at the end, without sleep and with it."""
+    without, with_sleep = re.findall(r"'french': (\d\.\d)", said)
+    return float(without), float(with_sleep)
+
+
+def test_a_trainer_keeps_its_first_task(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    said = run_example(FOLDER / "trainer.py", monkeypatch, capsys)
+    without, with_sleep = find_shares(said)
+    assert with_sleep >= without + 0.3
+    assert max(float(added) for added in re.findall(r"; \+(\d+\.\d)% of training", said)) < 16
+
+
+def test_an_adapter_keeps_its_first_task(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("trl")
+    said = run_example(FOLDER / "sft_lora.py", monkeypatch, capsys)
+    without, with_sleep = find_shares(said)
+    assert with_sleep >= without + 0.3
+    assert said.count("the frozen weights are as they were: True") == 2
+
+
 def test_every_example_is_tested_and_listed() -> None:
     here, readme = Path(__file__).read_text(encoding="utf-8"), (FOLDER / "README.md").read_text(encoding="utf-8")
     assert all(path.name in here and path.name in readme for path in EXAMPLES)
