@@ -12,7 +12,7 @@ import torch
 from tests.consolidation.language.models import N_WORDS, make_model
 from torch import Tensor
 
-from sharpwave.consolidation import Budget, FixedRatio, Objective
+from sharpwave.consolidation import Budget, FixedRatio, Objective, Recipe, TwoProcess
 from sharpwave.consolidation.language import TokenMemory
 from sharpwave.errors import SharpwaveError
 
@@ -349,6 +349,11 @@ def test_what_cannot_be_is_said(tmp_path) -> None:
     )
     with pytest.raises(SharpwaveError, match="an encoder with a decoder"):
         make_trainer(translator, 0, SleepCallback("1 MB"), tmp_path).train()
+    with pytest.raises(SharpwaveError, match="a schedule that counts steps, beside a Trainer; got TwoProcess"):
+        SleepCallback("1 MB", schedule=TwoProcess())
+    with pytest.raises(SharpwaveError, match="a schedule that counts steps"):
+        SleepCallback("1 MB", recipe=Recipe(schedule=TwoProcess()))
+    assert SleepCallback("1 MB", schedule=FixedRatio(every=3)).every == "fit"
 
 
 def test_another_loss_is_noticed_and_an_interrupted_run_leaves_the_trainer_as_it_was(tmp_path) -> None:

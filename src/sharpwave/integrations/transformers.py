@@ -92,6 +92,13 @@ class SleepCallback(TrainerCallback):
                 got="None",
                 fix='write SleepCallback(TokenMemory("64 MB"), task="contracts")',
             )
+        schedule = options.get("schedule") or getattr(options.get("recipe"), "schedule", None)
+        if getattr(schedule, "measure_every", 0):
+            raise SharpwaveError(
+                "a schedule that counts steps, beside a Trainer",
+                got=f"{type(schedule).__name__}, which listens to drift and forgetting",
+                fix='use every="fit", every="epoch" or a number of steps',
+            )
         if isinstance(every, int):
             options.setdefault("schedule", FixedRatio(every=every))
         self.memory = make_memory(memory) if isinstance(memory, str) else memory
