@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sharpwave import moved
 
@@ -157,6 +158,13 @@ def make_random(generator: torch.Generator | None) -> random.Random:
 
 Placement = tuple[int, int]
 """A row of the batch, and the slot it goes to."""
+
+
+def draw_places(n_open: int, n_items: int, generator: torch.Generator | None) -> Tensor:
+    """Places from 0 to below `n_open`, drawn at random: different ones, unless there are many to draw from."""
+    if n_open <= 8 * n_items:
+        return torch.randperm(n_open, generator=generator)[:n_items]
+    return torch.randint(n_open, (n_items,), generator=generator)
 
 
 class Reservoir:

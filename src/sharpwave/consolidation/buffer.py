@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sharpwave import moved
-from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key, make_random
+from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key, draw_places, make_random
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, count_items, flatten, nest
 from sharpwave.consolidation.table import Table, check_memory, refuse_memory
 from sharpwave.errors import SharpwaveError
@@ -195,10 +195,8 @@ class ReplayBuffer:
             raise SharpwaveError("a buffer that holds items", got="none", fix="add items before sampling")
         if balanced:
             slots = torch.tensor(self._open_index.draw(n_items, make_random(generator)))
-        elif n_open <= 8 * n_items:
-            slots = first + torch.randperm(n_open, generator=generator)[:n_items]
         else:
-            slots = first + torch.randint(n_open, (n_items,), generator=generator)
+            slots = first + draw_places(n_open, n_items, generator)
         items = self.read(slots)
         return items if self.transform is None else {**self.transform(items), "index": slots}
 

@@ -12,14 +12,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.admission import ClassIndex, Key, make_random
+from sharpwave.consolidation.admission import ClassIndex, Key, draw_places, make_random
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, count_items, flatten, nest
 from sharpwave.consolidation.buffer import find_finite
 from sharpwave.consolidation.language.layout import PLACES, Layout
 from sharpwave.consolidation.language.outputs import Outputs
 from sharpwave.consolidation.language.pool import Pool
 from sharpwave.consolidation.language.records import Fields
-from sharpwave.consolidation.language.reopening import read_index, write_index
 from sharpwave.consolidation.language.store import (
     OUTPUTS,
     Draft,
@@ -29,6 +28,8 @@ from sharpwave.consolidation.language.store import (
     hash_item,
     measure_size,
     parse_bytes,
+    read_index,
+    write_index,
 )
 from sharpwave.errors import SharpwaveError
 
@@ -231,10 +232,8 @@ class TokenMemory:
         if balanced:
             handles = self._pool.open_index.draw(n_items, make_random(generator))
             slots = torch.tensor([self._pool.find_slot(handle) for handle in handles])
-        elif n_open <= 8 * n_items:
-            slots = first + torch.randperm(n_open, generator=generator)[:n_items]
         else:
-            slots = first + torch.randint(n_open, (n_items,), generator=generator)
+            slots = first + draw_places(n_open, n_items, generator)
         items = self.read(slots)
         return items if self.transform is None else {**self.transform(items), "index": slots}
 

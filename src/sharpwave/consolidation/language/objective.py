@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -264,10 +265,11 @@ def make_score(head: Head, score: str | None, words: tuple[int, ...] | None) -> 
         )
     if chosen == "accuracy":
         return None if words is None else _WordAccuracy(head, words)
-    return {"exact match": _ExactMatch, "f1": _OverlapScore, "loss": _MinusLoss}[chosen](head)
+    kinds: dict[str, Callable[[Head], Any]] = {"exact match": _ExactMatch, "f1": _OverlapScore, "loss": _MinusLoss}
+    return kinds[chosen](head)
 
 
-class _Scorer:
+class _Scorer(ABC):
     """A score of each item; `is_share` says whether it goes from 0 to 1."""
 
     is_share = True
@@ -275,8 +277,8 @@ class _Scorer:
     def __init__(self, head: Head) -> None:
         self.head = head
 
-    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor: ...
 
 
 class _MinusLoss(_Scorer):
