@@ -1,0 +1,15 @@
+"""The live loop: cue the sleeping brain, only when every condition of a protocol holds, and keep the proof.
+
+Not a medical device; for research under an ethics board. Names load when first used, so importing costs nothing.
+"""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
+    },
+)
