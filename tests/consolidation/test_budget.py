@@ -91,7 +91,7 @@ def test_a_shallow_night_learns_what_the_same_steps_on_the_whole_network_with_it
             for parameter in list(model.parameters())[:4]:
                 parameter.requires_grad_(False)
             memories = sleep.learner.memories
-            memories.run = lambda rows, model=model, memories=memories: model(memories.items["x"][rows])
+            memories.run = lambda rows, _, model=model, memories=memories: model(memories.items["x"][rows])
         losses.append(sleep.night().losses.tolist())
     assert losses[0] == pytest.approx(losses[1])
     torch.testing.assert_close(first[4].weight, second[4].weight)

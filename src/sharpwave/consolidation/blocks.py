@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, move
 from sharpwave.consolidation.modules import evaluating, is_shared, uncompiled
+from sharpwave.consolidation.texts import TOKENS, find_lengths, take_items
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.budget import Top
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LARGE = 256
 """Values of an entry of one item from which on it is copied only if it is asked for."""
+
+FEWEST_TOGETHER, PARTS = 8, 8
+"""Texts of like length that the lower part sees together, at least, and parts that many texts are cut into."""
 
 TOLERANCE = 0.05
 """Largest difference, in standard deviations of the outputs, of outputs that are taken for the same: states are kept in
@@ -76,6 +80,7 @@ class BlockTop:
             pass
         finally:
             handle.remove()
+        learner.charge(batch, len(caught[0]), self.forward)
         return caught[0].to(torch.bfloat16)
 
     def run(self, learner: Learner, states: Tensor, batch: Batch) -> Tensor:
@@ -305,17 +310,17 @@ class Recalled(dict[str, Any]):
     Args:
         items: Entries of all memories.
         rows: Rows of those wanted.
+        n_tokens: Tokens of the longest of these; None, the default, where items are no texts.
     """
 
-    def __init__(self, items: Batch, rows: Tensor) -> None:
-        small = {name: value[rows] for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
+    def __init__(self, items: Batch, rows: Tensor, n_tokens: int | None = None) -> None:
+        small = {name: value for name, value in items.items() if isinstance(value, Tensor) and _is_small(value)}
         nested = {name: Recalled(value, rows) for name, value in items.items() if isinstance(value, dict)}
-        super().__init__(small | nested)
-        self.source, self.rows = items, rows
+        super().__init__(take_items(small, rows, n_tokens) | nested)
+        self.source, self.rows, self.n_tokens = items, rows, n_tokens
 
     def __missing__(self, name: str) -> Any:
-        value = self.source[name]
-        return value[self.rows] if isinstance(value, Tensor) else dict(Recalled(value, self.rows))
+        return take_items({name: self.source[name]}, self.rows, self.n_tokens)[name]
 
 
 def _is_small(value: Tensor) -> bool:
@@ -325,10 +330,13 @@ def _is_small(value: Tensor) -> bool:
 class Memories:
     """What the lower part of the network makes of some stored items, for as long as it is not changed.
 
+    Texts are padded to the longest of those that go through the network together, not to the longest of all.
+
     Args:
         learner: Network with a buffer.
         top: Its top.
         slots: Slots of the buffer.
+        size: Largest number of items that the lower part sees together; default 256.
     """
 
     def __init__(self, learner: Learner, top: Top | BlockTop, slots: Tensor, *, size: int = 256) -> None:
@@ -337,8 +345,21 @@ class Memories:
         self.items = move(buffer.read(slots), learner.device)
         self._rows = {slot: row for row, slot in enumerate(slots.tolist())}
         self._draw = buffer.index_rows(slots)
-        rows = torch.arange(len(slots), device=learner.device)
-        self.features = torch.cat([top.catch(learner, _take(self.items, part)) for part in rows.split(size)])
+        self._lengths = find_lengths(self.items)
+        self.features = self._catch(size)
+
+    def _catch(self, size: int) -> Tensor:
+        """What the lower part makes of all of them: of texts of like length together."""
+        if self._lengths is None:
+            rows = torch.arange(len(self.slots), device=self.learner.device)
+            return torch.cat([self.top.catch(self.learner, take_items(self.items, part)) for part in rows.split(size)])
+        order, parts = self._lengths.argsort(stable=True), []
+        for rows in order.split(min(size, max(FEWEST_TOGETHER, len(order) // PARTS))):
+            n_tokens = int(self._lengths[rows].max())
+            states = self.top.catch(self.learner, take_items(self.items, rows, n_tokens))
+            missing = int(self._lengths.max()) - n_tokens
+            parts.append(nn.functional.pad(states, (0, 0, 0, missing)) if states.ndim == 3 else states)
+        return torch.cat(parts)[order.argsort()]
 
     def draw(self, n_items: int, *, generator: torch.Generator, balanced: bool) -> Batch:
         """Memories drawn at random, as `ReplayBuffer.sample` draws items."""
@@ -346,7 +367,8 @@ class Memories:
             rows = torch.tensor(self._draw(n_items, generator))
         else:
             rows = torch.randint(len(self.slots), (n_items,), generator=generator)
-        return Recalled(self.items, rows.to(self.features.device))
+        rows = rows.to(self.features.device)
+        return Recalled(self.items, rows, None if self._lengths is None else int(self._lengths[rows].max()))
 
     def find(self, batch: Batch) -> Tensor | None:
         """Rows of the items of a batch; None where one of them is not among the memories."""
@@ -356,10 +378,14 @@ class Memories:
         rows = [-1] if slots is None else [self._rows.get(slot, -1) for slot in slots.tolist()]
         return None if -1 in rows else torch.tensor(rows, device=self.features.device)
 
-    def run(self, rows: Tensor) -> Tensor:
-        """What the network gives for some memories."""
-        return self.top.run(self.learner, self.features[rows], _take(self.items, rows))
+    def run(self, rows: Tensor, batch: Batch) -> Tensor:
+        """What the network gives for some memories.
 
-
-def _take(items: Batch, rows: Tensor) -> Batch:
-    return {name: value[rows] if isinstance(value, Tensor) else _take(value, rows) for name, value in items.items()}
+        Args:
+            rows: Their rows, from `find`.
+            batch: The batch that they are, which says to how many tokens they are padded.
+        """
+        n_tokens = None if self._lengths is None else batch[TOKENS].shape[1]
+        states = self.features[rows]
+        states = states[:, :n_tokens] if states.ndim == 3 else states
+        return self.top.run(self.learner, states, take_items(self.items, rows, n_tokens))

@@ -2,7 +2,8 @@
 
 What things cost is counted in *passes*, so that it is the same on any machine: an item that goes forward and backward
 through the whole network is one pass, one that goes forward alone a third of it, and through the top of the network
-alone the top's share of the operations.
+alone the top's share of the operations. A text costs as much as its tokens do, with what pads them, beside a new item
+of mean length.
 
 A *shallow night* lets the lower part of the network, which it does not change, see the memories once, and then trains
 the top (the last module) on what came out.
@@ -24,6 +25,7 @@ from sharpwave.consolidation.blocks import BlockTop, Memories, count_operations,
 from sharpwave.consolidation.learner import FORWARD, Learner
 from sharpwave.consolidation.modules import evaluating, find_head, is_shared, takes_statistics
 from sharpwave.consolidation.schedule import ShortNight
+from sharpwave.consolidation.texts import count_places
 from sharpwave.errors import SharpwaveError
 
 LEAST, LEAST_APART = 0.08, 0.3
@@ -136,12 +138,15 @@ class Budget:
             self.say(top)
         share = None if isinstance(top, str) else top.share
         learner.forward_share = FORWARD if isinstance(top, str) else top.forward
+        times = _compare_lengths(learner)
+        spent = self.slept
         self.slept += learner.n_passes  # of finding the top, which count as the night's at its end
+        self.slept += max(self.left, 0.0) * (1 - 1 / times)
         n_items, n_stored = learner.wake_items * learner.accumulate, len(buffer) - buffer.n_held_out
         plan = partial(self.plan_night, n_items=n_items, n_stored=n_stored, forward=learner.forward_share)
         night = plan(share=share)
         night = night if night.n_shallow else plan(share=None)  # one of full steps alone costs otherwise
-        self.slept -= learner.n_passes
+        self.slept = spent
         if isinstance(top, str) or not night.n_shallow:
             learner.n_refreshed = night.n_memories if night.n_full else 0
             return night.n_full, None, 0, night.n_probed
@@ -184,6 +189,16 @@ class Budget:
         """Take up what `state_dict` gave; None, from a run without a budget, changes nothing."""
         state = self.state_dict() if state is None else state
         self.earned, self.replayed, self.slept = state["earned"], state["replayed"], state["slept"]
+
+
+def _compare_lengths(learner: Learner) -> float:
+    """How many times as long as a new item a memory is, with what pads it; 1 where items are no texts."""
+    buffer = learner.get_buffer()
+    if not learner.day.n_places or len(buffer) <= buffer.n_held_out:
+        return 1.0
+    n_items = learner.day.find_size() or learner.wake_items
+    items = buffer.sample(n_items, balanced=True, generator=torch.Generator().manual_seed(0))
+    return max(learner.day.convert_places(count_places(items)) / len(items["index"]), 0.1)
 
 
 @dataclass(frozen=True, eq=False)

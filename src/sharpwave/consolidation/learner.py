@@ -18,7 +18,8 @@ from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
 from sharpwave.consolidation.modules import average, list_state, reshard, unwrap
-from sharpwave.consolidation.schedule import Day, count_tokens
+from sharpwave.consolidation.schedule import Day
+from sharpwave.consolidation.texts import count_places, count_tokens
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -186,10 +187,20 @@ class Learner:
             if rows is None or self.memories is None:
                 output = self.objective.run(self.model, batch)
             else:
-                output = self.memories.run(rows)
+                output = self.memories.run(rows, batch)
         self.n_tokens += count_tokens(batch) if part == 1 else 0
-        self.n_passes += part * output.shape[0] * (1.0 if output.requires_grad else self.forward_share)
+        self.charge(batch, output.shape[0], part * (1.0 if output.requires_grad else self.forward_share))
         return output
+
+    def charge(self, batch: Batch, n_items: int, passes: float) -> None:
+        """Count what a pass of a batch cost.
+
+        Args:
+            batch: The batch; the longer its texts are beside those of the day, the more its items cost.
+            n_items: Number of items.
+            passes: What an item of the day's mean length costs, in passes.
+        """
+        self.n_passes += passes * (self.day.convert_places(count_places(batch)) or n_items)
 
     def precision(self) -> AbstractContextManager:
         """Lower precision where it is asked for."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
-
+from sharpwave.consolidation.batches import Batch
+from sharpwave.consolidation.texts import count_places, count_tokens
 from sharpwave.errors import SharpwaveError
 
 
@@ -26,6 +26,7 @@ class Day:
         n_new: Number of new items.
         n_replayed: Number of replayed items.
         n_tokens: Number of tokens of the new items.
+        n_places: The same with what pads them.
         seconds: Seconds of its steps, from `wake` to the optimiser's step.
         kept_seconds: Those of them that storing items took.
     """
@@ -33,10 +34,10 @@ class Day:
     def __init__(self) -> None:
         self.sizes: Counter[int] = Counter()
         self.rates: list[tuple[float, float, float]] = []
-        self.n_new = self.n_replayed = self.n_typical = self.n_tokens = 0
+        self.n_new = self.n_replayed = self.n_typical = self.n_tokens = self.n_places = 0
         self.seconds = self.kept_seconds = 0.0
 
-    def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float], *, n_tokens: int = 0) -> None:
+    def see(self, n_new: int, n_replayed: int, planned: int, rates: Sequence[float], *, batch: Batch) -> None:
         """Take in one wake step.
 
         Args:
@@ -44,9 +45,10 @@ class Day:
             n_replayed: Number of items replayed beside them.
             planned: Number of items that such a step passes once the buffer holds enough.
             rates: Learning rate of each group.
-            n_tokens: Number of tokens of the new items; default 0.
+            batch: The new items.
         """
-        self.n_tokens += n_tokens
+        self.n_tokens += count_tokens(batch)
+        self.n_places += count_places(batch)
         n_before = self.sizes.total()
         self.sizes[planned] += 1
         self.n_new += n_new
@@ -71,6 +73,10 @@ class Day:
     def find_tokens(self) -> float:
         """Tokens of a new item in the mean; 0 where they have none."""
         return self.n_tokens / max(self.n_new, 1)
+
+    def convert_places(self, n_places: int) -> float:
+        """Tokens, with what pads them, in passes of a new item of mean length; 0 where items are no texts."""
+        return n_places * self.n_new / self.n_places if self.n_places else 0.0
 
     def find_rates(self) -> list[float]:
         """The mean rate of each group; exactly the rate where it never changed."""
@@ -104,6 +110,7 @@ class Day:
         """Numbers and lists."""
         kept = {"n_new": self.n_new, "n_replayed": self.n_replayed, "seconds": self.seconds}
         kept |= {"n_typical": self.n_typical, "kept_seconds": self.kept_seconds, "n_tokens": self.n_tokens}
+        kept |= {"n_places": self.n_places}
         return kept | {"sizes": [list(pair) for pair in self.sizes.items()], "rates": [list(r) for r in self.rates]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -111,16 +118,8 @@ class Day:
         self.sizes = Counter({size: count for size, count in state["sizes"]})
         self.rates = [(low, high, mean) for low, high, mean in state["rates"]]
         self.n_typical, self.kept_seconds = state["n_typical"], state.get("kept_seconds", 0.0)
-        self.n_tokens = state.get("n_tokens", 0)
+        self.n_tokens, self.n_places = state.get("n_tokens", 0), state.get("n_places", 0)
         self.n_new, self.n_replayed, self.seconds = state["n_new"], state["n_replayed"], state["seconds"]
-
-
-def count_tokens(batch: Mapping[str, Any]) -> int:
-    """Tokens of a batch with `input_ids`, without padding where there is a mask; 0 for any other."""
-    tokens, mask = batch.get("input_ids"), batch.get("attention_mask")
-    if not isinstance(tokens, Tensor):
-        return 0
-    return int(mask.sum()) if isinstance(mask, Tensor) and mask.shape == tokens.shape else tokens.numel()
 
 
 @dataclass(frozen=True)

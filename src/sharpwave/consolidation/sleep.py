@@ -22,7 +22,7 @@ from sharpwave.consolidation.night import Night
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
-from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, count_tokens, expand_stages
+from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
 from sharpwave.consolidation.sleep_report import NREM_STAGE, WAKE, SleepReport, make_hypnogram
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
@@ -180,10 +180,10 @@ class Sleep:
         if learner.present is not None:
             learner.present.see(batch, learner.objective)
         loss, n_new, groups = step.loss, step.losses.shape[0], learner.optimiser.param_groups
-        planned, n_tokens = self.recipe.wake.count_items(n_new) if self.budget is None else n_new, count_tokens(batch)
-        learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], n_tokens=n_tokens)
+        planned = self.recipe.wake.count_items(n_new) if self.budget is None else n_new
+        learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], batch=batch)
         if self.budget is not None:
-            self.budget.replayed += step.n_replayed
+            self.budget.replayed += learner.day.convert_places(step.n_places) or step.n_replayed
             self._is_plain = not step.n_replayed and math.isfinite(loss.detach())
         learner.day.kept_seconds += time.perf_counter() - begun
         self._n_calls += 1

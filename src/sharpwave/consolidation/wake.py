@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, move
-from sharpwave.consolidation.language.top_k import compute_top_k_divergence
 from sharpwave.consolidation.modules import is_shared, takes_statistics
+from sharpwave.consolidation.texts import compute_top_k_divergence, count_places
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -96,12 +96,14 @@ class WakeStep:
         logits: Logits of the new items, detached.
         losses: Loss of each new item, detached.
         n_replayed: Number of replayed items.
+        n_places: Tokens of these, with what pads them; 0 where they are no texts.
     """
 
     loss: Tensor
     logits: Tensor
     losses: Tensor
     n_replayed: int
+    n_places: int = 0
 
 
 def as_batch(batch: Any, *, entries: tuple[str, str] = ("x", "y")) -> Batch:
@@ -236,7 +238,7 @@ def take_wake_step(
     if old:
         loss = loss * min(1.0, losses.shape[0] / max(n_typical, 1))
         loss = loss + _sum_replay(replayed, old, wake, objective, wake.find_weight(model))
-    return WakeStep(loss, logits.detach(), losses.detach(), sum(map(len, replayed)))
+    return WakeStep(loss, logits.detach(), losses.detach(), sum(map(len, replayed)), sum(map(count_places, old)))
 
 
 def store_new(

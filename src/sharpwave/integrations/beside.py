@@ -134,7 +134,6 @@ class SleepBeside(Sleep):
         self.task: int | str | None = None
         self._n_new = 0
         self._since = dict(self.tokens)
-        self._tonight = dict.fromkeys(("items", "tokens"), 0.0)
         self._divergence, self._reserved = math.nan, 0.0
         self._part: str | None = None
         super().__init__(model, buffer, optimiser, objective=self.passed.make_objective(), **options)
@@ -190,13 +189,10 @@ class SleepBeside(Sleep):
                 fix="check the scheduler, or give the night its own: nrem=NREM(rate=1e-5)",
             )
         self._charge()
-        budget, lent = self.budget, self._reserved
-        if budget is not None and steps is None and budget.left > 0:
-            lent += (budget.left - lent) * (1 - 1 / self._compare_lengths())
+        budget = self.budget
+        lent = self._reserved if budget is not None and steps is None and budget.left > 0 else 0.0
+        if budget is not None:
             budget.slept += lent
-        else:
-            lent = 0.0
-        self._tonight = dict.fromkeys(self._tonight, 0.0)
         try:
             super().fall_asleep(steps)
         finally:
@@ -214,7 +210,7 @@ class SleepBeside(Sleep):
             generator_state: State of torch's own generator at which a night goes on; None for a new one.
         """
         devices = [self.learner.device] if self.learner.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.enable_grad(), self._counting("night"):
+        with torch.random.fork_rng(devices), torch.enable_grad():
             if generator_state is not None:
                 torch.set_rng_state(generator_state.cpu())
             if not self.is_asleep:
@@ -232,9 +228,9 @@ class SleepBeside(Sleep):
                 while self.step():
                     if at_step is not None:
                         at_step(self._get_night().position)
+            day = self.learner.day
             night = self.wake_up()
-            per_item = self._tonight["tokens"] / max(self._tonight["items"], 1)
-            self.tokens["slept"] += self.learner.n_passes * per_item
+            self.tokens["slept"] += self.learner.n_passes * (day.n_places / max(day.n_new, 1) or 1.0)
             divergence = (self._divergence, self._compare_morning())
         self._charge()
         tokens = {name: value - self._since[name] for name, value in self.tokens.items()}
@@ -250,7 +246,7 @@ class SleepBeside(Sleep):
                 torch's own generator. Default false.
         """
         state: dict[str, Any] = {"sleep": self.state_dict(), "tokens": dict(self.tokens), "since": dict(self._since)}
-        state |= {"n_new": self._n_new, "tonight": dict(self._tonight), "divergence": self._divergence}
+        state |= {"n_new": self._n_new, "divergence": self._divergence}
         state |= {"task": self.task, "morning": None if self.morning is None else vars(self.morning)}
         if asleep:
             state["weights"] = {name: value.detach() for name, value in list_state(self.learner.module).items()}
@@ -267,7 +263,7 @@ class SleepBeside(Sleep):
         state = load_state(folder)
         self.load_state_dict(state["sleep"])
         self.tokens, self._since = dict(state["tokens"]), dict(state["since"])
-        self._n_new, self._tonight, self._divergence = state["n_new"], dict(state["tonight"]), state["divergence"]
+        self._n_new, self._divergence = state["n_new"], state["divergence"]
         self.task, morning = state["task"], state["morning"]
         self.morning = None if morning is None else Morning(**morning)
         if "weights" not in state:
@@ -287,14 +283,6 @@ class SleepBeside(Sleep):
             return math.nan
         with self._counting("scored"):
             return self.morning.compare(self)
-
-    def _compare_lengths(self) -> float:
-        """How many times as long as a new item a memory is, with what pads it."""
-        buffer, n_items = self.learner.buffer, self.learner.day.find_size() or self.learner.wake_items
-        if buffer is None or len(buffer) <= buffer.n_held_out or not self._n_new:
-            return 1.0
-        items = buffer.sample(n_items, balanced=True, generator=torch.Generator().manual_seed(0))
-        return max(count_tokens(items) / len(items["index"]) / (self.tokens["new"] / self._n_new), 0.1)
 
     def _charge(self) -> None:
         """Spend of the budget what tokens say was spent, in passes of a new item of mean length."""
@@ -319,12 +307,7 @@ class SleepBeside(Sleep):
             return
         batch = {name: value for name, value in named.items() if isinstance(value, Tensor) and value.ndim}
         batch = batch or {TOKENS: next(value for value in inputs if isinstance(value, Tensor))}
-        n_tokens = count_tokens(batch)
-        if self._part == "night":
-            self._tonight["items"] += len(next(iter(batch.values())))
-            self._tonight["tokens"] += n_tokens
-        else:
-            self.tokens[self._part] += n_tokens
+        self.tokens[self._part] += count_tokens(batch)
 
     def _list_tasks(self, night: SleepReport) -> pd.DataFrame:
         groups, columns = night.groups, ["value", "n", "before", "after"]

@@ -222,3 +222,29 @@ def test_processes_that_step_together_pass_new_and_old_texts_apart(monkeypatch) 
     monkeypatch.setattr("sharpwave.consolidation.wake.is_shared", lambda: True)
     sleep.wake(batch)
     assert len(sizes) == 1 + 2
+
+
+def test_long_memories_cost_what_they_are_long() -> None:
+    """Days of texts of 4 tokens after one of 24: what is passed stays within the budget, padding counted."""
+    passed = {"new": 0.0, "all": 0.0}
+    sleep = make_sleep("bert", budget=0.3)
+
+    def count(module: nn.Module, inputs: tuple, named: dict) -> None:
+        passed["all"] += named["input_ids"].numel() * (1.0 if torch.is_grad_enabled() else 1 / 3)
+
+    sleep.learner.model.register_forward_pre_hook(count, with_kwargs=True)
+    generator = torch.Generator().manual_seed(0)
+    for task, width in enumerate((24, 4, 4)):
+        for _ in range(24):
+            ids = torch.randint(4, 30, (8, width), generator=generator)
+            labels = torch.full((8,), task % 2)
+            batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+            sleep.learner.optimiser.zero_grad()
+            sleep.wake(batch, task=f"task {task}").backward()
+            sleep.learner.optimiser.step()
+            passed["new"] += ids.numel()
+        sleep.night()
+        if not task:
+            passed = dict.fromkeys(passed, 0.0)
+            sleep.budget.earned = sleep.budget.replayed = sleep.budget.slept = 0.0
+    assert 1.1 * passed["new"] < passed["all"] < 1.35 * passed["new"], passed

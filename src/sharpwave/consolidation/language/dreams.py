@@ -17,10 +17,10 @@ from sharpwave.consolidation.batches import Batch
 from sharpwave.consolidation.gradients import compute_annealing
 from sharpwave.consolidation.language.dreamt import Dreamt
 from sharpwave.consolidation.language.objective import unwrap_fully
-from sharpwave.consolidation.language.top_k import compute_top_k_divergence, take_top_k
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import agree_any, agree_first, evaluating, is_sharded, list_state
 from sharpwave.consolidation.night import Phase
+from sharpwave.consolidation.texts import compute_top_k_divergence, take_top_k
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sharpwave.consolidation.batches import IGNORED, LENGTH
 from sharpwave.consolidation.language.records import encode, encode_top_k
 from sharpwave.consolidation.language.store import OUTPUTS, count_tokens
-from sharpwave.consolidation.language.top_k import take_top_k
+from sharpwave.consolidation.texts import take_top_k
 
 FEW = 256
 """Classes of an output for an item that is stored whole, at most."""

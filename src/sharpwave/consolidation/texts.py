@@ -1,14 +1,73 @@
-"""The most likely next tokens of a teacher, in place of its logits over a whole vocabulary."""
+"""Texts in batches: their tokens, what pads them to one length, and the most likely tokens of an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+TOKENS, MASK = "input_ids", "attention_mask"
+TOKENWISE = (TOKENS, MASK, "token_type_ids", "position_ids", "labels")
+"""Entries (item, token) that end where the longest of the items does."""
 TINY = 1e-6
+
+
+def count_tokens(batch: Mapping[str, Any]) -> int:
+    """Tokens of a batch, without what pads them where there is a mask; 0 where it holds no texts.
+
+    >>> count_tokens({"input_ids": torch.zeros(1, 3), "attention_mask": torch.tensor([[1, 1, 0]])})
+    2
+    """
+    tokens, mask = batch.get(TOKENS), batch.get(MASK)
+    if not isinstance(tokens, Tensor):
+        return 0
+    return int(mask.sum()) if isinstance(mask, Tensor) and mask.shape == tokens.shape else tokens.numel()
+
+
+def count_places(batch: Mapping[str, Any]) -> int:
+    """Tokens of a batch with what pads them, which passes cost as much as tokens; 0 where it holds no texts.
+
+    >>> count_places({"input_ids": torch.zeros(2, 3)})
+    6
+    """
+    tokens = batch.get(TOKENS)
+    return tokens.numel() if isinstance(tokens, Tensor) else 0
+
+
+def find_lengths(items: Mapping[str, Any]) -> Int[Tensor, " item"] | None:
+    """Tokens of each item; None for what is no text, or is padded in front.
+
+    >>> find_lengths({"input_ids": torch.zeros(2, 3), "attention_mask": torch.tensor([[1, 1, 0], [1, 1, 1]])}).tolist()
+    [2, 3]
+    """
+    ids, mask = items.get(TOKENS), items.get(MASK)
+    if not isinstance(ids, Tensor) or not isinstance(mask, Tensor) or mask.shape != ids.shape or ids.ndim != 2:
+        return None
+    lengths = mask.sum(dim=1)
+    places = torch.arange(mask.shape[1], device=mask.device)
+    return lengths if bool((mask == (places < lengths[:, None])).all()) and bool(lengths.any()) else None
+
+
+def take_items(items: Mapping[str, Any], rows: Tensor, n_tokens: int | None = None) -> dict[str, Any]:
+    """Entries of some items, nested ones too, and of those with a value for each token the first `n_tokens`.
+
+    Args:
+        items: Entries (item, ...).
+        rows: Rows of those wanted.
+        n_tokens: Tokens of the longest of these; None, the default, for all there are.
+    """
+    taken: dict[str, Any] = {}
+    for name, value in items.items():
+        if not isinstance(value, Tensor):
+            taken[name] = take_items(value, rows)
+        elif n_tokens is None or name not in TOKENWISE or value.ndim < 2:
+            taken[name] = value[rows]
+        else:
+            taken[name] = value[rows, :n_tokens]
+    return taken
 
 
 @torch.no_grad()
