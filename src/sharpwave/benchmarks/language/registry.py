@@ -34,6 +34,7 @@ ABLATIONS: dict[str, Callable[..., Learner]] = {
     "sleep, no nights": partial(SleepLearner, sleeps=False, changes=lambda: {"budget": Budget(BUDGET, night=0.0)}),
     "sleep, nights alone": partial(SleepLearner, changes=lambda: {"wake": Wake("none")}),
     "sleep, full steps": partial(SleepLearner, changes=lambda: {"budget": Budget(BUDGET, n_steps=1)}),
+    "sleep, longer nights": partial(SleepLearner, changes=lambda: {"budget": Budget(BUDGET, n_steps=200)}),
     "sleep, no distillation": partial(
         SleepLearner, changes=lambda: {"wake": replace(Wake(), distillation=0.0), "nrem": NREM(distillation=0.0)}
     ),
@@ -42,7 +43,7 @@ ABLATIONS: dict[str, Callable[..., Learner]] = {
     "sleep, rate not annealed": partial(SleepLearner, changes=lambda: {"nrem": NREM(anneal=False)}),
     "sleep, all nights kept": partial(SleepLearner, changes=_keep_all_nights),
 }
-"""Sleep within its budget, with one ingredient left out; options are those of `sleep`."""
+"""Sleep within its budget, with one ingredient left out or changed; options are those of `sleep`."""
 
 
 LEARNERS: dict[str, Callable[..., Learner]] = {
