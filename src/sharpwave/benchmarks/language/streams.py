@@ -72,7 +72,7 @@ PROTOCOLS = {
     for each in (
         Protocol("glue5", load_glue5, 5, 240, 150, 16, 48, 50_000, 2 / 3, "glue5"),
         Protocol("qa5", load_qa5, 5, 240, 100, 16, 160, 100_000, 2 / 3, "qa5"),
-        Protocol("patches", None, 5, 1000, 400, 32, 0, 800_000, 0.0, "patches"),
+        Protocol("patches", None, 5, 1000, 400, 32, 0, 200_000, 0.0, "patches"),
         Protocol("permuted", None, 20, 1000, 200, 32, 0, 200_000, 0.0, "permuted"),
         Protocol("own", load_folder, 0, 240, 150, 16, 48, 50_000, 2 / 3, "glue5"),
     )
@@ -279,13 +279,13 @@ def make_image_stream(protocol: Protocol, data: Path | None, *, seed: int, valid
 
     Args:
         protocol: "patches" or "permuted".
-        data: Folder of data sets; for permuted, None takes the 1,797 digits that come with scikit-learn.
+        data: Folder of data sets; None takes the 1,797 digits that come with scikit-learn.
         seed: Seed of order, permutations and images.
         validation: Of training images alone.
     """
     permutes = protocol.name == "permuted"
     rng = np.random.default_rng([seed, int(validation)])
-    path = None if data is None else data / "images" / ("mnist.npz" if permutes else "cifar10_subset_jpeg.tar")
+    path = None if data is None else data / "images" / "mnist.npz"
     images = load_images(path) if path is not None and path.exists() else load_digits()
     images = hold_out(images, rng=rng) if validation else images
     make = permute_images if permutes else split_classes
