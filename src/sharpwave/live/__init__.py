@@ -10,6 +10,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
     },
 )
