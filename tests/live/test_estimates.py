@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 
+from sharpwave.live.clock import Clocked
 from sharpwave.live.decision import Chunk, Estimates
 from sharpwave.live.estimates import EstimatesState, init_estimates, step_estimates
+from sharpwave.live.protocol import Protocol, SignalPart, TargetPart
 
 RATE = 128.0
 
 
-def make_protocol(*, rate: float = RATE, polarity: str = "positive", phase_deg: float = -45.0) -> Any:
-    signal = SimpleNamespace(polarity=polarity, rate=rate, latency=0.05, limit_uv=3000.0, mains=50.0)
-    return SimpleNamespace(signal=signal, target=SimpleNamespace(phase_deg=phase_deg))
+def make_protocol(*, rate: float = RATE, polarity: str = "positive", phase_deg: float = -45.0) -> Protocol:
+    return Protocol("test", SignalPart(rate=rate, polarity=polarity), TargetPart(phase_deg=phase_deg))
 
 
 def feed(
-    samples: np.ndarray, n: int, protocol: Any, *, state: EstimatesState | None = None, first: int = 0, gap: float = 0.0
+    samples: np.ndarray,
+    n: int,
+    protocol: Protocol,
+    *,
+    state: EstimatesState | None = None,
+    first: int = 0,
+    gap: float = 0.0,
 ) -> tuple[list[Estimates], EstimatesState]:
     state = state or init_estimates(protocol)
     said = []
@@ -28,7 +32,8 @@ def feed(
         part = samples[begin : begin + n].astype(np.float32)[:, None]
         chunk = Chunk(part, first + begin, 0.0, 0.0)
         until = (first + begin + len(part) - 1) / protocol.signal.rate
-        clocked = SimpleNamespace(until=until, gap=gap if begin == 0 else 0.0, skip=0)
+        begun = (first + begin) / protocol.signal.rate
+        clocked = Clocked(begun, until, 1 / protocol.signal.rate, gap=gap if begin == 0 else 0.0)
         estimates, state = step_estimates(protocol, state, chunk, clocked)
         said.append(estimates)
     return said, state

@@ -10,7 +10,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
+        "clock": ["Clocked", "ClockState", "step_clock"],
         "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
+        "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
+        "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from sharpwave.live.clock import Clocked
 from sharpwave.live.decision import Chunk, Estimates, StageResult
 from sharpwave.live.guard import GuardState, step_guard
 from sharpwave.live.phase import PhaseState, step_phase
+from sharpwave.live.protocol import Protocol
 
 KEPT = 60.0
 """Seconds of a gap after which what was learned of the sleeper is forgotten: electrodes may have been changed."""
@@ -36,20 +37,20 @@ class EstimatesState:
     guard: GuardState = field(default_factory=GuardState)
 
 
-def init_estimates(protocol: Any) -> EstimatesState:
+def init_estimates(protocol: Protocol) -> EstimatesState:
     """The state before the first chunk.
 
     Args:
         protocol: Protocol of the night.
 
-    >>> init_estimates(None).last.polarity
+    >>> init_estimates(Protocol("mine")).last.polarity
     'unknown'
     """
     return EstimatesState()
 
 
 def step_estimates(
-    protocol: Any, state: EstimatesState, chunk: Chunk, clocked: Any, stages: Sequence[StageResult] = ()
+    protocol: Protocol, state: EstimatesState, chunk: Chunk, clocked: Clocked, stages: Sequence[StageResult] = ()
 ) -> tuple[Estimates, EstimatesState]:
     """Take in a chunk.
 
@@ -62,6 +63,12 @@ def step_estimates(
 
     Returns:
         What is known after the last sample, and the state for the next chunk.
+
+    >>> import numpy as np
+    >>> protocol = Protocol("mine")
+    >>> chunk = Chunk(np.zeros((8, 1), np.float32), index=0, stamp=0.0, arrival=0.03)
+    >>> step_estimates(protocol, init_estimates(protocol), chunk, Clocked(0.0, 0.03, 1 / 256))[0].until
+    0.03
     """
     signal, target = protocol.signal, protocol.target
     sign = -1e6 if signal.polarity == "negative" else 1e6
