@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "gate": ["LiveState", "init_live", "step_live"],
         "schedule": ["choose_cue", "draw_condition", "judge_night", "open_seal", "seal_seed"],
         "verify": ["Replay", "Verdict", "replay_log", "verify_log"],
+        "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },
 )
