@@ -84,6 +84,8 @@ def verify_log(folder: Path, *, checkpoint: Path | None = None, inputs: bool = T
             problems.append(f"record {chain.length - 1}: not the one that the checkpoint outside names")
     if pinned is not None and chain.length < pinned[0] and not chain.broken:
         problems.append(f"record {chain.length}: missing; the checkpoint outside counts {pinned[0]} records")
+    if chain.length == 0 and not problems:
+        problems.append("record 0: missing; the log holds no whole record")
     if inputs and (folder / INPUTS).exists() and not chain.broken:
         problems += _check_inputs(folder / INPUTS, chain.blocks)
     delivered = sum(kind == "delivered" for kind in chain.trials.values())
