@@ -13,6 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "clock": ["Clocked", "ClockState", "step_clock"],
         "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
         "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
+        "phase": ["Predictor", "load_predictor", "step_phase"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
+        "stage": ["StagerState", "init_stager", "step_stager"],
+        "stage_process": ["ProcessStager"],
     },
 )
