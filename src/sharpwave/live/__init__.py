@@ -10,6 +10,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "clock": ["Clocked", "ClockState", "step_clock"],
         "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
+        "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },
 )

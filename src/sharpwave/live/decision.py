@@ -76,7 +76,7 @@ class Estimates:
 
     Attributes:
         until: Loop time of the last sample, in seconds.
-        phase: Phase of the slow oscillation now, in radians, 0 at the positive peak of the signal with declared polarity.
+        phase: Phase of the slow oscillation now, in radians, 0 at the positive peak of declared polarity.
         amplitude: Amplitude of the slow oscillation now, in volts.
         amplitude_ratio: Amplitude over its running mean.
         crossing: Loop time at which the phase will reach the target, in seconds; latency of the chain is counted in.
