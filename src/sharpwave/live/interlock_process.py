@@ -12,15 +12,15 @@ import json
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.live.decision import Outcome
 from sharpwave.live.interlock import InterlockLimits, InterlockState, step_interlock
 from sharpwave.live.sinks import Sink, open_sink
 
@@ -32,11 +32,41 @@ TICK = 0.005
 """Longest time between two looks at the clock, in seconds."""
 ALIVE_EVERY = 0.1
 """Time between signs of life to the loop, in seconds."""
-START_WITHIN = 120.0
-"""Longest time to wait for the process to open its sinks, in seconds."""
+DISTURBED = "sound disturbs this sleeper more than silence does"
+"""Why the interlock itself ends a night."""
 
-Draw = Callable[[int], float]
-"""Gain of a trial: 1, or 0 for a sham."""
+
+@dataclass(frozen=True)
+class Seal:
+    """What opens the condition of a trial; only whoever holds the sinks has it before the morning.
+
+    Attributes:
+        seed: Seed of the night.
+        share: Share of trials that are sham.
+        excess_p: Chance below which an excess of arousals after sound over silence ends the night.
+
+    >>> seal = Seal(bytes(32), share=0.5)
+    >>> sorted(seal.draw_gain(trial) for trial in range(1, 21)).count(0.0)
+    10
+    """
+
+    seed: bytes
+    share: float
+    excess_p: float = 0.01
+
+    def draw_gain(self, trial: int) -> float:
+        """1 for a cue, 0 for a sham."""
+        from sharpwave.live.protocol import SchedulePart
+        from sharpwave.live.schedule import draw_condition
+
+        return 1.0 if draw_condition(self.seed, SchedulePart(sham_share=self.share), trial) == "cue" else 0.0
+
+    def judge(self, outcomes: Sequence[Outcome]) -> bool:
+        """Whether sound disturbs so much more than silence that the night must end."""
+        from sharpwave.live.schedule import judge_night
+
+        kinds = {one.trial: "cue" if self.draw_gain(one.trial) else "sham" for one in outcomes}
+        return judge_night(outcomes, kinds, excess_p=self.excess_p)[0]
 
 
 class Keeper:
@@ -45,12 +75,12 @@ class Keeper:
     Args:
         limits: What is allowed.
         sinks: Where cues go; all of them get each cue.
-        draw: Gain of a trial.
+        seal: Which trials are sham; None where every trial sounds.
         clock: Gives the loop time in seconds.
 
     >>> from sharpwave.live.sinks.null import NullSink
     >>> sink = NullSink(clock=lambda: 0.1)
-    >>> keeper = Keeper(InterlockLimits("t", cues=("pink",)), [sink], draw=lambda trial: 1.0, clock=lambda: 0.1)
+    >>> keeper = Keeper(InterlockLimits("t", cues=("pink",)), [sink], clock=lambda: 0.1)
     >>> keeper.step({"kind": "beat", "token": "t", "number": 1, "at": 0.1})
     []
     >>> keeper.step(dict(kind="cue", token="t", trial=1, cue_ref="pink", level_db=40.0, onset=0.1, deadline=0.12))
@@ -58,13 +88,16 @@ class Keeper:
     """
 
     def __init__(
-        self, limits: InterlockLimits, sinks: Sequence[Sink], *, draw: Draw, clock: Callable[[], float]
+        self, limits: InterlockLimits, sinks: Sequence[Sink], *, clock: Callable[[], float], seal: Seal | None = None
     ) -> None:
         self.limits, self.sinks, self.state = limits, list(sinks), InterlockState()
-        self._draw, self._clock = draw, clock
+        self._seal, self._clock = seal, clock
+        self._outcomes: list[Outcome] = []
 
     def step(self, message: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Judge a message, or the passing of time, and act; returns what the loop is to be told."""
+        if message is not None and message.get("kind") == "outcome":
+            message = self._judge(message)
         actions, self.state = step_interlock(self.limits, self.state, now=self._clock(), message=message)
         records: list[dict[str, Any]] = []
         for kind, content in actions:
@@ -87,10 +120,28 @@ class Keeper:
             with contextlib.suppress(Exception):
                 sink.silence()
 
+    def close(self) -> None:
+        """Silence, and the sinks are closed."""
+        self.silence()
+        for sink in self.sinks:
+            with contextlib.suppress(Exception):
+                sink.close()
+
+    def _judge(self, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Remember what followed a trial; a stop where sound disturbs more than silence does."""
+        trial, onset, disturbed = (message.get(name) for name in ("trial", "onset", "disturbed"))
+        known = isinstance(trial, int) and 0 < trial <= self.state.last_trial and disturbed in ("no", "arousal", "waking")
+        if message.get("token") != self.limits.token or not known or not isinstance(onset, int | float):
+            return {"kind": "nonsense"}
+        if self._seal is None or trial in {one.trial for one in self._outcomes}:
+            return None
+        self._outcomes.append(Outcome(trial, onset, disturbed))
+        return {"kind": "stop", "why": DISTURBED} if self._seal.judge(self._outcomes) else None
+
     def _play(self, cue: Any) -> list[dict[str, Any]]:
         onsets: list[float] = []
         try:
-            gain = self._draw(cue.trial)
+            gain = 1.0 if self._seal is None else self._seal.draw_gain(cue.trial)
             for sink in self.sinks:
                 onset = sink.play(cue.trial, cue.cue_ref, cue.level_db, gain=gain)
                 onsets += [] if onset is None else [onset]
@@ -120,10 +171,7 @@ def main() -> None:
         _send(channel, {"kind": "ready", "latency": keeper.limits.latency})
         serve(channel, lines, keeper)
     finally:
-        keeper.silence()
-        for sink in keeper.sinks:
-            with contextlib.suppress(Exception):
-                sink.close()
+        keeper.close()
 
 
 def _leave(number: int, _frame: Any) -> None:
@@ -136,32 +184,14 @@ def _open(head: Mapping[str, Any]) -> Keeper:
     def clock() -> float:
         return time.monotonic() - origin
 
-    log = head.get("log")
-    calibration = head.get("calibration")
-    sinks = [
-        open_sink(
-            name, clock=clock, cues=dict(head["cues"]), calibration=Path(calibration) if calibration else None,
-            log=Path(log) if log else None,
-        )
-        for name in head["sinks"]
-    ]  # fmt: skip
+    calibration, log, sealed = (head.get(name) for name in ("calibration", "log", "seal"))
+    record = Path(calibration) if calibration else None
+    cues, where = dict(head["cues"]), Path(log) if log else None
+    sinks = [open_sink(name, clock=clock, cues=cues, calibration=record, log=where) for name in head["sinks"]]
     limits = {**head["limits"], "cues": tuple(head["limits"]["cues"])}
     limits["latency"] = max((sink.latency for sink in sinks), default=0.0)
-    return Keeper(InterlockLimits(**limits), sinks, draw=make_draw(head.get("seal")), clock=clock)
-
-
-def make_draw(seal: Mapping[str, Any] | None) -> Draw:
-    """Gain of each trial, from the seal of the night; 1 for all without one.
-
-    Args:
-        seal: Seed (hexadecimal), hash of the protocol and share of shams.
-    """
-    if seal is None:
-        return lambda trial: 1.0
-    from sharpwave.live.schedule import is_sham
-
-    seed, share = bytes.fromhex(seal["seed"]), float(seal["share"])
-    return lambda trial: 0.0 if is_sham(seed, trial, share) else 1.0
+    seal = Seal(bytes.fromhex(sealed["seed"]), sealed["share"], sealed["excess_p"]) if sealed else None
+    return Keeper(InterlockLimits(**limits), sinks, clock=clock, seal=seal)
 
 
 class Lines:
@@ -232,110 +262,6 @@ def _send(channel: socket.socket, record: Mapping[str, Any]) -> None:
     """Tell the loop; what it does not read is lost, for nothing here may wait for it."""
     with contextlib.suppress(OSError):
         channel.send(json.dumps(record).encode() + b"\n")
-
-
-class InterlockProcess:
-    """The loop's end: starts the process, sends, and reads what it says without waiting.
-
-    Args:
-        limits: What is allowed.
-        sinks: Names of the sinks.
-        origin: `time.monotonic()` at loop time 0.
-        cues: Each consented cue's name and the file of its sound.
-        seal: Seed of the sham, in hexadecimal, and its share; None where every trial sounds.
-        calibration: Record of the sink's calibration.
-        log: File of the null sink, for tests.
-
-    Raises:
-        SharpwaveError: If a sink cannot be opened: a library, a device or a calibration is missing.
-    """
-
-    def __init__(
-        self,
-        limits: InterlockLimits,
-        sinks: Sequence[str],
-        *,
-        origin: float,
-        cues: Mapping[str, str],
-        seal: Mapping[str, Any] | None = None,
-        calibration: Path | None = None,
-        log: Path | None = None,
-    ) -> None:
-        self._channel, other = socket.socketpair()
-        arguments = [sys.executable, "-m", "sharpwave.live.interlock_process", str(other.fileno())]
-        self.process = subprocess.Popen(arguments, pass_fds=[other.fileno()], start_new_session=True)
-        other.close()
-        self._token, self._number, self.last_alive = limits.token, 0, time.monotonic()
-        head = {"limits": asdict(limits), "sinks": list(sinks), "origin": origin, "cues": dict(cues), "seal": seal,
-                "calibration": calibration and str(calibration), "log": log and str(log)}  # fmt: skip
-        self._channel.sendall(json.dumps(head).encode() + b"\n")
-        self._lines = Lines(self._channel)
-        self.broken = ""
-        self._await_ready()
-
-    def beat(self, now: float) -> None:
-        """A sign of life at this loop time: sent after a step that went well, and only then."""
-        self._number += 1
-        self._send({"kind": "beat", "number": self._number, "at": now})
-
-    def ask(self, trial: int, cue_ref: str, level_db: float, *, onset: float, deadline: float) -> None:
-        """Ask for a cue."""
-        self._send({"kind": "cue", "trial": trial, "cue_ref": cue_ref, "level_db": level_db, "onset": onset,
-                    "deadline": deadline})  # fmt: skip
-
-    def cancel(self, trial: int, why: str) -> None:
-        """Take a cue back that waits."""
-        self._send({"kind": "cancel", "trial": trial, "why": why})
-
-    def stop(self, why: str) -> None:
-        """Silence, for good."""
-        self._send({"kind": "stop", "why": why})
-
-    def poll(self) -> list[dict[str, Any]]:
-        """What it said since, signs of life left out; `broken` says why where it can no longer be trusted."""
-        try:
-            lines = self._lines.read()
-        except SharpwaveError as error:
-            lines, self.broken = [], str(error)
-        records = [json.loads(line) for line in lines]
-        if records:
-            self.last_alive = time.monotonic()
-        if self._lines.closed or self.process.poll() is not None:
-            self.broken = self.broken or "the interlock ended"
-        elif time.monotonic() - self.last_alive > 5 * ALIVE_EVERY:
-            self.broken = self.broken or "the interlock gives no sign of life"
-        return [record for record in records if record["kind"] != "alive"]
-
-    def close(self) -> None:
-        """End the process; what sounds falls silent."""
-        self._channel.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def _send(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._channel.send(json.dumps({**message, "token": self._token}).encode() + b"\n")
-        except OSError:  # gone, or its buffer is full because it stands still
-            self.broken = self.broken or "the interlock takes no messages"
-
-    def _await_ready(self) -> None:
-        until = time.monotonic() + START_WITHIN
-        while time.monotonic() < until:
-            select.select([self._channel], [], [], 0.1)
-            for line in self._lines.read():
-                record = json.loads(line)
-                if record["kind"] == "ready":
-                    self.last_alive = time.monotonic()
-                    return
-                self.close()
-                raise SharpwaveError("a sink that opens", got=record.get("why", "nothing"), fix="see what it says")
-            if self._lines.closed:
-                break
-        self.close()
-        raise SharpwaveError("an interlock that starts", got="none", fix="see what it printed, then start again")
 
 
 if __name__ == "__main__":
