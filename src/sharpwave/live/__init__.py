@@ -11,7 +11,19 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "clock": ["Clocked", "ClockState", "step_clock"],
-        "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
+        "decision": [
+            "Cancelled",
+            "Chunk",
+            "Command",
+            "Condition",
+            "Decision",
+            "Estimates",
+            "Hold",
+            "Intend",
+            "Outcome",
+            "StageResult",
+        ],
+        "gate": ["LiveState", "init_live", "step_live"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },
 )
