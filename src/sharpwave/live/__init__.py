@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "StageResult",
         ],
         "gate": ["LiveState", "init_live", "step_live"],
+        "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },
 )

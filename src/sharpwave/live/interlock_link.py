@@ -1,4 +1,4 @@
-"""The loop's end of the interlock: to a process of its own, or, for a simulated night, to the same judgement in this one.
+"""The loop's end of the interlock: to a process of its own or, for a simulated night, to the same judgement in this one.
 
 A process is what a night with a person needs: it falls silent when the loop dies, stands still or forgets it. A
 simulated night in simulated time has nobody to protect and no clock to share, so its interlock lives in the loop.

@@ -130,7 +130,9 @@ class Keeper:
     def _judge(self, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Remember what followed a trial; a stop where sound disturbs more than silence does."""
         trial, onset, disturbed = (message.get(name) for name in ("trial", "onset", "disturbed"))
-        known = isinstance(trial, int) and 0 < trial <= self.state.last_trial and disturbed in ("no", "arousal", "waking")
+        known = (
+            isinstance(trial, int) and 0 < trial <= self.state.last_trial and disturbed in ("no", "arousal", "waking")
+        )
         if message.get("token") != self.limits.token or not known or not isinstance(onset, int | float):
             return {"kind": "nonsense"}
         if self._seal is None or trial in {one.trial for one in self._outcomes}:
