@@ -172,7 +172,8 @@ def _hear(
 
 def _refuse(limits: InterlockLimits, state: InterlockState, now: float, cue: Mapping[str, Any]) -> str:
     """Why a cue is not even let to wait; empty where it is."""
-    trial, level, onset, deadline = (cue.get(name) for name in ("trial", "level_db", "onset", "deadline"))
+    values: list[Any] = [cue.get(name) for name in ("trial", "level_db", "onset", "deadline")]
+    trial, level, onset, deadline = values
     if not (isinstance(trial, int) and not isinstance(trial, bool) and all(map(_is_number, (level, onset, deadline)))):
         return "no numbers"
     if state.stopped or state.dead:

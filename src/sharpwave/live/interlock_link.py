@@ -1,4 +1,4 @@
-"""The loop's end of the interlock: to a process of its own or, for a simulated night, to the same judgement in this one.
+"""The loop's end of the interlock: a process of its own or, for a simulated night, the same judgement in the loop.
 
 A process is what a night with a person needs: it falls silent when the loop dies, stands still or forgets it. A
 simulated night in simulated time has nobody to protect and no clock to share, so its interlock lives in the loop.
@@ -165,7 +165,7 @@ class InterlockProcess:
                 "calibration": calibration and str(calibration), "log": log and str(log)}  # fmt: skip
         self._channel.sendall(json.dumps(head).encode() + b"\n")
         self._lines = Lines(self._channel)
-        self.broken = ""
+        self.broken, self.latency = "", 0.0
         self._await_ready()
 
     def beat(self, now: float) -> None:
@@ -226,7 +226,7 @@ class InterlockProcess:
             for line in self._lines.read():
                 record = json.loads(line)
                 if record["kind"] == "ready":
-                    self.last_alive = time.monotonic()
+                    self.last_alive, self.latency = time.monotonic(), float(record["latency"])
                     return
                 self.close()
                 raise SharpwaveError("a sink that opens", got=record.get("why", "nothing"), fix="see what it says")

@@ -129,7 +129,8 @@ class Keeper:
 
     def _judge(self, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Remember what followed a trial; a stop where sound disturbs more than silence does."""
-        trial, onset, disturbed = (message.get(name) for name in ("trial", "onset", "disturbed"))
+        values: list[Any] = [message.get(name) for name in ("trial", "onset", "disturbed")]
+        trial, onset, disturbed = values
         known = (
             isinstance(trial, int) and 0 < trial <= self.state.last_trial and disturbed in ("no", "arousal", "waking")
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from sharpwave.live.sinks import Clock
+
+Hear = Callable[[float, float], object]
 
 
 class NullSink:
@@ -16,6 +19,7 @@ class NullSink:
         clock: Gives the loop time in seconds.
         log: File to which each order is appended as a line of JSON, for tests; None for none.
         duration: How long its cues would sound, in seconds.
+        hear: Is told onset and level in dB(A) of each cue that is no sham: the ear of a simulated sleeper.
 
     >>> sink = NullSink(clock=lambda: 2.5)
     >>> sink.play(1, "pink", 40.0, gain=1.0), sink.given
@@ -24,8 +28,10 @@ class NullSink:
 
     name, latency, sounds = "null", 0.0, False
 
-    def __init__(self, *, clock: Clock, log: Path | None = None, duration: float = 0.05) -> None:
-        self._clock, self._log, self.duration = clock, log, duration
+    def __init__(
+        self, *, clock: Clock, log: Path | None = None, duration: float = 0.05, hear: Hear | None = None
+    ) -> None:
+        self._clock, self._log, self.duration, self._hear = clock, log, duration, hear
         self.given: list[tuple[int, str, float, float, float]] = []
         self._sounding_until = float("-inf")
         self._write({"order": "open"})
@@ -36,6 +42,8 @@ class NullSink:
         self.given.append((trial, cue_ref, level_db, gain, onset))
         del self.given[:-1000]
         self._sounding_until = onset + self.duration
+        if self._hear is not None and gain > 0:
+            self._hear(onset, level_db)
         self._write({"order": "play", "trial": trial, "cue": cue_ref, "level_db": level_db, "gain": gain})
         return onset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.live.decision import Chunk
+from sharpwave.live.decision import Chunk, StageResult
 from sharpwave.live.sources.sleeper import Response, Sleeper, Truth
 
 KINDS = {"C4-M1": "eeg", "F4-M1": "eeg", "C3-M2": "eeg", "LOC-M2": "eog", "ROC-M2": "eog", "EMG chin": "emg"}
@@ -91,3 +91,51 @@ class SimulatedSource:
     def _draw_arrival(self) -> None:
         taken = (self._index + self._chunk) / self.rate
         self._arrival = max(self._arrival, taken + self._latency + float(self._rng.exponential(self._jitter)))
+
+
+class SimulatedStager:
+    """Stages of a simulated sleeper as a stager would tell them: late, never certain, now and then wrong.
+
+    Args:
+        source: The night.
+        rng: Random generator.
+        every: Time between two results, in seconds.
+        late: Time from the last sample that a result was made from to the result, in seconds.
+        wrong: Share of results that name another stage.
+
+    >>> source = SimulatedSource(rng=np.random.default_rng(0), asleep_after=0.0)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1), wrong=0.0)
+    >>> for second in range(40):
+    ...     for chunk in source.pull(float(second)):
+    ...         stager.offer(chunk, float(second))
+    >>> stager.poll(40.0)[-1].probabilities[2] > 0.8
+    True
+    """
+
+    def __init__(
+        self, source: SimulatedSource, *, rng: np.random.Generator, every: float = 5.0, late: float = 0.3,
+        wrong: float = 0.01,
+    ) -> None:  # fmt: skip
+        self._source, self._rng, self._every, self._late, self._wrong = source, rng, every, late, wrong
+        self._until, self._last, self._made = 0.0, 0.0, 0.0
+
+    def offer(self, chunk: Chunk, until: float) -> None:
+        """Samples up to this loop time have come."""
+        self._until = max(self._until, until)
+
+    def poll(self, now: float) -> tuple[StageResult, ...]:
+        """A result, where its time has come: of the stage that most of the last 30 s had."""
+        heard = self._until
+        if heard < 30.0 or heard - self._last < self._every or now < heard + self._late - self._every / 2:
+            return ()
+        self._last = heard
+        stages = self._source.truth.stages[max(int(heard) - 30, 0) : int(heard)]
+        counts = np.bincount(stages, minlength=5)[:5] / len(stages)
+        if self._rng.random() < self._wrong:
+            counts = np.roll(counts, 1)
+        soft = 0.94 * counts + 0.012 + 0.001 * self._rng.random(5)
+        first, second, third, fourth, fifth = (float(one) for one in soft / soft.sum())
+        return (StageResult(max(now, heard), heard, (first, second, third, fourth, fifth)),)
+
+    def close(self) -> None:
+        """Nothing is held."""
