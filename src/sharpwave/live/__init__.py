@@ -10,6 +10,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "audit": ["AuditLog"],
         "clock": ["Clocked", "ClockState", "step_clock"],
         "decision": [
             "Cancelled",
@@ -24,6 +25,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "StageResult",
         ],
         "gate": ["LiveState", "init_live", "step_live"],
+        "schedule": ["choose_cue", "draw_condition", "judge_night", "open_seal", "seal_seed"],
+        "verify": ["Replay", "Verdict", "replay_log", "verify_log"],
         "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
     },

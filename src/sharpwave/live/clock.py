@@ -99,31 +99,37 @@ def step_clock(rate: float, state: ClockState, chunk: Chunk) -> tuple[Clocked, C
     >>> round(clocked.until, 3), clocked.gap
     (5.0, inf)
     """
-    n, interval = len(chunk.samples), 1.0 / rate
+    n, interval, arrival = len(chunk.samples), 1.0 / rate, chunk.arrival
     fault, gap = _compare(state, chunk, interval)
     if fault == "stamp is no number":
         until = state.last_stamp + state.offset
-        refused = replace(state, fault=fault, fault_at=chunk.arrival, gap_at=chunk.arrival)
-        return Clocked(until, until, interval, math.inf, n, fault), refused
-    last_stamp = chunk.stamp + (n - 1) * interval
-    difference = chunk.arrival - last_stamp
-    skip = 0 if state.next_index is None or gap == math.inf else min(n, max(0, state.next_index - chunk.index))
+        return Clocked(until, until, interval, math.inf, n, fault), replace(
+            state, fault=fault, fault_at=arrival, gap_at=arrival
+        )
+    last_stamp, end = chunk.stamp + (n - 1) * interval, chunk.index + n
+    difference, waited = arrival - last_stamp, max(0.0, arrival - state.last_arrival)
+    skip = 0
     if gap == math.inf:
-        state = replace(state, offset=difference, rate=None, anchor=(chunk.arrival, chunk.index + n))
+        offset, anchor, measured = difference, (arrival, end), None
     else:
-        waited = max(0.0, chunk.arrival - state.last_arrival)
-        state = replace(state, offset=min(difference, state.offset + DRIFT * waited))
-        state = _measure_rate(state, chunk, broken=gap > 0.0)
-    if gap > 0.0 or chunk.arrival - state.line_at > LINE:
-        state = replace(state, line=chunk.stamp - chunk.index * interval, line_at=chunk.arrival)
-    if skip < n:
-        state = replace(state, next_index=chunk.index + n, last_stamp=last_stamp)
-    if fault:
-        state = replace(state, fault=fault, fault_at=chunk.arrival)
-    if gap > 0.0:
-        state = replace(state, gap_at=chunk.arrival)
-    clocked = Clocked(chunk.stamp + state.offset, last_stamp + state.offset, interval, gap, skip, fault)
-    return clocked, replace(state, last_arrival=max(chunk.arrival, state.last_arrival))
+        skip = min(n, max(0, (state.next_index or 0) - chunk.index))
+        offset = min(difference, state.offset + DRIFT * waited)
+        anchor, measured = _measure_rate(state, arrival, end, broken=gap > 0.0 or waited > FRESH)
+    renewed = gap > 0.0 or arrival - state.line_at > LINE
+    after = ClockState(
+        next_index=end if skip < n else state.next_index,
+        line=chunk.stamp - chunk.index * interval if renewed else state.line,
+        line_at=arrival if renewed else state.line_at,
+        offset=offset,
+        last_arrival=max(arrival, state.last_arrival),
+        last_stamp=last_stamp if skip < n else state.last_stamp,
+        anchor=anchor,
+        rate=measured,
+        fault=fault or state.fault,
+        fault_at=arrival if fault else state.fault_at,
+        gap_at=arrival if gap > 0.0 else state.gap_at,
+    )
+    return Clocked(chunk.stamp + offset, min(arrival, last_stamp + offset), interval, gap, skip, fault), after
 
 
 def _compare(state: ClockState, chunk: Chunk, interval: float) -> tuple[str, float]:
@@ -146,14 +152,14 @@ def _compare(state: ClockState, chunk: Chunk, interval: float) -> tuple[str, flo
     return "", missing
 
 
-def _measure_rate(state: ClockState, chunk: Chunk, *, broken: bool) -> ClockState:
+def _measure_rate(
+    state: ClockState, arrival: float, end: int, *, broken: bool
+) -> tuple[tuple[float, int], float | None]:
     """Samples over seconds of arrival since the anchor; begun anew after a gap, and where the anchor is old."""
     at, index = state.anchor
-    end = chunk.index + len(chunk.samples)
-    if broken or chunk.arrival - state.last_arrival > FRESH:
-        return replace(state, anchor=(chunk.arrival, end), rate=None)
-    span = chunk.arrival - at
+    if broken:
+        return (arrival, end), None
+    span = arrival - at
     if span < RATE_LEAST:
-        return state
-    measured = replace(state, rate=(end - index) / span)
-    return replace(measured, anchor=(chunk.arrival, end)) if span >= 2 * RATE_LEAST else measured
+        return state.anchor, state.rate
+    return (arrival, end) if span >= 2 * RATE_LEAST else state.anchor, (end - index) / span

@@ -31,6 +31,7 @@ from sharpwave.live.decision import (
     Outcome,
     StageResult,
 )
+from sharpwave.live.estimates import init_estimates, step_estimates
 from sharpwave.live.protocol import Protocol
 from sharpwave.live.schedule import choose_cue
 from sharpwave.live.trials import HOUR, Trials, follow_trials, give_trial
@@ -107,7 +108,7 @@ def init_live(protocol: Protocol, *, start: float) -> LiveState:
         raise SharpwaveError(
             "a start in seconds of loop time", got=repr(start), fix="pass the time of the loop's clock"
         )
-    return init_gate(protocol, start=start, filters=_filters()[0](protocol))
+    return init_gate(protocol, start=start, filters=init_estimates(protocol))
 
 
 def init_gate(protocol: Protocol, *, start: float, filters: Any = None) -> LiveState:
@@ -156,7 +157,7 @@ def step_live(
             )
         clocked, clock = step_clock(protocol.signal.rate, state.clock, chunk)
         heard = (*state.unheard, *stages)
-        estimates, filters = _filters()[1](protocol, state.filters, chunk, clocked, heard)
+        estimates, filters = step_estimates(protocol, state.filters, chunk, clocked, heard)
         state = replace(state, clock=clock, estimates=estimates, filters=filters, unheard=())
     elif stages:
         state = replace(state, unheard=(*state.unheard, *stages)[-UNHEARD:])
@@ -330,12 +331,3 @@ def _collect(state: LiveState, now: float) -> Facts:
         trials.wakings,
         pending is not None,
     )
-
-
-def _filters() -> tuple[Any, Any]:
-    """`init_estimates` and `step_estimates`; without them nothing is known, so that nothing is given."""
-    try:
-        from sharpwave.live.estimates import init_estimates, step_estimates
-    except ModuleNotFoundError:
-        return lambda protocol: None, lambda protocol, filters, chunk, clocked, heard: (Estimates(clocked.until), None)
-    return init_estimates, step_estimates

@@ -260,6 +260,24 @@ def parse_protocol(raw: bytes, *, name: str = "protocol") -> Protocol:
     """
     with explained("a protocol in TOML", name=name, fix="compare it with one that ships"):
         table = tomllib.loads(raw.decode("utf-8"))
+    return parse_table(table)
+
+
+def parse_table(table: Any) -> Protocol:
+    """A protocol from its tables, as TOML or the first record of an audit hold them.
+
+    Args:
+        table: Name and parts.
+
+    Raises:
+        SharpwaveError: If a value is unknown, of another kind or laxer than allowed.
+
+    >>> from dataclasses import asdict
+    >>> parse_table(asdict(Protocol("mine"))) == Protocol("mine")
+    True
+    """
+    if not isinstance(table, dict):
+        raise SharpwaveError("the tables of a protocol", got=type(table).__name__, fix="pass a mapping")
     kinds = {one.name: one for one in fields(Protocol)}
     _refuse_unknown(table, kinds, "protocol")
     if not isinstance(table.get("name"), str) or not table["name"].strip():
@@ -297,7 +315,7 @@ def _refuse_unknown(table: dict[str, Any], known: dict[str, Any], where: str) ->
 
 def _convert(where: str, value: Any, default: Any) -> Any:
     """A value of the file in the kind of its default."""
-    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(default, tuple) and isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
         return tuple(value)
     if isinstance(default, float) and type(value) in (int, float):
         return float(value)
