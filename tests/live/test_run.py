@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.live import gate
+from sharpwave.live.morning import write_morning
 from sharpwave.live.night import LiveNight
 from sharpwave.live.protocol import Protocol, load_protocol
 from sharpwave.live.run import Plan, run_live, start_night
 from sharpwave.live.schedule import draw_condition, open_seal
 from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
 from sharpwave.live.verify import replay_log, verify_log
+from sharpwave.night.options import find_randomised, read_cues
+from sharpwave.recordings import open_store
 
 SEED = bytes(range(32))
 
@@ -171,3 +176,30 @@ def test_a_bad_protocol_is_seen_to_wake_the_sleeper():
                     sleeper.hear(at, level)
             arousals[name] += sum(by_sound for _, by_sound in sleeper.truth.arousals)
     assert arousals["bad"] > 5 * max(arousals["good"], 1)
+
+
+def test_the_morning_writes_what_decode_reads(ran):
+    morning = write_morning(ran.folder, checkpoint=ran.checkpoint)
+    assert (morning.problems, morning.repairs) == ((), ())
+    assert morning.trials == ran.night.counts["delivered"]
+    cues = read_cues(ran.folder / "cues.tsv")
+    randomised = find_randomised(cues)
+    assert set(randomised["condition"]) == {"cue", "sham"}
+    assert morning.cues == (randomised["condition"] == "cue").sum() == len(ran.source.truth.heard)
+    heard = [onset for onset, *_ in ran.source.truth.heard]
+    assert randomised.loc[randomised["condition"] == "cue", "onset"].tolist() == pytest.approx(heard, abs=0.05)
+    recording = open_store(ran.folder / "night.zarr")
+    signal = recording.signals["C4-M1"]
+    assert signal.duration == pytest.approx(4.2 * 60)
+    events = pd.read_csv(ran.folder / "events.tsv", sep="\t")
+    sidecar = json.loads((ran.folder / "events.json").read_text())
+    assert set(events.columns) <= set(sidecar)
+    assert sidecar["StimulationTrigger"]["ProtocolHash"] == ran.night.protocol.hash
+
+
+def test_a_seed_that_was_not_the_sealed_one_opens_nothing(ran, tmp_path):
+    folder = tmp_path / "night"
+    shutil.copytree(ran.folder, folder)
+    (folder / "sealed.json").write_text(json.dumps({"seed": "11" * 32}))
+    with pytest.raises(SharpwaveError, match="the seed that was sealed before the night"):
+        write_morning(folder)

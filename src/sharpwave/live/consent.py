@@ -44,7 +44,7 @@ KEYS = frozenset(
 )  # fmt: skip
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-SIGNALS = ("signal.f32", "signal.json", "night.zarr", "night.zarr.truth", "estimates.jsonl", "staging.jsonl")
+SIGNALS = ("inputs.bin", "night.zarr", "truth.json")
 """Files and folders of a night that hold signals or what was computed from each sample; a withdrawal deletes these."""
 WITHDRAWN = "withdrawn.json"
 BUILTIN = "builtin:"

@@ -26,6 +26,7 @@ from sharpwave.live.gate import RECHECK
 from sharpwave.live.interlock import InterlockLimits
 from sharpwave.live.interlock_link import InterlockProcess, Link, LocalInterlock
 from sharpwave.live.interlock_process import Seal
+from sharpwave.live.morning import SEALED
 from sharpwave.live.night import Listener, LiveNight, Stager, check_source
 from sharpwave.live.protocol import Protocol
 from sharpwave.live.schedule import seal_seed
@@ -33,7 +34,6 @@ from sharpwave.live.sinks import needs_consent
 from sharpwave.live.sinks.null import NullSink
 from sharpwave.live.sources import Source
 
-SEALED, CONSENT = "sealed.json", "consent.json"
 CONSENT_EVERY = 1.0
 """Time between two looks at the consent, in seconds."""
 POLL = 0.002
