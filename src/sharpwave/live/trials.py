@@ -60,7 +60,7 @@ def follow_trials(
     if not trials.open:
         return trials, ()
     window, limits = protocol.schedule.window, protocol.limits
-    still, over = [], []
+    seen, still, over = [], [], []
     level, calm, wakings, last_ten = trials.level_db, trials.calm, trials.wakings, trials.last_ten
     for one in trials.open:
         disturbed = one.disturbed
@@ -70,15 +70,16 @@ def follow_trials(
             disturbed = "arousal"
         if disturbed != "no" and one.disturbed == "no":
             level, calm = max(0.0, level - DISTURBED_DB), 0
-        seen = one if disturbed == one.disturbed else replace(one, disturbed=disturbed)
-        if now > one.onset + window:
-            over.append(seen)
-            last_ten = (*last_ten, disturbed != "no")[-10:]
-            calm = calm + 1 if disturbed == "no" else 0
-            if calm == CALM_TRIALS:
-                level, calm = min(limits.level_db, level + limits.level_step_db), 0
-        else:
-            still.append(seen)
+        seen.append(one if disturbed == one.disturbed else replace(one, disturbed=disturbed))
+    for one in seen:  # after all marks, so that no level rises in the step in which it falls
+        if now <= one.onset + window:
+            still.append(one)
+            continue
+        over.append(one)
+        last_ten = (*last_ten, one.disturbed != "no")[-10:]
+        calm = calm + 1 if one.disturbed == "no" else 0
+        if calm == CALM_TRIALS:
+            level, calm = min(limits.level_db, level + limits.level_step_db), 0
     changed = replace(trials, open=tuple(still), level_db=level, calm=calm, wakings=wakings, last_ten=last_ten)
     return changed, tuple(over)
 
