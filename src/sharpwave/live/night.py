@@ -174,9 +174,7 @@ class LiveNight:
     def _step_core(
         self, now: float, chunk: Chunk | None, stages: tuple[StageResult, ...], commands: tuple[Command, ...]
     ) -> None:
-        decision, self.state = step_live(
-            self.protocol, self.state, chunk, now=now, stages=stages, commands=commands
-        )
+        decision, self.state = step_live(self.protocol, self.state, chunk, now=now, stages=stages, commands=commands)
         self.decision = decision
         self.log.take_step(decision, chunk, stages, commands)
         if self.log.broken:  # what is not written down is not done
@@ -211,9 +209,7 @@ class LiveNight:
         if not self.log.is_durable(intend.trial):
             self._change(intend.trial, "failed", "its intent was not on the disk in time")
             return
-        self.link.ask(
-            intend.trial, intend.cue_ref, intend.level_db, onset=intend.onset, deadline=intend.deadline
-        )
+        self.link.ask(intend.trial, intend.cue_ref, intend.level_db, onset=intend.onset, deadline=intend.deadline)
 
     def _change(self, trial: int, outcome: Any, why: str, onset: float | None = None) -> None:
         record = self.trials.get(trial)

@@ -26,7 +26,7 @@ from sharpwave.live.gate import RECHECK
 from sharpwave.live.interlock import InterlockLimits
 from sharpwave.live.interlock_link import InterlockProcess, Link, LocalInterlock
 from sharpwave.live.interlock_process import Seal
-from sharpwave.live.night import LiveNight, Listener, Stager, check_source
+from sharpwave.live.night import Listener, LiveNight, Stager, check_source
 from sharpwave.live.protocol import Protocol
 from sharpwave.live.schedule import seal_seed
 from sharpwave.live.sinks import needs_consent
@@ -293,7 +293,9 @@ def _check_consent(plan: Plan, today: datetime.date) -> Consent | None:
         return None
     if plan.arm:
         raise SharpwaveError(
-            "a night that is armed by its operator", got="arm from the start", fix="arm it on the page, once all is well"
+            "a night that is armed by its operator",
+            got="arm from the start",
+            fix="arm it on the page, once all is well",
         )
     if plan.consent is None:
         raise SharpwaveError(
@@ -329,9 +331,7 @@ def _make_limits(plan: Plan, consent: Consent | None) -> InterlockLimits:
     )
 
 
-def _open_log(
-    plan: Plan, seed: bytes, link: Link, consent: Consent | None, *, threaded: bool
-) -> AuditWriter:
+def _open_log(plan: Plan, seed: bytes, link: Link, consent: Consent | None, *, threaded: bool) -> AuditWriter:
     """A new folder with the sealed seed and the head of the log."""
     latency = float(getattr(link, "latency", 0.0))
     most = RECHECK + plan.protocol.target.late_most
