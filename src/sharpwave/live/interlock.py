@@ -151,7 +151,8 @@ def _hear(
     if message.get("token") != limits.token:
         return (("say", {"kind": "refused", "why": "wrong token"}),), state
     if kind == "beat":
-        number, at = message.get("number"), message.get("at")
+        number: Any = message.get("number")
+        at: Any = message.get("at")
         fresh = _is_number(at) and -1e-3 <= now - at <= limits.dead_man
         if not isinstance(number, int) or number <= state.beat_number or not fresh:
             return (), state

@@ -230,7 +230,7 @@ class LiveNight:
     def _hear_interlock(self) -> None:
         for record in self.link.poll():
             kind, trial = record["kind"], record.get("trial")
-            if kind == "delivered":
+            if kind == "delivered" and isinstance(trial, int):
                 self._change(trial, "delivered", "", float(record["onset"]))
             elif kind == "failed" and isinstance(trial, int):
                 self._change(trial, "failed", str(record["why"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.live.interlock import HARD_CAP
-from sharpwave.live.sinks import Clock
 from sharpwave.live.sinks.sounds import (
     RATE,
     Calibration,
@@ -73,7 +73,7 @@ class AudioSink:
         sounds: dict[str, np.ndarray],
         calibration: Calibration,
         *,
-        clock: Clock,
+        clock: Callable[[], float],
         device: str | None = None,
         library: Any = None,
     ) -> None:
@@ -162,7 +162,9 @@ class AudioSink:
         return self._clock() + (ahead if believed else self._calibration.latency)
 
 
-def open_audio(*, clock: Clock, cues: dict[str, str], calibration: Path | None, device: str | None) -> AudioSink:
+def open_audio(
+    *, clock: Callable[[], float], cues: dict[str, str], calibration: Path | None, device: str | None
+) -> AudioSink:
     """The loudspeaker with the cues of a night.
 
     Args:

@@ -6,10 +6,10 @@ The stream says *trial 41*, never what it was: who watches it stays blind, and w
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
-from sharpwave.live.sinks import Clock
 
 
 def load_pylsl() -> Any:
@@ -49,7 +49,7 @@ class LslSink:
 
     latency, sounds = 0.0, False
 
-    def __init__(self, *, clock: Clock, name: str = "sharpwave-cues", library: Any = None) -> None:
+    def __init__(self, *, clock: Callable[[], float], name: str = "sharpwave-cues", library: Any = None) -> None:
         library = library or load_pylsl()
         self.name, self._clock = f"lsl:{name}", clock
         info = library.StreamInfo(name, "Markers", 1, 0, "string", f"sharpwave-{name}")

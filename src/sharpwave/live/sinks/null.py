@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sharpwave.live.sinks import Clock
-
 Hear = Callable[[float, float], object]
 
 
@@ -29,7 +27,7 @@ class NullSink:
     name, latency, sounds = "null", 0.0, False
 
     def __init__(
-        self, *, clock: Clock, log: Path | None = None, duration: float = 0.05, hear: Hear | None = None
+        self, *, clock: Callable[[], float], log: Path | None = None, duration: float = 0.05, hear: Hear | None = None
     ) -> None:
         self._clock, self._log, self.duration, self._hear = clock, log, duration, hear
         self.given: list[tuple[int, str, float, float, float]] = []

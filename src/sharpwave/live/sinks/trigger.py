@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.live.sinks import Clock
 
 WIDTH = 0.01
 """How long the line stays up, in seconds."""
@@ -31,7 +31,7 @@ class TriggerSink:
 
     latency, sounds = 0.0, False
 
-    def __init__(self, path: str, *, clock: Clock) -> None:
+    def __init__(self, path: str, *, clock: Callable[[], float]) -> None:
         self.name, self._clock, self._down_at = f"trigger:{path}", clock, float("inf")
         try:
             self._line = os.open(path, os.O_WRONLY | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0))
