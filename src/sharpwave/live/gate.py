@@ -189,7 +189,7 @@ def step_gate(
     stood_still = now - state.last_now > STALL or now < state.last_now
     stalled_at = max(now, state.last_now) if stood_still else state.stalled_at
     estimates = state.estimates
-    sleeper = _hear_sleeper(protocol, state.sleeper, estimates, stages, state.start, now)
+    sleeper = _hear_sleeper(protocol, state.sleeper, estimates, stages, state.start, max(now, state.last_now))
     trials, outcomes = follow_trials(
         protocol, state.trials, woke_at=sleeper.woke_at, aroused_at=sleeper.aroused_at, now=now
     )
@@ -249,6 +249,9 @@ def _hear_sleeper(
     """What is known of the sleeper after new results of the stager and new estimates."""
     sleep, guard, sleeper = protocol.sleep, protocol.guard, before
     for result in stages:
+        p = result.probabilities
+        if len(p) == 5 and p[0] > sleep.wake_probability:  # believed even where the rest makes no sense
+            sleeper = replace(sleeper, woke_at=now)
         if result == sleeper.stage:
             continue
         if not makes_sense(result, sleeper.stage, start, now):
@@ -259,8 +262,7 @@ def _hear_sleeper(
             since = None
         elif since is None or sleeper.stage is None or result.heard_until - sleeper.stage.heard_until > sleep.age_most:
             since = result.heard_until
-        woke_at = now if result.probabilities[0] > sleep.wake_probability else sleeper.woke_at
-        sleeper = Sleeper(result, since, woke_at, sleeper.aroused_at)
+        sleeper = replace(sleeper, stage=result, asleep_since=since)
     if _exceeds(estimates.arousal_ratio, guard.arousal_ratio) or _exceeds(
         estimates.movement_ratio, guard.movement_ratio
     ):
