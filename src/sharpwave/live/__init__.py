@@ -30,6 +30,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "view": ["NightCard", "Trial", "compute_view"],
         "verify": ["Replay", "Verdict", "replay_log", "verify_log"],
         "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
+        "phase": ["Predictor", "load_predictor", "step_phase"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
+        "stage": ["StagerState", "init_stager", "step_stager"],
+        "stage_process": ["ProcessStager"],
     },
 )

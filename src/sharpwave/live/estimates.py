@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from sharpwave.live.clock import Clocked
 from sharpwave.live.decision import Chunk, Estimates, StageResult
 from sharpwave.live.guard import GuardState, step_guard
+from sharpwave.live.oscillations import RIPPLES, SPINDLES, BurstState, step_bursts
 from sharpwave.live.phase import PhaseState, step_phase
+from sharpwave.live.polarity import PolarityState, note_stages, step_polarity, tell_polarity
 from sharpwave.live.protocol import Protocol
 
 KEPT = 60.0
@@ -29,12 +31,18 @@ class EstimatesState:
         held: The last sample that was a number, in µV, of the declared polarity.
         phase: Of the predictor.
         guard: Of the guard.
+        polarity: Of the measurement of polarity.
+        spindle: Of the detector of spindles.
+        ripple: Of the detector of ripples.
     """
 
     last: Estimates = field(default_factory=lambda: Estimates(until=-math.inf))
     held: float = 0.0
     phase: PhaseState = field(default_factory=PhaseState)
     guard: GuardState = field(default_factory=GuardState)
+    polarity: PolarityState = field(default_factory=PolarityState)
+    spindle: BurstState = field(default_factory=BurstState)
+    ripple: BurstState = field(default_factory=BurstState)
 
 
 def init_estimates(protocol: Protocol) -> EstimatesState:
@@ -75,24 +83,19 @@ def step_estimates(
     samples = [sign * value for value in chunk.samples[clocked.skip :, 0].tolist()]
     if not samples:
         return state.last, state
-    if clocked.gap > 0.0:
-        state = replace(state, phase=PhaseState())
-    if clocked.gap > KEPT:
-        state = replace(state, guard=GuardState())
-    known = [value for value in samples if math.isfinite(value)]
     filled, held = [], state.held
     for value in samples:
         held = value if math.isfinite(value) else held
         filled.append(held)
-    before = PhaseState() if len(known) < len(samples) else state.phase
-    phase, phase_state = step_phase(
-        before,
-        filled,
-        rate=signal.rate,
-        target=math.radians(target.phase_deg),
-        latency=signal.latency,
-    )
-    guard, guard_state = step_guard(state.guard, samples, rate=signal.rate, limit=signal.limit_uv, mains=signal.mains)
+    state = _begin_anew(state, gap=clocked.gap, broken=not all(map(math.isfinite, samples)))
+    rate, polarity = signal.rate, note_stages(state.polarity, stages)
+    aim = math.radians(target.phase_deg)
+    phase, phases = step_phase(state.phase, filled, rate=rate, target=aim, latency=signal.latency)
+    if phases.new:
+        polarity = step_polarity(polarity, phases.past.tolist(), phases.new, until=clocked.until)
+    guard, guards = step_guard(state.guard, samples, rate=rate, limit=signal.limit_uv, mains=signal.mains)
+    spindle, spindles = step_bursts(SPINDLES, state.spindle, filled, rate=rate)
+    ripple, ripples = step_bursts(RIPPLES, state.ripple, filled, rate=rate)
     estimates = Estimates(
         until=clocked.until,
         phase=None if phase is None else phase.phase,
@@ -104,5 +107,17 @@ def step_estimates(
         flat_share=guard.flat_share,
         saturated_share=guard.saturated_share,
         mains_ratio=guard.mains_ratio,
+        polarity=tell_polarity(polarity),
+        spindle=spindle,
+        ripple=ripple,
     )
-    return estimates, EstimatesState(estimates, held, phase_state, guard_state)
+    return estimates, EstimatesState(estimates, held, phases, guards, polarity, spindles, ripples)
+
+
+def _begin_anew(state: EstimatesState, *, gap: float, broken: bool) -> EstimatesState:
+    """The state without what cannot be carried over a gap, or over samples that are no numbers."""
+    if gap > KEPT:
+        return EstimatesState(state.last, state.held)
+    if gap > 0.0 or broken:
+        return replace(state, phase=PhaseState(), spindle=BurstState(), ripple=BurstState())
+    return state

@@ -148,7 +148,8 @@ class PhaseState:
 
     Attributes:
         grid: Of the front end.
-        past: The last values of the grid, at most 127.
+        past: The last values of the grid, the new ones of the last chunk among them.
+        new: How many of them the last chunk brought.
         components: At the last value of the grid; None until there are 128.
         mean: Running mean of the amplitude.
         count: Values that it was taken over.
@@ -156,6 +157,7 @@ class PhaseState:
 
     grid: GridState = GridState()
     past: np.ndarray = field(default_factory=lambda: np.empty(0))
+    new: int = 0
     components: tuple[float, ...] | None = None
     mean: float = 0.0
     count: int = 0
@@ -202,7 +204,7 @@ def step_phase(
     predictor = load_predictor()
     values, grid = step_grid(rate, state.grid, samples)
     components, mean, count = state.components, state.mean, state.count
-    past = np.concatenate((state.past, values)) if values else state.past
+    past = np.concatenate((state.past[1 - TAPS :], values))
     for end in range(len(past) - len(values) + 1, len(past) + 1):
         if end >= TAPS:
             products = predictor.basis * past[end - TAPS : end]
@@ -210,7 +212,7 @@ def step_phase(
             count += 1
             amplitude = abs(mix(predictor, components, 0.0))
             mean += (amplitude - mean) / min(count, MEMORY * GRID)
-    state = PhaseState(grid, past[max(0, len(past) - TAPS + 1) :], components, mean, count)
+    state = PhaseState(grid, past, len(values), components, mean, count)
     if components is None:
         return None, state
     age = 1.0 / GRID - grid.ahead / rate
