@@ -118,7 +118,7 @@ class LiveNight:
         self.counts = dict.fromkeys(("intended", "delivered", "failed", "cancelled"), 0)
         self.listeners: list[Listener] = []
         self.stage: StageResult | None = None
-        self.ended = ""
+        self.ended, self.closed = "", False
         self._commands: list[Command] = []
         self._waiting: list[tuple[str, str]] = []
         self._last_step = -math.inf
@@ -166,6 +166,7 @@ class LiveNight:
 
     def close(self, why: str = "end of the night") -> None:
         """Silence, and everything written."""
+        self.closed = True
         self.link.stop(why)
         self._hear_interlock()
         for part in (self.link, self.stager, self.source, self.log):

@@ -154,6 +154,36 @@ class AuditWriter:
                 self._try(self._audit.write_checkpoint)
 
 
+class InlineStager:
+    """The stager in the loop itself, for a night in simulated time, where nothing is late by waiting for it.
+
+    Args:
+        protocol: Of the night.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        from sharpwave.live.stage import init_stager
+
+        self._state, self._results = init_stager(protocol), list[StageResult]()
+
+    def offer(self, chunk: Chunk, until: float) -> None:
+        """Take in samples."""
+        from sharpwave.live.stage import step_stager
+
+        results, self._state = step_stager(self._state, chunk.samples, index=chunk.index, until=until)
+        self._results += results
+
+    def poll(self, now: float) -> tuple[StageResult, ...]:
+        """Results since; they count as made now."""
+        found = tuple(StageResult(max(now, one.heard_until), one.heard_until, one.probabilities)
+                      for one in self._results)  # fmt: skip
+        self._results.clear()
+        return found
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 @dataclass(frozen=True)
 class Started:
     """A night that is ready to run.
@@ -237,11 +267,12 @@ def run_live(plan: Plan, *, listeners: Sequence[Listener] = (), today: datetime.
 
 def run_started(started: Started) -> None:
     """Run a night that was started, until its source, its hours or its operator end it, or an exception does."""
-    why = "the loop failed"
+    why = "ended by the operator"
     try:
         why = _run_simulated(started) if started.simulated is not None else _run_real(started)
-    except KeyboardInterrupt:
-        why = "ended by the operator"
+    except Exception as error:
+        why = f"the loop failed: {type(error).__name__}"
+        raise
     finally:
         started.night.close(why)
 
