@@ -53,6 +53,7 @@ BENCHMARKS: dict[str, str] = {
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
     "replay-speed": "sharpwave.benchmarks.replay.speed",
     "replay-null": "sharpwave.benchmarks.replay.null",
+    "live-proof": "sharpwave.benchmarks.live.proof",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`, or the function named after
 the colon."""

@@ -7,6 +7,7 @@ the protocol is read from its tables, the locks from what was heard, the limits 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,12 @@ def read_rules(tables: dict[str, Any]) -> np.ndarray:
     )
 
 
-@njit(cache=False)
+def compiled(function: Any) -> Any:
+    """Compile by numba, afresh in every process: a cache would miss changes in functions of other files."""
+    return njit(inspect.unwrap(function))
+
+
+@compiled
 def may_sound(q, start, i, T, far, E, S, C, broken):  # type: ignore[no-untyped-def]
     """Mark what at step `i` speaks against a cue, whatever its onset; `far` is the latest time up to each step."""
     t, e = T[i], E[i]
@@ -159,7 +165,7 @@ def may_sound(q, start, i, T, far, E, S, C, broken):  # type: ignore[no-untyped-
     look_at_sleep(q, start, i, T, far, S, broken)
 
 
-@njit(cache=False)
+@compiled
 def look_at_sleep(q, start, i, T, far, S, broken):  # type: ignore[no-untyped-def]
     """Walk back over the stager's results until they reach as far as sleep must have lasted."""
     t, k, heard, newest = T[i], i, np.inf, True
@@ -193,7 +199,7 @@ def look_at_sleep(q, start, i, T, far, S, broken):  # type: ignore[no-untyped-de
     broken[14 if newest else 15] = True
 
 
-@njit(cache=False)
+@compiled
 def stirred(q, onset, first, i, far, E, S):  # type: ignore[no-untyped-def]
     """Whether an arousal (1) or waking (2) followed a cue, among the steps from `first` to `i`."""
     found = 0
@@ -209,7 +215,33 @@ def stirred(q, onset, first, i, far, E, S):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=False)
+@compiled
+def look_at_others(q, m, i, j, releases, far, E, S, broken):  # type: ignore[no-untyped-def]
+    """Mark what earlier cues, and what followed them, speak against cue `m` of intent `j` and release `i`."""
+    onset, trial, level = releases[m, 1], releases[m, 2], releases[m, 3]
+    hour, arousals, wakings = 1, 0, 0
+    for k in range(m - 1, -1, -1):
+        earlier = releases[k, 1]
+        if releases[k, 2] == trial:
+            broken[36] = True
+        if onset - earlier < q[28]:
+            broken[24] = True
+        if onset - earlier < 3600.0:
+            hour += 1
+        what = stirred(q, earlier, int(releases[k, 0]), i, far, E, S)
+        arousals += what > 0 and k >= m - 10
+        wakings += what == 2
+        if k == m - 1 and j >= 0:
+            before = stirred(q, earlier, int(releases[k, 0]), j, far, E, S)
+            broken[30] |= before > 0 and level > max(0.0, releases[k, 3] + q[26] - 5.0) + 1e-9
+        if k == m - 7:
+            broken[29] |= level > releases[k, 3] + q[26] + 1e-9
+    broken[25] |= hour > q[29]
+    broken[33] |= arousals > q[34]
+    broken[34] |= wakings > q[35]
+
+
+@compiled
 def judge(q, start, n, T, E, S, C, intents, releases, counts):  # type: ignore[no-untyped-def]
     """Count what the cues of a night broke.
 
@@ -239,6 +271,7 @@ def judge(q, start, n, T, E, S, C, intents, releases, counts):  # type: ignore[n
             at += 1
         if at == len(intents) or intents[at, 2] != trial or intents[at, 1] != onset or int(intents[at, 0]) >= i:
             broken[35] = True
+            j = -1
         else:
             j = int(intents[at, 0])
             for k in range(j, i + 1):
@@ -250,26 +283,7 @@ def judge(q, start, n, T, E, S, C, intents, releases, counts):  # type: ignore[n
         broken[27] |= not (level <= q[27])
         broken[28] |= not (level <= q[25])
         broken[26] |= m + 1 > q[30]
-        hour, arousals, wakings = 1, 0, 0
-        for k in range(m - 1, -1, -1):
-            earlier = releases[k, 1]
-            if releases[k, 2] == trial:
-                broken[36] = True
-            if onset - earlier < q[28]:
-                broken[24] = True
-            if onset - earlier < 3600.0:
-                hour += 1
-            what = stirred(q, earlier, int(releases[k, 0]), i, far, E, S)
-            arousals += what > 0 and k >= m - 10
-            wakings += what == 2
-            if k == m - 1 and broken[35] == 0:
-                before = stirred(q, earlier, int(releases[k, 0]), int(intents[at, 0]), far, E, S)
-                broken[30] |= before > 0 and level > max(0.0, releases[k, 3] + q[26] - 5.0) + 1e-9
-            if k == m - 7:
-                broken[29] |= level > releases[k, 3] + q[26] + 1e-9
-        broken[25] |= hour > q[29]
-        broken[33] |= arousals > q[34]
-        broken[34] |= wakings > q[35]
+        look_at_others(q, m, i, j, releases, far, E, S, broken)
         bad += broken.any()
         for k in range(38):
             counts[k] += broken[k]

@@ -194,10 +194,11 @@ def walk_core(protocol: Protocol, start: float, n: int, arrays: Any) -> Iterator
         now = float(times[index])
         found, clock = to_estimates(estimates[index].tolist())
         state = replace(state, estimates=found, clock=clock)
-        results, orders = (), ()
+        results: tuple[StageResult, ...] = ()
+        orders: tuple[Command, ...] = ()
         if stages[index, 0]:
             _, made, heard, *p = stages[index].tolist()
-            results = (StageResult(made, heard, tuple(p)),)
+            results = (StageResult(made, heard, tuple(p)),)  # type: ignore[arg-type]
         if commands[index]:
             orders = (Command(COMMANDS[int(commands[index])], now),)  # type: ignore[arg-type]
         decision, state = step_gate(protocol, state, now=now, stages=results, commands=orders)

@@ -7,10 +7,21 @@ gate that forgets one condition gives a cue that it should not. More goes wrong 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sharpwave.benchmarks.live import twin
-from sharpwave.benchmarks.live.twin import ARM, INTEND, N_INPUTS, N_OUT, N_STAGE, PAUSE, PENDING, RELEASE, RESUME, STOP
+from sharpwave.benchmarks.live.twin import (
+    ARM,
+    INTEND,
+    N_INPUTS,
+    N_OUT,
+    N_STAGE,
+    PAUSE,
+    PENDING,
+    RELEASE,
+    RESUME,
+    STOP,
+    compiled,
+)
 
 N_FAULTS = 20
 _begin, _step = twin.begin, twin.step
@@ -22,7 +33,7 @@ def allocate(minutes: float) -> tuple[np.ndarray, ...]:
     return np.zeros(n), np.zeros((n, N_INPUTS)), np.zeros((n, N_STAGE)), np.zeros(n, np.int8), np.zeros((n, N_OUT))
 
 
-@njit(cache=False)
+@compiled
 def draw_stage(rng, sleep, t, row, last):  # type: ignore[no-untyped-def]
     """A result of the stager; now and then one that makes no sense."""
     u = rng.random()
@@ -54,7 +65,7 @@ def draw_stage(rng, sleep, t, row, last):  # type: ignore[no-untyped-def]
         row[:] = last
 
 
-@njit(cache=False)
+@compiled
 def draw_estimates(rng, fault, t, e, p):  # type: ignore[no-untyped-def]
     """What filters and clock say, all well but for the faults that last."""
     e[0] = t - 0.2 * rng.random()
@@ -115,7 +126,54 @@ def draw_estimates(rng, fault, t, e, p):  # type: ignore[no-untyped-def]
             e[16] = np.nan
 
 
-@njit(cache=False)
+@compiled
+def draw_command(rng, may_arm, under_way, operator):  # type: ignore[no-untyped-def]
+    """What the operator asks for; `operator` holds whether he has armed and whether he has paused."""
+    if not operator[0]:
+        operator[0] = may_arm
+        return ARM if may_arm else 0
+    if operator[1] and rng.random() < 0.01:
+        operator[1] = False
+        return RESUME
+    if rng.random() < (0.01 if under_way else 0.0008):
+        operator[1] = True
+        return PAUSE
+    if rng.random() < (0.001 if under_way else 0.0000005):
+        return STOP
+    if rng.random() < 0.0005:
+        return ARM
+    return 0
+
+
+@compiled
+def draw_next(rng, t, code, onset):  # type: ignore[no-untyped-def]
+    """When the loop steps next: before the onset where a trial is under way, late or twice now and then."""
+    w, after = rng.random(), t + 0.2 + 0.1 * rng.random()
+    if code in (INTEND, PENDING):
+        if w < 0.8 and onset - 0.02 > t:
+            return onset - 0.02
+        return t + 0.04 * rng.random() if w < 0.9 else after
+    if code == RELEASE and w < 0.2:
+        return t + 0.02 * rng.random()
+    if w < 0.0001:
+        return after + 0.3 + 30.0 * rng.random() ** 3
+    if w < 0.0002:
+        return after - 6.0 * rng.random()
+    return after
+
+
+@compiled
+def break_something(rng, fault, under_way):  # type: ignore[no-untyped-def]
+    """Let a fault begin now and then, for up to twelve steps, and those that last end."""
+    for k in range(N_FAULTS):
+        fault[k] -= fault[k] > 0
+    if rng.random() < (0.15 if under_way else 0.015):
+        which = int(rng.random() * 16)
+        if (which != 6 and which != 7) or rng.random() < 0.2:  # these lock for half a minute
+            fault[which] = 1 + int(rng.random() * 12)
+
+
+@compiled
 def make_night(rng, p, start, minutes, stirs, T, E, S, C, OUT, mutant):  # type: ignore[no-untyped-def]
     """Draw a night and lead the twin through it.
 
@@ -139,17 +197,11 @@ def make_night(rng, p, start, minutes, stirs, T, E, S, C, OUT, mutant):  # type:
     arm_at = start + 60.0 * rng.random()
     fault_at, gap_at = -np.inf, start + 1.0
     stir_at, wake_at = np.inf, np.inf
-    armed = paused = False
+    operator = np.zeros(2, np.bool_)
     while t < start + minutes * 60.0 and n < len(T):
         e, out = E[n], OUT[n]
-        u = rng.random()
-        if u < (0.15 if s[20] == 1.0 else 0.015):
-            which = int(rng.random() * 16)
-            if (which != 6 and which != 7) or rng.random() < 0.2:  # these lock for half a minute
-                fault[which] = 1 + int(rng.random() * 12)
+        break_something(rng, fault, s[20] == 1.0)
         draw_estimates(rng, fault, t, e, p)
-        for k in range(N_FAULTS):
-            fault[k] -= fault[k] > 0
         if t >= stir_at:
             e[4], stir_at = p[19] * 2.0, np.inf
         v = rng.random()
@@ -171,36 +223,12 @@ def make_night(rng, p, start, minutes, stirs, T, E, S, C, OUT, mutant):  # type:
                 draw_stage(rng, 0 if t >= wake_at else sleep, t, S[n], last)
                 wake_at = np.inf if t >= wake_at else wake_at
                 last[:] = S[n]
-        C[n] = 0
-        if not armed and t >= arm_at:
-            C[n], armed = ARM, True
-        elif armed and paused and rng.random() < 0.01:
-            C[n], paused = RESUME, False
-        elif armed and rng.random() < (0.01 if s[20] == 1.0 else 0.0008):
-            C[n], paused = PAUSE, True
-        elif rng.random() < (0.001 if s[20] == 1.0 else 0.0000005):
-            C[n] = STOP
-        elif rng.random() < 0.0005:
-            C[n] = ARM if rng.random() < 0.5 else RESUME
-            armed, paused = (True, False) if C[n] == RESUME and paused else (armed, paused)
+        C[n] = draw_command(rng, t >= arm_at, s[20] == 1.0, operator)
         T[n] = t
         _step(p, s, onsets, opened, ten, e, S[n], C[n], t, out, mutant)
         n += 1
         if out[1] == RELEASE and rng.random() < stirs:
             stir_at = t + 0.5 + p[34] * rng.random()
             wake_at = stir_at + 1.0 if rng.random() < 0.3 else np.inf
-        w = rng.random()
-        t += 0.2 + 0.1 * rng.random()
-        if out[1] == INTEND or out[1] == PENDING:
-            at = out[2] - 0.02
-            if w < 0.8 and at > T[n - 1]:
-                t = at
-            elif w < 0.9:
-                t = T[n - 1] + 0.04 * rng.random()
-        elif out[1] == RELEASE and w < 0.2:
-            t = T[n - 1] + 0.02 * rng.random()
-        elif w < 0.0001:
-            t += 0.3 + 30.0 * rng.random() ** 3
-        elif w < 0.0002:
-            t -= 6.0 * rng.random()
+        t = draw_next(rng, T[n - 1], out[1], out[2])
     return n

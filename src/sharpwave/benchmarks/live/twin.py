@@ -6,6 +6,9 @@ in is kept in plain arrays (`T`, `E`, `S`, `C`); what came out in `OUT`. `mutant
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -27,7 +30,7 @@ RECHECK, STALL, HOUR = 0.02, 0.5, 3600.0
 
 ALONE = ("asleep", "level", "no trial under way")
 """Conditions that another implies, so that without them alone nothing changes: asleep for long enough, the aim of the
-level, and the branch that handles a trial under way. They are broken together with it, in the second part of `MUTANTS`."""
+level, and the branch that handles a trial under way. Each is broken together with that, in the second part below."""
 MUTANTS = {
     **{name: index for index, name in enumerate(NAMES) if name not in ALONE},
     "asleep, and the run that it ends": 46,
@@ -102,7 +105,12 @@ def pack_protocol(protocol: Protocol) -> np.ndarray:
     )
 
 
-@njit(cache=False)
+def compiled(function: Any) -> Any:
+    """Compile by numba, afresh in every process: a cache would miss changes in functions of other files."""
+    return njit(inspect.unwrap(function))
+
+
+@compiled
 def find(p, s, e, now, onset, hour, arousals, mutant):  # type: ignore[no-untyped-def]
     """Mask of the conditions that hold."""
     held = np.zeros(33, np.bool_)
@@ -159,10 +167,12 @@ def find(p, s, e, now, onset, hour, arousals, mutant):  # type: ignore[no-untype
         held[27] = True
     if mutant == 52:
         held[32] = True
+    if mutant == 40 and under_way:
+        held[24] = True
     return held
 
 
-@njit(cache=False)
+@compiled
 def hear(p, s, e, stage, now, mutant):  # type: ignore[no-untyped-def]
     """What the stager and the guard said, into the state."""
     if stage[0] == 1.0:
@@ -201,7 +211,7 @@ def hear(p, s, e, stage, now, mutant):  # type: ignore[no-untyped-def]
         s[13] = now
 
 
-@njit(cache=False)
+@compiled
 def follow(p, s, opened, ten, now, mutant):  # type: ignore[no-untyped-def]
     """Trials whose window is open, into the state; `opened` holds onset and what followed, its count in row 0."""
     n, kept = int(opened[0, 0]), 0
@@ -233,14 +243,9 @@ def follow(p, s, opened, ten, now, mutant):  # type: ignore[no-untyped-def]
     opened[0, 0] = kept
 
 
-@njit(cache=False)
-def step(p, s, onsets, opened, ten, e, stage, command, now, out, mutant):  # type: ignore[no-untyped-def]
-    """One step of the twin: `s`, `onsets`, `opened` and `ten` are changed in place, `out` is filled."""
-    late = max(now, s[1])
-    if now - s[1] > STALL or (now < s[1] and mutant != 51):
-        s[2] = late
-    hear(p, s, e, stage, late if mutant != 51 else now, mutant)
-    follow(p, s, opened, ten, now, mutant)
+@compiled
+def obey(s, command, mutant):  # type: ignore[no-untyped-def]
+    """What the operator asked for, into the state."""
     if command == STOP:
         s[3] = 3.0
     elif s[3] != 3.0 or mutant == 49:
@@ -250,6 +255,17 @@ def step(p, s, onsets, opened, ten, e, stage, command, now, out, mutant):  # typ
             s[3] = 2.0
         elif command == RESUME and s[3] == 2.0:
             s[3] = 1.0
+
+
+@compiled
+def step(p, s, onsets, opened, ten, e, stage, command, now, out, mutant):  # type: ignore[no-untyped-def]
+    """One step of the twin: `s`, `onsets`, `opened` and `ten` are changed in place, `out` is filled."""
+    late = max(now, s[1])
+    if now - s[1] > STALL or (now < s[1] and mutant != 51):
+        s[2] = late
+    hear(p, s, e, stage, late if mutant != 51 else now, mutant)
+    follow(p, s, opened, ten, now, mutant)
+    obey(s, command, mutant)
     s[1] = late
     pending = s[20] == 1.0
     onset = s[21] if pending else e[3]
@@ -304,7 +320,7 @@ def step(p, s, onsets, opened, ten, e, stage, command, now, out, mutant):  # typ
             opened[kept, 0], opened[kept, 1] = s[21], 0.0
 
 
-@njit(cache=False)
+@compiled
 def begin(p, start):  # type: ignore[no-untyped-def]
     """State, onsets, open trials and the last ten, before the first step."""
     s = np.zeros(26)
