@@ -1,4 +1,4 @@
-"""Networks that sleep, on a scale of seconds: streams of tasks, small networks, damage; and a live night that is cued."""
+"""Networks that sleep, on a scale of seconds: streams of tasks, small networks, damage; and a live night with cues."""
 
 import lazy_loader
 
