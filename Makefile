@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo   decode a simulated night, let a network sleep, and name the pages to open'
+	@echo 'make demo   decode a simulated night, let a network sleep, cue a sleeper, and name the pages to open'
 	@echo 'make test   every test (real recordings join in where SHARPWAVE_DATA points)'
 	@echo 'make lint   style, types, which room may import which, how many files an idea takes, figures as in their files'
 	@echo 'make bench  every benchmark, into benchmarks/results, and the figures of the pages'

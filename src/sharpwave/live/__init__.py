@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "display": ["LivePage", "open_live_page", "open_night_page"],
         "gate": ["LiveState", "init_live", "step_live"],
+        "recorded": ["NightRecorder", "write_recorded_page"],
         "schedule": ["choose_cue", "draw_condition", "judge_night", "open_seal", "seal_seed"],
         "view": ["NightCard", "Trial", "compute_view"],
         "verify": ["Replay", "Verdict", "replay_log", "verify_log"],

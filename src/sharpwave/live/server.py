@@ -33,6 +33,7 @@ FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "draw.js": "text/javascript",
+    "recorded.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "uPlot.iife.min.js": "text/javascript",
     "uPlot.min.css": "text/css",

@@ -53,13 +53,17 @@ const Draw = (() => {
     ctx.strokeStyle = ctx.fillStyle = colour("--ink");
     ctx.font = `600 ${12 * scale}px system-ui, sans-serif`;
     ctx.textAlign = "center";
+    let before = -Infinity;
     for (const { trial, onset, outcome } of trials) {
       const x = u.valToPos(onset - now, "x", true);
       if (x < left || x > left + width) continue;
       ctx.setLineDash(outcome === "delivered" ? [] : [3 * scale, 4 * scale]);
       ctx.lineWidth = 1.5 * scale;
       ctx.beginPath(); ctx.moveTo(x, top); ctx.lineTo(x, top + height); ctx.stroke();
-      ctx.fillText(`${SIGNS[outcome]} ${trial}`, Math.min(Math.max(x, left + 14 * scale), left + width - 14 * scale), top - 4 * scale);
+      const close = x - before < 44 * scale;  // one that follows closely is named a line lower
+      before = close ? -Infinity : x;
+      const middle = Math.min(Math.max(x, left + 14 * scale), left + width - 14 * scale);
+      ctx.fillText(`${SIGNS[outcome]} ${trial}`, middle, top + (close ? 12 : -4) * scale);
     }
     ctx.restore();
   }

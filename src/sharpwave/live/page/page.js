@@ -8,11 +8,12 @@
   const MARKS = { disarmed: "○", armed: "●", paused: "❚❚", stopped: "■", ended: "■" };
   let socket = null, card = {}, view = null, heardAt = null, silent = null, gone = false, turnedAway = "";
   let stopAsked = false, stopHeard = false, held = null, known = null;
+  const recorded = at("recorded");
   const seconds = () => performance.now() / 1000;
 
   /* ---- token: it comes behind the # of the address, which browsers send to nobody ---- */
-  const token = location.hash.slice(1) || sessionStorage.getItem("token") || "";
-  if (location.hash) { sessionStorage.setItem("token", token); history.replaceState(null, "", location.pathname); }
+  const token = recorded ? "" : location.hash.slice(1) || sessionStorage.getItem("token") || "";
+  if (location.hash && !recorded) { sessionStorage.setItem("token", token); history.replaceState(null, "", location.pathname); }
 
   function connect() {
     if (!token) { turnedAway = "This address has no token. Open the whole address that the loop has printed."; return; }
@@ -50,6 +51,7 @@
 
   /* ---- the operator ---- */
   function stop() {
+    if (recorded) { Recorded.turn(false); return; }
     stopAsked = true;
     send({ command: "stop" });
     showStop();
@@ -96,14 +98,16 @@
     write("night", `${card.simulated ? "Simulated sleeper" : "sharpwave live"} · ${card.title} · ${card.protocol}`);
     document.body.classList.toggle("simulated", !!card.simulated);
     write("signal-title", `Signal ${card.channel}`);
+    if (recorded) write("night", `Recording of a ${card.simulated ? "simulated " : ""}night · ${card.title} · ${card.protocol}`);
     write("about", `Protocol ${card.protocol} ${String(card.protocol_hash).slice(0, 12)} · source ${card.source} · sink ${card.sink}` +
-      (card.attended ? " · stops when no page is open" : " · goes on when this page is closed"));
+      (recorded ? "" : card.attended ? " · stops when no page is open" : " · goes on when this page is closed"));
     Draw.drawTarget(card.target === undefined ? null : card.target);
   }
 
   /* Why nothing on the page may be believed now, or an empty text. */
   function findAlarm() {
     const age = heardAt === null ? null : seconds() - heardAt, over = view && (view.mode === "ended" || view.mode === "stopped");
+    if (recorded) return ["", ""];
     if (turnedAway) return ["NOT CONNECTED", turnedAway];
     if (gone && over) return ["", ""];
     if (gone) return ["THE LOOP HAS DIED", "It cannot give cues any more. What you see is old."];
@@ -210,6 +214,6 @@
   darkness.addEventListener("change", () => { if (!chosen()) dress(darkness.matches ? "dark" : "light"); });
   addEventListener("resize", () => Draw.startPlot());
   dress(chosen() || (darkness.matches ? "dark" : "light"));
-  setInterval(refresh, 100);
-  connect();
+  if (recorded) Recorded.start(recorded, take);
+  else { setInterval(refresh, 100); connect(); }
 })();
