@@ -1,4 +1,4 @@
-"""`sharpwave benchmark live-latency`: what a step costs, how late a decision is, how fast STOP is, and what memory does.
+"""`sharpwave benchmark live-latency`: what a step costs, how late a decision is, how fast STOP is; memory.
 
 Every figure stands beside the least that could be done in its place: a mean of the chunk for a step, a stream that is
 only read for the way through LSL, a call inside one process for STOP, a file that is only written for a durable intent.
@@ -183,10 +183,10 @@ def time_stop() -> list[Row]:
             link, now = _start_interlock(log)
             link.beat(now())
             link.ask(1, "click", 40.0, onset=now() + 0.02, deadline=now() + 1.0)
-            _wait_for(lambda path=log: '"play"' in path.read_text())
+            _wait_for(log, "play")
             asked = now()
             link.stop("measured")
-            _wait_for(lambda path=log: '"silence"' in path.read_text())
+            _wait_for(log, "silence")
             orders = [json.loads(line) for line in log.read_text().splitlines()]
             found.append(1e3 * (next(one["at"] for one in orders if one["order"] == "silence") - asked))
             link.close()
@@ -234,9 +234,9 @@ def _start_interlock(log: Path, *, spacing: float = 6.0) -> tuple[Any, Callable[
     return link, lambda: time.monotonic() - origin
 
 
-def _wait_for(true: Callable[[], bool]) -> None:
+def _wait_for(log: Path, order: str) -> None:
     until = time.monotonic() + 30.0
-    while not true() and time.monotonic() < until:
+    while f'"{order}"' not in log.read_text() and time.monotonic() < until:
         time.sleep(0.001)
 
 
