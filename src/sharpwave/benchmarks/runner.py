@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "spindles": "sharpwave.benchmarks.spindles",
+    "live-phase": "sharpwave.benchmarks.live.phase",
+    "live-gate": "sharpwave.benchmarks.live.gate",
+    "live-latency": "sharpwave.benchmarks.live.latency",
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
     "subsets": "sharpwave.benchmarks.multimodal.subsets",
     "labels": "sharpwave.benchmarks.multimodal.labels",
@@ -53,6 +56,7 @@ BENCHMARKS: dict[str, str] = {
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
     "replay-speed": "sharpwave.benchmarks.replay.speed",
     "replay-null": "sharpwave.benchmarks.replay.null",
+    "live-proof": "sharpwave.benchmarks.live.proof",
 }
 """Benchmark modules by name. Each has `run(data, *, seeds, train=False) -> (config, rows)`, or the function named after
 the colon."""

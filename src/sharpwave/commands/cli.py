@@ -22,6 +22,7 @@ from sharpwave.commands.doctor import doctor
 from sharpwave.commands.explain import explain
 from sharpwave.commands.export import export
 from sharpwave.commands.finetune import finetune
+from sharpwave.commands.live import live
 from sharpwave.commands.options import ReplayCommand
 from sharpwave.commands.replay import replay
 from sharpwave.commands.simulate import simulate
@@ -30,7 +31,7 @@ from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 COMMANDS = (
-    decode, bids, demo, explain, causality, replay,
+    decode, bids, demo, explain, causality, replay, live,
     train, distil, finetune, export, simulate, convert, doctor, benchmark,
 )  # fmt: skip
 """In the order of `sharpwave --help`."""
@@ -70,6 +71,7 @@ GOING_ON = {
         ("decode", "bids"), "run the same command with --skip-existing to go on after the last whole night"
     ),
     **dict.fromkeys(("train", "distil", "finetune"), "run the same command again to go on from the last checkpoint"),
+    "live": "sharpwave live --finish FOLDER writes the tables of a night that was cut off",
     "convert": "stores that are there are whole; name the recordings that have none yet",
 }
 """How to go on with a command that was stopped, where it is not just run again."""

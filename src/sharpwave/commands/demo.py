@@ -1,4 +1,4 @@
-"""`sharpwave demo`: the shipped simulated night decoded, a planted effect recovered, and a network that sleeps."""
+"""`sharpwave demo`: a night decoded, a planted effect recovered, a network that sleeps, and a sleeper who is cued."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sharpwave.outputs import check_folder, write_file
 if TYPE_CHECKING:
     import pandas as pd
 
-NETWORK_PAGE = "network-sleep.html"
+NETWORK_PAGE, LIVE_PAGE = "network-sleep.html", "live-night.html"
 TRUST = (
     "Three networks of each method, each with its own weights, order of classes and order of images; intervals are "
     "over these three.",
@@ -45,17 +45,18 @@ def demo(
         int | None, typer.Option(help="Seed of another simulated night [default: the shipped night].")
     ] = None,
 ) -> None:
-    """Decode a simulated night with all modalities, let a small network sleep, and name the page to open."""
+    """Decode a simulated night with all modalities, let a small network sleep, cue a sleeper, and name the pages."""
     finish([run_demo(output, seed=seed)])
 
 
 def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
-    """Decode the shipped night while a small network sleeps in another process; both pages come into one folder."""
+    """Decode the shipped night while another process lets a network sleep and cues a sleeper; pages in one folder."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     from rich.console import Console
 
+    from sharpwave.demonstrations.live_night import demonstrate_live_night
     from sharpwave.night.planted import compare_planted_nights
     from sharpwave.reports.files import OURS
     from sharpwave.simulation.night import DEMO_SEED
@@ -64,13 +65,17 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, TemporaryDirectory() as beside:
         slept = pool.submit(demonstrate_network_sleep, Path(beside))
         planted = pool.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
+        cued = pool.submit(demonstrate_live_night, Path(beside) / LIVE_PAGE)
         outcome = decode_demo(output, planted, seed=seed)
         _, words = slept.result()
+        _, night = cued.result()
         for path in sorted(Path(beside).iterdir()):
             write_file(output / path.name, path.read_bytes())
     console = Console()
     console.print(f"\nDoes sleep help a network? {words}")
     console.print(f"Its page is {output / NETWORK_PAGE}", soft_wrap=True)
+    console.print(f"\nA live night of a simulated sleeper, in simulated time: {night}")
+    console.print(f"Its last five minutes, as the operator saw them, are {output / LIVE_PAGE}", soft_wrap=True)
     return outcome
 
 

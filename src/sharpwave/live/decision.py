@@ -76,7 +76,7 @@ class Estimates:
 
     Attributes:
         until: Loop time of the last sample, in seconds.
-        phase: Phase of the slow oscillation now, in radians; 0 is the positive peak at the declared polarity.
+        phase: Phase of the slow oscillation now, in radians, 0 at the positive peak of declared polarity.
         amplitude: Amplitude of the slow oscillation now, in volts.
         amplitude_ratio: Amplitude over its running mean.
         crossing: Loop time at which the phase will reach the target, in seconds; latency of the chain is counted in.
@@ -167,14 +167,52 @@ class Intend:
 
 
 @dataclass(frozen=True)
+class Cancelled:
+    """A trial that was intended and is not given.
+
+    Attributes:
+        trial: Its number.
+        why: Names of the conditions that no longer held.
+
+    >>> Cancelled(trial=7, why=("arousal",)).why
+    ('arousal',)
+    """
+
+    trial: int
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the sleeper did after a trial, known once its window is over.
+
+    Attributes:
+        trial: Its number.
+        onset: When it was to be heard, in seconds of loop time.
+        disturbed: Whether an arousal was suspected or the stager saw wake within the window.
+
+    >>> Outcome(trial=7, onset=100.4, disturbed="no").disturbed
+    'no'
+    """
+
+    trial: int
+    onset: float
+    disturbed: Literal["no", "arousal", "waking"]
+
+
+@dataclass(frozen=True)
 class Decision:
     """What a step of the loop found and decided.
 
     Attributes:
         now: Loop time of the step, in seconds.
         conditions: Every condition, in a fixed order.
-        action: `Hold` or `Intend`.
+        action: `Hold`, or `Intend`: a new trial, to be written durably at once; nothing sounds yet.
         estimates: What the decision was made from.
+        pending: The trial that is intended and neither given nor cancelled.
+        release: The trial that may be given now: every condition held again, at most 20 ms before its onset.
+        cancelled: The trial that was intended and is not given.
+        outcomes: Trials whose window is over.
 
     >>> Decision(0.0, (), Hold(why=("armed",)), Estimates(until=0.0)).action.why
     ('armed',)
@@ -184,3 +222,7 @@ class Decision:
     conditions: tuple[Condition, ...]
     action: Hold | Intend
     estimates: Estimates
+    pending: Intend | None = None
+    release: Intend | None = None
+    cancelled: Cancelled | None = None
+    outcomes: tuple[Outcome, ...] = ()

@@ -23,8 +23,9 @@ DESCRIPTION = "desc-sharpwave"
 DATASET = "dataset_description.json"
 LOG, FAILED_LOG = "log.txt", "log-failed.txt"
 FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
-FURTHER = (SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html", "network-hypnogram.tsv")
-"""Files that some nights have; the last two are those of `sharpwave demo`."""
+FURTHER = (SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html", "network-hypnogram.tsv",
+           "live-night.html")  # fmt: skip
+"""Files that some nights have; the last three are those of `sharpwave demo`."""
 OURS = frozenset((*FILES, *FURTHER))
 """All that the folder of a night may hold: with anything else in it, it is not ours to replace."""
 BIDS_ENDS = ("events.tsv", "events.json", "stageprob.tsv", "forecast.parquet", "hypnogram.tsv", "night.json.gz",

@@ -236,6 +236,32 @@ def _classify(
     return probabilities
 
 
+def classify_newest(
+    features: pd.DataFrame, kinds: tuple[str, ...], *, missing: np.ndarray, hours: float, night: float = 8.0
+) -> Float[np.ndarray, " stage"]:
+    """Probability of each stage of the newest epoch, from it and the epochs before it alone: for live use.
+
+    What the classifier was trained to expect of the epochs after it is left out: averages end at the newest epoch, and
+    the share of the night that has passed is that of a night of the usual length.
+
+    Args:
+        features: Table of `compute_staging_features`, one row an epoch, the newest last.
+        kinds: Kinds of channels, such as `("eeg",)`.
+        missing: Epochs to leave out, shape (epoch,); not the newest.
+        hours: Hours since the recording began.
+        night: Hours of a usual night; 8 by default.
+
+    Returns:
+        In the order of `STAGE_SETS[5]`.
+    """
+    classifier = _load_classifier(kinds, False)
+    table = smooth_features(features.reset_index(drop=True), missing=missing, demography={})
+    newest = table.iloc[[-1]].copy()
+    newest["time_hour"], newest["time_norm"] = np.float32(hours), np.float32(min(1.0, hours / night))
+    predicted = classifier.booster_.predict(newest[classifier.feature_name_].to_numpy(), num_threads=1)[0]
+    return predicted[[list(classifier.classes_).index(name) for name in STAGE_SETS[5]]]
+
+
 @lru_cache(maxsize=8)
 def _load_classifier(kinds: tuple[str, ...], with_demography: bool) -> Any:
     """The classifier for these channels from YASA's own installation (joblib files of that package and no other)."""

@@ -29,7 +29,7 @@ from sharpwave.simulation.waveforms import (
     make_spindle,
 )
 
-_FLOOR = 1e-4
+AMPLIFIER_FLOOR = 1e-4
 """Power density of the amplifier's noise, in µV²/Hz."""
 
 _HUMAN: tuple[dict[str, Any], ...] = (
@@ -46,8 +46,8 @@ _RODENT: tuple[dict[str, Any], ...] = (
     {"level": 5.0, "exponent": 1.1, "steep": 4.5, "bumps": ((7.5, 0.7, 150.0), (15.0, 1.2, 6.0))},  # R
     {"level": 8.0, "exponent": 0.9, "steep": 1.9, "bumps": ((7.0, 1.2, 25.0),)},  # brief arousal
 )
-_BACKGROUND = {"human": _HUMAN, "mouse": _RODENT, "rat": _RODENT}
-_SLOW_LEVEL = {"human": 40.0, "mouse": 260.0, "rat": 260.0}
+BACKGROUND = {"human": _HUMAN, "mouse": _RODENT, "rat": _RODENT}
+SLOW_LEVEL = {"human": 40.0, "mouse": 260.0, "rat": 260.0}
 """Power density of slow waves near 1 Hz at a depth of 0 dB, in µV²/Hz."""
 
 _TOPOGRAPHY = {"C4-M1": (1.0, 1.0, 1.0), "F4-M1": (1.2, 0.8, 0.75), "O2-M1": (0.7, 0.5, 1.3), "EEG": (1.0, 1.0, 1.0)}
@@ -100,10 +100,10 @@ def _make_spectra(scene: Scene, *, rng: np.random.Generator) -> list[np.ndarray]
     f = compute_frequencies(species.eeg_rate)
     shift, loud = rng.normal(0, 0.5), rng.lognormal(0, 0.15)
     spectra = []
-    for parameters in _BACKGROUND[species.name]:
+    for parameters in BACKGROUND[species.name]:
         bumps = tuple((c + (shift if 8 < c < 11 else 0.0), w, h) for c, w, h in parameters["bumps"])
-        spectra.append(loud * compute_spectrum(f, **{**parameters, "bumps": bumps}, floor=_FLOOR))
-    slow = loud * _SLOW_LEVEL[species.name] / (1 + (f / 1.6) ** 4) * f**2 / (f**2 + 0.4**2)
+        spectra.append(loud * compute_spectrum(f, **{**parameters, "bumps": bumps}, floor=AMPLIFIER_FLOOR))
+    slow = loud * SLOW_LEVEL[species.name] / (1 + (f / 1.6) ** 4) * f**2 / (f**2 + 0.4**2)
     spectra.append(slow)
     spectra.append(1.2 * np.exp(-0.5 * ((f - 20) / 4) ** 2))
     return spectra
