@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "clock": ["Clocked", "ClockState", "step_clock"],
         "decision": ["Chunk", "Command", "Condition", "Decision", "Estimates", "Hold", "Intend", "StageResult"],
+        "edge": ["EdgePredictor", "export_predictor"],
         "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "phase": ["Predictor", "load_predictor", "step_phase"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],
