@@ -56,7 +56,32 @@ def export_predictor(path: str | Path, *, kind: str = "int8", predictor: Predict
         raise MissingExtraError("onnx", extra="export") from error
     weights = predictor or load_predictor()
     mixing = np.array(weights.mix).reshape(-1, len(weights.basis))
-    nodes, constants = [], []
+    nodes, constants = _make_nodes(weights, mixing, kind)
+    real = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "slow oscillation ahead",
+        [helper.make_tensor_value_info("value", real, [1]), helper.make_tensor_value_info("cache", real, [TAPS - 1])],
+        [
+            helper.make_tensor_value_info("ahead", real, [len(weights.mix), 2]),
+            helper.make_tensor_value_info("next_cache", real, [TAPS - 1]),
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    write_file(Path(path), content)
+    return {"bytes": len(content), "leads": [round(place * STEP, 6) for place in range(len(weights.mix))]}
+
+
+def _make_nodes(weights: Predictor, mixing: np.ndarray, kind: str) -> tuple[list[Any], list[Any]]:
+    """Nodes of the graph and its constants."""
+    import onnx
+    from onnx import helper
+
+    nodes: list[Any] = []
+    constants: list[Any] = []
     for name, table in (("basis", weights.basis), ("mixing", mixing)):
         if kind == "float":
             constants.append(onnx.numpy_helper.from_array(table.astype(np.float32), name))
@@ -75,22 +100,7 @@ def export_predictor(path: str | Path, *, kind: str = "int8", predictor: Predict
         helper.make_node("Reshape", ["parts", "shape"], ["ahead"]),
         helper.make_node("Slice", ["window", "one", "end"], ["next_cache"]),
     ]
-    real = TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "slow oscillation ahead",
-        [helper.make_tensor_value_info("value", real, [1]), helper.make_tensor_value_info("cache", real, [TAPS - 1])],
-        [
-            helper.make_tensor_value_info("ahead", real, [len(weights.mix), 2]),
-            helper.make_tensor_value_info("next_cache", real, [TAPS - 1]),
-        ],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    write_file(Path(path), content)
-    return {"bytes": len(content), "leads": [round(place * STEP, 6) for place in range(len(weights.mix))]}
+    return nodes, constants
 
 
 class EdgePredictor:
