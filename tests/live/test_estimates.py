@@ -47,7 +47,7 @@ def make_wave(seconds: float, *, rate: float = RATE, frequency: float = 0.9) -> 
 
 @pytest.mark.parametrize("n", [1, 7, 64, 1280])
 def test_chunks_of_any_size_give_the_same_bits(n: int) -> None:
-    wave = make_wave(50)
+    wave = make_wave(36)
     protocol = make_protocol()
     assert feed(wave, n, protocol)[0][-1] == feed(wave, 128, protocol)[0][-1]
 

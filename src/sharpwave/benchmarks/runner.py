@@ -28,6 +28,8 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "spindles": "sharpwave.benchmarks.spindles",
+    "live-phase": "sharpwave.benchmarks.live.phase",
+    "live-gate": "sharpwave.benchmarks.live.gate",
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
     "subsets": "sharpwave.benchmarks.multimodal.subsets",
     "labels": "sharpwave.benchmarks.multimodal.labels",
