@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, str] = {
     "spindles": "sharpwave.benchmarks.spindles",
     "live-phase": "sharpwave.benchmarks.live.phase",
     "live-gate": "sharpwave.benchmarks.live.gate",
+    "live-latency": "sharpwave.benchmarks.live.latency",
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
     "subsets": "sharpwave.benchmarks.multimodal.subsets",
     "labels": "sharpwave.benchmarks.multimodal.labels",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import select
 import signal
 import socket
@@ -113,6 +114,12 @@ class Keeper:
                 records.append({"kind": "failed", "trial": trial, "why": why} if onset is None
                                else {"kind": "delivered", "trial": trial, "onset": onset})  # fmt: skip
         return records
+
+    @property
+    def wait(self) -> float:
+        """Time until a waiting cue is given, in seconds; infinity where none waits."""
+        cue = self.state.waiting
+        return math.inf if cue is None else max(cue.onset - self.limits.latency - self._clock(), 0.0)
 
     def silence(self) -> None:
         """Every sink falls silent, whatever one of them says."""
@@ -244,7 +251,7 @@ def serve(channel: socket.socket, lines: Lines, keeper: Keeper) -> None:
     """
     last_alive = float("-inf")
     while True:
-        select.select([channel], [], [], TICK)
+        select.select([channel], [], [], min(TICK, keeper.wait))
         records = keeper.step()  # the dead man first: what was written before a stall is old
         for line in lines.read():
             try:

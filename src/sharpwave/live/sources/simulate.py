@@ -85,6 +85,10 @@ class SimulatedSource:
         """A sound reaches the sleeper at this loop time."""
         self.sleeper.hear(onset, level_db)
 
+    def end(self) -> None:
+        """The night ends here: nothing comes any more."""
+        self._end = self._index
+
     def close(self) -> None:
         """Nothing is held."""
 
