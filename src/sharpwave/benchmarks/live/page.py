@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,6 +129,7 @@ def _open_socket(address: str) -> Iterator[Callable[[], Any]]:
     home, token = address.split("/#")
     with connect(home.replace("http", "ws") + "/live", origin=Origin(home)) as link:
         link.send(json.dumps({"token": token}))
+        threading.Thread(target=lambda: [None for _ in link], daemon=True).start()  # a page that never reads is dropped
         yield lambda: link.send('{"command": "stop"}')
 
 
