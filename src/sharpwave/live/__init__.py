@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "schedule": ["choose_cue", "draw_condition", "judge_night", "open_seal", "seal_seed"],
         "view": ["NightCard", "Trial", "compute_view"],
         "verify": ["Replay", "Verdict", "replay_log", "verify_log"],
+        "edge": ["EdgePredictor", "export_predictor"],
         "estimates": ["EstimatesState", "init_estimates", "step_estimates"],
         "phase": ["Predictor", "load_predictor", "step_phase"],
         "protocol": ["Protocol", "load_protocol", "parse_protocol"],

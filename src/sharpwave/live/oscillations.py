@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from sharpwave.live.filters import FilterState, design_causal, settle_filter, step_filter
 
+TINY = 1e-6
+"""Power in µV² below which there is none."""
 SETTLED = 10.0
 """Seconds before the running mean is believed."""
 
@@ -31,6 +33,7 @@ class BurstSettings:
         end: Share of the threshold below which it ends.
         hold: Seconds above the threshold before it is told.
         pause: Least seconds between two.
+        is_geometric: Whether the running mean is of the logarithm, so that bursts themselves hardly raise it.
         delay: Seconds from the onset that experts or truth give to the moment it is told, at the median.
     """
 
@@ -44,12 +47,13 @@ class BurstSettings:
     end: float
     hold: float
     pause: float
+    is_geometric: bool
     delay: float
 
 
-SPINDLES = BurstSettings((11.0, 16.0), (2.0, 30.0), 0.1, 60.0, 1.5, 0.5, 2.0, 0.6, 0.2, 0.5, 0.66)
+SPINDLES = BurstSettings((11.0, 16.0), (2.0, 30.0), 0.1, 60.0, 1.5, 0.5, 2.0, 0.6, 0.2, 0.5, False, 0.66)
 """Chosen on DREAMS, each person by the others: all four chose the same."""
-RIPPLES = BurstSettings((150.0, 250.0), (2.0, 300.0), 0.012, 60.0, 2.2, 0.0, 0.0, 0.5, 0.0, 0.03, 0.01)
+RIPPLES = BurstSettings((150.0, 250.0), (2.0, 300.0), 0.02, 60.0, 3.0, 0.0, 0.0, 0.5, 0.0, 0.03, True, 0.0)
 """For the hippocampus of rodents; chosen on simulated nights."""
 
 
@@ -61,7 +65,7 @@ class BurstState:
         filters: State of the two bands; empty before the first sample.
         power: Moving mean square of the band.
         broad: Moving mean square of the broad band.
-        mean: Running mean square of the band.
+        mean: Running mean square of the band, or running mean of its logarithm.
         seen: Samples so far.
         above: Samples since it rose above the threshold.
         since: Samples since the last burst ended.
@@ -119,7 +123,7 @@ def step_bursts(
     wide, second = step_filter(bands[1], filters[1], samples)
     window, slow = math.exp(-1.0 / (settings.window * rate)), settings.memory * rate
     threshold, lower = settings.times**2, (settings.times * settings.end) ** 2
-    share, least = settings.share**2, settings.least**2
+    share, least, geometric = settings.share**2, settings.least**2, settings.is_geometric
     hold, pause, settled = settings.hold * rate, settings.pause * rate, SETTLED * rate
     power, broad, mean, seen = state.power, state.broad, state.mean, state.seen
     above, since, active, told = state.above, state.since, state.active, state.told
@@ -129,13 +133,15 @@ def step_bursts(
         square_wide = b * b
         broad = square_wide + window * (broad - square_wide)
         seen += 1
-        mean += (square - mean) / min(seen, slow)
+        value = math.log(power + TINY) if geometric else square
+        mean += (value - mean) / min(seen, slow)
+        level = math.exp(mean) if geometric else mean
         if active:
-            if power < lower * mean:
+            if power < lower * level:
                 active, since, above = False, 0, 0
             continue
         since += 1
-        above = above + 1 if power > max(threshold * mean, share * broad, least) else 0
+        above = above + 1 if power > max(threshold * level, share * broad, least) else 0
         if above > hold and since >= pause and seen > settled:
             active, told = True, seen
     state = BurstState((first, second), power, broad, mean, seen, above, since, active, told)

@@ -40,9 +40,9 @@ def test_noise_after_t_changes_nothing_before_t_and_a_cheat_is_seen() -> None:
 
 
 def test_bursts_are_matched_once_and_while_under_way() -> None:
-    told = np.array([1.5, 4.0, 9.0])
-    found = match(told, np.array([1.0, 5.0, 8.9]), np.array([2.0, 6.0, 9.5]))
-    assert found[[0, 2]].tolist() == [1.5, 9.0]
+    spans = np.array([[1.5, 2.5], [4.0, 4.5], [8.5, 9.0]])
+    found = match(spans, np.array([1.0, 5.0, 8.9]), np.array([2.0, 6.0, 9.5]))
+    assert found[[0, 2]].tolist() == [1.5, 8.5]
     assert np.isnan(found[1])
     assert compute_f1(2, 3, 3) == pytest.approx(2 / 3)
 

@@ -64,3 +64,14 @@ def test_a_cue_that_nobody_intended_is_outside(rng: np.random.Generator) -> None
         assert bad >= 1
         assert counts[checker.RULES.index("given without an intent")] == 1
         assert counts[checker.RULES.index("level above the cap")] == 1
+
+
+def test_a_night_from_samples_is_judged_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharpwave.benchmarks.live import pipeline
+
+    monkeypatch.setattr(pipeline, "NIGHT", 6.5)
+    rows = {(row.method, row.metric): row for row in pipeline.run_pipeline(6.5, seed=4)}
+    assert rows["sharpwave", "nights_replayed_to_the_byte"].value == 1.0
+    assert rows["sharpwave", "audits_whole"].value == 1.0
+    assert rows["sharpwave", "cues_outside_the_gate"].value == 0
+    assert rows["sharpwave", "steps"].value > 3000

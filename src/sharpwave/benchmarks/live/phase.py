@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sharpwave.benchmarks.live.cost import measure_cost
 from sharpwave.benchmarks.live.phase_runs import (
     MAIN,
     MOST_MINUTES,
@@ -327,6 +328,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         for lead in (0.0, 0.08, 0.2):
             rows += compare(name, group, [Setting()], lead=lead, methods=(OURS, "ecHT"), delays=delays, rng=rng)
         rows += find_latencies(name, group, rng=rng)
+    rows += measure_cost(rng=rng)
     config = {
         "trained_on": [f"ucddb/{one}" for one in TRAINED_ON],
         "people": {"ucddb": list(people), "dreams": list(others)},

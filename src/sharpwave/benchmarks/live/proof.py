@@ -27,8 +27,8 @@ MINUTES = 1_000_000
 """Simulated minutes of the twin, all seeds together."""
 EQUAL_MINUTES = 10_000
 """Minutes in which twin and core are compared."""
-PIPELINE_MINUTES = 2_000
-"""Minutes from samples."""
+PIPELINE_MINUTES = 100
+"""Minutes from samples a seed; each takes a second, replay included."""
 NIGHT = 240.0
 """Minutes of a night."""
 MUTANT_MINUTES = 60_000
@@ -50,11 +50,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     from sharpwave.benchmarks.live.pipeline import run_pipeline
 
     rows = [*prove_twin(MINUTES, seeds=seeds), *find_mutants(seed=seeds), *compare(EQUAL_MINUTES, seed=seeds + 1)]
-    rows += run_pipeline(PIPELINE_MINUTES, seed=seeds + 2)
+    rows += run_pipeline(PIPELINE_MINUTES * seeds, seed=seeds + 2)
     config = {
         "minutes": MINUTES,
         "minutes_twin_and_core": EQUAL_MINUTES,
-        "minutes_from_samples": PIPELINE_MINUTES,
+        "minutes_from_samples": PIPELINE_MINUTES * seeds,
         "night_minutes": NIGHT,
         "steps_a_second": 4,
         "rules_of_the_checker": list(checker.RULES),
