@@ -206,6 +206,20 @@ def test_a_sync_that_fails_is_an_error_and_nothing_follows(tmp_path: Path, monke
     log.close()
 
 
+def test_a_checkpoint_names_what_is_durable_and_no_more(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    log = AuditLog(tmp_path / "night", PROTOCOL, start=0.0, seal=SEAL, checkpoint=checkpoint)
+    log.append("note", text="one")
+    assert log.sync() == 2
+    head = log.head
+    log.append("note", text="two")
+    log.write_checkpoint()
+    assert json.loads(checkpoint.read_text()) == {"length": 2, "head": head}
+    log.close()
+    assert json.loads(checkpoint.read_text())["length"] == 4
+    assert verify_log(tmp_path / "night", checkpoint=checkpoint).problems == ()
+
+
 def test_a_log_is_never_written_on_and_two_loops_never_share_one(night: Path) -> None:
     with pytest.raises(SharpwaveError, match="a log is never written on"):
         AuditLog(night, PROTOCOL, start=0.0, seal=SEAL)
