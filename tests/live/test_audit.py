@@ -28,8 +28,8 @@ DEEP = (0.01, 0.01, 0.08, 0.89, 0.01)
 
 
 def run_night(folder: Path, *, seconds: float = 12.0, checkpoint: Path | None = None) -> AuditLog:
-    """A short night of noise with stage results, commands, and steps without samples."""
-    rng = np.random.default_rng(1)
+    """A short night of noise with stage results, commands, and steps without samples; each length another noise."""
+    rng = np.random.default_rng(round(seconds))
     state = init_live(PROTOCOL, start=0.0)
     with AuditLog(folder, PROTOCOL, start=0.0, seal=SEAL, checkpoint=checkpoint) as log:
         for n in range(int(seconds * 8)):
@@ -99,6 +99,13 @@ def test_a_missing_moved_or_foreign_record_is_found(night: Path, tmp_path: Path)
         lines[1:],
     ):
         assert verify_log(copy(night, tmp_path / "edited", b"".join(edited))).problems
+
+
+def test_records_of_another_log_with_the_same_numbers_are_found(night: Path, tmp_path: Path) -> None:
+    run_night(tmp_path / "other", seconds=13.0)
+    mine, other = ((folder / LOG).read_bytes().splitlines(keepends=True) for folder in (night, tmp_path / "other"))
+    edited = [*mine[:4], other[4], *mine[5:]]
+    assert "does not follow" in verify_log(copy(night, tmp_path / "spliced", b"".join(edited))).problems[0]
 
 
 def test_a_log_cut_at_its_end_or_written_anew_is_found_by_the_checkpoint_alone(night: Path, tmp_path: Path) -> None:
@@ -197,6 +204,20 @@ def test_a_sync_that_fails_is_an_error_and_nothing_follows(tmp_path: Path, monke
     with pytest.raises(SharpwaveError, match="Input/output error"):
         log.append("release", trial=1)
     log.close()
+
+
+def test_a_checkpoint_names_what_is_durable_and_no_more(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    log = AuditLog(tmp_path / "night", PROTOCOL, start=0.0, seal=SEAL, checkpoint=checkpoint)
+    log.append("note", text="one")
+    assert log.sync() == 2
+    head = log.head
+    log.append("note", text="two")
+    log.write_checkpoint()
+    assert json.loads(checkpoint.read_text()) == {"length": 2, "head": head}
+    log.close()
+    assert json.loads(checkpoint.read_text())["length"] == 4
+    assert verify_log(tmp_path / "night", checkpoint=checkpoint).problems == ()
 
 
 def test_a_log_is_never_written_on_and_two_loops_never_share_one(night: Path) -> None:

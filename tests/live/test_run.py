@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -11,19 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave import live
 from sharpwave.errors import SharpwaveError
 from sharpwave.live import gate
+from sharpwave.live.consent import EXCLUSIONS, ITEMS, draft_consent, read_consent, seal_consent
 from sharpwave.live.morning import write_morning
 from sharpwave.live.night import LiveNight
 from sharpwave.live.protocol import Protocol, load_protocol
-from sharpwave.live.run import Plan, run_live, start_night
+from sharpwave.live.run import Plan, check_unchanged, run_live, run_started, start_night
 from sharpwave.live.schedule import draw_condition, open_seal
 from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
 from sharpwave.live.verify import replay_log, verify_log
 from sharpwave.night.options import find_randomised, read_cues
 from sharpwave.recordings import open_store
 
-SEED = bytes(range(32))
+SEED, RATE = bytes(range(32)), 256.0
 
 
 def declare_polarity(monkeypatch):
@@ -38,9 +41,11 @@ def declare_polarity(monkeypatch):
 
 
 def simulate(seed=0, *, minutes=4.2, protocol: Protocol | None = None, **options):
-    protocol = protocol or load_protocol("up-state")
+    plain = load_protocol("up-state")
+    protocol = protocol or replace(plain, signal=replace(plain.signal, rate=RATE))
     source = SimulatedSource(
-        protocol.signal.channels, rng=np.random.default_rng(seed), asleep_after=0.0, hours=minutes / 60, chunk=16,
+        protocol.signal.channels, rng=np.random.default_rng(seed), asleep_after=0.0, hours=minutes / 60, chunk=24,
+        rate=RATE,
         **options,
     )  # fmt: skip
     return protocol, source, SimulatedStager(source, rng=np.random.default_rng(seed + 1))
@@ -111,7 +116,7 @@ def test_each_onset_is_when_it_was_intended(ran):
     for record in ran.records:
         if record["kind"] == "delivered":
             assert record["onset"] == pytest.approx(wanted[record["trial"]], abs=1e-6)
-            taken = record["position"] / 256.0
+            taken = record["position"] / RATE
             assert record["onset"] - 0.1 < taken < record["onset"] + 0.1
 
 
@@ -203,3 +208,95 @@ def test_a_seed_that_was_not_the_sealed_one_opens_nothing(ran, tmp_path):
     (folder / "sealed.json").write_text(json.dumps({"seed": "11" * 32}))
     with pytest.raises(SharpwaveError, match="the seed that was sealed before the night"):
         write_morning(folder)
+
+
+class Amplifier(SimulatedSource):
+    """A simulated sleeper who comes in real time, so that the night needs a process of its own as its interlock."""
+
+    paced = False
+
+
+def test_a_night_in_real_time_has_an_interlock_of_its_own(tmp_path):
+    protocol, _, stager = simulate()
+    source = Amplifier(protocol.signal.channels, rng=np.random.default_rng(0), rate=RATE, asleep_after=0.0)
+    plan = Plan(protocol, source, tmp_path / "night", stager, hours=1.0)
+    started = start_night(plan)
+    assert started.simulated is None
+    assert started.link.process.poll() is None
+
+    def end_soon(decision, chunk):
+        if decision.now > 1.0:
+            raise KeyboardInterrupt
+
+    started.night.listeners.append(end_soon)
+    with pytest.raises(KeyboardInterrupt):
+        run_started(started)
+    assert started.link.process.poll() is not None
+    kinds = [record["kind"] for record in read_records(plan.folder)]
+    assert (kinds[0], kinds[-1]) == ("open", "close")
+    assert "silent" in kinds
+    assert verify_log(plan.folder, checkpoint=tmp_path / "night.checkpoint").problems == ()
+    assert replay_log(plan.folder).differs is None
+
+
+def test_an_error_in_the_loop_ends_in_silence(tmp_path):
+    protocol, source, stager = simulate()
+    started = start_night(Plan(protocol, source, tmp_path / "night", stager, speed=float("inf")))
+
+    def fail(decision, chunk):
+        raise RuntimeError("broken")
+
+    started.night.listeners.append(fail)
+    with pytest.raises(RuntimeError):
+        run_started(started)
+    records = read_records(tmp_path / "night")
+    assert [record["why"] for record in records if record["kind"] == "silent"] == ["the loop failed: RuntimeError"]
+
+
+@pytest.fixture
+def consent(tmp_path):
+    form = draft_consent({"click": "builtin:click"}, level_db=40.0, per_night=1000)
+    form |= {"agreed": dict.fromkeys(ITEMS, True), "excluded": dict.fromkeys(EXCLUSIONS, True)}
+    form |= {"participant": "P-01", "signed": "2020-01-01", "expires": "2100-01-01"}
+    path = tmp_path / "consent.json"
+    path.write_text(json.dumps(form))
+    seal_consent(path)
+    return path
+
+
+@pytest.mark.parametrize("change", ["edit", "delete", "renew"])
+def test_a_consent_that_changes_during_the_night_ends_the_cues(tmp_path, consent, change):
+    protocol, source, stager = simulate()
+    started = start_night(Plan(protocol, source, tmp_path / "night", stager, consent=consent))
+    agreed = read_consent(consent, today=datetime.date.today())
+    started = replace(started, consent=agreed)
+    check_unchanged(started)
+    assert started.night.ended == ""
+    if change == "delete":
+        consent.unlink()
+    else:
+        consent.write_text(json.dumps({**json.loads(consent.read_text()), "level_db": 30.0}))
+    if change == "renew":
+        seal_consent(consent)
+    check_unchanged(started)
+    assert "consent" in started.night.ended
+    started.night.step(0.0)
+    assert started.night.state.operator == "stopped"
+    started.night.close()
+
+
+def test_a_sink_that_cannot_be_opened_leaves_no_night(tmp_path, consent):
+    protocol, source, stager = simulate()
+    plan = Plan(protocol, source, tmp_path / "night", stager, sinks=("audio",), consent=consent,
+                sounds={"click": "builtin:click"})  # fmt: skip
+    with pytest.raises(SharpwaveError, match="the calibration of the loudspeaker"):
+        start_night(plan)
+    assert not plan.folder.exists()
+
+
+def test_the_clock_on_the_wall_is_asked_for_dates_alone():
+    """A change of the clock or of summer time must not move a cue: no time of the loop comes from it."""
+    for path in (Path(live.__file__).parent).rglob("*.py"):
+        text = path.read_text()
+        assert "time.time()" not in text, path
+        assert "perf_counter" not in text, path

@@ -67,7 +67,8 @@ class AuditLog:
         about: dict[str, Any] | None = None,
         checkpoint: Path | None = None,
     ) -> None:
-        self.length, self.head, self.broken = 0, FIRST, ""
+        self.broken = ""
+        self._chain = self._synced = (0, FIRST)
         self._block = Block()
         self._offset = 0
         self._files: list[int] = []
@@ -99,6 +100,16 @@ class AuditLog:
         self.sync()
         self.write_checkpoint()
 
+    @property
+    def length(self) -> int:
+        """Records so far."""
+        return self._chain[0]
+
+    @property
+    def head(self) -> str:
+        """Hash of the last of them."""
+        return self._chain[1]
+
     def __enter__(self) -> AuditLog:
         return self
 
@@ -124,7 +135,7 @@ class AuditLog:
         body = json.dumps(record, separators=(",", ":"), allow_nan=True).encode()
         digest = hashlib.sha256(body).hexdigest()
         self._write(0, _PREFIX + digest.encode() + _MIDDLE + body + b"}\n")
-        self.length, self.head = self.length + 1, digest
+        self._chain = (self.length + 1, digest)
         return digest
 
     def step(
@@ -175,7 +186,7 @@ class AuditLog:
         Raises:
             SharpwaveError: If the disk refuses; nothing that is not durable may be given.
         """
-        length = self.length
+        chain = self._chain
         if self.broken:
             raise _refuse(self.broken)
         try:
@@ -183,13 +194,17 @@ class AuditLog:
         except OSError as error:
             self.broken = str(error.strerror)
             raise _refuse(self.broken) from error
-        return length
+        self._synced = chain
+        return chain[0]
 
     def write_checkpoint(self) -> None:
-        """Write length and head outside the folder; without a place for it nothing is done."""
+        """Write length and head of what is durable outside the folder; without a place for it nothing is done.
+
+        This and `sync` may run in another thread than `append` and `step`.
+        """
         if self._checkpoint < 0:
             return
-        line = json.dumps({"length": self.length, "head": self.head}).ljust(126).encode() + b"\n"
+        line = json.dumps({"length": self._synced[0], "head": self._synced[1]}).ljust(126).encode() + b"\n"
         try:
             os.pwrite(self._checkpoint, line, 0)
             os.fdatasync(self._checkpoint)

@@ -53,6 +53,9 @@ class Link(Protocol):
     def poll(self) -> list[dict[str, Any]]:
         """What it said since, without waiting."""
 
+    def hear_silence(self) -> list[dict[str, Any]]:
+        """What it says after a stop, waiting a little for it to say that all is silent."""
+
     def close(self) -> None:
         """End it; what sounds falls silent."""
 
@@ -113,6 +116,10 @@ class LocalInterlock:
         """What it said since."""
         found, self._records = [*self._records, *self._keeper.step()], []
         return found
+
+    def hear_silence(self) -> list[dict[str, Any]]:
+        """What it says after a stop."""
+        return self.poll()
 
     def close(self) -> None:
         """What sounds falls silent."""
@@ -203,6 +210,14 @@ class InterlockProcess:
         elif time.monotonic() - self.last_alive > 5 * ALIVE_EVERY:
             self.broken = self.broken or "the interlock gives no sign of life"
         return [record for record in records if record["kind"] != "alive"]
+
+    def hear_silence(self) -> list[dict[str, Any]]:
+        """What it says after a stop, waiting for its word that all is silent for a second at most."""
+        found, until = self.poll(), time.monotonic() + 1.0
+        while not self.broken and time.monotonic() < until and not any(one["kind"] == "silent" for one in found):
+            select.select([self._channel], [], [], 0.05)
+            found += self.poll()
+        return found
 
     def close(self) -> None:
         """End the process; what sounds falls silent."""

@@ -168,7 +168,7 @@ class LiveNight:
         """Silence, and everything written."""
         self.closed = True
         self.link.stop(why)
-        self._hear_interlock()
+        self._hear_interlock(self.link.hear_silence())
         for part in (self.link, self.stager, self.source, self.log):
             part.close()
 
@@ -228,8 +228,8 @@ class LiveNight:
         elif outcome == "failed":
             self.log.note(outcome, {"trial": trial, "why": why})
 
-    def _hear_interlock(self) -> None:
-        for record in self.link.poll():
+    def _hear_interlock(self, records: list[dict[str, Any]] | None = None) -> None:
+        for record in self.link.poll() if records is None else records:
             kind, trial = record["kind"], record.get("trial")
             if kind == "delivered" and isinstance(trial, int):
                 self._change(trial, "delivered", "", float(record["onset"]))
@@ -237,7 +237,7 @@ class LiveNight:
                 self._change(trial, "failed", str(record["why"]))
             else:
                 self.log.note(kind, {name: value for name, value in record.items() if name != "kind"})
-                if kind == "silent" and not self.ended and record["why"] != "no sign of life":
+                if kind == "silent" and not self.ended and record["why"] != "no sign of life" and not self.closed:
                     self.command("stop", str(record["why"]))
 
     def _watch(self, now: float) -> None:

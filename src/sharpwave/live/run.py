@@ -235,11 +235,12 @@ def start_night(plan: Plan, *, today: datetime.date | None = None) -> Started:
             limits, plan.sinks, origin=origin, cues=plan.sounds, seal=seal, calibration=plan.calibration
         )
     try:
-        log = _open_log(plan, seed, link, consent, threaded=simulated is None)
+        begin = clock()
+        log = _open_log(plan, seed, link, consent, begin=begin, threaded=simulated is None)
     except BaseException:
         link.close()
         raise
-    night = LiveNight(plan.protocol, plan.source, link, log=log, stager=plan.stager, start=clock())
+    night = LiveNight(plan.protocol, plan.source, link, log=log, stager=plan.stager, start=begin)
     if plan.arm:
         night.command("arm", "from the start")
     return Started(night, link, clock, plan, simulated, consent)
@@ -305,7 +306,7 @@ def _run_real(started: Started) -> str:
             return night.log.broken
         if now - looked > CONSENT_EVERY:
             looked = now
-            _check_unchanged(started)
+            check_unchanged(started)
         if started.plan.source.next_arrival() == math.inf:
             return "the source ended"
         wait = min(night.next_due() - clock(), POLL)
@@ -339,7 +340,7 @@ def _check_consent(plan: Plan, today: datetime.date) -> Consent | None:
     return consent
 
 
-def _check_unchanged(started: Started) -> None:
+def check_unchanged(started: Started) -> None:
     """A consent that was edited, withdrawn or taken away during the night ends the cues."""
     consent, path = started.consent, started.plan.consent
     if consent is None or path is None or started.night.ended:
@@ -362,7 +363,9 @@ def _make_limits(plan: Plan, consent: Consent | None) -> InterlockLimits:
     )
 
 
-def _open_log(plan: Plan, seed: bytes, link: Link, consent: Consent | None, *, threaded: bool) -> AuditWriter:
+def _open_log(
+    plan: Plan, seed: bytes, link: Link, consent: Consent | None, *, begin: float, threaded: bool
+) -> AuditWriter:
     """A new folder with the sealed seed and the head of the log."""
     latency = float(getattr(link, "latency", 0.0))
     most = RECHECK + plan.protocol.target.late_most
@@ -382,7 +385,7 @@ def _open_log(plan: Plan, seed: bytes, link: Link, consent: Consent | None, *, t
     }
     checkpoint = plan.checkpoint or plan.folder.with_name(f"{plan.folder.name}.checkpoint")
     audit = AuditLog(
-        plan.folder, plan.protocol, start=0.0, seal=seal_seed(seed, plan.protocol), about=about, checkpoint=checkpoint
+        plan.folder, plan.protocol, start=begin, seal=seal_seed(seed, plan.protocol), about=about, checkpoint=checkpoint
     )
     descriptor = os.open(plan.folder / SEALED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

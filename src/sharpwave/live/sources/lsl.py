@@ -60,13 +60,14 @@ class LslSource:
                 got=f"{len(found)}; there are: {', '.join(others) or 'no streams'}",
                 fix="start the amplifier's program, let it stream, and name the stream as it does",
             )
-        self._info = self._open(found[0])
+        self._source_id = found[0].source_id()
+        self._inlet, self._info = self._open(found[0])
         self.name, self.rate = f"lsl:{name}", float(self._info.nominal_srate())
         if self.rate <= 0:
             raise SharpwaveError(
                 f"a stream {name} at a steady rate", got="one of markers", fix="name the stream of EEG"
             )
-        labels, units = _read_channels(self._info)
+        labels, units = self._described = _read_channels(self._info)
         self.channels, self._columns = _choose(labels, self._info.channel_count(), channels)
         self._scale = np.array([_find_scale(units, index, unit) for index in self._columns], np.float32)
         self._next_index, self._last_arrival = 0, time.monotonic()
@@ -89,8 +90,8 @@ class LslSource:
             return []
         self._last_arrival = time.monotonic()
         values = np.asarray(samples, dtype=np.float32).reshape(len(stamps), -1)
-        if values.shape[1] <= max(self._columns):
-            return [Chunk(values, self._next_index, float(stamps[0]), now)]  # fewer channels: the loop leaves it out
+        if values.shape[1] != len(self._described[0]):
+            return []  # another stream under this name: the age of data says the rest
         values = values[:, self._columns] * self._scale
         times = np.asarray(stamps, dtype=float)
         before = times[0] - 1 / self.rate if self._last_stamp is None else self._last_stamp
@@ -114,12 +115,11 @@ class LslSource:
         self._over = True
         self._inlet.close_stream()
 
-    def _open(self, found: Any) -> Any:
-        """The inlet, opened; its full description. The clocks of both machines are never asked: the loop finds out."""
-        self._inlet = self._library.StreamInlet(found, max_buflen=60, recover=True)
-        self._source_id = found.source_id()
-        self._inlet.open_stream(timeout=5.0)
-        return self._inlet.info(timeout=5.0)
+    def _open(self, found: Any) -> tuple[Any, Any]:
+        """The inlet, opened, and its full description; clocks are never compared here: the loop finds out."""
+        inlet = self._library.StreamInlet(found, max_buflen=60, recover=True)
+        inlet.open_stream(timeout=5.0)
+        return inlet, inlet.info(timeout=5.0)
 
     def _look_again(self) -> None:
         """In a thread, so that nothing waits: a stream of this very identifier that LSL itself has not found again."""
@@ -129,10 +129,14 @@ class LslSource:
 
         def search() -> None:
             found = self._library.resolve_byprop("source_id", self._source_id, 1, SEARCH)
-            if len(found) == 1 and not self._over and time.monotonic() - self._last_arrival > 2 * SEARCH:
-                old = self._inlet
-                self._open(found[0])
-                old.close_stream()
+            if len(found) != 1 or self._over or time.monotonic() - self._last_arrival < 2 * SEARCH:
+                return
+            inlet, info = self._open(found[0])
+            if _read_channels(info) != self._described:  # channels swapped, renamed or fewer: nothing of it is taken
+                inlet.close_stream()
+                return
+            old, self._inlet = self._inlet, inlet
+            old.close_stream()
 
         self._searching = threading.Thread(target=search, daemon=True)
         self._searching.start()
