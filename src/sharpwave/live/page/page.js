@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { at, write, clock, duration } = Draw;
-  const STALE = 0.7;          // seconds without a word, from which nothing shown is believed
+  const STALE = 0.6;          // seconds without a word, from which nothing shown is believed
   const HOLD = 2.2;           // seconds; the server itself asks for 2
   const WORDS = { disarmed: "Not armed", armed: "Armed", paused: "Paused", stopped: "Stopped", ended: "Night ended" };
   const MARKS = { disarmed: "○", armed: "●", paused: "❚❚", stopped: "■", ended: "■" };
