@@ -234,6 +234,13 @@ def _start_interlock(log: Path, *, spacing: float = 6.0) -> tuple[Any, Callable[
     return link, lambda: time.monotonic() - origin
 
 
+def _wait_for(log: Path, order: str) -> None:
+    """Wait until a sink has had this order, for half a minute at most."""
+    until = time.monotonic() + 30.0
+    while f'"{order}"' not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 def _beat(link: Any, now: Callable[[], float]) -> None:
     link.beat(now())
 
