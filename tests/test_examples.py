@@ -27,6 +27,17 @@ def test_sleep_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert with_sleep > without + 0.3
 
 
+def test_a_live_night_is_run_and_its_log_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["live.py", "--minutes", "0.2"])
+    runpy.run_path(str(FOLDER / "live.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "polarity" in said
+    assert "whole" in said
+    assert "the same" in said
+
+
 def find_shares(said: str) -> tuple[float, float]:
     """Share of the first task's words that are known at the end, without sleep and with it."""
     without, with_sleep = re.findall(r"'french': (\d\.\d)", said)

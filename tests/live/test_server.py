@@ -130,6 +130,45 @@ def test_a_greeting_without_a_token_is_turned_away(live: LivePage, greeting: str
     assert live.take_commands(0.0) == ()
 
 
+def test_whoever_is_turned_away_leaves_no_trace_in_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with open_live_page(CARD) as live:
+        for greeting in (" " * 5000, "[]", "{"):
+            with connect(live, token=None) as link:
+                link.send(greeting)
+                with pytest.raises(exceptions.ConnectionClosed):
+                    link.recv(timeout=60)
+        connect(live, token=None).close()
+        with connect(live) as link:
+            link.send("nonsense")
+            with pytest.raises(exceptions.ConnectionClosed):
+                hear(link, "answer")
+        connect(live).close()
+    live._process.wait(60)
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+def test_a_ninth_page_is_turned_away(live: LivePage) -> None:
+    links = [connect(live) for _ in range(8)]
+    for link in links:
+        hear(link, "card")
+    with connect(live) as ninth, pytest.raises(exceptions.ConnectionClosed) as closed:
+        ninth.recv(timeout=60)
+    assert closed.value.rcvd.code == 4429
+    for link in links:
+        link.close()
+    wait_for(lambda: hear_card(live))
+
+
+def hear_card(live: LivePage) -> bool:
+    """Whether a page is let in; the server may not yet know that others have left."""
+    with connect(live) as link:
+        try:
+            return bool(hear(link, "card"))
+        except exceptions.ConnectionClosed:
+            return False
+
+
 def test_the_token_is_nowhere_but_in_the_address(live: LivePage) -> None:
     _, token = split(live)
     assert len(token) >= 43

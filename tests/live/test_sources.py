@@ -286,6 +286,9 @@ def test_a_lost_package_of_brainflow_is_a_gap_and_its_counter_wraps_round():
     assert after.index == 6
     first, second = give(source, [3, 4, 9, 10])
     assert (first.index, second.index) == (9, 15)
+    give(source, [255])
+    (over,) = give(source, [3])  # 0, 1 and 2 are lost where the counter wraps round
+    assert over.index == 17 + 244 + 1 + 3
     assert give(source, []) == []
 
 

@@ -98,7 +98,12 @@ def test_the_next_cue_waits_for_the_longest_lock_and_names_what_nobody_can_fores
         Condition("since arousal", False, None, 30.0, "s"),
         Condition("amplitude", True, 1.2, 1.0),
     )["next"]
-    assert found == {"wait": 70.0, "missing": ["age of stage", "since arousal"]}
+    assert found == {"wait": 70.0, "missing": ["age of stage", "since arousal"], "over": False}
+
+
+@pytest.mark.parametrize(("value", "over"), [(4.0, True), (None, False)])
+def test_a_night_that_has_ended_itself_says_that_no_cue_comes_any_more(value: float | None, over: bool) -> None:
+    assert view_of(Condition("arousals after trials", False, value, 3.0))["next"]["over"] is over  # type: ignore[index]
 
 
 def test_a_stage_has_its_age_and_is_unknown_where_a_probability_is_no_number() -> None:

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, str] = {
     "live-phase": "sharpwave.benchmarks.live.phase",
     "live-gate": "sharpwave.benchmarks.live.gate",
     "live-latency": "sharpwave.benchmarks.live.latency",
+    "live-page": "sharpwave.benchmarks.live.page",
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
     "subsets": "sharpwave.benchmarks.multimodal.subsets",
     "labels": "sharpwave.benchmarks.multimodal.labels",

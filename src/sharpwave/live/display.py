@@ -249,7 +249,7 @@ def open_live_page(card: NightCard, *, port: int = 0, on_stop: Callable[[], Any]
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl+C ends the loop, which then ends the server
-        env=os.environ | {"PYTHONPATH": _find_path()},
+        env=os.environ | {"PYTHONPATH": _find_path(), "OTEL_SDK_DISABLED": "true"},  # nothing is reported to anyone
     )
     settings = {"port": port, "token": token, "attended": card.attended}
     started = _hear_start(process, json.dumps(settings).encode() + b"\n")

@@ -140,13 +140,11 @@ async def _converse(websocket: Any, hub: Hub, token: str) -> None:
     try:
         greeting = await asyncio.wait_for(websocket.receive_text(), GREETING_SECONDS)
         if not _knows(greeting, token):
-            return await websocket.close(WRONG_TOKEN)
+            return await _turn_away(websocket, WRONG_TOKEN)
     except (TimeoutError, WebSocketDisconnect, KeyError):
-        with contextlib.suppress(RuntimeError):
-            await websocket.close(WRONG_TOKEN)
-        return None
+        return await _turn_away(websocket, WRONG_TOKEN)
     if hub.pages >= MOST_PAGES:
-        return await websocket.close(TOO_MANY)
+        return await _turn_away(websocket, TOO_MANY)
     visit = Visit()
     hub.open_page()
     telling = asyncio.create_task(_tell(websocket, hub, visit))
@@ -155,14 +153,21 @@ async def _converse(websocket: Any, hub: Hub, token: str) -> None:
             answer = hub.hear(await websocket.receive_text(), visit, now=time.monotonic())
             await websocket.send_text(json.dumps({"answer": answer}))
     except SharpwaveError:
-        with contextlib.suppress(RuntimeError):
-            await websocket.close(NONSENSE)
+        await _turn_away(websocket, NONSENSE)
     except (WebSocketDisconnect, RuntimeError, KeyError):
         pass
     finally:
         telling.cancel()
         hub.close_page(now=time.monotonic())
     return None
+
+
+async def _turn_away(websocket: Any, code: int) -> None:
+    """Close a page's socket, which may have gone already."""
+    from starlette.websockets import WebSocketDisconnect
+
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await websocket.close(code)
 
 
 def _knows(greeting: str, token: str) -> bool:
@@ -212,7 +217,13 @@ def run_server(*, port: int, token: str, attended: bool) -> None:
     port = listening.getsockname()[1]
     hub = Hub(command, attended=attended)
     settings: dict[str, Any] = {
-        **{"log_level": "error", "access_log": False, "server_header": False, "lifespan": "off"},
+        **{
+            "log_level": "error",
+            "access_log": False,
+            "server_header": False,
+            "lifespan": "off",
+            "proxy_headers": False,
+        },
         **{"ws": "websockets-sansio", "ws_max_size": LARGEST_MESSAGE, "limit_concurrency": 64},
         **{"ws_ping_interval": 1.0, "ws_ping_timeout": 5.0},
     }

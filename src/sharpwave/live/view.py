@@ -23,6 +23,8 @@ OUTCOMES: tuple[Outcome, ...] = ("intended", "delivered", "failed", "cancelled")
 BIN = 1 / 32
 """Length in seconds of a piece of the shown signal: its lowest and its highest sample are drawn."""
 SHOWN_TRIALS = 10
+LAST = ("trials tonight", "night not over", "arousals after trials", "wakings after trials")
+"""Conditions that, once they do not hold, do not hold again this night."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def compute_view(
     >>> waits = Condition("since last cue", holds=False, value=2.0, limit=6.0, unit="s")
     >>> view = compute_view(Decision(9.0, (waits,), Hold(("since last cue",)), Estimates(9.0)), mode="armed")
     >>> view["next"], view["conditions"][0]["sense"]
-    ({'wait': 4.0, 'missing': []}, 'at least')
+    ({'wait': 4.0, 'missing': [], 'over': False}, 'at least')
     """
     found, why = decision.estimates, getattr(decision.action, "why", ())
     return {
@@ -166,7 +168,8 @@ def _find_next(conditions: Sequence[Condition]) -> dict[str, Any]:
     failing = [condition for condition in conditions if not condition.holds]
     waits = [one for one in failing if one.unit == "s" and _find_sense(one) == "at least"]
     wait = max((float(one.limit) - float(one.value) for one in waits), default=0.0)  # type: ignore[arg-type]
-    return {"wait": _number(wait), "missing": [one.name for one in failing if one not in waits]}
+    over = any(one.name in LAST and one.value is not None for one in failing)
+    return {"wait": _number(wait), "missing": [one.name for one in failing if one not in waits], "over": over}
 
 
 def _show_stage(stage: StageResult, now: float) -> dict[str, Any]:

@@ -141,7 +141,7 @@ const Draw = (() => {
       if (name.textContent !== one.name) name.textContent = one.name;
       value.textContent = !known || one.value === null ? "not known" : one.value;
       const sense = row.dataset.sense = one.sense || row.dataset.sense || "limit";
-      limit.textContent = one.limit === null || one.limit === value.textContent ? "" : one.limit === "any" ? "any" : `${SENSES[sense]} ${one.limit}`;
+      limit.textContent = one.limit === null || (sense === "must be" && one.limit === value.textContent) ? "" : one.limit === "any" ? "any" : `${SENSES[sense]} ${one.limit}`;
       if (limit.title !== sense) limit.title = sense;
     });
     const fails = conditions.filter(one => !one.holds).length;

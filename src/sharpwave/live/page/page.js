@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { at, write, clock, duration } = Draw;
-  const STALE = 0.7;          // seconds without a word, from which nothing shown is believed
+  const STALE = 0.6;          // seconds without a word, from which nothing shown is believed
   const HOLD = 2.2;           // seconds; the server itself asks for 2
   const WORDS = { disarmed: "Not armed", armed: "Armed", paused: "Paused", stopped: "Stopped", ended: "Night ended" };
   const MARKS = { disarmed: "○", armed: "●", paused: "❚❚", stopped: "■", ended: "■" };
@@ -145,7 +145,7 @@
     const last = view.trials[view.trials.length - 1];
     const planned = last && last.outcome === "intended" && last.onset > view.now;
     if (!believed) write("why", "");
-    else if (view.mode === "stopped" || view.mode === "ended") write("why", `No cue will be given${view.ended ? `: ${view.ended}` : ""}.`);
+    else if (view.mode === "stopped" || view.mode === "ended") write("why", `No cue will be given${view.ended ? ` (${view.ended})` : ""}.`);
     else if (planned) write("why", `Trial ${last.trial} in ${(last.onset - view.now).toFixed(2)} s`);
     else write("why", view.why.length ? `No cue now. Not met: ${shorten(view.why)}` : "Every condition holds");
   }
@@ -156,9 +156,9 @@
     const stage = believed ? view.stage : null, old = stage && stage.age > card.stage_limit;
     write("stage", stage && stage.name ? stage.name : "not known");
     write("stage-age", !stage ? "no result yet" : `${old ? "TOO OLD: " : ""}heard ${duration(Math.max(0, stage.age))} ago`);
-    const { wait, missing } = view.next, over = view.mode === "stopped" || view.mode === "ended";
+    const { wait, missing } = view.next, over = view.next.over || view.mode === "stopped" || view.mode === "ended";
     write("next", !believed ? "not known" : over ? "none" : wait > 0 ? `in ${duration(wait)}` : missing.length ? "waits" : "now");
-    write("missing", !believed || over ? "" : missing.length ? `${wait > 0 ? "at the earliest; " : ""}${missing.length} more must hold` : wait > 0 ? "at the earliest" : "");
+    write("missing", !believed ? "" : over ? "in this night" : missing.length ? `${wait > 0 ? "at the earliest; " : ""}${missing.length} more must hold` : wait > 0 ? "at the earliest" : "");
     write("clock", clock(view.now));
     write("age", !believed ? "" : view.age === null ? "no signal yet" : `signal ${duration(Math.max(0, view.age))} old`);
   }
