@@ -196,12 +196,12 @@ def make_plan(options: NightOptions, protocol: Protocol) -> Plan:
         SharpwaveError: If something is missing or does not fit.
     """
     from sharpwave.live.run import InlineStager, Plan
-    from sharpwave.live.sinks import needs_consent
+    from sharpwave.live.sinks import check_sink, needs_consent
     from sharpwave.live.stage_process import ProcessStager
 
     sinks = options.sink or ("null",)
     for name in sinks:
-        needs_consent(name)
+        check_sink(name)
     now = datetime.datetime.now()
     folder = options.output or Path(f"sharpwave-live-{now:%Y%m%d-%H%M%S}")
     source = open_source(options, protocol)

@@ -259,6 +259,18 @@ def run_live(plan: Plan, *, listeners: Sequence[Listener] = (), today: datetime.
 
     Raises:
         SharpwaveError: If it cannot start.
+
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.live.protocol import load_protocol
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> with TemporaryDirectory() as home:
+    ...     stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    ...     plan = Plan(load_protocol("up-state"), source, Path(home) / "night", stager, speed=math.inf)
+    ...     night = run_live(plan)
+    >>> night.closed, night.counts["delivered"]
+    (True, 0)
     """
     started = start_night(plan, today=today)
     started.night.listeners += listeners

@@ -68,6 +68,22 @@ def needs_consent(name: str) -> bool:
     return name.partition(":")[0] != "null"
 
 
+def check_sink(name: str) -> None:
+    """Refuse a name that is no sink, before anything is opened.
+
+    Args:
+        name: As `--sink` takes it.
+
+    Raises:
+        SharpwaveError: If there is no such sink.
+
+    >>> check_sink("trigger:/dev/ttyUSB0")
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in ("audio", "lsl", "null", "trigger") or (kind == "trigger" and not rest):
+        raise SharpwaveError(f"a sink among {', '.join(SINKS)}", got=repr(name), fix="choose one of these")
+
+
 def open_sink(
     name: str, *, clock: Clock, cues: dict[str, str], calibration: Path | None = None, log: Path | None = None
 ) -> Sink:
@@ -86,6 +102,7 @@ def open_sink(
     >>> open_sink("null", clock=lambda: 2.5, cues={}).play(1, "pink", 40.0, gain=1.0)
     2.5
     """
+    check_sink(name)
     kind, _, rest = name.partition(":")
     options: dict[str, Any] = {"clock": clock}
     if kind == "null":
@@ -100,8 +117,6 @@ def open_sink(
         from sharpwave.live.sinks.lsl import LslSink
 
         return LslSink(**options, name=rest or "sharpwave-cues")
-    if kind == "trigger" and rest:
-        from sharpwave.live.sinks.trigger import TriggerSink
+    from sharpwave.live.sinks.trigger import TriggerSink
 
-        return TriggerSink(rest, **options)
-    raise SharpwaveError(f"a sink among {', '.join(SINKS)}", got=repr(name), fix="choose one of these")
+    return TriggerSink(rest, **options)

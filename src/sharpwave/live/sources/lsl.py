@@ -36,6 +36,9 @@ class LslSource:
         wait: Longest time to look for it, in seconds.
         library: What opens streams: `pylsl`, or a stand-in in tests.
 
+    Attributes:
+        last_stamp: Stamp of the last sample that came, in seconds of the stream's clock; None before the first.
+
     Raises:
         SharpwaveError: If there is no such stream, several, or it lacks a channel, a rate or a unit.
     """
@@ -71,7 +74,7 @@ class LslSource:
         self.channels, self._columns = _choose(labels, self._info.channel_count(), channels)
         self._scale = np.array([_find_scale(units, index, unit) for index in self._columns], np.float32)
         self._next_index, self._last_arrival = 0, time.monotonic()
-        self._last_stamp: float | None = None
+        self.last_stamp: float | None = None
         self._searching: threading.Thread | None = None
         self._over = False
 
@@ -94,7 +97,7 @@ class LslSource:
             return []  # another stream under this name: the age of data says the rest
         values = values[:, self._columns] * self._scale
         times = np.asarray(stamps, dtype=float)
-        before = times[0] - 1 / self.rate if self._last_stamp is None else self._last_stamp
+        before = times[0] - 1 / self.rate if self.last_stamp is None else self.last_stamp
         lost = np.round((np.diff(times, prepend=before) - 1 / self.rate) * self.rate)
         lost = np.where(lost > max(0.04 * self.rate, 4), lost, 0).astype(np.int64)
         cuts = [*np.flatnonzero(lost).tolist(), len(times)]
@@ -104,7 +107,7 @@ class LslSource:
             chunks.append(Chunk(np.ascontiguousarray(values[low:cut]), self._next_index, float(times[low]), now))
             self._next_index += cut - low
             low = cut
-        self._last_stamp = float(times[-1])
+        self.last_stamp = float(times[-1])
         return chunks
 
     def hear(self, onset: float, level_db: float) -> None:
