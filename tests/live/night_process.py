@@ -27,7 +27,7 @@ def run_night(folder: Path, kind: str) -> None:
 
     gate.step_estimates = step
     protocol = load_protocol("up-state")
-    source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), asleep_after=0.0, hours=1.0, chunk=32)
+    source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), asleep_after=0.0, hours=1.0, chunk=8)
     stager = SimulatedStager(source, rng=np.random.default_rng(1))
 
     def listen(decision, chunk):

@@ -42,7 +42,8 @@ def declare_polarity(monkeypatch):
 
 def simulate(seed=0, *, minutes=4.2, protocol: Protocol | None = None, **options):
     plain = load_protocol("up-state")
-    protocol = protocol or replace(plain, signal=replace(plain.signal, rate=RATE))
+    target = replace(plain.target, lead_most=0.15)  # these chunks are of 94 ms
+    protocol = protocol or replace(plain, signal=replace(plain.signal, rate=RATE), target=target)
     source = SimulatedSource(
         protocol.signal.channels, rng=np.random.default_rng(seed), asleep_after=0.0, hours=minutes / 60, chunk=24,
         rate=RATE,

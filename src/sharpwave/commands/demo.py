@@ -57,6 +57,7 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     from rich.console import Console
 
     from sharpwave.demonstrations.live_night import demonstrate_live_night
+    from sharpwave.demonstrations.words import demonstrate_words
     from sharpwave.night.planted import compare_planted_nights
     from sharpwave.reports.files import OURS
     from sharpwave.simulation.night import DEMO_SEED
@@ -65,15 +66,18 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, TemporaryDirectory() as beside:
         slept = pool.submit(demonstrate_network_sleep, Path(beside))
         planted = pool.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
+        told = pool.submit(demonstrate_words)
         cued = pool.submit(demonstrate_live_night, Path(beside) / LIVE_PAGE)
         outcome = decode_demo(output, planted, seed=seed)
         _, words = slept.result()
+        kept = told.result()
         _, night = cued.result()
         for path in sorted(Path(beside).iterdir()):
             write_file(output / path.name, path.read_bytes())
     console = Console()
     console.print(f"\nDoes sleep help a network? {words}")
     console.print(f"Its page is {output / NETWORK_PAGE}", soft_wrap=True)
+    console.print(f"\nAnd a language model? {kept.describe()}")
     console.print(f"\nA live night of a simulated sleeper, in simulated time: {night}")
     console.print(f"Its last five minutes, as the operator saw them, are {output / LIVE_PAGE}", soft_wrap=True)
     return outcome
