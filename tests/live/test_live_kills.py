@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -112,3 +113,15 @@ def test_a_night_killed_in_any_phase_has_a_log_that_verifies(tmp_path, phase):
     assert verdict.records > 5
     morning = write_morning(folder)
     assert morning.trials == verdict.given
+
+
+def test_an_interlock_whose_loop_died_before_its_first_word_ends() -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "sharpwave.live.interlock_process", str(theirs.fileno())]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.close()
+    try:
+        assert process.wait(timeout=120) == 0
+    finally:
+        process.kill()

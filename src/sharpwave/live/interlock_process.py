@@ -171,6 +171,8 @@ def main() -> None:
     lines = Lines(channel)
     try:
         while not (head := lines.read(LONGEST_HEAD)):
+            if lines.closed:
+                return  # the loop died before it said what is to be held
             select.select([channel], [], [])
         keeper = _open(json.loads(head[0]))
     except Exception as error:
