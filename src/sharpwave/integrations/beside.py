@@ -24,7 +24,7 @@ from sharpwave.consolidation.budget import LEAST_APART
 from sharpwave.consolidation.modules import agree_first, evaluating, list_state
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
-from sharpwave.integrations.day import TOKENS, DayReport, count_tokens, select_items, weigh_tokens
+from sharpwave.integrations.day import TOKENS, DayReport, count_passed, select_items, weigh_tokens
 
 COUNTED = ("new", "replayed", "slept", "scored")
 N_MORNING, MOST_ROWS = 8, 256
@@ -165,7 +165,7 @@ class SleepBeside(Sleep):
                 loss = self.wake(items, task=self.task)  # type: ignore[arg-type]
         finally:
             self.passed.is_next = False
-        self.tokens["new"] += count_tokens(items)
+        self.tokens["new"] += count_passed(items)
         self._n_new += len(next(iter(items.values())))
         self._charge()
         return loss
@@ -307,7 +307,7 @@ class SleepBeside(Sleep):
             return
         batch = {name: value for name, value in named.items() if isinstance(value, Tensor) and value.ndim}
         batch = batch or {TOKENS: next(value for value in inputs if isinstance(value, Tensor))}
-        self.tokens[self._part] += count_tokens(batch)
+        self.tokens[self._part] += count_passed(batch)
 
     def _list_tasks(self, night: SleepReport) -> pd.DataFrame:
         groups, columns = night.groups, ["value", "n", "before", "after"]

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from sharpwave.consolidation import SleepReport
 from sharpwave.consolidation.batches import Batch
+from sharpwave.consolidation.texts import TOKENS, count_places
 from sharpwave.errors import SharpwaveError
-
-TOKENS = "input_ids"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,6 @@ def select_items(batch: Mapping[str, Any]) -> Batch:
     return {name: value for name, value in tensors.items() if len(value) == len(first)}
 
 
-def count_tokens(batch: Mapping[str, Any]) -> int:
+def count_passed(batch: Mapping[str, Any]) -> int:
     """Tokens of a batch with what pads them; items where it holds none."""
-    ids = batch.get(TOKENS)
-    return ids.numel() if isinstance(ids, Tensor) else next(len(v) for v in batch.values() if isinstance(v, Tensor))
+    return count_places(batch) or next(len(value) for value in batch.values() if isinstance(value, Tensor))

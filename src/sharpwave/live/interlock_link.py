@@ -12,10 +12,11 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.live.interlock import InterlockLimits
@@ -26,41 +27,55 @@ START_WITHIN = 120.0
 """Longest time to wait for the process to open its sinks, in seconds."""
 
 
-class Link(Protocol):
-    """What the loop asks of an interlock.
+class Link(ABC):
+    """What the loop asks of an interlock: how it is said is here, how it gets there is each link's own.
 
     Attributes:
         broken: Why it can no longer be trusted; empty while it can.
     """
 
-    broken: str
+    broken = ""
+    _number = 0
 
     def beat(self, now: float) -> None:
         """A sign of life at this loop time: sent after a step that went well, and only then."""
+        self._number += 1
+        self._send({"kind": "beat", "number": self._number, "at": now})
 
     def ask(self, trial: int, cue_ref: str, level_db: float, *, onset: float, deadline: float) -> None:
         """Ask for a cue."""
+        self._send(make_cue(trial, cue_ref, level_db, onset, deadline))
 
     def cancel(self, trial: int, why: str) -> None:
         """Take a cue back that waits."""
+        self._send({"kind": "cancel", "trial": trial, "why": why})
 
     def tell(self, trial: int, onset: float, disturbed: str) -> None:
         """What the sleeper did after a trial: whoever knows what sounded judges whether the night must end."""
+        self._send({"kind": "outcome", "trial": trial, "onset": onset, "disturbed": disturbed})
 
     def stop(self, why: str) -> None:
         """Silence, for good."""
+        self._send({"kind": "stop", "why": why})
 
+    @abstractmethod
     def poll(self) -> list[dict[str, Any]]:
         """What it said since, without waiting."""
 
+    @abstractmethod
     def hear_silence(self) -> list[dict[str, Any]]:
         """What it says after a stop, waiting a little for it to say that all is silent."""
 
+    @abstractmethod
     def close(self) -> None:
         """End it; what sounds falls silent."""
 
+    @abstractmethod
+    def _send(self, message: dict[str, Any]) -> None:
+        """Hand a message over, with the token of the night."""
 
-class LocalInterlock:
+
+class LocalInterlock(Link):
     """The interlock of a simulated night, in the loop's own process and in its time.
 
     Args:
@@ -91,27 +106,6 @@ class LocalInterlock:
         waiting = self._keeper.state.waiting
         return waiting.onset - self._keeper.limits.latency if waiting is not None else float("inf")
 
-    def beat(self, now: float) -> None:
-        """A sign of life."""
-        self._number += 1
-        self._send({"kind": "beat", "number": self._number, "at": now})
-
-    def ask(self, trial: int, cue_ref: str, level_db: float, *, onset: float, deadline: float) -> None:
-        """Ask for a cue."""
-        self._send(make_cue(trial, cue_ref, level_db, onset, deadline))
-
-    def cancel(self, trial: int, why: str) -> None:
-        """Take a cue back that waits."""
-        self._send({"kind": "cancel", "trial": trial, "why": why})
-
-    def tell(self, trial: int, onset: float, disturbed: str) -> None:
-        """What the sleeper did after a trial."""
-        self._send({"kind": "outcome", "trial": trial, "onset": onset, "disturbed": disturbed})
-
-    def stop(self, why: str) -> None:
-        """Silence, for good."""
-        self._send({"kind": "stop", "why": why})
-
     def poll(self) -> list[dict[str, Any]]:
         """What it said since."""
         found, self._records = [*self._records, *self._keeper.step()], []
@@ -135,7 +129,7 @@ def make_cue(trial: int, cue_ref: str, level_db: float, onset: float, deadline: 
             "deadline": deadline}  # fmt: skip
 
 
-class InterlockProcess:
+class InterlockProcess(Link):
     """The loop's end: starts the process, sends, and reads what it says without waiting.
 
     Args:
@@ -175,27 +169,6 @@ class InterlockProcess:
         self.broken, self.latency = "", 0.0
         self._await_ready()
 
-    def beat(self, now: float) -> None:
-        """A sign of life at this loop time: sent after a step that went well, and only then."""
-        self._number += 1
-        self._send({"kind": "beat", "number": self._number, "at": now})
-
-    def ask(self, trial: int, cue_ref: str, level_db: float, *, onset: float, deadline: float) -> None:
-        """Ask for a cue."""
-        self._send(make_cue(trial, cue_ref, level_db, onset, deadline))
-
-    def cancel(self, trial: int, why: str) -> None:
-        """Take a cue back that waits."""
-        self._send({"kind": "cancel", "trial": trial, "why": why})
-
-    def tell(self, trial: int, onset: float, disturbed: str) -> None:
-        """What the sleeper did after a trial."""
-        self._send({"kind": "outcome", "trial": trial, "onset": onset, "disturbed": disturbed})
-
-    def stop(self, why: str) -> None:
-        """Silence, for good."""
-        self._send({"kind": "stop", "why": why})
-
     def poll(self) -> list[dict[str, Any]]:
         """What it said since, signs of life left out; `broken` says why where it can no longer be trusted."""
         try:
@@ -228,7 +201,7 @@ class InterlockProcess:
             self.process.kill()
             self.process.wait()
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         try:
             self._channel.send(json.dumps({**message, "token": self._token}).encode() + b"\n")
         except OSError:  # gone, or its buffer is full because it stands still

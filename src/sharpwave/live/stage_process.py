@@ -6,6 +6,7 @@ gate looks at, and never stops the loop. Both ways go frames of fixed layout, no
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -49,7 +50,7 @@ class ProcessStager:
         init_stager(protocol, every=every, rescale=rescale)  # what is wrong is said here, not in the child
         text = (
             'name = "stager"\n[signal]\n'
-            f"channels = {_quote_all(signal.channels)}\neog = {_quote(signal.eog)}\nemg = {_quote(signal.emg)}\n"
+            f"channels = {_quote(signal.channels)}\neog = {_quote(signal.eog)}\nemg = {_quote(signal.emg)}\n"
             f"rate = {signal.rate!r}\n"
         )
         command = [sys.executable, "-m", "sharpwave.live.stage_process", text, repr(every), str(int(rescale))]
@@ -123,13 +124,9 @@ class ProcessStager:
             self._waiting.clear()  # it has died: results stay away, and their age says so
 
 
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _quote_all(texts: tuple[str, ...]) -> str:
-    return "[" + ", ".join(map(_quote, texts)) + "]"
+def _quote(value: str | tuple[str, ...]) -> str:
+    """Text, or a list of texts, as TOML writes them, which is as JSON does."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def serve(source: BinaryIO, sink: BinaryIO, protocol: Protocol, *, every: float, rescale: bool) -> None:
