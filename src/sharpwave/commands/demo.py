@@ -63,7 +63,8 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     from sharpwave.simulation.night import DEMO_SEED
 
     check_folder(output, known=OURS)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, TemporaryDirectory() as beside:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, _use_one_thread) as pool, TemporaryDirectory() as beside:
         slept = pool.submit(demonstrate_network_sleep, Path(beside))
         planted = pool.submit(compare_planted_nights, seed=DEMO_SEED if seed is None else seed)
         told = pool.submit(demonstrate_words)
@@ -81,6 +82,13 @@ def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
     console.print(f"\nA live night of a simulated sleeper, in simulated time: {night}")
     console.print(f"Its last five minutes, as the operator saw them, are {output / LIVE_PAGE}", soft_wrap=True)
     return outcome
+
+
+def _use_one_thread() -> None:
+    """Small networks gain nothing by a second thread, which would wait for the core that decodes."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | None = None) -> NightOutcome:
