@@ -51,6 +51,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/real_files.py
 	$(BIN)/python benchmarks/latency_rules.py
 	$(BIN)/python benchmarks/clarity_halves.py
+	$(BIN)/python benchmarks/live_soak.py
 	$(BIN)/python -m benchmarks.fuzz_readers
 	$(BIN)/python tools/figures.py
 
