@@ -1,4 +1,4 @@
-"""Does the live loop keep its memory and its pace over a day? A stream of 24 h at 20 times real time, and an hour in real time.
+"""Does the live loop keep memory and pace over a day? 24 h of stream at 20 times real time, and an hour in real time.
 
 Run: python benchmarks/live_soak.py [--output benchmarks/results/live-soak.json]
 It takes an hour and a quarter; both streams run at the same time, each in a process of its own. Simulated sleeper,
