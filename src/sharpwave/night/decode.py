@@ -47,6 +47,7 @@ from sharpwave.night.trust import (
 from sharpwave.recordings import Recording
 from sharpwave.recordings.annotations import find_scored_events
 from sharpwave.recordings.recording import empty_events
+from sharpwave.reprs import short_repr
 from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class StageForecast:
         refusals: What could not be computed and why, one sentence each.
     """
 
+    __repr__ = short_repr
+
     table: pd.DataFrame
     method: str
     evaluation: ForecastEvaluation
@@ -166,6 +169,8 @@ class FoundEffects:
         effects: What the reactivations do to sleep.
         refusals: What could not be computed and why, one sentence each.
     """
+
+    __repr__ = short_repr
 
     events: pd.DataFrame
     detectors: list[str]
@@ -225,6 +230,8 @@ class Measures:
         quality: Signal quality, one row a channel.
         judgement: Verdict on the night, with its reasons.
     """
+
+    __repr__ = short_repr
 
     lights_off: float | None
     lights_on: float | None
