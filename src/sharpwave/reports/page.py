@@ -14,10 +14,12 @@ from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.outputs import write_file
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
+from sharpwave.reports.course_section import compose_course
 from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
 from sharpwave.reports.formats import MISSING, show, show_interval, show_name
+from sharpwave.reports.oscillations_section import compose_oscillations
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
@@ -79,6 +81,8 @@ def compose(night: DecodedNight) -> dict[str, Any]:
         "limits_db": [show(round(level, 1)) for level in compute_limits(spectrogram)] if spectrogram else None,
         "explanations": explanations.EXPLANATIONS,
         "statistics": _tabulate_statistics(night),
+        "course": compose_course(night),
+        "oscillations": compose_oscillations(night),
         "by_hour": tables.tabulate_stages(night, line) if len(night.hypnogram) else None,
         "evidence": tables.arrange(_name_metrics(night.stager_evidence)),
         "agreement": tables.arrange(_name_metrics(night.agreement)),
