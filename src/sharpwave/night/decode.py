@@ -13,16 +13,19 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.sleep_statistics import SUSTAINED_REM, compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
+from sharpwave.night.architecture import describe_course, describe_person
 from sharpwave.night.decoded import (
     DecodedNight,
     ForecastEvaluation,
     ForecastExplanation,
     ReactivationEffects,
+    SleepArchitecture,
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
 from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
+from sharpwave.night.oscillations import measure_oscillations
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
 from sharpwave.night.scores import (
@@ -100,6 +103,7 @@ def decode_recording(
     step("statistics")
     measures = measure_night(prepared, rng=rng)
     night = compose_night(prepared, forecast, found, measures, spectrogram=spectrogram, depth=depth, key=key)
+    night = replace(night, oscillations=measure_oscillations(prepared, night, rng=rng))
     step("done")
     return night if truth is None else replace(night, truth=count_truth(truth, night.events, duration=night.duration))
 
@@ -226,6 +230,7 @@ class Measures:
         lights_off: Time of lights off, in seconds from the start; None where not known.
         lights_on: Time of lights on, in seconds from the start; None where not known.
         statistics: Sleep statistics with intervals.
+        architecture: Sleep cycles and transitions.
         agreement: Agreement with an expert; empty without one.
         quality: Signal quality, one row a channel.
         judgement: Verdict on the night, with its reasons.
@@ -236,6 +241,7 @@ class Measures:
     lights_off: float | None
     lights_on: float | None
     statistics: pd.DataFrame
+    architecture: SleepArchitecture
     agreement: pd.DataFrame
     quality: pd.DataFrame
     judgement: Judgement
@@ -282,7 +288,8 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         check=check_signals(prepared),
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
-    return Measures(off, on, statistics, agreement, quality, judgement)
+    architecture = describe_course(staging.hypnogram, recording.species, lights_off=off, lights_on=on)
+    return Measures(off, on, statistics, architecture, agreement, quality, judgement)
 
 
 def count_substitutes(quality: pd.DataFrame, prepared: PreparedNight) -> pd.DataFrame:
@@ -323,6 +330,7 @@ def compose_night(
         species=recording.species,
         simulated=prepared.simulated,
         subject=recording.subject,
+        **describe_person(recording),
         start=recording.start,
         duration=recording.duration,
         night_start=measures.lights_off,
@@ -345,6 +353,7 @@ def compose_night(
         quality=measures.quality,
         quality_spans=prepared.artefacts,
         statistics=measures.statistics,
+        architecture=measures.architecture,
         forecast=forecast.table,
         forecast_evaluation=forecast.evaluation,
         effects=found.effects,

@@ -16,11 +16,13 @@ from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.outputs import write_file
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import charts, explanations, tables, tracks
+from sharpwave.reports.course_section import compose_course
 from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
 from sharpwave.reports.first_screen import choose_tiles, describe_next_steps, describe_reasons
 from sharpwave.reports.formats import MISSING, STAGE_WORDS, order_stages, show, show_interval, show_name
+from sharpwave.reports.oscillations_section import compose_oscillations
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render, render_macro
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
@@ -287,6 +289,7 @@ class Section:
 SECTIONS = (
     Section("trust", "How much to trust this", lambda night, line: {}, "Trust"),
     Section("numbers", "Numbers", _compose_numbers),
+    Section("course", "Cycles and transitions", lambda night, line: compose_course(night), template="course.html"),
     Section("stages", "How well the stages are known", _compose_stages, "Stages"),
     Section("truth", "Put in and found", _compose_truth),
     Section("forecast", "Forecast: will the next epoch be another stage?", _compose_forecast, "Forecast", wide=True),
@@ -298,6 +301,12 @@ SECTIONS = (
     ),
     Section("reactivations", "Reactivations", _compose_reactivations, wide=True),
     Section("events", "Events", _compose_events),
+    Section(
+        "oscillations",
+        "Spectra and coupling",
+        lambda night, line: compose_oscillations(night),
+        template="oscillations.html",
+    ),
     Section("quality", "Quality, repairs and refusals", _compose_quality, "Quality"),
     Section("hours", "The night as a table", _compose_hours, "By the hour"),
     Section("limits", "Limits", lambda night, line: {} if night.limits else None),
