@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "spindles": "sharpwave.benchmarks.spindles",
+    "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",
     "live-gate": "sharpwave.benchmarks.live.gate",
     "live-latency": "sharpwave.benchmarks.live.latency",
