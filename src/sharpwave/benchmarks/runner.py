@@ -26,7 +26,9 @@ from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
+    "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
+    "staging-use": "sharpwave.benchmarks.staging.use",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",

@@ -100,6 +100,8 @@ class EpochedRecording:
         cohort: Name of the cohort that the recording is from.
         subject: Name of the sleeper.
         repairs: What was changed in the recording, one sentence each.
+        lights_off: When the night began, in seconds on the grid's clock; None where nobody knows: the model then has
+            no clock. The start of a file is no such time.
     """
 
     grid: EpochGrid
@@ -111,6 +113,7 @@ class EpochedRecording:
     cohort: str = ""
     subject: str = "unknown"
     repairs: tuple[str, ...] = ()
+    lights_off: float | None = None
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -152,6 +155,37 @@ def make_epoch_grid(recording: Recording, *, step: float = STEP) -> EpochGrid:
             fix="choose a shorter step, or a longer recording",
         )
     return grid
+
+
+USUAL_LIGHTS_OFF = 23 * 3600.0
+"""Time of day, in seconds, at which a night is taken to begin where only the recording's clock is known."""
+EARLIEST, LATEST = -3600.0, 14 * 3600.0
+"""Seconds since lights off between which there is a time of night: outside of them it is day, and the model has no
+clock."""
+DAY = 24 * 3600.0
+
+
+def find_lights_off(recording: Recording) -> float | None:
+    """When the night began, in seconds of the recording; None where nobody knows.
+
+    That is lights off, as the metadata say, else 11 PM on the recording's own clock, unless that clock is in UTC, which
+    says nothing of night and day. The start of a file says nothing.
+
+    Example:
+        >>> from datetime import datetime
+        >>> find_lights_off(Recording(metadata={"lights_off": 600.0})), find_lights_off(Recording())
+        (600.0, None)
+        >>> find_lights_off(Recording(start=datetime(2024, 5, 1, 22, 30)))
+        1800.0
+    """
+    value = recording.metadata.get("lights_off")
+    if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+        return float(value)
+    start = recording.start
+    if start is None or start.tzname() == "UTC":
+        return None
+    since_midnight = 3600.0 * start.hour + 60.0 * start.minute + start.second
+    return (USUAL_LIGHTS_OFF - since_midnight + DAY / 2) % DAY - DAY / 2
 
 
 def align_stages(
@@ -224,6 +258,8 @@ class Batch:
         votes: Votes per stage, zeros where unknown.
         coarse: Which of the five stages each scored stage may be, shape (batch, stage, fine); identity for five.
         scorable: Stages that can be labelled at all, shape (batch, fine).
+        clock: Seconds since lights off at each step's end, NaN where not known, shape (batch, step); None where it is
+            known of no crop.
     """
 
     modalities: Mapping[str, ModalityBatch]
@@ -233,11 +269,13 @@ class Batch:
     votes: Float[Tensor, "batch step stage"]
     coarse: Float[Tensor, "batch stage fine"]
     scorable: Bool[Tensor, "batch fine"]
+    clock: Float[Tensor, "batch step"] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(
             {name: part.to(device) for name, part in self.modalities.items()},
             *(getattr(self, name).to(device) for name in ("times", "valid", "stages", "votes", "coarse", "scorable")),
+            None if self.clock is None else self.clock.to(device),
         )
 
 
@@ -312,6 +350,7 @@ def epoch_recording(
         cohort=cohort,
         subject=recording.subject,
         repairs=recording.repairs,
+        lights_off=find_lights_off(recording),
     )
 
 
@@ -342,7 +381,18 @@ def collate(crops: Sequence[EpochedRecording]) -> Batch:
         votes=torch.from_numpy(np.stack([_pad(crop.votes, n_steps, 0) for crop in crops]).astype(np.float32)),
         coarse=torch.from_numpy(np.stack([map_stages(crop.n_stages) for crop in crops])),
         scorable=torch.from_numpy(np.stack([_scorable(crop) for crop in crops])),
+        clock=_clock(crops, n_steps),
     )
+
+
+def _clock(crops: Sequence[EpochedRecording], n_steps: int) -> Tensor | None:
+    began = [crop.lights_off for crop in crops]
+    if all(time is None for time in began):
+        return None
+    rows = np.stack(
+        [_times(crop, n_steps) - (np.nan if t is None else t) for crop, t in zip(crops, began, strict=True)]
+    )
+    return torch.from_numpy(np.where((rows >= EARLIEST) & (rows <= LATEST), rows, np.nan))
 
 
 def _stack(crops: Sequence[EpochedRecording], name: str, n_steps: int) -> ModalityBatch:

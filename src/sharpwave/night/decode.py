@@ -151,7 +151,9 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     from sharpwave.night.explanation import explain_forecasts
 
     recording, weights = prepared.recording, prepared.options.weights
-    table, why_not = forecast_with_best(prepared.hypnogram, recording=prepared.seen, weights=weights)
+    table, why_not = forecast_with_best(
+        prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=prepared.options.forecaster
+    )
     expert = recording.hypnogram
     skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)
     judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"

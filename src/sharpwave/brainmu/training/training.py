@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sharpwave.brainmu.checkpoints import save_brainmu
 from sharpwave.brainmu.epochs import Batch, collate
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.training.crops import Source, pick_source
+from sharpwave.brainmu.training.crops import Source, pick_source, set_clock
 from sharpwave.brainmu.training.devices import gather_tensor, make_fabric
 from sharpwave.brainmu.training.objective import (
     Objective,
@@ -286,11 +286,8 @@ def draw_batches(
 
     def draw(step: int) -> Drawn:
         picked = pick_source(source, np.random.default_rng([options.seed, step]))
-        crops = [
-            picked.draw(np.random.default_rng([options.seed, step, index]), options.piece)
-            for index in range(rank, options.batch, world)
-        ]
-        batch = collate(crops)
+        rngs = [np.random.default_rng([options.seed, step, index]) for index in range(rank, options.batch, world)]
+        batch = collate([set_clock(picked.draw(rng, options.piece), rng) for rng in rngs])
         generator = torch.Generator().manual_seed(_mix(options.seed, step, rank))
         objective = options.objective
         seen = drop_modalities(
