@@ -16,6 +16,7 @@ from sharpwave.evaluation.sleep_statistics import DEFINITIONS
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.outputs import READY, replace_files, replace_folder
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reports.annotations import EDF, TEXT, write_annotations
 from sharpwave.reports.archive import to_json, write_archive
 from sharpwave.reports.timeline import downsample_hypnogram
 from sharpwave.untrusted import make_cells_safe
@@ -26,8 +27,8 @@ DESCRIPTION = "desc-sharpwave"
 DATASET = "dataset_description.json"
 LOG, FAILED_LOG = "log.txt", "log-failed.txt"
 FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
-FURTHER = (SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html", "network-hypnogram.tsv",
-           "live-night.html")  # fmt: skip
+FURTHER = (EDF, TEXT, SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html",
+           "network-hypnogram.tsv", "live-night.html")  # fmt: skip
 """Files that some nights have; the last three are those of `sharpwave demo`."""
 OURS = frozenset((*FILES, *FURTHER))
 """All that the folder of a night may hold: with anything else in it, it is not ours to replace."""
@@ -59,6 +60,7 @@ def write_files(
         night.hypnogram.write(partial / "hypnogram.tsv")
         night.forecast.to_parquet(partial / "forecast.parquet", index=False)
         write_table(night.events, partial / "events.tsv")
+        write_annotations(night, partial)
         write_tables(night.effects.files, partial)
         (partial / "config.json").write_text(to_json(config), encoding="utf-8")
         write_archive(night, partial / ARCHIVE)

@@ -228,7 +228,7 @@ def draw_values(table: pd.DataFrame, name: str) -> Markup:
         return _draw_histogram(values[known], title)
     known &= np.isfinite(ages)
     x, y = ages[known], values[known]
-    ticks = choose_ticks(y).tolist() if np.ptp(y) > 0 else [float(y[0]) - 1, float(y[0]) + 1]
+    ticks = choose_ticks(y).tolist() if np.ptp(y) > 0 else [float(np.floor(y[0])) - 1, float(np.ceil(y[0])) + 1]
     box = Box(left=40, top=20, width=190, height=110)
     across, up = box.across(float(x.min()) - 1, float(x.max()) + 1), box.up(ticks[0], ticks[-1], beyond=0.02)
     content = [
@@ -236,13 +236,13 @@ def draw_values(table: pd.DataFrame, name: str) -> Markup:
         svg.text(box.right, 10, f"n = {len(x)}", anchor="end"),
     ]
     content += box.draw_levels(up, ticks)
+    dots = zip(across.along(x).tolist(), up.along(y).tolist(), strict=True)
+    content.append(svg.path("".join(f"M{svg.number(px, 1)} {svg.number(py, 1)}h0" for px, py in dots), css="dots"))
     slope = PUBLISHED.get(name)
     if slope is not None:
         ends = np.array([max(float(x.min()), 18.0), float(x.max())])
         line = np.median(y) + slope * (ends - np.median(x)) / 10
         content.append(svg.path(svg.line_path(across.along(ends), up.along(line)), css="control-line"))
-    for px, py in zip(across.along(x).tolist(), up.along(y).tolist(), strict=True):
-        content.append(svg.circle(px, py, 2.2, css="dot"))
     content += box.draw_ends(f"{x.min():.0f}", f"{x.max():.0f} years")
     return svg.chart(content, width=box.right + 10, height=box.bottom + 20, label=f"{title} by age, {len(x)} nights")
 

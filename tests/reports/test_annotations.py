@@ -1,0 +1,73 @@
+"""Annotations for other programs: MNE, edfio and our own reader give back the stages and events of the night."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sharpwave.night.decoded import DecodedNight
+from sharpwave.recordings import read_hypnogram
+from sharpwave.reports.annotations import RECORD_BYTES, tabulate_annotations, write_annotations, write_edf_annotations
+
+from .conftest import make_night
+
+
+@pytest.fixture(scope="module")
+def night() -> DecodedNight:
+    night = make_night(hours=3.0)
+    events = night.events.copy()
+    events.loc[0, "label"] = "odd, label\x14\0é"
+    return replace(night, events=events)
+
+
+def test_mne_reads_every_annotation(night: DecodedNight, tmp_path: Path) -> None:
+    import mne
+
+    table = tabulate_annotations(night)
+    path, text = write_annotations(night, tmp_path)
+    assert path.stat().st_size > 512 + 2 * RECORD_BYTES, "more than one record"
+    found = mne.read_annotations(path)
+    assert len(found) == len(table)
+    order = np.lexsort((table["text"].to_numpy(), table["onset"].round(4).to_numpy()))
+    expected = table.iloc[order]
+    mine = pd.DataFrame({"onset": found.onset, "duration": found.duration, "text": found.description})
+    mine = mine.sort_values(["onset", "text"], ignore_index=True)
+    np.testing.assert_allclose(np.sort(mine["onset"]), np.sort(expected["onset"]), atol=1e-4)
+    stages = mine[mine["text"].str.startswith("Sleep stage")]
+    assert stages["text"].tolist() == [f"Sleep stage {label}" for label in night.hypnogram.labels]
+    assert (stages["duration"] == 30).all()
+    assert (mine["text"] == "Sleep spindle@@C4-M1").sum() == (night.events["label"] == "spindle").sum()
+    assert len(text.read_text(encoding="utf-8").splitlines()) == len(table) + 1
+
+
+def test_edfio_and_our_own_reader_agree(night: DecodedNight, tmp_path: Path) -> None:
+    import edfio
+
+    path, text = write_annotations(night, tmp_path)
+    file = edfio.read_edf(path)
+    assert file.starttime == night.start.time()
+    assert file.startdate == night.start.date()
+    assert file.patient.code == "P022"
+    assert len(file.annotations) == len(tabulate_annotations(night))
+    for source in (path, text):
+        back = read_hypnogram(source)
+        assert back.labels == night.hypnogram.labels
+        assert back.epoch_length == 30
+
+
+def test_odd_values_are_written_as_the_format_allows(tmp_path: Path) -> None:
+    table = pd.DataFrame({"onset": [-1.5, 0.12344], "duration": [0.0, 0.5], "text": ["a" * 500, "b\x14c"]})
+    path = write_edf_annotations(table, tmp_path / "a.edf", start=None, code="sub 1 é")
+    raw = path.read_bytes()
+    assert raw[8:20] == b"sub_1__ X X "
+    assert b"Startdate X X" in raw
+    assert b"-1.5\x14" + b"a" * 120 + b"\x14\0" in raw
+    assert b"+0.1234\x150.5\x14b c\x14\0" in raw
+    later = write_edf_annotations(table, tmp_path / "b.edf", start=datetime(2091, 3, 4, 5, 6, 7)).read_bytes()
+    assert later[168:176] == b"04.03.yy"
+    assert b"Startdate 04-MAR-2091" in later
