@@ -206,3 +206,18 @@ def test_what_is_offered_is_listed() -> None:
     assert all(name in text for name in sw.__all__)
     stub = (Path(sw.__file__).parent / "__init__.pyi").read_text(encoding="utf-8")
     assert all(f" as {name}\n" in stub for name in listed if name != "__version__")
+
+
+def test_causality_takes_tables_of_a_laboratory() -> None:
+    depth = pd.DataFrame({"onset": [30.0, 34.0, 38.0], "depth": [1.0, 2.0, 3.0]})
+    marks = pd.DataFrame({"onset": [36.0]})
+    arousals = pd.DataFrame({"onset": [35.0], "duration": [1.0]})
+    series = sw.causality.from_tables(["W", "N2", "N2"], marks, depth, night="a", arousals=arousals)
+    assert series.contents == ("unknown",)
+    assert np.flatnonzero(series.usable).tolist() == list(range(30, 42))
+    assert series.depth[[30, 33, 34, 41]].tolist() == [1.0, 1.0, 2.0, 3.0]
+    assert series.stage[[34, 35, 36]].tolist() == [2, 0, 2]
+    with pytest.raises(SharpwaveError, match="not samples or clock times"):
+        sw.causality.from_tables(["W", "N2"], pd.DataFrame({"onset": [36000.0]}), depth, night="a")
+    with pytest.raises(SharpwaveError, match="no depth"):
+        sw.causality.from_tables(["W", "N2"], marks, depth.rename(columns={"depth": "power"}), night="a")

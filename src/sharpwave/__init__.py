@@ -8,6 +8,7 @@
 
 A recording in:     read, load_dataset, from_arrays, from_mne, from_pynapple, simulate_night, read_hypnogram
 A night out:        decode, DecodedNight
+A network:          card (what damage costs yours, and how it comes back); consolidation.Sleep
 Nouns:              Recording, Hypnogram; every error is a SharpwaveError: expected, got, fix
 Rooms (sw.NAME):    night, recordings, signals, staging, forecasting, evaluation, reports, live: nights
                     reactivation, causality: replay, and whether it moves sleep (sw.causality.from_tables)
@@ -49,7 +50,7 @@ _get, _, _names = lazy_loader.attach(
         "staging",
     ],
     submod_attrs={
-        "api": ["decode", "read"],
+        "api": ["card", "decode", "read"],
         "errors": ["SharpwaveError"],
         "night": ["decode_recording"],
         "night.decoded": ["DecodedNight"],
@@ -66,6 +67,7 @@ __all__ = [
     "Hypnogram",
     "Recording",
     "SharpwaveError",
+    "card",
     "decode",
     "from_arrays",
     "from_mne",

@@ -13,6 +13,7 @@ from sharpwave import resilience as resilience
 from sharpwave import signals as signals
 from sharpwave import simulation as simulation
 from sharpwave import staging as staging
+from sharpwave.api import card as card
 from sharpwave.api import decode as decode
 from sharpwave.api import read as read
 from sharpwave.errors import SharpwaveError as SharpwaveError
@@ -34,6 +35,7 @@ __all__ = [
     "Hypnogram",
     "Recording",
     "SharpwaveError",
+    "card",
     "decode",
     "from_arrays",
     "from_mne",

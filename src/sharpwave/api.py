@@ -24,6 +24,8 @@ from sharpwave.recordings.recording import Recording
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sharpwave.resilience import Card
+
 Source = Any
 """A path, the name of a data set, a `Recording`, MNE's `Raw`, an object of pynapple, or arrays."""
 
@@ -287,6 +289,47 @@ def save(night: DecodedNight, folder: str | Path) -> Path:
     return write_files(night, folder, config={"source": night.source, "identifier": night.identifier})
 
 
+def card(subject: Any, inputs: Any = None, labels: Any = None, *, rate: float | None = None, **more: Any) -> Card:
+    """Stability, robustness and resilience of your own network, or the dynamics of a recording: a figure and a table.
+
+    Args:
+        subject: A torch classifier with `inputs` and `labels`; a `sharpwave.consolidation.Sleep`, whose network then
+            recovers in its own nights; a recording; or an array (time, channel) with its `rate`.
+        inputs: Held-out inputs to score a network on: a tensor, or a dictionary of what `model(**inputs)` takes.
+        labels: Their classes.
+        rate: Sampling rate of an array, in Hz.
+        more: Of a network, arguments of `NetworkSubject` (`recover`, `relearn`, `shock`, `score`); of anything,
+            arguments of `sharpwave.resilience.card` (`rng`, `n_steps`, `n_repeats`, `modality`).
+
+    Returns:
+        The card: `figure`, `table` (part, state, measure, value, low, high, baseline, n) and `notes`.
+
+    Raises:
+        SharpwaveError: If it is none of these, or a network comes without what it is scored on.
+
+    >>> found = card(np.random.default_rng(0).normal(size=(6000, 4)), rate=100.0)
+    >>> found.kind
+    'recording'
+    """
+    from sharpwave import resilience
+
+    asked = {name: more.pop(name) for name in ("rng", "n_steps", "n_repeats", "modality") if name in more}
+    is_network = any(base.__module__.startswith("torch.nn") for base in type(subject).__mro__)
+    sleeps = hasattr(subject, "wake") and hasattr(subject, "night")
+    if is_network or sleeps:
+        from sharpwave.demonstrations import NetworkSubject
+
+        if is_network and (inputs is None or labels is None):
+            raise SharpwaveError(
+                "held-out inputs and labels to score the network on", got="none", fix="card(model, inputs, labels)"
+            )
+        make = NetworkSubject.from_sleep if sleeps else NetworkSubject
+        return resilience.card(make(subject, inputs, labels, **more), **asked)
+    if more:
+        raise SharpwaveError("keywords that a recording has", got=", ".join(more), fix="leave them out")
+    return resilience.card(subject, rate=rate, **asked)
+
+
 def show_html(night: DecodedNight) -> str:
     """A night in a notebook: its verdict and why, six numbers with their intervals, and the stages as a picture.
 
@@ -330,10 +373,10 @@ def _draw_stages(hypnogram: Hypnogram) -> str:
     order = {"W": 0, "R": 1, "N1": 2, "S": 2, "NREM": 2, "LIGHT": 2, "N2": 3, "N3": 4, "DEEP": 4}
     width = max(hypnogram.end - hypnogram.start, 1e-9)
     bars = "".join(
-        f"<rect x='{900 * (bout.onset - hypnogram.start) / width:.1f}' y='{14 * order[bout.stage]}' height='12' "
-        f"width='{max(900 * bout.duration / width, 0.5):.1f}'><title>{bout.stage}</title></rect>"
-        for bout in hypnogram.bouts().itertuples()
-        if bout.stage in order
+        f"<rect x='{900 * (onset - hypnogram.start) / width:.1f}' y='{14 * order[stage]}' height='12' "
+        f"width='{max(900 * duration / width, 0.5):.1f}'><title>{stage}</title></rect>"
+        for onset, duration, stage in hypnogram.bouts()[["onset", "duration", "stage"]].to_numpy()
+        if stage in order
     )
     return (
         "<svg viewBox='0 0 900 70' width='100%' height='70' preserveAspectRatio='none' role='img' "

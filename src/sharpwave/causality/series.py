@@ -180,8 +180,8 @@ def compute_night_series(
     stage = hypnogram.at(time).astype(np.int8)
     depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
     sigma = _compute_power_db(signal, "sigma", SIGMA.get(recording.species, SIGMA["human"]), time)
-    stage[_covered(arousals, time) & (stage > 0)] = 0
-    usable = (stage >= 0) & np.isfinite(depth) & ~_covered(artefacts, time)
+    stage[cover_seconds(arousals, time) & (stage > 0)] = 0
+    usable = (stage >= 0) & np.isfinite(depth) & ~cover_seconds(artefacts, time)
     asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
     return NightSeries(
         night=night or recording.subject,
@@ -251,8 +251,13 @@ def _spread(table: pd.DataFrame, column: str, time: Float[np.ndarray, " second"]
     return out
 
 
-def _covered(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
-    """Seconds that an event touches; none where there is no table."""
+def cover_seconds(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds that an event touches; none where there is no table.
+
+    Args:
+        table: onset and duration (s) of the events.
+        time: Start of each second, in s.
+    """
     out = np.zeros(time.shape, bool)
     if table is None:
         return out

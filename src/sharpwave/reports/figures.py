@@ -17,6 +17,7 @@ from sharpwave.reports.timeline import Timeline, downsample_hypnogram, downsampl
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK, _SOFT = "#1b1f24", "#55606b"
 _STYLE: Any = {

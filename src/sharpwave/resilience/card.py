@@ -150,7 +150,7 @@ def card(
     raise SharpwaveError(
         "a recording, an array with its rate, or a network wrapped as a Subject",
         got=f"{type(subject).__name__}{' without a rate' if isinstance(subject, np.ndarray) else ''}",
-        fix="give rate in Hz, or wrap a torch module in sharpwave.demonstrations.NetworkSubject",
+        fix="give rate in Hz, or call sharpwave.card(model, inputs, labels) with a torch module",
     )
 
 
