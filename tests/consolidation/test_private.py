@@ -301,6 +301,21 @@ def test_batches_of_another_hand_are_refused() -> None:
         Sleep(model, None, torch.optim.SGD(model.parameters(), lr=0.1), private=make_private())
 
 
+def test_a_batch_that_chance_left_empty_is_a_step_of_noise() -> None:
+    sleep = make_sleep(make_private(noise=1.0))
+    before = sleep.learner.module[0].weight.detach().clone()
+    sizes, moved = [], []
+    for batch in sleep.private.batches(make_items(), 1, epochs=0.3):
+        sizes.append(len(batch["y"]))
+        sleep.wake(batch).backward()
+        sleep.learner.optimiser.step()
+        moved.append(not torch.equal(sleep.learner.module[0].weight, before))
+        before = sleep.learner.module[0].weight.detach().clone()
+    assert 0 in sizes
+    assert all(moved)
+    assert sleep.private.spent == compute_epsilon([Use(1.0, 1 / 60, len(sizes))], 1e-5)
+
+
 def test_an_item_that_is_not_finite_counts_as_nothing() -> None:
     sleep = make_sleep(make_private(epsilon=math.inf, noise=0.0))
     items = make_items()

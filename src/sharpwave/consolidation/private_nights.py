@@ -42,7 +42,7 @@ class DreamNight:
     """Nights of dreams that a network makes of its own weights.
 
     Attributes:
-        n_items: Number of dreams of each teacher; default 256.
+        n_items: Number of dreams of each teacher; default 128.
         n_moves: Number of steps by which noise becomes a dream; default 40.
         batch_size: Number of dreams in a step, half of each teacher; default 128.
         temperature: Temperature that softens what a teacher says; default 2.
@@ -54,7 +54,7 @@ class DreamNight:
         40
     """
 
-    n_items: int = 256
+    n_items: int = 128
     n_moves: int = 40
     batch_size: int = 128
     temperature: float = 2.0

@@ -21,9 +21,12 @@ from sharpwave.consolidation.accounting import Use, compute_epsilon
 
 DELTA = 1e-5
 N_CANARIES, N_GUESSES = 400, 100
-BATCH, CAPACITY, N_WAKE, N_NIGHT, NOISE = 60, 256, 2, 300, 2.0
+BATCH, CAPACITY, N_WAKE, N_NIGHT, NOISE = 60, 256, 2, 150, 1.5
 CONFIDENCE = 0.95
 BRIGHTNESS, RATE = 10.0, 0.05
+
+N_SHORT = 20
+"""Steps of a night that shows a coarser mistake at once."""
 
 BREAKS = ("night not counted", "not clipped", "no noise")
 """Mistakes that are planted, which an audit has to find."""
@@ -51,7 +54,7 @@ def audit(seed: int, *, broken: str = "", dreams: bool = False, n_night: int = N
         seed: Seed of canaries, draws and noise.
         broken: One of `BREAKS`, or empty, the default, for what is.
         dreams: Whether the night dreams, for nothing, in place of replaying the buffer; default false.
-        n_night: Steps of the night from the buffer; default 300.
+        n_night: Steps of the night from the buffer; default 150.
     """
     rng = torch.Generator().manual_seed(seed)
     is_in = torch.rand(N_CANARIES, generator=rng) < 0.5

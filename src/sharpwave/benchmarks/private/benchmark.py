@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from sharpwave.benchmarks.continual.images import load_images
-from sharpwave.benchmarks.private.audit import BREAKS, N_CANARIES, N_GUESSES, NOISE, audit
+from sharpwave.benchmarks.private.audit import BREAKS, N_CANARIES, N_GUESSES, N_NIGHT, N_SHORT, NOISE, audit
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.consolidation import FixedRatio, Private, ReplayBuffer, Sleep
 from sharpwave.errors import SharpwaveError
@@ -27,7 +27,7 @@ from sharpwave.recordings.datasets import data_root
 EPSILONS = (2.0, 4.0, 8.0, math.inf)
 METHODS = ("private fine-tuning", "with dreams", "with nights from the buffer")
 DELTA = 1e-5
-N_TRAIN, N_TEST, BATCH, EPOCHS, CAPACITY, RATE, HIDDEN, NIGHT = 2000, 500, 200, 3, 500, 1.0, 48, 0.5
+N_TRAIN, N_TEST, BATCH, EPOCHS, CAPACITY, RATE, HIDDEN, NIGHT = 2000, 500, 200, 2, 500, 1.0, 32, 0.5
 AUDIT_SEEDS = 20
 
 
@@ -78,8 +78,9 @@ def audit_rows(seeds: Sequence[int]) -> list[Row]:
     """What is claimed, the lower bound that was found, and in how many seeds it passes what is claimed."""
     rows = []
     for name in ("as it is", "as it is, with dreams", *BREAKS):
-        dreams = name == "as it is, with dreams"
-        found = [audit(seed, broken=name if name in BREAKS else "", dreams=dreams) for seed in seeds]
+        dreams, broken = name == "as it is, with dreams", name if name in BREAKS else ""
+        n_night = N_SHORT if name in BREAKS[1:] else N_NIGHT
+        found = [audit(seed, broken=broken, dreams=dreams, n_night=n_night) for seed in seeds]
         n, low, high = len(found), min(each.found for each in found), max(each.found for each in found)
         caught = sum(each.found > each.claimed for each in found)
         rows += [
