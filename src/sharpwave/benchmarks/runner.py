@@ -55,6 +55,8 @@ BENCHMARKS: dict[str, str] = {
     "language": "sharpwave.benchmarks.language.benchmark",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
+    "private": "sharpwave.benchmarks.private.benchmark",
+    "distributed": "sharpwave.benchmarks.distributed",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",
