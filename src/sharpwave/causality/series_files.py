@@ -64,8 +64,14 @@ def from_tables(
     stage[cover_seconds(arousals, time) & (stage > 0)] = 0
     marks = reactivations if isinstance(reactivations, pd.DataFrame) else read_reactivations(reactivations)
     marks = marks if "content" in marks else marks.assign(content="unknown")
-    given = read_cues(cues) if isinstance(cues, str | Path) else cues
-    series = NightSeries(
+    outside = (marks["onset"] < 0) | (marks["onset"] >= hypnogram.end) if "onset" in marks else np.zeros(0, bool)
+    if outside.any():
+        raise SharpwaveError(
+            f"reactivations within the night, 0 to {hypnogram.end:g} s",
+            got=f"{int(outside.sum())} of {len(outside)} outside",
+            fix="give onsets in seconds from the start of the night, not samples or clock times",
+        )
+    return NightSeries(
         night=night,
         time=time,
         stage=stage,
@@ -75,17 +81,9 @@ def from_tables(
         infraslow=None,
         reactivations=marks.sort_values("onset", ignore_index=True) if "onset" in marks else marks,
         usable=(stage >= 0) & np.isfinite(levels) & ~cover_seconds(artefacts, time),
-        cues=given,
+        cues=read_cues(cues) if isinstance(cues, str | Path) else cues,
         candidates=None if candidates is None else np.sort(np.asarray(candidates, dtype=float)),
     )
-    outside = (series.reactivations["onset"] < 0) | (series.reactivations["onset"] >= hypnogram.end)
-    if outside.any():
-        raise SharpwaveError(
-            f"reactivations within the night, 0 to {hypnogram.end:g} s",
-            got=f"{int(outside.sum())} of {len(outside)} outside",
-            fix="give onsets in seconds from the start of the night, not samples or clock times",
-        )
-    return series
 
 
 def _hold(table: pd.DataFrame, name: str, time: np.ndarray) -> np.ndarray:
