@@ -53,6 +53,8 @@ BENCHMARKS: dict[str, str] = {
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "continual-step-sizes": "sharpwave.benchmarks.continual.step_sizes",
     "language": "sharpwave.benchmarks.language.benchmark",
+    "agents": "sharpwave.benchmarks.agents",
+    "jax": "sharpwave.benchmarks.jax.benchmark",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "private": "sharpwave.benchmarks.private.benchmark",

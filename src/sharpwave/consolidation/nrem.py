@@ -379,13 +379,11 @@ def find_input(batch: Batch) -> Tensor:
 
 
 def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) -> Tensor:
-    loss = nrem.labels * learner.objective.compute_losses(logits.float(), batch).mean()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    loss = nrem.labels * learner.objective.compute_losses(logits, batch).mean()
     if nrem.distillation and "logits" in batch:
         loss = loss + nrem.distillation * compute_distillation(
-            logits.float(),
-            batch["logits"],
-            temperature=nrem.temperature,
-            lengths=batch.get("logits_length"),
+            logits, batch["logits"], temperature=nrem.temperature, lengths=batch.get("logits_length")
         )
     return loss
 
