@@ -207,3 +207,42 @@ def test_a_process_that_dies_undoes_the_night_of_the_others(tmp_path: Path) -> N
         assert each["moved"]
         assert each["same"]
         assert not each["asleep"]
+
+
+def shard(rank: int, world: int) -> dict:
+    """A night on sharded weights with one memory: put back, then slept and kept."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import DTensor
+
+    network = make_network()
+    mesh = init_device_mesh("cpu", (world,))
+    fully_shard(network[0], mesh=mesh)
+    fully_shard(network, mesh=mesh)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    sleep = Sleep(network, SharedReplayBuffer(20), optimiser)
+    points, labels = make_points(20, seed=1)
+    for rows in torch.arange(80).split(16):
+        optimiser.zero_grad()
+        sleep.wake({"x": points[rows[rank::world]], "y": labels[rows[rank::world]]}).backward()
+        optimiser.step()
+    before = {name: value.to_local().clone() for name, value in network.state_dict().items()}
+    sleep.fall_asleep(3)
+    copied = sum(value.to_local().numel() for value in sleep._night.snapshot.weights.values())
+    is_local = all(isinstance(value, DTensor) for value in sleep._night.snapshot.weights.values())
+    sleep.step()
+    moved = any(not torch.equal(v.to_local(), before[n]) for n, v in network.state_dict().items())
+    sleep.abandon()
+    same = all(torch.equal(v.to_local(), before[n]) for n, v in network.state_dict().items())
+    kept = sleep.night(2).committed
+    return {"same": same, "moved": moved, "local": is_local, "copied": copied, "kept": kept}
+
+
+def test_a_night_on_sharded_weights_copies_and_puts_back_each_part(tmp_path: Path) -> None:
+    found = start(shard, tmp_path)
+    whole = sum(parameter.numel() for parameter in make_network().parameters())
+    assert sum(each["copied"] for each in found) == whole  # each its own part, and nothing twice
+    for each in found:
+        assert each["moved"]
+        assert each["same"]
+        assert each["local"]

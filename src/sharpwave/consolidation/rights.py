@@ -19,6 +19,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sharpwave.consolidation.batches import Batch, flatten
+from sharpwave.consolidation.modules import is_shared
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def forget(memory: Memory, where: Mapping[str, Any] | Callable[[Batch], Tensor])
     memory.rights.refuse_asleep()
     slots = find_items(memory, where)
     memory.discard(slots)
-    derived, traces = memory.rights.forget_derived() if len(slots) else ((), TRACES)
+    derived, traces = memory.rights.forget_derived() if len(slots) or is_shared() else ((), TRACES)
     removal = Removal(
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         tuple(where) if isinstance(where, Mapping) else (),

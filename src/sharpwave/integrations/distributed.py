@@ -86,7 +86,24 @@ class SharedReplayBuffer(ReplayBuffer):
             super().add(items, task=task, keep=keep)
             return
         self._drop_ahead()
-        self.rights.expire(self)
+        entries, keys, trouble = dict[str, Tensor](), list[Key](), ""
+        try:  # whoever cannot take part says so to the others, which would wait
+            entries, keys = self._prepare(items, task, keep)
+        except SharpwaveError as error:
+            trouble = str(error)
+        self._begin()
+        self._ask(self._add_together, entries, keys, trouble)
+
+    def _prepare(
+        self, items: Mapping[str, Any], task: int | str | None, keep: Tensor | None
+    ) -> tuple[dict[str, Tensor], list[Key]]:
+        """New items as they are stored, and their classes."""
+        if self.rights.keep_for is not None:
+            raise SharpwaveError(
+                "a memory without keep_for, over several processes",
+                got=f"keep_for={self.rights.keep_for:g}",
+                fix="store a date and call forget(where={'date': (None, day)}) in all processes",
+            )
         entries = self._list_entries(items, task)
         if not self._table.paths:
             self._table.describe(entries)
@@ -99,8 +116,7 @@ class SharedReplayBuffer(ReplayBuffer):
             entries = {path: value[finite.to(value.device)] for path, value in entries.items()}
         n_items = count_items(entries) if finite is None or bool(finite.any()) else 0
         self._table.check(entries)
-        self._begin()
-        self._ask(self._add_together, entries, self._find_keys(entries, n_items) if n_items else [])
+        return entries, self._find_keys(entries, n_items) if n_items else []
 
     def sample(self, n_items: int, *, generator: torch.Generator | None = None, balanced: bool = False) -> Batch:
         """Items drawn at random; if `balanced`, as many of each class over all processes.
@@ -230,14 +246,15 @@ class SharedReplayBuffer(ReplayBuffer):
         distributed.all_gather(gathered, values, group=self._group)
         return gathered
 
-    def _add_together(self, entries: dict[str, Tensor], keys: list[Key]) -> None:
+    def _add_together(self, entries: dict[str, Tensor], keys: list[Key], trouble: str) -> None:
         world, rank, n_items = distributed.get_world_size(), distributed.get_rank(), len(keys)
         layout = str([(path, column.shape, str(column.dtype)) for path, column in self._table.columns.items()])
-        heads = torch.stack(self._gather(torch.tensor([n_items, len(keys[0]) if keys else 0, crc32(layout.encode())])))
-        if len(heads[:, 2].unique()) > 1:
+        head = [n_items, len(keys[0]) if keys else 0, crc32(layout.encode()), int(bool(trouble))]
+        heads = torch.stack(self._gather(torch.tensor(head)))
+        if len(heads[:, 2].unique()) > 1 or bool(heads[:, 3].any()):
             raise SharpwaveError(
                 "the same entries, of the same shapes and types, in all processes",
-                got=f"{layout} in process {rank}, and others elsewhere",
+                got=trouble or f"{layout} in process {rank}, and something else in another",
                 fix="pad batches to one width in all processes, or give each a ReplayBuffer of its own",
             )
         counts, width = heads[:, 0].tolist(), int(heads[:, 1].max())
