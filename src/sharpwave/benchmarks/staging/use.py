@@ -86,7 +86,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         *(score_trained_without(ucddb, data=data, seeds=seeds, rng=rng) if seeds > 1 else ()),
     ]
     if train:
-        validation = collect_validation([row for row in rows if "seen in training" not in row.setting])
+        others = ("seen in training", "first two hours")
+        validation = collect_validation([row for row in rows if not any(word in row.setting for word in others)])
         mine = {name: found for name, found in validation.items() if "brainmu" in name}
         save_json("stager_validation", {**load_card("stager_validation"), **mine}, folder=FOLDER)
     config = {
