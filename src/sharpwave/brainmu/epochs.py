@@ -17,7 +17,7 @@ from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import prepare_signals
+from sharpwave.signals.preparation import find_lights_off, prepare_signals, tell_time
 
 N_STAGES = 5
 N_IDENTITIES = 512
@@ -100,8 +100,7 @@ class EpochedRecording:
         cohort: Name of the cohort that the recording is from.
         subject: Name of the sleeper.
         repairs: What was changed in the recording, one sentence each.
-        lights_off: When the night began, in seconds on the grid's clock; None where nobody knows: the model then has
-            no clock. The start of a file is no such time.
+        lights_off: When the night began, in seconds on the grid's clock; None where nobody knows.
     """
 
     grid: EpochGrid
@@ -155,37 +154,6 @@ def make_epoch_grid(recording: Recording, *, step: float = STEP) -> EpochGrid:
             fix="choose a shorter step, or a longer recording",
         )
     return grid
-
-
-USUAL_LIGHTS_OFF = 23 * 3600.0
-"""Time of day, in seconds, at which a night is taken to begin where only the recording's clock is known."""
-EARLIEST, LATEST = -3600.0, 14 * 3600.0
-"""Seconds since lights off between which there is a time of night: outside of them it is day, and the model has no
-clock."""
-DAY = 24 * 3600.0
-
-
-def find_lights_off(recording: Recording) -> float | None:
-    """When the night began, in seconds of the recording; None where nobody knows.
-
-    That is lights off, as the metadata say, else 11 PM on the recording's own clock, unless that clock is in UTC, which
-    says nothing of night and day. The start of a file says nothing.
-
-    Example:
-        >>> from datetime import datetime
-        >>> find_lights_off(Recording(metadata={"lights_off": 600.0})), find_lights_off(Recording())
-        (600.0, None)
-        >>> find_lights_off(Recording(start=datetime(2024, 5, 1, 22, 30)))
-        1800.0
-    """
-    value = recording.metadata.get("lights_off")
-    if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
-        return float(value)
-    start = recording.start
-    if start is None or start.tzname() == "UTC":
-        return None
-    since_midnight = 3600.0 * start.hour + 60.0 * start.minute + start.second
-    return (USUAL_LIGHTS_OFF - since_midnight + DAY / 2) % DAY - DAY / 2
 
 
 def align_stages(
@@ -258,8 +226,7 @@ class Batch:
         votes: Votes per stage, zeros where unknown.
         coarse: Which of the five stages each scored stage may be, shape (batch, stage, fine); identity for five.
         scorable: Stages that can be labelled at all, shape (batch, fine).
-        clock: Seconds since lights off at each step's end, NaN where not known, shape (batch, step); None where it is
-            known of no crop.
+        clock: Seconds since lights off at each step's end, NaN where not known; None where it is known of no crop.
     """
 
     modalities: Mapping[str, ModalityBatch]
@@ -386,13 +353,8 @@ def collate(crops: Sequence[EpochedRecording]) -> Batch:
 
 
 def _clock(crops: Sequence[EpochedRecording], n_steps: int) -> Tensor | None:
-    began = [crop.lights_off for crop in crops]
-    if all(time is None for time in began):
-        return None
-    rows = np.stack(
-        [_times(crop, n_steps) - (np.nan if t is None else t) for crop, t in zip(crops, began, strict=True)]
-    )
-    return torch.from_numpy(np.where((rows >= EARLIEST) & (rows <= LATEST), rows, np.nan))
+    rows = [tell_time(_times(crop, n_steps), crop.lights_off) for crop in crops]
+    return None if all(crop.lights_off is None for crop in crops) else torch.from_numpy(np.stack(rows))
 
 
 def _stack(crops: Sequence[EpochedRecording], name: str, n_steps: int) -> ModalityBatch:

@@ -82,8 +82,9 @@ def repeat_batch(batch: Batch, n: int) -> Batch:
         for name, part in batch.modalities.items()
     }
     fields = ("times", "valid", "stages", "votes", "coarse", "scorable")
-    rows = [getattr(batch, name).expand(n, *getattr(batch, name).shape[1:]) for name in fields]
-    return Batch(modalities, *rows, clock=None if batch.clock is None else batch.clock.expand(n, -1))
+    rows = {name: getattr(batch, name).expand(n, *getattr(batch, name).shape[1:]) for name in fields}
+    rows["clock"] = None if batch.clock is None else batch.clock.expand(n, -1)
+    return replace(batch, modalities=modalities, **rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,14 +16,22 @@ from jaxtyping import Float
 from sharpwave.brainmu.attention import LayerCache
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.stage_history import measure_stages
-from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs, collate, find_lights_off
+from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs, collate
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.runtime.arrivals import drop_before, join_chunks
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import ROLES, UNIT, UNKNOWN, Preparation, mask_stretch, plan_preparation
+from sharpwave.signals.preparation import (
+    ROLES,
+    UNIT,
+    UNKNOWN,
+    Preparation,
+    find_lights_off,
+    mask_stretch,
+    plan_preparation,
+)
 
 CLOSE = 1e-6
 """Seconds by which the end of a step and of the data may differ."""

@@ -25,7 +25,6 @@ from sharpwave.brainmu.epochs import (
     EpochGrid,
     ModalityEpochs,
     collate,
-    find_lights_off,
     make_epoch_grid,
 )
 from sharpwave.brainmu.heads import Readout
@@ -34,7 +33,7 @@ from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import prepare_signals
+from sharpwave.signals.preparation import find_lights_off, prepare_signals
 from sharpwave.signals.stage_smoothing import smooth_probabilities
 
 NAME = "Brainµ"
