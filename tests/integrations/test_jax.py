@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from sharpwave.integrations.jax import (  # noqa: E402
 )
 from sharpwave.integrations.jax.network import fill, find_bucket  # noqa: E402
 
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 TX = optax.sgd(0.1, momentum=0.9)
 PLAN = Recipe(nrem=NREM(batch_size=4))
 """The same everywhere, so that it is compiled once."""
@@ -57,6 +59,16 @@ def test_the_same_draws_give_the_weights_of_pytorch(name: str, options: dict[str
     found = compare_weights(name, **({"days": 1, "steps": 12} | options))
     assert found["moved"] > 0.01
     assert found["difference"] < 1e-12
+
+
+def test_every_network_and_recipe_was_within_the_bars_when_published() -> None:
+    content = json.loads((RESULTS / "jax.json").read_text(encoding="utf-8"))
+    rows = [row for row in content["rows"] if row["metric"] == "log10_difference"]
+    assert {row["data"] for row in rows} == {"mlp", "resnet-block", "transformer"}
+    assert {row["method"] for row in rows} == {"default", "er", "ssr", "shallow nights"}
+    for row in rows:
+        bar = {"64 bits": -12, "32 bits": -6}[row["setting"]]
+        assert row["value"] < (bar if row["method"] != "ssr" else -11)  # whose decoder has 32 bits, in both
 
 
 def make_batch(n_items: int = 8, *, seed: int = 0) -> dict[str, np.ndarray]:
