@@ -129,6 +129,7 @@ def test_a_bids_data_set_gets_derivatives(tmp_path):
     group = runner.invoke(app, ["bids", str(tmp_path / "bids"), str(tmp_path / "out"), "group"])
     assert group.exit_code == 0
     assert (tmp_path / "out" / "index.html").exists()
+    assert (tmp_path / "out" / "nights.tsv").read_text().splitlines()[1].startswith("sub-01_task-sleep\t01\t")
 
 
 def test_datasets_are_listed():

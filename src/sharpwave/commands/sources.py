@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")
-MANY_DAYS = (".csv", ".tsv", ".zarr")
+MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
 
 
 def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:

@@ -65,7 +65,8 @@ def find_sleep_cycles(
     is_rem = hypnogram.stages == rem_code
     is_nrem = (hypnogram.stages > 0) & ~is_rem
     enough_nrem, enough_rem = (seconds / hypnogram.epoch_length for seconds in (least_nrem, least_rem))
-    rows, begin = [], 0
+    rows: list[dict[str, object]] = []
+    begin = 0
     for first, last in [*_join_rem(is_rem, is_nrem, enough_nrem), (len(is_rem), len(is_rem))]:
         complete = first < len(is_rem)
         if is_nrem[begin:first].sum() < enough_nrem:

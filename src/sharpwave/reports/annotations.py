@@ -7,9 +7,10 @@ is written here; MNE, edfio and our own reader are its oracles in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def tabulate_annotations(night: DecodedNight) -> pd.DataFrame:
     return table.sort_values("onset", kind="stable", ignore_index=True)
 
 
-def _name_event(row: dict[str, object]) -> str:
+def _name_event(row: Mapping[Any, Any]) -> str:
     """The event in the standard's words, with its channel as EDFbrowser writes it: "Sleep spindle@@C4-M1"."""
     label = str(row["label"])
     text = _TEXTS.get(label) or label.replace("_", " ").capitalize()

@@ -206,7 +206,7 @@ def _move(
     moved = peaks + rng.uniform(-jitter, jitter, len(peaks))
     codes = [code for code, name in enumerate(hypnogram.names) if name in DEEP]
     for _ in range(8):
-        out = np.flatnonzero(~np.isin(hypnogram.at(moved), codes)) if len(moved) else []
+        out = np.flatnonzero(~np.isin(hypnogram.at(moved), codes)) if len(moved) else np.zeros(0, dtype=int)
         if not len(out):
             return moved
         moved[out] = peaks[out] + rng.uniform(-jitter, jitter, len(out))

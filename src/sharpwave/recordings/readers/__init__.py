@@ -66,6 +66,12 @@ READERS: dict[str, Reader] = {
     "*.nwb": Reader("readers.nwb", "read_nwb", "an NWB session"),
     **dict.fromkeys(("*.nii", "*.nii.gz"), _BOLD),
     **dict.fromkeys(("*.csv", "*.tsv"), _WEARABLE),
+    "export*.xml": Reader("readers.watch_exports", "read_apple_health", "an export of Apple Health"),
+    **dict.fromkeys(
+        ("heart_rate-*.json", "steps-*.json"), Reader("readers.watch_exports", "read_fitbit", "an export of Fitbit")
+    ),
+    "oura*.json": Reader("readers.watch_exports", "read_oura", "an export of Oura"),
+    "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
 }
