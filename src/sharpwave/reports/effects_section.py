@@ -37,6 +37,7 @@ REACTIVATION_HEADS = {
 
 PLANTED_HEADS = {
     "what": "what reactivation does",
+    "planted": "put in",
     "with_effect": "effect on: found (95 % interval)",
     "without_effect": "effect off: found (95 % interval)",
     "n_events": "events",

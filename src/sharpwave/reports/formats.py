@@ -6,6 +6,7 @@ on REM carry the stage as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -133,6 +134,15 @@ def show_duration(seconds: float) -> str:
     if minutes >= 48 * 60:
         return f"{minutes // 1440} d {minutes % 1440 // 60} h"
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def split_sentences(words: str) -> list[str]:
+    """The sentences of a text, so that the first ones can stand before the rest.
+
+    >>> split_sentences("One of 2.5 s. It holds (as q = .04). (No cause.) No more")
+    ['One of 2.5 s.', 'It holds (as q = .04).', '(No cause.)', 'No more']
+    """
+    return [sentence for sentence in re.split(r"(?:(?<=[.!?])|(?<=[.!?]\))) +(?=[A-Z(])", words) if sentence]
 
 
 def tint(colour: str, strength: float) -> tuple[str, str]:

@@ -21,7 +21,15 @@ from sharpwave.reports.effects_section import arrange_reactivations, compose_eff
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
 from sharpwave.reports.first_screen import choose_tiles, describe_next_steps, describe_reasons
-from sharpwave.reports.formats import MISSING, STAGE_WORDS, order_stages, show, show_interval, show_name
+from sharpwave.reports.formats import (
+    MISSING,
+    STAGE_WORDS,
+    order_stages,
+    show,
+    show_interval,
+    show_name,
+    split_sentences,
+)
 from sharpwave.reports.oscillations_section import compose_oscillations
 from sharpwave.reports.raster import compute_limits, encode_scale
 from sharpwave.reports.templates import render, render_macro
@@ -221,7 +229,10 @@ def _compose_truth(night: DecodedNight, line: Timeline) -> dict[str, Any] | None
     if not night.truth:
         return None
     columns = list(dict.fromkeys(key for row in night.truth.values() for key in row))
-    rows = [[str(label), *[show(row.get(column)) for column in columns]] for label, row in night.truth.items()]
+    rows = [
+        [str(label).replace("_", " "), *[show(row.get(column)) for column in columns]]
+        for label, row in night.truth.items()
+    ]
     heads = ["what", *[_TRUTH_HEADS.get(column, column.replace("_", " ")) for column in columns]]
     return {"table": tables.Table(heads, rows, [False] + [True] * len(columns))}
 
@@ -245,7 +256,10 @@ def _compose_events(night: DecodedNight, line: Timeline) -> dict[str, Any]:
 
 
 def _compose_reactivations(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    said = split_sentences(night.effects.note)
     return {
+        "said": said[:3],
+        "further": said[3:],
         "table": arrange_reactivations(night.effects.reactivations),
         "effects": compose_effects(night.effects),
         "explanation": explanations.EXPLANATIONS["reactivations"],
