@@ -161,7 +161,7 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     if was_forecaster_trained_on(recording, weights=weights):
         note = f"{note} {SEEN_BY_FORECASTER}"
     evaluation = ForecastEvaluation(skill=skill, reliability=reliability, note=note)
-    explanation, unexplained = explain_forecasts(prepared)
+    explanation, unexplained = explain_forecasts(prepared, table)
     return StageForecast(table, str(table.attrs["method"]), evaluation, explanation, [*why_not, *unexplained])
 
 
