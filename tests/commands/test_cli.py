@@ -130,7 +130,12 @@ def test_a_bids_data_set_gets_derivatives(tmp_path):
     group = runner.invoke(app, ["bids", str(tmp_path / "bids"), str(tmp_path / "out"), "group"])
     assert group.exit_code == 0
     assert (tmp_path / "out" / "index.html").exists()
-    assert (tmp_path / "out" / "nights.tsv").read_text().splitlines()[1].startswith("sub-01_task-sleep\t01\t")
+    assert (
+        (tmp_path / "out" / "nights.tsv")
+        .read_text()
+        .splitlines()[1]
+        .startswith("sub-01_ses-1_task-sleep\t01\t1\t34\tfemale")
+    )
 
 
 def test_datasets_are_listed():

@@ -25,7 +25,7 @@ from sharpwave.night.decoded import (
 from sharpwave.night.effects import estimate_night_effects
 from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
-from sharpwave.night.oscillations import measure_oscillations
+from sharpwave.night.oscillations import add_channels, measure_oscillations
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
 from sharpwave.night.scores import (
@@ -103,9 +103,10 @@ def decode_recording(
     step("statistics")
     measures = measure_night(prepared, rng=rng)
     night = compose_night(prepared, forecast, found, measures, spectrogram=spectrogram, depth=depth, key=key)
+    night = add_channels(prepared, night)
     night = replace(night, oscillations=measure_oscillations(prepared, night, rng=rng))
     step("done")
-    return night if truth is None else replace(night, truth=count_truth(truth, night.events, duration=night.duration))
+    return night if truth is None else replace(night, truth=count_truth(truth, found.events, duration=night.duration))
 
 
 class _Stepper:

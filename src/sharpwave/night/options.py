@@ -84,6 +84,7 @@ class DecodeOptions:
         male: Sex; None where unknown.
         night: Number of the night in the laboratory, from 1; None where unknown.
         channels: Names of the channels to decode, best first; empty lets the package choose.
+        event_channels: Further EEG channels in which spindles and slow waves are looked for, by name.
         lfp: Name or number of the LFP channel; where None, of several the hippocampal one with most ripple power.
         aliases: Channel label in the file → "name:modality".
         stages: Expert hypnogram to compare with.
@@ -136,6 +137,13 @@ class DecodeOptions:
     channels: tuple[str, ...] = option(
         (),
         "Name of a channel to decode; give the option once for each channel, the best first.",
+        panel=RECORDING,
+        type=list[str],
+        convert=tuple,
+    )
+    event_channels: tuple[str, ...] = option(
+        (),
+        "Further EEG channel in which to look for spindles and slow waves; give the option once for each.",
         panel=RECORDING,
         type=list[str],
         convert=tuple,

@@ -12,6 +12,7 @@ from sharpwave.evaluation.sleep_cycles import number_cycles
 from sharpwave.night.decoded import DecodedNight, Spectrogram
 from sharpwave.night.parts import Oscillations
 from sharpwave.night.prepare import PreparedNight
+from sharpwave.night.scores import summarise_events
 from sharpwave.signals.coupling import COUPLED_SPINDLES, FEWEST, Coupling, Polarity, measure_coupling, measure_polarity
 from sharpwave.signals.slow_waves import detect_slow_waves
 from sharpwave.signals.spindles import detect_spindles
@@ -55,6 +56,39 @@ def measure_oscillations(prepared: PreparedNight, night: DecodedNight, *, rng: n
         phases=pd.concat(histograms, ignore_index=True) if histograms else pd.DataFrame(),
         notes=notes,
     )
+
+
+def add_channels(prepared: PreparedNight, night: DecodedNight) -> DecodedNight:
+    """The night with spindles and slow waves of the further channels that the user asked for, in all its epochs.
+
+    They stand in the tables, files and coupling; what reactivations do to sleep, and what was found of planted events,
+    rest on the channels that staged the night.
+
+    Args:
+        prepared: The prepared night; `options.event_channels` names the channels.
+        night: The same night decoded.
+
+    Raises:
+        SharpwaveError: If a channel does not exist or is no EEG.
+    """
+    recording, tables, refusals = prepared.recording, [night.events], []
+    done = {str(name) for name in night.events.get("channel", ()) if isinstance(name, str)}
+    for name in dict.fromkeys(prepared.options.event_channels):
+        signal = recording[name]
+        if signal.modality.name != "eeg":
+            raise SharpwaveError("an EEG channel to look for events in", got=name, fix="give another --event-channels")
+        if name in done or name in prepared.staging.channels:
+            continue
+        if recording.metadata.get("amplitude_unit") in ("unknown", "rescaled"):
+            refusals.append(f"Spindles and slow waves were not looked for in {name}: the unit is unknown.")
+            continue
+        tables += [detect(signal, hypnogram=night.hypnogram) for detect in (detect_spindles, detect_slow_waves)]
+    found = [table for table in tables if len(table)]
+    if len(found) < 2 and not refusals:
+        return night
+    events = pd.concat(found, ignore_index=True).sort_values("onset", kind="stable", ignore_index=True)
+    summary = summarise_events(events, night.hypnogram, sources=prepared.staging.sources)
+    return replace(night, events=events, event_summary=summary, refusals=[*night.refusals, *refusals])
 
 
 def measure_spectra(
@@ -114,6 +148,8 @@ def couple_channel(
         The coupling, the histogram of phases, and what must be known of them, one sentence each.
     """
     signal, where = prepared.recording[channel], prepared.staging.restrict_to(channel)
+    if channel in prepared.options.event_channels:
+        where = prepared.hypnogram
     polarity, skewness, blocks = measure_polarity(signal, where)
     if polarity == "inverted":
         signal = replace(signal, scale=-signal.scale, offset=-signal.offset)

@@ -86,7 +86,7 @@ def tabulate_nights(results: Iterable[NightResult], *, folder: Path | None = Non
         if name in texts:
             table[name] = table[name].fillna("").astype(str)
         elif name == "simulated":
-            table[name] = table[name].fillna(False).astype(bool)
+            table[name] = [value is True for value in table[name]]
         else:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     return table

@@ -56,11 +56,11 @@ def tabulate_power(power: pd.DataFrame) -> Table:
     Args:
         power: Of `summarise_spectra`.
     """
-    whole = power[power["cycle"] == "all"].set_index("stage")
+    whole = {str(row["stage"]): row for row in power[power["cycle"] == "all"].to_dict("records")}
     bands = _list_bands(power)
     rows = []
-    for stage in order_stages(list(whole.index)):
-        row = whole.loc[stage]
+    for stage in order_stages(list(whole)):
+        row = whole[stage]
         cells = [f"{show(round(float(row[band]), 2))} ({100 * row[f'{band}_share']:.0f} %)" for band in bands]
         rows.append([STAGE_WORDS.get(stage, stage), *cells, str(int(row["epochs"]))])
     return Table(["stage", *[f"{band}, µV²" for band in bands], "epochs"], rows, [False] + [True] * (len(bands) + 1))
@@ -96,7 +96,7 @@ def tabulate_aperiodic(aperiodic: pd.DataFrame) -> Table:
     Args:
         aperiodic: Of `fit_aperiodic`.
     """
-    table = aperiodic.set_index("stage")
+    table = {str(row["stage"]): row for row in aperiodic.to_dict("records")}
     rows = [
         [
             STAGE_WORDS.get(stage, stage),
@@ -107,8 +107,8 @@ def tabulate_aperiodic(aperiodic: pd.DataFrame) -> Table:
             f"{show(row['from_hz'])} to {show(row['to_hz'])}",
             str(int(row["epochs"])),
         ]
-        for stage in order_stages(list(table.index))
-        for row in [table.loc[stage]]
+        for stage in order_stages(list(table))
+        for row in [table[stage]]
     ]
     heads = ["stage", "exponent", "95 % interval", "offset, log10 µV²/Hz", "R² of the line", "fitted, Hz", "epochs"]
     return Table(heads, rows, [False] + [True] * 6)
@@ -167,7 +167,12 @@ def draw_curves(curves: pd.DataFrame) -> Markup:
     xs = across.along(table["frequency"].to_numpy(dtype=float))
     for number, name in enumerate(names):
         colour, dashes = STAGE_COLOURS.get(name, "#1b1f24"), DASHES.get(name)
-        style = {"stroke": colour, "fill": "none", "stroke_width": 1.8, "stroke_dasharray": dashes}
+        style: dict[str, float | str | None] = {
+            "stroke": colour,
+            "fill": "none",
+            "stroke_width": 1.8,
+            "stroke_dasharray": dashes,
+        }
         content.append(svg.element("path", d=svg.line_path(xs, up.along(power[name])), **style))
         y = box.top + 14 * number + 8
         content.append(svg.element("line", x1=box.right - 74, x2=box.right - 48, y1=y, y2=y, **style))

@@ -61,7 +61,8 @@ def read_apple_health(path: str | Path) -> Recording:
     records = _AppleRecords(path)
     parser = expat.ParserCreate()
     parser.StartElementHandler = records.begin
-    parser.EntityDeclHandler = parser.ExternalEntityRefHandler = records.refuse
+    parser.EntityDeclHandler = records.refuse
+    parser.ExternalEntityRefHandler = records.refuse
     with guarded(path, "an export of Apple Health"), path.open("rb") as file:
         given = 0
         while piece := file.read(PIECE):
@@ -119,7 +120,7 @@ class _AppleRecords:
         times.append(time.timestamp())
         values.append(value)
 
-    def refuse(self, *_: Any) -> None:
+    def refuse(self, *_: Any) -> int:
         """Refuse entities."""
         raise SharpwaveError(
             f"an export of Apple Health in {self.path.name}",
