@@ -38,7 +38,7 @@ from sharpwave.commands.batch import read_key
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.night.effects import open_folder
 from sharpwave.night.options import read_cues
-from sharpwave.reports import index
+from sharpwave.reports import index, nights_page
 from sharpwave.reports.archive import read_archive, to_json, write_archive
 from sharpwave.reports.files import summarise
 from sharpwave.reports.page import compose
@@ -121,7 +121,7 @@ def _write_head(folder: Path) -> Path:
 
 def _show_group_page(path: Path) -> None:
     page = path.parent / "report.html"
-    with patch.object(index, "write_file"):  # the page itself is written elsewhere, which the watch would see
+    with patch.object(nights_page, "write_file"):  # the page itself is written elsewhere, which the watch would see
         index.write_index_of_summaries({page: path}, path.parent / "index.html")
 
 

@@ -25,7 +25,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings import read_hypnogram
 from sharpwave.reports.archive import read_archive
-from sharpwave.reports.index import DAMAGED
+from sharpwave.reports.nights_table import DAMAGED
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,11 @@ def test_damaged_summaries_are_listed_as_such(store, results, tmp_path):
     tasks[2].summary.write_text("[1]")
     tasks[3].summary.write_text(tasks[0].summary.read_text().replace('"verdict": "', '"verdict": "un'))
     page = write_group_page(tasks, tmp_path / "index.html").read_text()
-    assert page.count(DAMAGED) == 2 + 1, "two rows, and their count"
+    assert f"2 {DAMAGED}" in page
+    assert page.count(f"</span> {DAMAGED}</span>") == 2, "two rows"
+    table = pd.read_parquet(tmp_path / "nights.parquet")
+    assert table["verdict"].tolist()[1:3] == [DAMAGED, DAMAGED]
+    assert table["total_sleep_time"].notna().tolist() == [True, False, False, True]
     (tmp_path / "index.html").write_text("my own page")
     assert write_group_page(tasks, tmp_path / "index.html") is None
     assert (tmp_path / "index.html").read_text() == "my own page"

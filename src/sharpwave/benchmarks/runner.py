@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, str] = {
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
     "spindles": "sharpwave.benchmarks.spindles",
+    "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",
     "live-gate": "sharpwave.benchmarks.live.gate",
     "live-latency": "sharpwave.benchmarks.live.latency",

@@ -14,6 +14,7 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS
+from sharpwave.reprs import short_repr
 
 DEPTH_WINDOW = 4
 """Seconds of signal behind each value of depth, EMG and sigma power: the value of second t is that of the whole epoch
@@ -65,6 +66,8 @@ class NightSeries:
     >>> night.contents, night.names[2]
     (('maze',), 'N2')
     """
+
+    __repr__ = short_repr
 
     night: str
     time: Float[np.ndarray, " second"]

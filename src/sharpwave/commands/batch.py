@@ -293,16 +293,42 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def write_group_page(tasks: Sequence[NightTask], path: Path) -> Path | None:
-    """Write the page that lists all nights with results; None where there are none, or it cannot be written."""
-    from sharpwave.reports.index import write_index_of_summaries
+def write_group_page(tasks: Sequence[NightTask], path: Path, outcomes: Sequence[NightOutcome] = ()) -> Path | None:
+    """Write the page over all nights, with `nights.tsv` and `nights.parquet` beside it.
 
-    summaries = {task.page: task.summary for task in tasks if task.summary.is_file()}
-    if not summaries:
+    Args:
+        tasks: The nights, with results or without.
+        path: The page; its folder must exist.
+        outcomes: What became of the nights, so that the page says why one is missing.
+
+    Returns:
+        The page; None where no night has results, or it cannot be written.
+    """
+    from sharpwave.reports.nights_page import write_nights_page
+    from sharpwave.reports.nights_table import NightResult, tabulate_nights, write_nights
+
+    reasons = {outcome.identifier: outcome.message for outcome in outcomes if outcome.status == "failed"}
+    results = []
+    for task in tasks:
+        labels = dict(part.split("-", 1) for part in (task.entities or "").split("_") if "-" in part)
+        there = task.summary.is_file()
+        results.append(
+            NightResult(
+                task.name,
+                summary=task.summary if there else None,
+                page=task.page if there else None,
+                session=labels.get("ses", ""),
+                subject=labels.get("sub", ""),
+                reason=reasons.get(task.name, ""),
+            )
+        )
+    if not any(result.summary for result in results):
         return None
     try:
         check_group_page(path)
-        return write_index_of_summaries(summaries, path)
+        table = tabulate_nights(results, folder=path.parent)
+        write_nights(table, path.parent)
+        return write_nights_page(table, path)
     except Exception as error:  # the nights are decoded all the same
         typer.echo(f"The page over all nights was not written: {show_path(error)}", err=True)
         return None

@@ -52,7 +52,7 @@ def bids(
         outcomes = rewrite_pages(tasks)
     elif level == "participant":
         outcomes = decode_nights(tasks, options, **run.to_arguments())
-    page = write_group_page(tasks, output_dir / "index.html")
+    page = write_group_page(tasks, output_dir / "index.html", outcomes)
     if level == "group" and not reports_only:
         typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
         raise typer.Exit(0 if page else 1)

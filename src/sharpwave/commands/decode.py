@@ -43,5 +43,5 @@ def decode(
         check_group_page(page)
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
-        write_group_page(tasks, page)
+        write_group_page(tasks, page, outcomes)
     finish(outcomes, json_lines=run.json_lines)

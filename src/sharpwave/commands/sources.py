@@ -94,6 +94,7 @@ def _list_recordings(folder: Path) -> list[Path]:
     if folder.name.startswith(".") or (folder / "summary.json").exists():
         return []
     named = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_recording(path)]
+    named = [path for path in named if path.name != "nights.tsv"]  # the table of all nights, a result
     others = [path for path in named if path.suffix.lower() not in TABLES and not is_scoring(path)]
     return others or [path for path in named if path.suffix.lower() in TABLES and not is_scoring(path)]
 

@@ -37,6 +37,9 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.event_indices import compute_event_indices
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 
+DEFINITIONS = "2"
+"""Version of the definitions of all statistics, to compare nights by; docs/sleep-statistics.md says what changed."""
+
 LEVEL = 0.8
 """Share of nights whose value an interval should hold."""
 
@@ -157,6 +160,7 @@ def measure_stages(
         "sleep_maintenance": 100 * total / known_period,
         "stage_shifts": 60 * shifts / known_period,
         "fragmentation": 60 * wakings / _where(slept, total),
+        "awakenings": _where(slept, ((asleep[:, :-1] & awake[:, 1:]) & within[:, 1:]).sum(axis=1)),
     }
     for code, name in enumerate(STAGE_SETS[n_stages]):
         spent = (stages == code).sum(axis=1) * minutes
@@ -198,7 +202,7 @@ class Statistic:
 
     Attributes:
         name: Name in the table.
-        unit: Unit of the value: "min", "%" or "1/h".
+        unit: Unit of the value: "min", "%", "1/h", or "n" for a number of times.
         definition: Definition in words.
         needs: What must be known for it: any of "lights-off", "lights-on".
         per_decade: Change per decade of age in adults (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8).
@@ -239,6 +243,7 @@ STATISTICS: tuple[Statistic, ...] = (
         "stage_shifts", "1/h", "changes of stage within the sleep period, per scored hour of it", has_interval=False
     ),
     Statistic("fragmentation", "1/h", "changes from sleep to wake, per hour of sleep"),
+    Statistic("awakenings", "n", "bouts of wake between sleep onset and the last epoch of sleep", has_interval=False),
 )
 """Statistics of any hypnogram; minutes and shares of each stage follow them in the table."""
 

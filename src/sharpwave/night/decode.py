@@ -13,16 +13,19 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.sleep_statistics import SUSTAINED_REM, compute_sleep_statistics
 from sharpwave.forecasting.forecaster import forecast_with_best
+from sharpwave.night.architecture import describe_course, describe_person
 from sharpwave.night.decoded import (
     DecodedNight,
     ForecastEvaluation,
     ForecastExplanation,
     ReactivationEffects,
+    SleepArchitecture,
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
 from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
+from sharpwave.night.oscillations import measure_oscillations
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
 from sharpwave.night.reactivations import look_for_reactivations
 from sharpwave.night.scores import (
@@ -47,6 +50,7 @@ from sharpwave.night.trust import (
 from sharpwave.recordings import Recording
 from sharpwave.recordings.annotations import find_scored_events
 from sharpwave.recordings.recording import empty_events
+from sharpwave.reprs import short_repr
 from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
@@ -99,6 +103,7 @@ def decode_recording(
     step("statistics")
     measures = measure_night(prepared, rng=rng)
     night = compose_night(prepared, forecast, found, measures, spectrogram=spectrogram, depth=depth, key=key)
+    night = replace(night, oscillations=measure_oscillations(prepared, night, rng=rng))
     step("done")
     return night if truth is None else replace(night, truth=count_truth(truth, night.events, duration=night.duration))
 
@@ -126,6 +131,8 @@ class StageForecast:
         explanation: What Brainµ's forecasts depend on.
         refusals: What could not be computed and why, one sentence each.
     """
+
+    __repr__ = short_repr
 
     table: pd.DataFrame
     method: str
@@ -168,6 +175,8 @@ class FoundEffects:
         effects: What the reactivations do to sleep.
         refusals: What could not be computed and why, one sentence each.
     """
+
+    __repr__ = short_repr
 
     events: pd.DataFrame
     detectors: list[str]
@@ -223,14 +232,18 @@ class Measures:
         lights_off: Time of lights off, in seconds from the start; None where not known.
         lights_on: Time of lights on, in seconds from the start; None where not known.
         statistics: Sleep statistics with intervals.
+        architecture: Sleep cycles and transitions.
         agreement: Agreement with an expert; empty without one.
         quality: Signal quality, one row a channel.
         judgement: Verdict on the night, with its reasons.
     """
 
+    __repr__ = short_repr
+
     lights_off: float | None
     lights_on: float | None
     statistics: pd.DataFrame
+    architecture: SleepArchitecture
     agreement: pd.DataFrame
     quality: pd.DataFrame
     judgement: Judgement
@@ -277,7 +290,8 @@ def measure_night(prepared: PreparedNight, *, rng: np.random.Generator) -> Measu
         check=check_signals(prepared),
         seen=was_stager_trained_on(recording, staging.stager, weights=options.weights),
     )
-    return Measures(off, on, statistics, agreement, quality, judgement)
+    architecture = describe_course(staging.hypnogram, recording.species, lights_off=off, lights_on=on)
+    return Measures(off, on, statistics, architecture, agreement, quality, judgement)
 
 
 def count_substitutes(quality: pd.DataFrame, prepared: PreparedNight) -> pd.DataFrame:
@@ -318,6 +332,7 @@ def compose_night(
         species=recording.species,
         simulated=prepared.simulated,
         subject=recording.subject,
+        **describe_person(recording),
         start=recording.start,
         duration=recording.duration,
         night_start=measures.lights_off,
@@ -340,6 +355,7 @@ def compose_night(
         quality=measures.quality,
         quality_spans=prepared.artefacts,
         statistics=measures.statistics,
+        architecture=measures.architecture,
         forecast=forecast.table,
         forecast_evaluation=forecast.evaluation,
         effects=found.effects,

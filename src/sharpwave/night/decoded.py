@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +16,14 @@ from jaxtyping import Float
 
 from sharpwave import moved
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.parts import Oscillations, SleepArchitecture, check_tables, empty
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reprs import short_repr
+
+if TYPE_CHECKING:
+    import mne
+    import pynapple as nap
+    from matplotlib.figure import Figure
 
 Verdict = Literal["usable", "usable with care", "not usable"]
 VERDICTS: tuple[Verdict, ...] = ("usable", "usable with care", "not usable")
@@ -57,21 +66,9 @@ class Spectrogram(NamedTuple):
     power_db: Float[np.ndarray, "frequency time"]
 
 
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame()
-
-
-def _check_tables(holder: Any, columns: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise if a table has rows and lacks one of its columns."""
-    for name, needed in columns.items():
-        table = getattr(holder, name)
-        missing = [column for column in needed if column not in table]
-        if len(table) and missing:
-            raise SharpwaveError(
-                f"a table {name!r} with the columns {', '.join(needed)}",
-                got=f"{', '.join(map(str, table.columns))}",
-                fix=f"add {', '.join(missing)}, or leave the table empty",
-            )
+def _front() -> Any:
+    """The verbs of `sharpwave.api`, the front door above this room: what a night can draw and write of itself."""
+    return import_module("sharpwave.api")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,14 +81,16 @@ class ForecastEvaluation:
         note: What the forecast is worth, in one sentence; "no better than persistence" is allowed.
     """
 
+    __repr__ = short_repr
+
     COLUMNS: ClassVar = {"skill": ("method",), "reliability": ("predicted", "observed", "n")}
 
-    skill: pd.DataFrame = field(default_factory=_empty)
-    reliability: pd.DataFrame = field(default_factory=_empty)
+    skill: pd.DataFrame = field(default_factory=empty)
+    reliability: pd.DataFrame = field(default_factory=empty)
     note: str = ""
 
     def __post_init__(self) -> None:
-        _check_tables(self, self.COLUMNS)
+        check_tables(self, self.COLUMNS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,21 +111,23 @@ class ReactivationEffects:
         files: By file name, the tables that `sharpwave causality` reads of this night; not shown, not archived.
     """
 
+    __repr__ = short_repr
+
     COLUMNS: ClassVar = {
         "reactivations": ("content", "count"),
         "rules": ("verdict", "rule", "control_of_rule", "reason", "claim"),
         "peri_event": ("lag", "content", "value", "low", "high", "control", "n"),
     }
 
-    reactivations: pd.DataFrame = field(default_factory=_empty)
+    reactivations: pd.DataFrame = field(default_factory=empty)
     note: str = "Not computed: this needs spikes and a track that the animal ran on."
-    rules: pd.DataFrame = field(default_factory=_empty)
-    peri_event: pd.DataFrame = field(default_factory=_empty)
-    planted: pd.DataFrame = field(default_factory=_empty)
+    rules: pd.DataFrame = field(default_factory=empty)
+    peri_event: pd.DataFrame = field(default_factory=empty)
+    planted: pd.DataFrame = field(default_factory=empty)
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata={"archived": False})
 
     def __post_init__(self) -> None:
-        _check_tables(self, self.COLUMNS)
+        check_tables(self, self.COLUMNS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,6 +145,8 @@ class ForecastExplanation:
         out_of_distribution: Where the night is unlike the training data: onset, novelty, modality, channel, abstain.
     """
 
+    __repr__ = short_repr
+
     COLUMNS: ClassVar = {
         "forecasts": ("onset", "horizon", "p_change", "modality"),
         "parts": ("onset", "modality", "from", "to", "weight"),
@@ -153,15 +156,15 @@ class ForecastExplanation:
         "out_of_distribution": ("onset", "abstain"),
     }
 
-    forecasts: pd.DataFrame = field(default_factory=_empty)
-    parts: pd.DataFrame = field(default_factory=_empty)
-    modalities: pd.DataFrame = field(default_factory=_empty)
-    latents: pd.DataFrame = field(default_factory=_empty)
-    directions: pd.DataFrame = field(default_factory=_empty)
-    out_of_distribution: pd.DataFrame = field(default_factory=_empty)
+    forecasts: pd.DataFrame = field(default_factory=empty)
+    parts: pd.DataFrame = field(default_factory=empty)
+    modalities: pd.DataFrame = field(default_factory=empty)
+    latents: pd.DataFrame = field(default_factory=empty)
+    directions: pd.DataFrame = field(default_factory=empty)
+    out_of_distribution: pd.DataFrame = field(default_factory=empty)
 
     def __post_init__(self) -> None:
-        _check_tables(self, self.COLUMNS)
+        check_tables(self, self.COLUMNS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -175,6 +178,8 @@ class Provenance:
         hashes: Checksums of the input and the configuration.
     """
 
+    __repr__ = short_repr
+
     methods: str = ""
     citations: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -182,6 +187,8 @@ class Provenance:
 
 
 PARTS: dict[str, type] = {
+    "architecture": SleepArchitecture,
+    "oscillations": Oscillations,
     "forecast_evaluation": ForecastEvaluation,
     "effects": ReactivationEffects,
     "explanation": ForecastExplanation,
@@ -240,6 +247,8 @@ class DecodedNight:
         species: "human", "mouse", "rat".
         simulated: True where the signals are simulated; the page then says so throughout.
         subject: Name of the subject, or None.
+        age: Age in years, or None where unknown.
+        sex: "female" or "male", or None where unknown.
         start: Clock time of the start of the recording, or None.
         night_start: Lights off in seconds, or None where unknown.
         night_end: Lights on in seconds, or None where unknown.
@@ -257,6 +266,8 @@ class DecodedNight:
         quality_spans: onset, duration, label (what is wrong), [channel].
         statistics: name, value, unit, definition, [low, high (80 % interval), scorer_spread, age_band];
             NaN where undefined.
+        architecture: Sleep cycles, and which stage follows which.
+        oscillations: Spectra by stage, their aperiodic part, and the coupling of spindles to slow waves.
         forecast: onset of the epoch forecast from, p_change of a change in the next epoch,
             [p_<stage>, persistence_p_change, markov_p_change].
         forecast_evaluation: What the forecast was worth: skill, reliability and a sentence.
@@ -301,23 +312,27 @@ class DecodedNight:
     species: str = "human"
     simulated: bool = False
     subject: str | None = None
+    age: float | None = None
+    sex: str | None = None
     start: datetime | None = None
     night_start: float | None = None
     night_end: float | None = None
     expert: Hypnogram | None = None
     unclear_below: float = 0.6
     picks: Mapping[str, str] = field(default_factory=dict)
-    stager_evidence: pd.DataFrame = field(default_factory=_empty)
-    agreement: pd.DataFrame = field(default_factory=_empty)
+    stager_evidence: pd.DataFrame = field(default_factory=empty)
+    agreement: pd.DataFrame = field(default_factory=empty)
     spectrogram: Spectrogram | tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-    depth: pd.DataFrame = field(default_factory=_empty)
+    depth: pd.DataFrame = field(default_factory=empty)
     depth_unit: str = "dB"
-    events: pd.DataFrame = field(default_factory=_empty)
-    event_summary: pd.DataFrame = field(default_factory=_empty)
-    quality: pd.DataFrame = field(default_factory=_empty)
-    quality_spans: pd.DataFrame = field(default_factory=_empty)
-    statistics: pd.DataFrame = field(default_factory=_empty)
-    forecast: pd.DataFrame = field(default_factory=_empty)
+    events: pd.DataFrame = field(default_factory=empty)
+    event_summary: pd.DataFrame = field(default_factory=empty)
+    quality: pd.DataFrame = field(default_factory=empty)
+    quality_spans: pd.DataFrame = field(default_factory=empty)
+    statistics: pd.DataFrame = field(default_factory=empty)
+    architecture: SleepArchitecture = field(default_factory=SleepArchitecture)
+    oscillations: Oscillations = field(default_factory=Oscillations)
+    forecast: pd.DataFrame = field(default_factory=empty)
     forecast_evaluation: ForecastEvaluation = field(default_factory=ForecastEvaluation)
     effects: ReactivationEffects = field(default_factory=ReactivationEffects)
     explanation: ForecastExplanation = field(default_factory=ForecastExplanation)
@@ -332,7 +347,7 @@ class DecodedNight:
             raise SharpwaveError(
                 f"a verdict among {', '.join(VERDICTS)}", got=repr(self.verdict), fix="use one of these words"
             )
-        _check_tables(self, self.COLUMNS)
+        check_tables(self, self.COLUMNS)
         if self.spectrogram is not None:
             times, frequencies, power = self.spectrogram
             if np.shape(power) != (len(frequencies), len(times)):
@@ -342,6 +357,30 @@ class DecodedNight:
                     fix="give power_db with frequencies along the first axis",
                 )
             object.__setattr__(self, "spectrogram", Spectrogram(*map(np.asarray, self.spectrogram)))
+
+    def __repr__(self) -> str:
+        how = f"stages {self.stager}" if self.stager.startswith("given") else f"staged by {self.stager}"
+        simulated = "SIMULATED; " if self.simulated else ""
+        return f"<DecodedNight {self.identifier!r}: {self.verdict}; {simulated}{self.duration / 3600:.2f} h, {how}>"
+
+    def _repr_html_(self) -> str:
+        return _front().show_html(self)
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw the night, and write the picture to `path` (.png, .svg, .pdf) if it is given."""
+        return _front().plot(self, path)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page and the tables of the night into a folder; returns the path of the page."""
+        return _front().save(self, folder)
+
+    def to_mne(self) -> mne.Annotations:
+        """Stages ("Sleep stage N2") and events as MNE's annotations, for `raw.set_annotations`; in s from its start."""
+        return import_module("sharpwave.night.to_libraries").to_annotations(self.hypnogram, self.events)
+
+    def to_pynapple(self) -> dict[str, nap.IntervalSet]:
+        """Stages and events as pynapple's epochs by name ("W", "N2", "spindle"), in s from the recording's start."""
+        return import_module("sharpwave.night.to_libraries").to_epochs(self.hypnogram, self.events)
 
     if not TYPE_CHECKING:  # with it, a type checker would accept any name
 

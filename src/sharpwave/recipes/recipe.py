@@ -39,7 +39,7 @@ from sharpwave.recipes.staging_training import make_staging_source
 
 OBJECTIVE = Objective(next_step=0.1, stage=0.5, change=1.0, drop_modality=0.3, drop_channel=0.2)
 FIRST = TrainingOptions(
-    steps=460, batch=4, piece=1200, learning_rate=3e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
+    steps=400, batch=4, piece=1200, learning_rate=3e-3, weight_decay=0.05, average=0.1, objective=OBJECTIVE
 )
 """Whole nights of the cohorts, without attention: what the history of stages says takes many nights to learn."""
 SECOND = TrainingOptions(

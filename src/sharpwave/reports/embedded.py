@@ -26,6 +26,7 @@ def encode_downloads(night: DecodedNight) -> list[dict[str, Any]]:
         "forecast.tsv": night.forecast,
         "statistics.tsv": night.statistics,
         "quality.tsv": night.quality,
+        "spectra.tsv": night.oscillations.curves,
     }
     return [encode_table(name, table) for name, table in contents.items() if len(table)]
 

@@ -12,9 +12,12 @@ import pandas as pd
 from sharpwave import __version__
 from sharpwave.causality.series_files import CANDIDATES, CUES, REACTIVATIONS, SERIES, write_tables
 from sharpwave.disk import hash_files
+from sharpwave.evaluation.sleep_statistics import DEFINITIONS
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.outputs import READY, replace_files, replace_folder
+from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.archive import to_json, write_archive
+from sharpwave.reports.timeline import downsample_hypnogram
 from sharpwave.untrusted import make_cells_safe
 
 ARCHIVE = "night.json.gz"
@@ -80,6 +83,8 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
         "identifier": night.identifier,
         "source": night.source,
         "subject": night.subject,
+        "age": night.age,
+        "sex": night.sex,
         "species": night.species,
         "simulated": night.simulated,
         "start": night.start,
@@ -90,7 +95,17 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
         "stager": night.stager,
         "stager_evidence": records(night.stager_evidence),
         "channels": dict(night.picks),
+        "stages": encode_stages(night.hypnogram),
         "statistics": records(night.statistics),
+        "statistics_definitions": DEFINITIONS,
+        "sleep_cycles": records(night.architecture.cycles),
+        "sleep_cycles_note": night.architecture.note,
+        "stage_transitions": records(night.architecture.transitions),
+        "spectra_channel": night.oscillations.channel,
+        "band_power": records(night.oscillations.power),
+        "aperiodic": records(night.oscillations.aperiodic),
+        "coupling": records(night.oscillations.coupling),
+        "oscillation_notes": night.oscillations.notes,
         "agreement": records(night.agreement),
         "forecast_skill": records(night.forecast_evaluation.skill),
         "forecast_note": night.forecast_evaluation.note,
@@ -105,6 +120,21 @@ def summarise(night: DecodedNight) -> dict[str, Any]:
         "versions": dict(night.provenance.versions),
         "hashes": dict(night.provenance.hashes),
     }
+
+
+def encode_stages(hypnogram: Hypnogram, *, most: int = 240) -> dict[str, Any]:
+    """A hypnogram in a few letters, for small pictures of many nights: a digit is a stage's code, "?" is unscored.
+
+    Args:
+        hypnogram: The stages.
+        most: Largest number of letters; blocks of epochs become their most frequent stage.
+
+    >>> encode_stages(Hypnogram.from_labels(["W", "N2", "N2", "R"]))
+    {'names': ['W', 'N1', 'N2', 'N3', 'R'], 'codes': '0224', 'step_s': 30.0, 'start_s': 0.0}
+    """
+    drawn = downsample_hypnogram(hypnogram, most=most)
+    codes = "".join(str(code) if code >= 0 else "?" for code in drawn.stages.tolist())
+    return {"names": list(drawn.names), "codes": codes, "step_s": drawn.epoch_length, "start_s": drawn.start}
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

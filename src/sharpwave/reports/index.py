@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -17,12 +14,11 @@ from sharpwave.disk import show_path
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.outputs import write_file
 from sharpwave.reports.formats import MISSING, show, show_duration, show_name
+from sharpwave.reports.nights_page import write_nights_page
+from sharpwave.reports.nights_table import NightResult, tabulate_nights
 from sharpwave.reports.templates import render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 from sharpwave.reports.tracks import draw_thumbnail
-
-DAMAGED = "results damaged"
-"""In place of a verdict, where a night's summary cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +84,18 @@ def write_index(nights: Mapping[str, DecodedNight], path: str | Path, *, statist
     return _write(rows, Path(path), statistics=statistics)
 
 
-def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *, statistics: int = 4) -> Path:
-    """Write the group page from results on disk.
+def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path) -> Path:
+    """Write the page over many nights from results on disk.
 
     Args:
         summaries: `summary.json` of each night by its page; a night whose file is damaged is listed as such.
         path: File to write; its folder must exist.
-        statistics: Number of sleep statistics to show: the first ones of the nights' tables.
 
     Returns:
         The path written.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import json
     >>> nap = {"identifier": "nap", "simulated": False, "verdict": "usable", "stager": "hand", "duration_s": 120.0}
     >>> with TemporaryDirectory() as folder:
     ...     summary = Path(folder, "summary.json")
@@ -109,32 +105,8 @@ def write_index_of_summaries(summaries: Mapping[Path, Path], path: str | Path, *
     True
     """
     path = Path(path)
-    rows = []
-    for page, summary in summaries.items():
-        address = quote(os.fsencode(Path(os.path.relpath(page, path.parent)).as_posix()))
-        rows.append(
-            _read_row(summary, address) or _Row(address, show_path(page.parent.name), False, DAMAGED, "", 0, ())
-        )
-    return _write(rows, path, statistics=statistics)
-
-
-def _read_row(summary: Path, address: str) -> _Row | None:
-    """What a `summary.json` says; None where it is damaged."""
-    try:
-        content = json.loads(summary.read_text(encoding="utf-8"))
-        return _Row(
-            address=address,
-            identifier=str(content["identifier"]),
-            simulated=bool(content["simulated"]),
-            verdict=str(content["verdict"]),
-            stager=str(content["stager"]),
-            duration=float(content["duration_s"]),
-            statistics=[
-                {"name": str(row["name"]), "value": row["value"], "unit": row["unit"]} for row in content["statistics"]
-            ],
-        )
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
+    results = [NightResult(show_path(page.parent.name), summary, page) for page, summary in summaries.items()]
+    return write_nights_page(tabulate_nights(results, folder=path.parent), path)
 
 
 def _write(rows: list[_Row], path: Path, *, statistics: int) -> Path:

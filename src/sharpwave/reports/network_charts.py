@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from sharpwave.reports import svg
 from sharpwave.reports.axes import Box, Scale, write
-from sharpwave.reports.formats import show
+from sharpwave.reports.formats import show, tint
 from sharpwave.reports.timeline import Timeline, downsample_line
 from sharpwave.reports.tracks import Track, compose_track, draw_curve, draw_label
 
@@ -86,8 +86,9 @@ def draw_matrix(matrix: pd.DataFrame, *, summary: str) -> Markup:
             if not len(found) or not np.isfinite(found.iloc[0]):
                 continue
             x, value = left + cell * column, float(found.iloc[0])
-            content.append(svg.rect(x, y, cell - 2, 28, fill="#2960AD", fill_opacity=0.08 + 0.92 * value))
-            content.append(svg.text(x + cell / 2 - 1, y + 18, write(value, ".2f"), css="on-dark" * (value > 0.5)))
+            fill, css = tint("#2960AD", 0.08 + 0.92 * value)
+            content.append(svg.rect(x, y, cell - 2, 28, fill=fill))
+            content.append(svg.text(x + cell / 2 - 1, y + 18, write(value, ".2f"), css=css))
     return svg.chart(content, width=left + cell * len(tasks), height=top + 30 * len(after), label=summary)
 
 

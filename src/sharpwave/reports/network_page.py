@@ -19,7 +19,7 @@ from sharpwave.reports import network_charts, tables, tracks
 from sharpwave.reports.embedded import encode_table
 from sharpwave.reports.explanations import Explanation
 from sharpwave.reports.formats import show, show_interval
-from sharpwave.reports.templates import render
+from sharpwave.reports.templates import Heading, render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -178,11 +178,30 @@ def compose_network(run: NetworkRun) -> dict[str, Any]:
         "matrix": network_charts.draw_matrix(run.matrix, summary=_describe_matrix(run)) if len(run.matrix) else None,
         **_draw_resilience(run),
         "resilience": tables.arrange(run.resilience),
-        "hurt": tables.arrange(run.hurt),
+        "tiles": [],
+        "bands": "",
+        "same": "",
+        "sections": _list_sections(run),
+        "better": tables.arrange(pd.DataFrame()),
+        "worse": tables.arrange(run.hurt),
         "explanations": EXPLANATIONS,
         "dreams": "R" in run.hypnogram.labels,
         "downloads": [encode_table("run.csv", run.long)] if len(run.long) else [],
     }
+
+
+def _list_sections(run: NetworkRun) -> list[Heading]:
+    """The sections below the nights, as the list of contents names them."""
+    found = {
+        "trust": ("Trust", 1),
+        "numbers": ("Numbers", 1),
+        "better": ("Better and worse", 1),
+        "matrix": ("Every task after every task", len(run.matrix)),
+        "resilience": ("Resilience", 1),
+        "limits": ("Limits", len(run.limits)),
+        "files": ("Files", 1),
+    }
+    return [Heading(anchor, short) for anchor, (short, there) in found.items() if there]
 
 
 def describe_run(run: NetworkRun) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.reprs import short_repr
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 from sharpwave.resilience.robustness import DoseCurve, measure_robustness
@@ -90,6 +91,8 @@ class Card:
     >>> found.kind, list(found.windows)
     ('recording', ['signal'])
     """
+
+    __repr__ = short_repr
 
     kind: str
     table: pd.DataFrame

@@ -206,9 +206,15 @@ class TransferredNights:
         self.templates, self.variation = templates, variation
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
-        """A crop of a night; nights of any length are as likely."""
+        """A crop of a night round an epoch of some stage, every night and each of its stages alike.
+
+        Deep sleep is a twentieth of what these people sleep, who are old: drawn as it comes, it would be unlearned.
+        """
         night = self.nights[int(rng.integers(len(self.nights)))]
-        first = int(rng.integers(max(len(night) - n_steps, 0) + 1))
+        stage = rng.choice(np.unique(night.stages[night.stages >= 0])) if (night.stages >= 0).any() else UNSCORED
+        held = int(rng.choice(np.flatnonzero(night.stages == stage)))
+        latest = max(len(night) - n_steps, 0)
+        first = int(rng.integers(min(max(held - n_steps + 1, 0), latest), min(held, latest) + 1))
         past = 0 if rng.random() < FRESH else int(rng.integers(LONGEST_PAST + 1))
         begin, last = max(first - past, 0), min(first + n_steps, len(night))
         mixed = mix_channels(night, begin, last, rng)

@@ -1,4 +1,25 @@
 "use strict";
+// Tables of class "sortable": a click on a head sorts by that column, a second one the other way; blanks stay last.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const key = (cell) => (cell.dataset.key === undefined ? cell.textContent.trim() : cell.dataset.key);
+  for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") !== "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows].map((row) => [key(row.cells[column]), row]);
+      const numbers = rows.every(([value]) => value === "" || Number.isFinite(Number(value)));
+      const compare = (a, b) => (numbers ? Number(a) - Number(b) : a.localeCompare(b, undefined, { numeric: true }));
+      rows.sort(([a], [b]) => (a === "" || b === "" ? (a === "") - (b === "") : up ? compare(a, b) : compare(b, a)));
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    });
+  }
+}
 // Everything on the page stands without this script. It adds a cursor, zoom, a threshold and local notes.
 (() => {
   const element = (id) => document.getElementById(id);
