@@ -101,6 +101,15 @@ def test_crops_keep_their_place_and_their_stages(banded: BandNight, templates: T
     np.testing.assert_array_equal(again, crop.epochs["eeg"].values)
 
 
+def test_rare_stages_are_drawn_as_often_as_common_ones(templates: Templates) -> None:
+    stages = np.full(400, 2, dtype=np.int8)
+    stages[100:104] = 3
+    night = BandNight(np.zeros((400, 1, 5)), EDGES, stages, ("EEG",))
+    source = TransferredNights([night], templates)
+    held = [3 in source.draw(np.random.default_rng(seed), 10).stages for seed in range(30)]
+    assert 8 <= sum(held) <= 24
+
+
 def test_mixed_channels_lie_between_two(banded: BandNight, rng: np.random.Generator) -> None:
     power = np.nan_to_num(banded.log_power)
     mixed = mix_channels(replace_power(banded, power), 0, 60, rng).log_power
