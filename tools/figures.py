@@ -59,8 +59,10 @@ SCRIPTS = {
     "fuzz_readers": "benchmarks/fuzz_readers.py",
     "latency-rules": "benchmarks/latency_rules.py",
     "clarity-halves": "benchmarks/clarity_halves.py",
+    "live-soak": "benchmarks/live_soak.py",
     "language-glue5": "src/sharpwave/benchmarks/language/benchmark.py",
     "language-own": "src/sharpwave/benchmarks/language/benchmark.py",
+    "language-qa5": "src/sharpwave/benchmarks/language/benchmark.py",
     "language-patches": "src/sharpwave/benchmarks/language/benchmark.py",
 }
 """What makes the files that are no `sharpwave benchmark`, or one that needs a model (`docs/language-benchmark.md`)."""

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the scripts are par
 @pytest.fixture
 def queue(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("card", "check_card", "sleep_cost", "seq_cifar10", "language"):
+    for name in ("card", "check_card", "sleep_cost", "seq_cifar10", "language", "many_processes"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -95,7 +95,7 @@ def test_a_language_model_learns_by_the_script_and_goes_on(tmp_path, monkeypatch
     assert again == set(found)
 
 
-@pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10", "language"])
+@pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10", "language", "many_processes"])
 def test_each_script_says_what_it_measures(name):
     answer = subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py"), "--help"], capture_output=True, text=True, check=True

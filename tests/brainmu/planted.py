@@ -34,7 +34,8 @@ def simulate_recording(rng: np.random.Generator, *, n_steps: int = LENGTH, subje
             before = np.repeat(np.r_[changes[1:], False], 3)
             samples[:, 1] += 6 * before
         signals[name] = Signal(name, samples, 0.1, MODALITIES[name], channels=channels)
-    return Recording(signals=signals, hypnogram=Hypnogram(stages, STEP), subject=subject, source="simulated")
+    hypnogram, known = Hypnogram(stages, STEP), {"lights_off": 0.0}
+    return Recording(signals=signals, hypnogram=hypnogram, subject=subject, source="simulated", metadata=known)
 
 
 def simulate_pieces(n: int, *, seed: int = 0, n_steps: int = LENGTH) -> list[EpochedRecording]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from tests.nights import write_short_store
 
+from sharpwave.commands import tasks as tasks_module
 from sharpwave.commands.batch import (
     NightOutcome,
     compute_exit_code,
@@ -252,6 +253,33 @@ class DeadlyTask(NightTask):
 
     def check(self) -> None:
         os._exit(9)
+
+
+def test_two_processes_on_one_night_give_one_result(store, results, tmp_path, monkeypatch):
+    (task,) = plan_nights([str(store)], tmp_path / "out")
+
+    def decode_while_another_is_faster(*_, **__):
+        copy_results(results, task.folder)
+
+    monkeypatch.setattr("sharpwave.night.decode.decode_recording", decode_while_another_is_faster)
+    outcome = decode_nights([task], DecodeOptions())[0]
+    assert (outcome.status, outcome.report) == ("skipped", task.page)
+    assert hash_path(task.folder) == hash_path(results)
+
+
+def test_results_that_are_exchanged_while_they_are_looked_at_are_looked_at_again(results, tmp_path, monkeypatch):
+    folder, name = copy_results(results, tmp_path / "out"), "events.tsv"
+    summary = json.loads((folder / "summary.json").read_text())
+
+    def exchange(folder: Path, hashes: dict) -> list[str]:
+        (folder / name).write_text("of the other process")
+        summary["files"] = {name: hash_path(folder / name)}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        return find_changed(folder, hashes)
+
+    find_changed = tasks_module.find_changed
+    monkeypatch.setattr(tasks_module, "find_changed", exchange)
+    assert check_results(folder / "summary.json") == []
 
 
 def test_damaged_summaries_are_listed_as_such(store, results, tmp_path):

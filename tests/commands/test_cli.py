@@ -126,6 +126,7 @@ def test_a_bids_data_set_gets_derivatives(tmp_path):
     assert "done" in runner.invoke(app, [*arguments, "--reports-only"]).output
     assert page.exists()
     assert "skipped" in runner.invoke(app, [*arguments, "--skip-existing"]).output
+    assert not (tmp_path / "out" / "index.html").exists(), "one of many jobs at once writes its own nights alone"
     group = runner.invoke(app, ["bids", str(tmp_path / "bids"), str(tmp_path / "out"), "group"])
     assert group.exit_code == 0
     assert (tmp_path / "out" / "index.html").exists()

@@ -52,7 +52,7 @@ def test_command_writes_tables_summary_and_page(store: Path, tmp_path: Path) -> 
     assert "Resolution of p" in done.output
     page = (output / "report.html").read_text()
     assert "Simulated session" in page
-    assert page.count("data:image/png") == 12 + 6  # events; place fields of three tracks in two directions
+    assert page.count("data:image/png") == 12 + 6 + 2  # events; fields of three tracks in two directions; colour bars
     assert "Can the run be decoded?" in page
     assert "Lag between the clocks" in page
     assert summary["run_check"]["decoded_above_chance"] is True

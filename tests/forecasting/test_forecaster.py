@@ -131,3 +131,13 @@ def test_a_night_without_a_stage_has_no_forecast_and_says_so() -> None:
     assert len(frame) == 12
     assert frame[frame.columns[2:]].isna().all(axis=None)
     assert "no epoch" in reasons[0]
+
+
+def test_the_mean_of_both_forecasts_and_each_alone_can_be_had(hypnogram: Hypnogram) -> None:
+    frames = {name: forecast_with_best(hypnogram, forecaster=name)[0] for name in (None, "brainmu", "lightgbm")}
+    both, ours, trees = (frames[name].iloc[:, 2:8].to_numpy(dtype=float) for name in frames)
+    np.testing.assert_allclose(both, (ours + trees) / 2, atol=1e-6)
+    assert np.abs(ours - trees).max() > 0.02
+    assert frames[None].attrs["method"].startswith("mean of Brainµ lite on stage history and LightGBM")
+    with pytest.raises(SharpwaveError, match="a forecaster among brainmu"):
+        forecast_with_best(hypnogram, forecaster="oracle")

@@ -55,7 +55,7 @@ def fill(rank: int) -> dict:
 
 def test_reservoirs_of_uneven_shares_are_uniform_over_the_whole_stream(tmp_path: Path) -> None:
     found = start(fill, tmp_path)
-    assert [each["n_seen"] for each in found] == [40, 40]
+    assert [each["n_seen"] for each in found] == [80, 80]  # both know of all
     shared, own = (torch.tensor([rank for each in found for rank in each["whose"][name]]) for name in ("shared", "own"))
     assert float(shared.float().mean()) == pytest.approx(0.25, abs=0.04)  # 1,600 items: 3.7 standard deviations
     assert float(own.float().mean()) == pytest.approx(0.5, abs=0.01)
@@ -96,7 +96,7 @@ def learn_unevenly(rank: int) -> dict:
 def test_uneven_processes_sleep_with_one_stream_of_memories(tmp_path: Path) -> None:
     first, second = start(learn_unevenly, tmp_path)
     assert first["right"] > 0.8
-    assert first["n_seen"] == second["n_seen"] == 3 * 30 * 16
+    assert first["n_seen"] == second["n_seen"] == 3 * 30 * 32
     for name, value in first["weights"].items():
         torch.testing.assert_close(value, second["weights"][name], rtol=1e-5, atol=1e-6)
     assert all("pad batches to one width in all processes" in each["wrong"] for each in (first, second))

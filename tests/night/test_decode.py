@@ -108,19 +108,20 @@ def test_cues_become_events(tmp_path):
 
 def test_a_real_night_beside_its_expert(data_root):
     night = decode_recording(open_source("ucddb/022"))
-    assert night.stager == "yasa"
+    assert night.stager == "yasa+brainmu"
+    assert "mean of the stage probabilities of YASA" in night.provenance.methods
     kappa = night.agreement.set_index("metric").loc["kappa", "value"]
     assert kappa > 0.7
     assert "unit is unknown" in night.repairs[-1]
 
 
-def test_a_50_hz_night_goes_to_another_stager_and_says_so(data_root):
+def test_a_50_hz_night_is_staged_from_a_resampled_channel_and_says_so(data_root):
     folder = data_root / "dreams-spindles"
     night = decode_recording(
         open_source(folder / "excerpt3.edf"), options=DecodeOptions(stages=folder / "Hypnogram_excerpt3.txt")
     )
-    assert night.stager != "yasa"
-    assert any("50 Hz" in refusal for refusal in night.refusals)
+    assert night.stager == "yasa+brainmu"
+    assert "resampled to 100 Hz" in night.hypnogram.scorer
     assert night.verdict == "usable with care"
     assert not any("In this very recording" in reason for reason in night.reasons)  # the expert changes no verdict
     assert any("In this very recording" in line for line in night.trust)

@@ -86,7 +86,7 @@ def test_scored_events_reach_the_table_the_statistics_and_the_page(tmp_path: Pat
     methods = decoded.provenance.methods
     assert "Events detected: none." in methods  # nobody claims to have detected them
     assert "counted, not detected: 8 arousal, 1 obstructive apnea." in methods
-    page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8")
+    page = write_report(decoded, tmp_path / "report.html").read_text(encoding="utf-8").replace("\xa0", " ")
     assert "Marked by a scorer, not detected here: arousal 8, obstructive apnea 1." in page
     assert "Apnoea–hypopnoea index (AHI)" in page
     assert "apnoeas and hypopnoeas per hour of sleep: 1 in 0.27 h; no hypopnoeas were scored" in page

@@ -8,6 +8,7 @@ import pytest
 from tests.nights import simulate_short_night
 
 from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs, epoch_recording
+from sharpwave.brainmu.training.spectral_transfer import BandNight
 from sharpwave.recipes.staging_nights import (
     collect_contrasts,
     hide_unrecorded,
@@ -77,6 +78,16 @@ def test_pieces_to_learn_staging_from(night, rng, data_root):
         assert set(piece.epochs) == {"eeg"}
         scorable.add(piece.scorable)
     assert scorable == {None, (0, 3)}
+
+
+def test_half_of_the_people_get_five_real_spectra(night, rng):
+    stages = np.tile(np.arange(5), 20).astype(np.int8)
+    power = np.where(stages[:, None, None] == 0, 9.0, 0.0) + np.zeros((100, 1, 1))
+    loud = BandNight(power, ((0.5, 45.0),), stages, ("EEG",))
+    people = list(simulate_people([night], contrasts=np.zeros((0, 24)), rng=rng, copies=12, people=[loud]))
+    power = [person.epochs["eeg"].values[..., :24].mean(axis=(1, 2, 3)) for person in people]
+    louder = [each[night.stages == 0].mean() - each[night.stages == 2].mean() > 6 for each in power]
+    assert 2 <= sum(louder) <= 10
 
 
 def test_a_small_stager_learns_what_a_wrist_tells(rng):

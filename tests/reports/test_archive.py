@@ -37,6 +37,14 @@ def test_a_night_comes_back(tmp_path, monkeypatch):
     assert (back.verdict, back.reasons, back.start) == (night.verdict, night.reasons, night.start)
 
 
+def test_a_night_with_decoded_replay_comes_back(tmp_path):
+    """Its events name the direction of the run as a number, which is a word in the rules."""
+    night = make_night(hours=0.5)
+    events = night.events.assign(direction=[1.0, 0.0] + [np.nan] * (len(night.events) - 2))
+    back = read_archive(write_archive(replace(night, events=events), tmp_path / "night.json.gz"))
+    pd.testing.assert_series_equal(back.events["direction"], events["direction"], check_dtype=False)
+
+
 def test_a_damaged_archive_is_refused(tmp_path):
     path = write_archive(make_night(hours=0.5), tmp_path / "night.json.gz")
     path.write_bytes(path.read_bytes()[:-100])

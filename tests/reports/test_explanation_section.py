@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -108,8 +109,10 @@ def test_boxes_show_weights_and_their_side(explained):
     drawn = draw_parts(explained.tables.parts, summary="x")
     assert "+1.20" in drawn
     assert "−0.40" in drawn
-    assert drawn.count('fill="#2960AD"') == 2
-    assert drawn.count('fill="#B67416"') == 1
+    fills = [
+        tuple(int(code[at : at + 2], 16) for at in (0, 2, 4)) for code in re.findall('fill="#([0-9a-f]{6})"', drawn)
+    ]
+    assert sorted(blue > red for red, _, blue in fills) == [False, True, True]  # for a change blue, against it ochre
 
 
 def test_latents_without_directions_and_strange_steps_are_left_out():

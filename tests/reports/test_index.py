@@ -14,7 +14,7 @@ def test_index_lists_every_night(
     night: DecodedNight, simulated: DecodedNight, minimal: DecodedNight, hostile: DecodedNight, tmp_path: Path
 ) -> None:
     nights = {"a/report.html": night, "b/report.html": simulated, "c/report.html": minimal, "d/report.html": hostile}
-    content = write_index(nights, tmp_path / "index.html").read_text(encoding="utf-8")
+    content = write_index(nights, tmp_path / "index.html").read_text(encoding="utf-8").replace("\xa0", " ")
     for address in nights:
         assert f'href="{address}"' in content
     assert "4 nights" in content
@@ -26,7 +26,7 @@ def test_index_lists_every_night(
 
 
 def test_index_of_no_nights(tmp_path: Path) -> None:
-    assert "0 nights" in write_index({}, tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "0\xa0nights" in write_index({}, tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_index_of_summaries_says_the_same(night: DecodedNight, minimal: DecodedNight, tmp_path: Path) -> None:
@@ -37,7 +37,9 @@ def test_index_of_summaries_says_the_same(night: DecodedNight, minimal: DecodedN
         (folder / "summary.json").write_text(to_json(summarise(each)), encoding="utf-8")
         summaries[folder / "report.html"] = folder / "summary.json"
     assert json.loads((tmp_path / "b" / "summary.json").read_text(encoding="utf-8"))["identifier"] == "minimal"
-    content = write_index_of_summaries(summaries, tmp_path / "index.html").read_text(encoding="utf-8")
+    content = (
+        write_index_of_summaries(summaries, tmp_path / "index.html").read_text(encoding="utf-8").replace("\xa0", " ")
+    )
     assert 'href="night%20%231/report.html"' in content
     assert ">402.5<" in content
     assert "1 usable with care, 1 not usable" in content
@@ -45,6 +47,8 @@ def test_index_of_summaries_says_the_same(night: DecodedNight, minimal: DecodedN
 
 def test_a_night_that_cannot_be_used_lends_the_group_no_numbers(night: DecodedNight, tmp_path: Path) -> None:
     unusable = replace(night, verdict="not usable", identifier="dead electrode")
-    content = write_index({"a.html": unusable}, tmp_path / "index.html").read_text(encoding="utf-8")
+    content = (
+        write_index({"a.html": unusable}, tmp_path / "index.html").read_text(encoding="utf-8").replace("\xa0", " ")
+    )
     assert "dead electrode" in content
     assert "402.5 min" not in content

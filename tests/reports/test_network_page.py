@@ -13,6 +13,7 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
+from sharpwave.reports.network_charts import list_styles
 from sharpwave.reports.network_page import NetworkRun, compose_network, describe_run, write_network_card
 from sharpwave.reports.timeline import Timeline
 
@@ -80,12 +81,12 @@ def test_the_sentence_names_plain_replay_where_it_was_measured() -> None:
 
 
 def test_page(tmp_path: Path) -> None:
-    page = write_network_card(make_run(), tmp_path / "card.html").read_text()
+    page = write_network_card(make_run(), tmp_path / "card.html").read_text().replace("\xa0", " ")
     for words in (
         "Made-up run",
         "REM is striped",
         "80 steps of wake, 8 steps of NREM, 4 steps of REM",
-        "Where sleep hurt",
+        "what it makes worse",
     ):
         assert words in page
     assert "<script" not in page
@@ -105,6 +106,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 def test_empty_tables_say_so(tmp_path: Path) -> None:
     empty = {name: pd.DataFrame() for name in ("losses", "curves", "matrix", "doses", "recovery", "resilience", "hurt")}
+    empty["summary"] = make_run().summary.drop(columns="extra_time")
     page = write_network_card(replace(make_run(), **empty, long=pd.DataFrame()), tmp_path / "card.html").read_text()
     assert "was not put to the test" in page
     assert "no task ended lower" in page
@@ -113,8 +115,39 @@ def test_empty_tables_say_so(tmp_path: Path) -> None:
 def test_sleep_is_the_first_line_everywhere() -> None:
     content = compose_network(make_run())
     assert content["curves_key"].index("sleep") < content["curves_key"].index("replay")
-    assert len(content["curves"]) == 2
-    assert len(content["rows"]) == 2
+    assert [row.name for row in content["rows"]] == ["Hypnogram", "Loss", "Task 1", "Task 2"]
+
+
+def test_no_two_lines_look_alike() -> None:
+    styles = list_styles([str(number) for number in range(20)])
+    assert len(set(styles.values())) == 20
+    assert len({style.colour for style in list(styles.values())[:8]}) == 8
+
+
+def test_seeds_make_a_band_and_all_tasks_together_a_ceiling() -> None:
+    run = make_run()
+    plain = "".join(row.plot for row in compose_network(run)["rows"])
+    assert "spread" not in plain
+    assert "ceiling" not in plain
+    curves = run.curves.assign(low=run.curves["accuracy"] - 0.1, high=run.curves["accuracy"] + 0.1)
+    ceiling = pd.DataFrame({"task": [1, 2], "accuracy": [0.98, 0.96]})
+    content = compose_network(replace(run, curves=curves, ceiling=ceiling))
+    drawn = "".join(row.plot for row in content["rows"])
+    assert drawn.count('class="spread spread-0"') == drawn.count('class="ceiling"') == 2
+    assert "to the end: 0.98" in content["rows"][2].summary
+    assert [tile.value for tile in content["tiles"] if tile.name == "Ceiling"] == ["97 %"]
+
+
+def test_what_sleep_makes_worse_stands_beside_what_it_makes_better() -> None:
+    run = make_run()
+    lower = run.curves["accuracy"].where((run.curves["method"] != "sleep") | (run.curves["task"] != 2), 0.5)
+    content = compose_network(replace(run, curves=run.curves.assign(accuracy=lower)))
+    assert content["better"].rows == [
+        ["forgetting", "0.02", "0.47", "−0.45"],
+        ["accuracy at the end, all tasks", "0.89", "0.54", "+0.35"],
+    ]
+    assert [row[0] for row in content["worse"].rows] == ["task 2 at the end", "extra time, share of learning"]
+    assert content["same"] == "The same within 0.005: task 1 at the end."
 
 
 def test_tables_must_hold_their_columns() -> None:

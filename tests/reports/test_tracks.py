@@ -9,7 +9,6 @@ import pytest
 
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram
-from sharpwave.reports.formats import STAGE_COLOURS
 from sharpwave.reports.timeline import Timeline
 from sharpwave.reports.tracks import (
     draw_depth,
@@ -22,6 +21,11 @@ from sharpwave.reports.tracks import (
 )
 
 
+def _lengths(plot: str, css: str) -> list[float]:
+    """Lengths of the bars of one class, in per cent of the axis."""
+    return [float(width) for width in re.findall(rf'width="([\d.]+)%" height="[\d.]+" class="{css}"', plot)]
+
+
 def _widths(svg: str, fill: str) -> list[float]:
     return [float(width) for width in re.findall(rf'width="([\d.]+)%" height="[\d.]+" fill="{re.escape(fill)}"', svg)]
 
@@ -31,7 +35,7 @@ def test_bars_are_as_long_as_the_stages(night: DecodedNight) -> None:
     plot = str(draw_hypnogram(night.hypnogram, line, expert=None, unclear_below=0.6, summary="").plot)
     for code, name in enumerate(night.hypnogram.names):
         share = 100 * (night.hypnogram.stages == code).sum() * 30 / line.span
-        assert sum(_widths(plot, STAGE_COLOURS[name])) == pytest.approx(share, abs=0.1)
+        assert sum(_lengths(plot, name)) == pytest.approx(share, abs=0.1)
 
 
 def test_unclear_strip_is_as_long_as_the_unclear_epochs(night: DecodedNight) -> None:
@@ -50,17 +54,25 @@ def test_nothing_is_unclear_without_probabilities_or_where_they_are_missing() ->
     assert find_unclear(hypnogram, 0.9).tolist() == [False, True]
 
 
-def test_expert_lies_below_ours(night: DecodedNight) -> None:
+def test_expert_has_a_lane_below_ours(night: DecodedNight) -> None:
+    """Each stage in its own colour, below every bar of ours, and the strip marks the epochs in which both differ."""
     line = Timeline.of(night)
     plot = str(draw_hypnogram(night.hypnogram, line, expert=night.expert, unclear_below=0.6, summary="").plot)
-    assert sum(_widths(plot, "#1b1f24")) == pytest.approx(100 * 28800 / line.span, abs=0.1)
+    places = [(float(y), float(high)) for y, high in re.findall(r'y="([\d.]+)"[^>]*height="([\d.]+)" class="N3"', plot)]
+    ours, theirs = [y for y, high in places if high > 10], [y for y, high in places if high < 10]
+    assert max(ours) < min(theirs)
+    for code, name in enumerate(night.expert.names):
+        both = (night.hypnogram.stages == code).sum() + (night.expert.stages == code).sum()
+        assert sum(_lengths(plot, name)) == pytest.approx(100 * both * 30 / line.span, abs=0.2)
+    differ = 100 * (night.hypnogram.stages != night.expert.stages).sum() * 30 / line.span
+    assert differ > 1
+    assert sum(_lengths(plot, "differs")) == pytest.approx(differ, abs=0.1)
 
 
 def test_hypnodensity_keeps_its_areas_in_order(night: DecodedNight) -> None:
     track = draw_hypnodensity(night.hypnogram, Timeline.of(night), summary="")
     assert track is not None
-    fills = re.findall(r'" fill="(#[0-9A-F]{6})"', str(track.plot))
-    assert fills == [STAGE_COLOURS[name] for name in ("W", "R", "N1", "N2", "N3")]
+    assert re.findall(r'Z" class="(\w+)"', str(track.plot)) == ["W", "R", "N1", "N2", "N3"]
     assert draw_hypnodensity(replace(night.hypnogram, probabilities=None), Timeline.of(night), summary="") is None
 
 
@@ -70,7 +82,7 @@ def test_hypnodensity_areas_are_the_mean_probabilities() -> None:
     track = draw_hypnodensity(hypnogram, Timeline(0, 3000), summary="")
     assert track is not None
     for path, share in zip(
-        re.findall(r'<path d="M([^"]*)Z" fill', str(track.plot)), (0.1, 0.15, 0.2, 0.3, 0.25), strict=True
+        re.findall(r'<path d="M([^"]*)Z" class', str(track.plot)), (0.1, 0.15, 0.2, 0.3, 0.25), strict=True
     ):
         points = np.array([[float(value) for value in point.split()] for point in path.split("L")])
         assert np.ptp(points[:, 1]) == pytest.approx(1000 * share, abs=0.2)

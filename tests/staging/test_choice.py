@@ -11,7 +11,7 @@ import sharpwave
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.staging import BY_NAME, STAGERS, choose_stager, load_stager
+from sharpwave.staging import STAGERS, choose_stager, load_stager
 
 
 def signal(name: str, modality: str, rate: float, *, minutes: float = 70, seed: int = 0, **extra: Any) -> Signal:
@@ -40,20 +40,20 @@ def band_power(n_epochs: int = 140) -> Recording:
 EEG, SLOW_EEG = signal("C4-M1", "eeg", 100.0), signal("C4-M1", "eeg", 50.0)
 EMG = signal("EMG", "emg", 200.0, seed=1)
 WRIST = (signal("hr", "heart_rate", 1.0), signal("act", "activity", 1 / 30, seed=2))
+SHORT = {"minutes": 9.5}
 CASES: dict[str, tuple[Recording, dict[str, str]]] = {
-    "yasa": (recording(EEG), {"eeg": "C4-M1"}),
-    "yasa-resampled": (recording(SLOW_EEG), {"eeg": "C4-M1"}),
+    "yasa+brainmu": (recording(EEG), {"eeg": "C4-M1"}),
+    "yasa": (recording(signal("C4-M1", "eeg", 100.0, **SHORT)), {"eeg": "C4-M1"}),
+    "yasa-resampled": (recording(signal("C4-M1", "eeg", 50.0, **SHORT)), {"eeg": "C4-M1"}),
     "lightgbm-lfp": (band_power(), {}),
     "lightgbm-wearable": (recording(*WRIST), {}),
     "rodent": (recording(signal("EEG", "eeg", 200.0), EMG, species="mouse"), {"eeg": "EEG", "emg": "EMG"}),
+    "brainmu": (recording(signal("C4-M1", "eeg", 32.0)), {"eeg": "C4-M1"}),
     "hmm": (recording(WRIST[1]), {}),
 }
 
 
-CHOSEN = [name for name in STAGERS if name not in BY_NAME]
-
-
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", STAGERS)
 def test_each_stager_is_chosen_for_its_recording_and_stages_it(name: str) -> None:
     case, picks = CASES[name]
     stager, refusals = choose_stager(case, picks)
@@ -68,7 +68,7 @@ def test_each_stager_is_chosen_for_its_recording_and_stages_it(name: str) -> Non
     assert hypnogram == stager.stage(case, picks)
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", STAGERS)
 def test_each_stager_says_how_well_it_is_known_to_do(name: str) -> None:
     rows = load_stager(name).validation(*CASES[name])
     assert any(row["metric"] == "kappa" for row in rows)
@@ -83,6 +83,7 @@ LFP = signal("CA1", "lfp", 200.0, seed=3)
     ("name", "case", "picks", "signals", "data"),
     [
         ("yasa", *CASES["yasa"], "eeg", {"UCDDB", "DREAMS"}),
+        ("yasa+brainmu", recording(SLOW_EEG), {"eeg": "C4-M1"}, "eeg", {"DREAMS"}),
         ("lightgbm-wearable", *CASES["lightgbm-wearable"], "wearable", {"Walch"}),
         ("lightgbm-lfp", *CASES["lightgbm-lfp"], "lfp", {"PD-LFP"}),
         ("hmm", recording(EEG), {"eeg": "C4-M1"}, "eeg", {"UCDDB", "DREAMS"}),
@@ -100,7 +101,10 @@ def test_it_quotes_what_is_known_of_such_signals(
     assert bool(rows) == bool(data)
 
 
-@pytest.mark.parametrize(("name", "said"), [("yasa", "YASA "), ("yasa-resampled", "to 100 Hz"), ("rodent", "rodent")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("yasa", "YASA "), ("yasa-resampled", "to 100 Hz"), ("rodent", "rodent"), ("yasa+brainmu", "and Brainµ")],
+)
 def test_the_hypnogram_names_its_method(name: str, said: str) -> None:
     case, picks = CASES[name]
     assert said in load_stager(name).stage(case, picks).scorer

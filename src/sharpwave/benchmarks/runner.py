@@ -26,7 +26,9 @@ from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
+    "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
+    "staging-use": "sharpwave.benchmarks.staging.use",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",
@@ -51,8 +53,12 @@ BENCHMARKS: dict[str, str] = {
     "continual-cifar10": "sharpwave.benchmarks.continual.benchmark:run_cifar10",
     "continual-step-sizes": "sharpwave.benchmarks.continual.step_sizes",
     "language": "sharpwave.benchmarks.language.benchmark",
+    "agents": "sharpwave.benchmarks.agents",
+    "jax": "sharpwave.benchmarks.jax.benchmark",
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
+    "private": "sharpwave.benchmarks.private.benchmark",
+    "distributed": "sharpwave.benchmarks.distributed",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",
     "run-decoding": "sharpwave.benchmarks.replay.run_decoding",

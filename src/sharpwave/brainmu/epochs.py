@@ -17,7 +17,7 @@ from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import prepare_signals
+from sharpwave.signals.preparation import find_lights_off, prepare_signals, tell_time
 
 N_STAGES = 5
 N_IDENTITIES = 512
@@ -100,6 +100,7 @@ class EpochedRecording:
         cohort: Name of the cohort that the recording is from.
         subject: Name of the sleeper.
         repairs: What was changed in the recording, one sentence each.
+        lights_off: When the night began, in seconds on the grid's clock; None where nobody knows.
     """
 
     grid: EpochGrid
@@ -111,6 +112,7 @@ class EpochedRecording:
     cohort: str = ""
     subject: str = "unknown"
     repairs: tuple[str, ...] = ()
+    lights_off: float | None = None
 
     def __len__(self) -> int:
         return len(self.grid)
@@ -224,6 +226,7 @@ class Batch:
         votes: Votes per stage, zeros where unknown.
         coarse: Which of the five stages each scored stage may be, shape (batch, stage, fine); identity for five.
         scorable: Stages that can be labelled at all, shape (batch, fine).
+        clock: Seconds since lights off at each step's end, NaN where not known; None where it is known of no crop.
     """
 
     modalities: Mapping[str, ModalityBatch]
@@ -233,11 +236,13 @@ class Batch:
     votes: Float[Tensor, "batch step stage"]
     coarse: Float[Tensor, "batch stage fine"]
     scorable: Bool[Tensor, "batch fine"]
+    clock: Float[Tensor, "batch step"] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(
             {name: part.to(device) for name, part in self.modalities.items()},
             *(getattr(self, name).to(device) for name in ("times", "valid", "stages", "votes", "coarse", "scorable")),
+            None if self.clock is None else self.clock.to(device),
         )
 
 
@@ -312,6 +317,7 @@ def epoch_recording(
         cohort=cohort,
         subject=recording.subject,
         repairs=recording.repairs,
+        lights_off=find_lights_off(recording),
     )
 
 
@@ -342,7 +348,13 @@ def collate(crops: Sequence[EpochedRecording]) -> Batch:
         votes=torch.from_numpy(np.stack([_pad(crop.votes, n_steps, 0) for crop in crops]).astype(np.float32)),
         coarse=torch.from_numpy(np.stack([map_stages(crop.n_stages) for crop in crops])),
         scorable=torch.from_numpy(np.stack([_scorable(crop) for crop in crops])),
+        clock=_clock(crops, n_steps),
     )
+
+
+def _clock(crops: Sequence[EpochedRecording], n_steps: int) -> Tensor | None:
+    rows = [tell_time(_times(crop, n_steps), crop.lights_off) for crop in crops]
+    return None if all(crop.lights_off is None for crop in crops) else torch.from_numpy(np.stack(rows))
 
 
 def _stack(crops: Sequence[EpochedRecording], name: str, n_steps: int) -> ModalityBatch:

@@ -78,8 +78,8 @@ class BrainMu(nn.Module):
     """Encode → align → predict.
 
     *Encode.* The encoder of each modality makes one token of each of its epochs, in one shared width. To these come
-    the state tokens, one at the end of every step, which know the time of night alone. With a pooled query, a state
-    token starts from the mean of its step's tokens.
+    the state tokens, one at the end of every step, which know the time since lights off and nothing else; where that is
+    not known, not even this. With a pooled query, a state token starts from the mean of its step's tokens.
 
     *Align.* Cross-Modal Temporal Attention: tokens of all modalities look at each other and at those before them, block
     by block, with time in seconds as the position. No token sees a later one.
@@ -247,6 +247,12 @@ class BrainMu(nn.Module):
         }
 
     def _make_states(self, batch: Batch) -> Tokens:
-        hours = (batch.times / NIGHT).clamp(0, 2).float()
+        clock = batch.clock
+        if clock is None and not self.training:
+            return Tokens(self.state.expand(*batch.times.shape, -1), batch.times, batch.valid)
+        if clock is None:  # in training every parameter takes part in every update, as several devices need it
+            clock = torch.full_like(batch.times, torch.nan)
+        known = clock.isfinite()
+        hours = (clock.nan_to_num() / NIGHT).clamp(0, 2).float()
         clock = torch.stack([hours - 0.5, torch.log1p(8 * hours) - 1], dim=2).to(self.state.dtype)
-        return Tokens(self.state + self.clock(clock), batch.times, batch.valid)
+        return Tokens(self.state + self.clock(clock) * known[..., None], batch.times, batch.valid)

@@ -20,6 +20,7 @@ _get, __dir__, __all__ = lazy_loader.attach(
         "effects_table": ["EFFECT_COLUMNS"],
         "estimates": ["estimate_effects"],
         "series": ["NightSeries", "compute_night_series"],
+        "series_files": ["from_tables"],
     },
 )
 __getattr__ = moved.rename(

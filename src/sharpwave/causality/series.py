@@ -14,6 +14,7 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import STAGE_SETS
+from sharpwave.reprs import short_repr
 
 DEPTH_WINDOW = 4
 """Seconds of signal behind each value of depth, EMG and sigma power: the value of second t is that of the whole epoch
@@ -65,6 +66,8 @@ class NightSeries:
     >>> night.contents, night.names[2]
     (('maze',), 'N2')
     """
+
+    __repr__ = short_repr
 
     night: str
     time: Float[np.ndarray, " second"]
@@ -177,8 +180,8 @@ def compute_night_series(
     stage = hypnogram.at(time).astype(np.int8)
     depth = _spread(compute_depth(signal, epoch_length=float(DEPTH_WINDOW)), "depth", time) * 10
     sigma = _compute_power_db(signal, "sigma", SIGMA.get(recording.species, SIGMA["human"]), time)
-    stage[_covered(arousals, time) & (stage > 0)] = 0
-    usable = (stage >= 0) & np.isfinite(depth) & ~_covered(artefacts, time)
+    stage[cover_seconds(arousals, time) & (stage > 0)] = 0
+    usable = (stage >= 0) & np.isfinite(depth) & ~cover_seconds(artefacts, time)
     asleep = usable & (stage > 0) & (stage < max(hypnogram.n_stages - 1, 2))
     return NightSeries(
         night=night or recording.subject,
@@ -248,8 +251,13 @@ def _spread(table: pd.DataFrame, column: str, time: Float[np.ndarray, " second"]
     return out
 
 
-def _covered(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
-    """Seconds that an event touches; none where there is no table."""
+def cover_seconds(table: pd.DataFrame | None, time: Float[np.ndarray, " second"]) -> Bool[np.ndarray, " second"]:
+    """Seconds that an event touches; none where there is no table.
+
+    Args:
+        table: onset and duration (s) of the events.
+        time: Start of each second, in s.
+    """
     out = np.zeros(time.shape, bool)
     if table is None:
         return out

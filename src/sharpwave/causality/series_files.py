@@ -6,19 +6,101 @@ burst, `cues.tsv` one row a cue; the last two may be absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sharpwave import moved
-from sharpwave.causality.series import NightSeries
+from sharpwave.causality.series import NightSeries, cover_seconds
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import Hypnogram
 from sharpwave.untrusted import explained, make_cells_safe, restore_cell
 
 SERIES, REACTIVATIONS, CUES, CANDIDATES = "course.parquet", "reactivations.tsv", "cues.tsv", "candidates.tsv"
 OPTIONAL = ("emg", "infraslow")
+
+
+def from_tables(
+    hypnogram: Hypnogram | Sequence[str],
+    reactivations: pd.DataFrame | str | Path,
+    depth: pd.DataFrame,
+    *,
+    night: str,
+    emg: pd.DataFrame | None = None,
+    candidates: Sequence[float] | None = None,
+    arousals: pd.DataFrame | None = None,
+    artefacts: pd.DataFrame | None = None,
+    cues: pd.DataFrame | str | Path | None = None,
+) -> NightSeries:
+    """One night for `estimate_effects` from a laboratory's own tables; no recording is needed.
+
+    Args:
+        hypnogram: Stages of the night, or their names for epochs of 30 s.
+        reactivations: onset (s from the start of the night) and, where memories differ, content; or the file of it.
+        depth: Depth of sleep over time: onset (s) and depth (dB of slow-wave power, or any measure that rises with
+            depth); a value holds until the next onset, the last one as long as the one before.
+        night: Name of the night; nights are the unit of every interval.
+        emg: Muscle power over time: onset (s) and emg (dB); None where there is none.
+        candidates: Onsets (s) of all events in which a reactivation could have been found; None where unknown.
+        arousals: onset and duration (s) of brief arousals, which count as wake; None where unknown.
+        artefacts: onset and duration (s) of what is left out; None for nothing.
+        cues: onset (s), condition ("cue" or "sham") and content of randomised stimulation, or the file of it.
+
+    Raises:
+        SharpwaveError: If a table lacks a column, has onsets that are no numbers, or reactivations lie outside.
+
+    >>> depth = pd.DataFrame({"onset": np.arange(0.0, 90.0, 4.0), "depth": 1.0})
+    >>> found = pd.DataFrame({"onset": [40.0], "content": ["maze"]})
+    >>> series = from_tables(["W", "N2", "N2"], found, depth, night="first")
+    >>> series.contents, int(series.usable.sum())
+    (('maze',), 90)
+    """
+    hypnogram = hypnogram if isinstance(hypnogram, Hypnogram) else Hypnogram.from_labels(hypnogram)
+    time = np.arange(int(hypnogram.end), dtype=float)
+    levels = _hold(depth, "depth", time)
+    stage = hypnogram.at(time).astype(np.int8)
+    stage[cover_seconds(arousals, time) & (stage > 0)] = 0
+    marks = reactivations if isinstance(reactivations, pd.DataFrame) else read_reactivations(reactivations)
+    marks = marks if "content" in marks else marks.assign(content="unknown")
+    outside = (marks["onset"] < 0) | (marks["onset"] >= hypnogram.end) if "onset" in marks else np.zeros(0, bool)
+    if outside.any():
+        raise SharpwaveError(
+            f"reactivations within the night, 0 to {hypnogram.end:g} s",
+            got=f"{int(outside.sum())} of {len(outside)} outside",
+            fix="give onsets in seconds from the start of the night, not samples or clock times",
+        )
+    return NightSeries(
+        night=night,
+        time=time,
+        stage=stage,
+        n_stages=hypnogram.n_stages,
+        depth=levels,
+        emg=None if emg is None else _hold(emg, "emg", time),
+        infraslow=None,
+        reactivations=marks.sort_values("onset", ignore_index=True) if "onset" in marks else marks,
+        usable=(stage >= 0) & np.isfinite(levels) & ~cover_seconds(artefacts, time),
+        cues=read_cues(cues) if isinstance(cues, str | Path) else cues,
+        candidates=None if candidates is None else np.sort(np.asarray(candidates, dtype=float)),
+    )
+
+
+def _hold(table: pd.DataFrame, name: str, time: np.ndarray) -> np.ndarray:
+    """The value of each second, each held until the next onset; NaN before the first and after the last."""
+    if missing := [column for column in ("onset", name) if column not in table]:
+        raise SharpwaveError(
+            f"a table of {name} with columns onset and {name}", got=f"no {', '.join(missing)}", fix="name them so"
+        )
+    table = table.sort_values("onset")
+    onset, values = table["onset"].to_numpy(dtype=float), table[name].to_numpy(dtype=float)
+    if len(onset) < 2 or not np.isfinite(onset).all():
+        raise SharpwaveError(
+            f"at least two values of {name} with onsets in seconds", got=f"{len(onset)}", fix="give them over the night"
+        )
+    index = np.searchsorted(onset, time + 1e-6, side="right") - 1
+    inside = (index >= 0) & (time < onset[-1] + (onset[-1] - onset[-2]))
+    return np.where(inside, values[np.maximum(index, 0)], np.nan)
 
 
 def tabulate_series(series: NightSeries) -> pd.DataFrame:

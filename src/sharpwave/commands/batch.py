@@ -8,10 +8,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import active_children, get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,12 +19,14 @@ from sharpwave.commands.inputs import compute_key, name_sources
 from sharpwave.commands.tasks import LOG, NightLog, NightTask, check_group_page, is_whole, read_key
 from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.executors import Executor, Finished, never, open_executor
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
+    from sharpwave.recordings import Recording
 
 Existing = Literal["skip", "overwrite", "refuse"]
 
@@ -100,6 +100,7 @@ def decode_nights(
     options: DecodeOptions,
     *,
     jobs: int = 1,
+    scheduler: str | None = None,
     existing: Existing = "refuse",
     stop_on_first_crash: bool = False,
     verbose: bool = False,
@@ -109,7 +110,9 @@ def decode_nights(
     Args:
         tasks: What to decode and where to (see `plan_nights`).
         options: How to decode.
-        jobs: Nights decoded at once, each in a process of its own.
+        jobs: Nights decoded at once, each in a process of its own. One that kills its process is tried once more,
+            alone, and then failed by name; no other night is touched by it.
+        scheduler: Where the nights are decoded; this machine where omitted (see `open_executor`).
         existing: What to do where there are results already: "skip" those of the same input, version and options and
             replace others, "overwrite" all, or "refuse" to replace others.
         stop_on_first_crash: Leave the remaining nights alone after a failure.
@@ -122,9 +125,15 @@ def decode_nights(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        run = _run_in_turn if jobs == 1 or len(tasks) == 1 else _run_in_parallel
-        outcomes = run(tasks, options, existing, verbose, stop_on_first_crash, jobs, progress)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        work = (tasks, options, existing, verbose, stop_on_first_crash, progress)
+        days = any(task.days is not None for task in tasks)  # of a long recording: nothing may add up over them
+        if scheduler is None and not days and (jobs == 1 or len(tasks) == 1):
+            outcomes = _run_in_turn(*work)
+        else:
+            with open_executor(jobs, scheduler, fresh=days, say=partial(console.print, markup=False)) as executor:
+                outcomes = _run_apart(*work, executor)
     return [
         outcomes.get(index, NightOutcome(task.name, "failed", "not tried: an earlier night failed"))
         for index, task in enumerate(tasks)
@@ -137,7 +146,6 @@ def _run_in_turn(
     existing: Existing,
     verbose: bool,
     stop: bool,
-    jobs: int,
     progress: Progress,
 ) -> dict[int, NightOutcome]:
     outcomes: dict[int, NightOutcome] = {}
@@ -154,67 +162,28 @@ def _run_in_turn(
     return outcomes
 
 
-def _run_in_parallel(
+def _run_apart(
     tasks: Sequence[NightTask],
     options: DecodeOptions,
     existing: Existing,
     verbose: bool,
     stop: bool,
-    jobs: int,
     progress: Progress,
+    executor: Executor,
 ) -> dict[int, NightOutcome]:
+    """Each night in a process of its own: one that kills it costs itself alone."""
     bar = progress.add_task("nights", total=len(tasks))
-    work = (options, existing, verbose)
-    outcomes, untold = _run_pool(tasks, range(len(tasks)), work, stop, jobs, lambda: progress.advance(bar))
-    for index in untold:  # a process died, and took with it the news of the others: each of them once more, alone
-        if stop and any(outcome.status == "failed" for outcome in outcomes.values()):
-            break
-        found, died = _run_pool(tasks, [index], work, stop, 1, lambda: progress.advance(bar))
-        message = "its process died: killed, out of memory, or a fault in a library"
-        outcomes |= found or {index: NightOutcome(tasks[index].name, "failed", message) for index in died}
-    return outcomes
 
+    def read(finished: Finished) -> NightOutcome:
+        return finished.value or NightOutcome(tasks[finished.index].name, "failed", finished.error)
 
-def _run_pool(
-    tasks: Sequence[NightTask],
-    indices: Sequence[int],
-    work: tuple[DecodeOptions, Existing, bool],
-    stop: bool,
-    jobs: int,
-    advance: Callable[[], None],
-) -> tuple[dict[int, NightOutcome], list[int]]:
-    """Outcomes by index of the task, and the tasks whose outcome is not known because a process died."""
     outcomes: dict[int, NightOutcome] = {}
-    untold: list[int] = []
-    pool = ProcessPoolExecutor(min(jobs, len(indices)), mp_context=get_context("spawn"))
-    try:
-        futures = {}
-        for index in indices:
-            try:
-                futures[pool.submit(_decode_task, tasks[index], *work)] = index
-            except BrokenProcessPool:
-                untold.append(index)
-        for future in as_completed(futures):
-            index = futures[future]
-            try:
-                outcomes[index] = future.result()
-            except CancelledError:
-                continue
-            except BrokenProcessPool:
-                untold.append(index)
-                continue
-            except Exception as error:
-                outcomes[index] = NightOutcome(tasks[index].name, "failed", f"{type(error).__name__}: {error}")
-            advance()
-            if stop and outcomes[index].status == "failed":
-                pool.shutdown(wait=False, cancel_futures=True)
-        pool.shutdown()
-    except BaseException:  # stopped by the user: so are the processes
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in active_children():
-            child.terminate()
-        raise
-    return outcomes, sorted(untold)
+    enough = (lambda finished: read(finished).status == "failed") if stop else never
+    work = partial(_decode_task, options=options, existing=existing, verbose=verbose)
+    for finished in executor.run(work, tasks, enough=enough):
+        outcomes[finished.index] = read(finished)
+        progress.advance(bar)
+    return outcomes
 
 
 def _decode_task(
@@ -254,7 +223,8 @@ def _decode_night(
     source = show_path(task.source) if task.night is None else f"{show_path(task.source)} ({task.night.label})"
     options = replace(options, identifier=task.name, source=source)
     task.settle()
-    key = compute_key(task.source, options)
+    recording = None if task.days is None else take_part(open_source(task.source, options), task)
+    key = compute_key(task.source, options, part=recording)
     earlier = read_key(task.summary)
     if earlier == key and existing != "overwrite" and is_whole(task):
         return NightOutcome(task.name, "skipped", "already decoded from the same input", task.page)
@@ -266,13 +236,25 @@ def _decode_night(
         )
     task.check()
     log.begin()
-    recording = open_source(task.source, options)
-    if task.night is not None:
-        from sharpwave.night.several_nights import take_night
-
-        recording = take_night(recording, task.night)
+    if recording is None:
+        recording = take_part(open_source(task.source, options), task)
     night = decode_recording(recording, options=options, key=key, progress=log)
+    if existing != "overwrite" and read_key(task.summary) == key and is_whole(task):
+        return NightOutcome(task.name, "skipped", "another process decoded it meanwhile", task.page)
     return finish_night(night, task, options, begin, log=log)
+
+
+def take_part(recording: Recording, task: NightTask) -> Recording:
+    """The night of a recording of several days that a task is about; the whole where it is about all of it."""
+    if task.night is None:
+        return recording
+    from sharpwave.night.days import DayClock, mark_day
+    from sharpwave.night.several_nights import take_night
+
+    part = take_night(recording, task.night)
+    if task.days is None:
+        return part
+    return mark_day(part, task.night, DayClock(recording.start, task.days.time_zone))
 
 
 def finish_night(

@@ -40,7 +40,11 @@ def bids(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`."""
+    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`.
+
+    With `--participant-label` it writes the files of these nights alone, so that an array of jobs may run one
+    participant each; `sharpwave bids BIDS OUT group` then writes the page over all of them.
+    """
     if level not in ("participant", "group"):
         raise typer.BadParameter(f"the level is participant or group, got {level!r}")
     tasks = plan_bids_nights(
@@ -52,7 +56,10 @@ def bids(
         outcomes = rewrite_pages(tasks)
     elif level == "participant":
         outcomes = decode_nights(tasks, options, **run.to_arguments())
-    page = write_group_page(tasks, output_dir / "index.html", outcomes)
+    page = None
+    if level == "group" or not (participant_label or session_label):
+        # A participant level that was given labels is one of many at once: it writes its own nights' files alone.
+        page = write_group_page(tasks, output_dir / "index.html", outcomes)
     if level == "group" and not reports_only:
         typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
         raise typer.Exit(0 if page else 1)

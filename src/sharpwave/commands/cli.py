@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from sharpwave import __version__
+from sharpwave.commands.append import append
 from sharpwave.commands.benchmark import benchmark
 from sharpwave.commands.bids import bids
 from sharpwave.commands.causality import causality
+from sharpwave.commands.cohort import cohort
 from sharpwave.commands.convert import convert
 from sharpwave.commands.datasets import app as datasets
 from sharpwave.commands.decode import decode
@@ -31,8 +33,8 @@ from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 COMMANDS = (
-    decode, bids, demo, explain, causality, replay, live,
-    train, distil, finetune, export, simulate, convert, doctor, benchmark,
+    decode, bids, cohort, demo, explain, causality, replay, live,
+    train, distil, finetune, export, simulate, convert, append, doctor, benchmark,
 )  # fmt: skip
 """In the order of `sharpwave --help`."""
 
@@ -72,6 +74,7 @@ GOING_ON = {
     ),
     **dict.fromkeys(("train", "distil", "finetune"), "run the same command again to go on from the last checkpoint"),
     "live": "sharpwave live --finish FOLDER writes the tables of a night that was cut off",
+    "append": "the store is as it was: run the same command again, without the recordings that were named as appended",
     "convert": "stores that are there are whole; name the recordings that have none yet",
 }
 """How to go on with a command that was stopped, where it is not just run again."""

@@ -16,9 +16,12 @@ from sharpwave.disk import hash_path, show_path
 
 if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
+    from sharpwave.recordings import Recording
 
 BESIDE = {".json", ".tsv", ".csv", ".txt", ".vhdr", ".vmrk", ".eeg", ".dat", ".fdt", ".set", ".mat"}
 """Endings of files beside a recording that readers may read with it."""
+BLOCK = 1 << 20
+"""Samples that are read at a time."""
 
 
 def name_source(source: str) -> str:
@@ -74,13 +77,55 @@ def _list_names(source: str) -> Iterator[str]:
         yield "-".join([*folders[:depth][::-1], whole])
 
 
-def compute_key(source: str, options: DecodeOptions) -> str:
-    """SHA-256 over the content of all inputs, the version and the options: the same key means the same results."""
+def compute_key(source: str, options: DecodeOptions, *, part: Recording | None = None) -> str:
+    """SHA-256 over the content of all inputs, the version and the options: the same key means the same results.
+
+    Args:
+        source: Path of the recording, or a data set by name.
+        options: How it is decoded.
+        part: The part of a long recording that is decoded alone: its content counts then, not that of the whole file,
+            so that a recording that grows keeps the results of its earlier days.
+    """
     digest = hashlib.sha256()
     digest.update(json.dumps([__version__, options.to_dict()], sort_keys=True).encode())
     for path in (options.stages, options.cues, options.reactivations, options.weights):
         digest.update(b"none" if path is None or not path.exists() else hash_path(path).encode())
-    digest.update(hash_sources([source]).encode())
+    digest.update((hash_sources([source]) if part is None else hash_recording(part)).encode())
+    return digest.hexdigest()
+
+
+def hash_recording(recording: Recording) -> str:
+    """SHA-256 over all that a recording holds, read piece by piece; where and in what format it lies does not count.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> one, two = (Recording(hypnogram=Hypnogram.from_labels([stage])) for stage in ("W", "R"))
+    >>> hash_recording(one) == hash_recording(one), hash_recording(one) == hash_recording(two)
+    (True, False)
+    """
+    import numpy as np
+
+    digest = hashlib.sha256()
+
+    def add(*texts: object) -> None:
+        digest.update(repr(texts).encode("utf-8", "surrogateescape") + b"\0")
+
+    add(recording.subject, recording.species, recording.start, sorted(recording.metadata.items(), key=str))
+    for name, signal in sorted(recording.signals.items()):
+        add(name, signal.rate, signal.start, signal.scale, signal.offset, signal.modality.name, signal.channels)
+        for array in (signal.samples, *([] if signal.times is None else [signal.times])):
+            add(array.shape, array.dtype)
+            step = max(BLOCK // max(int(np.prod(array.shape[1:])), 1), 1)
+            for low in range(0, len(array), step):
+                digest.update(np.ascontiguousarray(array[low : low + step]).tobytes())
+    if recording.hypnogram is not None:
+        add(recording.hypnogram.start, recording.hypnogram.epoch_length, recording.hypnogram.n_stages)
+        digest.update(np.asarray(recording.hypnogram.stages).tobytes())
+        if recording.hypnogram.probabilities is not None:
+            digest.update(np.asarray(recording.hypnogram.probabilities).tobytes())
+    add(recording.events.to_csv(index=False))
+    for unit in [] if recording.spikes is None else recording.spikes:
+        add(unit)
+        digest.update(np.asarray(recording.spikes[unit].t).tobytes())
     return digest.hexdigest()
 
 

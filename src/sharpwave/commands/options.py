@@ -151,6 +151,7 @@ class RunOptions:
 
     Attributes:
         jobs: Nights decoded at the same time, each in a process of its own.
+        scheduler: Where the nights are decoded, if not in processes of this machine.
         skip_existing: Whether nights decoded from the same input are skipped and others replaced.
         overwrite: Whether all earlier results are replaced.
         stop_on_first_crash: Whether the remaining nights are left alone after a failure.
@@ -160,6 +161,12 @@ class RunOptions:
 
     jobs: int = option(
         1, "How many nights to decode at the same time.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN
+    )
+    scheduler: str | None = option(
+        None,
+        "Decode on a dask cluster: `tcp://HOST:8786`, `slurm` (--jobs workers), `local`; `sharpwave[cluster]`.",
+        metavar="WHERE",
+        panel=RUN,
     )
     skip_existing: bool = option(
         False, "Go on where an earlier run stopped: skip nights that were decoded from the same input.", panel=RUN
@@ -175,6 +182,7 @@ class RunOptions:
         """Arguments of `decode_nights`."""
         return {
             "jobs": self.jobs,
+            "scheduler": self.scheduler,
             "existing": "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse",
             "stop_on_first_crash": self.stop_on_first_crash,
             "verbose": self.verbose,

@@ -12,6 +12,7 @@ from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.commands.tasks import NightTask
+    from sharpwave.night.days import DayOptions
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -126,4 +127,38 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
             ]
         else:
             split.append(replace(task, night=nights[0] if nights else None))
+    return split
+
+
+def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOptions) -> list[NightTask]:
+    """A task for each day of the recordings of EEG or LFP that last for days, each with a folder below the task's.
+
+    Args:
+        tasks: What to decode and where to.
+        options: How to read the recordings.
+        days: How they are cut.
+
+    Raises:
+        SharpwaveError: If days were asked for and a recording cannot be opened, or its clock cannot be followed.
+    """
+    from sharpwave.night.days import find_days
+    from sharpwave.night.options import open_source
+
+    split: list[NightTask] = []
+    for task in tasks:
+        path = Path(task.source)
+        if task.night is not None or days.by == "whole" or not path.exists():
+            split.append(task)
+            continue
+        try:
+            recording = open_source(task.source, options)
+            recording = replace(recording, species=options.species or recording.species)
+        except Exception:  # it is told when the recording is decoded, in the record of the batch
+            split.append(task)
+            continue
+        found = find_days(recording, days)
+        split += [
+            replace(task, name=f"{task.name}-{day.label}", folder=task.folder / day.label, night=day, days=days)
+            for day in found
+        ] or [task]
     return split

@@ -16,6 +16,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import check_folder, settle_files, write_file
 
 if TYPE_CHECKING:
+    from sharpwave.night.days import DayOptions
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
     from sharpwave.night.several_nights import NightSpan
@@ -34,6 +35,7 @@ class NightTask:
         entities: BIDS entities ("sub-01_ses-2_task-sleep"); None for plain files.
         hypnogram: Also write BIDS's proposed `_hypnogram.tsv`.
         night: The night to take of a recording of several days; None where the recording is one night.
+        days: How the days of a long recording were cut, where `night` is one of them; None otherwise.
     """
 
     source: str
@@ -42,6 +44,7 @@ class NightTask:
     entities: str | None = None
     hypnogram: bool = False
     night: NightSpan | None = None
+    days: DayOptions | None = None
 
     @property
     def summary(self) -> Path:
@@ -164,12 +167,13 @@ def check_results(summary: Path) -> list[str]:
     >>> check_results(Path("nowhere/summary.json"))
     []
     """
-    try:
-        hashes = dict(json.loads(summary.read_text(encoding="utf-8")).get("files", {}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return []
-    missing = [name for name in hashes if not (summary.parent / name).is_file()]
-    changed = find_changed(summary.parent, {name: hashes[name] for name in hashes if name not in missing})
+    hashes = _read_hashes(summary)
+    while True:
+        missing = [name for name in hashes if not (summary.parent / name).is_file()]
+        changed = find_changed(summary.parent, {name: hashes[name] for name in hashes if name not in missing})
+        before, hashes = hashes, _read_hashes(summary)
+        if hashes == before:  # else another process put its results in place while these were looked at
+            break
     if changed:
         raise SharpwaveError(
             f"results in {show_path(summary.parent)} of one run",
@@ -177,6 +181,13 @@ def check_results(summary: Path) -> list[str]:
             fix="decode the night again with --overwrite; copy what you changed to another folder first",
         )
     return missing
+
+
+def _read_hashes(summary: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(summary.read_text(encoding="utf-8")).get("files", {}))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def check_group_page(path: Path) -> None:

@@ -116,6 +116,10 @@ def train(
         bool,
         typer.Option("--labels/--no-labels", help="Learn the sleep stages as well, or learn from the signals alone."),
     ] = True,
+    scorings: Annotated[
+        Path | None,
+        typer.Option(help="Folder of hypnograms named as the nights, where these do not hold their stages."),
+    ] = None,
     *,
     data: Data,
     learning: Learning,
@@ -140,6 +144,7 @@ def train(
         weights=weights,
         labels=labels,
         machines=machines,
+        scorings=scorings,
     )
     typer.echo(f"Weights: {path}")
 
@@ -154,6 +159,7 @@ def train_model(
     weights: Path | None = None,
     labels: bool = True,
     machines: Machines | None = None,
+    scorings: Path | None = None,
 ) -> Path:
     """Train a model on recordings and simulated nights; a run found in the output goes on.
 
@@ -166,6 +172,7 @@ def train_model(
         weights: Folder of weights to start from; a new model where omitted.
         labels: Whether sleep stages are learned as well; otherwise the signals alone are.
         machines: What to train on; one device where omitted.
+        scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
 
     Raises:
         SharpwaveError: If there is nothing to learn from, or the output holds another run or something else.
@@ -175,8 +182,8 @@ def train_model(
     check_run_folder(output)
     fabric = launch(machines, options)
     with fabric.rank_zero_first():
-        hold_inputs(output, data.sources, weights)
-        source = open_data(data, output / WINDOWS, modalities=modalities)
+        hold_inputs(output, data.sources, weights, scorings)
+        source = open_data(data, output / WINDOWS, modalities=modalities, scorings=scorings)
     model = start_model(weights, preset, modalities, options.seed)
     learn = training.train if labels else pretraining.pretrain
     learn(model, source, options=options, folder=output, fabric=fabric)
@@ -244,7 +251,9 @@ def train_shipped(output: Path) -> Path:
     return train_lite(output)
 
 
-def open_data(data: Data, folder: Path, *, modalities: Sequence[str] | None = None) -> Source:
+def open_data(
+    data: Data, folder: Path, *, modalities: Sequence[str] | None = None, scorings: Path | None = None
+) -> Source:
     """A source of pieces; whatever is no store is windowed into the folder first.
 
     Raises:
@@ -254,7 +263,8 @@ def open_data(data: Data, folder: Path, *, modalities: Sequence[str] | None = No
 
     parts: list[tuple[Source, float]] = []
     if data.sources:
-        parts.append((RandomCrops(open_nights(data.sources, folder, modalities=modalities)), 1 - data.simulated_share))
+        nights = open_nights(data.sources, folder, modalities=modalities, scorings=scorings)
+        parts.append((RandomCrops(nights), 1 - data.simulated_share))
     if data.simulated:
         parts.append((RandomCrops(_simulate(data, folder, modalities)), data.simulated_share))
     if not parts:
@@ -280,44 +290,29 @@ def open_nights(
     """
     from sharpwave.brainmu.training.crops import find_stores, store_epochs, stream_stores
     from sharpwave.commands.inputs import name_sources
+    from sharpwave.commands.scorings import find_scoring, name_person
     from sharpwave.commands.sources import expand_sources
     from sharpwave.night.options import open_source
+    from sharpwave.recordings.readers import attach_hypnogram
 
     names = expand_sources(sources, folders=False)
     stores = [name for name in names if _holds_stores(Path(name))]
     if scorings is not None:
-        names = [str(path) for path in find_stores(stores)] + [name for name in names if name not in stores]
+        inside = find_stores(stores) if stores else []
+        names = [str(path) for path in inside] + [name for name in names if name not in stores]
         stores = []
     nights = stream_stores(stores, modalities=modalities) if stores else []
     others = [name for name in names if name not in stores]
     for source, name in zip(others, name_sources(others), strict=True):
-        recording = _name_subject(open_source(source), name)
+        recording = name_person(open_source(source), name)
         if scorings is not None:
-            recording = _attach(recording, scorings, name)
+            recording = attach_hypnogram(recording, find_scoring(name, scorings))
         nights.append(store_epochs(recording, folder / name, modalities=modalities, cohort=recording.source))
     return nights
 
 
 def _holds_stores(path: Path) -> bool:
     return path.suffix == ".zarr" or (path.is_dir() and not path.suffix)
-
-
-def _name_subject(recording: Any, name: str) -> Any:
-    """Nights that do not say whose they are count as of different people."""
-    return replace(recording, subject=name) if recording.subject in ("", "unknown") else recording
-
-
-def _attach(recording: Any, scorings: Path, name: str) -> Any:
-    from sharpwave.recordings.readers import attach_hypnogram
-
-    found = sorted(path for path in scorings.glob(f"{name}*") if path.is_file())
-    if len(found) != 1:
-        raise SharpwaveError(
-            f"one scoring of {name} in {scorings.name}",
-            got=", ".join(path.name for path in found) or "none",
-            fix="name the scorings as the recordings",
-        )
-    return attach_hypnogram(recording, found[0])
 
 
 def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredEpochs]:

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "buffer": ["ReplayBuffer"],
         "night": ["Phase"],
         "nrem": ["NREM"],
+        "private": ["Private"],
         "probe": ["Probe"],
         "protection": ["Protection"],
         "recipe": ["Recipe"],

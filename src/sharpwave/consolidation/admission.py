@@ -67,6 +67,11 @@ class ClassIndex:
         if self._mirror is not None and slot >= self._mirror[0]:
             self._mirror[1].place(slot, key)
 
+    def fill(self, keys: Mapping[int, Key]) -> None:
+        """Place the keys of many slots, in the order of the slots."""
+        for slot, key in sorted(keys.items()):
+            self.place(slot, key)
+
     def draw(self, n_items: int, rng: random.Random) -> list[int]:
         """Slots with as many of each key; a key with too few gives some more than once.
 
@@ -167,6 +172,32 @@ def draw_places(n_open: int, n_items: int, generator: torch.Generator | None) ->
     return torch.randint(n_open, (n_items,), generator=generator)
 
 
+def find_finite(entries: Mapping[str, Tensor], keep: Tensor | None = None) -> Tensor | None:
+    """Which rows of a batch hold finite numbers only, of those to keep; None where all do."""
+    finite = None if keep is None else keep.cpu()
+    floating = [value for value in entries.values() if value.is_floating_point()]
+    for value in floating if not _is_sum_finite(floating) else ():
+        rows = torch.isfinite(value).flatten(1).all(dim=1).cpu() if value.ndim > 1 else torch.isfinite(value).cpu()
+        finite = rows if finite is None else finite & rows
+    return None if finite is None or bool(finite.all()) else finite
+
+
+def _is_sum_finite(values: list[Tensor]) -> bool:
+    """Whether the sum of all values is a finite number: then they all are. One wait for the device they are on."""
+    sums = [value.sum(dtype=torch.float32) for value in values]
+    if len({each.device for each in sums}) > 1:
+        sums = [each.cpu() for each in sums]
+    return math.isfinite(sum(sums))
+
+
+def find_seed() -> int:
+    """A seed of this process's own, from torch's."""
+    rank = (
+        torch.distributed.get_rank() if torch.distributed.is_available() and torch.distributed.is_initialized() else 0
+    )
+    return (torch.initial_seed() + rank) % 2**63
+
+
 class Reservoir:
     """Uniform over everything seen.
 
@@ -202,8 +233,10 @@ class Reservoir:
             self._jump(generator)
         if placements:
             keys = find_keys()
-            for row, slot in placements:
-                index.place(slot, keys[row])
+            for place, (row, slot) in enumerate(placements):
+                free = min(slot, len(index.keys))  # a slot whose item was forgotten is taken as it would have been
+                placements[place] = (row, free)
+                index.place(free, keys[row])
         return placements
 
     def _jump(self, generator: torch.Generator | None) -> None:

@@ -46,7 +46,7 @@ class Budget:
             the last one with parameters if the network's output is what it gives, else the last block and what follows.
         night: Largest part of `share` that is kept for nights; default 0.15.
         least: Fewest items replayed at once, as a share of the new ones; where omitted 0.08, and 0.3 beside BatchNorm.
-        n_steps: Largest number of shallow steps in a night; default 40.
+        n_steps: Largest number of shallow steps in a night; default 200.
 
     Attributes:
         earned: Passes that could have been spent so far.
@@ -68,7 +68,7 @@ class Budget:
         top: str | None = None,
         night: float = 0.15,
         least: float | None = None,
-        n_steps: int = 40,
+        n_steps: int = 200,
     ) -> None:
         if not share > 0 or not night >= 0 or not (least is None or least > 0) or n_steps < 1:
             raise SharpwaveError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,8 +13,17 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sharpwave import moved
-from sharpwave.consolidation.admission import POLICIES, ClassIndex, Key, draw_places, make_random
+from sharpwave.consolidation.admission import (
+    POLICIES,
+    ClassIndex,
+    Key,
+    draw_places,
+    find_finite,
+    find_seed,
+    make_random,
+)
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, count_items, flatten, nest
+from sharpwave.consolidation.rights import Removal, Rights, forget
 from sharpwave.consolidation.table import Table, check_memory, refuse_memory
 from sharpwave.errors import SharpwaveError
 
@@ -44,6 +52,7 @@ class ReplayBuffer:
             for the rest where omitted.
         transform: Function of a batch to a batch, such as an augmentation, that `sample` applies to what it draws and
             `Sleep.wake` to what is new: items are stored as they were before it. None, the default, for none.
+        keep_for: Seconds for which an item is kept, whatever the policy says; None, the default, for any.
 
     Raises:
         SharpwaveError: If options do not fit each other.
@@ -70,6 +79,7 @@ class ReplayBuffer:
         generator: torch.Generator | None = None,
         padding: Mapping[str, float] | None = None,
         transform: Callable[[Batch], Batch] | None = None,
+        keep_for: float | None = None,
     ) -> None:
         if not isinstance(capacity, int | None):
             raise SharpwaveError(
@@ -87,10 +97,11 @@ class ReplayBuffer:
             raise SharpwaveError("a share held out from 0 to below 1", got=f"{held_out}", fix="0.1 keeps a tenth")
         self.policy, self.label, self.group, self.held_out = policy, label, group, held_out
         self.capacity, self._budget = capacity or 0, n_bytes
-        self.generator = generator or torch.Generator().manual_seed(_find_seed())
-        self.transform, self.n_refused = transform, 0
-        folder = None if path is None else Path(path)
-        self._table = Table(storage or {}, max_length=max_length or {}, padding=padding, path=folder)
+        self.generator = generator or torch.Generator().manual_seed(find_seed())
+        self.transform, self.n_refused, self._n_lost = transform, 0, 0
+        self.rights = Rights(keep_for)
+        path = None if path is None else Path(path)
+        self._table = Table(storage or {}, max_length=max_length or {}, padding=padding, path=path)
         self._index = self._open_index = ClassIndex()
         self._admission = POLICIES[policy](self.capacity)
         self._new: set[int] = set()
@@ -121,7 +132,11 @@ class ReplayBuffer:
     @property
     def n_held_out(self) -> int:
         """Items that `sample` never gives."""
-        return min(len(self), int(self.held_out * self.capacity))
+        return min(len(self), self._n_first)
+
+    @property
+    def _n_first(self) -> int:
+        return max(int(self.held_out * self.capacity) - self._n_lost, 0)
 
     def add(self, items: Mapping[str, Any], *, task: int | str | None = None, keep: Tensor | None = None) -> None:
         """Offer a batch of items; those that hold NaN or infinite values are left out, with a warning.
@@ -134,6 +149,7 @@ class ReplayBuffer:
         Raises:
             SharpwaveError: If the items are not like those before them.
         """
+        self.rights.expire(self)
         entries = self._list_entries(items, task)
         n_items = count_items(entries)
         if not self._table.paths:
@@ -188,6 +204,7 @@ class ReplayBuffer:
         Raises:
             SharpwaveError: If the buffer is empty.
         """
+        self.rights.expire(self)
         generator = generator or self.generator
         first = self.n_held_out
         n_open = len(self) - first
@@ -214,6 +231,28 @@ class ReplayBuffer:
     def read(self, slots: Int[Tensor, " item"]) -> Batch:
         """The items in some slots."""
         return nest(self._table.read(slots) | {"index": slots})
+
+    def forget(self, where: Mapping[str, Any] | Callable[[Batch], Tensor]) -> Removal:
+        """Remove items, such as those of a person, and all that was made of them, as `rights.forget` says."""
+        return forget(self, where)
+
+    def discard(self, slots: Int[Tensor, " item"], *, anew: bool = False) -> None:
+        """Give up some items, in mapped files too; others take the room one by one, or at once (`anew`)."""
+        gone, first = set(slots.tolist()), self.n_held_out
+        kept = [slot for slot in range(len(self)) if slot not in gone]
+        moved = {slot: place for place, slot in enumerate(kept)}
+        self._table.keep_rows(torch.tensor(kept, dtype=torch.int64))
+        self._n_lost += sum(slot < first for slot in gone)
+        keys, seen = self._index.keys, self._index.seen
+        self._index = self._open_index = ClassIndex()
+        self._index.seen = seen
+        self._index.fill({place: keys[slot] for slot, place in moved.items()})
+        self._new = {moved[slot] for slot in self._new if slot in moved}
+        self._watch_open()
+        self._fill_open()
+        if anew:
+            self._admission = POLICIES[self.policy](self.capacity)
+            self._admission.n_seen = len(self)
 
     def read_held_out(self) -> Batch:
         """The items that `sample` never gives."""
@@ -259,6 +298,7 @@ class ReplayBuffer:
             "admission": self._admission.state_dict(),
             "new": sorted(self._new),
             "n_refused": self.n_refused,
+            "n_lost": self._n_lost,
             "generator": self.generator.get_state(),
         }
         if self._open_index is not self._index:
@@ -272,11 +312,13 @@ class ReplayBuffer:
         self._admission.load_state_dict(state["admission"])
         self._table.load_state_dict(state["table"], capacity=self.capacity)
         self._new, self.n_refused = set(state["new"]), state.get("n_refused", 0)
+        self._n_lost = state.get("n_lost", 0)
+        self.rights.recheck()
         self._watch_open()
-        if self._open_index is not self._index:
-            slots = {slot: key for slot, key in self._index.keys.items() if slot >= self.n_held_out}
-            known = "open_index" in state
-            self._open_index.load_state_dict(state["open_index"]) if known else _fill(self._open_index, slots)
+        if "open_index" in state and self._open_index is not self._index:
+            self._open_index.load_state_dict(state["open_index"])
+        else:
+            self._fill_open()
         if "generator" in state:
             self.generator.set_state(state["generator"])
 
@@ -299,10 +341,14 @@ class ReplayBuffer:
 
     def _watch_open(self) -> None:
         """Keep apart which slots may be drawn, where some are held out."""
-        first = int(self.held_out * self.capacity)
+        first = self._n_first
         if first:
             self._open_index = ClassIndex()
             self._index.mirror(first, self._open_index)
+
+    def _fill_open(self) -> None:
+        if self._open_index is not self._index:
+            self._open_index.fill({s: key for s, key in self._index.keys.items() if s >= self.n_held_out})
 
     def _list_entries(self, items: Mapping[str, Any], task: int | str | None) -> dict[str, Tensor]:
         entries = dict(flatten(items, padding=self._table.padding))
@@ -312,6 +358,7 @@ class ReplayBuffer:
             )
         if task is not None:
             entries["task"] = torch.tensor(task).expand(count_items(entries))
+        self.rights.stamp(entries, count_items(entries))
         for path in [path for path in self._table.max_length if path in entries and f"{path}{LENGTH}" not in entries]:
             value = entries[path]
             entries[f"{path}{LENGTH}"] = torch.full((len(value),), value.shape[1])
@@ -349,33 +396,3 @@ class ReplayBuffer:
         values = [entries[name] for name in ((self.label, self.group) if grouped else (self.label,)) if name in entries]
         lists = [value.tolist() for value in values if value.ndim == 1 and not value.is_floating_point()]
         return list(zip(*lists, strict=True)) if lists else [()] * n_items
-
-
-def find_finite(entries: Mapping[str, Tensor], keep: Tensor | None = None) -> Tensor | None:
-    """Which rows of a batch hold finite numbers only, of those to keep; None where all do."""
-    finite = None if keep is None else keep.cpu()
-    floating = [value for value in entries.values() if value.is_floating_point()]
-    for value in floating if not _is_sum_finite(floating) else ():
-        rows = torch.isfinite(value).flatten(1).all(dim=1).cpu() if value.ndim > 1 else torch.isfinite(value).cpu()
-        finite = rows if finite is None else finite & rows
-    return None if finite is None or bool(finite.all()) else finite
-
-
-def _is_sum_finite(values: list[Tensor]) -> bool:
-    """Whether the sum of all values is a finite number: then they all are. One wait for the device they are on."""
-    sums = [value.sum(dtype=torch.float32) for value in values]
-    if len({each.device for each in sums}) > 1:
-        sums = [each.cpu() for each in sums]
-    return math.isfinite(sum(sums))
-
-
-def _find_seed() -> int:
-    rank = (
-        torch.distributed.get_rank() if torch.distributed.is_available() and torch.distributed.is_initialized() else 0
-    )
-    return (torch.initial_seed() + rank) % 2**63
-
-
-def _fill(index: ClassIndex, keys: Mapping[int, Key]) -> None:
-    for slot, key in sorted(keys.items()):
-        index.place(slot, key)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from sharpwave.consolidation.budget import Shallow, deepen
+from sharpwave.consolidation.budget import Shallow, deepen, resume_shallow
 from sharpwave.consolidation.learner import Learner, Snapshot
 from sharpwave.consolidation.modules import agree_any, find_unfinite, get_modes, set_modes
 from sharpwave.consolidation.probe import Probe, Scores, compare_groups, draw_items, judge, measure_scores
@@ -158,6 +158,14 @@ class Night:
         self.before = Scores(math.nan, pd.DataFrame(), False)
         self.probed: list[int] = []
         self.failure = ""
+
+    @classmethod
+    def resume(cls, state: Mapping[str, Any], learner: Learner, phases: Mapping[int, Phase], *, probe: Probe) -> Night:
+        """The night that `state_dict` gave, of the same network."""
+        night = cls(learner, phases, list(state["plan"]), probe=probe, start=state["start"], pressure=state["pressure"])
+        night.shallow = resume_shallow(learner, state.get("shallow"))
+        night.load_state_dict(state)
+        return night
 
     def begin(self) -> None:
         """Copy the network, score it, and put it in training mode if it is not."""

@@ -207,7 +207,7 @@ class NREMPhase(Phase):
         if self.nrem.refresh == "none" or "logits" not in buffer.entries:
             return
         if self.nrem.refresh == "replayed":
-            self._refresh_logits(torch.tensor(sorted(self._replayed), dtype=torch.int64))
+            self._refresh_logits(torch.tensor(sorted(s for s in self._replayed if s < len(buffer)), dtype=torch.int64))
             return
         items = self.learner.recall(buffer.read(new))
         classes = set(_find_classes(items, self.learner.objective.find_label(items))) - self._classes
@@ -248,7 +248,7 @@ class NREMPhase(Phase):
 
         def compute_loss() -> Tensor:
             batch = learner.sample(nrem.batch_size or learner.wake_items, balanced=nrem.balanced)
-            self._replayed.update(batch["index"].tolist())
+            self._replayed.update(slot for slot in batch["index"].tolist() if slot >= 0)
             return compute_nrem_loss(learner, batch, nrem, head=self.head, step=position, decoder=self.decoder)
 
         weights = dict(learner.module.named_parameters()) if self.noise else {}
@@ -379,13 +379,11 @@ def find_input(batch: Batch) -> Tensor:
 
 
 def _compute_recall(logits: Tensor, batch: Batch, learner: Learner, nrem: NREM) -> Tensor:
-    loss = nrem.labels * learner.objective.compute_losses(logits.float(), batch).mean()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    loss = nrem.labels * learner.objective.compute_losses(logits, batch).mean()
     if nrem.distillation and "logits" in batch:
         loss = loss + nrem.distillation * compute_distillation(
-            logits.float(),
-            batch["logits"],
-            temperature=nrem.temperature,
-            lengths=batch.get("logits_length"),
+            logits, batch["logits"], temperature=nrem.temperature, lengths=batch.get("logits_length")
         )
     return loss
 

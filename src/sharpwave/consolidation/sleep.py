@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.budget import Budget, resume_shallow
+from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.learner import Learner, update_layout
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
 from sharpwave.consolidation.night import Night
@@ -30,6 +30,7 @@ from sharpwave.recordings.hypnogram import Hypnogram
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.buffer import ReplayBuffer
+    from sharpwave.consolidation.private import Private
 
 
 class Sleep:
@@ -51,8 +52,8 @@ class Sleep:
         generator: Random generator of all of sleep; seeded with 0 where omitted.
         budget: What replay and nights may cost together, as a share of plain training: 0.15, or a `Budget`; None, the
             default, for what is most accurate.
-        changes: Parts of the recipe, in place of its own: `wake`, `nrem`, `rem`, `homeostasis`, `protection`,
-            `schedule`, `probe`, `steer` or `steer_noise`, as for `Recipe`.
+        private: How much the weights may tell of one item (`private.Private`); None, the default, for any.
+        changes: Parts of the recipe, in place of its own, as for `Recipe`.
 
     Example:
         >>> from sharpwave.consolidation import NREM, ReplayBuffer
@@ -80,10 +81,14 @@ class Sleep:
         scaler: torch.amp.GradScaler | None = None,
         generator: torch.Generator | None = None,
         budget: Budget | float | None = None,
+        private: Private | None = None,
         **changes: Any,
     ) -> None:
         check_parts(model, buffer)
         self.recipe = replace(recipe or Recipe(), **changes)
+        kept = buffer
+        if private is not None:
+            self.recipe, buffer = private.settle(self.recipe, kept, changes, budget=budget), None
         self.schedule = self.recipe.schedule or FixedRatio()
         self.budget = Budget(budget) if isinstance(budget, int | float) else budget
         self._owns_optimiser = optimiser is None
@@ -98,6 +103,7 @@ class Sleep:
             scaler=scaler,
         )
         self.phases = self.recipe.make_phases(self.learner)
+        self.private = None if private is None else private.start(self.learner, kept, self.schedule, self.phases)
         self.stability = Stability(self.learner, self.recipe.wake)
         protection = self.recipe.protection
         self.guard = None if protection is None else protection.make_guard()
@@ -107,6 +113,8 @@ class Sleep:
         self._woken, self._is_plain, self._stops = math.nan, False, False
         self._handles: list[Any] = []
         self._watch_steps()
+        if hasattr(kept, "rights"):
+            kept.rights.watch(self)
 
     @classmethod
     def ssr(
@@ -118,14 +126,9 @@ class Sleep:
         reading: str = "steps",
         **options: Any,
     ) -> Self:
-        """Synaptic Sleep Replay as it is described (`recipe.make_ssr`).
+        """Synaptic Sleep Replay as it is described (`recipe.make_ssr`), with other options as for `Sleep`.
 
-        Args:
-            model: Any module.
-            buffer: Replay buffer.
-            optimiser: Optimiser of the training loop.
-            reading: How "1:10" is read, a key of `recipe.READINGS`; default "steps".
-            options: Other options of `Sleep`.
+        `reading`: How "1:10" is read, a key of `recipe.READINGS`; default "steps".
         """
         return cls(model, buffer, optimiser, **({"recipe": make_ssr(reading)} | options))
 
@@ -181,7 +184,8 @@ class Sleep:
             learner.present.see(batch, learner.objective)
         loss, n_new, groups = step.loss, step.losses.shape[0], learner.optimiser.param_groups
         planned = self.recipe.wake.count_items(n_new) if self.budget is None else n_new
-        learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], batch=batch)
+        seen = batch if self.private is None else {}
+        learner.day.see(n_new, step.n_replayed, planned, [float(each["lr"]) for each in groups], batch=seen)
         if self.budget is not None:
             self.budget.replayed += learner.day.convert_places(step.n_places) or step.n_replayed
             self._is_plain = not step.n_replayed and math.isfinite(loss.detach())
@@ -210,11 +214,7 @@ class Sleep:
 
         Args:
             steps: Number of steps; the schedule's plan where omitted.
-            until: Function that is asked after each step whether to wake up: what was learned so far is then kept or
-                not, as always.
-
-        Returns:
-            What was done.
+            until: Function asked after each step whether to wake up; what was learned is kept or not, as always.
         """
         if not self.is_asleep:
             self.fall_asleep(steps)
@@ -244,11 +244,7 @@ class Sleep:
             self._night.begin()
 
     def step(self) -> bool:
-        """One step of sleep, after which the night can be broken off without harm.
-
-        Returns:
-            Whether there is another.
-        """
+        """One step of sleep, after which the night can be broken off without harm; whether there is another."""
         night = self._get_night()
         if night.is_over or self._stops:
             return False
@@ -299,6 +295,7 @@ class Sleep:
             "schedule": self.schedule.state_dict(),
             "guard": None if self.guard is None else self.guard.state_dict(),
             "budget": None if self.budget is None else self.budget.state_dict(),
+            "private": None if self.private is None else self.private.state_dict(),
             "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
             "runs": [list(run) for run in self._stages],
             "stability": self.stability.state_dict(),
@@ -319,14 +316,13 @@ class Sleep:
             self.guard.load_state_dict(state["guard"])
         if self.budget is not None:
             self.budget.load_state_dict(state.get("budget"))
+        if self.private is not None:
+            self.private.load_state_dict(state.get("private"))
         self._n_calls, self._n_since_night, self._n_since_measured, stops = state["counts"]
         self._stops, self._stages, self._night = bool(stops), [list(run) for run in state["runs"]], None
         kept = state["night"]
         if kept is not None:
-            plan, probe = list(kept["plan"]), self.recipe.probe
-            self._night = Night(learner, self.phases, plan, probe=probe, start=kept["start"], pressure=kept["pressure"])
-            self._night.shallow = resume_shallow(learner, kept.get("shallow"))
-            self._night.load_state_dict(kept)
+            self._night = Night.resume(kept, learner, self.phases, probe=self.recipe.probe)
         learner.load_state_dict(state)
         self.stability.load_state_dict(state.get("stability"))
         weights = {} if self._night is None else self._night.snapshot.weights
@@ -335,6 +331,8 @@ class Sleep:
         learner.generator.set_state(state["generator"])
 
     def _take_wake_step(self, batch: Batch) -> WakeStep:
+        if self.private is not None:
+            return self.private.take_wake_step(batch)
         learner, buffer = self.learner, self.learner.buffer
         if buffer is not None and buffer.transform is not None:
             batch = buffer.transform(batch)
@@ -362,6 +360,8 @@ class Sleep:
     def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
         if self.is_asleep or (self._is_plain and self.guard is None):  # plain: the user's own step, of a finite loss
             return
+        if self.private is not None:
+            self.private.release()
         if self.guard is not None:
             mine = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
             self.guard.shrink_gradients(self.learner.module, mine)

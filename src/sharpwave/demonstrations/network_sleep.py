@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.demonstrations.damage import DOSES
+from sharpwave.demonstrations.networks import make_model
 from sharpwave.demonstrations.recovery import make_remedies, recover_network
-from sharpwave.demonstrations.streams import Stream, StreamTestSet, stream_digits
+from sharpwave.demonstrations.streams import Stream, StreamTestSet, join, stream_digits, take
 from sharpwave.demonstrations.subject import NetworkSubject
 from sharpwave.demonstrations.training_runs import PLAIN, TrainingRun, train_network
 from sharpwave.evaluation.intervals import bootstrap_mean
@@ -74,7 +75,7 @@ def demonstrate_forgetting(
             train_network(stream, method, seed=seed, batch=BATCH, rate=RATE, n_remembered=N_REMEMBERED)
             for seed, stream in streams.items()
         ]
-    progress("damage and recovery")
+    progress("damage and recovery, and all tasks together to the end")
     curves: dict[tuple[str, str], list[DoseCurve]] = {}
     recoveries: dict[str, list[Recovery]] = {}
     remedies = make_remedies(BATCH)
@@ -98,11 +99,47 @@ def demonstrate_forgetting(
         "recovery": tabulate_recovery(recoveries),
         "resilience": tabulate_resilience(curves, recoveries, rng=rng),
         "hurt": find_harm(runs, sleeping="sleep", awake="replay"),
+        "ceiling": measure_ceiling(streams, rate=RATE),
         "long": tabulate_long(runs),
     }
     first = asleep[0]
     losses = pd.DataFrame({"step": np.arange(len(first.losses)) + 0.5, "loss": first.losses})
     return Demonstration(first.hypnogram, losses, tables, n_seeds)
+
+
+def measure_ceiling(streams: Mapping[int, Stream], *, rate: float, batch: int = 32, most: int = 100) -> pd.DataFrame:
+    """Accuracy on each task of networks that learn all tasks together until they err on no training item.
+
+    Args:
+        streams: Stream of each seed.
+        rate: Learning rate of plain stochastic gradient descent.
+        batch: Items per step.
+        most: Passes after which training ends in any case.
+
+    Returns:
+        task, accuracy (mean over seeds): what could be kept at most, with as much time as it takes.
+    """
+    import torch
+
+    scores = []
+    for seed, stream in streams.items():
+        network = make_model("mlp", stream.shape, stream.n_classes, seed=seed)
+        optimiser = torch.optim.SGD(network.parameters(), lr=rate)
+        x, y = join([task.x_train for task in stream.tasks]), torch.cat([task.y_train for task in stream.tasks])
+        order = torch.Generator().manual_seed(seed)
+        for _ in range(most):
+            wrong = 0
+            for items in torch.randperm(len(y), generator=order).split(batch):
+                answers = network(take(x, items))
+                wrong += int((answers.argmax(dim=1) != y[items]).sum())
+                optimiser.zero_grad()
+                torch.nn.functional.cross_entropy(answers, y[items]).backward()
+                optimiser.step()
+            if not wrong:
+                break
+        scores.append(StreamTestSet.of(stream).score(network))
+    mean = np.mean(scores, axis=0).tolist()
+    return pd.DataFrame({"task": range(1, len(mean) + 1), "accuracy": mean})
 
 
 def measure_doses(run: TrainingRun, stream: Stream, damage: str, *, n_repeats: int = 3) -> DoseCurve:
@@ -155,14 +192,14 @@ def summarise_methods(runs: Sequence[TrainingRun], *, awake: str, rng: np.random
 
 
 def tabulate_curves(runs: Sequence[TrainingRun]) -> pd.DataFrame:
-    """Accuracy on each task over steps, mean over seeds: columns task, way (the method), step, accuracy."""
+    """Accuracy on each task over steps: task, way (the method), step, accuracy (mean), low, high (of the seeds)."""
     rows = []
     for method, mine in _by_method(runs).items():
-        mean = np.mean([one.accuracy for one in mine], axis=0)
-        for task in range(mean.shape[1]):
+        seeds = np.stack([one.accuracy for one in mine])
+        for task in range(seeds.shape[2]):
             rows += [
-                {"task": task + 1, "way": method, "step": step, "accuracy": value}
-                for step, value in zip(mine[0].at.tolist(), mean[:, task].tolist(), strict=True)
+                {"task": task + 1, "way": method, "step": step, "accuracy": mean, "low": low, "high": high}
+                for step, mean, low, high in zip(mine[0].at.tolist(), *_spread(seeds[:, :, task]), strict=True)
             ]
     return pd.DataFrame(rows).sort_values("task", kind="stable", ignore_index=True)
 
@@ -200,24 +237,30 @@ def find_harm(runs: Sequence[TrainingRun], *, sleeping: str, awake: str) -> pd.D
 
 
 def tabulate_doses(curves: Mapping[tuple[str, str], Sequence[DoseCurve]]) -> pd.DataFrame:
-    """Score against dose, mean over seeds, by damage and method: columns damage, way (the method), dose, score."""
+    """Score against dose: columns damage, way (the method), dose, score (mean), low, high (of the seeds)."""
     return pd.DataFrame(
         [
-            {"damage": damage, "way": method, "dose": dose, "score": score}
+            {"damage": damage, "way": method, "dose": dose, "score": mean, "low": low, "high": high}
             for (damage, method), mine in curves.items()
-            for dose, score in zip(mine[0].doses, np.mean([one.scores for one in mine], axis=0), strict=True)
+            for dose, mean, low, high in zip(mine[0].doses, *_spread([one.scores for one in mine]), strict=True)
         ]
     )
 
 
+def _spread(seeds: Any) -> tuple[list[float], list[float], list[float]]:
+    """Mean, lowest and highest of the seeds at each point."""
+    values = np.asarray(seeds, dtype=float)
+    return values.mean(axis=0).tolist(), values.min(axis=0).tolist(), values.max(axis=0).tolist()
+
+
 def tabulate_recovery(found: Mapping[str, Sequence[Recovery]]) -> pd.DataFrame:
-    """Scores after the shock, mean over seeds, by remedy: columns remedy, copy, step, score."""
+    """Scores after the shock by remedy: columns remedy, copy, step, score (mean), low, high (of the seeds)."""
     return pd.DataFrame(
         [
-            {"remedy": remedy, "copy": copy, "step": step, "score": score}
+            {"remedy": remedy, "copy": copy, "step": step, "score": mean, "low": low, "high": high}
             for remedy, mine in found.items()
             for copy in ("perturbed", "twin")
-            for step, score in zip(mine[0].steps, np.mean([getattr(one, copy) for one in mine], axis=0), strict=True)
+            for step, mean, low, high in zip(mine[0].steps, *_spread([getattr(one, copy) for one in mine]), strict=True)
         ]
     )
 

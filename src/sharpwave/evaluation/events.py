@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 
 from sharpwave.errors import SharpwaveError
 
@@ -84,6 +83,8 @@ def score_events(
 
 def match_events(truth: pd.DataFrame, found: pd.DataFrame, *, iou: float) -> np.ndarray:
     """Pairs (row of truth, row of found), each row at most once, with the greatest total overlap; shape (pair, 2)."""
+    from scipy.optimize import linear_sum_assignment
+
     starts_t, ends_t = _bounds(truth)
     starts_f, ends_f = _bounds(found)
     if not len(starts_t) or not len(starts_f):

@@ -10,6 +10,9 @@ from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 
+LEVEL_TAILS = (0.025, 0.975)
+"""Quantiles of an interval of 95 %."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -76,8 +79,12 @@ def bootstrap_mean(values: Sequence[float], *, rng: np.random.Generator, n_resam
     finite = finite[np.isfinite(finite)]
     if not finite.size:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    weights = draw_weights(finite.size, rng=rng, n_resamples=n_resamples)
-    return bootstrap_statistic(lambda weight: float(weight @ finite / weight.sum()), weights)
+    value, nan = float(finite.mean()), float("nan")
+    if finite.size < 2:
+        return Estimate(value, nan, nan, 1)
+    draws = draw_weights(finite.size, rng=rng, n_resamples=n_resamples) @ finite / finite.size
+    low, high = np.quantile(draws, LEVEL_TAILS)
+    return Estimate(value, float(low), float(high), finite.size)
 
 
 def bootstrap_difference(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.shipped import load_shipped_forecaster
@@ -14,6 +15,8 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 
 EPOCH = 30.0
+METHODS = ("brainmu+lightgbm", "brainmu", "lightgbm")
+"""Forecasters that a user can name; the first is the mean of the other two."""
 
 
 def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFrame:
@@ -60,26 +63,38 @@ def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFra
 
 
 def forecast_with_best(
-    hypnogram: Hypnogram, *, recording: Recording | None = None, weights: Path | None = None
+    hypnogram: Hypnogram,
+    *,
+    recording: Recording | None = None,
+    weights: Path | None = None,
+    forecaster: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Forecast 30 s ahead by Brainµ, by LightGBM where its weights are missing, by a Markov chain for fewer stages.
+    """Forecast 30 s ahead by the mean of Brainµ and LightGBM, or by what can be used here.
+
+    That is LightGBM where the weights of Brainµ are missing, a Markov chain for fewer stages than five, and a user's
+    own weights alone, for nobody knows how these do together with LightGBM.
 
     Args:
         hypnogram: Stages, hard or with probabilities.
         recording: Signals for a user's own weights to see; the shipped ones see stages alone, as in the benchmark.
         weights: Folder of a user's own weights.
+        forecaster: One of `METHODS`, where the user has chosen.
 
     Returns:
         As `forecast_night`, and why Brainµ was not used.
 
     Raises:
-        SharpwaveError: If the user's own weights cannot be used.
+        SharpwaveError: If the user's own weights cannot be used, or there is no such forecaster.
     """
+    if forecaster is not None and forecaster not in METHODS:
+        raise SharpwaveError(
+            f"a forecaster among {', '.join(METHODS)}", got=repr(forecaster), fix="choose one of these"
+        )
     frame = forecast_night(hypnogram)
     if not hypnogram.scored.any():
         frame[frame.columns[2:]] = np.nan
         return frame, ["There is no forecast, because no epoch has a stage."]
-    if hypnogram.n_stages != 5:
+    if hypnogram.n_stages != 5 or forecaster == "lightgbm":
         return frame, []
     from sharpwave.brainmu.shipped import find_refusal, forecast_with_brainmu
 
@@ -91,10 +106,14 @@ def forecast_with_best(
     elsewhere = said[[f"p_{name}" for name in staged.names]].to_numpy()
     forecast = compose_forecast(carry_stages(np.asarray(staged.stages)), said["p_change"].to_numpy(), elsewhere)
     ours = _to_frame(staged, _blur(forecast, staged) if staged.probabilities is not None else forecast)
-    frame[ours.columns[2:]] = ours[ours.columns[2:]]
+    columns = list(ours.columns[2:])
+    together = forecaster == "brainmu+lightgbm" or (forecaster is None and weights is None)
+    frame[columns] = (frame[columns] + ours[columns]) / 2 if together else ours[columns]
     frame.loc[~staged.scored, frame.columns[2:]] = np.nan
     seen = "stage history" if weights is None else "stage history and signals"
-    frame.attrs.update(method=f"{said.attrs['method']} on {seen}", calibrated_on="experts' hypnograms")
+    method = f"{said.attrs['method']} on {seen}"
+    method = f"mean of {method} and LightGBM on stage history" if together else method
+    frame.attrs.update(method=method, calibrated_on="experts' hypnograms")
     return frame, []
 
 

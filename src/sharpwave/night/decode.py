@@ -50,6 +50,7 @@ from sharpwave.night.trust import (
 from sharpwave.recordings import Recording
 from sharpwave.recordings.annotations import find_scored_events
 from sharpwave.recordings.recording import empty_events
+from sharpwave.reprs import short_repr
 from sharpwave.signals import compute_depth, compute_quality, compute_spectrogram
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class StageForecast:
         refusals: What could not be computed and why, one sentence each.
     """
 
+    __repr__ = short_repr
+
     table: pd.DataFrame
     method: str
     evaluation: ForecastEvaluation
@@ -149,7 +152,9 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     from sharpwave.night.explanation import explain_forecasts
 
     recording, weights = prepared.recording, prepared.options.weights
-    table, why_not = forecast_with_best(prepared.hypnogram, recording=prepared.seen, weights=weights)
+    table, why_not = forecast_with_best(
+        prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=prepared.options.forecaster
+    )
     expert = recording.hypnogram
     skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)
     judged_by = "the expert's stages" if expert else "the decoded stages themselves, for want of an expert's"
@@ -157,7 +162,7 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     if was_forecaster_trained_on(recording, weights=weights):
         note = f"{note} {SEEN_BY_FORECASTER}"
     evaluation = ForecastEvaluation(skill=skill, reliability=reliability, note=note)
-    explanation, unexplained = explain_forecasts(prepared)
+    explanation, unexplained = explain_forecasts(prepared, table)
     return StageForecast(table, str(table.attrs["method"]), evaluation, explanation, [*why_not, *unexplained])
 
 
@@ -171,6 +176,8 @@ class FoundEffects:
         effects: What the reactivations do to sleep.
         refusals: What could not be computed and why, one sentence each.
     """
+
+    __repr__ = short_repr
 
     events: pd.DataFrame
     detectors: list[str]
@@ -231,6 +238,8 @@ class Measures:
         quality: Signal quality, one row a channel.
         judgement: Verdict on the night, with its reasons.
     """
+
+    __repr__ = short_repr
 
     lights_off: float | None
     lights_on: float | None

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +18,12 @@ from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.parts import Oscillations, SleepArchitecture, check_tables, empty
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reprs import short_repr
+
+if TYPE_CHECKING:
+    import mne
+    import pynapple as nap
+    from matplotlib.figure import Figure
 
 Verdict = Literal["usable", "usable with care", "not usable"]
 VERDICTS: tuple[Verdict, ...] = ("usable", "usable with care", "not usable")
@@ -58,6 +66,11 @@ class Spectrogram(NamedTuple):
     power_db: Float[np.ndarray, "frequency time"]
 
 
+def _front() -> Any:
+    """The verbs of `sharpwave.api`, the front door above this room: what a night can draw and write of itself."""
+    return import_module("sharpwave.api")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ForecastEvaluation:
     """What the forecast of a night was worth.
@@ -67,6 +80,8 @@ class ForecastEvaluation:
         reliability: predicted, observed (mean per bin), n, [low, high].
         note: What the forecast is worth, in one sentence; "no better than persistence" is allowed.
     """
+
+    __repr__ = short_repr
 
     COLUMNS: ClassVar = {"skill": ("method",), "reliability": ("predicted", "observed", "n")}
 
@@ -95,6 +110,8 @@ class ReactivationEffects:
         planted: On simulated nights: content, planted, and what was found with the effect on and off.
         files: By file name, the tables that `sharpwave causality` reads of this night; not shown, not archived.
     """
+
+    __repr__ = short_repr
 
     COLUMNS: ClassVar = {
         "reactivations": ("content", "count"),
@@ -128,6 +145,8 @@ class ForecastExplanation:
         out_of_distribution: Where the night is unlike the training data: onset, novelty, modality, channel, abstain.
     """
 
+    __repr__ = short_repr
+
     COLUMNS: ClassVar = {
         "forecasts": ("onset", "horizon", "p_change", "modality"),
         "parts": ("onset", "modality", "from", "to", "weight"),
@@ -158,6 +177,8 @@ class Provenance:
         versions: Version of each software package, by its name.
         hashes: Checksums of the input and the configuration.
     """
+
+    __repr__ = short_repr
 
     methods: str = ""
     citations: list[str] = field(default_factory=list)
@@ -336,6 +357,30 @@ class DecodedNight:
                     fix="give power_db with frequencies along the first axis",
                 )
             object.__setattr__(self, "spectrogram", Spectrogram(*map(np.asarray, self.spectrogram)))
+
+    def __repr__(self) -> str:
+        how = f"stages {self.stager}" if self.stager.startswith("given") else f"staged by {self.stager}"
+        simulated = "SIMULATED; " if self.simulated else ""
+        return f"<DecodedNight {self.identifier!r}: {self.verdict}; {simulated}{self.duration / 3600:.2f} h, {how}>"
+
+    def _repr_html_(self) -> str:
+        return _front().show_html(self)
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw the night, and write the picture to `path` (.png, .svg, .pdf) if it is given."""
+        return _front().plot(self, path)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the page and the tables of the night into a folder; returns the path of the page."""
+        return _front().save(self, folder)
+
+    def to_mne(self) -> mne.Annotations:
+        """Stages ("Sleep stage N2") and events as MNE's annotations, for `raw.set_annotations`; in s from its start."""
+        return import_module("sharpwave.night.to_libraries").to_annotations(self.hypnogram, self.events)
+
+    def to_pynapple(self) -> dict[str, nap.IntervalSet]:
+        """Stages and events as pynapple's epochs by name ("W", "N2", "spindle"), in s from the recording's start."""
+        return import_module("sharpwave.night.to_libraries").to_epochs(self.hypnogram, self.events)
 
     if not TYPE_CHECKING:  # with it, a type checker would accept any name
 

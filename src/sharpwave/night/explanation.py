@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.explanation.explanation import Explanation, explain_night
 from sharpwave.brainmu.explanation.latents import FILE as DIRECTIONS
@@ -16,6 +19,7 @@ from sharpwave.brainmu.shipped import SHIPPED, find_refusal, load_weights
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decoded import ForecastExplanation
 from sharpwave.night.prepare import PreparedNight
+from sharpwave.night.several_nights import NightSpan, take_night
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 
@@ -23,27 +27,68 @@ N_EXPLAINED = 3
 """Forecasts explained on a night's page; `sharpwave explain` gives more."""
 
 
-def explain_forecasts(prepared: PreparedNight) -> tuple[ForecastExplanation, list[str]]:
-    """What Brainµ's forecasts from the stages and all that was recorded depend on; or why that cannot be said."""
+LONGEST_EXPLAINED, DAY = 36 * 3600.0, 24 * 3600.0
+"""Seconds: of a longer recording one day is explained, so that its signals are never held as a whole."""
+
+
+def explain_forecasts(
+    prepared: PreparedNight, forecast: pd.DataFrame | None = None
+) -> tuple[ForecastExplanation, list[str]]:
+    """What Brainµ's forecasts from the stages and all that was recorded depend on; or why that cannot be said.
+
+    Args:
+        prepared: The night. Of more than 36 h the day around the surest forecast of a change is explained.
+        forecast: The forecasts that were made: onset, p_change; of a long recording the first day where omitted.
+    """
     weights = prepared.options.weights
     if prepared.hypnogram.n_stages != 5 or find_refusal(weights) is not None:
         return ForecastExplanation(), []
+    seen, history, said, begin = prepared.seen, prepared.hypnogram, [], 0.0
+    if seen.duration > LONGEST_EXPLAINED:
+        begin = choose_day(forecast, seen.duration)
+        seen = take_night(seen, NightSpan(begin, begin + DAY, "", ""))
+        history = history.restrict(begin, begin + DAY)
+        history = replace(history, start=history.start - begin)
+        said = [
+            f"Of this long recording one day was explained, from {begin / 3600:.1f} to {(begin + DAY) / 3600:.1f} h."
+        ]
     try:
-        found = explain_recording(prepared.seen, history=prepared.hypnogram, n_forecasts=N_EXPLAINED, weights=weights)
+        found = explain_recording(seen, history=history, n_forecasts=N_EXPLAINED, weights=weights)
     except SharpwaveError as error:
         return ForecastExplanation(), [f"What moved the forecasts is not known: {error}"]
-    return to_explanation(found), []
+    return to_explanation(found, begin=begin), said
 
 
-def to_explanation(found: Explanation) -> ForecastExplanation:
-    """The tables of an explanation as a decoded night holds them."""
+def choose_day(forecast: pd.DataFrame | None, duration: float) -> float:
+    """Start of the day with the surest forecast of a change in its middle, in whole minutes, in seconds.
+
+    >>> choose_day(pd.DataFrame({"onset": [0.0, 200_000.0], "p_change": [0.1, 0.9]}), 300_000.0)
+    156780.0
+    """
+    at = 0.0
+    if forecast is not None and forecast["p_change"].notna().any():
+        at = float(forecast["onset"][forecast["p_change"].idxmax()])
+    return 60.0 * round(float(np.clip(at - DAY / 2, 0.0, max(duration - DAY, 0.0))) // 60)
+
+
+def to_explanation(found: Explanation, *, begin: float = 0.0) -> ForecastExplanation:
+    """The tables of an explanation as a decoded night holds them.
+
+    Args:
+        found: The explanation.
+        begin: Seconds from the start of the night to the start of what was explained; 0 by default.
+    """
+
+    def shift(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(onset=table["onset"] + begin) if begin and "onset" in table else table
+
     return ForecastExplanation(
-        forecasts=found.forecasts,
-        parts=found.parts,
+        forecasts=shift(found.forecasts),
+        parts=shift(found.parts),
         modalities=found.modalities,
-        latents=found.latents,
+        latents=shift(found.latents),
         directions=found.directions,
-        out_of_distribution=found.out_of_distribution,
+        out_of_distribution=shift(found.out_of_distribution),
     )
 
 

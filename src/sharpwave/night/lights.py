@@ -144,6 +144,8 @@ def mark_lights(recording: Recording, lights_off: Time = None, lights_on: Time =
             f"the clock of the recording is in UTC, and {' and '.join(universal)} "
             f"{'was' if len(universal) == 1 else 'were'} taken so; give local times with their offset from UTC"
         )
+    known = {"lights_off": off, "lights_on": on}
+    metadata |= {name: seconds for name, seconds in known.items() if seconds is not None}
     return replace(recording, metadata=metadata, repairs=tuple(repairs))
 
 

@@ -125,7 +125,7 @@ def describe_methods(
     staged = (
         f"Sleep stages in epochs of {epoch_length:g} s came with the recording"
         if stager == GIVEN
-        else f"Sleep was staged in epochs of {epoch_length:g} s by the {stager} stager from {channels}"
+        else f"Sleep was staged in epochs of {epoch_length:g} s by {_name_stager(stager)} from {channels}"
     )
     unclear = f"; an epoch counts as unclear where no stage reached {unclear_below:.0%} probability" if probable else ""
     estimated = "reactivation" in detectors if estimated is None else estimated
@@ -137,6 +137,13 @@ def describe_methods(
         *_describe_intervals(probable=probable, compared=compared, judged=forecast and judged),
     ]
     return " ".join(sentences) + REACTIVATIONS * estimated
+
+
+def _name_stager(stager: str) -> str:
+    """The stager as a methods paragraph names it."""
+    if stager == "yasa+brainmu":
+        return f"the {stager} stager (the mean of the stage probabilities of YASA's classifier and of the model Brainµ)"
+    return f"the {stager} stager"
 
 
 def _describe_forecast(stager: str, forecaster: str, *, judged: bool) -> str:
@@ -233,7 +240,7 @@ def list_packages(
         "mne": stager.startswith("yasa") or by_mne,
         "pynapple": spikes,
         "yasa": stager.startswith("yasa"),
-        "lightgbm": stager.startswith(("yasa", "lightgbm")) or forecaster.startswith("LightGBM"),
+        "lightgbm": stager.startswith(("yasa", "lightgbm")) or "LightGBM" in forecaster,
         "scikit-learn": stager.startswith("yasa"),
         "ripple-detection": "ripple" in detectors,
         "hmmlearn": stager in ("hmm", "rodent"),

@@ -57,6 +57,12 @@ def _read_convention(name: str) -> str:
     return name.lower()
 
 
+def _read_forecaster(name: str) -> str:
+    if name not in ("brainmu+lightgbm", "brainmu", "lightgbm"):
+        raise ValueError(f"--forecaster wants brainmu+lightgbm, brainmu or lightgbm, got {name!r}")
+    return name
+
+
 def _read_aliases(given: Sequence[str]) -> dict[str, str]:
     aliases = {}
     for alias in given:
@@ -92,6 +98,7 @@ class DecodeOptions:
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
         stager: Method that stages; the best one for the recording where None.
+        forecaster: Method that forecasts: brainmu+lightgbm, brainmu or lightgbm; the best one where None.
         weights: Folder with the user's own weights of Brainµ; the shipped ones where None.
         seed: Seed of the random draws behind the intervals.
         identifier: Short name of the night.
@@ -188,7 +195,17 @@ class DecodeOptions:
     unit: str | None = option(None, "Unit of the samples (uV, mV, V), where the file does not say it.", panel=RECORDING)
     rate: float | None = option(None, "Sampling rate in Hz, for formats without one.", panel=RECORDING)
     stager: str | None = option(
-        None, "Method that stages sleep (yasa, brainmu, ...) [default: the best one for the recording].", panel=RUN
+        None,
+        "Method that stages sleep: yasa+brainmu is the mean of both, yasa and brainmu each alone, hmm unsupervised "
+        "(all of them: docs/staging.md) [default: the best one for the recording; for human EEG yasa+brainmu].",
+        panel=RUN,
+    )
+    forecaster: str | None = option(
+        None,
+        "Method that forecasts the next stage: brainmu+lightgbm is the mean of both, brainmu and lightgbm each alone "
+        "[default: brainmu+lightgbm; with your own weights, brainmu].",
+        panel=RUN,
+        convert=_read_forecaster,
     )
     weights: Path | None = option(None, "Folder with your own weights of Brainµ, from `sharpwave finetune`.", panel=RUN)
     seed: int = option(0, "Seed of the random draws behind the intervals.", panel=RUN)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.reprs import short_repr
 
 
 def empty() -> pd.DataFrame:
@@ -47,6 +48,8 @@ class SleepArchitecture:
         note: What the cycles are, or why there are none.
     """
 
+    __repr__ = short_repr
+
     COLUMNS: ClassVar = {"cycles": ("cycle", "onset", "length"), "transitions": ("stage", "next_stage", "count")}
 
     cycles: pd.DataFrame = field(default_factory=empty)
@@ -71,6 +74,8 @@ class Oscillations:
         channel: Channel of the spectra.
         notes: What must be known of them, and what was not computed and why; one sentence each.
     """
+
+    __repr__ = short_repr
 
     COLUMNS: ClassVar = {
         "curves": ("frequency",),

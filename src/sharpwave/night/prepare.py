@@ -22,6 +22,7 @@ from sharpwave.night.several_nights import warn_of_days
 from sharpwave.recordings import Hypnogram, Recording
 from sharpwave.recordings.hypnogram import UNSCORED
 from sharpwave.recordings.recording import empty_events
+from sharpwave.reprs import short_repr
 from sharpwave.signals import (
     detect_artefacts,
     detect_eye_movements,
@@ -51,6 +52,8 @@ class Staging:
         sources: Name of the EEG channel that each epoch was staged from, "" for none; None where nothing was staged.
         repairs: What was not staged from the picked channels, one sentence each.
     """
+
+    __repr__ = short_repr
 
     hypnogram: Hypnogram
     stager: str
@@ -93,6 +96,8 @@ class PreparedNight:
     >>> prepared.hypnogram.labels, prepared.depth_channel
     (['W', 'N2'], None)
     """
+
+    __repr__ = short_repr
 
     options: DecodeOptions
     recording: Recording

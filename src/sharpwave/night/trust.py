@@ -249,7 +249,7 @@ def compare_with_expert(stager: str, agreement: pd.DataFrame) -> str:
 
 def was_stager_trained_on(recording: Recording, stager: str, *, weights: Path | None = None) -> bool:
     """True if the stager's weights saw this subject's stages."""
-    if stager == "brainmu":
+    if "brainmu" in stager:
         return _is_in_brainmu(f"{recording.source.partition('/')[0]}/{recording.subject}", weights)
     cohort = _COHORTS.get(stager)
     if cohort is None or not recording.source.startswith(f"{cohort}/"):

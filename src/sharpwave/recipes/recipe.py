@@ -20,8 +20,10 @@ from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.training.crops import Source
 from sharpwave.brainmu.training.objective import Objective, TrainingOptions
+from sharpwave.brainmu.training.spectral_transfer import BandNight
 from sharpwave.brainmu.training.training import train
 from sharpwave.forecasting.cohorts import load_cohort
+from sharpwave.recipes.band_nights import load_band_nights
 from sharpwave.recipes.cross_validation import fit_calibrations, forecast_folds, split_cohorts
 from sharpwave.recipes.files_beside_weights import write_files_beside_weights
 from sharpwave.recipes.sources import (
@@ -55,13 +57,15 @@ LAST = TrainingOptions(
 )
 """An hour at a time of everything, mostly what forecasts."""
 N_FOLDS = 3
-SIGNALS = SamplingWeights(forecasting=0.2, staging=0.5, unlabelled=0.03, human=0.17, rodent=0.05)
-EVERYTHING = SamplingWeights(forecasting=0.65, staging=0.21, unlabelled=0.01, human=0.09, rodent=0.02)
+SIGNALS = SamplingWeights(forecasting=0.2, staging=0.56, unlabelled=0.02, human=0.14, rodent=0.04)
+EVERYTHING = SamplingWeights(forecasting=0.6, staging=0.27, unlabelled=0.01, human=0.08, rodent=0.02)
 LICENCES = {
     "dod": "MIT",
     "walch": "ODC-By 1.0",
     "ucddb": "ODC-By 1.0",
     "pd-lfp": "MIT",
+    "boas": "CC0",
+    "sleep-edf": "ODC-By 1.0",
     "human-rest-bold": "MIT",
     "rat-ca1-linear-track": "MIT",
     "simulated-human": "simulated here",
@@ -80,6 +84,7 @@ def train_lite(
     simulated: Iterable[EpochedRecording] | None = None,
     finish: bool = True,
     show: bool = True,
+    runs: str | Path | None = None,
 ) -> Path:
     """Train `lite` on all of it and write it with its card, its calibration, and what lies beside the weights.
 
@@ -91,6 +96,7 @@ def train_lite(
         simulated: Simulated nights, if they were made before.
         finish: Whether to calibrate, which trains again without each fold's subjects, and to fit what lies beside.
         show: Whether to show a bar.
+        runs: Folder for the checkpoints of each part; what is found there goes on. None are kept where omitted.
 
     Returns:
         The folder.
@@ -102,8 +108,8 @@ def train_lite(
         (combine_sources(forecasting, weights, staging=staging, unlabelled=unlabelled, simulated=nights), options)
         for weights, options in ((SIGNALS, SECOND), (EVERYTHING, LAST))
     ]
-    model, losses = train_in_parts(forecasting.make_source(), parts, scale=scale, seed=seed, show=show)
-    card = describe_training(forecasting, [*unlabelled, *nights])
+    model, losses = train_in_parts(forecasting.make_source(), parts, scale=scale, seed=seed, show=show, runs=runs)
+    card = describe_training(forecasting, [*unlabelled, *nights], banded=load_band_nights(data))
     card |= {"seed": seed, "scale": scale, "loss": round(float(np.mean(losses[-50:])), 4)}
     if finish:
         card["calibration"] = calibrate_recipe(forecasting, data=data, seed=seed)
@@ -132,6 +138,7 @@ def train_in_parts(
     scale: float = 1.0,
     seed: int = 0,
     show: bool = False,
+    runs: str | Path | None = None,
     **shape: Any,
 ) -> tuple[BrainMu, list[float]]:
     """A model trained on stage histories and features without attention, then part by part with it.
@@ -142,6 +149,7 @@ def train_in_parts(
         scale: Updates as a share of the recipe's.
         seed: Seed of the first weights and the draws.
         show: Whether to show bars.
+        runs: Folder for the checkpoints of each part; what is found there goes on. None are kept where omitted.
         shape: Changes to `lite`.
 
     Returns:
@@ -152,10 +160,14 @@ def train_in_parts(
         return replace(options, steps=max(1, round(scale * options.steps)), seed=seed)
 
     shallow = make_lite(seed=seed, **{**shape, "n_layers": 0})
-    losses = train(shallow, histories, options=scaled(FIRST), show=show)
+
+    def place(index: int) -> Path | None:
+        return None if runs is None else Path(runs) / f"part-{index}"
+
+    losses = train(shallow, histories, options=scaled(FIRST), show=show, folder=place(0))
     model = add_blocks(shallow, make_lite(seed=seed, **shape))
-    for source, options in parts:
-        losses = train(model, source, options=scaled(options), show=show)
+    for index, (source, options) in enumerate(parts, start=1):
+        losses = train(model, source, options=scaled(options), show=show, folder=place(index))
     return model, losses
 
 
@@ -175,9 +187,12 @@ def add_blocks(shallow: BrainMu, deep: BrainMu) -> BrainMu:
     return deep
 
 
-def describe_training(forecasting: Forecasting, others: Iterable[EpochedRecording]) -> dict[str, Any]:
+def describe_training(
+    forecasting: Forecasting, others: Iterable[EpochedRecording], *, banded: Iterable[BandNight] = ()
+) -> dict[str, Any]:
     """The card's part on what was trained on, and how."""
     subjects = {*forecasting.subjects, *(f"{night.cohort}/{night.subject}" for night in others)}
+    subjects |= {f"sleep-edf/{night.subject}" for night in banded}
     cohorts = sorted({subject.partition("/")[0] for subject in subjects})
     return {
         "what": "stages, changes of stage 30, 60 and 300 s ahead, and depth of sleep, from any subset of signals",

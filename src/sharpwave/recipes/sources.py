@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from sharpwave.brainmu.epochs import EpochedRecording, align_stages, epoch_recording
+from sharpwave.brainmu.epochs import EpochedRecording, align_stages, epoch_recording, make_epoch_grid
 from sharpwave.brainmu.training.crops import Alternation, RandomCrops, Source, pick_source
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import load_windowed_cohort, window_stages
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram, compute_consensus
+from sharpwave.recordings.recording import Recording
 
 COHORTS: Mapping[str, float] = {"dod": 0.55, "walch": 0.2, "ucddb": 0.15, "pd-lfp": 0.1}
 """Weight of each cohort with whole nights of stages."""
+MACHINES = 0.2
+"""Weight of the nights that machines staged beside experts."""
+KEPT = 3
+"""Of the people of BOAS about every third, by a checksum of the name, is kept for testing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +32,12 @@ class Forecasting:
     Attributes:
         nights: Nights by cohort.
         scorers: Scorers of each of DOD's nights.
+        machines: Nights that machines staged beside experts.
     """
 
     nights: Mapping[str, Sequence[EpochedRecording]]
     scorers: Sequence[tuple]
+    machines: Sequence[Recording] = ()
 
     def without(self, tested: Collection[str]) -> Forecasting:
         """Without these subjects ("cohort/subject")."""
@@ -39,12 +47,14 @@ class Forecasting:
         }
         dod = self.nights.get("dod", ())
         scorers = [s for s, night in zip(self.scorers, dod, strict=True) if f"dod/{night.subject}" not in tested]
-        return Forecasting({cohort: nights for cohort, nights in kept.items() if nights}, scorers)
+        machines = [night for night in self.machines if f"boas/{night.subject}" not in tested]
+        return Forecasting({cohort: nights for cohort, nights in kept.items() if nights}, scorers, machines)
 
     @property
     def subjects(self) -> list[str]:
         """Everyone, as "cohort/subject"."""
-        return sorted(f"{cohort}/{night.subject}" for cohort, nights in self.nights.items() for night in nights)
+        people = {f"{cohort}/{night.subject}" for cohort, nights in self.nights.items() for night in nights}
+        return sorted(people | {f"boas/{night.subject}" for night in self.machines})
 
     def make_source(self, *, whole: float = 0.4) -> Alternation:
         """Pieces of all cohorts, each update from one of them."""
@@ -53,6 +63,8 @@ class Forecasting:
             several = cohort == "dod"
             source = ScorerSubsets(nights, self.scorers, whole=whole) if several else RandomCrops(nights)
             parts.append((source, COHORTS[cohort]))
+        if self.machines:
+            parts.append((MachineHistories(self.machines), MACHINES))
         return Alternation(parts)
 
 
@@ -72,7 +84,21 @@ def load_forecasting(data: str | Path | None = None) -> Forecasting:
         raise SharpwaveError(
             f"at least one of the cohorts {', '.join(COHORTS)}", got="none", fix="set SHARPWAVE_DATA, or pass --data"
         )
-    return Forecasting(nights, load_scorers(nights.get("dod", []), data))
+    return Forecasting(nights, load_scorers(nights.get("dod", []), data), load_machine_nights(data))
+
+
+def load_machine_nights(data: str | Path | None = None, *, kept: bool = False) -> list[Recording]:
+    """Nights of BOAS to learn from; none where the data set is not there.
+
+    Args:
+        data: Folder of data sets.
+        kept: Those of the people who are kept for testing, in place of the others.
+    """
+    try:
+        nights = [load_dataset(f"boas/{name}", data) for name in list_subjects("boas", data)]
+    except SharpwaveError:
+        return []
+    return [night for night in nights if (zlib.crc32(night.subject.encode()) % KEPT == 0) == kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +232,42 @@ def load_scorers(nights: Sequence[EpochedRecording], root: str | Path | None = N
     return [
         tuple(load_dataset(f"{night.cohort}/{night.subject}", root).metadata["scorers"].values()) for night in nights
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class MachineHistories:
+    """A source of pieces whose history of stages is a machine's or the experts', and whose targets are the experts'.
+
+    So forecasts learn from stages as machines make them: a change that a machine sees late, or where there is none.
+
+    Attributes:
+        nights: Nights of experts with `metadata["machines"]`.
+        experts: Share of the pieces whose history is the experts' own.
+    """
+
+    nights: Sequence[Recording]
+    experts: float = 0.4
+
+    def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
+        """A piece of at most `n_steps` steps; the history before it is in its windows."""
+        night = self.nights[int(rng.integers(len(self.nights)))]
+        machines = list(night.metadata["machines"].values())
+        history = night.hypnogram
+        if rng.random() >= self.experts and machines:
+            history = machines[int(rng.integers(len(machines)))]
+        whole = stage_by(night, history)
+        first = int(rng.integers(max(len(whole) - n_steps, 0) + 1))
+        return whole.restrict(first, min(first + n_steps, len(whole)))
+
+
+def stage_by(night: Recording, history: Hypnogram | None) -> EpochedRecording:
+    """A night with one hypnogram for its history, and its own for targets."""
+    hypnogram = night.hypnogram
+    grid = make_epoch_grid(night)
+    stages, votes, _ = align_stages(hypnogram, grid)
+    seen, seen_votes, _ = align_stages(history, grid)
+    epochs = {"stages": window_stages(seen, seen_votes)}
+    return EpochedRecording(grid, epochs, stages, votes, cohort="boas", subject=night.subject)
 
 
 HUMAN = ("eeg", "eog", "emg", "spikes", "bold", "heart_rate", "activity", "temperature")

@@ -15,10 +15,13 @@ from jaxtyping import Float
 
 from sharpwave.brainmu.epochs import UNSCORED, EpochedRecording, EpochGrid, ModalityEpochs, epoch_recording
 from sharpwave.brainmu.training.augmentation import compute_contrast, vary_person, vary_recording
+from sharpwave.brainmu.training.spectral_transfer import BandNight, lend_contrasts
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 
 WHOLE = ("ucddb022",)
 """Subjects of UCDDB with EEG in all stages."""
+FIVE_STAGES = 0.5
+"""Share of the simulated people who get all five spectra of a real one."""
 
 
 def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str] = ()) -> list[EpochedRecording]:
@@ -73,6 +76,7 @@ def simulate_people(
     contrasts: Float[np.ndarray, "person band"],
     rng: np.random.Generator,
     copies: int = 2,
+    people: Sequence[BandNight] = (),
 ) -> Iterator[EpochedRecording]:
     """Simulated human nights, each slept by `copies` others and recorded elsewhere; stages are never shown as history.
 
@@ -81,11 +85,18 @@ def simulate_people(
         contrasts: From `collect_contrasts`.
         rng: Random generator.
         copies: Number of copies of each night.
+        people: Nights of real people with all five stages; half of the copies, where there are any, get the contrasts
+            of one of them in place of those of wake and deep sleep alone.
     """
     for night in nights:
         signals = night.only([name for name in night.epochs if name != "stages"])
         for _ in range(copies):
-            yield vary_recording(vary_person(signals, contrasts=contrasts, rng=rng), rng=rng)
+            if len(people) and rng.random() < FIVE_STAGES:
+                lent = lend_contrasts(signals, people[int(rng.integers(len(people)))])
+                other = vary_person(lent, rng=rng)
+            else:
+                other = vary_person(signals, contrasts=contrasts, rng=rng)
+            yield vary_recording(other, rng=rng)
 
 
 def vary_recordings(

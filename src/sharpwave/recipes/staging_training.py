@@ -14,7 +14,9 @@ from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
 from sharpwave.brainmu.training.crops import Alternation, RandomCrops, Source
 from sharpwave.brainmu.training.objective import Objective, TrainingOptions
+from sharpwave.brainmu.training.spectral_transfer import TransferredNights
 from sharpwave.brainmu.training.training import train
+from sharpwave.recipes.band_nights import SETS, collect_templates, load_band_nights, load_raw_sleep_edf
 from sharpwave.recipes.staging_nights import (
     collect_contrasts,
     load_raw_ucddb,
@@ -34,7 +36,9 @@ OPTIONS = TrainingOptions(
 WINDOW = 3600.0
 """Seconds that a token looks back: as long as the pieces, for over longer spans nothing was learned."""
 REAL = 0.3
-"""Share of the pieces of EEG that are UCDDB's."""
+"""Share of the recorded and simulated pieces of EEG that are UCDDB's."""
+TRANSFERRED = 0.35
+"""Share of all pieces of EEG that are nights known by band power, where there are any."""
 WEARABLE = ("heart_rate", "activity")
 
 
@@ -45,8 +49,10 @@ def make_staging_source(
     data: str | Path | None = None,
     leave_out: Collection[str] = (),
     modalities: Collection[str] | None = None,
+    sets: Collection[str] = SETS,
+    leave_out_bands: Collection[str] = (),
 ) -> Alternation:
-    """Pieces of simulated people and of UCDDB's EEG, each update from one of the two; stages are never shown.
+    """Pieces of simulated people, of UCDDB's EEG and of Sleep-EDF's nights, each update from one; stages not shown.
 
     Args:
         simulated: Human nights with EEG, as windows; others are left out.
@@ -54,13 +60,23 @@ def make_staging_source(
         data: Folder of data sets.
         leave_out: Subjects of UCDDB that are kept for testing; 022 alone shows N1, N2 and REM of a real person.
         modalities: Modalities of the simulated nights; all that they have where omitted.
+        sets: Data sets of band power, made into EEG by spectral transfer; those that are not there are left out.
+        leave_out_bands: People of these ("SC400") that are kept for testing.
     """
     real = load_raw_ucddb(data, leave_out=leave_out)
     contrasts = collect_contrasts([night for night in real if night.scorable])
     nights = [night for night in simulated if "eeg" in night.epochs and night.n_stages == N_STAGES]
-    people = simulate_people(nights, contrasts=contrasts, rng=rng)
+    banded = load_band_nights(data, sets=sets, leave_out=leave_out_bands)
+    people = simulate_people(nights, contrasts=contrasts, rng=rng, people=banded)
     chosen = [night if modalities is None else night.only(modalities) for night in people]
-    return Alternation([(RandomCrops(chosen), 1 - REAL), (RandomCrops(vary_recordings(real, rng=rng, copies=3)), REAL)])
+    recorded = vary_recordings(real, rng=rng, copies=3)
+    parts: list[tuple[Source, float]] = [(RandomCrops(chosen), 1 - REAL), (RandomCrops(recorded), REAL)]
+    if banded:
+        source = TransferredNights(
+            banded, collect_templates([*real, *load_raw_sleep_edf(data, leave_out_bands)], nights)
+        )
+        parts.append((source, TRANSFERRED / (1 - TRANSFERRED)))
+    return Alternation(parts)
 
 
 def train_on_eeg(

@@ -103,6 +103,12 @@ class Hypnogram:
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", self._checked_probabilities())
 
+    def __repr__(self) -> str:
+        counts = {name: self.labels.count(name) for name in (*self.names, "?")}
+        found = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+        scorer = f", by {self.scorer}" if self.scorer else ""
+        return f"<Hypnogram: {len(self)} epochs of {self.epoch_length:g} {self.unit} ({found or 'empty'}){scorer}>"
+
     def _checked_probabilities(self) -> np.ndarray:
         probabilities = np.asarray(self.probabilities, dtype=np.float64)
         expected = (len(self), self.n_stages)

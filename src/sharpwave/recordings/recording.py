@@ -15,6 +15,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES, Modality
 from sharpwave.recordings.sliced import Sliced
+from sharpwave.reprs import describe
 
 if TYPE_CHECKING:
     import pynapple as nap
@@ -91,6 +92,11 @@ class Signal:
                 got=f"{len(self.times)} times for {self.samples.shape[0]} samples",
                 fix="check that the time and value columns belong together",
             )
+
+    def __repr__(self) -> str:
+        channels = f", {len(self.channels)} channels" if self.channels else ""
+        unit = f" in {self.modality.unit}" if self.modality.unit else ""
+        return f"<Signal {self.name!r}: {self.modality.name}{unit}, {self.rate:g} Hz, {self.duration:g} s{channels}>"
 
     def __len__(self) -> int:
         return int(self.samples.shape[0])
@@ -246,6 +252,15 @@ class Recording:
             )
         object.__setattr__(self, "signals", MappingProxyType(dict(self.signals)))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    def __repr__(self) -> str:
+        kinds = [f"{len(self.of(name)) or len(self.spikes or ())} {name}" for name in self.modalities]
+        parts = [f"{self.duration / 3600:.2f} h", self.species, ", ".join(kinds) or "no signal"]
+        parts += [] if self.hypnogram is None else [f"{len(self.hypnogram)} scored epochs"]
+        parts += [f"{len(self.events)} events"] if len(self.events) else []
+        parts += [f"{len(self.repairs)} repairs"] if self.repairs else []
+        name = self.subject if self.subject != "unknown" else self.source or self.subject
+        return f"<Recording {describe(str(name))}: {'; '.join(parts)}>"
 
     def __getitem__(self, name: str) -> Signal:
         if name not in self.signals:

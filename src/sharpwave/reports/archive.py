@@ -53,6 +53,9 @@ NUMBERS = frozenset((
 DETECTED = frozenset(("onset", "duration", "frequency", "amplitude_uv"))
 """Those of them that `events` has of ours: a recording brings columns of its own."""
 
+NOT_TEXTS = frozenset(("direction",))
+"""Columns that hold texts elsewhere, and in `events` the numbers that decoding of replay gives."""
+
 
 def write_archive(night: DecodedNight, path: str | Path) -> Path:
     """Write every field of a night that its page shows as gzipped JSON; power is kept to 0.1 dB."""
@@ -119,16 +122,16 @@ def _decode_fields(values: Mapping[str, Any], holder: type) -> dict[str, Any]:
 
 def _check_table(name: str, table: pd.DataFrame) -> None:
     """Raise unless every column holds what a page takes it for."""
-    numbers = DETECTED if name == "events" else NUMBERS
+    numbers, texts = (DETECTED, TEXTS - NOT_TEXTS) if name == "events" else (NUMBERS, TEXTS)
     for column, values in table.items():
         if values.dtype.kind in "biuf":
             if column in numbers and not _is_bounded(values.to_numpy(dtype=float)):
                 raise ValueError(f"numbers beyond {LARGEST:g} in the column {column!r} of {name}")
-            if column in TEXTS and not values.isna().all():
+            if column in texts and not values.isna().all():
                 raise ValueError(f"numbers in the column {column!r} of {name}")
             continue
         kinds = {type(value) for value in values.tolist()}
-        wanted = (str,) if column in TEXTS else (int, float) if column in numbers else (str, bool, int, float)
+        wanted = (str,) if column in texts else (int, float) if column in numbers else (str, bool, int, float)
         if not kinds <= {type(None), *wanted}:
             names = " or ".join(kind.__name__ for kind in wanted)
             raise ValueError(f"something other than {names} in the column {column!r} of {name}")

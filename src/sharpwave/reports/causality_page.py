@@ -14,9 +14,9 @@ from sharpwave.disk import show_path
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.outputs import write_file
 from sharpwave.reports import tables
-from sharpwave.reports.effects_section import compose_effects, describe_limits
+from sharpwave.reports.effects_section import compose_effects, describe_limits, tabulate_outcomes
 from sharpwave.reports.explanations import EXPLANATIONS
-from sharpwave.reports.templates import render
+from sharpwave.reports.templates import Heading, render
 
 _COLUMNS = [
     "direction", "outcome", "horizon", "content", "stage", "period", "estimator", "control", "exposed", "value", "low",
@@ -122,9 +122,25 @@ def write_causality_page(page: CausalityPage, path: str | Path) -> Path:
         table=_arrange_estimates(page.estimates),
         explanation=EXPLANATIONS["reactivations"],
         limits=describe_limits(page.effects.rules),
+        outcomes=tables.arrange(tabulate_outcomes(page.effects.rules)),
+        unit=UNITS if page.n_nights >= FEWEST_UNITS else FEW_UNITS,
+        sections=_list_sections(page),
     )
     write_file(path, show_path(content))
     return path
+
+
+def _list_sections(page: CausalityPage) -> list[Heading]:
+    """The sections below the outcomes, as the list of contents names them."""
+    found = {
+        "rules": ("In words", len(page.effects.rules)),
+        "nights": ("Nights", 1),
+        "checks": ("Checks and warnings", len(page.warnings)),
+        "limits": ("Limits", 1),
+        "effects": ("Every estimate", len(page.estimates)),
+        "methods": ("Methods", 1),
+    }
+    return [Heading(anchor, short) for anchor, (short, there) in found.items() if there]
 
 
 def _arrange_estimates(estimates: pd.DataFrame) -> tables.Table:

@@ -13,13 +13,15 @@ from sharpwave.reports.tables import Table
 from sharpwave.reports.timeline import Timeline
 
 
-def compose_course(night: DecodedNight) -> dict[str, Any]:
-    """What the template prints of a night's cycles and transitions.
+def compose_course(night: DecodedNight) -> dict[str, Any] | None:
+    """What the template prints of a night's cycles and transitions; None where there is nothing to say.
 
     Args:
         night: The decoded night.
     """
     course = night.architecture
+    if not (course.note or len(course.cycles) or len(course.transitions)):
+        return None
     return {
         "note": course.note,
         "cycles": tabulate_cycles(course.cycles, Timeline.of(night)) if len(course.cycles) else None,

@@ -12,7 +12,7 @@ from sharpwave.causality.intervals import FEWEST_UNITS
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.reports import tables
 from sharpwave.reports.charts import draw_forest, draw_peri_event
-from sharpwave.reports.formats import MISSING, is_number, show
+from sharpwave.reports.formats import MISSING, is_number, show, show_interval
 
 LIMITS = (
     "Observational: causal in the statistical sense. Moments with and without a reactivation may differ in something "
@@ -37,6 +37,7 @@ REACTIVATION_HEADS = {
 
 PLANTED_HEADS = {
     "what": "what reactivation does",
+    "planted": "put in",
     "with_effect": "effect on: found (95 % interval)",
     "without_effect": "effect off: found (95 % interval)",
     "n_events": "events",
@@ -88,11 +89,67 @@ def describe_limits(rules: pd.DataFrame) -> tuple[str, ...]:
     return (LIMITS[0], STRETCHES if few else NIGHTS, *LIMITS[1:])
 
 
+OUTCOMES = {
+    ("forward", "lighter"): "lighter sleep within {horizon}",
+    ("forward", "deeper"): "deeper sleep within {horizon}",
+    ("forward", "wake"): "waking within {horizon}",
+    ("forward", "depth"): "depth after it, dB",
+    ("reverse", "rate"): "reverse: rate of reactivation in deeper sleep",
+}
+"""What was asked of reactivation, in the order in which it is answered, by direction and outcome."""
+
+VERDICTS = {
+    "rule": "shown: passes every check",
+    "too few nights": "estimated, too few nights",
+    "not shown": "not shown",
+}
+
+
+def tabulate_outcomes(rules: pd.DataFrame) -> pd.DataFrame:
+    """One row an outcome, over all contents, all of NREM sleep and the whole night.
+
+    Args:
+        rules: The rules, see `ReactivationEffects`.
+
+    Returns:
+        outcome, with and without a reactivation (chances in per cent), effect, interval, verdict, reason.
+
+    >>> tabulate_outcomes(pd.DataFrame()).empty
+    True
+    """
+    if not len(rules) or "content" not in rules:
+        return pd.DataFrame()
+    whole = rules[(rules[["content", "stage", "period"]] == "any").all(axis=1) & (rules["estimator"] != "randomised")]
+    rows = []
+    for (direction, outcome), words in OUTCOMES.items():
+        mine = whole[(whole["direction"] == direction) & (whole["outcome"] == outcome)]
+        rows += [_describe_outcome(row, words) for row in mine.head(1).to_dict("records")]
+    return pd.DataFrame(rows)
+
+
+def _describe_outcome(row: dict[Any, Any], words: str) -> dict[str, str]:
+    """One row of the table of outcomes."""
+    depth = row["outcome"] == "depth"
+    names = ("value", "low", "high") if depth else ("ratio", "ratio_low", "ratio_high")
+    value, low, high = (float(row[name]) for name in names)
+    chance = row["outcome"] in ("lighter", "deeper", "wake")
+    after, control = (100 * float(row.get(name, np.nan)) if chance else np.nan for name in ("exposed", "control"))
+    return {
+        "outcome": words.format(horizon=f"{float(row.get('horizon', 30.0)):g} s"),
+        "after a reactivation, %": show(after, like=[control]),
+        "without one, %": show(control, like=[after]),
+        "effect": show(value, like=[low, high]) + ("" if depth else " times"),
+        "95 % interval": show_interval(low, high, like=[value]),
+        "no effect is": "0 dB" if depth else "1",
+        "verdict": VERDICTS.get(str(row["verdict"]), str(row["verdict"])),
+    }
+
+
 _PANELS = (
-    ("forward", "depth", "Depth after it, dB", False),
     ("forward", "lighter", "Chance of lighter sleep, ratio", True),
     ("forward", "deeper", "Chance of deeper sleep, ratio", True),
     ("forward", "wake", "Chance of waking, ratio", True),
+    ("forward", "depth", "Depth after it, dB", False),
     ("reverse", "rate", "Reverse: rate by depth, ratio", True),
 )
 

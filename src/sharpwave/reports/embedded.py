@@ -18,6 +18,10 @@ _MOST_CELLS = 70_000
 """Cells of a table, about half a megabyte, above which the page names it without carrying it."""
 
 
+_TIMES = frozenset(("onset", "duration", "start", "end", "step"))
+"""Columns of times, in which six digits would not do."""
+
+
 def encode_downloads(night: DecodedNight) -> list[dict[str, Any]]:
     """Tables as files inside the page; only their names where they are too long for that."""
     contents = {
@@ -36,9 +40,21 @@ def encode_table(name: str, table: pd.DataFrame) -> dict[str, Any]:
     if table.size > _MOST_CELLS:
         return {"name": name, "rows": len(table), "size": None, "address": None}
     kind, separator = ("csv", ",") if name.endswith(".csv") else ("tab-separated-values", "\t")
-    text = make_cells_safe(table).to_csv(sep=separator, index=False, na_rep="n/a", float_format="%.10g").encode()
+    text = (
+        make_cells_safe(_shorten(table)).to_csv(sep=separator, index=False, na_rep="n/a", float_format="%.10g").encode()
+    )
     address = f"data:text/{kind};base64," + base64.b64encode(text).decode()
     return {"name": name, "rows": len(table), "size": f"{max(len(text) / 1e3, 0.1):.1f} kB", "address": address}
+
+
+def _shorten(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with six significant digits; times keep all of theirs."""
+    rounded = {
+        name: [float(f"{value:.6g}") for value in column.tolist()]
+        for name, column in table.items()
+        if column.dtype.kind == "f" and str(name) not in _TIMES
+    }
+    return table.assign(**{str(name): values for name, values in rounded.items()})
 
 
 def encode_live(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:

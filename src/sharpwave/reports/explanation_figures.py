@@ -8,11 +8,11 @@ from markupsafe import Markup
 
 from sharpwave.reports import svg
 from sharpwave.reports.axes import Scale, write
-from sharpwave.reports.formats import show
+from sharpwave.reports.formats import show, tint
 from sharpwave.reports.timeline import Timeline, downsample_line
 from sharpwave.reports.tracks import draw_curve, draw_label
 
-FOR, AGAINST = "#2960AD", "#B67416"
+FOR, AGAINST = "#2960AD", "#8F5A10"
 """Colours of what spoke for a change and of what spoke against it; each cell also holds its number."""
 
 _LEFT, _CELL, _ROW = 104.0, 58.0, 24.0
@@ -32,13 +32,14 @@ def draw_parts(parts: pd.DataFrame, *, summary: str) -> Markup:
         for column, start in enumerate(starts):
             x = _LEFT + _CELL * column
             if start not in mine.index:
-                content.append(_fill_cell(x, y, "#f6f8fa", 1.0))
+                content.append(svg.rect(x, y, _CELL - 2, _ROW - 3, css="calm"))
                 continue
             weight = float(mine[start])
             strength = min(abs(weight) / strongest, 1.0)
-            content.append(_fill_cell(x, y, FOR if weight > 0 else AGAINST, 0.06 + 0.94 * strength))
             words = write(weight, "+.2f") if abs(weight) >= 0.005 else "0"
-            content.append(svg.text(x + _CELL / 2, y + 15, words, css="on-dark" * (strength > 0.55)))
+            fill, css = tint(FOR if weight > 0 else AGAINST, 0.06 + 0.94 * strength)
+            content.append(svg.rect(x, y, _CELL - 2, _ROW - 3, fill=fill))
+            content.append(svg.text(x + _CELL / 2, y + 15, words, css=css))
     for column, start in enumerate([*starts, 0.0]):
         words = "forecast" if start == 0 else _write_ago(-start)
         content.append(svg.text(_LEFT + _CELL * column, bottom + 14, words))
@@ -112,14 +113,10 @@ def _draw_abstentions(steps: pd.DataFrame, line: Timeline, *, y: float) -> list[
     width = max(100 * length / line.span, 0.15)
     flagged = steps["onset"][steps["abstain"].astype(bool)]
     return [
-        svg.bar(0, y, 100, 12, fill="#e8ecf0"),
-        *(svg.bar(line.percent(onset), y, width, 12, fill="#9b1c1c") for onset in flagged),
+        svg.bar(0, y, 100, 12, css="calm"),
+        *(svg.bar(line.percent(onset), y, width, 12, css="worse") for onset in flagged),
     ]
 
 
 def _write_ago(seconds: float) -> str:
     return f"−{seconds / 60:g} min" if seconds >= 120 else f"−{seconds:g} s"
-
-
-def _fill_cell(x: float, y: float, fill: str, opacity: float) -> str:
-    return svg.rect(x, y, _CELL - 2, _ROW - 3, fill=fill, fill_opacity=opacity)

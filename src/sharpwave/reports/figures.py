@@ -17,6 +17,7 @@ from sharpwave.reports.timeline import Timeline, downsample_hypnogram, downsampl
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK, _SOFT = "#1b1f24", "#55606b"
 _STYLE: Any = {
@@ -54,6 +55,24 @@ def plot_night(night: DecodedNight, path: str | Path, *, dpi: int = 150) -> Path
     ...     "Decoded by hand" in plot_night(nap, Path(folder) / "nap.svg").read_text(encoding="utf-8")
     True
     """
+    path = Path(path)
+    draw_night(night).savefig(path, dpi=dpi, facecolor="white")
+    return path
+
+
+def draw_night(night: DecodedNight) -> Figure:
+    """The same as a figure in memory, which `sharpwave.plot` hands out.
+
+    Args:
+        night: What to draw.
+
+    >>> hypnogram = Hypnogram(np.array([0, 1, 2, 3], dtype=np.int8))
+    >>> nap = DecodedNight(
+    ...     identifier="nap", source="nap.edf", duration=120.0, hypnogram=hypnogram, stager="hand", verdict="usable"
+    ... )
+    >>> draw_night(nap).axes[0].get_title(loc="left")
+    'Decoded by hand'
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -75,9 +94,7 @@ def plot_night(night: DecodedNight, path: str | Path, *, dpi: int = 150) -> Path
         figure.suptitle(f"{simulated}{night.identifier}", x=0.01, ha="left", weight="bold", size=13)
         first = axes["decoded"]
         first.text(1, 1.04, describe_span(night), transform=first.transAxes, ha="right", color=_SOFT)
-        path = Path(path)
-        figure.savefig(path, dpi=dpi, facecolor="white")
-    return path
+    return figure
 
 
 def _choose_rows(night: DecodedNight, drawn: Hypnogram) -> dict[str, float]:

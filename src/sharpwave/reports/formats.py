@@ -6,11 +6,13 @@ on REM carry the stage as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 STAGE_COLOURS: dict[str, str] = {
     "W": "#B67416",
@@ -23,6 +25,19 @@ STAGE_COLOURS: dict[str, str] = {
     "NREM": "#2960AD",
     "S": "#2960AD",
 }
+
+STAGE_COLOURS_DARK: dict[str, str] = {
+    "W": "#E0A34A",
+    "R": "#E879B4",
+    "N1": "#3C7FAE",
+    "N2": "#5FA0EE",
+    "N3": "#DCE7FF",
+    "LIGHT": "#3C7FAE",
+    "DEEP": "#DCE7FF",
+    "NREM": "#5FA0EE",
+    "S": "#5FA0EE",
+}
+"""The same on a dark page: deeper sleep is brighter, as it is darker on a light one. Both stand in `page.css`."""
 
 STAGE_WORDS: dict[str, str] = {
     "W": "Wake",
@@ -119,6 +134,43 @@ def show_duration(seconds: float) -> str:
     if minutes >= 48 * 60:
         return f"{minutes // 1440} d {minutes % 1440 // 60} h"
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def split_sentences(words: str) -> list[str]:
+    """The sentences of a text, so that the first ones can stand before the rest.
+
+    >>> split_sentences("One of 2.5 s. It holds (as q = .04). (No cause.) No more")
+    ['One of 2.5 s.', 'It holds (as q = .04).', '(No cause.)', 'No more']
+    """
+    return [sentence for sentence in re.split(r"(?:(?<=[.!?])|(?<=[.!?]\))) +(?=[A-Z(])", words) if sentence]
+
+
+def tint(colour: str, strength: float) -> tuple[str, str]:
+    """A cell of a heat map: the colour mixed with white, and the class of text that can be read on it.
+
+    Args:
+        colour: The full colour, as "#rrggbb".
+        strength: Share of it, 0 (white) to 1.
+
+    >>> tint("#2960AD", 1.0), tint("#2960AD", 0.0)
+    (('#2960ad', 'on-dark'), ('#ffffff', 'on-light'))
+    """
+    full = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)], dtype=float)
+    mixed = np.round(255 + (full - 255) * min(max(strength, 0.0), 1.0)).astype(int)
+    light = compute_luminance(mixed)
+    css = "on-dark" if 1.05 / (light + 0.05) > (light + 0.05) / (compute_luminance(_INK) + 0.05) else "on-light"
+    return "#" + "".join(f"{channel:02x}" for channel in mixed), css
+
+
+_INK = np.array([0x0B, 0x0F, 0x14])
+"""Colour of text on a light cell, in either scheme."""
+
+
+def compute_luminance(rgb: Int[np.ndarray, " channel"]) -> float:
+    """Relative luminance of a colour (WCAG 2.2), 0 to 1, from channels of 0 to 255."""
+    shares = np.asarray(rgb) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def is_number(value: Any) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
@@ -19,7 +18,8 @@ from sharpwave.reports import network_charts, tables, tracks
 from sharpwave.reports.embedded import encode_table
 from sharpwave.reports.explanations import Explanation
 from sharpwave.reports.formats import show, show_interval
-from sharpwave.reports.templates import render
+from sharpwave.reports.network_comparison import compare_methods, describe_same, list_tiles, show_forgetting
+from sharpwave.reports.templates import Heading, render
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "recovery": ("remedy", "copy", "step", "score"),
     "resilience": ("test", "method", "measure", "value"),
     "hurt": ("what", "before", "after"),
+    "ceiling": ("task", "accuracy"),
     "long": ("run", "seed", "step", "task", "metric", "value"),
 }
 """Columns that a table must have where it is not empty."""
@@ -57,12 +58,13 @@ class NetworkRun:
         summary: method, forgetting, [forgetting_low, forgetting_high], final, n (seeds), [extra_time (share of the time
             of `awake`), memory (bytes), gradient_samples, minimum].
         losses: step, loss, of the run whose hypnogram is shown.
-        curves: task, method, step, accuracy: mean over seeds.
+        curves: task, method, step, accuracy (mean over seeds), [low, high: lowest and highest seed].
         matrix: after (task just learned), task, accuracy: with sleep, mean over seeds.
-        doses: damage, method, dose, score.
-        recovery: remedy, copy ("perturbed" or "twin"), step, score.
+        doses: damage, method, dose, score, [low, high: lowest and highest seed].
+        recovery: remedy, copy ("perturbed" or "twin"), step, score, [low, high: lowest and highest seed].
         resilience: test, method, measure, value, [low, high, n].
         hurt: what (a task or class), before, after, [n]: where sleep lowered the accuracy.
+        ceiling: task, accuracy of a network that learned all tasks together, to the end: what could be kept at most.
         trust: How much to trust this, the first one first in importance.
         limits: Sentences on what not to conclude.
         long: run, seed, step, task, metric, value: everything, to save.
@@ -83,6 +85,7 @@ class NetworkRun:
     recovery: pd.DataFrame = field(default_factory=_empty)
     resilience: pd.DataFrame = field(default_factory=_empty)
     hurt: pd.DataFrame = field(default_factory=_empty)
+    ceiling: pd.DataFrame = field(default_factory=_empty)
     trust: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     control: str = "plain replay"
@@ -114,15 +117,9 @@ class NetworkRun:
 
 EXPLANATIONS: dict[str, Explanation] = {
     "night": Explanation(
-        "What the network did at each step, and the loss of that step, for one seed.",
-        "Short nights after each task, and a loss that falls within them.",
-        "Nights as long as the days, or a loss that rises asleep.",
-        "Set the ratio of sleep to wake by the time that you can give; look at the report of a night that was undone.",
-    ),
-    "curves": Explanation(
-        "Accuracy on each task from the start to the end of the run, mean over seeds; vertical lines are nights, whose "
-        "steps count too.",
-        "A line that stays where it was when its task was over.",
+        "What the network did at each step, the loss of that step for one seed, and the accuracy on each task, mean "
+        "over seeds; upright dashed lines are nights, whose steps count too.",
+        "Short nights after each task, and lines that stay where they were when their task was over, near the ceiling.",
         "A line that falls as soon as the next task begins, or that is lifted by each night and falls between.",
         "Compare methods at the same step only: they hold the same memory and take as many gradient samples.",
     ),
@@ -167,22 +164,48 @@ def compose_network(run: NetworkRun) -> dict[str, Any]:
     rows = [night]
     if len(run.losses):
         rows.append(network_charts.draw_loss(run.losses, line, summary=_describe_losses(run)))
+    rows += _draw_curves(run, line)
+    bouts = run.hypnogram.bouts()
+    nights = {str(onset): float(onset) for onset in bouts.loc[bouts["stage"] != "W", "onset"]}
+    compared = compare_methods(
+        run.summary, run.curves, run.resilience, run.hurt, sleeping=run.sleeping, awake=run.awake
+    )
     return {
         "run": run,
         "sentence": describe_run(run),
+        "tiles": list_tiles(run.summary, run.ceiling, sleeping=run.sleeping, awake=run.awake),
         "rows": rows,
         "axis": tracks.draw_axis(line, marks={}),
-        "grid": tracks.draw_grid(line, marks={}, height=sum(row.height for row in rows)),
+        "grid": tracks.draw_grid(line, marks=nights, height=sum(row.height for row in rows)),
         "summary": tables.arrange(_tidy(run.summary)),
-        **_draw_curves(run),
+        "curves_key": network_charts.draw_key(_list_methods(run, run.curves)) if len(run.curves) else "",
+        "bands": "bands: from the lowest to the highest seed" if "low" in run.curves else "",
+        "ceiling": len(run.ceiling) > 0,
         "matrix": network_charts.draw_matrix(run.matrix, summary=_describe_matrix(run)) if len(run.matrix) else None,
         **_draw_resilience(run),
         "resilience": tables.arrange(run.resilience),
-        "hurt": tables.arrange(run.hurt),
+        "better": tables.arrange(compared["better"]),
+        "worse": tables.arrange(compared["worse"]),
+        "same": describe_same(compared["same"]),
         "explanations": EXPLANATIONS,
+        "sections": _list_sections(run),
         "dreams": "R" in run.hypnogram.labels,
         "downloads": [encode_table("run.csv", run.long)] if len(run.long) else [],
     }
+
+
+def _list_sections(run: NetworkRun) -> list[Heading]:
+    """The sections below the nights, as the list of contents names them."""
+    found = {
+        "trust": ("Trust", 1),
+        "numbers": ("Numbers", 1),
+        "better": ("Better and worse", 1),
+        "matrix": ("Every task after every task", len(run.matrix)),
+        "resilience": ("Resilience", 1),
+        "limits": ("Limits", len(run.limits)),
+        "files": ("Files", 1),
+    }
+    return [Heading(anchor, short) for anchor, (short, there) in found.items() if there]
 
 
 def describe_run(run: NetworkRun) -> str:
@@ -190,10 +213,10 @@ def describe_run(run: NetworkRun) -> str:
     found = {str(row["method"]): row for row in run.summary.to_dict("records")}
     asleep, awake = found[run.sleeping], found[run.awake]
     control = found.get(run.control)
-    beside = "" if control is None else f" with {run.control} in place of the nights {_percent(control)};"
+    beside = "" if control is None else f" with {run.control} in place of the nights {show_forgetting(control)};"
     sentence = (
-        f"Without sleep ({run.awake}) the network forgot {_percent(awake)} of what it had known;{beside} with sleep "
-        f"{_percent(asleep)}, over {_count(asleep['n'], 'seed')}."
+        f"Without sleep ({run.awake}) the network forgot {show_forgetting(awake)} of what it had known;{beside} with "
+        f"sleep {show_forgetting(asleep)}, over {_count(asleep['n'], 'seed')}."
     )
     if np.isfinite(asleep.get("extra_time", np.nan)):
         share = 100 * float(asleep["extra_time"])
@@ -201,13 +224,6 @@ def describe_run(run: NetworkRun) -> str:
         memory = asleep.get("memory", np.nan)
         sentence += f", and {float(memory) / 1e3:,.0f} kB of memory." if np.isfinite(memory) else "."
     return sentence
-
-
-def _percent(row: dict[Any, Any]) -> str:
-    value = f"{100 * float(row['forgetting']):.0f} %"
-    low, high = row.get("forgetting_low", np.nan), row.get("forgetting_high", np.nan)
-    known = np.isfinite(low) and np.isfinite(high)
-    return f"{value} ({100 * low:.0f} to {100 * high:.0f})" if known else value
 
 
 def _count(n: float, word: str) -> str:
@@ -250,33 +266,24 @@ def _describe_matrix(run: NetworkRun) -> str:
     return "At the end: " + ", ".join(f"task {row.task} {row.accuracy:.2f}" for row in last.itertuples()) + "."
 
 
-def _draw_curves(run: NetworkRun) -> dict[str, Any]:
-    if not len(run.curves):
-        return {"curves": [], "curves_key": ""}
-    styles = _list_methods(run, run.curves)
-    bouts = run.hypnogram.bouts()
-    nights = tuple(float(onset) for onset in bouts.loc[bouts["stage"] != "W", "onset"])
-    charts: list[Markup] = []
-    for task, rows in run.curves.groupby("task", sort=False):
-        last = {str(method): rows[rows["method"] == method]["accuracy"].iloc[-1] for method in styles}
-        summary = f"Task {task}, at the end: " + ", ".join(f"{method} {value:.2f}" for method, value in last.items())
-        charts.append(
-            network_charts.draw_lines(
-                rows,
-                x="step",
-                y="accuracy",
-                line="method",
-                styles=styles,
-                title=f"task {task}",
-                below="step",
-                summary=summary,
-                marks=nights,
-            )
+def _draw_curves(run: NetworkRun, line: Timeline) -> list[tracks.Track]:
+    """One row a task: accuracy of every method on the axis of the nights."""
+    styles = _list_methods(run, run.curves) if len(run.curves) else {}
+    ceilings = dict(zip(run.ceiling["task"], run.ceiling["accuracy"], strict=True)) if len(run.ceiling) else {}
+    rows = []
+    for task, mine in run.curves.groupby("task", sort=False) if len(run.curves) else ():
+        last = {method: mine[mine["method"] == method]["accuracy"] for method in styles}
+        said = ", ".join(f"{method} {values.iloc[-1]:.2f}" for method, values in last.items() if len(values))
+        ceiling = ceilings.get(task)
+        most = "" if ceiling is None else f"; all tasks learned together, to the end: {ceiling:.2f}"
+        summary = f"Accuracy at the end: {said}{most}."
+        rows.append(
+            network_charts.draw_accuracy(mine, line, styles, name=f"Task {task}", ceiling=ceiling, summary=summary)
         )
-    return {"curves": charts, "curves_key": network_charts.draw_key(styles)}
+    return rows
 
 
-def _list_methods(run: NetworkRun, table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+def _list_methods(run: NetworkRun, table: pd.DataFrame) -> dict[str, network_charts.Style]:
     """Styles of the lines of a table: sleep first, so that it looks the same in every chart."""
     others = [str(name) for name in dict.fromkeys(table["method"]) if name not in (run.sleeping, run.awake)]
     return network_charts.list_styles([run.sleeping, run.awake, *others])

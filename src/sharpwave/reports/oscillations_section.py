@@ -18,13 +18,15 @@ DASHES = {"W": "6 3", "R": "2 2", "N1": "7 2 2 2", "LIGHT": "7 2 2 2"}
 """Dashes of the curves, so that no stage is told by its colour alone."""
 
 
-def compose_oscillations(night: DecodedNight) -> dict[str, Any]:
-    """What the template prints of a night's spectra and coupling.
+def compose_oscillations(night: DecodedNight) -> dict[str, Any] | None:
+    """What the template prints of a night's spectra and coupling; None where there are neither.
 
     Args:
         night: The decoded night.
     """
     found = night.oscillations
+    if not (len(found.power) or len(found.coupling)):
+        return None
     nrem = [
         name for name in ("N2", "N3", "DEEP", "NREM", "LIGHT") if len(found.power) and name in set(found.power["stage"])
     ]

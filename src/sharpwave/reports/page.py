@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,25 @@ from sharpwave.reports.course_section import compose_course
 from sharpwave.reports.effects_section import arrange_reactivations, compose_effects
 from sharpwave.reports.embedded import encode_downloads, encode_live
 from sharpwave.reports.explanation_section import ExplanationPage, compose_explanation
-from sharpwave.reports.formats import MISSING, show, show_interval, show_name
+from sharpwave.reports.first_screen import choose_tiles, describe_next_steps, describe_reasons
+from sharpwave.reports.formats import (
+    MISSING,
+    STAGE_WORDS,
+    order_stages,
+    show,
+    show_interval,
+    show_name,
+    split_sentences,
+)
 from sharpwave.reports.oscillations_section import compose_oscillations
 from sharpwave.reports.raster import compute_limits, encode_scale
-from sharpwave.reports.templates import render
+from sharpwave.reports.templates import render, render_macro
 from sharpwave.reports.timeline import Timeline, downsample_hypnogram
 
 WARN_ABOVE = 10_000_000
 """Bytes of a page above which a warning says so."""
 
+_TRUTH_HEADS = {"planted": "put in"}
 _EVENT_HEADS = {"frequency": "frequency, Hz", "duration": "duration, s", "microvolts": "µV"}
 _HEADS = {"scorer_spread": "spread of experts", "interval": "80 % interval", "age_band": "age band", "n": "n"}
 
@@ -72,34 +84,19 @@ def compose(night: DecodedNight) -> dict[str, Any]:
     return {
         "night": night,
         "span": explanations.describe_span(night),
+        "reasons": describe_reasons(night),
+        "next": describe_next_steps(night),
+        "tiles": [] if night.verdict == "not usable" else choose_tiles(night.statistics),
         "rows": rows,
         "row_names": _join([row.name.lower() for row in rows]),
+        "stages": [(name, STAGE_WORDS.get(name, name)) for name in order_stages(night.hypnogram.names)],
         "axis": tracks.draw_axis(line, marks=marks),
         "grid": tracks.draw_grid(line, marks=marks, height=sum(row.height for row in rows)),
         "drawn_epoch": drawn.epoch_length if drawn is not night.hypnogram else None,
         "scale": encode_scale() if spectrogram else None,
         "limits_db": [show(round(level, 1)) for level in compute_limits(spectrogram)] if spectrogram else None,
         "explanations": explanations.EXPLANATIONS,
-        "statistics": _tabulate_statistics(night),
-        "course": compose_course(night),
-        "oscillations": compose_oscillations(night),
-        "by_hour": tables.tabulate_stages(night, line) if len(night.hypnogram) else None,
-        "evidence": tables.arrange(_name_metrics(night.stager_evidence)),
-        "agreement": tables.arrange(_name_metrics(night.agreement)),
-        "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
-        "forecast": _compose_forecast(night, drawn, line),
-        "explained": compose_explanation(ExplanationPage.of(night)),
-        "event_summary": tables.arrange(
-            _name_labels(night.event_summary),
-            {"frequency": "frequency, Hz", "duration": "duration, s", "microvolts": "µV"},
-        ),
-        "scored": _name_scored(night.events),
-        "distributions": _draw_distributions(night),
-        "truth": _tabulate_truth(night),
-        "reactivations": arrange_reactivations(night.effects.reactivations),
-        "effects": compose_effects(night.effects),
-        "quality": tables.arrange(night.quality, {"usable_fraction": "usable share", "rate": "rate, Hz"}),
-        "downloads": encode_downloads(night),
+        "sections": list(_fill_sections(night, line)),
         "live": encode_live(night, drawn, line),
     }
 
@@ -138,14 +135,19 @@ def _as_coarse(expert: Hypnogram, drawn: Hypnogram) -> Hypnogram:
     return expert.merge(drawn.n_stages) if expert.n_stages > drawn.n_stages else expert
 
 
-def _tabulate_statistics(night: DecodedNight) -> tables.Table:
+def _compose_numbers(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    """The statistics as a table, and what each of them means."""
     order = ["name", "value", "unit", "low", "high", "scorer_spread", "age_band"]
     known = [column for column in order if column in night.statistics]
-    others = [column for column in night.statistics if column not in (*order, "definition")]
     if not known:
-        return tables.arrange(night.statistics)
-    frame = night.statistics[[*known, *others, "definition"]]
-    return tables.arrange(frame.assign(name=[show_name(str(name)) for name in frame["name"]]), _HEADS)
+        return {"table": tables.arrange(night.statistics), "definitions": []}
+    others = [column for column in night.statistics if column not in (*order, "definition")]
+    frame = night.statistics[[*known, *others]]
+    names = [show_name(str(name)) for name in frame["name"]]
+    return {
+        "table": tables.arrange(frame.assign(name=names), _HEADS),
+        "definitions": list(zip(names, night.statistics["definition"], strict=True)),
+    }
 
 
 def _name_metrics(table: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +166,8 @@ def _name_scored(events: pd.DataFrame) -> str:
     return ", ".join(f"{str(label).replace('_', ' ')} {count}" for label, count in counts.items())
 
 
-def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> dict[str, Any]:
+def _compose_forecast(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    drawn = downsample_hypnogram(night.hypnogram)
     changes = drawn.onsets[1:][_find_changes(drawn)]
     exact = int(_find_changes(night.hypnogram).sum())
     summary = explanations.describe_forecast(night.forecast, exact)
@@ -185,6 +188,7 @@ def _compose_forecast(night: DecodedNight, drawn: Hypnogram, line: Timeline) -> 
         "skill_chart": skill_chart,
         "reference": metric is not None and "reference" in skill and skill["reference"].notna().any(),
         "reliability": tables.arrange(reliability),
+        "explanation": explanations.EXPLANATIONS["forecast"],
         "reliability_chart": reliability_chart,
     }
 
@@ -221,11 +225,125 @@ def _draw_distributions(night: DecodedNight, *, fewest: int = 20, most: int = 4)
     return drawn
 
 
-def _tabulate_truth(night: DecodedNight) -> tables.Table | None:
+def _compose_truth(night: DecodedNight, line: Timeline) -> dict[str, Any] | None:
     if not night.truth:
         return None
     columns = list(dict.fromkeys(key for row in night.truth.values() for key in row))
-    rows = [[str(label), *[show(row.get(column)) for column in columns]] for label, row in night.truth.items()]
-    return tables.Table(
-        ["planted", *[column.replace("_", " ") for column in columns]], rows, [False] + [True] * len(columns)
-    )
+    rows = [
+        [str(label).replace("_", " "), *[show(row.get(column)) for column in columns]]
+        for label, row in night.truth.items()
+    ]
+    heads = ["what", *[_TRUTH_HEADS.get(column, column.replace("_", " ")) for column in columns]]
+    return {"table": tables.Table(heads, rows, [False] + [True] * len(columns))}
+
+
+def _compose_stages(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    return {
+        "agreement": tables.arrange(_name_metrics(night.agreement)),
+        "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
+        "evidence": tables.arrange(_name_metrics(night.stager_evidence)),
+        "explanation": explanations.EXPLANATIONS["stages"],
+    }
+
+
+def _compose_events(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    return {
+        "table": tables.arrange(_name_labels(night.event_summary), _EVENT_HEADS),
+        "scored": _name_scored(night.events),
+        "distributions": _draw_distributions(night),
+        "explanation": explanations.EXPLANATIONS["events"],
+    }
+
+
+def _compose_reactivations(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    said = split_sentences(night.effects.note)
+    return {
+        "said": said[:3],
+        "further": said[3:],
+        "table": arrange_reactivations(night.effects.reactivations),
+        "effects": compose_effects(night.effects),
+        "explanation": explanations.EXPLANATIONS["reactivations"],
+    }
+
+
+def _compose_quality(night: DecodedNight, line: Timeline) -> dict[str, Any]:
+    heads = {"usable_fraction": "usable share", "rate": "rate, Hz"}
+    return {"table": tables.arrange(night.quality, heads), "explanation": explanations.EXPLANATIONS["quality"]}
+
+
+def _compose_hours(night: DecodedNight, line: Timeline) -> dict[str, Any] | None:
+    return {"table": tables.tabulate_stages(night, line)} if len(night.hypnogram) else None
+
+
+def _compose_methods(night: DecodedNight, line: Timeline) -> dict[str, Any] | None:
+    return {} if night.provenance.methods or night.provenance.citations else None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the night page.
+
+    Attributes:
+        anchor: Its address in the page, and the name of its macro in the template.
+        title: Its heading.
+        compose: Everything that its macro prints, from the night and its time axis; None leaves the section out.
+        short: Its name in the list of contents; by default the heading.
+        wide: True where it needs the page's whole width; by default it stands in one of two columns.
+        template: File in `pages/` that holds the macro; by default that of the sections of this file.
+    """
+
+    anchor: str
+    title: str
+    compose: Callable[[DecodedNight, Timeline], dict[str, Any] | None]
+    short: str = ""
+    wide: bool = False
+    template: str = "night_sections.html"
+
+
+SECTIONS = (
+    Section("trust", "How much to trust this", lambda night, line: {}, "Trust"),
+    Section("numbers", "Numbers", _compose_numbers),
+    Section("course", "Cycles and transitions", lambda night, line: compose_course(night), template="course.html"),
+    Section("stages", "How well the stages are known", _compose_stages, "Stages"),
+    Section("truth", "Put in and found", _compose_truth),
+    Section("forecast", "Forecast: will the next epoch be another stage?", _compose_forecast, "Forecast", wide=True),
+    Section(
+        "explanation",
+        "What moved the forecasts",
+        lambda night, line: compose_explanation(ExplanationPage.of(night)),
+        wide=True,
+    ),
+    Section("reactivations", "Reactivations", _compose_reactivations, wide=True),
+    Section("events", "Events", _compose_events),
+    Section(
+        "oscillations",
+        "Spectra and coupling",
+        lambda night, line: compose_oscillations(night),
+        template="oscillations.html",
+    ),
+    Section("quality", "Quality, repairs and refusals", _compose_quality, "Quality"),
+    Section("hours", "The night as a table", _compose_hours, "By the hour"),
+    Section("limits", "Limits", lambda night, line: {} if night.limits else None),
+    Section("methods", "Methods", _compose_methods),
+    Section("files", "Files and versions", lambda night, line: {"downloads": encode_downloads(night)}, "Files"),
+)
+"""Sections of the night page below its figure, in their order: a new one is one line here and one macro."""
+
+
+@dataclass(frozen=True)
+class FilledSection:
+    """A section as one night fills it."""
+
+    anchor: str
+    title: str
+    short: str
+    wide: bool
+    content: Markup
+
+
+def _fill_sections(night: DecodedNight, line: Timeline) -> Iterator[FilledSection]:
+    for section in SECTIONS:
+        part = section.compose(night, line)
+        if part is not None:
+            content = render_macro(section.template, section.anchor, night, part)
+            yield FilledSection(section.anchor, section.title, section.short or section.title, section.wide, content)

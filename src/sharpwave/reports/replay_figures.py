@@ -12,13 +12,11 @@ from jaxtyping import Float, Int
 from markupsafe import Markup
 
 from sharpwave.reports import svg
-from sharpwave.reports.axes import Box, choose_step, list_ticks, write
+from sharpwave.reports.axes import Box, Scale, choose_step, list_ticks, write
 from sharpwave.reports.raster import compute_viridis, encode_png
 
 if TYPE_CHECKING:
     from sharpwave.reactivation.session import ReplaySession
-
-_MARK, _BAND = "#931755", "#c9d3de"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def take_events(session: ReplaySession, chosen: Sequence[int]) -> list[DrawnEven
 
 def draw_event(event: DrawnEvent) -> Markup:
     """The posterior over places (bright is probable) with its straight line, and below it the spikes."""
-    map_box, spike_box = Box(left=44, top=34, width=230, height=120), Box(left=44, top=160, width=230, height=90)
+    map_box, spike_box = Box(left=58, top=34, width=230, height=120), Box(left=58, top=160, width=230, height=90)
     low, high = float(event.places[0]), float(event.places[-1])
     up = map_box.up(low, high, beyond=np.inf)
     content = [
@@ -100,23 +98,44 @@ def draw_event(event: DrawnEvent) -> Markup:
     content.append(
         svg.line(map_box.left, start, map_box.right, end, stroke="#fff", stroke_width=1.2, stroke_dasharray="4 3")
     )
-    sides = [(up.at(value) + 4, f"{value:.3g}") for value in (low, high)]
-    sides += [(map_box.top + map_box.height / 2 + 4, event.unit)]
-    sides += [(spike_box.top + spike_box.height / 2 + 4, "cells")]
-    content += [svg.text(map_box.left - 5, y, words, anchor="end") for y, words in sides]
+    content += _draw_places(up, low, high, event.unit, map_box)
+    content.append(svg.text(spike_box.left - 5, spike_box.top + spike_box.height / 2 + 4, "cells", anchor="end"))
     across = spike_box.across(0, event.duration)
     step = spike_box.height / max(event.n_rows, 1)
     for x, row in zip(across.along(event.spike_times).tolist(), event.spike_rows.tolist(), strict=True):
         y = spike_box.bottom - step * (row + 1)
-        content.append(svg.rect(x - 0.7, y, 1.4, max(step * 0.85, 2), fill="#1b1f24"))
+        content.append(svg.rect(x - 0.7, y, 1.4, max(step * 0.85, 2), css="spike"))
     content.append(svg.line(spike_box.left, spike_box.bottom, spike_box.right, spike_box.bottom, css="axis"))
-    content += spike_box.draw_ends("0", f"{1000 * event.duration:.0f} ms")
+    content += _draw_times(spike_box, event.duration)
     words = f"{event.title}. {event.words}"
-    return svg.chart(content, width=map_box.right + 8, height=spike_box.bottom + 20, label=words)
+    return svg.chart(content, width=map_box.right + 20, height=spike_box.bottom + 20, label=words)
+
+
+def _draw_places(up: Scale, low: float, high: float, unit: str, box: Box) -> list[str]:
+    """Round places along the side, the unit with the uppermost."""
+    step = choose_step(high - low, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500), most=4)
+    ticks = list_ticks(low, high, step).tolist()
+    words = [write(tick, ".4g") for tick in ticks]
+    words[-1:] = [f"{words[-1]} {unit}"] if len(words) else []
+    drawn = [
+        svg.text(box.left - 5, up.at(tick) + 4, said, anchor="end") for tick, said in zip(ticks, words, strict=True)
+    ]
+    return drawn + [svg.line(box.left - 3, up.at(tick), box.left, up.at(tick), css="axis") for tick in ticks]
+
+
+def _draw_times(box: Box, duration: float) -> list[str]:
+    """Round times since the onset of the event along the bottom, in milliseconds."""
+    length = 1000 * duration
+    ticks = list_ticks(0.0, length, choose_step(length, (10, 20, 50, 100, 200, 500, 1000), most=5)).tolist()
+    across = box.across(0, length)
+    words = [f"{tick:g}" for tick in ticks]
+    words[-1] += " ms"
+    marks = [svg.line(across.at(tick), box.bottom, across.at(tick), box.bottom + 4, css="axis") for tick in ticks]
+    return [*marks, *box.draw_numbers(across, ticks, words, gap=16)]
 
 
 def draw_shares(tests: pd.DataFrame, *, summary: str) -> Markup:
-    """One row an epoch: the share of events beyond chance (dot), and 95 % of the surrogates' shares (band)."""
+    """One row an epoch: events beyond chance (dot, with their number), and 95 % of what surrogates give (band)."""
     ends = np.array([*tests["share"], *tests["high"], *tests["low"], 0.0], dtype=float)
     lowest, highest = float(np.nanmin(ends)), max(float(np.nanmax(ends)), 0.1) * 1.05
     box = Box.of_rows(len(tests), step=34, left=150, width=390)
@@ -128,14 +147,36 @@ def draw_shares(tests: pd.DataFrame, *, summary: str) -> Markup:
     content += box.draw_names([str(epoch) for epoch in tests["epoch"]], css="strong")
     for y, row in zip(box.rows(len(tests)), tests.to_dict("records"), strict=True):
         low, high = across.at(row["low"]), across.at(row["high"])
-        content.append(svg.rect(low, y - 7, max(high - low, 1), 14, fill=_BAND))
-        content.append(svg.circle(across.at(row["share"]), y, 5, fill=_MARK))
+        content.append(svg.rect(low, y - 7, max(high - low, 1), 14, css="band"))
+        content.append(svg.circle(across.at(row["share"]), y, 5, css="ours"))
+        words = count_events(row["share"], row.get("n_events", np.nan))
+        content.append(svg.text(box.right + 14, y + 4, words, anchor="start", css="strong"))
     content.append(svg.text(box.middle + 10, box.bottom + 31, "share of events beyond chance"))
-    return svg.chart(content, width=box.right + 20, height=box.bottom + 38, label=summary)
+    return svg.chart(content, width=box.right + 120, height=box.bottom + 38, label=summary)
+
+
+def count_events(share: float, n: float, *, word: str = "") -> str:
+    """A share as a number of events; with the share beside it where there are many; empty where it is of none.
+
+    Args:
+        share: Share of the events, 0 to 1.
+        n: Number of all events.
+        word: What they are called; by default nothing.
+
+    >>> count_events(1 / 15, 15), count_events(0.2, 180), count_events(0.0, 0)
+    ('1 of 15', '36 of 180 (20 %)', '')
+    """
+    if not np.isfinite(n) or n < 1 or not np.isfinite(share):
+        return ""
+    counted = f"{round(share * n)} of {round(n)} {word}".rstrip()
+    return f"{counted} ({100 * share:.0f} %)" if n >= _MANY else counted
+
+
+_MANY = 50
+"""Events from which on a share is said in per cent as well."""
 
 
 def _draw_posterior(posterior: Float[np.ndarray, "bin place"], box: Box) -> str:
     scaled = np.sqrt(np.clip(posterior / max(float(posterior.max()), 1e-12), 0, 1)).T[::-1]
     address = encode_png(np.round(255 * scaled).astype(np.uint8), compute_viridis(256))
-    style = "image-rendering:pixelated"
-    return svg.image(box.left, box.top, box.width, box.height, address=address, style=style)
+    return svg.image(box.left, box.top, box.width, box.height, address=address, css="pixels")

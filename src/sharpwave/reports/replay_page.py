@@ -13,9 +13,10 @@ from sharpwave.disk import show_path
 from sharpwave.outputs import write_file
 from sharpwave.reports import tables
 from sharpwave.reports.formats import show_duration
-from sharpwave.reports.replay_figures import DrawnEvent, draw_event, draw_shares
+from sharpwave.reports.raster import encode_scale
+from sharpwave.reports.replay_figures import DrawnEvent, count_events, draw_event, draw_shares
 from sharpwave.reports.replay_run import describe_run, draw_errors, draw_fields, draw_lags, tabulate_errors, warn_of_run
-from sharpwave.reports.templates import render
+from sharpwave.reports.templates import Heading, render
 
 if TYPE_CHECKING:
     from sharpwave.reactivation.place_fields import PlaceFields
@@ -81,7 +82,7 @@ def write_replay_page(page: ReplayPage, path: Path) -> Path:
     """Write the page as one HTML file that needs no network and no script."""
     words = [describe_test(row, n_runs=page.n_runs) for row in page.tests.to_dict("records")]
     check = page.check
-    heads = {"n_events": "events", "n_significant": "significant", "expected": "surrogates' share"}
+    heads = {"n_events": "events", "n_significant": "significant"}
     content = render(
         "replay.html",
         page=page,
@@ -94,16 +95,25 @@ def write_replay_page(page: ReplayPage, path: Path) -> Path:
         lags=None if check is None else draw_lags(check),
         fields=[] if page.fields is None else draw_fields(page.fields),
         shares=draw_shares(page.tests, summary=" ".join(words)) if len(page.tests) else None,
-        tests=tables.arrange(page.tests.assign(p=[f"{p:.2g}" for p in page.tests["p"]]), heads),
+        tests=tables.arrange(tabulate_tests(page.tests)),
         contents=tables.arrange(page.contents, heads),
         best=[draw_event(event) for event in page.best],
         typical=[draw_event(event) for event in page.typical],
         settings=tables.arrange(tabulate_settings(page.settings)),
         methods=describe_methods(page.settings),
+        scale=encode_scale(),
+        sections=_list_sections(page),
         limits=list(LIMITS),
         citations=list(CITATIONS),
     )
     return write_file(path, show_path(content))
+
+
+def _list_sections(page: ReplayPage) -> list[Heading]:
+    """The sections of the page, as the list of contents names them."""
+    run = [Heading("run", "Run and place fields")] if page.check is not None or page.fields is not None else []
+    shares, best, typical = ("shares", "Before and after"), ("best", "Best events"), ("typical", "Typical events")
+    return [Heading(*shares), *run, Heading(*best), Heading(*typical), Heading("methods", "Methods and limits")]
 
 
 def describe_test(row: Mapping[Any, Any], *, n_runs: int = 1) -> str:
@@ -115,24 +125,53 @@ def describe_test(row: Mapping[Any, Any], *, n_runs: int = 1) -> str:
 
     >>> row = {"epoch": "after", "n_events": 200, "n_significant": 31, "share": 0.24, "low": 0.02, "high": 0.09}
     >>> print(describe_test(row | {"p": 0.002}))
-    After the experience 24 % of 200 events lie beyond the 5 % of chance, where surrogates give 2 to 9 %: more than
+    After the experience 48 of 200 events (24 %) lie beyond the 5 % of chance, where surrogates give 4 to 18: more than
     chance (p = 0.002). 31 remain after false-discovery control.
     """
     verdict = "more than chance" if row["p"] <= 0.05 else "no more than chance"
-    chance = f"surrogates give {_percent(row['low'])[:-2]} to {_percent(row['high'])}: {verdict} (p = {row['p']:.3g})."
     if row["epoch"] == "after less before":
-        return f"The share after less the share before is {_percent(row['share'])}, where {chance}"
+        ends = f"{_percent(row['low'])[:-2]} to {_percent(row['high'])}"
+        return (
+            f"The share after less the share before is {_percent(row['share'])}, where surrogates give {ends}: "
+            f"{verdict} (p = {row['p']:.3g})."
+        )
     when = {
         "before": "Before the experience",
         "during": "At rest during the experience",
         "after": "After the experience",
         "rest": "Between the runs" if n_runs > 1 else "In the whole recording",
     }[row["epoch"]]
-    left = int(row["n_significant"])
+    left, n = int(row["n_significant"]), row["n_events"]
+    ends = f"{round(row['low'] * n)} to {round(row['high'] * n)}"
     return (
-        f"{when} {_percent(row['share'])} of {row['n_events']} events lie beyond the 5 % of chance, where {chance} "
+        f"{when} {count_events(row['share'], n, word='events')} lie beyond the 5 % of chance, where surrogates give "
+        f"{ends}: {verdict} (p = {row['p']:.3g}). "
         f"{left if left else 'None'} {'remains' if left == 1 or not left else 'remain'} after false-discovery control."
     )
+
+
+def tabulate_tests(tests: pd.DataFrame) -> pd.DataFrame:
+    """The tests as numbers of events: one row an epoch.
+
+    >>> row = {"epoch": "after", "n_events": 15, "n_significant": 0, "share": 1 / 15, "low": 0.0, "high": 0.2, "p": 0.5}
+    >>> tabulate_tests(pd.DataFrame([row]))["beyond chance"].tolist()
+    ['1 of 15']
+    """
+    rows = []
+    for row in tests.to_dict("records"):
+        n = row["n_events"]
+        difference = row["epoch"] == "after less before"
+        ends = [100 * row["low"], 100 * row["high"]] if difference else [row["low"] * n, row["high"] * n]
+        rows.append(
+            {
+                "epoch": row["epoch"],
+                "beyond chance": f"{_percent(row['share'])} more" if difference else count_events(row["share"], n),
+                "surrogates give": f"{ends[0]:.0f} to {ends[1]:.0f}{' %' * difference}".replace("-", "−"),
+                "p": f"{row['p']:.2g}",
+                "after false-discovery control": "" if difference else str(int(row["n_significant"])),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def describe_methods(settings: Mapping[str, Any]) -> str:

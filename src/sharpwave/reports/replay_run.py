@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sharpwave.reactivation.place_fields import PlaceFields
     from sharpwave.reactivation.run_check import RunCheck, RunError
 
-_OURS, _CHANCE = "#931755", "#8492a3"
 _HEADINGS = {0: "outbound", 1: "inbound", -1: ""}
 _MOST_CELLS = 12
 """Cells whose map is drawn where maps have two dimensions."""
@@ -110,8 +109,8 @@ def draw_errors(check: RunCheck) -> Markup | None:
     content += box.draw_numbers(across, ticks, [f"{100 * tick:.0f} %" for tick in ticks])
     content += box.draw_names(names)
     for y, value, (_, name) in zip(box.rows(len(rows)), values, rows, strict=True):
-        colour = _OURS if name in ("past_only", "smoothed") else _CHANCE
-        content.append(svg.circle(across.at(value), y, 5, fill=colour))
+        css = "ours" if name in ("past_only", "smoothed") else "chance"
+        content.append(svg.circle(across.at(value), y, 5, css=css))
     content.append(svg.text(box.middle, box.bottom + 31, "median error, share of the track"))
     return svg.chart(content, width=box.right + 24, height=box.bottom + 38, label=" ".join(describe_check(check)))
 
@@ -130,8 +129,8 @@ def draw_lags(check: RunCheck) -> Markup | None:
     content += box.draw_columns(across, ticks, none=0.0)
     content += box.draw_numbers(across, ticks, [write(tick) for tick in ticks], gap=17)
     curve = svg.line_path(across.along(check.lags), up.along(check.lag_errors))
-    content.append(svg.path(curve, fill="none", stroke=_OURS, stroke_width=1.6))
-    content.append(svg.circle(across.at(check.best_lag), up.at(check.best_error), 4.5, fill=_OURS))
+    content.append(svg.path(curve, css="ours-line"))
+    content.append(svg.circle(across.at(check.best_lag), up.at(check.best_error), 4.5, css="ours"))
     side = "start" if check.best_lag < 8 else "end"
     x = across.at(check.best_lag) + (9 if side == "start" else -9)
     content.append(
@@ -163,6 +162,7 @@ def _draw_map(fields: PlaceFields, places: np.ndarray) -> Markup:
         drawn.append(_draw_image(shown / shown.max(axis=1, keepdims=True), box))
     along = fields.position[places, 0]
     drawn += box.draw_ends(f"{along[0]:.3g}", f"{along[-1]:.3g} {fields.unit}")
+    drawn.append(svg.text(box.middle, box.bottom + 14, "place on the track"))
     return svg.chart(drawn, width=box.right + 14, height=box.bottom + 20, label=f"Place fields, {title}: {words}")
 
 
@@ -185,7 +185,7 @@ def _draw_planes(fields: PlaceFields) -> list[Markup]:
 
 def _draw_image(shares: np.ndarray, box: Box) -> str:
     address = encode_png(np.round(255 * np.clip(shares, 0, 1)).astype(np.uint8), compute_viridis(256))
-    return svg.image(box.left, box.top, box.width, box.height, address=address, style="image-rendering:pixelated")
+    return svg.image(box.left, box.top, box.width, box.height, address=address, css="pixels")
 
 
 def _seconds(lag: float) -> str:

@@ -74,9 +74,9 @@ def rect(x: Place, y: float, width: Place, height: float, **style: Place | None)
     return element("rect", x=x, y=y, width=width, height=height, **style)
 
 
-def bar(x: float, y: float, width: float, height: float, *, fill: str) -> str:
+def bar(x: float, y: float, width: float, height: float, **style: Place | None) -> str:
     """A rectangle on the time axis; `x` and `width` in per cent, fine enough for one epoch of a week."""
-    return rect(percent(x, 3), y, percent(width, 3), height, fill=fill)
+    return rect(percent(x, 3), y, percent(width, 3), height, **style)
 
 
 def circle(x: float, y: float, radius: float, **style: Place | None) -> str:
@@ -132,8 +132,9 @@ def area_path(xs: np.ndarray, tops: np.ndarray, bottoms: np.ndarray, *, scale: f
 
 
 def plot(content: Iterable[str], *, height: float, label: str, css: str = "plot") -> Markup:
-    """A picture as wide as its place and `height` pixels high, with `label` for who cannot see it."""
-    return Markup(element("svg", "".join(content), css=css, width="100%", height=height, role="img", aria_label=label))
+    """A picture as wide as its place and `height` pixels high, with `label` for who cannot see it; else hidden."""
+    told: dict[str, str] = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
+    return Markup(element("svg", "".join(content), css=css, width="100%", height=height, **told))
 
 
 def chart(content: Iterable[str], *, width: float, height: float, label: str) -> Markup:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -32,6 +33,45 @@ def _read_asset(name: str) -> str:
     return (files("sharpwave.reports") / "pages" / name).read_text(encoding="utf-8")
 
 
+def render_macro(template: str, name: str, *values: Any) -> Markup:
+    """What the macro `name` of a template makes of the values; they are escaped."""
+    module = _environment().get_template(template).module
+    return Markup(getattr(module, name)(*values))
+
+
+class Heading(NamedTuple):
+    """A section as the list of contents names it: its anchor in the page, and its short name."""
+
+    anchor: str
+    short: str
+
+
+_UNITS = "%|min|h|s|ms|Hz|kHz|dB|µV|kB|MB|m|cm|d|nights?|epochs?|events?|cells?|steps?|seeds?|units?"
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?![\w]))")
+_AROUND_SIGN = re.compile(r"(?<=[\wκρ]) ([=≤<>±]|&lt;|&gt;) (?=[\d−.])")
+_PARTS = re.compile(r"(<(script|style)\b.*?</\2>|<[^>]*>)", re.DOTALL)
+
+
+def bind_numbers(page: str) -> str:
+    """The page with each number and its unit on one line: a space that does not break between them.
+
+    Only what is read changes: no tag, attribute, style or script.
+
+    >>> bind_numbers('<p title="9 %">12 % of 8 h, p = 0.02</p>')
+    '<p title="9 %">12\\xa0% of 8\\xa0h, p\\xa0=\\xa00.02</p>'
+    """
+    found = []
+    place = 0
+    for tag in _PARTS.finditer(page):
+        found += [_bind(page[place : tag.start()]), tag[0]]
+        place = tag.end()
+    return "".join([*found, _bind(page[place:])])
+
+
+def _bind(words: str) -> str:
+    return _AROUND_SIGN.sub("\xa0\\1\xa0", _BEFORE_UNIT.sub("\xa0", words)) if " " in words else words
+
+
 def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
@@ -46,8 +86,5 @@ def render(template: str, **values: Any) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    return (
-        _environment()
-        .get_template(template)
-        .render(style=Markup(style), script=Markup(script), policy=Markup(policy), **values)
-    )
+    page = _environment().get_template(template)
+    return bind_numbers(page.render(style=Markup(style), script=Markup(script), policy=Markup(policy), **values))

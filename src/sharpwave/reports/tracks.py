@@ -14,7 +14,7 @@ from sharpwave.night.decoded import Spectrogram
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports import svg
 from sharpwave.reports.axes import Scale, choose_step, list_ticks
-from sharpwave.reports.formats import STAGE_COLOURS, STAGE_WORDS, order_stages, show
+from sharpwave.reports.formats import STAGE_WORDS, order_stages, show
 from sharpwave.reports.raster import encode_spectrogram
 from sharpwave.reports.timeline import Timeline, compute_rates, downsample_line
 
@@ -24,7 +24,9 @@ ROW = 21.0
 MOST_MARKS = 150
 """Events of one kind up to this number are drawn one by one, more as a rate."""
 
-_BAR, _BAR_TOP = 9.0, 3.0
+_BAR, _BAR_TOP = 13.0, 4.0
+_LANE = 8.0
+"""Height of one stage's row in the expert's lane."""
 
 
 @dataclass(frozen=True)
@@ -96,35 +98,67 @@ def find_unclear(hypnogram: Hypnogram, below: float) -> Bool[np.ndarray, " epoch
 def draw_hypnogram(
     hypnogram: Hypnogram, line: Timeline, *, expert: Hypnogram | None, unclear_below: float, summary: str
 ) -> Track:
-    """Stages as bars, one row a stage; hatched where unclear; the expert as thin dark bars below ours."""
+    """Stages as bars, one row a stage; hatched where unclear; the expert in a lane of their own below.
+
+    Args:
+        hypnogram: Decoded stages, short enough to draw.
+        line: The time axis.
+        expert: Stages of the expert, in the same names; None where nobody scored the night.
+        unclear_below: Highest probability below which an epoch is unclear.
+        summary: What the row shows, in a sentence.
+    """
     rows = {name: index for index, name in enumerate(order_stages(hypnogram.names))}
     bottom = ROW * len(rows)
     labels = [draw_label(ROW * row + 14, STAGE_WORDS.get(name, name), css="strong") for name, row in rows.items()]
     content = [svg.horizontal(ROW * (row + 1) - 0.5, css="rule") for row in range(len(rows))]
     content.append(_step_line(hypnogram, line, rows))
-    content += _bars(hypnogram, line, rows, top=_BAR_TOP, height=_BAR)
-    if expert is not None:
-        content += _bars(expert, line, rows, top=_BAR_TOP + _BAR + 2, height=3.5, fill="#1b1f24")
+    content += _bars(hypnogram, line, rows, row=ROW, top=_BAR_TOP, height=_BAR)
     height = bottom
     if hypnogram.probabilities is not None:
         height += 16
         labels.append(draw_label(bottom + 13, "unclear"))
         content.append(_draw_unclear(hypnogram, line, rows, below=unclear_below))
+    if expert is not None:
+        content += _draw_expert(hypnogram, expert, line, top=height + 6)
+        labels += [draw_label(height + 19, "Expert", css="strong")]
+        height += 8 + _LANE * expert.n_stages + 12
+        labels.append(draw_label(height, "differs"))
     return compose_track("Hypnogram", labels, content, height=height + 6, summary=summary)
 
 
 def _bars(
-    hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *, top: float, height: float, fill: str | None = None
+    hypnogram: Hypnogram, line: Timeline, rows: dict[str, int], *, row: float, top: float, height: float
 ) -> list[str]:
+    """Each bout in its stage's colour; rows are `row` pixels apart, and bars begin `top` pixels below."""
     bars = []
     for x, width, stage in _list_bouts(hypnogram, line):
         if stage not in rows:
             continue
-        y = ROW * rows[stage] + top
-        bars.append(svg.bar(x, y, width, height, fill=fill or STAGE_COLOURS[stage]))
-        if stage == "R" and fill is None:
+        y = row * rows[stage] + top
+        bars.append(svg.bar(x, y, width, height, css=stage))
+        if stage == "R":
             bars.append(svg.bar(x, y, width, height, fill="url(#rem)"))
     return bars
+
+
+def _draw_expert(hypnogram: Hypnogram, expert: Hypnogram, line: Timeline, *, top: float) -> list[str]:
+    """The expert's stages in narrow rows, and below them where the two differ."""
+    rows = {name: index for index, name in enumerate(order_stages(expert.names))}
+    bars = _bars(expert, line, rows, row=_LANE, top=top, height=_LANE - 1)
+    ours = hypnogram.merge(expert.n_stages) if hypnogram.n_stages > expert.n_stages else hypnogram
+    theirs = expert.at(ours.onsets + ours.epoch_length / 2)
+    differ = (theirs >= 0) & ours.scored & (theirs != ours.stages)
+    bottom = top + _LANE * len(rows)
+    epoch = hypnogram.epoch_length
+    places = [line.extent(hypnogram.start + first * epoch, n * epoch) for first, n in _list_runs(differ)]
+    strip = [svg.bar(x, bottom + 4, width, 8, css="differs") for x, width in places]
+    return [svg.horizontal(top - 3, css="rule"), *bars, *strip]
+
+
+def _list_runs(mask: Bool[np.ndarray, " epoch"]) -> list[tuple[int, int]]:
+    """First epoch and length of each run of True."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(int)))
+    return [(int(first), int(last - first)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _list_bouts(hypnogram: Hypnogram, line: Timeline) -> Iterator[tuple[float, float, str]]:
@@ -139,7 +173,7 @@ def _step_line(hypnogram: Hypnogram, line: Timeline, rows: dict[str, int]) -> st
         if stage not in rows:
             pen_down = False
             continue
-        y = svg.number(ROW * rows[stage] + 9)
+        y = svg.number(ROW * rows[stage] + _BAR_TOP + _BAR / 2)
         path.append(f"{'L' if pen_down else 'M'}{svg.number(10 * x)} {y}L{svg.number(10 * (x + width))} {y}")
         pen_down = True
     return svg.stretch(svg.path("".join(path), css="step"), y=0, width=1000, height=ROW * len(rows))
@@ -178,7 +212,7 @@ def draw_hypnodensity(hypnogram: Hypnogram, line: Timeline, *, summary: str) -> 
     areas, hatch = [], ""
     for index, name in enumerate(order):
         tops, bottoms = edges[:, index], edges[:, index + 1]
-        areas.append(svg.path(svg.area_path(xs, tops, bottoms, scale=1000), fill=STAGE_COLOURS[name]))
+        areas.append(svg.path(svg.area_path(xs, tops, bottoms, scale=1000), css=name))
         if name == "R":
             # Clipped in shares of the box, so the hatch keeps its size whatever the width.
             clip = svg.path(svg.area_path(xs, tops, bottoms, scale=1000), transform="scale(.001)")
@@ -261,7 +295,7 @@ def _rate_bars(rates: Float[np.ndarray, " bin"], share: float, most: float, *, t
 
 def draw_quality(spans: pd.DataFrame, line: Timeline, *, summary: str) -> Track:
     """One strip: calm where the signal is good, hatched where something is wrong."""
-    content = [svg.bar(0, 3, 100, 10, fill="#e8ecf0")]
+    content = [svg.bar(0, 3, 100, 10, css="calm")]
     for onset, duration in zip(spans.get("onset", []), spans.get("duration", []), strict=True):
         x, width = line.extent(onset, duration)
         content.append(svg.bar(x, 3, max(width, 0.08), 10, fill="url(#bad)"))
@@ -319,7 +353,7 @@ def draw_thumbnail(hypnogram: Hypnogram, line: Timeline) -> Markup:
     """A hypnogram small enough for a table's row."""
     rows = {name: index for index, name in enumerate(order_stages(hypnogram.names))}
     bars = [
-        svg.bar(x, 5 * rows[stage], width, 5, fill=STAGE_COLOURS[stage])
+        svg.bar(x, 5 * rows[stage], width, 5, css=stage)
         for x, width, stage in _list_bouts(hypnogram, line)
         if stage in rows
     ]

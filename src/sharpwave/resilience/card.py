@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.reprs import short_repr
 from sharpwave.resilience.brittleness import BrittlenessMap, map_brittleness
 from sharpwave.resilience.recovery import Recovery, measure_recovery
 from sharpwave.resilience.robustness import DoseCurve, measure_robustness
@@ -91,6 +92,8 @@ class Card:
     ('recording', ['signal'])
     """
 
+    __repr__ = short_repr
+
     kind: str
     table: pd.DataFrame
     figure: Figure
@@ -147,7 +150,7 @@ def card(
     raise SharpwaveError(
         "a recording, an array with its rate, or a network wrapped as a Subject",
         got=f"{type(subject).__name__}{' without a rate' if isinstance(subject, np.ndarray) else ''}",
-        fix="give rate in Hz, or wrap a torch module in sharpwave.demonstrations.NetworkSubject",
+        fix="give rate in Hz, or call sharpwave.card(model, inputs, labels) with a torch module",
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.derivations import derive_channel
@@ -276,3 +277,50 @@ def _scale(recording: Recording, factors: Mapping[str, float]) -> Recording:
         )
     metadata = {**recording.metadata, UNIT: RESCALED}
     return replace(recording, signals=signals, repairs=tuple(repairs), metadata=metadata)
+
+
+USUAL_LIGHTS_OFF = 23 * 3600.0
+"""Time of day, in seconds, at which a night is taken to begin where only the recording's clock is known."""
+DAY = 24 * 3600.0
+
+
+def find_lights_off(recording: Recording) -> float | None:
+    """When the night began, in seconds of the recording; None where nobody knows.
+
+    That is lights off, as the metadata say, else 11 PM on the recording's own clock, unless that clock is in UTC, which
+    says nothing of night and day. The start of a file says nothing.
+
+    Example:
+        >>> from datetime import datetime
+        >>> find_lights_off(Recording(metadata={"lights_off": 600.0})), find_lights_off(Recording())
+        (600.0, None)
+        >>> find_lights_off(Recording(start=datetime(2024, 5, 1, 22, 30)))
+        1800.0
+    """
+    value = recording.metadata.get("lights_off")
+    if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+        return float(value)
+    start = recording.start
+    if start is None or start.tzname() == "UTC":
+        return None
+    since_midnight = 3600.0 * start.hour + 60.0 * start.minute + start.second
+    return (USUAL_LIGHTS_OFF - since_midnight + DAY / 2) % DAY - DAY / 2
+
+
+EARLIEST, LATEST = -3600.0, 14 * 3600.0
+"""Seconds since lights off between which there is a time of night; outside of them it is day."""
+
+
+def tell_time(times: Float[np.ndarray, " step"], lights_off: float | None) -> Float[np.ndarray, " step"]:
+    """Seconds since lights off, NaN by day and where it is not known when that was.
+
+    Args:
+        times: Times in seconds of the recording.
+        lights_off: When the night began, on the same clock; None where nobody knows.
+
+    Example:
+        >>> tell_time(np.array([0.0, 3600.0, 90000.0]), 600.0).tolist()
+        [-600.0, 3000.0, nan]
+    """
+    since = np.full(len(times), np.nan) if lights_off is None else np.asarray(times, dtype=float) - lights_off
+    return np.where((since >= EARLIEST) & (since <= LATEST), since, np.nan)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sharpwave import moved
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.reprs import short_repr
 from sharpwave.simulation.effects import Effects, Nuisance
 from sharpwave.simulation.scene import Scene
 from sharpwave.simulation.spikes import PlaceCells
@@ -49,6 +50,8 @@ class Truth:
     >>> len(truth.per_second), truth.reactivations["kind"].unique().tolist(), len(truth.laps) > 0
     (1440, ['replay'], True)
     """
+
+    __repr__ = short_repr
 
     species: str
     hypnogram: Hypnogram

@@ -1,7 +1,7 @@
-"""Who stages a night: YASA for adult human EEG, and the best validated baseline for everything else.
+"""Who stages a night: YASA and Brainµ together for human EEG, and the best validated method for everything else.
 
->>> list(STAGERS)[:2], BY_NAME
-(['yasa', 'yasa-resampled'], ('brainmu',))
+>>> list(STAGERS)[:2]
+['yasa+brainmu', 'yasa']
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from sharpwave.recordings.recording import Recording
 from sharpwave.staging.contract import Stager
 
 STAGERS: dict[str, str] = {
+    "yasa+brainmu": "mean_stager.MeanStager",
     "yasa": "yasa_stager.YasaStager",
     "yasa-resampled": "yasa_stager.YasaResampledStager",
     "lightgbm-lfp": "lightgbm_stagers.LfpStager",
     "lightgbm-wearable": "lightgbm_stagers.WearableStager",
     "rodent": "rodent.RodentStager",
-    "hmm": "hidden_markov.HiddenMarkovStager",
     "brainmu": "brainmu_stager.BrainMuStager",
+    "hmm": "hidden_markov.HiddenMarkovStager",
 }
 """Stagers by name, in the order in which they are asked: better validated first, then the last resort."""
 
-BY_NAME = ("brainmu",)
-"""Stagers that stage only where the user names them: the benchmark shows others ahead wherever there are others."""
+OWN_WEIGHTS = ("yasa+brainmu", "brainmu")
+"""Stagers that take a user's own weights."""
 
-__all__ = ["BY_NAME", "STAGERS", "Stager", "choose_stager", "load_stager"]
+__all__ = ["STAGERS", "Stager", "choose_stager", "load_stager"]
 
 
 def load_stager(name: str, *, weights: Path | None = None) -> Stager:
@@ -37,7 +38,7 @@ def load_stager(name: str, *, weights: Path | None = None) -> Stager:
 
     Args:
         name: Key of `STAGERS`.
-        weights: Folder of a user's own weights, for "brainmu".
+        weights: Folder of a user's own weights, for those in `OWN_WEIGHTS`.
 
     Raises:
         SharpwaveError: If there is none.
@@ -49,7 +50,7 @@ def load_stager(name: str, *, weights: Path | None = None) -> Stager:
         raise SharpwaveError(f"a stager among {', '.join(STAGERS)}", got=repr(name), fix="see docs/staging.md")
     module, _, class_name = STAGERS[name].partition(".")
     kind = getattr(import_module(f"{__name__}.{module}"), class_name)
-    stager: Stager = kind(weights) if name == "brainmu" else kind()
+    stager: Stager = kind(weights) if name in OWN_WEIGHTS else kind()
     return stager
 
 
@@ -62,7 +63,7 @@ def choose_stager(
         recording: Recording to stage.
         picks: Signal name by role ("eeg", "eog", "emg"), as from `pick_channels`.
         name: Key of `STAGERS`, where the user has chosen.
-        weights: Folder of a user's own weights, for "brainmu".
+        weights: Folder of a user's own weights, for those in `OWN_WEIGHTS`.
 
     Returns:
         The stager, and why each one before it refused ("yasa: no EEG channel").
@@ -75,12 +76,14 @@ def choose_stager(
     >>> recording, _ = simulate_night("mouse", 1.0, rng=np.random.default_rng(0), modalities=("eeg", "emg"))
     >>> stager, refusals = choose_stager(recording, {"eeg": "EEG", "emg": "EMG"})
     >>> stager.name, refusals[0]
-    ('rodent', 'yasa: the subject is a mouse; its classifier knows human EEG only')
+    ('rodent', 'yasa+brainmu: the subject is a mouse; its classifier knows human EEG only')
     """
     refusals: list[str] = []
-    for candidate in [each for each in STAGERS if each not in BY_NAME] if name is None else [name]:
+    for candidate in STAGERS if name is None else [name]:
         stager = load_stager(candidate, weights=weights)
         reason = stager.accepts(recording, picks)
+        if reason is None and name is None and candidate == "brainmu" and not {"eeg", "lfp"} & {*recording.modalities}:
+            reason = "without EEG or LFP it stages only where it is named, for others do better from the wrist"
         if reason is None:
             return stager, refusals
         refusals.append(f"{candidate}: {reason}")

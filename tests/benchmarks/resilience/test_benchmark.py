@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sharpwave.benchmarks.resilience import benchmark as resilience
+from sharpwave.benchmarks.resilience import shocks
 from sharpwave.demonstrations.damage import DOSES
 from sharpwave.demonstrations.recovery import CHECKED
 from sharpwave.demonstrations.shocks import SHOCKS
@@ -36,6 +37,7 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resilience, "CONTROLLED", methods[2:])
     monkeypatch.setattr(resilience, "LEARNING", methods)
     monkeypatch.setattr(resilience, "N_PARTS", 1)
+    monkeypatch.setattr(shocks, "N_RESAMPLES", 20)
     config, rows = resilience.run(folder, seeds=2)
     assert config["seeds"] == 2
     found = {(row.setting, row.method, row.metric): row for row in rows}

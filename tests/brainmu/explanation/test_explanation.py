@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.brainmu.planted import NAMES, STEP, TELLING, make_model, simulate_pieces, train_model
 
 from sharpwave.brainmu.explanation.explanation import choose_forecasts, explain_night
+from sharpwave.brainmu.explanation.latents import Directions
 from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 
@@ -67,6 +69,18 @@ def test_forecast_at_a_time_uses_what_was_known_then():
         part.values[21:] = 7.0
     again = explain_night(model, changed, at=[629.0, 630.0])
     np.testing.assert_allclose(found.forecasts["effect"], again.forecasts["effect"], atol=1e-4)
+
+
+def test_no_direction_is_drawn_that_no_sensor_of_the_night_measures():
+    """Directions are fitted on nights with every sensor; on one without EEG or heart rate those are no readings."""
+    model, piece = train_model(), simulate_pieces(1, seed=9)[0]
+    names = ("depth", "heart rate", "movement", "time of night")
+    table = pd.DataFrame({"name": names, "correlation": 0.9, "named": True})
+    directions = Directions(names, np.zeros((4, model.config.width)), np.zeros(4), table)
+    alone = explain_night(model, piece.only(("activity",)), directions=directions)
+    assert list(alone.latents) == ["onset", "movement", "time of night"]
+    assert alone.directions["name"].tolist() == ["movement", "time of night"]
+    assert "heart rate" in list(explain_night(model, piece, directions=directions).latents)
 
 
 def test_calibration_reaches_the_probabilities():

@@ -10,7 +10,14 @@ from tests.nights import simulate_short_night
 from sharpwave.brainmu.epochs import collate, epoch_recording, make_epoch_grid
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.presets import configure
-from sharpwave.brainmu.runtime.staging import iter_epochs, pass_recording, run_brainmu, smooth_stages
+from sharpwave.brainmu.runtime.staging import (
+    FRAGMENT,
+    iter_epochs,
+    pass_recording,
+    run_brainmu,
+    smooth_stages,
+    weigh_night,
+)
 from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -115,12 +122,60 @@ def test_calibration_is_applied(model, recording):
     np.testing.assert_allclose(flat.change, 0.5)
 
 
-def test_smoothing_mends_a_lonely_step_and_leaves_the_causal_stages_alone(model, recording):
+def cut_off(recording: Recording, seconds: float) -> Recording:
+    """Another file, which begins later."""
+    signals = {
+        name: replace(signal, samples=signal.read(seconds, signal.end), start=0.0, scale=1.0, offset=0.0)
+        for name, signal in recording.signals.items()
+    }
+    return Recording(signals)
+
+
+def blank(recording: Recording, seconds: float) -> Recording:
+    """The same file with its first seconds missing."""
+    signals = {}
+    for name, signal in recording.signals.items():
+        samples = signal.read().astype(np.float32)
+        samples[: round(seconds * signal.rate)] = np.nan
+        signals[name] = replace(signal, samples=samples, scale=1.0, offset=0.0)
+    return Recording(signals)
+
+
+def test_where_the_file_begins_changes_nothing_but_the_history(model, recording):
+    """Cut off or missing is the same: the start of a file is not the beginning of the night.
+
+    For as long as two layers look back (80 steps here) the model sees that steps without data went before.
+    """
+    cut, missing = (run_brainmu(change(recording, 1200.0), model) for change in (cut_off, blank))
+    np.testing.assert_allclose(cut.stages[80:], missing.stages[120:], atol=1e-4)
+    np.testing.assert_allclose(cut.change[80:], missing.change[120:], atol=1e-4)
+
+
+def test_lights_off_set_the_clock(model, recording):
+    """The same night told when it began says something else, and the same wherever the file begins."""
+    late = replace(cut_off(recording, 1200.0), metadata={"lights_off": -1200.0})
+    early = replace(blank(recording, 1200.0), metadata={"lights_off": 0.0})
+    told = run_brainmu(late, model)
+    np.testing.assert_allclose(told.stages[80:], run_brainmu(early, model).stages[120:], atol=1e-4)
+    assert np.abs(told.stages - run_brainmu(replace(late, metadata={}), model).stages).max() > 1e-3
+
+
+def test_a_fragment_is_not_smoothed_as_a_night_is(model, recording):
+    assert recording.duration <= FRAGMENT
+    night = run_brainmu(recording, model, transitions=TRANSITIONS)
+    assert np.array_equal(np.asarray(night.hypnogram.probabilities), night.stages)
+    shares = [weigh_night(3600.0 * hours) for hours in range(9)]
+    assert shares == sorted(shares)
+    assert (shares[2], shares[5]) == (0.0, 1.0)
+
+
+def test_smoothing_mends_a_lonely_step_and_leaves_the_causal_stages_alone(model, recording, monkeypatch):
     said = np.full((9, 5), 0.02)
     said[:, 2] = 0.92
     said[4] = [0.45, 0.02, 0.42, 0.02, 0.09]
     assert said.argmax(axis=1)[4] == 0
     assert (smooth_stages(said, TRANSITIONS).argmax(axis=1) == 2).all()
+    monkeypatch.setattr("sharpwave.brainmu.runtime.staging.weigh_night", lambda seconds: 1.0)
     plain, smooth = run_brainmu(recording, model), run_brainmu(recording, model, transitions=TRANSITIONS)
     assert np.array_equal(plain.stages, smooth.stages)
     np.testing.assert_allclose(np.asarray(plain.hypnogram.probabilities), plain.stages)

@@ -66,6 +66,25 @@ def test_dropping_always_leaves_a_modality_that_is_there() -> None:
             torch.testing.assert_close(part.values, batch.modalities[name].values)
 
 
+def test_what_is_dropped_of_a_crop_does_not_depend_on_the_crops_beside_it() -> None:
+    pair = make_batch()
+    whole = drop_modalities(pair, modality=0.4, channel=0.3, seeds=[7, 8])
+    assert any(not torch.equal(part.present[0], part.present[1]) for part in whole.modalities.values())
+    other = replace(pair, modalities=dict(reversed(pair.modalities.items())))  # as another device may have them
+    turned = drop_modalities(other, modality=0.4, channel=0.3, seeds=[8, 7])
+    for name, part in whole.modalities.items():
+        assert torch.equal(part.present, turned.modalities[name].present.flip(0)), name
+
+
+def test_seeds_drop_as_often_as_they_say() -> None:
+    batch = make_batch()
+    kept = []
+    for seed in range(150):
+        part = drop_modalities(batch, modality=0.3, channel=0.2, seeds=[seed, seed + 1000]).modalities["oxygen"]
+        kept += part.present[:, 3].any(dim=1).tolist()
+    assert np.mean(kept) == pytest.approx(0.7, abs=0.07)
+
+
 def test_dropping_drops_as_often_as_it_says() -> None:
     batch = make_batch()
     kept, channels = [], []

@@ -84,6 +84,8 @@ def test_devices_together_see_what_one_would_see_alone() -> None:
     for rank, part in enumerate(parts):
         assert torch.equal(part.whole.times, alone.whole.times[rank::2])
         assert torch.equal(part.whole.stages, alone.whole.stages[rank::2])
+        for name, seen in part.seen.modalities.items():
+            assert torch.equal(seen.present, alone.seen.modalities[name].present[rank::2])
 
 
 def test_a_random_state_from_outside_changes_nothing_and_is_not_changed() -> None:

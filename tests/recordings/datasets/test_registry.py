@@ -23,7 +23,9 @@ from sharpwave.recordings.datasets import (
 )
 
 RECORDED = [name for name, dataset in DATASETS.items() if dataset.loader]
-TRAINED_ON = {"ucddb", "dod", "walch", "pd-lfp", "rat-ca1", "rest-bold"}
+TRAINED_ON = {"ucddb", "dod", "walch", "pd-lfp", "rat-ca1", "rest-bold", "boas", "slpdb-beats", "mouse-bands"}
+TRAINED_ON |= {"sleep-edf-bands", "sleep-edf-78-bands", "sleep-edf-hypnograms", "sleep-edf-sc4001-raw"}
+TRAINED_ON |= {"fmri-sleep-stages"}
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))

@@ -34,7 +34,7 @@ ABLATIONS: dict[str, Callable[..., Learner]] = {
     "sleep, no nights": partial(SleepLearner, sleeps=False, changes=lambda: {"budget": Budget(BUDGET, night=0.0)}),
     "sleep, nights alone": partial(SleepLearner, changes=lambda: {"wake": Wake("none")}),
     "sleep, full steps": partial(SleepLearner, changes=lambda: {"budget": Budget(BUDGET, n_steps=1)}),
-    "sleep, longer nights": partial(SleepLearner, changes=lambda: {"budget": Budget(BUDGET, n_steps=200)}),
+    "sleep, shorter nights": partial(SleepLearner, changes=lambda: {"budget": Budget(BUDGET, n_steps=40)}),
     "sleep, no distillation": partial(
         SleepLearner, changes=lambda: {"wake": replace(Wake(), distillation=0.0), "nrem": NREM(distillation=0.0)}
     ),

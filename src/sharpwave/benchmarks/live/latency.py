@@ -283,7 +283,7 @@ def time_intents() -> list[Row]:
 STREAM = """
 import sys
 from sharpwave.benchmarks.live.latency import run_stream
-run_stream(sys.argv[1], hours=float(sys.argv[2]), seconds=float(sys.argv[3]))
+run_stream(sys.argv[1], hours=float(sys.argv[2]), seconds=float(sys.argv[3]), pace=float(sys.argv[4]))
 """
 
 
@@ -291,30 +291,35 @@ def watch_memory() -> list[Row]:
     """Memory of a process that runs a long night, and of one that only makes its samples."""
     rows = []
     for method, seconds in (("sharpwave", STREAM_SECONDS), ("samples alone", STREAM_SECONDS / 20)):
-        command = [sys.executable, "-c", STREAM, method, str(STREAM_HOURS), str(seconds)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        found = json.loads(said)
-        memory = np.array(found["mb"])
-        n = len(memory)
-        third = max(n // 3, 1)
-        growth = float(memory[-third:].mean() - memory[:third].mean())
-        setting = "long stream, one value a minute"
-        rows += [
-            Row("simulated", setting, method, "growth_mb", growth, float(memory.min()), float(memory.max()), n),
-            Row("simulated", setting, method, "hours", found["hours"], n=n),
-            Row("simulated", setting, method, "times_real_time", found["speed"], n=n),
-            Row("simulated", setting, method, "trials", found["trials"], n=n),
-        ]
+        rows += watch_stream("long stream, one value a minute", method, hours=STREAM_HOURS, seconds=seconds)
     return rows
 
 
-def run_stream(method: str, *, hours: float, seconds: float) -> None:
+def watch_stream(setting: str, method: str, *, hours: float, seconds: float, pace: float = float("inf")) -> list[Row]:
+    """Rows of one stream that runs in a process of its own; see `run_stream`."""
+    command = [sys.executable, "-c", STREAM, method, str(hours), str(seconds), str(pace)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    found = json.loads(said)
+    memory = np.array(found["mb"])
+    n = len(memory)
+    third = max(n // 3, 1)
+    growth = float(memory[-third:].mean() - memory[:third].mean())
+    return [
+        Row("simulated", setting, method, "growth_mb", growth, float(memory.min()), float(memory.max()), n),
+        Row("simulated", setting, method, "hours", found["hours"], n=n),
+        Row("simulated", setting, method, "times_real_time", found["speed"], n=n),
+        Row("simulated", setting, method, "trials", found["trials"], n=n),
+    ]
+
+
+def run_stream(method: str, *, hours: float, seconds: float, pace: float = float("inf")) -> None:
     """Run a night as fast as it goes, until its hours or these seconds are over, and print what memory did.
 
     Args:
         method: `sharpwave`, or `samples alone`.
         hours: Length of the night.
         seconds: Longest time that it may take.
+        pace: How many times as fast as real time the night runs; without end: as fast as it can.
     """
     from sharpwave.live.protocol import load_protocol
     from sharpwave.live.run import Plan, run_started, start_night
@@ -340,7 +345,8 @@ def run_stream(method: str, *, hours: float, seconds: float) -> None:
     else:
         with tempfile.TemporaryDirectory() as home:
             stager = SimulatedStager(source, rng=np.random.default_rng(1))
-            started = start_night(Plan(protocol, source, Path(home, "night"), stager, speed=float("inf"), arm=True))
+            plan = Plan(protocol, source, Path(home, "night"), stager, speed=pace, arm=True, hours=hours)
+            started = start_night(plan)
 
             def listen(decision: Any, _chunk: Any) -> None:
                 if look(decision.now):

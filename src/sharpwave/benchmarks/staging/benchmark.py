@@ -43,7 +43,7 @@ from sharpwave.recordings.datasets import data_root
 from sharpwave.recordings.recording import Recording
 from sharpwave.staging import STAGERS, load_stager
 from sharpwave.staging.boosted import RECIPES, soften, to_hypnogram
-from sharpwave.staging.weights import load_weights, save_json
+from sharpwave.staging.weights import load_card, load_weights, save_json
 
 N_FOLDS = 5
 SIMULATED = {"human": (4, 4.0), "mouse": (4, 2.0), "rat": (4, 2.0)}
@@ -89,7 +89,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     for species in ("mouse", "rat"):
         rows += run_rodents(species, rng=rng)
     if train:
-        save_json("stager_validation", collect_validation(rows))
+        save_json("stager_validation", {**load_card("stager_validation"), **collect_validation(rows)})
     config = {
         "seeds": seeds,
         "folds": N_FOLDS,

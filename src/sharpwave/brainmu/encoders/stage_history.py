@@ -6,6 +6,7 @@ Bouts, votes, how split they are, shares of the stages, and these in combination
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -158,6 +159,9 @@ class StageHistory(ModalitySpecification):
         """What is known of the stages at each step, shape (step, 1, measure)."""
         before = np.zeros((0, 2 * len(TYPES)), dtype=np.float32) if past is None else past
         history = np.concatenate([before, epochs.values[:, 0]])
+        if not history.any():  # nobody has scored anything yet: no measures, which would be a fifth of a step online
+            nothing = np.zeros((len(epochs.values), 1, count_measures()), dtype=np.float32)
+            return replace(epochs, values=nothing), history[-MEMORY:]
         values = compute_stage_history(*np.split(history, 2, axis=1))[len(before) :]
         return replace(epochs, values=values[:, None]), history[-MEMORY:]
 
@@ -190,6 +194,7 @@ def spread_votes(votes: Float[np.ndarray, "step stage"], n_stages: int) -> Float
     return out
 
 
+@lru_cache(maxsize=1)
 def count_measures() -> int:
     """Numbers that `compute_stage_history` gives per step."""
     nothing = np.zeros((1, len(TYPES)), np.float32)

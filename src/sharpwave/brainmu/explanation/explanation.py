@@ -13,6 +13,7 @@ from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.explanation.attribution import get_attribution, measure_spans, spread_spans
 from sharpwave.brainmu.explanation.latents import Directions
+from sharpwave.brainmu.explanation.measures import is_measurable
 from sharpwave.brainmu.explanation.occlusion import (
     RecordingPass,
     forecast_without_channels,
@@ -54,7 +55,8 @@ class Explanation:
             log-odds without the modality since `from`).
         modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
             minutes), share, n (moments), present (share of the night).
-        latents: Named directions of the latent over the night, in standard deviations, and onset.
+        latents: Named directions of the latent over the night, in standard deviations, and onset: those alone that are
+            named after something that the night's own sensors measure.
         directions: How well each direction tracks what it is named after; see `Directions.table`.
         out_of_distribution: onset, novelty, modality, channel, abstain; see `OutOfDistribution.score`.
 
@@ -129,7 +131,7 @@ def explain_night(
         parts=pd.concat(parts, ignore_index=True) if parts else _empty(),
         modalities=weigh_modalities(model, night, horizon=index),
         latents=_read_directions(directions, night, recording),
-        directions=_empty() if directions is None else directions.table,
+        directions=_keep_measurable(directions, recording),
         out_of_distribution=_empty() if out_of_distribution is None else out_of_distribution.score(recording),
     )
 
@@ -142,11 +144,26 @@ def _find_horizon(model: BrainMu, horizon: float) -> int:
     return model.config.horizons.index(horizon)
 
 
+def _list_recorded(recording: EpochedRecording) -> list[str]:
+    """Modalities of which something was recorded."""
+    return [name for name, part in recording.epochs.items() if part.present.any()]
+
+
+def _keep_measurable(directions: Directions | None, recording: EpochedRecording) -> pd.DataFrame:
+    """How well directions track what they are named after; of those alone whose sensor the night has."""
+    if directions is None:
+        return _empty()
+    recorded = _list_recorded(recording)
+    kept = [is_measurable(str(name), recorded) for name in directions.table["name"]]
+    return directions.table[kept].reset_index(drop=True)
+
+
 def _read_directions(directions: Directions | None, night: RecordingPass, recording: EpochedRecording) -> pd.DataFrame:
     """Named directions over the night, and onset; nothing where there are no directions."""
     if directions is None:
         return _empty()
     latents = directions.read(night.latents)
+    latents = latents[[name for name in latents if is_measurable(str(name), _list_recorded(recording))]]
     latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
     return latents
 

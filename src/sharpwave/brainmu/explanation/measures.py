@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from jaxtyping import Float
 
@@ -13,6 +15,28 @@ from sharpwave.signals.epoch_values import compute_epoch_values
 
 THETA = {"theta": (4.0, 8.0), "all": (0.5, 30.0)}
 MUSCLE = {"muscle": (20.0, 45.0)}
+SENSORS: dict[str, tuple[str, ...]] = {
+    "depth": ("eeg", "lfp"),
+    "theta": ("eeg", "lfp"),
+    "spindle rate": ("eeg", "lfp"),
+    "movement": ("activity", "acceleration"),
+    "muscle tone": ("emg",),
+    "heart rate": ("heart_rate", "ecg"),
+}
+"""Modalities of which one must have been recorded for a measure to be known; time of night needs none."""
+
+
+def is_measurable(name: str, modalities: Collection[str]) -> bool:
+    """Whether a recording with these modalities can show what a direction of the latent is named after.
+
+    Args:
+        name: Name of a measure; one that is not in `SENSORS` needs no sensor.
+        modalities: Modalities of which something was recorded.
+
+    >>> is_measurable("depth", ["eeg"]), is_measurable("heart rate", ["eeg"]), is_measurable("time of night", [])
+    (True, False, True)
+    """
+    return name not in SENSORS or bool({*SENSORS[name]} & {*modalities})
 
 
 def compute_measures(recording: Recording, grid: EpochGrid) -> dict[str, Float[np.ndarray, " step"]]:

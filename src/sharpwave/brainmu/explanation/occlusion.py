@@ -66,6 +66,7 @@ def restrict_batch(batch: Batch, first: int, last: int) -> Batch:
         for name, part in batch.modalities.items()
     }
     steps = {name: getattr(batch, name)[:, first:last] for name in ("times", "valid", "stages", "votes")}
+    steps["clock"] = None if batch.clock is None else batch.clock[:, first:last]
     return replace(batch, modalities=modalities, **steps)
 
 
@@ -81,7 +82,9 @@ def repeat_batch(batch: Batch, n: int) -> Batch:
         for name, part in batch.modalities.items()
     }
     fields = ("times", "valid", "stages", "votes", "coarse", "scorable")
-    return Batch(modalities, *(getattr(batch, name).expand(n, *getattr(batch, name).shape[1:]) for name in fields))
+    rows = {name: getattr(batch, name).expand(n, *getattr(batch, name).shape[1:]) for name in fields}
+    rows["clock"] = None if batch.clock is None else batch.clock.expand(n, -1)
+    return replace(batch, modalities=modalities, **rows)
 
 
 @dataclass(frozen=True, eq=False)

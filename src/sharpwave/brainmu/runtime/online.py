@@ -23,7 +23,15 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import ROLES, UNIT, UNKNOWN, Preparation, mask_stretch, plan_preparation
+from sharpwave.signals.preparation import (
+    ROLES,
+    UNIT,
+    UNKNOWN,
+    Preparation,
+    find_lights_off,
+    mask_stretch,
+    plan_preparation,
+)
 
 CLOSE = 1e-6
 """Seconds by which the end of a step and of the data may differ."""
@@ -196,24 +204,29 @@ def _finish_step(model: BrainMu, state: OnlineState, recording: Recording) -> tu
         if name == "stages" and not measured.present.any():
             unscored = measured
         epochs[name], past[name] = ENCODERS[name].normalise(measured, state.past.get(name))
-    output = _pass(model, epochs, grid, state.caches)
+    began = find_lights_off(recording)
+    output = _pass(model, epochs, grid, state.caches, began)
     if state.feed_back and unscored is not None:
         votes = torch.softmax(output.readout.stage[0, 0], dim=0).numpy()
         own = measure_stages(votes[None].argmax(axis=1), votes[None], N_STAGES)
         epochs["stages"], past["stages"] = ENCODERS["stages"].normalise(own, state.past.get("stages"))
-        output = _pass(model, epochs, grid, state.caches)
+        output = _pass(model, epochs, grid, state.caches, began)
     there = tuple(name for name, part in epochs.items() if part.present.any())
     end = float(grid.ends[0])
     return _read_forecast(output, end, there), replace(state, end=end, past=past, caches=output.caches)
 
 
 def _pass(
-    model: BrainMu, epochs: Mapping[str, ModalityEpochs], grid: EpochGrid, caches: tuple[LayerCache, ...] | None
+    model: BrainMu,
+    epochs: Mapping[str, ModalityEpochs],
+    grid: EpochGrid,
+    caches: tuple[LayerCache, ...] | None,
+    lights_off: float | None,
 ) -> Output:
     unknown = np.full(1, UNSCORED, dtype=np.int8), np.zeros((1, N_STAGES), dtype=np.float32)
     there = {name: part for name, part in epochs.items() if part.present.any()}
     with torch.inference_mode():
-        return model(collate([EpochedRecording(grid, there, *unknown)]), caches)
+        return model(collate([EpochedRecording(grid, there, *unknown, lights_off=lights_off)]), caches)
 
 
 def _read_forecast(output: Output, end: float, modalities: tuple[str, ...]) -> StepForecast:

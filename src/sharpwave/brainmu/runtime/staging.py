@@ -19,20 +19,30 @@ from jaxtyping import Bool, Float
 
 from sharpwave import moved
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, EpochGrid, ModalityEpochs, collate, make_epoch_grid
+from sharpwave.brainmu.epochs import (
+    N_STAGES,
+    EpochedRecording,
+    EpochGrid,
+    ModalityEpochs,
+    collate,
+    make_epoch_grid,
+)
 from sharpwave.brainmu.heads import Readout
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import prepare_signals
+from sharpwave.signals.preparation import find_lights_off, prepare_signals
 from sharpwave.signals.stage_smoothing import smooth_probabilities
 
 NAME = "Brainµ"
 SMOOTHING = 0.4
 """Weight of each step's evidence against the transitions: neighbouring steps share what the model has seen."""
-CHUNK = 64
+FRAGMENT, WHOLE = 2 * 3600.0, 5 * 3600.0
+"""Seconds of recorded data up to which nothing is smoothed, for a fragment does not run like a night, and from which it
+is in full."""
+CHUNK = 480
 """Steps that go through the model at once."""
 
 
@@ -111,8 +121,8 @@ def run_brainmu(
         history: Stages that the model may see, each when its epoch has ended: an expert's, or another stager's.
             Without them it reads the signals alone.
         modalities: Those to use; all that there are where omitted.
-        transitions: Probability of the next stage (column) given this one (row); the hypnogram is then smoothed
-            forward and backward over them.
+        transitions: Probability of the next stage (column) given this one (row), as in whole nights; the hypnogram is
+            then smoothed forward and backward over them, as far as the recording is a whole night (`weigh_night`).
         chunk: Steps at once.
 
     Raises:
@@ -121,7 +131,10 @@ def run_brainmu(
     said = pass_recording(recording, model, history=history, modalities=modalities, chunk=chunk)
     calibration = calibration or Calibration()
     stages = _where(said.known, calibration.stages(said.stage))
-    smoothed = stages if transitions is None else smooth_stages(stages, transitions)
+    smoothed = stages
+    share = weigh_night(float(said.known.sum()) * said.grid.step)
+    if transitions is not None and share > 0:
+        smoothed = (1 - share) * stages + share * smooth_stages(stages, transitions)
     return BrainMuPrediction(
         grid=said.grid,
         hypnogram=_to_hypnogram(smoothed, said.known, said.grid),
@@ -132,6 +145,18 @@ def run_brainmu(
         horizons=model.config.horizons,
         present=said.present,
     )
+
+
+def weigh_night(seconds: float) -> float:
+    """How far a recording is a whole night, from 0 (a fragment) to 1.
+
+    Args:
+        seconds: Length of what was recorded.
+
+    >>> weigh_night(1800.0), weigh_night(3.5 * 3600), weigh_night(8 * 3600.0)
+    (0.0, 0.5, 1.0)
+    """
+    return float(np.clip((seconds - FRAGMENT) / (WHOLE - FRAGMENT), 0.0, 1.0))
 
 
 def smooth_stages(
@@ -247,7 +272,7 @@ def iter_epochs(
             if measured is not None:
                 epochs[name], past[name] = ENCODERS[name].normalise(measured, past.get(name))
         unknown = np.full(len(part), UNSCORED, dtype=np.int8), np.zeros((len(part), N_STAGES), dtype=np.float32)
-        yield EpochedRecording(part, epochs, *unknown, subject=recording.subject)
+        yield EpochedRecording(part, epochs, *unknown, subject=recording.subject, lights_off=find_lights_off(recording))
 
 
 def read_ahead(parts: Iterator[EpochedRecording]) -> Iterator[EpochedRecording]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,6 +71,35 @@ class RandomCrops:
         first = place - int(places[:which].sum())
         night = self.nights[which]
         return night.restrict(first, min(first + n_steps, len(night)))
+
+
+CLOCK_KNOWN = 0.5
+"""Share of the crops that are shown the time since lights off; the others have no clock, as most recordings in use."""
+CLOCK_SPREAD = 1800.0
+"""Standard deviation, in seconds, of the random offset between the start of a recording and lights off."""
+
+
+def set_clock(crop: EpochedRecording, rng: np.random.Generator) -> EpochedRecording:
+    """A crop with the time since lights off, off by a random amount where nobody knows it, or with none at all.
+
+    A file begins when someone pressed a button: a model that takes its start for the beginning of the night errs on
+    every file that begins elsewhere.
+
+    Args:
+        crop: A crop; where `lights_off` is None, the recording began somewhere near it.
+        rng: Random generator.
+
+    Example:
+        >>> grid, nothing = EpochGrid(0.0, 30.0, 2), np.zeros(2)
+        >>> crop = EpochedRecording(grid, {}, nothing, nothing)
+        >>> clocks = [set_clock(crop, np.random.default_rng(seed)).lights_off for seed in range(100)]
+        >>> 30 < clocks.count(None) < 70
+        True
+    """
+    if rng.random() >= CLOCK_KNOWN:
+        return replace(crop, lights_off=None)
+    offset = float(rng.normal(0.0, CLOCK_SPREAD))
+    return crop if crop.lights_off is not None else replace(crop, lights_off=offset)
 
 
 class WeightedSources:

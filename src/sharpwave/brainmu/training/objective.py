@@ -9,10 +9,12 @@ saved with its checkpoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -51,20 +53,43 @@ class Objective:
 
 
 def drop_modalities(
-    batch: Batch, *, modality: float, channel: float, generator: torch.Generator | None = None
+    batch: Batch,
+    *,
+    modality: float,
+    channel: float,
+    generator: torch.Generator | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Batch:
-    """The batch with modalities and channels absent at random, crop by crop; at least one modality stays in each."""
-    names = list(batch.modalities)
-    size = len(batch.times)
+    """The batch with modalities and channels absent at random, crop by crop; at least one modality stays in each.
+
+    Args:
+        batch: The batch.
+        modality: Chance that a modality is dropped.
+        channel: Chance that a channel is dropped.
+        generator: Random generator of the whole batch; torch's own where omitted. Not used with `seeds`.
+        seeds: A seed for each crop: what is dropped of it is then the same whatever crops are beside it, and so for any
+            number of devices.
+    """
+    names, size = list(batch.modalities), len(batch.times)
     there = torch.stack([batch.modalities[name].present.any(dim=2).any(dim=1) for name in names])
-    chance = torch.rand(len(names), size, generator=generator)
+    widths = [batch.modalities[name].present.shape[2] for name in names]
+    chance = torch.empty(len(names), size)
+    chances = [torch.empty(size, width) for width in widths]
+    if seeds is None:
+        chance = torch.rand(len(names), size, generator=generator)
+        chances = [torch.rand(size, width, generator=generator) for width in widths]
+    for row, seed in enumerate(seeds or ()):
+        for index, name in enumerate(names):
+            own = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            chance[index, row] = own.random()
+            chances[index][row] = torch.from_numpy(own.random(widths[index]))
     stays = (chance >= modality) & there
     favourite = torch.where(there, chance, torch.full_like(chance, -1.0)).argmax(dim=0)
     stays[favourite, torch.arange(size)] = True
     out = {}
     for index, name in enumerate(names):
         part = batch.modalities[name]
-        channels = torch.rand(part.present.shape[0], part.present.shape[2], generator=generator) >= channel
+        channels = chances[index] >= channel
         channels |= ~(channels & part.present.any(dim=1)).any(dim=1, keepdim=True)
         out[name] = replace(part, present=part.present & stays[index][:, None, None] & channels[:, None])
     return replace(batch, modalities=out)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sharpwave.brainmu.checkpoints import save_brainmu
 from sharpwave.brainmu.epochs import Batch, collate
 from sharpwave.brainmu.model import BrainMu, Output
-from sharpwave.brainmu.training.crops import Source, pick_source
+from sharpwave.brainmu.training.crops import Source, pick_source, set_clock
 from sharpwave.brainmu.training.devices import gather_tensor, make_fabric
 from sharpwave.brainmu.training.objective import (
     Objective,
@@ -263,7 +263,8 @@ def draw_batches(
 ) -> Iterator[Drawn]:
     """The batches of updates `done` and later; the next is drawn while one is learned from.
 
-    Crop i of update k is the same for any number of devices; device r takes crops r, r + world, ...
+    Crop i of update k, and what is dropped of it, is the same for any number of devices; device r takes crops r,
+    r + world, ...
 
     Args:
         source: Source of crops.
@@ -286,16 +287,11 @@ def draw_batches(
 
     def draw(step: int) -> Drawn:
         picked = pick_source(source, np.random.default_rng([options.seed, step]))
-        crops = [
-            picked.draw(np.random.default_rng([options.seed, step, index]), options.piece)
-            for index in range(rank, options.batch, world)
-        ]
-        batch = collate(crops)
-        generator = torch.Generator().manual_seed(_mix(options.seed, step, rank))
-        objective = options.objective
-        seen = drop_modalities(
-            batch, modality=objective.drop_modality, channel=objective.drop_channel, generator=generator
-        )
+        mine = range(rank, options.batch, world)
+        rngs = [np.random.default_rng([options.seed, step, index]) for index in mine]
+        batch = collate([set_clock(picked.draw(rng, options.piece), rng) for rng in rngs])
+        objective, seeds = options.objective, [_mix(options.seed, step, index) for index in mine]
+        seen = drop_modalities(batch, modality=objective.drop_modality, channel=objective.drop_channel, seeds=seeds)
         return Drawn(batch, seen)
 
     with ThreadPoolExecutor(1) as executor:

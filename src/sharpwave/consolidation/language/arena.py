@@ -99,6 +99,11 @@ class Arena:
         self._freed += blocks
         self.n_used -= len(blocks)
 
+    def wipe(self) -> None:
+        """Write zeros over all blocks that no record holds, also of records that were given up long ago."""
+        self._bytes[self._freed] = 0
+        self._bytes[self._top :] = 0
+
     def get_values(self) -> UInt8[Tensor, "block byte"]:
         """The blocks up to the last that was ever used: not a copy."""
         return self._values[: self._top]

@@ -207,6 +207,11 @@ class DreamPhase(Phase):
         """A night is over, kept or not: the next pass of wake begins a day."""
         self._is_morning = True
 
+    def forget(self) -> str:
+        """Keep no text that was dreamt, which may hold what was learned; what was removed, in words."""
+        self.dreamt = Dreamt()
+        return "texts that were dreamt"
+
     def describe(self) -> str:
         """What was dreamt, and how far from the teacher the network was on it before and after."""
         said = " → ".join(f"{value:.3g}" for value in self.divergence)

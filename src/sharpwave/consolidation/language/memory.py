@@ -12,10 +12,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.admission import ClassIndex, Key, draw_places, make_random
+from sharpwave.consolidation.admission import ClassIndex, Key, draw_places, find_finite, make_random
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, count_items, flatten, nest
-from sharpwave.consolidation.buffer import find_finite
 from sharpwave.consolidation.language.layout import PLACES, Layout
+from sharpwave.consolidation.language.memory_state import (
+    INDEX,
+    describe_memory,
+    read_index,
+    take_up_memory,
+    write_index,
+)
 from sharpwave.consolidation.language.outputs import Outputs
 from sharpwave.consolidation.language.pool import Pool
 from sharpwave.consolidation.language.records import Fields
@@ -28,9 +34,8 @@ from sharpwave.consolidation.language.store import (
     hash_item,
     measure_size,
     parse_bytes,
-    read_index,
-    write_index,
 )
+from sharpwave.consolidation.rights import ARRIVED, Removal, Rights, forget
 from sharpwave.errors import SharpwaveError
 
 POLICIES = ("balanced", "reservoir")
@@ -63,8 +68,10 @@ class TokenMemory:
         generator: Random generator of which items are kept and drawn; one seeded with `torch.initial_seed()` where
             omitted.
         transform: Function of a batch to a batch that is applied to what is drawn; None, the default, for none.
+        keep_for: Seconds for which an item is kept from when it first came; None, the default, for any.
 
     Attributes:
+        rights: Who holds something of the items, and what was forgotten (`rights.Rights`).
         shift: Number of tokens by which labels come after the output that is to give them: 1 for a causal model, 0 for
             a masked one; None where it is not known, so that both outputs count as the answer's.
 
@@ -93,6 +100,7 @@ class TokenMemory:
         held_out: float = 0.0,
         generator: torch.Generator | None = None,
         transform: Callable[[Batch], Batch] | None = None,
+        keep_for: float | None = None,
     ) -> None:
         if policy not in POLICIES:
             raise SharpwaveError(f"a policy among {', '.join(POLICIES)}", got=repr(policy), fix="choose one of them")
@@ -106,6 +114,8 @@ class TokenMemory:
         self.generator = generator or torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self.transform, self.n_seen, self.n_refused = transform, 0, 0
         self.shift: int | None = None
+        self.rights = Rights(keep_for)
+        self._arrived: dict[int, int] = {}
         self.path = None if path is None else Path(path)
         self._store = ItemStore(self.budget, path=self.path)
         self._layout, self._outputs = Layout(padding or {}), Outputs(top_k, n_answers)
@@ -166,6 +176,7 @@ class TokenMemory:
         Raises:
             SharpwaveError: If the items have other entries than those before them, or one is larger than the budget.
         """
+        self.rights.expire(self)
         entries = dict(flatten(items, padding=self._layout.padding))
         n_items = count_items(entries)
         logits = entries.pop(OUTPUTS, None)
@@ -225,6 +236,7 @@ class TokenMemory:
         Raises:
             SharpwaveError: If the memory is empty.
         """
+        self.rights.expire(self)
         generator, first = generator or self.generator, self.n_held_out
         n_open = len(self) - first
         if n_open <= 0:
@@ -264,6 +276,8 @@ class TokenMemory:
             return {"index": slots}
         with explaining():
             entries, starts = self._layout.join(items, masked=True)
+            if self.rights.keep_for is not None:
+                entries[ARRIVED] = torch.tensor([self._arrived.get(self._pool.order[s], 0) for s in slots.tolist()])
             return nest(entries | self._outputs.join(outputs, starts) | {"index": slots})
 
     def read_held_out(self) -> Batch:
@@ -304,19 +318,7 @@ class TokenMemory:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on; the tokens are not copied, so save it before the next `add`."""
-        return {
-            "budget": self.budget,
-            "tasks": list(self.tasks),
-            "layout": self._layout.state_dict(),
-            "pool": self._pool.state_dict(),
-            "store": self._store.state_dict(self._pool.order),
-            "new": sorted(self._new),
-            "counts": [self.n_seen, self.n_refused, self._next, self._outputs.n_values],
-            "shift": self.shift,
-            "label": self.label,
-            "salt": self._salt.hex(),
-            "generator": self.generator.get_state(),
-        }
+        return describe_memory(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a memory made with the same options.
@@ -324,28 +326,35 @@ class TokenMemory:
         Raises:
             SharpwaveError: If it is no such state, or was changed.
         """
-        with explaining():
-            self._pool.load_state_dict(state["pool"])
-            self._store.load_state_dict(state["store"], self._pool.order)
-            self._layout.load_state_dict(state["layout"])
-            self.tasks, self._new = [str(name) for name in state["tasks"]], set(state["new"]) & set(self._pool.order)
-            self.n_seen, self.n_refused, self._next, self._outputs.n_values = (int(count) for count in state["counts"])
-            self._next = max([self._next, *(handle + 1 for handle in self._pool.order)])
-            self.shift, self.label, self._salt = state["shift"], state["label"], bytes.fromhex(state["salt"])
-            self.generator.set_state(state["generator"])
+        take_up_memory(self, state)
 
     def save(self) -> Path:
         """Write what another process needs to open the memory again from its folder; then go on as before."""
         return write_index(self)
 
+    def forget(self, where: Mapping[str, Any] | Callable[[Batch], Tensor]) -> Removal:
+        """Remove items, such as those of a person, and all that was made of them, as `rights.forget` says."""
+        return forget(self, where)
+
+    def discard(self, slots: Int[Tensor, " item"]) -> None:
+        """Give up the items in some slots: nothing of them stays, in memory, in the file or in what `save` wrote."""
+        self._give_up([self._pool.order[slot] for slot in slots.tolist()])
+        self._store.wipe()
+        if self.path is not None and (self.path / INDEX).is_dir():
+            self.save()
+
     def forget_lost(self) -> int:
         """Give up items whose bytes are no longer those that were stored; their number."""
         lost = self._store.find_lost(self._salt)
-        for handle in lost:
+        self._give_up(lost)
+        return len(lost)
+
+    def _give_up(self, handles: list[int]) -> None:
+        for handle in handles:
             self._pool.discard(handle)
             self._store.remove(handle)
-        self._new -= set(lost)
-        return len(lost)
+            self._arrived.pop(handle, None)
+        self._new -= set(handles)
 
     def _draft(self, item: Fields) -> Draft | None:
         """What is needed to store an item; None where it is stored already or is not kept."""
@@ -380,7 +389,9 @@ class TokenMemory:
                 if given_up != handle:
                     self._store.remove(given_up)
                     self._new.discard(given_up)
+                    self._arrived.pop(given_up, None)
             if given_up != handle:
                 n_tokens = count_tokens(draft.item)
                 self._store.put(handle, draft.core, field, n_tokens=n_tokens, digest=draft.digest)
                 self._new.add(handle)
+                self._arrived[handle] = self.rights.note_time()

@@ -1,13 +1,20 @@
-"""Files of the small public sets: columns of numbers, and MATLAB files (to version 7), whose code is never run."""
+"""Files of the small public sets: columns of numbers, MATLAB files (to version 7), NumPy archives; no code is run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.untrusted import explained
+
+MOST_BYTES = 2**30
+"""Unpacked bytes of an archive that are taken: the largest public one has 10 million."""
 
 
 def read_columns(path: Path, *, skip: int = 0) -> np.ndarray:
@@ -82,3 +89,57 @@ def iterate_structs(cells: np.ndarray, path: tuple[int, ...] = ()) -> Iterator[t
         for index, inner in enumerate(cells.flat, 1):
             if isinstance(inner, np.ndarray):
                 yield from iterate_structs(inner, (*path, index))
+
+
+def read_archive(path: Path, names: Collection[str] = ()) -> Mapping[str, np.ndarray]:
+    """All arrays of an `.npz` file, by name; the last few files read are kept in memory.
+
+    Args:
+        path: The file.
+        names: Arrays that must be there.
+
+    Raises:
+        SharpwaveError: If the file is missing, damaged or too large, or lacks one of the arrays.
+    """
+    if not path.is_file():
+        raise SharpwaveError(
+            f"the file {path.name}", got=f"nothing there in {path.parent}", fix="fetch the data set again"
+        )
+    arrays = _unpack(path, path.stat().st_mtime_ns)
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise SharpwaveError(
+            f"arrays {', '.join(names)} in {path.name}",
+            got=f"no {', '.join(missing)}",
+            fix="use the data set's own file",
+        )
+    return arrays
+
+
+@lru_cache(maxsize=4)
+def _unpack(path: Path, changed: int) -> Mapping[str, np.ndarray]:
+    with explained("a readable .npz file", name=path.name, fix="fetch the data set again"):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MOST_BYTES:
+            raise SharpwaveError(f"at most {MOST_BYTES} bytes", got=f"{size} in {path.name}", fix="split the file")
+        with np.load(path, allow_pickle=False) as file:
+            return MappingProxyType({name: file[name] for name in file.files})
+
+
+def read_table(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """The rows of a table whose columns are separated by tabs, as texts; [] where there is no such file.
+
+    Raises:
+        SharpwaveError: If it cannot be read, or lacks a column.
+    """
+    import csv
+
+    if not path.is_file():
+        return []
+    with explained(f"a table with columns {', '.join(columns)}", name=path.name, fix="fetch the data set again"):
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        missing = [name for name in columns if rows and name not in rows[0]]
+        if missing:
+            raise KeyError(", ".join(missing))
+        return rows

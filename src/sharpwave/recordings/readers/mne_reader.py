@@ -89,7 +89,7 @@ def read_mne(
 
         _check_companions(path)
         raw = getattr(mne.io, _FUNCTIONS[suffix])(path, preload=False, verbose="error")
-        return _recording(raw, path, caught, channels=channels, overrides=overrides, unit=unit)
+        return describe_raw(raw, path, caught, channels=channels, overrides=overrides, unit=unit)
 
 
 def _check_companions(path: Path) -> None:
@@ -135,7 +135,17 @@ def _check_tags(path: Path) -> None:
     raise SharpwaveError(f"tags that follow each other in {path.name}", got="a loop", fix="copy or export it again")
 
 
-def _recording(raw: mne.io.BaseRaw, path: Path, caught: list[Any], **options: Any) -> Recording:
+def describe_raw(
+    raw: mne.io.BaseRaw, path: Path = Path("MNE Raw"), caught: Sequence[Any] = (), **options: Any
+) -> Recording:
+    """The recording that a `Raw` holds; its samples stay where they are.
+
+    Args:
+        raw: MNE's recording.
+        path: File it came from, for messages.
+        caught: Warnings of MNE when it read the file.
+        options: `channels`, `overrides` and `unit` of `read_mne`, each None where not given.
+    """
     if raw.n_times < 1 or not raw.ch_names:
         raise SharpwaveError(
             f"samples in {path.name}", got=f"{raw.n_times} of {len(raw.ch_names)} channels", fix="export it again"

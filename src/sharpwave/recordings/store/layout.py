@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,8 @@ FREE_MEMORY = 64 * 2**20
 MOST_GROWTH = 50
 """A table past `FREE_MEMORY` may take this many bytes in memory for one byte on disk; no real one is packed better."""
 MOST_CHUNK = 256 * 2**20
+READ_AHEAD = 512 * 2**10
+"""Bytes that are read at once where small reads follow one another."""
 
 
 def compute_chunk_rows(row_bytes: int, rows_per_chunk: float) -> tuple[int, int]:
@@ -176,21 +178,40 @@ class StoredArray(Sliced):
         array: The Zarr array.
         where: Store and place in it, for messages.
         folder: Folder of its pieces.
+        length: Rows that count: more lie on disk where appending was stopped; None for all.
+        ahead: What was read ahead where reads follow one another: first row, rows, and where the last read ended.
     """
 
     array: Any
     where: str
     folder: Path
+    length: int | None = None
+    ahead: list[tuple[int, np.ndarray, int]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape)
+        rows, *rest = self.array.shape
+        return (rows if self.length is None else self.length, *rest)
 
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(self.array.dtype)
 
     def _take(self, low: int, high: int) -> np.ndarray:
+        """Rows low to high. Small reads that follow one another are served from one larger read."""
+        first, held, last = self.ahead[0] if self.ahead else (0, np.empty(0), -1)
+        if first <= low and high <= first + len(held):
+            self.ahead[:] = [(first, held, high)]
+            return held[low - first : high - first].copy()
+        rows = READ_AHEAD // max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+        if low != last or high - low > rows // 2:
+            self.ahead[:] = [(0, held[:0], high)]
+            return self._read(low, high)
+        held = self._read(low, min(low + rows, len(self)))
+        self.ahead[:] = [(low, held, high)]
+        return held[: high - low].copy()
+
+    def _read(self, low: int, high: int) -> np.ndarray:
         try:
             return np.asarray(self.array[low:high])
         except Exception as error:  # zarr, blosc and the checksum codec each raise their own
@@ -201,8 +222,14 @@ class StoredArray(Sliced):
             ) from error
 
 
-def open_array(group: Any, root: Path, name: str) -> StoredArray:
+def open_array(group: Any, root: Path, name: str, *, length: int | None = None) -> StoredArray:
     """An array of a store, checked without reading it: codecs, sizes, and that no shard is missing.
+
+    Args:
+        group: The Zarr group of the store.
+        root: Folder of the store.
+        name: Place of the array in it.
+        length: Rows that count, at most as many as there are; all where omitted.
 
     Raises:
         SharpwaveError: If the array is absent, incomplete, or declared in a way that `write_store` never would.
@@ -212,6 +239,8 @@ def open_array(group: Any, root: Path, name: str) -> StoredArray:
     try:
         array = group[name]
         shape, shard = array.shape, array.shards or array.chunks
+        if length is not None and 0 <= length <= shape[0]:
+            shape = (length, *shape[1:])
     except Exception as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     expected = math.ceil(shape[0] / shard[0]) if all(shape) else 0
@@ -222,7 +251,7 @@ def open_array(group: Any, root: Path, name: str) -> StoredArray:
         raise _damaged(where, f"pieces of {math.prod(shard) * array.dtype.itemsize} bytes")
     if math.prod(array.chunks) * array.dtype.itemsize > MOST_CHUNK:
         raise _damaged(where, f"chunks of {math.prod(array.chunks) * array.dtype.itemsize} bytes")
-    return StoredArray(array, where, root / name)
+    return StoredArray(array, where, root / name, shape[0])
 
 
 def read_whole(array: StoredArray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,8 @@ def open_store(path: str | Path) -> Recording:
         return Recording(
             signals=signals,
             spikes=_read_spikes(group, path) if (path / "spikes").is_dir() else None,
-            hypnogram=_read_hypnogram(group, path, header["hypnogram"]),
-            events=_read_table(group, path, "events"),
+            hypnogram=_read_hypnogram(group, path, header["hypnogram"], _place(header, "hypnogram")),
+            events=_read_table(group, path, _place(header, "events")),
             subject=header["subject"],
             species=header["species"],
             start=header["start"],
@@ -118,8 +119,16 @@ def _check_header(header: dict[str, Any]) -> None:
         raise ValueError(f"{', '.join(strange)} of another kind")
 
 
+def _place(header: dict[str, Any], name: str) -> str:
+    """Where a table lies: under another name each time that the store was appended to."""
+    place = str(header.get("places", {}).get(name, name))
+    if re.fullmatch(rf"{name}(-\d{{1,9}})?", place) is None:
+        raise ValueError(f"{name} at {place!r}")
+    return place
+
+
 def _open_signal(group: Any, root: Path, index: int, entry: dict) -> Signal:
-    samples = open_array(group, root, f"signals/{index}")
+    samples = open_array(group, root, f"signals/{index}", length=int(entry["shape"][0]))
     if list(samples.shape) != list(entry["shape"]):
         raise _damaged(root, f"{entry['name']!r} of shape {samples.shape}, declared {tuple(entry['shape'])}")
     clock = {name: float(entry[name]) for name in ("rate", "start", "scale", "offset")}
@@ -142,13 +151,13 @@ def _open_signal(group: Any, root: Path, index: int, entry: dict) -> Signal:
     )
 
 
-def _read_hypnogram(group: Any, root: Path, fields: dict | None) -> Hypnogram | None:
+def _read_hypnogram(group: Any, root: Path, fields: dict | None, place: str) -> Hypnogram | None:
     if fields is None:
         return None
-    stages = read_whole(open_array(group, root, "hypnogram/stages"))
+    stages = read_whole(open_array(group, root, f"{place}/stages"))
     probabilities = None
-    if (root / "hypnogram/probabilities").is_dir():
-        probabilities = read_whole(open_array(group, root, "hypnogram/probabilities"))
+    if (root / place / "probabilities").is_dir():
+        probabilities = read_whole(open_array(group, root, f"{place}/probabilities"))
     return Hypnogram(stages, probabilities=probabilities, **fields)
 
 

@@ -78,7 +78,7 @@ def write_store(
         import zarr
     except ImportError as error:
         raise MissingExtraError("zarr", extra="brain") from error
-    header = _describe(recording) | ({} if key is None else {"key": key})
+    header = describe_recording(recording) | ({} if key is None else {"key": key})
     real = Path(os.path.realpath(path))
     partial = real.with_name(real.name + ".partial")
     with explaining(path), _take_partial(partial, header if resume else None):
@@ -87,10 +87,10 @@ def write_store(
             group.attrs["sharpwave"] = header
         _write_signals(group, partial, recording, chunk_seconds, progress)
         if recording.hypnogram is not None:
-            _write_array(group, "hypnogram/stages", recording.hypnogram.stages)
+            write_array(group, "hypnogram/stages", recording.hypnogram.stages)
             if recording.hypnogram.probabilities is not None:
-                _write_array(group, "hypnogram/probabilities", recording.hypnogram.probabilities)
-        _write_table(group, "events", recording.events)
+                write_array(group, "hypnogram/probabilities", recording.hypnogram.probabilities)
+        write_table(group, "events", recording.events)
         if recording.spikes is not None:
             _write_spikes(group, recording.spikes)
         if key is not None:
@@ -199,7 +199,7 @@ def _take_partial(partial: Path, header: dict | None) -> Iterator[None]:
             os.close(lock)
 
 
-def _describe(recording: Recording) -> dict:
+def describe_recording(recording: Recording) -> dict:
     """Everything of a recording that is not an array."""
     hypnogram = recording.hypnogram
     scored = None
@@ -281,7 +281,7 @@ def _write_signals(
                 progress(signal.name, (done + high) / total)
         done += shape[0]
         if signal.times is not None:
-            _write_array(group, f"times/{index}", np.asarray(signal.times, dtype=np.float64))
+            write_array(group, f"times/{index}", np.asarray(signal.times, dtype=np.float64))
 
 
 def _holds(array: Any, low: int, high: int, values: np.ndarray) -> bool:
@@ -292,7 +292,8 @@ def _holds(array: Any, low: int, high: int, values: np.ndarray) -> bool:
         return False
 
 
-def _write_array(group: Any, name: str, values: np.ndarray) -> None:
+def write_array(group: Any, name: str, values: np.ndarray) -> None:
+    """A small array of a store, in place of one that is there."""
     values = np.ascontiguousarray(values)
     if name in group:
         del group[name]
@@ -301,11 +302,12 @@ def _write_array(group: Any, name: str, values: np.ndarray) -> None:
         array[:] = values
 
 
-def _write_table(group: Any, name: str, table: pd.DataFrame) -> None:
+def write_table(group: Any, name: str, table: pd.DataFrame) -> None:
+    """A table of a store: an array for each column."""
     categories: list[list | None] = []
     for index, column in enumerate(table.columns):
         values, choices = encode_column(table[column])
-        _write_array(group, f"{name}/{index}", values)
+        write_array(group, f"{name}/{index}", values)
         categories.append(choices)
     folder = group.require_group(name)
     folder.attrs["columns"] = [str(column) for column in table.columns]
@@ -315,10 +317,10 @@ def _write_table(group: Any, name: str, table: pd.DataFrame) -> None:
 def _write_spikes(group: Any, spikes: Any) -> None:
     units = list(spikes.keys())
     times = [np.asarray(spikes[unit].times()) for unit in units]
-    _write_array(group, "spikes/units", np.asarray(units, dtype=np.int64))
-    _write_array(group, "spikes/counts", np.array([len(unit) for unit in times], dtype=np.int64))
-    _write_array(group, "spikes/times", np.concatenate([np.zeros(0), *times]))
+    write_array(group, "spikes/units", np.asarray(units, dtype=np.int64))
+    write_array(group, "spikes/counts", np.array([len(unit) for unit in times], dtype=np.int64))
+    write_array(group, "spikes/times", np.concatenate([np.zeros(0), *times]))
     support = np.stack([spikes.time_support.start, spikes.time_support.end], axis=1)
-    _write_array(group, "spikes/support", support)
+    write_array(group, "spikes/support", support)
     metadata = pd.DataFrame({name: list(spikes[name]) for name in spikes.metadata_columns if name != "rate"})
-    _write_table(group, "spikes/metadata", metadata)
+    write_table(group, "spikes/metadata", metadata)

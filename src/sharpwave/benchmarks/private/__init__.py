@@ -1,0 +1,1 @@
+"""Learning in private: what it costs in accuracy, and an audit of what it promises."""

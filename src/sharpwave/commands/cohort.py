@@ -1,0 +1,78 @@
+"""`sharpwave cohort`: all nights below a folder as one table with covariates, kept up to date, and a page."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from sharpwave.commands.tasks import check_group_page
+from sharpwave.disk import show_path
+from sharpwave.errors import SharpwaveError
+
+NIGHTS, PAGE = "nights.parquet", "cohort.html"
+
+
+def cohort(
+    folder: Annotated[
+        Path, typer.Argument(help="Results of `sharpwave decode` or `bids`, at any depth.", metavar="OUT")
+    ],
+    participants: Annotated[
+        Path | None, typer.Option(help="Table of participants: participant_id, age, sex, group and what you like.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the table and the page [default: OUT].")
+    ] = None,
+) -> None:
+    """Put nights together: `nights.parquet` (a row a night and statistic, with covariates) and `cohort.html`.
+
+    Run again after more nights were decoded: only changed ones are read.
+
+    - `sharpwave cohort results --participants participants.tsv`
+    """
+    table, page = write_cohort(folder, participants=participants, output=output)
+    typer.echo(f"{table['night'].nunique()} nights, {len(table)} rows. Open {show_path(page)}")
+
+
+def write_cohort(
+    folder: Path, *, participants: Path | None = None, output: Path | None = None
+) -> tuple[pd.DataFrame, Path]:
+    """Write `nights.parquet` and `cohort.html`.
+
+    Args:
+        folder: Folder with results of nights, at any depth.
+        participants: Table of participants; None where nothing is known of them.
+        output: Folder to write into; `folder` where omitted.
+
+    Returns:
+        The rows, and the path of the page.
+
+    Raises:
+        SharpwaveError: If there are no results, the table of participants cannot be used, or something else than
+            earlier results of ours is in the way.
+    """
+    from sharpwave.outputs import replace_file
+    from sharpwave.reports.cohort_page import write_cohort_page
+    from sharpwave.reports.cohort_table import OWN, read_participants, tabulate_cohort
+
+    output = output or folder
+    path, page = output / NIGHTS, output / PAGE
+    check_group_page(page)
+    earlier = None
+    if path.exists():
+        with suppress(OSError, ValueError):
+            earlier = pd.read_parquet(path)
+        if earlier is None or not {*OWN} <= {*earlier.columns}:
+            raise SharpwaveError(
+                "a table of nights of ours to bring up to date",
+                got=f"{show_path(path)}, which is something else, or damaged",
+                fix="move it elsewhere, or give another --output",
+            )
+    known = None if participants is None else read_participants(participants)
+    table = tabulate_cohort(folder, participants=known, earlier=earlier)
+    with replace_file(path) as partial:
+        table.rows.to_parquet(partial, index=False)
+    return table.rows, write_cohort_page(table, page)

@@ -1,0 +1,231 @@
+"""Days to years: a long recording cut into days, on a clock with light, summer time and named spans.
+
+Times of day are those of the recorder's clock. A recording with a time zone follows its summer time: the hour that is
+skipped or repeated is so in the days, too. Zeitgeber time counts hours from lights on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import option
+from sharpwave.night.several_nights import LONGEST_NIGHT, NightSpan
+from sharpwave.recordings import Recording
+from sharpwave.untrusted import explained
+
+DAY, HOUR = 86_400.0, 3600.0
+SHORTEST = 2.0
+"""Hours: a shorter piece at an end is joined to its neighbour."""
+ELECTRICAL = frozenset(("eeg", "lfp"))
+DAYS_PANEL = "Days"
+
+
+@dataclass(frozen=True)
+class DayOptions:
+    """How a recording of several days is cut. Each field is an option of `sharpwave decode`.
+
+    Attributes:
+        by: "day" cuts days, "night" the dark phases, "whole" nothing; by default days where it is longer than 36 h.
+        light_schedule: Clock times of lights on and off, such as "07:00-19:00"; None where there is none.
+        time_zone: Name of the time zone whose summer time the clock follows, such as "Europe/Berlin".
+        spans: Table of named spans, such as sleep deprivation and recovery: onset, duration (s), label.
+    """
+
+    by: str | None = option(
+        None, "Cut a long recording: day, night (dark phases), or whole [default: day above 36 h].", panel=DAYS_PANEL
+    )
+    light_schedule: str | None = option(
+        None, "Clock times of lights on and off, every day: 07:00-19:00.", metavar="ON-OFF", panel=DAYS_PANEL
+    )
+    time_zone: str | None = option(
+        None, "Time zone whose summer time the clock follows, such as Europe/Berlin.", panel=DAYS_PANEL
+    )
+    spans: Path | None = option(
+        None, "Table (.tsv) of named spans (onset, duration, label), such as sleep deprivation.", panel=DAYS_PANEL
+    )
+
+    def __post_init__(self) -> None:
+        if self.by not in (None, "day", "night", "whole"):
+            raise SharpwaveError("--by day, night or whole", got=repr(self.by), fix="give one of these")
+        read_schedule(self.light_schedule)
+        if self.by == "night" and self.light_schedule is None:
+            raise SharpwaveError(
+                "the hours of light with --by night", got="none", fix="give --light-schedule ON-OFF, or --by day"
+            )
+
+
+def read_schedule(text: str | None) -> tuple[float, float] | None:
+    """Hours of the day at which lights go on and off; None where there is no schedule.
+
+    Args:
+        text: Such as "07:00-19:00".
+
+    Raises:
+        SharpwaveError: If it is no pair of clock times.
+
+    >>> read_schedule("07:00-19:30")
+    (7.0, 19.5)
+    """
+    if text is None:
+        return None
+    hours = []
+    for part in text.split("-"):
+        hour, _, minute = part.strip().partition(":")
+        if not (hour.isdigit() and (minute.isdigit() or not minute)) or int(hour) > 23 or int(minute or 0) > 59:
+            hours = []
+            break
+        hours.append(int(hour) + int(minute or 0) / 60)
+    if len(hours) != 2 or hours[0] == hours[1]:
+        raise SharpwaveError("clock times of lights on and off such as 07:00-19:00", got=repr(text), fix="write it so")
+    return hours[0], hours[1]
+
+
+@dataclass(frozen=True)
+class DayClock:
+    """The time of day throughout a long recording.
+
+    Attributes:
+        start: Clock time of the start of the recording; None where unknown, and hours then count from the start.
+        zone: Name of a time zone whose summer time is followed; None for a clock that is never set.
+
+    >>> clock = DayClock(datetime(2024, 3, 30, 23), "Europe/Berlin")  # two hours before the clocks go forward
+    >>> clock.compute_hours(np.array([0.0, 3 * 3600.0])).tolist()
+    [23.0, 3.0]
+    """
+
+    start: datetime | None
+    zone: str | None = None
+
+    def read(self, seconds: float) -> datetime | None:
+        """The clock at a time in seconds from the start."""
+        if self.start is None:
+            return None
+        if self.zone is None:
+            return self.start + timedelta(seconds=seconds)
+        try:
+            zone = ZoneInfo(self.zone)
+        except (KeyError, ValueError, OSError) as error:
+            raise SharpwaveError(
+                "the name of a time zone", got=repr(self.zone), fix="give one such as Europe/Berlin"
+            ) from error
+        start = self.start.replace(tzinfo=zone) if self.start.tzinfo is None else self.start
+        return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(zone)
+
+    def compute_hours(self, seconds: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+        """Hours of the day, 0 to 24, at times in seconds from the start; summer time changes on the quarter hour."""
+        seconds = np.asarray(seconds, dtype=float)
+        if self.start is None:
+            return seconds / HOUR % 24
+        if self.zone is None:
+            return (hour_of(self.start) + seconds / HOUR) % 24
+        quarters, place = np.unique(np.floor(seconds / 900.0), return_inverse=True)
+        at = np.array([hour_of(self.read(900.0 * float(quarter))) for quarter in quarters])
+        return (at[place] + (seconds - 900.0 * quarters[place]) / HOUR) % 24
+
+
+def hour_of(clock: datetime | None) -> float:
+    """The hour of the day with its fraction; 0 where no clock is known."""
+    if clock is None:
+        return 0.0
+    return clock.hour + clock.minute / 60 + (clock.second + clock.microsecond / 1e6) / HOUR
+
+
+def is_light(hours: Float[np.ndarray, " time"], schedule: tuple[float, float]) -> Bool[np.ndarray, " time"]:
+    """Whether lights are on at hours of the day.
+
+    >>> is_light(np.array([8.0, 20.0]), (7.0, 19.0)).tolist(), is_light(np.array([8.0, 20.0]), (19.0, 7.0)).tolist()
+    ([True, False], [False, True])
+    """
+    on, off = schedule
+    return (hours - on) % 24 < (off - on) % 24
+
+
+def find_days(recording: Recording, options: DayOptions | None = None) -> list[NightSpan]:
+    """The days of a long recording, or its dark phases; none where it is decoded as a whole.
+
+    People's days are cut at noon, those of animals at lights on, or, without a schedule, 24 h after their start.
+
+    Args:
+        recording: A recording; its samples are not read.
+        options: How it is cut.
+
+    >>> from sharpwave.recordings import MODALITIES, Signal
+    >>> lfp = Signal("HIP", np.zeros(71 * 3600), 1.0, MODALITIES["lfp"])
+    >>> rat = Recording({"HIP": lfp}, species="rat", start=datetime(2024, 3, 1, 9))
+    >>> [day.label for day in find_days(rat, DayOptions(light_schedule="07:00-19:00"))]
+    ['2024-03-01', '2024-03-02', '2024-03-03']
+    """
+    options = options or DayOptions()
+    duration, schedule = recording.duration, read_schedule(options.light_schedule)
+    long = bool(ELECTRICAL & {*recording.modalities}) and duration >= HOUR * LONGEST_NIGHT
+    if options.by == "whole" or (options.by is None and not long):
+        return []
+    clock = DayClock(recording.start, options.time_zone)
+    if options.by == "night" and schedule is not None:
+        dark = find_runs(~is_light(clock.compute_hours(np.arange(0.0, duration, 60.0)), schedule))
+        spans = [(60.0 * low, min(60.0 * high, duration)) for low, high in dark]
+        return [_name(clock, low, high, "its dark phase") for low, high in spans if high - low >= HOUR * SHORTEST]
+    cut, how = _choose_cut(recording, schedule)
+    hours = (clock.compute_hours(np.arange(0.0, duration, 60.0)) - cut) % 24
+    edges = 60.0 * (np.flatnonzero(np.diff(hours) < -12) + 1)
+    ends = [0.0, *(edge for edge in edges.tolist() if HOUR * SHORTEST <= edge <= duration - HOUR * SHORTEST), duration]
+    return [_name(clock, low, high, how) for low, high in pairwise(ends)]
+
+
+def _choose_cut(recording: Recording, schedule: tuple[float, float] | None) -> tuple[float, str]:
+    if recording.species == "human" and recording.start is not None:
+        return 12.0, "days of people are cut at noon"
+    if schedule is not None and recording.start is not None:
+        return schedule[0], "days are cut at lights on"
+    own = hour_of(recording.start)
+    return own, "no schedule of light is known: days are cut 24 h after the start"
+
+
+def find_runs(mask: Bool[np.ndarray, " bin"]) -> list[tuple[int, int]]:
+    """First and last (excluded) place of each run of true values.
+
+    >>> find_runs(np.array([True, True, False, True]))
+    [(0, 2), (3, 4)]
+    """
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(int)))
+    return [(int(low), int(high)) for low, high in edges.reshape(-1, 2)]
+
+
+def _name(clock: DayClock, low: float, high: float, how: str) -> NightSpan:
+    first, last = clock.read(low), clock.read(high)
+    if first is None or last is None or first.year <= 1900:
+        label, span = f"day-{int(low // DAY) + 1:03d}", f"{low / HOUR:.1f} to {high / HOUR:.1f} h"
+    else:
+        label, span = f"{first:%Y-%m-%d}", f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    return NightSpan(low, high, label, f"{span} of a longer recording; {how}")
+
+
+def read_spans(path: Path | None) -> pd.DataFrame:
+    """Named spans of a long recording: onset, duration (s from its start), label.
+
+    Raises:
+        SharpwaveError: If the table lacks a column.
+    """
+    if path is None:
+        return pd.DataFrame({"onset": [], "duration": [], "label": []})
+    with explained("a table of spans", name=str(path), fix="write onset, duration, label; one row a span"):
+        table = pd.read_csv(path, sep=None, engine="python")
+    missing = {"onset", "duration", "label"} - {*table.columns}
+    if missing:
+        raise SharpwaveError("columns onset, duration, label", got=f"no {', '.join(sorted(missing))}", fix="add them")
+    return table
+
+
+def mark_day(recording: Recording, day: NightSpan, clock: DayClock) -> Recording:
+    """One day as a recording of its own whose start is the clock's, summer time included."""
+    start = clock.read(day.start)
+    return replace(recording, start=recording.start if start is None else start.replace(tzinfo=None))

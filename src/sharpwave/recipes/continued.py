@@ -1,0 +1,128 @@
+"""How `lite` went on learning: from weights that shipped, on what is new among what was known, and back half way.
+
+    python -m sharpwave.recipes.continued FROM TO
+
+A night of sleep for the model itself: the old cohorts are replayed among the new ones, so that nothing is forgotten,
+and in the end old and new weights are averaged (Wortsman et al. 2022, doi:10.48550/arXiv.2109.01903; one half each):
+between weights of which one was trained from the other the loss is low all the way, and what fine-tuning on few people
+did at the expense of others is taken back.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sharpwave.brainmu.checkpoints import load_brainmu, save_brainmu
+from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.training.training import train
+from sharpwave.errors import SharpwaveError
+from sharpwave.recipes.band_nights import load_band_nights
+from sharpwave.recipes.files_beside_weights import write_files_beside_weights
+from sharpwave.recipes.recipe import EVERYTHING, LAST, SECOND, describe_training
+from sharpwave.recipes.sources import (
+    POLYSOMNOGRAM,
+    SamplingWeights,
+    combine_sources,
+    load_forecasting,
+    load_unlabelled,
+    simulate_training_nights,
+)
+from sharpwave.recipes.staging_training import make_staging_source
+
+MIXED = SamplingWeights(forecasting=0.3, staging=0.5, unlabelled=0.02, human=0.12, rodent=0.03)
+PARTS = (
+    (MIXED, replace(SECOND, steps=700, learning_rate=1.2e-3, seed=1)),
+    (EVERYTHING, replace(LAST, steps=220, learning_rate=7e-4, seed=2)),
+)
+SHARE = 0.5
+"""Share of the new weights in the average with the old ones; fixed beforehand."""
+
+
+def continue_lite(
+    start: str | Path,
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    simulated: Iterable[EpochedRecording] | None = None,
+    scale: float = 1.0,
+    seed: int = 0,
+    runs: str | Path | None = None,
+    finish: bool = True,
+) -> Path:
+    """Train weights that exist on old and new nights, average both, and write the result with its card.
+
+    The calibration stays: it was fitted on forecasts for people whom the model of each fold had not seen.
+
+    Args:
+        start: Folder of the weights to start from.
+        folder: Folder to write into.
+        data: Folder of data sets; `data_root()` where omitted.
+        simulated: Simulated nights, if they were made before.
+        scale: Updates as a share of the recipe's.
+        seed: Seed of the simulation and of the people drawn from it.
+        runs: Folder for the checkpoints of each part; what is found there goes on. None are kept where omitted.
+        finish: Whether to fit what lies beside the weights.
+
+    Returns:
+        The folder.
+    """
+    forecasting, unlabelled = load_forecasting(data), list(load_unlabelled(data))
+    nights = list(simulate_training_nights(rng=np.random.default_rng([seed, 1])) if simulated is None else simulated)
+    staging = make_staging_source(nights, rng=np.random.default_rng([seed, 2]), data=data, modalities=POLYSOMNOGRAM)
+    model, card = load_brainmu(start)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for index, (weights, options) in enumerate(PARTS):
+        source = combine_sources(forecasting, weights, staging=staging, unlabelled=unlabelled, simulated=nights)
+        scaled = replace(options, steps=max(1, round(scale * options.steps)))
+        place = None if runs is None else Path(runs) / f"part-{index}"
+        train(model, source, options=scaled, show=False, folder=place)
+    average_weights(model, before)
+    new = describe_training(forecasting, [*unlabelled, *nights], banded=load_band_nights(data))
+    save_brainmu(model, folder, card=join_cards(card, new))
+    return write_files_beside_weights(folder, data=data) if finish else Path(folder)
+
+
+def average_weights(model: BrainMu, before: dict[str, torch.Tensor], *, share: float = SHARE) -> None:
+    """Set every weight between what it was and what it is.
+
+    Args:
+        model: The model as it is; changed in place.
+        before: Its weights as they were.
+        share: Share of the new weights, from 0 to 1.
+
+    Raises:
+        SharpwaveError: If the old weights are another model's.
+    """
+    now = model.state_dict()
+    if {name: value.shape for name, value in now.items()} != {name: value.shape for name, value in before.items()}:
+        raise SharpwaveError("weights of one shape", got="weights of two models", fix="start from the same weights")
+    mixed = {
+        name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
+        for name, value in now.items()
+    }
+    model.load_state_dict(mixed)
+
+
+def join_cards(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The card of weights that went on from others: everyone in either, and both trainings."""
+    return {
+        **old,
+        "trained_on": sorted({*old["trained_on"], *new["trained_on"]}),
+        "licences": dict(sorted({**old["licences"], **new["licences"]}.items())),
+        "training": [*old["training"], *(options.to_dict() for _, options in PARTS)],
+        "averaged": SHARE,
+        "reproduce": "python -m sharpwave.recipes.continued FROM TO, FROM being the weights of commit ffdc56d",
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    continue_lite(sys.argv[1], sys.argv[2])

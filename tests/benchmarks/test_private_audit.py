@@ -1,0 +1,37 @@
+"""The audit of learning in private finds planted mistakes and no others; draws over many processes are counted."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+pytest.importorskip("opacus", reason="opacus is not installed: pip install 'sharpwave[private]'")
+
+from sharpwave.benchmarks.distributed import BATCH, N_STEPS, ROW_BYTES, simulate
+from sharpwave.benchmarks.private.audit import BREAKS, N_SHORT, audit, find_bound
+
+
+def test_a_bound_is_that_of_guesses_by_chance() -> None:
+    each = 0.05 ** (1 / 100)  # all of 100 right once in twenty
+    assert find_bound(100, delta=0.0) == pytest.approx(math.log(each / (1 - each)), abs=2e-3)
+    assert find_bound(55) == 0
+    assert find_bound(90) < find_bound(95) < find_bound(100)
+    assert find_bound(95, delta=1e-3) < find_bound(95)
+
+
+def test_what_is_claimed_holds_and_mistakes_are_found() -> None:
+    honest = audit(0, n_night=N_SHORT)
+    assert honest.found < honest.claimed
+    assert audit(0, dreams=True).found < audit(0, dreams=True).claimed
+    for broken in BREAKS[1:]:
+        found = audit(0, broken=broken, n_night=N_SHORT)
+        assert found.found > found.claimed, broken
+        assert found.claimed == pytest.approx(honest.claimed)
+
+
+def test_rows_that_lie_elsewhere_are_counted() -> None:
+    rows = {row.metric: row.value for row in simulate(8, 3)}
+    expected = BATCH * 7 / 8 * ROW_BYTES * N_STEPS / 1e6
+    assert rows["megabytes_per_rank_and_night"] == pytest.approx(expected, rel=0.2)
+    assert rows["gigabytes_per_night"] == pytest.approx(8 * rows["megabytes_per_rank_and_night"] / 1e3)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from sharpwave.commands.cli import app
+from sharpwave.errors import SharpwaveError
+from sharpwave.reports import nights_table
+from sharpwave.reports.cohort_table import read_participants, tabulate_cohort
+
+runner = CliRunner()
+
+
+def write_summary(folder: Path, name: str, *, tst: float | None, subject: str = "", key: str = "k") -> Path:
+    path = folder / name / "summary.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    statistics = [
+        {"name": "total_sleep_time", "value": tst, "unit": "min", "low": 300.0, "high": 500.0},
+        {"name": "sleep_latency", "value": 10.0, "unit": "min", "low": None, "high": None},
+    ]
+    content = {"subject": subject or name, "verdict": "usable", "stager": "s", "species": "human", "simulated": True,
+               "start": None, "hashes": {"key": key}, "statistics": statistics}  # fmt: skip
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def cohort(tmp_path) -> Path:
+    """20 people who sleep 6 min less for each year above 20; one who is far from that, one whose file is cut."""
+    out = tmp_path / "out"
+    ages = 20 + np.arange(20)
+    for number, age in enumerate(ages):
+        write_summary(out, f"p{number:02d}", tst=480.0 - 6 * (age - 20), subject=f"{number:02d}")
+    write_summary(out, "far", tst=3000.0, subject="77")
+    (write_summary(out, "cut", tst=1.0)).write_text('{"statistics": [')
+    people = pd.DataFrame(
+        {
+            "participant_id": [f"sub-{n:02d}" for n in range(20)] + ["sub-99"],
+            "age": [*ages, 50],
+            "sex": ["F", "M"] * 10 + ["F"],
+            "name": "secret",
+        }
+    )
+    people.to_csv(tmp_path / "participants.tsv", sep="\t", index=False)
+    return out
+
+
+def test_nights_meet_their_covariates(cohort):
+    table = tabulate_cohort(cohort, participants=read_participants(cohort.parent / "participants.tsv"))
+    rows = table.rows.set_index(["night", "name"])
+    assert rows.loc[("p03", "total_sleep_time"), ["value", "age", "sex"]].tolist() == [462.0, 23, "M"]
+    assert np.isnan(rows.loc[("p03", "sleep_latency"), "low"])
+    assert rows.loc[("p03", "sleep_latency"), "participant_name"] == "secret", "ours keeps its name"
+    assert pd.isna(rows.loc[("far", "sleep_latency"), "age"])
+    assert (table.damaged, table.without_night, table.without_participant) == (["cut"], ["99"], ["far"])
+
+
+def test_an_update_reads_changed_nights_only(cohort, monkeypatch):
+    first = tabulate_cohort(cohort)
+    assert (first.n_read, first.rows["night"].nunique()) == (22, 21)
+    path = write_summary(cohort, "p00", tst=111.0)
+    os.utime(path, ns=(1, 1))
+    read = []
+    original = nights_table._read_rows
+    monkeypatch.setattr(nights_table, "_read_rows", lambda p, *rest: read.append(p.parent.name) or original(p, *rest))
+    second = tabulate_cohort(cohort, earlier=first.rows)
+    assert sorted(read) == ["cut", "p00"]
+    changed = second.rows[second.rows["night"] == "p00"]
+    assert changed["value"].tolist() == [111.0, 10.0]
+    rest = [table.rows[table.rows["night"] != "p00"].reset_index(drop=True) for table in (first, second)]
+    pd.testing.assert_frame_equal(*rest)
+    assert len(second.rows) == len(first.rows), "rows are replaced, not added"
+    (cohort / "p01" / "summary.json").unlink()
+    assert "p01" not in set(tabulate_cohort(cohort, earlier=second.rows).rows["night"])
+
+
+def test_the_command_writes_the_table_and_a_page_that_says_what_is_planted(cohort):
+    arguments = ["cohort", str(cohort), "--participants", str(cohort.parent / "participants.tsv")]
+    assert "21 nights, 42 rows" in runner.invoke(app, arguments).output
+    page = (cohort / "cohort.html").read_text()
+    assert "−60.0 min" in page, "the planted change per decade"
+    assert "−10.1 min" in page, "the published one beside it"
+    assert "sex F (10)" in page
+    assert '<th scope="row">far</th>' in page, "the outlier"
+    assert "1 participants without a night: 99" in page
+    assert "simulated" in page
+    again = runner.invoke(app, arguments)
+    assert again.exit_code == 0, again.output
+    assert len(pd.read_parquet(cohort / "nights.parquet")) == 42
+
+
+def test_what_cannot_be_used_is_said(cohort, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SharpwaveError, match="results of nights"):
+        tabulate_cohort(tmp_path / "empty")
+    (tmp_path / "a.tsv").write_text("person\tage\n1\t2\n")
+    with pytest.raises(SharpwaveError, match="a column participant_id"):
+        read_participants(tmp_path / "a.tsv")
+    (tmp_path / "b.tsv").write_text("participant_id\tage\n1\t2\n1\t3\n")
+    with pytest.raises(SharpwaveError, match="each participant once"):
+        read_participants(tmp_path / "b.tsv")
+    (cohort / "nights.parquet").write_text("mine")
+    result = runner.invoke(app, ["cohort", str(cohort)])
+    assert "a table of nights of ours" in str(result.exception)
+    assert (cohort / "nights.parquet").read_text() == "mine"
