@@ -13,17 +13,20 @@ from sharpwave.benchmarks.private.audit import BREAKS, N_SHORT, audit, find_boun
 
 
 def test_a_bound_is_that_of_guesses_by_chance() -> None:
-    each = 0.05 ** (1 / 100)  # all of 100 right once in twenty
-    assert find_bound(100, delta=0.0) == pytest.approx(math.log(each / (1 - each)), abs=2e-3)
-    assert find_bound(55) == 0
-    assert find_bound(90) < find_bound(95) < find_bound(100)
-    assert find_bound(95, delta=1e-3) < find_bound(95)
+    each = 0.05 ** (1 / 300)  # all of 300 right once in twenty
+    assert find_bound(300, delta=0.0) == pytest.approx(math.log(each / (1 - each)), abs=2e-3)
+    assert find_bound(160) == 0
+    assert find_bound(270) < find_bound(285) < find_bound(300)
+    assert find_bound(285, delta=1e-3) < find_bound(285)
 
 
 def test_what_is_claimed_holds_and_mistakes_are_found() -> None:
     honest = audit(0, n_night=N_SHORT)
     assert honest.found < honest.claimed
-    assert audit(0, dreams=True).found < audit(0, dreams=True).claimed
+    dreamt = audit(0, dreams=True)
+    assert dreamt.found < dreamt.claimed
+    night = audit(0)
+    assert night.wake < night.found < night.claimed  # a night that is not counted is found
     for broken in BREAKS[1:]:
         found = audit(0, broken=broken, n_night=N_SHORT)
         assert found.found > found.claimed, broken

@@ -58,6 +58,7 @@ BENCHMARKS: dict[str, str] = {
     "sleep-cost": "sharpwave.benchmarks.sleep_cost",
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "private": "sharpwave.benchmarks.private.benchmark",
+    "private-audit": "sharpwave.benchmarks.private.audit",
     "distributed": "sharpwave.benchmarks.distributed",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",

@@ -102,8 +102,8 @@ def find_noise(epsilon: float, delta: float, uses: Sequence[Use]) -> float:
 
     Example:
         >>> noise = find_noise(8, 1e-5, [Use(0, 0.032, 156)])
-        >>> f"{compute_epsilon([Use(noise, 0.032, 156)], 1e-5):.2f}"
-        '8.00'
+        >>> f"{compute_epsilon([Use(noise, 0.032, 156)], 1e-5):.1f}"
+        '8.0'
     """
 
     def spend(noise: float) -> float:

@@ -1,4 +1,4 @@
-"""`sharpwave benchmark private`: split MNIST at ε = 2, 4, 8 and ∞, and an audit that has to find planted mistakes.
+"""`sharpwave benchmark private`: split MNIST at ε = 2, 4, 8 and ∞.
 
 Two digits after two others, one head, the task not told (`accuracy`) or told (`accuracy_told`). Private fine-tuning has
 no nights; dreams are free; nights from the buffer share the same ε with wake. Every task is a cohort of its own: other
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import torch
 from torch import nn
 
 from sharpwave.benchmarks.continual.images import load_images
-from sharpwave.benchmarks.private.audit import BREAKS, N_CANARIES, N_GUESSES, N_NIGHT, N_SHORT, NOISE, audit
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.consolidation import FixedRatio, Private, ReplayBuffer, Sleep
 from sharpwave.errors import SharpwaveError
@@ -28,11 +26,10 @@ EPSILONS = (2.0, 4.0, 8.0, math.inf)
 METHODS = ("private fine-tuning", "with dreams", "with nights from the buffer")
 DELTA = 1e-5
 N_TRAIN, N_TEST, BATCH, EPOCHS, CAPACITY, RATE, HIDDEN, NIGHT = 2000, 500, 200, 2, 500, 1.0, 32, 0.5
-AUDIT_SEEDS = 20
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
-    """Learn split MNIST in private, and audit it.
+    """Learn split MNIST in private.
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
@@ -57,7 +54,6 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             for metric in found[0]:
                 values = [each[metric] for each in found]
                 rows.append(estimate_row("split MNIST", f"ε = {epsilon:g}", method, metric, values, rng=rng))
-    rows += audit_rows(range(AUDIT_SEEDS))
     config = {
         "items_per_task": N_TRAIN,
         "batch": BATCH,
@@ -66,38 +62,9 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "buffer": CAPACITY,
         "night": NIGHT,
         "rate": RATE,
-        "canaries": N_CANARIES,
-        "guesses": N_GUESSES,
-        "audit_noise": NOISE,
         "interval": "95 %, bootstrap over seeds",
     }
     return config, rows
-
-
-def audit_rows(seeds: Sequence[int]) -> list[Row]:
-    """What is claimed, the lower bound that was found, and in how many seeds it passes what is claimed."""
-    rows = []
-    for name in ("as it is", "as it is, with dreams", *BREAKS):
-        dreams, broken = name == "as it is, with dreams", name if name in BREAKS else ""
-        n_night = N_SHORT if name in BREAKS[1:] else N_NIGHT
-        found = [audit(seed, broken=broken, dreams=dreams, n_night=n_night) for seed in seeds]
-        n, low, high = len(found), min(each.found for each in found), max(each.found for each in found)
-        caught = sum(each.found > each.claimed for each in found)
-        rows += [
-            Row("canaries, one run each", name, "claimed", "epsilon", float(np.mean([a.claimed for a in found])), n=n),
-            Row(
-                "canaries, one run each",
-                name,
-                "audit",
-                "epsilon",
-                float(np.mean([a.found for a in found])),
-                low,
-                high,
-                n,
-            ),
-            Row("canaries, one run each", name, "audit", "seeds_above_claim", float(caught), n=n),
-        ]
-    return rows
 
 
 def learn(images: Any, seed: int, method: str, epsilon: float) -> dict[str, float]:
