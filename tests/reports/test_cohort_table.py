@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
-from sharpwave.reports import nights_table
+from sharpwave.reports import cohort_table
 from sharpwave.reports.cohort_table import read_participants, tabulate_cohort
 
 runner = CliRunner()
@@ -67,8 +67,8 @@ def test_an_update_reads_changed_nights_only(cohort, monkeypatch):
     path = write_summary(cohort, "p00", tst=111.0)
     os.utime(path, ns=(1, 1))
     read = []
-    original = nights_table._read_rows
-    monkeypatch.setattr(nights_table, "_read_rows", lambda p, *rest: read.append(p.parent.name) or original(p, *rest))
+    original = cohort_table._read_rows
+    monkeypatch.setattr(cohort_table, "_read_rows", lambda p, *rest: read.append(p.parent.name) or original(p, *rest))
     second = tabulate_cohort(cohort, earlier=first.rows)
     assert sorted(read) == ["cut", "p00"]
     changed = second.rows[second.rows["night"] == "p00"]

@@ -40,8 +40,8 @@ def measure_day(
     >>> how = {"stager": "hand", "verdict": "usable"}
     >>> day = DecodedNight(identifier="a", source="a", duration=120.0, hypnogram=stages, **how)
     >>> table = measure_day(day).set_index("name")["value"]
-    >>> table["sleep"], table["bouts_N2"], table["cycles"]
-    (1.5, 1.0, 1.0)
+    >>> table[["sleep", "bouts_N2", "cycles"]].tolist()
+    [1.5, 1.0, 1.0]
     """
     hypnogram = night.hypnogram
     middles = onset + hypnogram.onsets + hypnogram.epoch_length / 2

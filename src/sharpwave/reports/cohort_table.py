@@ -91,8 +91,8 @@ def tabulate_cohort(
         raise SharpwaveError(
             "results of nights", got=f"no {SUMMARY} with statistics below {show_path(root)}", fix="decode nights first"
         )
-    rows = pd.concat(tables, ignore_index=True).sort_values(["night"], kind="stable", ignore_index=True)
-    return _join(rows, participants, n_read, damaged)
+    whole = pd.concat(tables, ignore_index=True).sort_values(["night"], kind="stable", ignore_index=True)
+    return _join(whole, participants, n_read, damaged)
 
 
 def _find_summaries(root: Path) -> Iterator[Path]:

@@ -117,7 +117,11 @@ def draw_actogram(shares: Float[np.ndarray, "day bin"], schedule: tuple[float, f
         levels = np.where(np.isfinite(double), np.round(np.nan_to_num(double) * (MISSING - 1)), MISSING)
     palette = np.vstack([compute_viridis(MISSING), np.array([[225, 228, 232]], dtype=np.uint8)])
     height = float(np.clip(ROW * len(shares), LEAST, MOST))
-    content = [svg.image(0, 16, "100%", height, address=encode_png(levels.astype(np.uint8), palette))]
+    content = [
+        svg.image(
+            0, 16, "100%", height, address=encode_png(levels.astype(np.uint8), palette), image_rendering="pixelated"
+        )
+    ]
     if schedule is not None:
         light = (schedule[1] - schedule[0]) % 24 / 24 * 50
         for begin in (0.0, 50.0):
@@ -142,6 +146,7 @@ def draw_profile(profile: pd.DataFrame, schedule: tuple[float, float] | None) ->
         light = (schedule[1] - schedule[0]) % 24
         content.append(svg.rect(across.at(light), box.bottom + 1, across.at(24) - across.at(light), 4, fill="#3c4250"))
     names = list(dict.fromkeys(profile["stage"]))
+    ends: list[tuple[float, float, str]] = []
     for name, colour in zip(names, LINES if len(names) == 5 else (LINES[0], LINES[2], LINES[4]), strict=False):
         part = profile[profile["stage"] == name]
         xs = np.array([across.at(hour + 0.5) for hour in part["zt"]])
@@ -150,7 +155,11 @@ def draw_profile(profile: pd.DataFrame, schedule: tuple[float, float] | None) ->
         content.append(svg.path(svg.line_path(xs, share), fill="none", stroke=colour, stroke_width=2))
         last = np.flatnonzero(np.isfinite(share))
         if last.size:
-            content.append(svg.text(xs[last[-1]] + 6, share[last[-1]] + 4, name, anchor="start", css="strong"))
+            ends.append((float(share[last[-1]]), float(xs[last[-1]]), str(name)))
+    below = np.inf
+    for y, x, name in sorted(ends, reverse=True):  # names from the bottom up, none upon another
+        below = min(y + 4, below - 12)
+        content.append(svg.text(x + 6, below, name, anchor="start", css="strong"))
     title = "hours since lights on" if schedule is not None else "hour of the day"
     content.append(svg.text(box.middle, box.bottom + 30, title, css="strong"))
     return svg.chart(content, width=box.right + 50, height=box.bottom + 36, label=f"Share of each stage by {title}")
