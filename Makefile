@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench figures clean help
+.PHONY: demo test lint bench docs figures clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo   decode a simulated night, let a network sleep, cue a sleeper, and name the pages to open'
 	@echo 'make test   every test (real recordings join in where SHARPWAVE_DATA points)'
 	@echo 'make lint   style, types, which room may import which, how many files an idea takes, figures as in their files'
+	@echo 'make docs   the site, into site/; every printed snippet is run first'
 	@echo 'make bench  every benchmark, into benchmarks/results, and the figures of the pages'
 	@echo 'make figures  rewrite the figures of the pages from benchmarks/results; say which code has changed since'
 
@@ -38,6 +39,12 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py --check
 	$(BIN)/python tools/figures.py --check
+	$(BIN)/python tools/snippets.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python tools/snippets.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Name and seeds of every file of results that a page shows. mammoth.json needs another program first: see benchmarks/mammoth.py;
 # language-*.json need the folder of a model: see docs/language-benchmark.md.
@@ -60,4 +67,4 @@ figures: $(VENV)/.dev
 	$(BIN)/python tools/figures.py --stale
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) demo site .pytest_cache .ruff_cache .mypy_cache .hypothesis

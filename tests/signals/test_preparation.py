@@ -137,9 +137,9 @@ def test_every_entry_cuts_the_same_epochs(
     worlds: dict[str, Recording], world: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     recording = worlds[world]
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    readme = Path(__file__).parents[2].joinpath("docs", "brainmu.md").read_text(encoding="utf-8")
     assert "collate([epoch_recording(recording)])" in readme
-    expected = signals_of(epoch_recording(recording))  # README's own snippet
+    expected = signals_of(epoch_recording(recording))  # the snippet of docs/brainmu.md
     caught: dict[str, EpochedRecording] = {}
 
     caught["causality"] = epoch_recording(prepare_night(recording, prefer_given=True, events=()).seen)
