@@ -33,7 +33,7 @@ TASKS: dict[str, dict[str, float]] = {
 }
 """Dynamics of each task, where they differ from CartPole-v1."""
 N_ACTIONS, N_ENVS, N_STEPS, N_ROLLOUTS = 2, 16, 64, 24
-GAMMA, LAMBDA, RATE, CLIP, EPOCHS, MINIBATCH = 0.98, 0.9, 2e-3, 0.2, 4, 256
+GAMMA, LAMBDA, RATE, CLIP, EPOCHS, MINIBATCH = 0.98, 0.9, 2e-3, 0.2, 6, 256
 CAPACITY, NIGHT_STEPS, REMEMBERED = 600, 200, 1024
 ENOUGH = 195.0
 """Return at which a task counts as learned."""

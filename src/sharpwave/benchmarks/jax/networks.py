@@ -79,7 +79,8 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the next token at each place."""
         hidden = self.embed(x) + self.position
-        for layer in self.layers:
+        layers: Any = self.layers
+        for layer in layers:
             q, k, v = layer["qkv"](layer["norm1"](hidden)).chunk(3, dim=-1)
             q, k, v = (each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in (q, k, v))
             scores = q @ k.transpose(-1, -2) / (WIDTH // HEADS) ** 0.5
@@ -183,9 +184,10 @@ def make_block(dtype: torch.dtype, *, seed: int = 0) -> Pair:
         y = 2 * task + torch.randint(2, (n_items,), generator=generator)
         return {"x": means[y] + torch.randn(n_items, 1, 6, 6, generator=generator, dtype=dtype), "y": y}
 
+    kept = {name: value.numpy() for name, value in module.state_dict().items()}
     stats = {
-        name: {"mean": jnp.array(norm.running_mean.numpy()), "var": jnp.array(norm.running_var.numpy())}
-        for name, norm in (("norm1", module.norm1), ("norm2", module.norm2))
+        name: {"mean": jnp.array(kept[f"{name}.running_mean"]), "var": jnp.array(kept[f"{name}.running_var"])}
+        for name in ("norm1", "norm2")
     }
     network = Network(apply, layout="equinox", momentum=MOMENTUM)
     return Pair(module, network, Variables(copy_weights(module), stats), draw)
