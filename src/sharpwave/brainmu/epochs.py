@@ -239,11 +239,10 @@ class Batch:
     clock: Float[Tensor, "batch step"] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(
-            {name: part.to(device) for name, part in self.modalities.items()},
-            *(getattr(self, name).to(device) for name in ("times", "valid", "stages", "votes", "coarse", "scorable")),
-            None if self.clock is None else self.clock.to(device),
-        )
+        names = ("times", "valid", "stages", "votes", "coarse", "scorable")
+        clock = None if self.clock is None else self.clock.to(device)
+        modalities = {name: part.to(device) for name, part in self.modalities.items()}
+        return Batch(modalities, **{name: getattr(self, name).to(device) for name in names}, clock=clock)
 
 
 _FINE: dict[int, tuple[tuple[int, ...], ...]] = {

@@ -64,13 +64,7 @@ def from_tables(
     stage[cover_seconds(arousals, time) & (stage > 0)] = 0
     marks = reactivations if isinstance(reactivations, pd.DataFrame) else read_reactivations(reactivations)
     marks = marks if "content" in marks else marks.assign(content="unknown")
-    outside = (marks["onset"] < 0) | (marks["onset"] >= hypnogram.end) if "onset" in marks else np.zeros(0, bool)
-    if outside.any():
-        raise SharpwaveError(
-            f"reactivations within the night, 0 to {hypnogram.end:g} s",
-            got=f"{int(outside.sum())} of {len(outside)} outside",
-            fix="give onsets in seconds from the start of the night, not samples or clock times",
-        )
+    _check_within(marks, hypnogram.end)
     return NightSeries(
         night=night,
         time=time,
@@ -84,6 +78,16 @@ def from_tables(
         cues=read_cues(cues) if isinstance(cues, str | Path) else cues,
         candidates=None if candidates is None else np.sort(np.asarray(candidates, dtype=float)),
     )
+
+
+def _check_within(marks: pd.DataFrame, end: float) -> None:
+    outside = (marks["onset"] < 0) | (marks["onset"] >= end) if "onset" in marks else np.zeros(0, bool)
+    if outside.any():
+        raise SharpwaveError(
+            f"reactivations within the night, 0 to {end:g} s",
+            got=f"{int(outside.sum())} of {len(outside)} outside",
+            fix="give onsets in seconds from the start of the night, not samples or clock times",
+        )
 
 
 def _hold(table: pd.DataFrame, name: str, time: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ class Sleep:
         self._woken, self._is_plain, self._stops = math.nan, False, False
         self._handles: list[Any] = []
         self._watch_steps()
-        if hasattr(kept, "rights"):
+        if kept is not None and hasattr(kept, "rights"):
             kept.rights.watch(self)
 
     @classmethod

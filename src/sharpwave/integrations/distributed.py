@@ -338,7 +338,7 @@ class SharedReplayBuffer(ReplayBuffer):
             self._whole.mirror(self._n_first * world, self._whole_open)
         self._whole.seen = seen
         self._whole.fill({place: keys[slot] for place, slot in enumerate(kept)})
-        known = {slot * world + rank for slot in self._new}
+        known = {slot * world + rank for slot in self._new}  # type: ignore[has-type]
         self._new = {place for place, slot in enumerate(mine) if slot in known}
 
     def _exchange(self, packed: list[Tensor], come: list[int]) -> Tensor:

@@ -77,7 +77,7 @@ def read_schedule(text: str | None) -> tuple[float, float] | None:
     """
     if text is None:
         return None
-    hours = []
+    hours: list[float] = []
     for part in text.split("-"):
         hour, _, minute = part.strip().partition(":")
         if not (hour.isdigit() and (minute.isdigit() or not minute)) or int(hour) > 23 or int(minute or 0) > 59:

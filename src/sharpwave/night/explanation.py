@@ -67,7 +67,7 @@ def choose_day(forecast: pd.DataFrame | None, duration: float) -> float:
     """
     at = 0.0
     if forecast is not None and forecast["p_change"].notna().any():
-        at = float(forecast["onset"][forecast["p_change"].idxmax()])
+        at = float(forecast["onset"].to_numpy()[int(np.nanargmax(forecast["p_change"]))])
     return 60.0 * round(float(np.clip(at - DAY / 2, 0.0, max(duration - DAY, 0.0))) // 60)
 
 

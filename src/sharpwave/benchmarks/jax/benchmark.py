@@ -94,7 +94,7 @@ def compare_all() -> list[Row]:
 def _compare_into(rows: list[Row]) -> None:
     for bits in (64, 32):
         for name in PAIRS:
-            days = {"days": 2} if name == "mlp" else {"days": 1, "steps": 15}
+            days: dict[str, Any] = {"days": 2} if name == "mlp" else {"days": 1, "steps": 15}
             rows += _to_rows(name, f"{bits} bits", "default", compare_weights(name, double=bits == 64, **days))
     for plan, options in PLANS.items():
         if options:
@@ -158,8 +158,8 @@ def measure_time(name: str) -> list[Row]:
         for place, library in enumerate(("pytorch", "jax")):
             each = 1e3 / BLOCK * times[:, place]
             rows.append(Row(name, what, library, "milliseconds_per_step", float(np.median(each)), n=len(times)))
-        ratio = [1 + value for value in bootstrap_median_ratio(times[:, 1], times[:, 0])]
-        rows.append(Row(name, what, "jax", "time_ratio", *ratio, n=len(times)))
+        ratio, low, high = (1 + value for value in bootstrap_median_ratio(times[:, 1], times[:, 0]))
+        rows.append(Row(name, what, "jax", "time_ratio", ratio, low, high, n=len(times)))
     return rows
 
 

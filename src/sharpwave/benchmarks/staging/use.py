@@ -132,7 +132,7 @@ def stage_by_brainmu(
         transitions=transitions if smooth is None else None,
     ).hypnogram
     if smooth and said.probabilities is not None:
-        return to_hypnogram(smooth_stages(np.asarray(said.probabilities), transitions), scorer=said.scorer)
+        return to_hypnogram(smooth_stages(np.asarray(said.probabilities), transitions), scorer=said.scorer or "")
     return said
 
 
@@ -235,7 +235,9 @@ def score_trained_without(whole: Nights, *, data: Path | None, seeds: int, rng: 
         small = Weights(model, {}, "Brainµ, small")
         for night in whole:
             theirs = stage_by_yasa(night)
-            for method in methods if theirs is not None else ():
+            if theirs is None:
+                continue
+            for method in methods:
                 scored[method].append(compare(night, WAYS[method](night, theirs, small)))
     rows: list[Row] = []
     for method, nights in scored.items():

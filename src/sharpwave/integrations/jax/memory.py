@@ -252,7 +252,7 @@ class Memory:
     def state_dict(self) -> dict[str, Any]:
         """Everything but params and the state of the optimiser, as a `Sleep` of PyTorch has it and can take it up."""
         phase = {name: value for name, value in self.phase.items() if name != "decoder"}
-        blank = {"head": "", "noise": {}, "decoder": None, "counts": {}, "replayed": [], "classes": []}
+        blank: dict[str, Any] = {"head": "", "noise": {}, "decoder": None, "counts": {}, "replayed": [], "classes": []}
         return {
             "buffer": self.buffer.state_dict(),
             "generator": self.learner.generator.get_state(),

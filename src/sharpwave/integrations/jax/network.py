@@ -192,7 +192,7 @@ def from_nnx(model: Any, **options: Any) -> tuple[Network, Any]:
     """
     from flax import nnx
 
-    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
     if not jax.tree.leaves(rest):
         return Network(lambda params, batch: nnx.merge(graph, params, rest, copy=True)(batch["x"]), **options), params
 
@@ -200,7 +200,7 @@ def from_nnx(model: Any, **options: Any) -> tuple[Network, Any]:
         module = nnx.merge(graph, params, stats, copy=True)
         (module.train if train else module.eval)()
         output = module(batch["x"])
-        return output, nnx.split(module, nnx.Param, ...)[2]
+        return output, nnx.split(module, nnx.Param, ...)[2]  # type: ignore[misc]
 
     return Network(apply, **options), Variables(params, rest)
 

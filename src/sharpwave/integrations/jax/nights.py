@@ -82,7 +82,7 @@ def night(
     asleep.shallow = shallow
     asleep.begin()
     _sleep(asleep, memory, schedule, until)
-    with memory.buffer.undoable() if recipe.nrem.refresh != "none" else nullcontext():
+    with memory.buffer.undoable() if getattr(recipe.nrem, "refresh", "none") != "none" else nullcontext():
         report = asleep.end(pressure=schedule.pressure)
     memory.end_day()
     return (memory.carrier.variables, phase.opt_state, report) if report.committed else (params, opt_state, report)

@@ -250,7 +250,7 @@ class JaxReplay(Phase):
             self._update_statistics([learner.sample() for _ in range(n_batches)])
         changes = count_changes(unpack(self.given)[0], unpack(self.carrier.variables)[0])
         with torch.no_grad():
-            self.carrier.weights += float(changes)
+            self.carrier.weights.add_(float(changes))
 
     def keep(self) -> None:
         """Refresh the stored logits, as PyTorch's nights do."""
