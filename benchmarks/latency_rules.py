@@ -15,6 +15,7 @@ over people. `chosen on half` picks the rule on half of the people and reports t
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
