@@ -18,7 +18,7 @@ from sharpwave.commands.datasets import count_subjects
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXTRAS = ("brain", "live", "amplifiers", "export")
+EXTRAS = ("brain", "live", "amplifiers", "export", "language", "jax", "private", "agents", "cluster")
 """What pip installs with `sharpwave[NAME]`, beside what developing needs."""
 
 UNANIMOUS = (0.52, 0.66)
