@@ -83,7 +83,7 @@ def test_an_update_reads_changed_nights_only(cohort, monkeypatch):
 def test_the_command_writes_the_table_and_a_page_that_says_what_is_planted(cohort):
     arguments = ["cohort", str(cohort), "--participants", str(cohort.parent / "participants.tsv")]
     assert "21 nights, 42 rows" in runner.invoke(app, arguments).output
-    page = (cohort / "cohort.html").read_text()
+    page = (cohort / "cohort.html").read_text().replace("\N{NO-BREAK SPACE}", " ").replace("&nbsp;", " ")
     assert "−60.0 min" in page, "the planted change per decade"
     assert "−10.1 min" in page, "the published one beside it"
     assert "sex F (10)" in page
