@@ -62,4 +62,5 @@ def test_an_adapter_keeps_its_first_task(monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_every_example_is_tested_and_listed() -> None:
     here, readme = Path(__file__).read_text(encoding="utf-8"), (FOLDER / "README.md").read_text(encoding="utf-8")
+    here += (Path(__file__).parent / "integrations" / "test_off_peak.py").read_text(encoding="utf-8")
     assert all(path.name in here and path.name in readme for path in EXAMPLES)

@@ -92,7 +92,6 @@ MODULES: dict[str, str] = {
     "consolidation.snapshot": "consolidation.night",
     "consolidation.strain": "consolidation.learner",
     "consolidation.strata": "consolidation.admission",
-    "decode": "night.decode",
     "demo": "commands.demo",
     "doctor": "commands.doctor",
     "evaluation.baselines": "forecasting",

@@ -109,3 +109,10 @@ def test_what_cannot_be_used_is_said(cohort, tmp_path):
     result = runner.invoke(app, ["cohort", str(cohort)])
     assert "a table of nights of ours" in str(result.exception)
     assert (cohort / "nights.parquet").read_text() == "mine"
+
+
+def test_the_table_with_a_row_a_night_gives_way(cohort):
+    wide = pd.DataFrame({"night": ["p00"], "session": [""], "verdict": ["usable"], "definitions": ["2"]})
+    wide.to_parquet(cohort / "nights.parquet")
+    assert "21 nights, 42 rows" in runner.invoke(app, ["cohort", str(cohort)]).output
+    assert "name" in pd.read_parquet(cohort / "nights.parquet")

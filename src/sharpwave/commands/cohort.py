@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from sharpwave.commands.tasks import check_group_page
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NIGHTS, PAGE = "nights.parquet", "cohort.html"
+WIDE = {"night", "session", "verdict", "definitions"}
+"""Columns of the table that `decode` and `bids group` write beside `nights.tsv`, a row a night: it gives way."""
 
 
 def cohort(
@@ -54,6 +58,8 @@ def write_cohort(
         SharpwaveError: If there are no results, the table of participants cannot be used, or something else than
             earlier results of ours is in the way.
     """
+    import pandas as pd
+
     from sharpwave.outputs import replace_file
     from sharpwave.reports.cohort_page import write_cohort_page
     from sharpwave.reports.cohort_table import OWN, read_participants, tabulate_cohort
@@ -65,6 +71,8 @@ def write_cohort(
     if path.exists():
         with suppress(OSError, ValueError):
             earlier = pd.read_parquet(path)
+        if earlier is not None and {*earlier.columns} >= WIDE:
+            earlier = pd.DataFrame(columns=list(OWN))
         if earlier is None or not {*OWN} <= {*earlier.columns}:
             raise SharpwaveError(
                 "a table of nights of ours to bring up to date",

@@ -12,7 +12,6 @@ import pandas as pd
 
 from sharpwave.commands.tasks import NightTask, check_group_page, read_key
 from sharpwave.disk import show_path
-from sharpwave.errors import SharpwaveError
 from sharpwave.night.day_measures import compute_actogram, compute_profile, measure_day
 from sharpwave.night.days import DayClock, DayOptions, read_schedule, read_spans
 from sharpwave.night.options import DecodeOptions, open_source
@@ -132,21 +131,3 @@ def _describe(tasks: Sequence[NightTask], done: Sequence[NightTask], clock: DayC
     if how.light_schedule is not None:
         notes.append(f"Lights are on {how.light_schedule}, every day.")
     return notes
-
-
-def check_zone(how: DayOptions) -> None:
-    """Refuse a time zone that does not exist before anything is decoded.
-
-    Raises:
-        SharpwaveError: If there is no such zone.
-
-    >>> check_zone(DayOptions(time_zone="Mars/Olympus"))
-    Traceback (most recent call last):
-    sharpwave.errors.SharpwaveError: expected the name of a time zone; got 'Mars/Olympus'. Fix: give one such as ...
-    """
-    from datetime import datetime
-
-    if how.time_zone is not None:
-        DayClock(datetime(2024, 1, 1), how.time_zone).read(0.0)
-    if how.spans is not None and not how.spans.is_file():
-        raise SharpwaveError("a table of spans", got=f"{show_path(how.spans)}, no file", fix="check the path")

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from sharpwave.commands.batch import decode_nights, finish, plan_nights, write_group_page
-from sharpwave.commands.days import check_zone, write_days
 from sharpwave.commands.options import Config, RunOptions, with_options
 from sharpwave.commands.sources import expand_sources, split_days, split_nights
 from sharpwave.commands.tasks import check_group_page
 from sharpwave.disk import show_path
-from sharpwave.night.days import DayOptions
+from sharpwave.night.day_options import DayOptions
 from sharpwave.night.options import DecodeOptions
 
 
@@ -42,6 +41,8 @@ def decode(
     - `sharpwave decode *.edf -o results --jobs 2 --skip-existing` resumes where it stopped
     - `sharpwave decode year.zarr --light-schedule 07:00-19:00` cuts days: `days.parquet`, an actogram
     """
+    from sharpwave.night.days import check_zone
+
     check_zone(days)
     tasks = split_nights(plan_nights(expand_sources(files), output), options)
     tasks = split_days(tasks, options, days)
@@ -51,6 +52,8 @@ def decode(
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
         write_group_page(tasks, page, outcomes)
+        from sharpwave.commands.days import write_days
+
         for written in write_days(tasks, options):
             typer.echo(f"Days: {show_path(written)}", err=run.json_lines)
     finish(outcomes, json_lines=run.json_lines)

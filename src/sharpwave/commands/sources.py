@@ -12,7 +12,7 @@ from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.commands.tasks import NightTask
-    from sharpwave.night.days import DayOptions
+    from sharpwave.night.day_options import DayOptions
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")

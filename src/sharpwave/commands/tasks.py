@@ -16,7 +16,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import check_folder, settle_files, write_file
 
 if TYPE_CHECKING:
-    from sharpwave.night.days import DayOptions
+    from sharpwave.night.day_options import DayOptions
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
     from sharpwave.night.several_nights import NightSpan

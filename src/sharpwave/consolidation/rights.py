@@ -101,6 +101,12 @@ class Rights:
         self._holders: weakref.WeakSet[Sleep] = weakref.WeakSet()
         self._oldest = float("inf")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_holders"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _holders=weakref.WeakSet())
+
     def watch(self, sleep: Sleep) -> None:
         """Remember a `Sleep` that makes something of the memory's items."""
         self._holders.add(sleep)

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import option
+from sharpwave.night.day_options import DayOptions, read_schedule
 from sharpwave.night.several_nights import LONGEST_NIGHT, NightSpan
 from sharpwave.recordings import Recording
 from sharpwave.untrusted import explained
@@ -26,67 +27,6 @@ DAY, HOUR = 86_400.0, 3600.0
 SHORTEST = 2.0
 """Hours: a shorter piece at an end is joined to its neighbour."""
 ELECTRICAL = frozenset(("eeg", "lfp"))
-DAYS_PANEL = "Days"
-
-
-@dataclass(frozen=True)
-class DayOptions:
-    """How a recording of several days is cut. Each field is an option of `sharpwave decode`.
-
-    Attributes:
-        by: "day" cuts days, "night" the dark phases, "whole" nothing; by default days where it is longer than 36 h.
-        light_schedule: Clock times of lights on and off, such as "07:00-19:00"; None where there is none.
-        time_zone: Name of the time zone whose summer time the clock follows, such as "Europe/Berlin".
-        spans: Table of named spans, such as sleep deprivation and recovery: onset, duration (s), label.
-    """
-
-    by: str | None = option(
-        None, "Cut a long recording: day, night (dark phases), or whole [default: day above 36 h].", panel=DAYS_PANEL
-    )
-    light_schedule: str | None = option(
-        None, "Clock times of lights on and off, every day: 07:00-19:00.", metavar="ON-OFF", panel=DAYS_PANEL
-    )
-    time_zone: str | None = option(
-        None, "Time zone whose summer time the clock follows, such as Europe/Berlin.", panel=DAYS_PANEL
-    )
-    spans: Path | None = option(
-        None, "Table (.tsv) of named spans (onset, duration, label), such as sleep deprivation.", panel=DAYS_PANEL
-    )
-
-    def __post_init__(self) -> None:
-        if self.by not in (None, "day", "night", "whole"):
-            raise SharpwaveError("--by day, night or whole", got=repr(self.by), fix="give one of these")
-        read_schedule(self.light_schedule)
-        if self.by == "night" and self.light_schedule is None:
-            raise SharpwaveError(
-                "the hours of light with --by night", got="none", fix="give --light-schedule ON-OFF, or --by day"
-            )
-
-
-def read_schedule(text: str | None) -> tuple[float, float] | None:
-    """Hours of the day at which lights go on and off; None where there is no schedule.
-
-    Args:
-        text: Such as "07:00-19:00".
-
-    Raises:
-        SharpwaveError: If it is no pair of clock times.
-
-    >>> read_schedule("07:00-19:30")
-    (7.0, 19.5)
-    """
-    if text is None:
-        return None
-    hours: list[float] = []
-    for part in text.split("-"):
-        hour, _, minute = part.strip().partition(":")
-        if not (hour.isdigit() and (minute.isdigit() or not minute)) or int(hour) > 23 or int(minute or 0) > 59:
-            hours = []
-            break
-        hours.append(int(hour) + int(minute or 0) / 60)
-    if len(hours) != 2 or hours[0] == hours[1]:
-        raise SharpwaveError("clock times of lights on and off such as 07:00-19:00", got=repr(text), fix="write it so")
-    return hours[0], hours[1]
 
 
 @dataclass(frozen=True)
@@ -229,3 +169,19 @@ def mark_day(recording: Recording, day: NightSpan, clock: DayClock) -> Recording
     """One day as a recording of its own whose start is the clock's, summer time included."""
     start = clock.read(day.start)
     return replace(recording, start=recording.start if start is None else start.replace(tzinfo=None))
+
+
+def check_zone(how: DayOptions) -> None:
+    """Refuse a time zone that does not exist before anything is decoded.
+
+    Raises:
+        SharpwaveError: If there is no such zone.
+
+    >>> check_zone(DayOptions(time_zone="Mars/Olympus"))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected the name of a time zone; got 'Mars/Olympus'. Fix: give one such as ...
+    """
+    if how.time_zone is not None:
+        DayClock(datetime(2024, 1, 1), how.time_zone).read(0.0)
+    if how.spans is not None and not how.spans.is_file():
+        raise SharpwaveError("a table of spans", got=f"{show_path(how.spans)}, no file", fix="check the path")
