@@ -1,6 +1,6 @@
 """Two forecasters at once: the mean of what Brainµ and LightGBM say of the next stage.
 
-The mean ranks changes better than Brainµ alone on all external people, level with LightGBM (docs/forecasting.md).
+The mean ranks changes better than Brainµ alone on HMC; on external people it is level with LightGBM (docs/forecasting.md).
 """
 
 from __future__ import annotations
