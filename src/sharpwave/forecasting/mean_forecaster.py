@@ -1,6 +1,6 @@
 """Two forecasters at once: the mean of what Brainµ and LightGBM say of the next stage.
 
-The mean ranks changes better than Brainµ alone on HMC; on external people it is level with LightGBM (docs/forecasting.md).
+Beside Brainµ alone the mean ranks changes better on HMC; beside LightGBM it is level (docs/forecasting.md).
 """
 
 from __future__ import annotations
