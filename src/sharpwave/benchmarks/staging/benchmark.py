@@ -140,15 +140,17 @@ def collect_validation(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
     chosen: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         method = "brainmu" if row.method == "brainmu-lite" else row.method
-        if method in STAGERS and not any(word in row.setting for word in ("slow-wave", "3 stages")):
-            spoken = {key: value for key, value in row.to_dict().items() if key != "method"}
+        others = ("slow-wave", "3 stages", "cut off", *(() if method == "hmm" else ("wake or sleep",)))
+        if method in STAGERS and not any(word in row.setting for word in others):
+            spoken = {key: value for key, value in row.to_dict().items() if key not in ("method", "values")}
             spoken |= {"data": f"{row.data} ({row.setting})", "signals": _name_signals(row)}
             chosen.setdefault(method, []).append(spoken)
     return chosen
 
 
 def _name_signals(row: Row) -> str:
-    return SIGNALS.get(row.data, "lfp" if "LFP" in row.setting else "eeg")
+    said = {"LFP": "lfp", "heart rate": "wearable"}
+    return SIGNALS.get(row.data, next((name for word, name in said.items() if word in row.setting), "eeg"))
 
 
 def run_eeg(
