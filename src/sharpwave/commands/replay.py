@@ -246,9 +246,10 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
 def open_session(source: str) -> Recording:
     """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
     from sharpwave.recordings.datasets import list_subjects, load_dataset
+    from sharpwave.recordings.readers.session_folders import recognise_folder
 
     path = Path(source)
-    if path.is_dir() and path.suffix not in (".zarr", ".nwb"):
+    if path.is_dir() and path.suffix not in (".zarr", ".nwb") and recognise_folder(path) is None:
         for name in FOLDERS:
             try:
                 subjects = list_subjects(name, path)
@@ -256,8 +257,8 @@ def open_session(source: str) -> Recording:
                 continue
             return load_dataset(f"{name}/{subjects[0]}", path)
         raise SharpwaveError(
-            "a recording, or a folder with spikes*.mat or Spiking*.mat",
-            got=f"the folder {source} without either",
+            "a recording, or the folder of one (CellExplorer, Phy, pynapple, ...), or of spikes*.mat or Spiking*.mat",
+            got=f"the folder {source} without any",
             fix="name a file, a store (.zarr), or a data set",
         )
     return open_source(source)
