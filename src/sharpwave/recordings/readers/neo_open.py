@@ -7,7 +7,6 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
@@ -116,8 +115,10 @@ def open_neo(form: NeoFormat, where: Path) -> Any:
     """neo's reader with its header parsed, silent."""
     import logging
 
+    from neo import rawio
+
     logging.getLogger("neo").setLevel(logging.ERROR)
-    reader = getattr(import_module("neo.rawio"), form.reader)
+    reader = getattr(rawio, form.reader)
     options = dict(form.options or {})
     raw = reader(**{"dirname" if form.folder else "filename": str(where)}, **options)
     raw.parse_header()
