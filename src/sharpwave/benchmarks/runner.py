@@ -45,6 +45,7 @@ BENCHMARKS: dict[str, str] = {
     "causality-worlds": "sharpwave.benchmarks.causality.worlds_benchmark",
     "decode-speed": "sharpwave.benchmarks.decode.speed",
     "decode-memory": "sharpwave.benchmarks.decode.memory",
+    "scale": "sharpwave.benchmarks.scale.benchmark",
     "training-cost": "sharpwave.benchmarks.training_cost",
     "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
     "criticality": "sharpwave.benchmarks.dynamics.networks",
