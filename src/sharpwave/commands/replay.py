@@ -11,6 +11,7 @@ import typer
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import open_source, option
@@ -146,10 +147,9 @@ def replay(
     - `sharpwave replay session.nwb --events ripples.tsv --n-surrogates 1000 --run 3600-6000`
     - `sharpwave replay two-tracks.nwb --run track1 --run track2`
     """
+    say(f"Opening {show_path(session)} ...")
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
-    for line in words:
-        typer.echo(line)
-    typer.echo(f"Open {page}")
+    typer.echo("\n".join([*words, f"Open {page}"]))
 
 
 def replay_to_folder(
