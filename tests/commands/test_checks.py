@@ -126,7 +126,6 @@ WRONG = [
     ("simulate night.edf", "ends in .zarr or .nwb; got night.edf"),
     ("simulate new.zarr --species cat", "--species"),
     ("simulate new.zarr --modalities eeg,smell", "--modalities .*'smell'"),
-    ("convert night.zarr -o new.zarr --overwrite --skip-existing", "got both"),
     ("append year.edf night.zarr", "ends in .zarr; got year.edf"),
     ("benchmark weather", "a benchmark among"),
     ("benchmark spindles --data none", "a folder for --data"),

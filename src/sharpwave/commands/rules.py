@@ -222,7 +222,6 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "bids": (_both("skip_existing", "overwrite"), _both("reports_only", "overwrite")),
-    "convert": (_both("skip_existing", "overwrite"),),
     "explain": (_both("signals_only", "stager"),),
     "replay": (
         _alone("candidates", "auto", lambda given: given["events"] is None, "no --events, which are the candidates"),
