@@ -34,14 +34,18 @@ SHAPE = re.compile(
     r"\bshape\b|\(\w+(, ?\w+)*,?\)|\bone (a|per|for)\b|\beach\b|\bper\b|\bmatrix\b|\blist of\b|\bof every\b",
     re.IGNORECASE,
 )
-UNITS = """s second seconds min minute minutes h hour hours day days year years ms Hz V volt volts µV uV mV dB m mm °C W GB
-MB byte bytes bit bits percent share fraction factor ratio times degree degrees radian radians dots"""
-COUNTS = """number numbers count counts epoch epochs sample samples step steps draw draws trial trials record records block
+UNITS = """
+s second seconds min minute minutes h hour hours day days year years ms Hz V volt volts µV uV mV dB m mm °C W GB
+MB byte bytes bit bits percent share fraction factor ratio times degree degrees radian radians dots
+"""
+COUNTS = """
+number numbers count counts epoch epochs sample samples step steps draw draws trial trials record records block
 blocks point points row rows place places token tokens layer layers item items batch batches update updates
 evaluation evaluations chance probability probabilities level seed largest smallest fewest most least length
 width size rank index order rate weight strength exponent power temperature scale limit threshold quantile
 coefficient deviation deviations unit units code codes port phase score value age version capacity every
-tolerance gradient gradients mean loss"""
+tolerance gradient gradients mean loss
+"""
 UNIT = re.compile(
     rf"\b({'|'.join((UNITS + ' ' + COUNTS).split())})\b|%|≥|≤|\bhow (many|often)\b|\d+ to \d+"
     r"|(between|from|above|below) \d",

@@ -201,6 +201,8 @@ def test_no_table_of_an_earlier_run_stays_among_the_derivatives(tmp_path: Path) 
     other = tmp_path / "sub-01" / "eeg" / f"{entities}_mine.tsv"
     other.write_text("years of work")
     assert list(tmp_path.rglob("*_hypnogram.tsv"))
+    marks = [path.name for path in tmp_path.rglob("*annotations*")]
+    assert sorted(marks) == [f"{entities}_desc-sharpwave_annotations.{end}" for end in ("edf", "txt")]
     write_bids_files(night, tmp_path, entities, config={})
     assert not list(tmp_path.rglob("*_hypnogram.tsv"))
     assert other.exists()
