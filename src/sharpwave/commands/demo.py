@@ -1,4 +1,4 @@
-"""`sharpwave demo`: a night decoded, a planted effect recovered, a network that sleeps, and a sleeper who is cued."""
+"""`sharpwave demo`: a night decoded, a known effect recovered, a network that sleeps, and a sleeper who is cued."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ LIMITS = (
 )
 
 
-PARTS = {"night": "Decoding a simulated night", "memory": "Looking for a planted effect of memory reactivation",
-         "network": "Letting small networks learn, with sleep and without"}  # fmt: skip
+PARTS = {
+    "night": "Decoding a simulated night",
+    "memory": "Looking for a known effect of memory reactivation in simulated nights",
+    "network": "Letting small networks learn, with sleep and without",
+}
 """Parts of the demonstration that can be shown alone."""
 
 
@@ -184,16 +187,17 @@ def print_planted(planted: pd.DataFrame) -> None:
 
     nights = int(planted["n_nights"].max())
     table = Table(
-        title=f"Does reactivation move sleep? {nights} simulated nights, and the same nights with the effect off",
+        title=f"Does reactivation move sleep? {nights} simulated nights, and the same nights without the effect",
         title_justify="left",
     )
-    for name in ("content", "what", "planted", "effect on", "effect off"):
+    for name in ("content", "what", "true effect", "found with it", "found without"):
         table.add_column(name, justify="left" if name in ("content", "what") else "right")
     for row in planted.to_dict("records"):
         table.add_row(row["content"], row["what"], row["planted"], row["with_effect"], row["without_effect"])
     console = Console()
     console.print(table)
-    console.print("Estimates with 95 % intervals. A ratio of 1 and a difference of 0 dB are no effect.")
+    console.print("The true effect is the one that was simulated. Estimates with 95 % intervals.")
+    console.print("A ratio of 1 and a difference of 0 dB are no effect.")
 
 
 def demonstrate_network_sleep(
