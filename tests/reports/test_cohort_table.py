@@ -88,7 +88,7 @@ def test_the_command_writes_the_table_and_a_page_that_says_what_is_planted(cohor
     assert "−10.1 min" in page, "the published one beside it"
     assert "sex F (10)" in page
     assert '<th scope="row">far</th>' in page, "the outlier"
-    assert "1 participants without a night: 99" in page
+    assert "1 participant without a night: 99" in page
     assert "simulated" in page
     again = runner.invoke(app, arguments)
     assert again.exit_code == 0, again.output

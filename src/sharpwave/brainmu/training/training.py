@@ -344,6 +344,10 @@ def draw_batches(
 def make_optimiser(module: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) on what needs a gradient; only matrices decay.
 
+    Args:
+        module: The module whose weights are learned.
+        options: Options of the training run; learning rate and weight decay count.
+
     Raises:
         SharpwaveError: If nothing needs a gradient.
 

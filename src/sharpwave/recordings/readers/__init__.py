@@ -41,6 +41,11 @@ __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypno
 class Reader:
     """Where the function that reads a format lives, and what to call the format in an error.
 
+    Attributes:
+        module: Module of `sharpwave.recordings` that holds the function.
+        function: Name of the function.
+        kind: What to call the format in an error.
+
     >>> READERS["*.edf"].load().__name__
     'read_edf'
     """
@@ -265,7 +270,7 @@ def attach_hypnogram(
         recording: The recording whose signals give the length and the clock.
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
         epoch_length: Length of an epoch in seconds, where the file does not say.
-        convention: Meaning of integer codes, see `read_hypnogram`.
+        convention: Meaning of each integer code: a name, or labels by code; see `read_hypnogram`.
         scorer: Whose scoring to take, where several scored; a person's, else the first, if None.
         tolerance: Seconds by which the scoring may be longer or shorter than the recording; see `fit_hypnogram`.
 
