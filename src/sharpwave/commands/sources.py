@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".txt")
 COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
 """Files that belong to a recording beside them, and are none of their own when a folder is searched."""
-MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
+MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd", ".gt3x", ".bin")
 
 
 def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:
