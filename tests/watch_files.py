@@ -115,7 +115,7 @@ def write_geneactiv(path: Path, g: np.ndarray, *, rate: float = 50.0) -> Path:
     for page in range(pages):
         time = datetime(2023, 10, 23, 22) + timedelta(seconds=page * 300 / rate)
         text += f"Recorded Data\r\nDevice Unique Serial Code:012967\r\nSequence Number:{page}\r\n"
-        text += f"Page Time:{time:%Y-%m-%d %H:%M:%S}:{time.microsecond // 1000:03d}\r\nUnassigned:\r\nTemperature:{30 + page}\r\n"
+        text += f"Page Time:{time:%Y-%m-%d %H:%M:%S}:{time.microsecond // 1000:03d}\r\nTemperature:{30 + page}\r\n"
         text += f"Battery voltage:4.1\r\nDevice Status:Recording\r\nMeasurement Frequency:{rate}\r\n"
         for row in g[300 * page : 300 * (page + 1)]:
             stored = [round((value * gain[a] + offset[a]) / 100) & 0xFFF for value, a in zip(row, "xyz", strict=True)]
