@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".txt")
 COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
 """Files that belong to a recording beside them, and are none of their own when a folder is searched."""
-MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
+MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd", ".gt3x", ".bin")
 
 
 def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:
@@ -114,6 +114,7 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
     """
     from sharpwave.night.options import open_source
     from sharpwave.night.several_nights import find_nights
+    from sharpwave.reports.actogram import compute_actogram
 
     split: list[NightTask] = []
     for task in tasks:
@@ -121,13 +122,23 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
         if path.suffix.lower() not in MANY_DAYS or not path.exists() or options.species not in (None, "human"):
             split.append(task)
             continue
+        drawn = None
         try:
-            nights = find_nights(open_source(task.source, options))
+            recording = open_source(task.source, options)
+            nights = find_nights(recording)
+            if len(nights) > 1:
+                drawn = compute_actogram(recording, nights, name=task.name)
         except Exception:  # it is told when the recording is decoded, in the record of the batch
             nights = []
         if len(nights) > 1:
             split += [
-                replace(task, name=f"{task.name}-{night.label}", folder=task.folder / night.label, night=night)
+                replace(
+                    task,
+                    name=f"{task.name}-{night.label}",
+                    folder=task.folder / night.label,
+                    night=night,
+                    actogram=drawn if night is nights[0] else None,
+                )
                 for night in nights
             ]
         else:

@@ -66,6 +66,20 @@ _WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
 _NEO = Reader("readers.neo_reader", "read_neo", "a recording that neo reads")
 _FOLDER = Reader("readers.session_folders", "read_session_folder", "a folder that is one session")
 
+_ACCELEROMETER = Reader(
+    "readers.accelerometers", "read_accelerometer_table", "an export of ActiGraph, GENEActiv or Actiware"
+)
+
+BY_CONTENT: tuple[tuple[str, bytes, Reader], ...] = (
+    (".csv", b"ActiGraph", _ACCELEROMETER),
+    (".csv", b"GENEActiv", _ACCELEROMETER),
+    (".csv", b"Actiware", _ACCELEROMETER),
+    (".csv", b"RAW_TP9", Reader("readers.headbands", "read_mind_monitor", "a CSV of Mind Monitor (Muse)")),
+    (".txt", b"%OpenBCI", Reader("readers.headbands", "read_openbci", "a text file of OpenBCI")),
+    (".bin", b"Device Identity", Reader("readers.accelerometers", "read_geneactiv", "a GENEActiv recording")),
+)
+"""Ending, what stands in the file's first 2,000 bytes, and the reader that is then taken before those by name."""
+
 READERS: dict[str, Reader] = {
     **{f"sub-*_{kind}.{ending}": _BIDS for kind in ("eeg", "ieeg") for ending in ("edf", "bdf", "vhdr", "set")},
     **dict.fromkeys(("*.edf", "*.bdf", "*.rec", "*.edf+", "*.bdf+"), _EDF),
@@ -81,6 +95,8 @@ READERS: dict[str, Reader] = {
     "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
+    "*.gt3x": Reader("readers.accelerometers", "read_gt3x", "an ActiGraph archive"),
+    **dict.fromkeys(("*.h5", "*.hdf5"), Reader("readers.headbands", "read_dreem", "an HDF5 file of Dreem")),
     "*.cellinfo.mat": Reader("readers.session_folders", "read_session", "a CellExplorer session"),
     **dict.fromkeys(("*.rhd", "*.rhs", "*.plx", "*.ncs", "*.oebin", "*.continuous", "*.bin", "*.meta"), _NEO),
     **dict.fromkeys(("*.ns[1-6]", "*.nev", "*.lfp", "*.dat", "*.eeg", "*.xml"), _NEO),
@@ -200,7 +216,18 @@ def _reader_of(path: Path) -> Reader:
     reader = READERS[pattern]
     if not (path.is_dir() and pattern in _FOLDERS):
         check_file(path, reader.kind)
+        return _look_inside(path) or reader
     return reader
+
+
+def _look_inside(path: Path) -> Reader | None:
+    """The reader of a file whose name alone does not say who wrote it; None where it does."""
+    candidates = [(mark, reader) for ending, mark, reader in BY_CONTENT if path.suffix.lower() == ending]
+    if not candidates:
+        return None
+    with path.open("rb") as file:
+        head = file.read(2000)
+    return next((reader for mark, reader in candidates if mark in head), None)
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
