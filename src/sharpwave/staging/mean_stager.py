@@ -25,6 +25,8 @@ NAME = "yasa+brainmu"
 class MeanStager:
     """YASA and Brainµ on the same channels, their probabilities averaged.
 
+    Neither takes the start of the file for that of the night: both have a clock only where lights off is known.
+
     Args:
         weights: Folder of the user's own weights of Brainµ; the shipped ones where omitted.
     """
@@ -48,7 +50,7 @@ class MeanStager:
 
 def _choose_yasa(recording: Recording, picks: Picks) -> Stager:
     low = "eeg" in picks and recording[picks["eeg"]].rate <= LEAST_RATE
-    return YasaResampledStager() if low else YasaStager()
+    return YasaResampledStager(from_file_start=False) if low else YasaStager(from_file_start=False)
 
 
 def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:
