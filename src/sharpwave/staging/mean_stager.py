@@ -1,7 +1,7 @@
 """Human EEG by two stagers at once: the mean of the probabilities of YASA's classifier and of Brainµ.
 
 The two err in different places. With weights that were fixed beforehand (one half each) the mean was better than either
-on every cohort that was looked at, at full rate and at 50 Hz (docs/staging.md).
+on people at full rate; at 50 Hz it is level with them (docs/staging.md).
 """
 
 from __future__ import annotations
