@@ -5,7 +5,7 @@ Nothing is decoded, and no samples are read: how good each channel is, is known 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,8 @@ def plan_night(recording: Recording, options: DecodeOptions) -> NightPlan:
     chosen = _plan_channels(recording, options)
     whole = _with_derivations(recording, options)
     off, on = find_lights(recording, options)
-    stager, refusals = None, []
+    stager: str | None = None
+    refusals: Sequence[str] = ()
     try:
         picks = {role: one.channel for role, one in chosen.items()}
         found, refusals = choose_stager(whole, picks, name=options.stager, weights=options.weights)
