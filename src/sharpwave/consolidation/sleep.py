@@ -18,13 +18,12 @@ from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
-from sharpwave.consolidation.night import Night
+from sharpwave.consolidation.night import Night, list_sleep_state, take_up_sleep_state
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_night, make_oscillatory, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
 from sharpwave.consolidation.sleep_report import WAKE, SleepReport, make_hypnogram
-from sharpwave.consolidation.sleep_state import list_sleep_state, take_up_sleep_state
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
