@@ -347,12 +347,8 @@ class Night:
 
 
 def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
-    """The state of a `Sleep`, awake or asleep: tensors, numbers, lists.
-
-    Args:
-        sleep: Wake and sleep of one network.
-    """
-    learner, night = sleep.learner, sleep._night
+    """Tensors, numbers and lists of a `Sleep`, awake or asleep: all but its model and the user's optimiser."""
+    learner = sleep.learner
     return {
         "buffer": None if learner.buffer is None else learner.buffer.state_dict(),
         "generator": learner.generator.get_state(),
@@ -365,7 +361,7 @@ def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
         "runs": [list(run) for run in sleep._stages],
         "stability": sleep.stability.state_dict(),
         "phases": {stage: phase.state_dict() for stage, phase in sleep.phases.items()},
-        "night": None if night is None else night.state_dict(),
+        "night": None if sleep._night is None else sleep._night.state_dict(),
         **learner.state_dict(),
     }
 
@@ -391,9 +387,8 @@ def take_up_sleep_state(sleep: Sleep, state: Mapping[str, Any]) -> None:
         sleep.private.load_state_dict(state.get("private"))
     sleep._n_calls, sleep._n_since_night, sleep._n_since_measured, stops = state["counts"]
     sleep._stops, sleep._stages, sleep._night = bool(stops), [list(run) for run in state["runs"]], None
-    kept = state["night"]
-    if kept is not None:
-        sleep._night = Night.resume(kept, learner, sleep.phases, probe=sleep.recipe.probe)
+    if state["night"] is not None:
+        sleep._night = Night.resume(state["night"], learner, sleep.phases, probe=sleep.recipe.probe)
     learner.load_state_dict(state)
     sleep.stability.load_state_dict(state.get("stability"))
     weights = {} if sleep._night is None else sleep._night.snapshot.weights
