@@ -25,7 +25,9 @@ def read_published() -> dict[tuple[str, str, str, str], float]:
 def test_what_is_published_of_draws_is_drawn_again(ranks: int) -> None:
     published = read_published()
     for row in simulate(ranks, 5):
-        assert published[row.data, row.setting, row.method, row.metric] == pytest.approx(row.value, rel=1e-4), row
+        assert published[row.data, row.setting, row.method, row.metric] == pytest.approx(
+            row.value, rel=1e-4, abs=1e-5
+        ), row
 
 
 @pytest.mark.parametrize("ranks", RANKS)
@@ -38,7 +40,7 @@ def test_what_is_published_equals_what_is_expected_by_hand(ranks: int) -> None:
     assert mine["megabytes_per_rank_and_night"] == pytest.approx(elsewhere, rel=0.02 if ranks > 8 else 0.1)
     assert mine["gigabytes_per_night"] == pytest.approx(ranks * mine["megabytes_per_rank_and_night"] / 1e3, rel=1e-3)
     assert BATCH * ROW_BYTES / LINK * 1e3 < mine["milliseconds_per_step"] < 4 * BATCH * ROW_BYTES / LINK * 1e3
-    assert mine["milliseconds_per_night"] == pytest.approx(N_STEPS * mine["milliseconds_per_step"], rel=1e-3)
+    assert mine["milliseconds_per_night"] == pytest.approx(N_STEPS * mine["milliseconds_per_step"], abs=1e-3)
     assert mine["megabytes_of_lists_per_rank"] == pytest.approx(300 * ranks * CAPACITY / 1e6)
     assert mine["kilobytes_received_per_wake_step"] == pytest.approx(8 * BATCH * ranks / 1e3)
     all_to_all = published["simulated", setting, "all items to all", "kilobytes_received_per_wake_step"]
@@ -46,7 +48,7 @@ def test_what_is_published_equals_what_is_expected_by_hand(ranks: int) -> None:
     for billions in (7, 70, 140):
         for how, size in (("training", 16), ("a night's copy", 12), ("protection", 8)):
             found = published["on paper", f"{setting}, {billions}B", how, "gigabytes_per_rank"]
-            assert found == pytest.approx(billions * size / ranks), (billions, how)
+            assert found == pytest.approx(billions * size / ranks, abs=1e-5), (billions, how)
 
 
 def test_waiting_for_rows_is_counted_and_that_alone() -> None:
