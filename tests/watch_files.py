@@ -142,14 +142,15 @@ def write_muse(path: Path, volts: np.ndarray) -> Path:
 def write_openbci(path: Path, volts: np.ndarray, *, lost: int = 0) -> Path:
     """The text of OpenBCI's GUI 5: a head, then counter, channels in µV and times."""
     n = volts.shape[1]
-    text = f"%OpenBCI Raw EXG Data\n%Number of channels = {n}\n%Sample Rate = 250 Hz\n%Board = OpenBCI_GUI$BoardCytonSerial\n"
+    text = f"%OpenBCI Raw EXG Data\n%Number of channels = {n}\n%Sample Rate = 250 Hz\n"
+    text += "%Board = OpenBCI_GUI$BoardCytonSerial\n"
     names = ", ".join(f"EXG Channel {index}" for index in range(n))
     text += f"Sample Index, {names}, Accel Channel 0, Timestamp, Timestamp (Formatted)\n"
     for index, row in enumerate(volts * 1e6):
         time = datetime(2023, 10, 23, 22) + timedelta(seconds=index / 250)
         counter = (index + (lost if index > len(volts) // 2 else 0)) % 256
         values = ", ".join(f"{value:.6f}" for value in row)
-        text += f"{counter}, {values}, 0.0, 169809840{index % 10}.0, {time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}\n"
+        text += f"{counter}, {values}, 0.0, 1698098400.0, {time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}\n"
     path.write_text(text)
     return path
 
