@@ -1,4 +1,5 @@
 # Each target does all its own set-up: a virtual environment in .venv with the versions in constraints.txt.
+# The demo compiles no byte code ahead (--no-compile): what is used is compiled when it is first used, and .venv is smaller.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.brain: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[brain]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[brain]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
@@ -38,6 +39,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py --check
+	$(BIN)/python tools/public_names.py --check
 	$(BIN)/python tools/figures.py --check
 	$(BIN)/python tools/snippets.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

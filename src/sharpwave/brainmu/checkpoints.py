@@ -38,7 +38,7 @@ def save_brainmu(
         model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
-        weights: Weights to write instead of the model's own, where those are sharded over devices.
+        weights: Arrays by name, of any shape, to write instead of the model's own, where those lie on several devices.
         beside: Texts that belong to these weights, by the name of their file in the folder; none where omitted.
 
     Returns:

@@ -10,6 +10,7 @@ import typer
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
 from sharpwave.commands.replay_options import ReplayOptions
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
@@ -91,10 +92,9 @@ def replay(
     - `sharpwave replay two-tracks.nwb --run track1 --run track2`
     - `sharpwave replay session/ --area CA1 --cell-type pyramidal --quality good`
     """
+    say(f"Opening {show_path(session)} ...")
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
-    for line in words:
-        typer.echo(line)
-    typer.echo(f"Open {page}")
+    typer.echo("\n".join([*words, f"Open {page}"]))
 
 
 def replay_to_folder(

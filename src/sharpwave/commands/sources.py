@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.remote import is_address, locate
 
 if TYPE_CHECKING:
     from sharpwave.commands.tasks import NightTask
@@ -38,8 +39,8 @@ def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]
 
     expanded: list[str] = []
     for source in sources:
-        path = Path(source)
-        if folders and path.is_dir() and not is_recording(path):
+        path = locate(source)
+        if folders and not is_address(path) and path.is_dir() and not is_recording(path):
             expanded += [str(found) for found in find_recordings(path)]
         elif source in DATASETS and not path.exists():
             expanded += [f"{source}/{subject}" for subject in list_subjects(source)]
@@ -118,8 +119,8 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
 
     split: list[NightTask] = []
     for task in tasks:
-        path = Path(task.source)
-        if path.suffix.lower() not in MANY_DAYS or not path.exists() or options.species not in (None, "human"):
+        path = locate(task.source)
+        if path.suffix.lower() not in MANY_DAYS or not _is_there(path) or options.species not in (None, "human"):
             split.append(task)
             continue
         drawn = None
@@ -146,6 +147,14 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
     return split
 
 
+def _is_there(path: Path) -> bool:
+    """Whether a recording is there; what a server says of one is told when it is decoded."""
+    try:
+        return path.exists()
+    except SharpwaveError:
+        return False
+
+
 def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOptions) -> list[NightTask]:
     """A task for each day of the recordings of EEG or LFP that last for days, each with a folder below the task's.
 
@@ -162,8 +171,8 @@ def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOpti
 
     split: list[NightTask] = []
     for task in tasks:
-        path = Path(task.source)
-        if task.night is not None or days.by == "whole" or not path.exists():
+        path = locate(task.source)
+        if task.night is not None or days.by == "whole" or not _is_there(path):
             split.append(task)
             continue
         try:

@@ -171,12 +171,14 @@ def make_bert_reader(folder: Path) -> Callable[[Sequence[str]], Tensor]:
     reader: Any = make_reader(folder, kind="classes", classes=("a", "b"), tokenizer=tokenizer, seed=0).model
     assert isinstance(reader, MeanPoolForSequenceClassification)
     reader.eval()
+    settings: Any = reader.config
+    width: int = settings.hidden_size
 
     @torch.no_grad()
     def read(texts: Sequence[str]) -> Tensor:
         rows = tokenizer(list(texts), truncation=True, max_length=LENGTH)["input_ids"]
         order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        made = torch.empty(len(rows), reader.config.hidden_size)
+        made = torch.empty(len(rows), width)
         for first in range(0, len(rows), CHUNK):
             chosen = order[first : first + CHUNK]
             batch = pad([rows[row] for row in chosen])

@@ -331,6 +331,12 @@ def load_tree(like: Any, folder: str | Path) -> Any:
 
     Raises:
         SharpwaveError: If names or shapes differ.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = save_tree({"w": np.ones(2)}, folder)
+    ...     load_tree({"w": np.zeros(2)}, folder)["w"].tolist()
+    [1.0, 1.0]
     """
     known = load_state(folder)
     leaves, shape = jax.tree_util.tree_flatten_with_path(like)

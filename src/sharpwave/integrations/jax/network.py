@@ -35,6 +35,9 @@ class Variables(NamedTuple):
     Attributes:
         params: What is trained.
         stats: What a pass in training mode changes: running statistics, counts of random generators.
+
+    >>> Variables({"w": 1.0}, {"mean": 0.0}).params
+    {'w': 1.0}
     """
 
     params: Any

@@ -33,6 +33,7 @@ from sharpwave.recordings.readers.hypnogram_gaps import find_recorded_epochs, la
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.recording import Recording
 from sharpwave.recordings.units import convert_unit
+from sharpwave.remote import is_address, locate
 
 __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
 
@@ -40,6 +41,11 @@ __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypno
 @dataclass(frozen=True)
 class Reader:
     """Where the function that reads a format lives, and what to call the format in an error.
+
+    Attributes:
+        module: Module of `sharpwave.recordings` that holds the function.
+        function: Name of the function.
+        kind: What to call the format in an error.
 
     >>> READERS["*.edf"].load().__name__
     'read_edf'
@@ -98,6 +104,8 @@ READERS: dict[str, Reader] = {
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
+REMOTE = ("*.edf", "*.bdf", "*.nwb", "*.zarr")
+"""Patterns of what is read by range requests; other formats are read whole, from a disk."""
 _FOLDERS = ("*.zarr", "*.mff", "*.nwb")
 MOST_OF_SCORING = 1 << 24
 """Bytes: a larger file is no scoring."""
@@ -119,7 +127,8 @@ def read_recording(
     """Read a recording of any format in `READERS`.
 
     Args:
-        path: The file (for `.zarr` and `.mff`, the folder).
+        path: The file (for `.zarr` and `.mff`, the folder), or an address (`https://`, `s3://`, `gs://`) of one of
+            `REMOTE`, of which only what is used is fetched.
         hypnogram: A scoring of it, or the file of one; stages among its own annotations are used if None.
         channels: Keep only these (labels of the file, or recognised names).
         overrides: Label → "name:modality", where the alias table is wrong (see `channel_aliases`).
@@ -143,7 +152,7 @@ def read_recording(
     >>> recording["heart_rate_bpm"].read().tolist(), recording["heart_rate_bpm"].modality.unit
     ([61.0, 58.0, 57.0], '1/min')
     """
-    path = Path(path)
+    path = locate(path)
     try:
         reader = _reader_of(path)
     except SharpwaveError as error:
@@ -165,7 +174,7 @@ def is_scoring(path: Path) -> bool:
     Args:
         path: File of any format.
     """
-    if not path.is_file() or path.stat().st_size > MOST_OF_SCORING:
+    if is_address(path) or not path.is_file() or path.stat().st_size > MOST_OF_SCORING:
         return False
     if path.suffix.lower() in (".edf", ".bdf", ".rec"):  # a recording may hold its own scoring
         try:
@@ -199,8 +208,15 @@ def name_scoring(path: Path) -> SharpwaveError | None:
 
 def _reader_of(path: Path) -> Reader:
     name = path.name.lower()
-    pattern = next((pattern for pattern in READERS if fnmatch(name, pattern)), None)
-    if path.is_dir() and pattern not in _FOLDERS:
+    known = [pattern for pattern in READERS if not is_address(path) or pattern in REMOTE]
+    pattern = next((pattern for pattern in known if fnmatch(name, pattern)), None)
+    if pattern is None and is_address(path):
+        raise SharpwaveError(
+            f"an address of a file named {', '.join(REMOTE)}",
+            got=path.name,
+            fix="download it, or convert it to a store",
+        )
+    if not is_address(path) and path.is_dir() and pattern not in _FOLDERS:
         folders = import_module(f"sharpwave.recordings.{_FOLDER.module}")
         if folders.recognise_folder(path) is not None:
             return _FOLDER
@@ -292,7 +308,7 @@ def attach_hypnogram(
         recording: The recording whose signals give the length and the clock.
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
         epoch_length: Length of an epoch in seconds, where the file does not say.
-        convention: Meaning of integer codes, see `read_hypnogram`.
+        convention: Meaning of each integer code: a name, or labels by code; see `read_hypnogram`.
         scorer: Whose scoring to take, where several scored; a person's, else the first, if None.
         tolerance: Seconds by which the scoring may be longer or shorter than the recording; see `fit_hypnogram`.
 

@@ -152,8 +152,8 @@ def unpack_activity(payload: bytes) -> Float[np.ndarray, "sample 3"]:
     rest = bits[whole:].astype(np.int32)
     if len(rest) == 2:
         pairs = np.r_[pairs, (rest[0] << 4) | (rest[1] >> 4)]
-    pairs = pairs[: len(pairs) // 3 * 3].reshape(-1, 3)
-    signed = np.where(pairs > 2047, pairs - 4096, pairs)
+    axes = pairs[: len(pairs) // 3 * 3].reshape(-1, 3)
+    signed = np.where(axes > 2047, axes - 4096, axes)
     return signed[:, [1, 0, 2]].astype(np.float64)
 
 

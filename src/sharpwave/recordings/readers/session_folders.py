@@ -18,6 +18,7 @@ from sharpwave.recordings.readers.files import guarded
 from sharpwave.recordings.readers.matlab_files import read_structure, to_vector
 from sharpwave.recordings.readers.neo_open import find_format, read_parameters
 from sharpwave.recordings.readers.neo_reader import read_neo
+from sharpwave.recordings.readers.nwb_tables import Units
 from sharpwave.recordings.readers.sorted_units import read_cellexplorer, read_klusters, read_phy, to_plain
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import convert_unit
@@ -126,6 +127,7 @@ def read_session(path: str | Path, *, overrides: Mapping[str, str] | None = None
         recording = read_neo(data, overrides=overrides, unit=unit)
     files = {kind: folder / f"{stem}.{kind}.cellinfo.mat" for kind in ("spikes", "cell_metrics")}
     there = {kind: file if file.is_file() else None for kind, file in files.items()}
+    units: Units | None
     with guarded(folder, "a CellExplorer session"):
         if any(there.values()):
             units = read_cellexplorer(there["spikes"], there["cell_metrics"])

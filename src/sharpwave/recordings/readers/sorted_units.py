@@ -60,7 +60,8 @@ def read_phy(path: str | Path, *, rate: float | None = None) -> Recording:
     said = [f"{len(noise)} clusters that are called noise were left out"] * bool(noise)
     if not kept:
         raise SharpwaveError(f"units in {folder.name}", got="noise alone", fix="sort it, or look at cluster_group.tsv")
-    known = {name: to_plain(table.loc[kept, name]) for name in table if re.fullmatch(r"[A-Za-z]\w*", str(name))}
+    names = [str(name) for name in table if re.fullmatch(r"[A-Za-z]\w*", str(name))]
+    known = {name: to_plain(table[name].loc[kept]) for name in names}
     if quality is not None:
         known["quality"] = quality[kept].astype(str).to_numpy()
     units = Units({unit: np.sort(pieces[unit]) for unit in kept}, metadata=known)
@@ -154,7 +155,7 @@ def _describe_cells(held: Mapping[str, Any], about: Any, n_units: int, path: Pat
         raise SharpwaveError(
             f"metrics of the {n_units} units of {path.name}", got=f"{len(stated)} of them", fix="compute them again"
         )
-    for field, value in about.items():
+    for field, value in ((str(field), value) for field, value in about.items()):
         texts = to_texts(value, n_units) if isinstance(value, list | str) else []
         if any(texts) and re.fullmatch(r"[A-Za-z]\w*", field):
             known[METRICS.get(field, field)] = np.array(texts)
