@@ -77,6 +77,8 @@ _PALETTE = np.array(
 )
 _COLOURS = {"W": 1, "N1": 2, "LIGHT": 2, "N2": 3, "NREM": 3, "S": 3, "N3": 4, "DEEP": 4, "R": 5}
 MOST_SHOWN = 60
+FIRST_ROWS = 100
+"""Nights in the table at first; the rest is laid out when the reader asks for it, or has no scripts, or prints."""
 
 
 class Cell(NamedTuple):
@@ -155,6 +157,7 @@ def compose_nights(table: pd.DataFrame) -> dict[str, Any]:
     outliers = find_outliers(known, [name for name in shown if name != "kappa"])
     return {
         "rows": rows,
+        "first": FIRST_ROWS,
         "heads": heads,
         "numeric": [name != "sex" for name in people] + [True] * (1 + len(shown)),
         "verdicts": Counter(table["verdict"]),
