@@ -22,10 +22,10 @@ def draw(subject: str, seed: int, *, gain: float = 1.0) -> StagedFeatures:
 
 def test_what_is_planted_is_found_in_a_cohort_of_another_unit_and_gains_are_paired(rng: np.random.Generator) -> None:
     learned, tested = [draw("x", seed) for seed in range(4)], [draw(str(s), 9 + s, gain=50.0) for s in range(3)]
-    question = left_out.Question("made up", "planted", [(learned, tested)], 5, steps=2)
+    question = left_out.Question("made up", "planted", [(learned, tested)], 5, steps=1)
     rows = {(row.method, row.metric): row for row in left_out.answer(question, seeds=1, rng=rng)}
     assert rows["majority", "kappa"].value == 0
-    assert min(rows[name, "kappa"].value for name in ("lightgbm", "lightgbm-past", "gaussian-hmm")) > 0.6
+    assert min(rows[name, "kappa"].value for name in ("lightgbm", "lightgbm-past", "gaussian-hmm")) > 0.4
     ours, theirs = rows["brainmu-small", "kappa"], rows["lightgbm", "kappa"]
     gain = rows["brainmu-small", "kappa_gain_over_lightgbm"]
     np.testing.assert_allclose(np.array(ours.values) - np.array(theirs.values), gain.values)

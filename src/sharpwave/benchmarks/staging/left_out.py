@@ -1,4 +1,4 @@
-"""`sharpwave benchmark cohorts`: staging of a cohort that was held out whole, and of people held out, from measures alone.
+"""`sharpwave benchmark cohorts`: staging of people of a cohort that was held out whole, from measures alone.
 
 Three questions, each with the same inputs for every method: sleep stages of HMC patients after learning from Sleep-EDF
 (band power, no wake in HMC); five stages of Sleep-EDF after learning from UCDDB and simulated people; wake, NREM and
