@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ BACKWARD = 3
 PIECE = 120
 REPEATS = 2
 DATA = "simulated polysomnogram"
+INSIDE, BETWEEN = 450e9, 50e9
+"""Assumed bytes per second of a card to others inside a machine (NVLink), and between machines."""
+STATE_BYTES = 20
+"""Bytes of a parameter: weight, gradient, two moments and the average, in 32 bits."""
+KEPT_BYTES = 34
+"""Bytes kept for each number of a token in a block in 16 bits, scores not kept (Korthikanti et al. 2022)."""
+INPUT_BYTES = 4
+"""Bytes of each number at a block's input, which is in 32 bits."""
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -174,6 +183,95 @@ def project_hours(preset: str, operations: float) -> list[Row]:
         for card in CARDS
         for share in ASSUMED
     ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What training on so many cards takes, by arithmetic from counted operations and assumed speeds.
+
+    Attributes:
+        crops: Crops of an hour per update.
+        tokens: Tokens per update, in millions.
+        computing_ms: Computing per update in milliseconds.
+        talk_ms: Sending per update in milliseconds, before it overlaps with computing.
+        updates: Updates in all.
+        hours: Hours of the clock, sending not overlapped.
+        card_hours: Hours of cards.
+        cost: Of these hours.
+        state_gb: Weights, gradients, moments and average that a card holds, sharded, in GB.
+        activations_gb: What is kept for the gradient on a card, in GB.
+        recomputed_gb: The same with activation checkpointing.
+        processes: Processes that draw crops as fast as all cards learn from them.
+    """
+
+    crops: int
+    tokens: float
+    computing_ms: float
+    talk_ms: float
+    updates: float
+    hours: float
+    card_hours: float
+    cost: float
+    state_gb: float
+    activations_gb: float
+    recomputed_gb: float
+    processes: float
+
+
+def plan_training(
+    n_cards: int,
+    *,
+    hours: float = 1e8,
+    crops_each: int = 64,
+    parameters: float = 187e6,
+    flop_per_hour: float = 770e9,
+    tokens_per_hour: int = 600,
+    width: int = 1024,
+    n_layers: int = 16,
+    mfu: float = 0.4,
+    price: float = 2.5,
+    drawn_per_second: float = 23.0,
+) -> Plan:
+    """The plan of `docs/several-gpus.md`; the defaults are those of `base` and an H100.
+
+    Args:
+        n_cards: Number of cards, eight in a machine.
+        hours: Hours of recording to learn from, passes included.
+        crops_each: Crops of an hour in a card's share of an update.
+        parameters: Parameters of the model.
+        flop_per_hour: Operations to learn from an hour of recording.
+        tokens_per_hour: Tokens in an hour of recording.
+        width: Size of a token.
+        n_layers: Blocks of attention.
+        mfu: Assumed share of the peak.
+        price: Assumed price of a card for an hour.
+        drawn_per_second: Hours of recording that one process draws in a second.
+
+    Example:
+        >>> plan = plan_training(8)
+        >>> round(plan.hours, 1), round(plan.card_hours), round(plan.state_gb, 2)
+        (6.9, 56, 0.47)
+    """
+    speed = PEAKS["H100"] * mfu / flop_per_hour
+    computing = crops_each / speed
+    talk = 2 * 4 * parameters / (INSIDE if n_cards <= 8 else BETWEEN)
+    updates = hours / (crops_each * n_cards)
+    clock = updates * (computing + talk) / 3600
+    tokens = crops_each * tokens_per_hour
+    return Plan(
+        crops=crops_each * n_cards,
+        tokens=tokens * n_cards / 1e6,
+        computing_ms=1e3 * computing,
+        talk_ms=1e3 * talk,
+        updates=updates,
+        hours=clock,
+        card_hours=clock * n_cards,
+        cost=clock * n_cards * price,
+        state_gb=STATE_BYTES * parameters / n_cards / 1e9,
+        activations_gb=KEPT_BYTES * tokens * width * n_layers / 1e9,
+        recomputed_gb=(INPUT_BYTES * n_layers + KEPT_BYTES) * tokens * width / 1e9,
+        processes=speed * n_cards / drawn_per_second,
+    )
 
 
 def _name(hours: int) -> str:

@@ -11,6 +11,8 @@ For query q and the keys k that it may see, in each head:
 
 A mask weight of 1, the usual one, leaves a token as it is; 0 takes it away from all attention, as if it had not been
 recorded. Where nobody asks for the weights they are not written down (fused attention); a traced pass writes them down.
+
+In training there is no cache, and which token sees which is worked out once for all blocks: `sharpwave.brainmu.sight`.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-MARGIN = 1e-6
-"""Seconds by which times may differ and still be the same."""
+from sharpwave.brainmu.dropout import GOLDEN, drop, mix_bits
+from sharpwave.brainmu.sight import MARGIN, Sight, attend
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,7 @@ class CrossModalTemporalAttention(nn.Module):
         n_queries: int | None = None,
         bias: Float[Tensor, "variant token"] | None = None,
         trace: bool = False,
+        sight: Sight | None = None,
     ) -> Read:
         """What each token reads from the others.
 
@@ -148,11 +152,16 @@ class CrossModalTemporalAttention(nn.Module):
             bias: Logarithm of the mask weight of each token, in a traced pass; 0 where omitted.
             trace: Whether to return the weights. Rows of `tokens` then share `times`, `present` and `cache`, which
                 have one row.
+            sight: In training, which token sees which; it takes the place of `cache` and `n_queries`, and no cache is
+                given back.
         """
         query, key, value = (
             part.unflatten(2, (self.n_heads, -1)).transpose(1, 2) for part in self.project(tokens).chunk(3, dim=2)
         )
         query, key = rotate(query, rotation), rotate(key, rotation)
+        if sight is not None:
+            read = attend(query[:, :, query.shape[2] - sight.n_queries :], key, value, sight)
+            return Read(self.out(read.transpose(1, 2).flatten(2)), None)
         first = 0 if n_queries is None else times.shape[1] - n_queries
         query, asked = query[:, :, first:], times[:, first:]
         new = LayerCache(key, value, times, present)
@@ -221,16 +230,27 @@ def join_caches(first: LayerCache, second: LayerCache) -> LayerCache:
 
 
 class Block(nn.Module):
-    """Attention, then a gated MLP, each on normalised tokens and added to them."""
+    """Attention, then a gated MLP, each on normalised tokens and added to them.
 
-    def __init__(self, width: int, *, n_heads: int, window: float, dropout: float) -> None:
+    Args:
+        width: Size of a token.
+        n_heads: Number of heads; `width` is a multiple of twice this.
+        window: Seconds that a token looks back.
+        dropout: Chance that a number is dropped in training.
+        place: Number of the block, from 0: each block drops other numbers.
+    """
+
+    recompute = False
+    """Whether what lies between input and output is computed again for the gradient and not kept until then."""
+
+    def __init__(self, width: int, *, n_heads: int, window: float, dropout: float, place: int = 0) -> None:
         super().__init__()
         self.norm_attention = nn.RMSNorm(width)
         self.attention = CrossModalTemporalAttention(width, n_heads=n_heads, window=window)
         self.norm_mlp = nn.RMSNorm(width)
         self.gate = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(2 * width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.chance, self.place = dropout, place
 
     def forward(
         self,
@@ -243,18 +263,53 @@ class Block(nn.Module):
         n_queries: int | None = None,
         bias: Float[Tensor, "variant token"] | None = None,
         trace: bool = False,
+        sight: Sight | None = None,
+        seeds: Int[Tensor, "batch token"] | None = None,
     ) -> Read:
-        """The last `n_queries` tokens, or all, after they have read; arguments are those of the attention."""
-        read, cache, weights = self.attention(
-            self.norm_attention(tokens),
-            rotation,
-            times,
-            present,
-            cache,
-            n_queries=n_queries,
-            bias=bias,
-            trace=trace,
+        """The last `n_queries` tokens, or all, after they have read; arguments are those of the attention.
+
+        `seeds`, one for each token, say what is dropped in training; torch's own generator where omitted.
+        """
+        if sight is None:
+            read, cache, weights = self.attention(
+                self.norm_attention(tokens),
+                rotation,
+                times,
+                present,
+                cache,
+                n_queries=n_queries,
+                bias=bias,
+                trace=trace,
+            )
+            return Read(self._finish(tokens, read, seeds), cache, weights)
+        mine = None if seeds is None else mix_bits(seeds + self.place * GOLDEN)
+        if not (self.recompute and torch.is_grad_enabled()):
+            return Read(self.learn(tokens, rotation, times, present, sight, mine), None)
+        again = checkpoint(
+            *(self.learn, tokens, rotation, times, present, sight, mine),
+            use_reentrant=False,
+            preserve_rng_state=seeds is None,
         )
-        tokens = tokens[:, tokens.shape[1] - read.shape[1] :] + self.dropout(read)
+        return Read(again, None)
+
+    def learn(
+        self,
+        tokens: Float[Tensor, "batch token width"],
+        rotation: tuple[Float[Tensor, "one token period"], Float[Tensor, "one token period"]],
+        times: Float[Tensor, "one token"],
+        present: Bool[Tensor, "one token"],
+        sight: Sight,
+        seeds: Int[Tensor, "batch token"] | None,
+    ) -> Float[Tensor, "batch query width"]:
+        """A pass in training, without a cache; blocks differ in nothing here, so one compiled form serves all."""
+        read = self.attention(self.norm_attention(tokens), rotation, times, present, sight=sight).latents
+        return self._finish(tokens, read, seeds)
+
+    def _finish(self, tokens: Tensor, read: Tensor, seeds: Tensor | None) -> Tensor:
+        """Tokens with what they read, and what the MLP makes of it."""
+        first = tokens.shape[1] - read.shape[1]
+        seeds = None if seeds is None else seeds[:, first:]
+        tokens = tokens[:, first:] + drop(read, chance=self.chance, training=self.training, seeds=seeds)
         gate, up = self.gate(self.norm_mlp(tokens)).chunk(2, dim=2)
-        return Read(tokens + self.dropout(self.down(nn.functional.silu(gate) * up)), cache, weights)
+        added = self.down(nn.functional.silu(gate) * up)
+        return tokens + drop(added, chance=self.chance, training=self.training, seeds=seeds, place=1)

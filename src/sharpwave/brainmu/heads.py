@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sharpwave.brainmu.dropout import drop
 from sharpwave.brainmu.epochs import N_STAGES
+
+PLACE = 1 << 12
+"""Number of the first head as a place where numbers are dropped; those of the blocks are smaller."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +51,15 @@ class Heads(nn.Module):
             }
         )
 
-    def forward(self, latents: Float[Tensor, "batch step width"]) -> Readout:
-        """Read the latents of steps."""
-        read = {name: head(latents) for name, head in self.readings.items()}
+    def forward(
+        self, latents: Float[Tensor, "batch step width"], seeds: Int[Tensor, "batch step"] | None = None
+    ) -> Readout:
+        """Read the latents of steps; in training `seeds` say what is dropped, torch's own generator where omitted."""
+        read = {}
+        for place, (name, (first, activation, dropout, last)) in enumerate(self.readings.items()):
+            hidden = activation(first(latents))
+            hidden = drop(hidden, chance=dropout.p, training=self.training, seeds=seeds, place=PLACE + place)
+            read[name] = last(hidden)
         return Readout(
             stage=read["stage"],
             change=read["change"],

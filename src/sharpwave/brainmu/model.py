@@ -21,19 +21,22 @@ With every modality of `ENCODERS`, the presets have these shapes and numbers of 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sharpwave.brainmu.attention import Block, LayerCache, compute_rotation
+from sharpwave.brainmu.dropout import seed_tokens
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.contract import ModalitySpecification
 from sharpwave.brainmu.epochs import N_IDENTITIES, Batch
 from sharpwave.brainmu.heads import Decoder, Heads, Readout
 from sharpwave.brainmu.presets import BrainMuConfig
+from sharpwave.brainmu.sight import make_sight, number_times
 from sharpwave.errors import SharpwaveError
 
 NIGHT = 8 * 3600.0
@@ -48,12 +51,15 @@ class Tokens:
         times: Time from which each token is known, in seconds, shape (batch, token).
         present: Tokens that there are, shape (batch, token).
         n_states: How many of them, the last ones, are state tokens: one per step.
+        seeds: In training, what each token drops follows from its seed, shape (batch, token); None for torch's own
+            generator.
     """
 
     latents: Float[Tensor, "batch token width"]
     times: Float[Tensor, "batch token"]
     present: Bool[Tensor, "batch token"]
     n_states: int = 0
+    seeds: Int[Tensor, "batch token"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +106,8 @@ class BrainMu(nn.Module):
     """
 
     periods: Tensor
+    attention_kernel = "dense"
+    """Which kernel attends in training, one of `sight.ATTENTIONS`; the numbers are the same."""
 
     def __init__(self, config: BrainMuConfig, specifications: Mapping[str, ModalitySpecification] = ENCODERS) -> None:
         super().__init__()
@@ -115,8 +123,8 @@ class BrainMu(nn.Module):
         self.state = nn.Parameter(torch.randn(config.width) * 0.02)
         self.clock = nn.Sequential(nn.Linear(2, config.width), nn.GELU(), nn.Linear(config.width, config.width))
         self.blocks = nn.ModuleList(
-            Block(config.width, n_heads=config.n_heads, window=config.window, dropout=config.dropout)
-            for _ in range(config.n_layers)
+            Block(config.width, n_heads=config.n_heads, window=config.window, dropout=config.dropout, place=place)
+            for place in range(config.n_layers)
         )
         self.norm = nn.RMSNorm(config.width)
         self.heads = Heads(config.width, n_horizons=len(config.horizons), dropout=config.dropout)
@@ -135,6 +143,7 @@ class BrainMu(nn.Module):
         *,
         mask_weights: Float[Tensor, "variant token"] | None = None,
         trace: bool = False,
+        seeds: Int[Tensor, " batch"] | None = None,
     ) -> Output:
         """Pass over the steps of a batch, after those that the caches hold.
 
@@ -146,6 +155,8 @@ class BrainMu(nn.Module):
                 omitted.
             trace: Whether to keep the weights of attention; the other numbers are the same. A traced pass gives back
                 the caches that it was given.
+            seeds: In training, a seed for each crop, int32: what is dropped of it follows from its seed alone, and so
+                neither from the crops beside it nor from the device. Torch's own generator where omitted.
 
         Raises:
             SharpwaveError: If mask weights are given without a trace.
@@ -154,7 +165,7 @@ class BrainMu(nn.Module):
             raise SharpwaveError("mask weights in a traced pass", got="trace=False", fix="set trace=True")
 
         # Encode
-        tokens = self.encode(batch)
+        tokens = self.encode(batch, seeds)
 
         # Align
         latents, caches, attention = self.align(
@@ -163,22 +174,27 @@ class BrainMu(nn.Module):
 
         # Predict
         states = self.norm(latents[:, -tokens.n_states :])
-        return Output(states, self.heads(states), caches, attention)
+        mine = None if tokens.seeds is None else tokens.seeds[:, -tokens.n_states :]
+        return Output(states, self.heads(states, mine), caches, attention)
 
-    def encode(self, batch: Batch) -> Tokens:
+    def encode(self, batch: Batch, seeds: Int[Tensor, " batch"] | None = None) -> Tokens:
         """One token per step of each modality; the state tokens of the steps come last."""
-        parts = []
+        parts, kinds = [], []
         for name, part in batch.modalities.items():
             if name in self.encoders:
                 latents = (
                     self.encoders[name](part.values, part.present, self.identities(part.identity)) + self.kinds[name]
                 )
                 parts.append(Tokens(latents, part.times, part.any_present))
+                kinds.append(zlib.crc32(name.encode()) >> 1)
         parts.append(self._make_states(batch))
         latents, times, present = (
             torch.cat([getattr(part, n) for part in parts], dim=1) for n in ("latents", "times", "present")
         )
-        return Tokens(latents, times, present, n_states=batch.times.shape[1])
+        n_steps, seeded = batch.times.shape[1], None
+        if seeds is not None:
+            seeded = torch.cat([seed_tokens(seeds, n_steps, kind=kind) for kind in (*kinds, 0)], dim=1)
+        return Tokens(latents, times, present, n_states=n_steps, seeds=seeded)
 
     def align(
         self,
@@ -204,6 +220,8 @@ class BrainMu(nn.Module):
         rotation = compute_rotation(tokens.times, self.periods)
         bias = None if mask_weights is None else mask_weights.log()
         latents = self.start_states(tokens, mask_weights)
+        if self.training and caches is None and not trace:
+            return self._align_to_learn(tokens, latents, rotation, n_queries), (), ()
         new_caches, attention = [], []
         for index, block in enumerate(self.blocks):
             latents, cache, weights = block(
@@ -219,6 +237,23 @@ class BrainMu(nn.Module):
             new_caches += [] if cache is None else [cache]
             attention += [] if weights is None else [weights]
         return latents, tuple(new_caches), tuple(attention)
+
+    def _align_to_learn(
+        self,
+        tokens: Tokens,
+        latents: Float[Tensor, "batch token width"],
+        rotation: tuple[Tensor, Tensor],
+        n_queries: int | None,
+    ) -> Float[Tensor, "batch query width"]:
+        """Without caches, and with the mask made once for all blocks."""
+        numbers = number_times(tokens.times, tokens.present, window=self.config.window)
+        n_tokens = tokens.times.shape[1]
+        every = make_sight(numbers, n_queries=n_tokens, attention=self.attention_kernel)
+        last = make_sight(numbers, n_queries=n_queries or n_tokens, attention=self.attention_kernel)
+        for index, block in enumerate(self.blocks):
+            sight = last if index == len(self.blocks) - 1 else every
+            latents = block(latents, rotation, tokens.times, tokens.present, sight=sight, seeds=tokens.seeds).latents
+        return latents
 
     def start_states(
         self, tokens: Tokens, mask_weights: Float[Tensor, "variant token"] | None = None

@@ -83,10 +83,13 @@ def distil_model(
     taught = [load_brainmu(folder)[0] for folder in teachers]
     modalities = list(dict.fromkeys(name for teacher in taught for name in teacher.config.modalities)) or None
     check_run_folder(output)
+    machines = machines or Machines()
+    execution = machines.to_execution()
     fabric = launch(machines, options)
-    with fabric.rank_zero_first():
+    if fabric.is_global_zero:
         hold_inputs(output, data.sources, weights, *teachers)
-        source = open_data(data, output / WINDOWS, modalities=modalities)
+    place = fabric.global_rank, fabric.world_size
+    source = open_data(data, output / WINDOWS, modalities=modalities, place=place)
     student = start_model(weights, preset, modalities, options.seed)
-    distillation.distil(student, taught, source, options=options, folder=output, fabric=fabric)
+    distillation.distil(student, taught, source, options=options, folder=output, fabric=fabric, execution=execution)
     return output

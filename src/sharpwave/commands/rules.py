@@ -139,6 +139,7 @@ ELSEWHERE = {
     "scorer": "held against the scoring of the recording",
     "position": "held against the header of the recording",
     "run": "held against the epochs of the recording",
+    **dict.fromkeys(("area", "cell_type", "quality"), "held against the units of the recording"),
     "participant_label": "held against the data set",
     "session_label": "held against the data set",
     "source": "opened at once",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")
+COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
+"""Files that belong to a recording beside them, and are none of their own when a folder is searched."""
 MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
 
 
@@ -47,7 +49,7 @@ def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a path is named as a recording is; of folders, those that are one recording (`.zarr`, `.mff`).
+    """Whether a path is named as a recording is; of folders, those that are one recording (`.zarr`, `.mff`, a session).
 
     Args:
         path: A file or folder.
@@ -55,7 +57,9 @@ def is_recording(path: Path) -> bool:
     from sharpwave.recordings.readers import READERS
 
     if path.is_dir():
-        return path.suffix.lower() in (".zarr", ".mff")
+        from sharpwave.recordings.readers.session_folders import recognise_folder
+
+        return path.suffix.lower() in (".zarr", ".mff") or recognise_folder(path) is not None
     return any(fnmatch(path.name.lower(), pattern) for pattern in READERS)
 
 
@@ -95,6 +99,7 @@ def _list_recordings(folder: Path) -> list[Path]:
     if folder.name.startswith(".") or (folder / "summary.json").exists():
         return []
     named = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_recording(path)]
+    named = [path for path in named if path.suffix.lower() not in COMPANIONS or path.name.startswith("export")]
     named = [path for path in named if path.name != "nights.tsv"]  # the table of all nights, a result
     others = [path for path in named if path.suffix.lower() not in TABLES and not is_scoring(path)]
     return others or [path for path in named if path.suffix.lower() in TABLES and not is_scoring(path)]

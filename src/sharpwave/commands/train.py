@@ -20,6 +20,7 @@ from sharpwave.outputs import check_folder, write_file
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
     from sharpwave.brainmu.training.crops import Source, StoredEpochs
+    from sharpwave.brainmu.training.devices import Execution
     from sharpwave.brainmu.training.objective import TrainingOptions
 
 WINDOWS = "windows"
@@ -94,6 +95,9 @@ class Machines:
         strategy: How several devices share the work: "auto", "ddp" or "fsdp".
         nodes: Number of machines.
         accelerator: Kind of the devices: "auto", "cpu" or "cuda".
+        attention: Kernel of attention: "dense", or "flex" on a graphics card.
+        recompute: Whether activations are computed again for the gradient, which saves memory.
+        compile: Whether blocks of attention are compiled.
     """
 
     devices: int | str = option(
@@ -102,6 +106,14 @@ class Machines:
     strategy: str = option("auto", "How several devices share the work: auto, ddp or fsdp.", panel=DEVICES)
     nodes: int = option(1, "Number of machines.", panel=DEVICES, min=1)
     accelerator: str = option("auto", "Kind of the devices: auto, cpu or cuda.", panel=DEVICES)
+    attention: str = option("dense", "Kernel of attention: dense, or flex on a graphics card.", panel=DEVICES)
+    recompute: bool = option(False, "Compute activations again for the gradient: less memory.", panel=DEVICES)
+    compile: bool = option(False, "Compile blocks of attention.", panel=DEVICES)
+
+    def to_execution(self) -> Execution:
+        from sharpwave.brainmu.training.devices import Execution
+
+        return Execution(attention=self.attention, recompute=self.recompute, compiled=self.compile)
 
 
 @with_options
@@ -181,14 +193,17 @@ def train_model(
     """
     from sharpwave.brainmu.training import pretraining, training
 
+    machines = machines or Machines()
+    execution = machines.to_execution()
     check_run_folder(output)
     fabric = launch(machines, options)
-    with fabric.rank_zero_first():
+    if fabric.is_global_zero:
         hold_inputs(output, data.sources, weights, scorings)
-        source = open_data(data, output / WINDOWS, modalities=modalities, scorings=scorings)
+    place = fabric.global_rank, fabric.world_size
+    source = open_data(data, output / WINDOWS, modalities=modalities, scorings=scorings, place=place)
     model = start_model(weights, preset, modalities, options.seed)
     learn = training.train if labels else pretraining.pretrain
-    learn(model, source, options=options, folder=output, fabric=fabric)
+    learn(model, source, options=options, folder=output, fabric=fabric, execution=execution)
     return output
 
 
@@ -254,9 +269,16 @@ def train_shipped(output: Path) -> Path:
 
 
 def open_data(
-    data: Data, folder: Path, *, modalities: Sequence[str] | None = None, scorings: Path | None = None
+    data: Data,
+    folder: Path,
+    *,
+    modalities: Sequence[str] | None = None,
+    scorings: Path | None = None,
+    place: tuple[int, int] = (0, 1),
 ) -> Source:
-    """A source of pieces; whatever is no store is windowed into the folder first.
+    """A source of pieces; whatever is no store is windowed into the folder first, by all processes together.
+
+    `place` is the number of this process, from 0, and how many there are.
 
     Raises:
         SharpwaveError: If there is nothing.
@@ -265,10 +287,10 @@ def open_data(
 
     parts: list[tuple[Source, float]] = []
     if data.sources:
-        nights = open_nights(data.sources, folder, modalities=modalities, scorings=scorings)
+        nights = open_nights(data.sources, folder, modalities=modalities, scorings=scorings, place=place)
         parts.append((RandomCrops(nights), 1 - data.simulated_share))
     if data.simulated:
-        parts.append((RandomCrops(_simulate(data, folder, modalities)), data.simulated_share))
+        parts.append((RandomCrops(_simulate(data, folder, modalities, place)), data.simulated_share))
     if not parts:
         raise SharpwaveError(
             "something to learn from", got="nothing", fix="name stores, recordings or folders, or give --simulated"
@@ -277,7 +299,12 @@ def open_data(
 
 
 def open_nights(
-    sources: Sequence[str], folder: Path, *, modalities: Sequence[str] | None = None, scorings: Path | None = None
+    sources: Sequence[str],
+    folder: Path,
+    *,
+    modalities: Sequence[str] | None = None,
+    scorings: Path | None = None,
+    place: tuple[int, int] = (0, 1),
 ) -> list[StoredEpochs]:
     """Windowed nights on disk, of stores, folders of stores, recordings, and data sets by name.
 
@@ -286,12 +313,14 @@ def open_nights(
         folder: For the windows of what is no store, or has its stages elsewhere.
         modalities: Keys of `ENCODERS`; all where omitted.
         scorings: Folder of hypnograms named as the nights.
+        place: Number of this process, from 0, and how many share the work.
 
     Raises:
         SharpwaveError: If a night cannot be read, or has no scoring in the folder.
     """
-    from sharpwave.brainmu.training.crops import find_stores, store_epochs, stream_stores
-    from sharpwave.commands.inputs import name_sources
+    from sharpwave.brainmu.training.crops import StoredEpochs, find_stores, sign_epochs, store_epochs, stream_stores
+    from sharpwave.brainmu.training.devices import share_work
+    from sharpwave.commands.inputs import hash_sources, name_sources
     from sharpwave.commands.scorings import find_scoring, name_person
     from sharpwave.commands.sources import expand_sources
     from sharpwave.night.options import open_source
@@ -303,40 +332,48 @@ def open_nights(
         inside = find_stores(stores) if stores else []
         names = [str(path) for path in inside] + [name for name in names if name not in stores]
         stores = []
-    nights = stream_stores(stores, modalities=modalities) if stores else []
     others = [name for name in names if name not in stores]
-    for source, name in zip(others, name_sources(others), strict=True):
+
+    def make(named: tuple[str, str]) -> StoredEpochs:
+        source, name = named
+        scoring = None if scorings is None else find_scoring(name, scorings)
+        content = hash_sources([source, *([] if scoring is None else [str(scoring)])])
+        target = folder / f"{name}-{sign_epochs(content, modalities)}"
+        if (target / "night.json").is_file():
+            return StoredEpochs(target)
         recording = name_person(open_source(source), name)
-        if scorings is not None:
-            recording = attach_hypnogram(recording, find_scoring(name, scorings))
-        nights.append(store_epochs(recording, folder / name, modalities=modalities, cohort=recording.source))
-    return nights
+        recording = recording if scoring is None else attach_hypnogram(recording, scoring)
+        return store_epochs(recording, target, modalities=modalities, cohort=recording.source)
+
+    rank, world = place
+    nights = stream_stores(stores, modalities=modalities, rank=rank, world=world) if stores else []
+    return nights + share_work(list(zip(others, name_sources(others), strict=True)), make, rank=rank, world=world)
 
 
 def _holds_stores(path: Path) -> bool:
     return path.suffix == ".zarr" or (path.is_dir() and not path.suffix)
 
 
-def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[StoredEpochs]:
+def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None, place: tuple[int, int]) -> list[StoredEpochs]:
     """Simulated nights of each species in turn, windowed one by one; those made before are used again."""
     import numpy as np
-    from rich.console import Console
-    from rich.progress import track
 
     from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
+    from sharpwave.brainmu.training.devices import share_work
     from sharpwave.simulation import simulate_night
 
-    nights, sign = [], sign_epochs(__version__, modalities)
-    for index in track(range(data.simulated), "Simulating", console=Console(stderr=True), transient=True):
+    sign = sign_epochs(__version__, modalities)
+
+    def make(index: int) -> StoredEpochs:
         target = folder / f"simulated-{data.seed}-{data.hours:g}h-{index:04d}-{sign}"
         if (target / "night.json").is_file():
-            nights.append(StoredEpochs(target))
-            continue
+            return StoredEpochs(target)
         rng = np.random.default_rng([data.seed, index])
         recording, _ = simulate_night(SPECIES[index % len(SPECIES)], data.hours, rng=rng)
         recording = replace(recording, subject=f"simulated-{data.seed}-{index:04d}")
-        nights.append(store_epochs(recording, target, modalities=modalities, cohort="simulated"))
-    return nights
+        return store_epochs(recording, target, modalities=modalities, cohort="simulated")
+
+    return share_work(range(data.simulated), make, rank=place[0], world=place[1], name="Simulating")
 
 
 def launch(machines: Machines | None, options: TrainingOptions) -> Any:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.brainmu.training_nights import make_model, make_night
+from tests.brainmu.training_nights import make_model, make_night, make_recording
 
 from sharpwave.brainmu import load_brainmu
-from sharpwave.brainmu.epochs import EpochedRecording
+from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.training.crops import RandomCrops
-from sharpwave.brainmu.training.devices import make_fabric
+from sharpwave.brainmu.training.devices import Execution, make_fabric
 from sharpwave.brainmu.training.objective import Objective, TrainingOptions
+from sharpwave.brainmu.training.resume import find_checkpoints
 from sharpwave.brainmu.training.training import train
 from sharpwave.errors import SharpwaveError
 
@@ -31,7 +35,7 @@ RUN = """
 import json, sys, torch
 from tests.brainmu.training.test_devices import OPTIONS, Stops, make_source
 from tests.brainmu.training_nights import make_model
-from sharpwave.brainmu.training.devices import make_fabric
+from sharpwave.brainmu.training.devices import Execution, make_fabric
 from sharpwave.brainmu.training.training import train
 torch.set_num_threads(1)
 strategy, folder, stop = sys.argv[1:]
@@ -130,14 +134,96 @@ def test_two_shards_stop_resume_and_learn_as_one(
     check_weights(tmp_path, one.state_dict())
 
 
+DEPTH = {"n_layers": 16, "width": 32, "n_heads": 16, "dropout": 0.1, "modalities": ["heart_rate", "stages"]}
+"""The depth and the heads of `base`."""
+MANY = TrainingOptions(steps=4, batch=6, piece=12, checkpoint_every=2)
+RANKS = """
+from tests.brainmu.training.test_devices import run_ranks
+run_ranks()
+"""
+
+
+def make_uneven_source() -> RandomCrops:
+    """Nights that know different things: one has no stages to see, one has few labels, one is shorter than a crop."""
+    scored = epoch_recording(make_recording(0), modalities=["heart_rate", "stages"])
+    labels = np.arange(len(scored)) < 30
+    few = replace(make_night(1), stages=np.where(labels, make_night(1).stages, -1).astype(np.int8))
+    few = replace(few, votes=few.votes * labels[:, None])
+    return RandomCrops([scored, few, make_night(2, n_steps=8)])
+
+
+class StopsAt:
+    """Gives the crops of so many updates and no more, however many devices share them."""
+
+    def __init__(self, updates: int) -> None:
+        self.updates, self.given = updates, 0
+
+    def pick(self, rng: np.random.Generator) -> RandomCrops:
+        self.given += 1
+        if self.given > self.updates:
+            raise InterruptedError
+        return make_uneven_source()
+
+
+def run_rank(rank: int, world: int, port: int, folder: str, stops: bool, execution: Execution) -> None:
+    """One process of several, started as `torchrun` starts them."""
+    torch.set_num_threads(1)
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    place = {"RANK": str(rank), "WORLD_SIZE": str(world), "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
+    os.environ.update({**address, **place, "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(world)})
+    fabric = make_fabric(devices=world, strategy="fsdp", accelerator="cpu")
+    model = make_model(0 if stops else 5, **DEPTH)
+    source = StopsAt(2) if stops else make_uneven_source()
+    with contextlib.suppress(InterruptedError):
+        losses = train(model, source, options=MANY, folder=folder, fabric=fabric, execution=execution, show=False)
+        if rank == 0:
+            Path(folder, "result.json").write_text(json.dumps(losses))
+    torch.distributed.destroy_process_group()
+
+
+def run_ranks() -> None:
+    """Two processes that stop, and three that go on; in a fresh process, which may fork."""
+    import torch.multiprocessing
+
+    for world, folder, stops, execution in (
+        (2, sys.argv[1], True, Execution()),
+        (3, sys.argv[2], False, Execution(recompute=True)),
+    ):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = (world, port, folder, stops, execution)
+        torch.multiprocessing.start_processes(run_rank, arguments, nprocs=world, start_method="fork")
+        if stops:
+            shutil.copytree(folder, sys.argv[2])
+
+
+def test_shards_of_two_are_taken_up_by_one_and_by_three_with_the_same_losses(tmp_path: Path) -> None:
+    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "src"))
+    subprocess.run(
+        [sys.executable, "-c", RANKS, str(tmp_path / "one"), str(tmp_path / "three")],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        timeout=TIMEOUT,
+        check=True,
+    )
+    expected = train(make_model(**DEPTH), make_uneven_source(), options=MANY, show=False)
+    assert sum(expected) > 0
+    checkpoint = find_checkpoints(tmp_path / "one")[-1]
+    assert sorted(path.suffix for path in checkpoint.iterdir()) == [".json", ".safetensors", ".safetensors"]
+    one = train(make_model(7, **DEPTH), make_uneven_source(), options=MANY, folder=tmp_path / "one", show=False)
+    three = json.loads((tmp_path / "three" / "result.json").read_text())
+    assert one == pytest.approx(expected, abs=2e-5)
+    assert three == pytest.approx(expected, abs=2e-5)
+
+
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(SharpwaveError, match=r"a strategy among auto, ddp, fsdp; got 'deepspeed'"):
         make_fabric(strategy="deepspeed")
 
 
 def test_a_batch_that_devices_cannot_share_is_refused() -> None:
-    class Three:
-        world_size = 3
+    class Five:
+        world_size = 5
 
-    with pytest.raises(SharpwaveError, match=r"a batch that 3 devices can share; got 4"):
-        train(make_model(), make_source(), options=OPTIONS, fabric=Three())
+    with pytest.raises(SharpwaveError, match=r"at least 5 crops, one for each device; got 4"):
+        train(make_model(), make_source(), options=OPTIONS, fabric=Five())

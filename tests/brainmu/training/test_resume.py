@@ -28,10 +28,4 @@ def test_the_average_is_that_of_the_weights_so_far_and_is_used_when_asked() -> N
 def test_frozen_weights_are_left_alone() -> None:
     model = nn.Linear(2, 1)
     model.bias.requires_grad_(False)
-    assert set(WeightAverage(model, width=0.1).gather()) == {"weight"}
-
-
-def test_what_was_gathered_is_taken_up_again() -> None:
-    one, other = (WeightAverage(nn.Linear(3, 2), width=0.1) for _ in range(2))
-    other.scatter(one.gather())
-    assert all(torch.equal(value, one.values[name]) for name, value in other.values.items())
+    assert set(WeightAverage(model, width=0.1).values) == {"weight"}

@@ -17,6 +17,8 @@ import numpy as np
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.benchmarks.staging.benchmark import collect_validation
 from sharpwave.benchmarks.staging.cohorts import (
+    CUT,
+    cut_start,
     has_eeg,
     is_whole,
     load_recordings,
@@ -24,8 +26,8 @@ from sharpwave.benchmarks.staging.cohorts import (
     simulate_recordings,
     take_down,
 )
-from sharpwave.benchmarks.staging.methods import HOURS, N_SIMULATED, SEED, compare
-from sharpwave.benchmarks.staging.scores import Scored, score_night, summarise
+from sharpwave.benchmarks.staging.methods import HOURS, N_SIMULATED, SEED, compare, score_later
+from sharpwave.benchmarks.staging.scores import Scored, summarise
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.runtime.staging import run_brainmu, smooth_stages
 from sharpwave.brainmu.shipped import Weights, load_weights
@@ -44,8 +46,6 @@ from sharpwave.staging.weights import FOLDER, load_card, save_json
 from sharpwave.staging.yasa_stager import LEAST_RATE
 
 Nights = Sequence[Recording]
-CUT = 2 * 3600.0
-"""Seconds that are cut off the beginning of a night."""
 SIMULATED = (4, 4.0)
 """Simulated nights, and their hours."""
 
@@ -183,7 +183,7 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
             ]
             if len(found) < len(files):
                 continue
-            values = [_score_later(files[0], one) for one in (*found[:2], replace(found[2], start=CUT))]
+            values = [score_later(files[0], one) for one in (*found[:2], replace(found[2], start=CUT))]
             values += [values[1] - values[0], values[2] - values[1]]
             for name, value in zip(kappas, values, strict=True):
                 kappas[name].append(value)
@@ -194,13 +194,6 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
     return rows
 
 
-def _score_later(night: Recording, found: Hypnogram) -> float:
-    """κ of the epochs after the first two hours of a night."""
-    later = found.onsets >= CUT - 1e-6
-    kept = replace(found, stages=np.where(later, found.stages, -1).astype(np.int8))
-    return score_night(compare(night, kept), n_stages=5)["kappa"]
-
-
 def blank_start(night: Recording, seconds: float = CUT) -> Recording:
     """The recording with its first seconds missing, and its clock as it was: what is lost is their history alone."""
     signals = {}
@@ -208,15 +201,6 @@ def blank_start(night: Recording, seconds: float = CUT) -> Recording:
         samples = signal.read().astype(np.float32)
         samples[: round((seconds - signal.start) * signal.rate)] = np.nan
         signals[name] = replace(signal, samples=samples, scale=1.0, offset=0.0)
-    return replace(night, signals=signals, hypnogram=None, start=None)
-
-
-def cut_start(night: Recording, seconds: float = CUT) -> Recording:
-    """The recording without its first seconds, on a clock that begins anew, as another file would hold it."""
-    signals = {
-        name: replace(signal, samples=signal.read(seconds, signal.end), start=0.0, scale=1.0, offset=0.0)
-        for name, signal in night.signals.items()
-    }
     return replace(night, signals=signals, hypnogram=None, start=None)
 
 

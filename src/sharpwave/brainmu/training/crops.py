@@ -19,6 +19,7 @@ import numpy as np
 from sharpwave import moved
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.epochs import STEP, EpochedRecording, EpochGrid, ModalityEpochs, align_stages, make_epoch_grid
+from sharpwave.brainmu.training.devices import share_work
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import replace_folder
@@ -319,7 +320,12 @@ def find_stores(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def stream_stores(
-    paths: Iterable[str | Path], *, cache: str | Path | None = None, modalities: Sequence[str] | None = None
+    paths: Iterable[str | Path],
+    *,
+    cache: str | Path | None = None,
+    modalities: Sequence[str] | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> list[StoredEpochs]:
     """Nights of stores, ready to draw crops from; each is cut into epochs the first time.
 
@@ -327,24 +333,22 @@ def stream_stores(
         paths: Stores (.zarr), or folders that hold them.
         cache: Folder for the epochs; `.sharpwave-windows` beside each store where omitted.
         modalities: Keys of `ENCODERS`; all where omitted.
+        rank: Number of this process, from 0, of those that need the same nights.
+        world: Number of these processes.
 
     Raises:
         SharpwaveError: If there is no store, or one cannot be read.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from sharpwave.recordings.store import open_store
 
-    nights = []
-    for path in track(find_stores(paths), "Epochs", console=Console(stderr=True), transient=True):
+    def make(path: Path) -> StoredEpochs:
         home = path.parent / CACHE if cache is None else Path(cache)
-        folder = home / f"{path.stem}-{sign_epochs(str(path.resolve()), hash_path(path), modalities)}"
+        folder = home / f"{path.stem}-{sign_epochs(path.parent.name, hash_path(path), modalities)}"
         if (folder / "night.json").is_file():
-            nights.append(StoredEpochs(folder))
-        else:
-            nights.append(store_epochs(open_store(path), folder, modalities=modalities, cohort=path.parent.name))
-    return nights
+            return StoredEpochs(folder)
+        return store_epochs(open_store(path), folder, modalities=modalities, cohort=path.parent.name)
+
+    return share_work(find_stores(paths), make, rank=rank, world=world)
 
 
 def sign_epochs(*made_from: Any) -> str:

@@ -19,12 +19,14 @@ from sharpwave.brainmu.epochs import Batch
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.training.crops import Source
 from sharpwave.brainmu.training.devices import make_fabric
-from sharpwave.brainmu.training.objective import Objective, TrainingOptions, compute_losses
+from sharpwave.brainmu.training.objective import Objective, Sum, TrainingOptions, sum_losses
 from sharpwave.brainmu.training.training import train
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+    from sharpwave.brainmu.training.devices import Execution
 
 
 def distil(
@@ -35,6 +37,7 @@ def distil(
     options: TrainingOptions,
     folder: str | Path | None = None,
     fabric: Fabric | None = None,
+    execution: Execution | None = None,
     soft: float = 1.0,
     latent: float = 1.0,
 ) -> list[float]:
@@ -47,6 +50,7 @@ def distil(
         options: Options of the run; the objective says what is learned from the data beside the teachers.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
+        execution: How passes of the student are computed, as in `train`.
         soft: Weight of the teachers' probabilities.
         latent: Weight of the likeness of moments.
 
@@ -66,16 +70,18 @@ def distil(
     fabric = fabric or make_fabric(devices=1, precision=options.precision)
     taught = [teacher.to(fabric.device).eval() for teacher in teachers]
 
-    def losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Tensor]:
+    def losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Sum]:
         with torch.no_grad():
             answers = [teacher(batch) for teacher in taught]
+        steps, pairs = batch.valid.sum(), (batch.valid[:, :, None] & batch.valid[:, None]).sum()
+        agreement = compute_soft_losses(output, answers, batch)
         return {
-            **compute_losses(model, output, batch, objective),
-            **{f"teacher {name}": soft * value for name, value in compute_soft_losses(output, answers, batch).items()},
-            "teacher latent": latent * compute_latent_loss(output, answers, batch),
+            **sum_losses(model, output, batch, objective),
+            **{f"teacher {name}": Sum(soft * value * steps, steps) for name, value in agreement.items()},
+            "teacher latent": Sum(latent * compute_latent_loss(output, answers, batch) * pairs, pairs),
         }
 
-    return train(student, source, options=options, folder=folder, fabric=fabric, losses=losses)
+    return train(student, source, options=options, folder=folder, fabric=fabric, losses=losses, execution=execution)
 
 
 def compute_soft_losses(output: Output, answers: Sequence[Output], batch: Batch) -> dict[str, Tensor]:

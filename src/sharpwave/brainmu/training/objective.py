@@ -12,7 +12,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -95,30 +95,62 @@ def drop_modalities(
     return replace(batch, modalities=out)
 
 
+class Sum(NamedTuple):
+    """A part of the loss before it is divided, so that devices that know different numbers of items average alike.
+
+    Attributes:
+        total: Sum over items, times the weight of the part.
+        count: How many items; 0 where nothing is known.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    @classmethod
+    def over(cls, values: Tensor, known: Tensor, *, weight: float = 1.0) -> Sum:
+        """Of those values that are known; `known` has the shape of the first axes of `values`."""
+        spread = known.reshape(known.shape + (1,) * (values.ndim - known.ndim))
+        each = values[(0,) * known.ndim].numel()
+        return cls(weight * torch.where(spread, values.float(), 0.0).sum(), known.sum() * each)
+
+
 def compute_losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Tensor]:
-    """Every part of the loss, by name; `batch` is the whole one, before anything was dropped."""
-    losses: dict[str, Tensor] = {}
+    """Every part of the loss of which something is known, by name; `batch` is the whole one, before dropping."""
+    parts = sum_losses(model, output, batch, objective)
+    return {name: part.total / part.count for name, part in parts.items() if int(part.count)}
+
+
+def sum_losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Sum]:
+    """Every part of the loss as a sum and a count; the names follow from model and objective alone, not the batch.
+
+    Nothing here asks the device for a number, so that a graphics card is never waited for.
+    """
+    zero = output.latents.new_zeros((), dtype=torch.float32)
+    sums = {}
     if objective.next_step:
-        for name, predicted in model.predict_next(output.latents, batch).items():
-            loss = compute_next_step_loss(predicted, batch.modalities[name], name, masked=objective.masked)
-            if loss is not None:
-                losses[f"next {name}"] = objective.next_step * loss
+        predicted = model.predict_next(output.latents, batch)
+        for name in model.decoders:
+            part = Sum(zero, zero)
+            if name in predicted:
+                part = sum_next_step(predicted[name], batch.modalities[name], name, masked=objective.masked)
+            sums[f"next {name}"] = Sum(objective.next_step * part.total, part.count)
     readout = output.readout
-    labelled = batch.votes.sum(dim=2) > 0
-    if objective.stage and bool(labelled.any()):
+    if objective.stage:
         log_probability = torch.log_softmax(readout.stage.masked_fill(~batch.scorable[:, None], -1e4), dim=2)
         coarse = torch.log(torch.einsum("bsf,bcf->bsc", log_probability.exp(), batch.coarse) + 1e-9)
-        losses["stage"] = objective.stage * -(batch.votes * coarse).sum(dim=2)[labelled].mean()
-    depth, known = compute_depth_target(batch)
-    if objective.depth and bool(known.any()):
-        losses["depth"] = objective.depth * functional.huber_loss(readout.depth[known], depth[known])
+        labelled = batch.votes.sum(dim=2) > 0
+        sums["stage"] = Sum.over(-(batch.votes * coarse).sum(dim=2), labelled, weight=objective.stage)
+    if objective.depth:
+        depth, known = compute_depth_target(batch)
+        error = functional.huber_loss(readout.depth.float(), depth.float(), reduction="none")
+        sums["depth"] = Sum.over(error, known, weight=objective.depth)
     if objective.change:
         for index, horizon in enumerate(model.config.horizons):
             steps = round(horizon / model.config.step)
-            losses |= _compute_change_losses(
-                readout.change[..., index], readout.destination[:, :, index], batch, steps, objective
+            sums |= _sum_changes(
+                readout.change[..., index], readout.destination[:, :, index], batch, steps, objective.change
             )
-    return losses
+    return sums
 
 
 def compute_depth_target(batch: Batch) -> tuple[Float[Tensor, "batch step"], Bool[Tensor, "batch step"]]:
@@ -132,41 +164,48 @@ def compute_depth_target(batch: Batch) -> tuple[Float[Tensor, "batch step"], Boo
     return (power * part.present).sum(dim=2) / count.clamp(min=1), count > 0
 
 
-def compute_next_step_loss(
+def sum_next_step(
     predicted: Float[Tensor, "batch step channel target"], part: ModalityBatch, name: str, *, masked: bool = False
-) -> Tensor | None:
-    """Mean of the Huber loss over what is present in the next step (or, masked, in this one); None if nothing is."""
+) -> Sum:
+    """Huber loss over what is present in the next step (or, masked, in this one)."""
     target = ENCODERS[name].summarise(part.values)
     present = part.present
     if not masked:
         predicted, target, present = predicted[:, :-1], target[:, 1:], present[:, 1:]
-    if not bool(present.any()):
-        return None
-    return functional.huber_loss(predicted[present], target[present])
+    if not present.numel():
+        return Sum(predicted.sum() * 0.0, present.sum())
+    return Sum.over(functional.huber_loss(predicted.float(), target.float(), reduction="none"), present)
 
 
-def _compute_change_losses(
+def compute_next_step_loss(
+    predicted: Float[Tensor, "batch step channel target"], part: ModalityBatch, name: str, *, masked: bool = False
+) -> Tensor | None:
+    """Mean of the Huber loss over what is present in the next step (or, masked, in this one); None if nothing is."""
+    found = sum_next_step(predicted, part, name, masked=masked)
+    return found.total / found.count if int(found.count) else None
+
+
+def _sum_changes(
     change: Float[Tensor, "batch step"],
     destination: Float[Tensor, "batch step stage"],
     batch: Batch,
     steps: int,
-    objective: Objective,
-) -> dict[str, Tensor]:
+    weight: float,
+) -> dict[str, Sum]:
     """Whether the stage `steps` later is another one, and which; unknown stages are left out."""
+    names = f"change +{steps}", f"destination +{steps}"
     if batch.stages.shape[1] <= steps:
-        return {}
+        zero = change.new_zeros((), dtype=torch.float32)
+        return dict.fromkeys(names, Sum(zero, zero))
     now, later = batch.stages[:, :-steps], batch.stages[:, steps:]
     known = (now >= 0) & (later >= 0)
-    if not bool(known.any()):
-        return {}
-    change, destination = change[:, :-steps][known], destination[:, :-steps]
-    changed = (now != later).float()[known]
-    losses = {f"change +{steps}": objective.change * functional.binary_cross_entropy_with_logits(change, changed)}
-    log_probability = torch.log_softmax(destination, dim=2)
+    changed = (now != later).float()
+    surprise = functional.binary_cross_entropy_with_logits(change[:, :-steps].float(), changed, reduction="none")
+    log_probability = torch.log_softmax(destination[:, :-steps], dim=2)
     coarse = torch.log(torch.einsum("bsf,bcf->bsc", log_probability.exp(), batch.coarse) + 1e-9)
     chosen = coarse.gather(2, later.clamp(min=0)[..., None])[..., 0]
-    losses[f"destination +{steps}"] = 0.5 * objective.change * -chosen[known].mean()
-    return losses
+    parts = Sum.over(surprise, known, weight=weight), Sum.over(-chosen, known, weight=0.5 * weight)
+    return dict(zip(names, parts, strict=True))
 
 
 @dataclass(frozen=True)

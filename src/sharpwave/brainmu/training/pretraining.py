@@ -18,6 +18,8 @@ from sharpwave.errors import SharpwaveError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from sharpwave.brainmu.training.devices import Execution
+
 
 class Unlabelled:
     """Crops of a source without stages, neither as labels nor as a modality.
@@ -53,6 +55,7 @@ def pretrain(
     options: TrainingOptions,
     folder: str | Path | None = None,
     fabric: Fabric | None = None,
+    execution: Execution | None = None,
 ) -> list[float]:
     """Train a model in place on signals alone.
 
@@ -62,10 +65,11 @@ def pretrain(
         options: Options of the run; the weights of labelled losses are not used.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
+        execution: How passes are computed, as in `train`.
 
     Returns:
         The loss of every update.
     """
     objective = replace(options.objective, next_step=1.0, stage=0.0, change=0.0)
     options = replace(options, objective=objective)
-    return train(model, Unlabelled(source), options=options, folder=folder, fabric=fabric)
+    return train(model, Unlabelled(source), options=options, folder=folder, fabric=fabric, execution=execution)

@@ -1,8 +1,9 @@
 """What a run needs to go on where it was stopped: weights, their average, the optimiser's moments, and the step.
 
-Whole (gathered) tensors in safetensors and numbers in JSON, so that a run may go on with another number of devices.
-A checkpoint is written beside the last one and renamed when it is complete: a kill leaves one that is whole. Only
-folders named as checkpoints that hold nothing but their files are ever removed.
+Tensors in safetensors and numbers in JSON. Where a model is sharded, each device writes its own shard, by PyTorch's
+distributed checkpoints (DCP) in the form that holds no pickle; elsewhere tensors are whole. Either is taken up by any
+number of devices, sharded or not. A checkpoint is written beside the last one and renamed when it is complete: a kill
+leaves one that is whole. Only folders named as checkpoints that hold nothing but their files are ever removed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,17 +25,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sharpwave.brainmu.training.devices import gather_tensor, scatter_tensor
+from sharpwave.brainmu.training.devices import gather_tensor, is_sharded, scatter_tensor
 from sharpwave.brainmu.training.objective import TrainingOptions, compute_average_decay
 from sharpwave.disk import find_changed, hash_files
 from sharpwave.errors import SharpwaveError
-from sharpwave.outputs import find_strangers, replace_folder, write_file
+from sharpwave.outputs import replace_folder, write_file
 from sharpwave.untrusted import explained
 
 PREFIX = "checkpoint-"
 PARTS = ("model", "optimiser", "average")
 HEAD = "state.json"
-FILES = {HEAD, *(f"{name}.safetensors" for name in PARTS)}
+FILES = re.compile(rf"{re.escape(HEAD)}|({'|'.join(PARTS)}|shard-\d{{5,}}-model-\d{{5,}}-of-\d{{5,}})\.safetensors")
+"""Names of the files of a checkpoint: whole tensors by part, or a shard of everything for each device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +63,61 @@ class TrainingState:
             step: Updates done.
             writes: Whether this process is the one that writes.
         """
-        parts = {
-            "model": {name: gather_tensor(value) for name, value in self.model.state_dict().items()},
-            "optimiser": gather_moments(self.model, self.optimiser),
-            "average": {} if self.average is None else self.average.gather(),
-        }
+        shards = folder / f".{PREFIX}{step:08d}.shards"
+        if is_sharded(self.model):
+            self._write_shards(shards, writes=writes)
         if not writes:
             return
-        with replace_folder(folder / f"{PREFIX}{step:08d}", known=FILES) as partial:
-            for name, tensors in parts.items():
-                save_file(tensors, partial / f"{name}.safetensors")
+        with replace_folder(folder / f"{PREFIX}{step:08d}", owns=_is_checkpoint) as partial:
+            if shards.is_dir():
+                for path in sorted(shards.iterdir()):
+                    shutil.move(path, partial / path.name)
+                shards.rmdir()
+            else:
+                for name in PARTS:
+                    own = self.list_tensors(name).items()
+                    save_file({key: gather_tensor(value) for key, value in own}, partial / f"{name}.safetensors")
             content = {"step": step, "options": self.options.to_dict(), "sha256": hash_files(partial)}
             (partial / HEAD).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         for older in find_checkpoints(folder)[:-1]:
-            if not find_strangers(older, FILES):
+            if _is_checkpoint(older):
                 (older / HEAD).unlink(missing_ok=True)  # from here on it is no checkpoint
                 shutil.rmtree(older, ignore_errors=True)
+
+    def list_tensors(self, part: str) -> dict[str, Tensor]:
+        """Tensors of one of `PARTS` by name, sharded where they are; those of the optimiser are `parameter/entry`."""
+        if part == "model":
+            return dict(self.model.state_dict())
+        if part == "average":
+            return {} if self.average is None else dict(self.average.values)
+        return {
+            f"{name}/{entry}": value
+            for name, parameter in self.model.named_parameters()
+            if parameter in self.optimiser.state
+            for entry, value in self.optimiser.state[parameter].items()
+        }
+
+    def _write_shards(self, shards: Path, *, writes: bool) -> None:
+        import torch.distributed.checkpoint as dcp
+
+        if writes:
+            shutil.rmtree(shards, ignore_errors=True)
+            shards.mkdir(parents=True)
+        torch.distributed.barrier()
+        tensors = {f"{part}/{name}": value for part in PARTS for name, value in self.list_tensors(part).items()}
+        dcp.save(tensors, storage_writer=dcp.HuggingFaceStorageWriter(str(shards), save_distributed=True))
+
+    def _read_shards(self, path: Path) -> None:
+        """Read what this device holds of each tensor; every process must call this."""
+        import torch.distributed.checkpoint as dcp
+
+        reader = dcp.HuggingFaceStorageReader(str(path))
+        stored = [name.removeprefix("optimiser/") for name in reader.read_metadata().state_dict_metadata]
+        make_moments(set(stored), self.model, self.optimiser)
+        tensors = {f"{part}/{name}": value for part in PARTS for name, value in self.list_tensors(part).items()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+            dcp.load(tensors, storage_reader=reader, no_dist=not torch.distributed.is_initialized())
 
     def load(self, folder: Path) -> int:
         """Take up the last checkpoint in a folder.
@@ -89,14 +131,18 @@ class TrainingState:
         found = find_checkpoints(folder)
         if not found:
             return 0
+        from torch.distributed.checkpoint.api import CheckpointException
+
         path = found[-1]
         try:
             content = json.loads((path / HEAD).read_text(encoding="utf-8"))
             step, before = int(content["step"]), dict(content["options"])
-            changed = find_changed(path, content.get("sha256", {}))
+            first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+            changed = find_changed(path, content.get("sha256", {})) if first else []
             if changed:
                 raise ValueError(f"{changed[0]} is not the one that {HEAD} was written with")
-            parts = {name: load_file(path / f"{name}.safetensors") for name in PARTS}
+            whole = (path / "model.safetensors").is_file()
+            parts = {name: load_file(path / f"{name}.safetensors") for name in PARTS} if whole else {}
         except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
             raise _damaged(path, error) from error
         now = json.loads(json.dumps(self.options.to_dict()))
@@ -107,12 +153,14 @@ class TrainingState:
                 fix="give the same options, or another folder",
             )
         try:
-            for name, value in self.model.state_dict().items():
-                scatter_tensor(parts["model"][name], value)
-            scatter_moments(parts["optimiser"], self.model, self.optimiser)
-            if self.average is not None:
-                self.average.scatter(parts["average"])
-        except (LookupError, AttributeError, TypeError, RuntimeError) as error:
+            if not whole:
+                self._read_shards(path)
+                return step
+            make_moments(parts["optimiser"], self.model, self.optimiser)
+            for part in PARTS:
+                for name, value in self.list_tensors(part).items():
+                    scatter_tensor(parts[part][name], value)
+        except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, CheckpointException) as error:
             raise _damaged(path, error) from error
         return step
 
@@ -123,33 +171,40 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in named if (path / HEAD).is_file())
 
 
-def gather_moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Whole tensors of the optimiser's state, named `parameter/entry`; every process must call this."""
-    return {
-        f"{name}/{entry}": gather_tensor(value)
-        for name, parameter in model.named_parameters()
-        if parameter in optimiser.state
-        for entry, value in optimiser.state[parameter].items()
-    }
+def make_moments(names: Collection[str], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Room for the optimiser's moments, each sharded as its parameter is, before the first step has made it.
+
+    Args:
+        names: Moments as `parameter/entry`; other names are passed over.
+        model: Its parameters.
+        optimiser: Its state is made.
+    """
+    for name, parameter in model.named_parameters():
+        for entry in ("step", "exp_avg", "exp_avg_sq"):
+            if f"{name}/{entry}" in names:
+                like = torch.zeros(()) if entry == "step" else parameter
+                optimiser.state[parameter][entry] = torch.zeros_like(like, requires_grad=False)
 
 
-def scatter_moments(moments: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Take up what `gather_moments` gave, each moment sharded as its parameter is."""
-    parameters = dict(model.named_parameters())
-    for key, value in moments.items():
-        name, _, entry = key.rpartition("/")
-        parameter = parameters[name]
-        like = value if entry == "step" else parameter
-        optimiser.state[parameter][entry] = torch.zeros_like(like, requires_grad=False)
-        scatter_tensor(value, optimiser.state[parameter][entry])
+def _is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds files of a checkpoint and nothing else."""
+    return all(FILES.fullmatch(item.name) and item.is_file() for item in folder.iterdir())
 
 
-def _damaged(path: Path, error: Exception) -> SharpwaveError:
+def _damaged(path: Path, error: BaseException) -> SharpwaveError:
     return SharpwaveError(
         "a checkpoint of this model",
-        got=f"{path.name}: {(str(error).splitlines() or ['?'])[0][:200]}",
+        got=f"{path.name}: {_shorten(error)}",
         fix="remove that folder, or train the model that it is of",
     )
+
+
+def _shorten(error: BaseException) -> str:
+    """The first line of an error; of several devices' errors, of the first one's."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        error = next(iter(failures.values()))[0]
+    return (str(error).splitlines() or ["?"])[0][:200]
 
 
 class WeightAverage:
@@ -177,15 +232,6 @@ class WeightAverage:
         """Give the model the average as its weights."""
         for name, value in self.values.items():
             self.parameters[name].copy_(value)
-
-    def gather(self) -> dict[str, Tensor]:
-        """Whole tensors, by name; every process must call this."""
-        return {name: gather_tensor(value) for name, value in self.values.items()}
-
-    def scatter(self, values: Mapping[str, Tensor]) -> None:
-        """Take up whole tensors, by name."""
-        for name, value in self.values.items():
-            scatter_tensor(values[name], value)
 
 
 FILE = "losses.csv"

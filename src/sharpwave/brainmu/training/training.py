@@ -1,7 +1,9 @@
 """The loop that trains Brainµ, the same on one processor, one graphics card, DDP and FSDP.
 
-Everything random in update k follows from (seed, k), so a run that was killed goes on as if it had not been, and
-several devices see together what one would see alone.
+Everything random about crop i of update k follows from (seed, k, i): where it lies, what is hidden of it, what dropout
+leaves out. A part of the loss is a sum over the items of all devices, divided by their number. So a run that was killed
+goes on as if it had not been, on any number of devices, and these see together what one would see alone. An update
+asks the device for numbers once, and devices add up losses and counts at once, beside their gradients.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from sharpwave.brainmu.checkpoints import save_brainmu
 from sharpwave.brainmu.epochs import Batch, collate
 from sharpwave.brainmu.model import BrainMu, Output
 from sharpwave.brainmu.training.crops import Source, pick_source, set_clock
-from sharpwave.brainmu.training.devices import gather_tensor, make_fabric
+from sharpwave.brainmu.training.devices import Execution, gather_tensor, make_fabric
 from sharpwave.brainmu.training.objective import (
     Objective,
+    Sum,
     TrainingOptions,
     compute_learning_rate,
-    compute_losses,
     drop_modalities,
+    sum_losses,
 )
 from sharpwave.brainmu.training.resume import TrainingLog, TrainingState, WeightAverage
 from sharpwave.errors import SharpwaveError
@@ -35,8 +38,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from lightning_fabric.wrappers import _FabricOptimizer
 
-Losses = Callable[[BrainMu, Output, Batch, Objective], Mapping[str, Tensor]]
-"""Parts of the loss, by name, of a pass over what was not dropped; the batch is the whole one."""
+Losses = Callable[[BrainMu, Output, Batch, Objective], Mapping[str, Sum | Tensor]]
+"""Parts of the loss, by name, of a pass over what was not dropped; the batch is the whole one.
+
+A part is a `Sum`, or a mean over the crops of the batch. With several devices the names must be the same in every
+update, with a count of 0 where nothing is known.
+"""
 
 
 def train(
@@ -46,7 +53,8 @@ def train(
     options: TrainingOptions,
     folder: str | Path | None = None,
     fabric: Fabric | None = None,
-    losses: Losses = compute_losses,
+    losses: Losses = sum_losses,
+    execution: Execution | None = None,
     show: bool = True,
 ) -> list[float]:
     """Train a model in place; parameters that need no gradient stay as they are.
@@ -58,6 +66,7 @@ def train(
         folder: For checkpoints, `losses.csv` and the weights in the end; a run found there goes on.
         fabric: Devices; one processor or card where omitted.
         losses: What is minimised.
+        execution: How passes are computed; a run may go on with another. `Execution()` where omitted.
         show: Whether to show a bar.
 
     Returns:
@@ -87,7 +96,7 @@ def train(
     hours = options.batch * options.piece * model.config.step / 3600
     log = TrainingLog(folder, steps=options.steps, done=done, hours=hours, shown=fabric.is_global_zero, bar=show)
     model.train()
-    with log, torch.random.fork_rng():
+    with log, torch.random.fork_rng(), (execution or Execution()).applied(model):
         batches = draw_batches(source, options, done=done, rank=fabric.global_rank, world=fabric.world_size)
         for step, drawn in enumerate(batches, start=done):
             rate = compute_learning_rate(step, options)
@@ -113,12 +122,16 @@ class Run:
     """
 
     def __init__(self, model: BrainMu, losses: Losses, options: TrainingOptions, fabric: Fabric) -> None:
-        if options.batch % fabric.world_size:
+        if options.batch < fabric.world_size:
             raise SharpwaveError(
-                f"a batch that {fabric.world_size} devices can share", got=f"{options.batch}", fix="choose a multiple"
+                f"a batch of at least {fabric.world_size} crops, one for each device",
+                got=f"{options.batch}",
+                fix="give a larger --batch, at best a multiple of the devices",
             )
         self.model, self.options, self.fabric = model, options, fabric
         learner = Learner(model, losses, options.objective)
+        learner.n_devices = fabric.world_size
+        learner.add_up = lambda numbers: cast(Tensor, fabric.all_reduce(numbers, reduce_op="sum"))
         self.module = fabric.setup_module(learner)
         optimiser = make_optimiser(learner, options)
         self.optimiser = cast("_FabricOptimizer", fabric.setup_optimizers(optimiser))
@@ -149,7 +162,10 @@ class Run:
         self.optimiser.zero_grad()
         if self.average is not None:
             self.average.update(step)
-        numbers = {name: float(cast(Tensor, self.fabric.all_reduce(value.detach()))) for name, value in parts.items()}
+        names = [name for name in parts if name != "loss"]
+        found = torch.stack([parts[name] for name in names]).tolist()  # the one time that the device is waited for
+        known = {name: total / count for name, (total, count) in zip(names, found, strict=True) if count}
+        numbers = {"loss": sum(known.values()), **known}
         if not np.isfinite(numbers["loss"]):
             raise SharpwaveError(
                 f"a finite loss at update {step}",
@@ -183,6 +199,8 @@ class Drawn:
     Attributes:
         whole: Batch from which the losses are computed.
         seen: Batch that the model is shown.
+        seeds: A seed for each crop, from which follows what dropout leaves out, int32, shape (batch,); None for
+            torch's own generator.
 
     Example:
         >>> from sharpwave.brainmu import collate
@@ -199,6 +217,7 @@ class Drawn:
 
     whole: Batch
     seen: Batch
+    seeds: Tensor | None = None
 
     def to(self, device: torch.device) -> Callable[[], Drawn]:
         """On a device, as a function: Fabric would make single precision of every time it can see."""
@@ -207,7 +226,8 @@ class Drawn:
             name: replace(whole.modalities[name], present=part.present.to(device))
             for name, part in self.seen.modalities.items()
         }
-        drawn = Drawn(whole, replace(whole, modalities=seen))
+        seeds = None if self.seeds is None else self.seeds.to(device)
+        drawn = Drawn(whole, replace(whole, modalities=seen), seeds)
         return lambda: drawn
 
 
@@ -228,20 +248,39 @@ class Learner(nn.Module):
         >>> source = RandomCrops([epoch_recording(night, modalities=["heart_rate"])])
         >>> model = make_lite(seed=0, modalities=["heart_rate"], width=16, n_heads=2)
         >>> drawn = next(draw_batches(source, TrainingOptions(steps=1, batch=1, piece=10), done=0))
-        >>> list(Learner(model, compute_losses, Objective())(drawn.to(torch.device("cpu"))))[:3]
+        >>> list(Learner(model, sum_losses, Objective())(drawn.to(torch.device("cpu"))))[:3]
         ['loss', 'next heart_rate', 'stage']
     """
 
     def __init__(self, model: BrainMu, losses: Losses, objective: Objective) -> None:
         super().__init__()
         self.model, self.losses, self.objective = model, losses, objective
+        self.n_devices, self.names = 1, ()
+        self.add_up: Callable[[Tensor], Tensor] = lambda numbers: numbers
+
+    n_devices: int
+    """Over how many devices gradients are averaged; `add_up` adds numbers up over them."""
+    names: tuple[str, ...]
+    """Parts of the loss in the first update."""
 
     def forward(self, drawn: Callable[[], Drawn]) -> dict[str, Tensor]:
-        """Parts of the loss, and their sum."""
+        """What to minimise as "loss"; and each part as (total, count) over all devices."""
         batch = drawn()
-        parts = dict(self.losses(self.model, self.model(batch.seen), batch.whole, self.objective))
-        total = torch.stack([*parts.values(), self._touch()]).sum()
-        return {"loss": total, **{name: value.detach() for name, value in parts.items()}}
+        found = self.losses(self.model, self.model(batch.seen, seeds=batch.seeds), batch.whole, self.objective)
+        n_crops = torch.tensor(float(len(batch.whole.times)), device=batch.whole.times.device)
+        sums = [part if isinstance(part, Sum) else Sum(part * n_crops, n_crops) for part in found.values()]
+        self.names = self.names or tuple(found)
+        if self.n_devices > 1 and self.names != tuple(found):
+            raise SharpwaveError(
+                f"the same parts of the loss in every update, {', '.join(self.names)}",
+                got=", ".join(found),
+                fix="give a Sum with a count of 0 where nothing is known",
+            )
+        totals = torch.stack([part.total.float() for part in sums]) if sums else torch.zeros(0, device=n_crops.device)
+        counts = torch.stack([part.count.float() for part in sums]) if sums else totals
+        everywhere = self.add_up(torch.stack([totals.detach(), counts], dim=1))
+        mean = (totals / everywhere[:, 1].clamp(min=1)).sum()  # devices' gradients are averaged, and are to be added
+        return {"loss": self.n_devices * mean + self._touch(), **dict(zip(found, everywhere, strict=True))}
 
     def _touch(self) -> Tensor:
         """Zero, through all parameters but the blocks', so that devices that drew other modalities sum alike."""
@@ -263,8 +302,8 @@ def draw_batches(
 ) -> Iterator[Drawn]:
     """The batches of updates `done` and later; the next is drawn while one is learned from.
 
-    Crop i of update k, and what is dropped of it, is the same for any number of devices; device r takes crops r,
-    r + world, ...
+    Crop i of update k, and what is hidden and dropped of it, is the same for any number of devices; device r takes
+    crops r, r + world, ...
 
     Args:
         source: Source of crops.
@@ -292,7 +331,7 @@ def draw_batches(
         batch = collate([set_clock(picked.draw(rng, options.piece), rng) for rng in rngs])
         objective, seeds = options.objective, [_mix(options.seed, step, index) for index in mine]
         seen = drop_modalities(batch, modality=objective.drop_modality, channel=objective.drop_channel, seeds=seeds)
-        return Drawn(batch, seen)
+        return Drawn(batch, seen, torch.from_numpy(np.array(seeds, dtype=np.uint32).view(np.int32)))
 
     with ThreadPoolExecutor(1) as executor:
         coming = executor.submit(draw, done) if done < options.steps else None

@@ -63,6 +63,8 @@ _MNE = Reader("readers.mne_reader", "read_mne", "a recording that MNE reads")
 _BIDS = Reader("readers.bids", "read_bids", "a BIDS recording")
 _BOLD = Reader("readers.nifti", "read_bold", "a NIfTI series")
 _WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
+_NEO = Reader("readers.neo_reader", "read_neo", "a recording that neo reads")
+_FOLDER = Reader("readers.session_folders", "read_session_folder", "a folder that is one session")
 
 READERS: dict[str, Reader] = {
     **{f"sub-*_{kind}.{ending}": _BIDS for kind in ("eeg", "ieeg") for ending in ("edf", "bdf", "vhdr", "set")},
@@ -79,6 +81,9 @@ READERS: dict[str, Reader] = {
     "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
+    "*.cellinfo.mat": Reader("readers.session_folders", "read_session", "a CellExplorer session"),
+    **dict.fromkeys(("*.rhd", "*.rhs", "*.plx", "*.ncs", "*.oebin", "*.continuous", "*.bin", "*.meta"), _NEO),
+    **dict.fromkeys(("*.ns[1-6]", "*.nev", "*.lfp", "*.dat", "*.eeg", "*.xml"), _NEO),
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
@@ -184,6 +189,10 @@ def name_scoring(path: Path) -> SharpwaveError | None:
 def _reader_of(path: Path) -> Reader:
     name = path.name.lower()
     pattern = next((pattern for pattern in READERS if fnmatch(name, pattern)), None)
+    if path.is_dir() and pattern not in _FOLDERS:
+        folders = import_module(f"sharpwave.recordings.{_FOLDER.module}")
+        if folders.recognise_folder(path) is not None:
+            return _FOLDER
     if pattern is None:
         raise SharpwaveError(
             f"a file named {', '.join(READERS)}", got=path.name, fix="rename it by its format, or convert it to EDF"
