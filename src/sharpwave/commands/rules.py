@@ -111,6 +111,7 @@ CHECKS: dict[str, Check] = {
     "strategy": one_of("auto", "ddp", "fsdp"),
     "accelerator": one_of("auto", "cpu", "cuda", "gpu", "mps"),
     "devices": is_number_or_auto,
+    "attention": one_of("dense", "flex"),
     "only": one_of("night", "memory", "network"),
     "sink": is_sink,
     "protocol": is_protocol,
@@ -226,7 +227,6 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
     "explain": (_both("signals_only", "stager"),),
     "replay": (
         _alone("candidates", "auto", lambda given: given["events"] is None, "no --events, which are the candidates"),
-        _alone("lfp", None, lambda given: given["candidates"] != "bursts", "candidates that are ripples"),
     ),
     "train": (
         *_MADE,
