@@ -198,9 +198,10 @@ def test_a_plan_forms_references_and_owns_up_to_an_unknown_unit():
 
 
 def test_a_plan_without_a_stager_says_what_is_missing():
-    plan = plan_night(Recording(events=pd.DataFrame({"onset": [0.0], "duration": 1.0, "label": "x"})), DecodeOptions())
+    recording = Recording(events=pd.DataFrame({"onset": [0.0], "duration": 1.0, "label": "x"}))
+    plan = plan_night(recording, DecodeOptions(stager="yasa+brainmu"))
     assert plan.stager is None
-    assert "some stager can use" in plan.refusals[0]
+    assert "a recording that yasa+brainmu can stage" in plan.refusals[0]
     assert "nobody" in plan.describe()
 
 
