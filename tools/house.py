@@ -24,7 +24,7 @@ SHORT, LONG, LONG_FUNCTION = 60, 400, 60
 IDEAS = {
     "a night of a network (`Sleep.night`)": ("consolidation.sleep", 18),
     "the model (`brainmu.model`)": ("brainmu.model", 8),
-    "training (`brainmu.training`)": ("brainmu.training.training", 12),
+    "training (`brainmu.training`)": ("brainmu.training.training", 13),
     "a benchmark (the largest)": ("benchmarks", 13),
 }
 """What a reader may want to follow: the module where it begins, and how many files it may take."""

@@ -24,7 +24,7 @@ from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.training_cost import MODALITIES, count_operations, find_peak
 from sharpwave.brainmu import BrainMu, configure, epoch_recording
 from sharpwave.brainmu import model as brainmu_model
-from sharpwave.brainmu.sight import Sight
+from sharpwave.brainmu.learning_pass import Sight
 from sharpwave.brainmu.training.crops import RandomCrops, StoredEpochs, store_epochs
 from sharpwave.brainmu.training.devices import Execution, make_fabric
 from sharpwave.brainmu.training.objective import TrainingOptions, sum_losses

@@ -45,7 +45,7 @@ def hash_path(path: str | Path) -> str:
     ...     before[0] == hash_path(night), before[1] == hash_path(folder)
     (False, False)
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)  # one behind an address stays what it is
     digest = hashlib.sha256()
     if not path.is_dir():
         with path.open("rb") as file:

@@ -71,6 +71,9 @@ FORMATS: dict[str, tuple[Write, Read]] = {
     "fitbit": (lambda folder: watch_files.write_fitbit(folder / "heart_rate-2024-03-01.json"), read_recording),
     "oura": (lambda folder: watch_files.write_oura(folder / "oura.json"), read_recording),
     "actiwatch": (lambda folder: watch_files.write_actiwatch(folder / "arm.awd"), read_recording),
+    "gt3x": (lambda folder: watch_files.write_gt3x(folder / "a.gt3x", np.ones((300, 3))), read_recording),
+    "geneactiv": (lambda folder: watch_files.write_geneactiv(folder / "a.bin", np.ones((600, 3))), read_recording),
+    "dreem": (lambda folder: watch_files.write_dreem(folder / "a.h5", np.ones(2500)), read_recording),
     "intan": (lambda folder: neo_files.write_intan(folder / "a.rhd", neo_files.make_counts(600)), read_recording),
     "plexon": (lambda folder: neo_files.write_plexon(folder / "a.plx", neo_files.make_counts(600)), read_recording),
     "blackrock": (

@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
+    "rodent": "sharpwave.benchmarks.staging.rodent",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",

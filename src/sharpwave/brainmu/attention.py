@@ -12,7 +12,7 @@ For query q and the keys k that it may see, in each head:
 A mask weight of 1, the usual one, leaves a token as it is; 0 takes it away from all attention, as if it had not been
 recorded. Where nobody asks for the weights they are not written down (fused attention); a traced pass writes them down.
 
-In training there is no cache, and which token sees which is worked out once for all blocks: `sharpwave.brainmu.sight`.
+In training there is no cache, and which token sees which is worked out once for all blocks: `learning_pass`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sharpwave.brainmu.dropout import GOLDEN, drop, mix_bits
-from sharpwave.brainmu.sight import MARGIN, Sight, attend
+from sharpwave.brainmu.learning_pass import GOLDEN, MARGIN, Sight, attend, drop, mix_bits
 
 
 @dataclass(frozen=True, eq=False)

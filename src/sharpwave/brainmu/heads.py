@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sharpwave.brainmu.dropout import drop
 from sharpwave.brainmu.epochs import N_STAGES
+from sharpwave.brainmu.learning_pass import drop
 
 PLACE = 1 << 12
 """Number of the first head as a place where numbers are dropped; those of the blocks are smaller."""

@@ -30,13 +30,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sharpwave.brainmu.attention import Block, LayerCache, compute_rotation
-from sharpwave.brainmu.dropout import seed_tokens
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.encoders.contract import ModalitySpecification
 from sharpwave.brainmu.epochs import N_IDENTITIES, Batch
 from sharpwave.brainmu.heads import Decoder, Heads, Readout
+from sharpwave.brainmu.learning_pass import make_sight, number_times, seed_tokens
 from sharpwave.brainmu.presets import BrainMuConfig
-from sharpwave.brainmu.sight import make_sight, number_times
 from sharpwave.errors import SharpwaveError
 
 NIGHT = 8 * 3600.0
@@ -107,7 +106,7 @@ class BrainMu(nn.Module):
 
     periods: Tensor
     attention_kernel = "dense"
-    """Which kernel attends in training, one of `sight.ATTENTIONS`; the numbers are the same."""
+    """Which kernel attends in training, one of `learning_pass.ATTENTIONS`; the numbers are the same."""
 
     def __init__(self, config: BrainMuConfig, specifications: Mapping[str, ModalitySpecification] = ENCODERS) -> None:
         super().__init__()

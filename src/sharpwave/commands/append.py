@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,12 @@ def append_source(store: Path, source: str, options: DecodeOptions) -> None:
     """
     from sharpwave.recordings.store import append_store, write_store
 
+    if re.match(r"[a-z0-9]+:/", show_path(store)):
+        raise SharpwaveError(
+            "a store on a disk to append to",
+            got=f"{show_path(store)}, an address, which is only read from",
+            fix="append to a copy on a disk, and upload that; recordings to append may lie behind an address",
+        )
     if store.suffix != ".zarr":
         raise SharpwaveError("a store whose name ends in .zarr", got=show_path(store), fix="name it STORE.zarr first")
     recording = open_source(source, options)

@@ -317,7 +317,7 @@ def write_group_page(tasks: Sequence[NightTask], path: Path, outcomes: Sequence[
         check_group_page(path)
         table = tabulate_nights(results, folder=path.parent)
         write_nights(table, path.parent)
-        return write_nights_page(table, path)
+        return write_nights_page(table, path, actograms=[task.actogram for task in tasks if task.actogram is not None])
     except Exception as error:  # the nights are decoded all the same
         typer.echo(f"The page over all nights was not written: {show_path(error)}", err=True)
         return None

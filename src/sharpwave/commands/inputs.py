@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sharpwave import __version__
 from sharpwave.disk import hash_path, show_path
+from sharpwave.remote import is_address, locate
 
 if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
@@ -26,6 +27,8 @@ BLOCK = 1 << 20
 
 def name_source(source: str) -> str:
     """Short name of a night: the file's name without its endings, or `dataset-subject`."""
+    if is_address(source):
+        return show_path(locate(source).stem or "root")
     if not Path(source).exists():
         return show_path(source.strip("/").replace("/", "-"))
     path = Path(os.path.abspath(source))
@@ -66,7 +69,8 @@ def _find_doubled(names: Iterable[str]) -> list[str]:
 
 def _list_names(source: str) -> Iterator[str]:
     """Ever longer names of a source: with its folder, its ending, both, and further folders."""
-    short, path = name_source(source), Path(os.path.abspath(source))
+    short = name_source(source)
+    path = locate(source) if is_address(source) else Path(os.path.abspath(source))
     whole = show_path(path.name).replace(".", "-")
     folders = [show_path(parent.name) for parent in path.parents if parent.name]
     near = folders[:1]
@@ -132,6 +136,8 @@ def hash_recording(recording: Recording) -> str:
 def hash_sources(sources: Sequence[str]) -> str:
     """SHA-256 over the content of recordings, with the files beside them that their readers read as well.
 
+    Where they lie does not count: what is behind an address has the hash of the same on a disk, alone in its folder.
+
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     night, header = Path(folder, "night.eeg"), Path(folder, "night.vhdr")
@@ -144,8 +150,17 @@ def hash_sources(sources: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for source in sources:
         for path in list_inputs(source):
-            digest.update(os.fsencode(path.name) + b"\0" + hash_path(path).encode())
+            content = hash_store(path) if is_address(path) and path.suffix == ".zarr" else hash_path(path)
+            digest.update(os.fsencode(path.name) + b"\0" + content.encode())
     return digest.hexdigest()
+
+
+def hash_store(path: Path) -> str:
+    """SHA-256 of a store behind an address, which is that of `hash_path` of the same store on a disk."""
+    from sharpwave.recordings.store.layout import list_files
+
+    names = sorted((os.fsencode(name), path / name) for name in list_files(path))
+    return hashlib.sha256(b"".join(name + b"\0" + hash_path(part).encode() + b"\0" for name, part in names)).hexdigest()
 
 
 def list_inputs(source: str) -> list[Path]:
@@ -154,7 +169,9 @@ def list_inputs(source: str) -> list[Path]:
     These are the recording, files beside it that begin with its name, those that a BrainVision header names, and what
     BIDS says of it further up; of a data set by name, the subject's files and those of no subject.
     """
-    path = Path(source)
+    path = locate(source)
+    if is_address(path):  # what lies beside it is not listed
+        return [path]
     if not path.exists():
         return _list_dataset(source)
     if path.is_dir():

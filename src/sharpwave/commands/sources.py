@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.remote import is_address, locate
 
 if TYPE_CHECKING:
     from sharpwave.commands.tasks import NightTask
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".txt")
 COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
 """Files that belong to a recording beside them, and are none of their own when a folder is searched."""
-MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
+MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd", ".gt3x", ".bin")
 
 
 def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:
@@ -38,8 +39,8 @@ def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]
 
     expanded: list[str] = []
     for source in sources:
-        path = Path(source)
-        if folders and path.is_dir() and not is_recording(path):
+        path = locate(source)
+        if folders and not is_address(path) and path.is_dir() and not is_recording(path):
             expanded += [str(found) for found in find_recordings(path)]
         elif source in DATASETS and not path.exists():
             expanded += [f"{source}/{subject}" for subject in list_subjects(source)]
@@ -114,25 +115,44 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
     """
     from sharpwave.night.options import open_source
     from sharpwave.night.several_nights import find_nights
+    from sharpwave.reports.actogram import compute_actogram
 
     split: list[NightTask] = []
     for task in tasks:
-        path = Path(task.source)
-        if path.suffix.lower() not in MANY_DAYS or not path.exists() or options.species not in (None, "human"):
+        path = locate(task.source)
+        if path.suffix.lower() not in MANY_DAYS or not _is_there(path) or options.species not in (None, "human"):
             split.append(task)
             continue
+        drawn = None
         try:
-            nights = find_nights(open_source(task.source, options))
+            recording = open_source(task.source, options)
+            nights = find_nights(recording)
+            if len(nights) > 1:
+                drawn = compute_actogram(recording, nights, name=task.name)
         except Exception:  # it is told when the recording is decoded, in the record of the batch
             nights = []
         if len(nights) > 1:
             split += [
-                replace(task, name=f"{task.name}-{night.label}", folder=task.folder / night.label, night=night)
+                replace(
+                    task,
+                    name=f"{task.name}-{night.label}",
+                    folder=task.folder / night.label,
+                    night=night,
+                    actogram=drawn if night is nights[0] else None,
+                )
                 for night in nights
             ]
         else:
             split.append(replace(task, night=nights[0] if nights else None))
     return split
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a recording is there; what a server says of one is told when it is decoded."""
+    try:
+        return path.exists()
+    except SharpwaveError:
+        return False
 
 
 def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOptions) -> list[NightTask]:
@@ -151,8 +171,8 @@ def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOpti
 
     split: list[NightTask] = []
     for task in tasks:
-        path = Path(task.source)
-        if task.night is not None or days.by == "whole" or not path.exists():
+        path = locate(task.source)
+        if task.night is not None or days.by == "whole" or not _is_there(path):
             split.append(task)
             continue
         try:

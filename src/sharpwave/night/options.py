@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.remote import is_address, locate
 from sharpwave.untrusted import explained
 
 if TYPE_CHECKING:  # the command line shows its help without them
@@ -220,15 +221,19 @@ class DecodeOptions:
 
 
 def open_source(source: str | Path, options: DecodeOptions | None = None) -> Recording:
-    """Open a recording from a path, or from a data set by name (`ucddb/022`)."""
+    """Open a recording from a path or an address, or from a data set by name (`ucddb/022`)."""
     from sharpwave.recordings.datasets import DATASETS, load_dataset
     from sharpwave.recordings.readers import name_scoring, read_recording
 
     options = options or DecodeOptions()
-    path = Path(source)
+    path = locate(source)
     name = str(source).partition("/")[0]
     if not path.exists() and name in DATASETS:
         return load_dataset(str(source))
+    if is_address(path) and not path.exists():
+        raise SharpwaveError(
+            f"a recording at {path}", got="nothing there (404)", fix="check the address; a folder of Zarr ends in .zarr"
+        )
     if not path.exists():
         raise SharpwaveError(
             "a recording, or a data set by name",

@@ -96,7 +96,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         rows += run_rodents(species, rng=rng)
     rows += run_watches(rng=rng)
     if train:
-        save_json("stager_validation", {**load_card("stager_validation"), **collect_validation(rows)})
+        known = load_card("stager_validation")  # what pages say of rodents is measured by the benchmark "rodent"
+        save_json("stager_validation", {**known, **collect_validation(rows), "rodent": known.get("rodent", [])})
     config = {
         "seeds": seeds,
         "folds": N_FOLDS,

@@ -71,7 +71,13 @@ def cut_start(night: Recording, seconds: float = CUT) -> Recording:
         name: replace(signal, samples=signal.read(seconds, signal.end), start=0.0, scale=1.0, offset=0.0)
         for name, signal in night.signals.items()
     }
-    return replace(night, signals=signals, hypnogram=None, start=None)
+    return forget_clock(replace(night, signals=signals, hypnogram=None))
+
+
+def forget_clock(recording: Recording) -> Recording:
+    """The recording without its time of day and its lights off and on, which simulated nights know."""
+    metadata = {name: value for name, value in recording.metadata.items() if not name.startswith("lights_")}
+    return replace(recording, metadata=metadata, start=None)
 
 
 def only_lfp(recording: Recording) -> Recording:

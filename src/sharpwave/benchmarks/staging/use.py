@@ -19,6 +19,7 @@ from sharpwave.benchmarks.staging.benchmark import collect_validation
 from sharpwave.benchmarks.staging.cohorts import (
     CUT,
     cut_start,
+    forget_clock,
     has_eeg,
     is_whole,
     load_recordings,
@@ -39,11 +40,10 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.preparation import prepare_signals
 from sharpwave.signals.stage_smoothing import load_transitions
-from sharpwave.staging import load_stager
 from sharpwave.staging.boosted import to_hypnogram
 from sharpwave.staging.mean_stager import average_hypnograms
 from sharpwave.staging.weights import FOLDER, load_card, save_json
-from sharpwave.staging.yasa_stager import LEAST_RATE
+from sharpwave.staging.yasa_stager import LEAST_RATE, YasaResampledStager, YasaStager
 
 Nights = Sequence[Recording]
 SIMULATED = (4, 4.0)
@@ -122,8 +122,10 @@ def stage_by_brainmu(
         clock: Take the start of the file for lights off.
         smooth: Smooth over the transitions of whole nights, whatever the length, or not at all; by its length if None.
     """
-    metadata = {**night.metadata, **({"lights_off": 0.0} if clock else {})}
-    prepared = prepare_signals(replace(night, metadata=metadata, start=None), pick_channels(night))
+    timeless = forget_clock(night)
+    if clock:
+        timeless = replace(timeless, metadata={**timeless.metadata, "lights_off": 0.0})
+    prepared = prepare_signals(timeless, pick_channels(night))
     transitions = np.asarray(load_transitions()["transitions"])
     said = run_brainmu(
         prepared,
@@ -136,11 +138,13 @@ def stage_by_brainmu(
     return said
 
 
-def stage_by_yasa(night: Recording) -> Hypnogram | None:
+def stage_by_yasa(night: Recording, *, from_file_start: bool = True) -> Hypnogram | None:
     """Stages by YASA alone, resampled where the rate is low; None where it cannot."""
     picks = pick_channels(night)
-    for name in ("yasa", "yasa-resampled"):
-        stager = load_stager(name)
+    for stager in (
+        YasaStager(from_file_start=from_file_start),
+        YasaResampledStager(from_file_start=from_file_start),
+    ):
         if stager.accepts(night, picks) is None:
             return stager.stage(night, picks)
     return None
@@ -148,6 +152,12 @@ def stage_by_yasa(night: Recording) -> Hypnogram | None:
 
 def stage_by_both(night: Recording, theirs: Hypnogram, weights: Weights) -> Hypnogram:
     """The mean of both, as `sharpwave decode` stages by default."""
+    without_clock = stage_by_yasa(forget_clock(night), from_file_start=False)
+    return average_hypnograms(without_clock or theirs, stage_by_brainmu(night, theirs, weights))
+
+
+def stage_by_both_as_before(night: Recording, theirs: Hypnogram, weights: Weights) -> Hypnogram:
+    """The mean of both, where YASA takes the start of the file for that of the night."""
     return average_hypnograms(theirs, stage_by_brainmu(night, theirs, weights))
 
 
@@ -159,8 +169,12 @@ WAYS: Mapping[str, Callable[[Recording, Hypnogram, Weights], Hypnogram]] = {
     "brainmu-lite, always smoothed": partial(stage_by_brainmu, smooth=True),
     "brainmu-lite, both as before": partial(stage_by_brainmu, clock=True, smooth=True),
     "yasa+brainmu": stage_by_both,
+    "yasa+brainmu, file start as lights off": stage_by_both_as_before,
 }
 """Ways of use by the name of the method in the rows."""
+
+
+BOTH = ("yasa+brainmu", "yasa+brainmu, file start as lights off")
 
 
 def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Row]:
@@ -171,7 +185,7 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
     rows = []
     cuts = [(night, blank_start(night), cut_start(night)) for night in nights]
     staged = [(files, [stage_by_yasa(file) for file in files]) for files in cuts]
-    for method in ("brainmu-lite", "brainmu-lite, file start as lights off", "yasa+brainmu"):
+    for method in ("brainmu-lite", "brainmu-lite, file start as lights off", *BOTH):
         kappas: dict[str, list[float]] = {
             name: [] for name in ("whole", "blanked", "cut", "lost_history", "file_start")
         }
@@ -201,7 +215,7 @@ def blank_start(night: Recording, seconds: float = CUT) -> Recording:
         samples = signal.read().astype(np.float32)
         samples[: round((seconds - signal.start) * signal.rate)] = np.nan
         signals[name] = replace(signal, samples=samples, scale=1.0, offset=0.0)
-    return replace(night, signals=signals, hypnogram=None, start=None)
+    return forget_clock(replace(night, signals=signals, hypnogram=None))
 
 
 def score_trained_without(whole: Nights, *, data: Path | None, seeds: int, rng: np.random.Generator) -> list[Row]:

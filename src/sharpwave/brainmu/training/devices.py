@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.brainmu.attention import Block
+from sharpwave.brainmu.learning_pass import ATTENTIONS
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.sight import ATTENTIONS
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 if TYPE_CHECKING:

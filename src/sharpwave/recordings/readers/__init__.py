@@ -33,6 +33,7 @@ from sharpwave.recordings.readers.hypnogram_gaps import find_recorded_epochs, la
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.recording import Recording
 from sharpwave.recordings.units import convert_unit
+from sharpwave.remote import is_address, locate
 
 __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypnogram", "read_recording", "read_scoring"]
 
@@ -66,6 +67,20 @@ _WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
 _NEO = Reader("readers.neo_reader", "read_neo", "a recording that neo reads")
 _FOLDER = Reader("readers.session_folders", "read_session_folder", "a folder that is one session")
 
+_ACCELEROMETER = Reader(
+    "readers.accelerometers", "read_accelerometer_table", "an export of ActiGraph, GENEActiv or Actiware"
+)
+
+BY_CONTENT: tuple[tuple[str, bytes, Reader], ...] = (
+    (".csv", b"ActiGraph", _ACCELEROMETER),
+    (".csv", b"GENEActiv", _ACCELEROMETER),
+    (".csv", b"Actiware", _ACCELEROMETER),
+    (".csv", b"RAW_TP9", Reader("readers.headbands", "read_mind_monitor", "a CSV of Mind Monitor (Muse)")),
+    (".txt", b"%OpenBCI", Reader("readers.headbands", "read_openbci", "a text file of OpenBCI")),
+    (".bin", b"Device Identity", Reader("readers.accelerometers", "read_geneactiv", "a GENEActiv recording")),
+)
+"""Ending, what stands in the file's first 2,000 bytes, and the reader that is then taken before those by name."""
+
 READERS: dict[str, Reader] = {
     **{f"sub-*_{kind}.{ending}": _BIDS for kind in ("eeg", "ieeg") for ending in ("edf", "bdf", "vhdr", "set")},
     **dict.fromkeys(("*.edf", "*.bdf", "*.rec", "*.edf+", "*.bdf+"), _EDF),
@@ -81,12 +96,16 @@ READERS: dict[str, Reader] = {
     "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
+    "*.gt3x": Reader("readers.accelerometers", "read_gt3x", "an ActiGraph archive"),
+    **dict.fromkeys(("*.h5", "*.hdf5"), Reader("readers.headbands", "read_dreem", "an HDF5 file of Dreem")),
     "*.cellinfo.mat": Reader("readers.session_folders", "read_session", "a CellExplorer session"),
     **dict.fromkeys(("*.rhd", "*.rhs", "*.plx", "*.ncs", "*.oebin", "*.continuous", "*.bin", "*.meta"), _NEO),
     **dict.fromkeys(("*.ns[1-6]", "*.nev", "*.lfp", "*.dat", "*.eeg", "*.xml"), _NEO),
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
+REMOTE = ("*.edf", "*.bdf", "*.nwb", "*.zarr")
+"""Patterns of what is read by range requests; other formats are read whole, from a disk."""
 _FOLDERS = ("*.zarr", "*.mff", "*.nwb")
 MOST_OF_SCORING = 1 << 24
 """Bytes: a larger file is no scoring."""
@@ -108,7 +127,8 @@ def read_recording(
     """Read a recording of any format in `READERS`.
 
     Args:
-        path: The file (for `.zarr` and `.mff`, the folder).
+        path: The file (for `.zarr` and `.mff`, the folder), or an address (`https://`, `s3://`, `gs://`) of one of
+            `REMOTE`, of which only what is used is fetched.
         hypnogram: A scoring of it, or the file of one; stages among its own annotations are used if None.
         channels: Keep only these (labels of the file, or recognised names).
         overrides: Label → "name:modality", where the alias table is wrong (see `channel_aliases`).
@@ -132,7 +152,7 @@ def read_recording(
     >>> recording["heart_rate_bpm"].read().tolist(), recording["heart_rate_bpm"].modality.unit
     ([61.0, 58.0, 57.0], '1/min')
     """
-    path = Path(path)
+    path = locate(path)
     try:
         reader = _reader_of(path)
     except SharpwaveError as error:
@@ -154,7 +174,7 @@ def is_scoring(path: Path) -> bool:
     Args:
         path: File of any format.
     """
-    if not path.is_file() or path.stat().st_size > MOST_OF_SCORING:
+    if is_address(path) or not path.is_file() or path.stat().st_size > MOST_OF_SCORING:
         return False
     if path.suffix.lower() in (".edf", ".bdf", ".rec"):  # a recording may hold its own scoring
         try:
@@ -188,8 +208,15 @@ def name_scoring(path: Path) -> SharpwaveError | None:
 
 def _reader_of(path: Path) -> Reader:
     name = path.name.lower()
-    pattern = next((pattern for pattern in READERS if fnmatch(name, pattern)), None)
-    if path.is_dir() and pattern not in _FOLDERS:
+    known = [pattern for pattern in READERS if not is_address(path) or pattern in REMOTE]
+    pattern = next((pattern for pattern in known if fnmatch(name, pattern)), None)
+    if pattern is None and is_address(path):
+        raise SharpwaveError(
+            f"an address of a file named {', '.join(REMOTE)}",
+            got=path.name,
+            fix="download it, or convert it to a store",
+        )
+    if not is_address(path) and path.is_dir() and pattern not in _FOLDERS:
         folders = import_module(f"sharpwave.recordings.{_FOLDER.module}")
         if folders.recognise_folder(path) is not None:
             return _FOLDER
@@ -200,7 +227,18 @@ def _reader_of(path: Path) -> Reader:
     reader = READERS[pattern]
     if not (path.is_dir() and pattern in _FOLDERS):
         check_file(path, reader.kind)
+        return _look_inside(path) or reader
     return reader
+
+
+def _look_inside(path: Path) -> Reader | None:
+    """The reader of a file whose name alone does not say who wrote it; None where it does."""
+    candidates = [(mark, reader) for ending, mark, reader in BY_CONTENT if path.suffix.lower() == ending]
+    if not candidates:
+        return None
+    with path.open("rb") as file:
+        head = file.read(2000)
+    return next((reader for mark, reader in candidates if mark in head), None)
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from sharpwave.recordings.readers.edf_header import (
 from sharpwave.recordings.readers.edf_samples import EdfSamples, GriddedSamples
 from sharpwave.recordings.readers.edf_times import RecordTimes, place_records
 from sharpwave.recordings.recording import Recording, empty_events
+from sharpwave.remote import locate
 
 
 def read_edf(
@@ -49,7 +50,7 @@ def read_edf(
     Raises:
         SharpwaveError: If the file is not EDF or BDF, is damaged beyond a declared repair, or is in the wrong unit.
     """
-    path = Path(path)
+    path = locate(path)
     header = read_edf_header(path)
     sources = [(channel, _samples(path, header, channel)) for channel in header.channels]
     marks = [samples for channel, samples in sources if channel.is_annotation and channel.n_samples]

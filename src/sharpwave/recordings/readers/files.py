@@ -16,6 +16,7 @@ import numpy as np
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.sliced import Sliced
+from sharpwave.remote import locate
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def guarded(path: str | Path, kind: str) -> Iterator[list[warnings.WarningMessag
         MissingExtraError: If a library that reads the format is not installed.
         SharpwaveError: If the file is missing or cannot be read.
     """
-    path = Path(path)
+    path = locate(path)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -71,7 +72,7 @@ def check_file(path: str | Path, kind: str) -> Path:
     Raises:
         SharpwaveError: If it does not exist, is a folder, or is empty.
     """
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         raise SharpwaveError(f"{kind} at {path}", got="no such file", fix="check the path")
     if path.is_dir():

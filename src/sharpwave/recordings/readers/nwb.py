@@ -25,6 +25,7 @@ from sharpwave.recordings.readers.nwb_zarr import is_nwb_folder, open_zarr_insid
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 from sharpwave.recordings.store.write_nwb import SIMULATED
 from sharpwave.recordings.units import check_units
+from sharpwave.remote import is_address, locate
 
 MOST_OBJECTS = 20_000
 DEEPEST = 12
@@ -52,14 +53,15 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
     Raises:
         SharpwaveError: If it is not NWB, nothing in it can be read, or a unit is implausible.
     """
-    if Path(path).is_dir():
+    path = locate(path)
+    if path.is_dir():
         with guarded(path, "an NWB session as Zarr"):
-            return _read(open_zarr_inside(Path(path)), Path(path), unit)
+            return _read(open_zarr_inside(path), path, unit)
     path = check_file(path, "an NWB file")
     with guarded(path, "an NWB file"):
         import h5py
 
-        file = h5py.File(path, "r")
+        file = h5py.File(path.open("rb") if is_address(path) else path, "r")
         if "nwb_version" not in file.attrs and "session_start_time" not in file:
             raise SharpwaveError(
                 f"an NWB file in {path.name}", got="HDF5 of another kind", fix="convert it to NWB or EDF"
@@ -78,7 +80,8 @@ def open_zarr(path: str | Path) -> Recording:
     """
     from sharpwave.recordings.store import open_store
 
-    return read_nwb(path) if is_nwb_folder(Path(path)) else open_store(path)
+    path = locate(path)
+    return read_nwb(path) if not is_address(path) and is_nwb_folder(path) else open_store(path)
 
 
 @dataclass(eq=False)

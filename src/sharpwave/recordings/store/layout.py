@@ -25,6 +25,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES, Modality
 from sharpwave.recordings.sliced import Sliced
+from sharpwave.remote import is_address
 from sharpwave.untrusted import read_json
 
 FLOAT_TAG = "__float__"
@@ -125,6 +126,8 @@ FREE_MEMORY = 64 * 2**20
 MOST_GROWTH = 50
 """A table past `FREE_MEMORY` may take this many bytes in memory for one byte on disk; no real one is packed better."""
 MOST_CHUNK = 256 * 2**20
+MOST_PIECES = 1000
+"""Pieces of a table behind an address."""
 READ_AHEAD = 512 * 2**10
 """Bytes that are read at once where small reads follow one another."""
 
@@ -179,6 +182,7 @@ class StoredArray(Sliced):
         where: Store and place in it, for messages.
         folder: Folder of its pieces.
         length: Rows that count: more lie on disk where appending was stopped; None for all.
+        found: Behind an address: pieces that are known to be there.
         ahead: What was read ahead where reads follow one another: first row, rows, and where the last read ended.
     """
 
@@ -187,6 +191,7 @@ class StoredArray(Sliced):
     folder: Path
     length: int | None = None
     ahead: list[tuple[int, np.ndarray, int]] = field(default_factory=list, compare=False, repr=False)
+    found: set[int] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -212,6 +217,8 @@ class StoredArray(Sliced):
         return held[: high - low].copy()
 
     def _read(self, low: int, high: int) -> np.ndarray:
+        if is_address(self.folder):
+            self._check_pieces(low, high)
         try:
             return np.asarray(self.array[low:high])
         except Exception as error:  # zarr, blosc and the checksum codec each raise their own
@@ -220,6 +227,49 @@ class StoredArray(Sliced):
                 got=f"{type(error).__name__}: {error}"[:200],
                 fix="write the store again from the original recording",
             ) from error
+
+    def _check_pieces(self, low: int, high: int) -> None:
+        """Raise if a piece is missing: Zarr would give zeros for it, and a server does not tell how many there are."""
+        rows = (self.array.shards or self.array.chunks)[0]
+        for piece in range(low // rows, -(-high // rows)):
+            if piece not in self.found and not name_piece(self.folder, piece, self.array.ndim).is_file():
+                raise _damaged(self.where, f"no piece {piece} of the array")
+            self.found.add(piece)
+
+
+def name_piece(folder: Path, piece: int, n_axes: int) -> Path:
+    """The file of a piece of an array, which is cut along its first axis alone."""
+    return folder.joinpath("c", str(piece), *["0"] * (n_axes - 1))
+
+
+def list_files(root: Path) -> list[str]:
+    """Names of the files of a store that cannot be listed, found by what its head and its arrays declare.
+
+    Args:
+        root: Address of the store.
+
+    Raises:
+        SharpwaveError: If a file that is declared is missing.
+    """
+    header = read_json(root / "zarr.json")["attributes"]["sharpwave"]
+    n_signals, places = len(header["signals"]), header.get("places", {})
+    tables = [places.get(name, name) for name in ("events", "hypnogram")] + ["spikes", "spikes/metadata"]
+    arrays = [f"{place}/{index}" for place in ("signals", "times") for index in range(n_signals)]
+    names, groups = ["zarr.json"], ["signals", "times", *tables]
+    for group in groups:
+        if (root / group / "zarr.json").is_file():
+            names.append(f"{group}/zarr.json")
+            columns = read_json(root / group / "zarr.json").get("attributes", {}).get("columns", [])
+            arrays += [f"{group}/{index}" for index in range(len(columns))]
+            arrays += [f"{group}/{name}" for name in ("stages", "probabilities", "units", "counts", "times", "support")]
+    for array in arrays:
+        if (root / array / "zarr.json").is_file():
+            declared = read_json(root / array / "zarr.json")
+            shape, cut = declared["shape"], declared["chunk_grid"]["configuration"]["chunk_shape"]
+            pieces = math.ceil(shape[0] / cut[0]) if all(shape) else 0
+            parts = [name_piece(Path(array), piece, len(shape)).as_posix() for piece in range(pieces)]
+            names += [f"{array}/zarr.json", *parts]
+    return names
 
 
 def open_array(group: Any, root: Path, name: str, *, length: int | None = None) -> StoredArray:
@@ -244,7 +294,7 @@ def open_array(group: Any, root: Path, name: str, *, length: int | None = None) 
     except Exception as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     expected = math.ceil(shape[0] / shard[0]) if all(shape) else 0
-    found = count_shards(root / name)
+    found = expected if is_address(root) else count_shards(root / name)  # behind an address when it is read
     if found < expected:
         raise _damaged(where, f"{found} of {expected} pieces of the array")
     if math.prod(shard) * array.dtype.itemsize > MOST_MEMORY:
@@ -261,10 +311,24 @@ def read_whole(array: StoredArray) -> np.ndarray:
         SharpwaveError: If it is declared larger than any table of a recording, or than its pieces on disk can hold.
     """
     size = math.prod(array.shape) * array.dtype.itemsize
-    stored = sum(path.stat().st_size for path in (array.folder / "c").rglob("*") if path.is_file())
+    stored = _measure_pieces(array)
     if size > min(max(FREE_MEMORY, MOST_GROWTH * stored), MOST_MEMORY):
         raise _damaged(array.where, f"a table of {size} bytes in {stored} bytes on disk")
     return np.array(array[:])
+
+
+def _measure_pieces(array: StoredArray) -> int:
+    """Bytes of an array's pieces on disk, or behind an address."""
+    if not is_address(array.folder):
+        return sum(path.stat().st_size for path in (array.folder / "c").rglob("*") if path.is_file())
+    rows = (array.array.shards or array.array.chunks)[0]
+    pieces = range(-(-len(array) // rows) if math.prod(array.shape) else 0)
+    if len(pieces) > MOST_PIECES:
+        raise _damaged(array.where, f"a table of {len(pieces)} pieces")
+    try:
+        return sum(name_piece(array.folder, piece, array.ndim).stat().st_size for piece in pieces)
+    except FileNotFoundError as error:
+        raise _damaged(array.where, "a piece less than it declares") from error
 
 
 def _check_declared(path: Path, where: str) -> None:

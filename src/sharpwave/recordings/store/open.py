@@ -22,6 +22,7 @@ from sharpwave.recordings.store.layout import (
     open_array,
     read_whole,
 )
+from sharpwave.remote import RemotePath, locate
 from sharpwave.untrusted import explained, read_json
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def open_store(path: str | Path) -> Recording:
     """Open a store written by `write_store`; no signal is read until it is asked for.
 
     Args:
-        path: Folder of the store.
+        path: Folder of the store, or its address (`https://`, `s3://`, `gs://`).
 
     Returns:
-        The recording, with signals on disk.
+        The recording, with signals on disk, or where the store lies.
 
     Raises:
         SharpwaveError: If the folder is no store, is of a later version, or is damaged.
@@ -51,7 +52,7 @@ def open_store(path: str | Path) -> Recording:
     ...     recording["pulse"].read().tolist()
     [61.0, 58.0]
     """
-    path = Path(path)
+    path = locate(path)
     try:
         import zarr
     except ImportError as error:
@@ -59,7 +60,8 @@ def open_store(path: str | Path) -> Recording:
     with explained(f"an undamaged store in {path.name}", name=path.name, fix=FIX):
         header = _read_header(path)
         _check_header(header)
-        group = zarr.open_group(str(path), mode="r", zarr_format=3)
+        place = path.open_group() if isinstance(path, RemotePath) else str(path)
+        group = zarr.open_group(place, mode="r", zarr_format=3)
         signals = {
             str(entry["key"]): _open_signal(group, path, index, entry) for index, entry in enumerate(header["signals"])
         }

@@ -15,9 +15,8 @@ from torch.nn.attention import flex_attention
 
 from sharpwave.brainmu import BrainMu, collate, epoch_recording
 from sharpwave.brainmu.attention import make_mask
-from sharpwave.brainmu.dropout import drop, seed_tokens
 from sharpwave.brainmu.epochs import Batch
-from sharpwave.brainmu.sight import make_sight, number_times
+from sharpwave.brainmu.learning_pass import drop, make_sight, number_times, seed_tokens
 from sharpwave.brainmu.training.devices import Execution
 from sharpwave.errors import SharpwaveError
 
@@ -74,7 +73,7 @@ def test_flex_attention_gives_the_numbers_and_gradients_of_the_mask(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)  # its plain form has a gradient, untested
-    monkeypatch.setattr("sharpwave.brainmu.sight.check_gradient", lambda _: None)
+    monkeypatch.setattr("sharpwave.brainmu.learning_pass.check_gradient", lambda _: None)
     model = make_model(**SHAPE, dropout=0.2)
     latents, gradients = learn(model, batch)
     with Execution(attention="flex").applied(model):
@@ -97,11 +96,11 @@ def test_what_is_computed_again_has_the_same_gradient_bit_for_bit(batch: Batch) 
 
 COMPILED = """
 import torch
-from tests.brainmu.test_sight import SHAPE, learn, make_batch, make_model
+from tests.brainmu.test_learning_pass import SHAPE, learn, make_batch, make_model
 from sharpwave.brainmu.training.devices import Execution
 model, batch = make_model(**SHAPE, dropout=0.2), make_batch()
 latents, gradients = learn(model, batch)
-with Execution(compiled=True, recompute=True).applied(model, backend="aot_eager"):
+with Execution(compiled=True, recompute=True).applied(model, backend="eager"):
     other, others = learn(model, batch)
     assert "learn" in vars(model.blocks[0])
 assert "learn" not in vars(model.blocks[0])
