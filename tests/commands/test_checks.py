@@ -104,7 +104,7 @@ WRONG = [
     ("causality night.zarr --memory cues.tsv", "before, after for --memory"),
     ("replay night.zarr --statistic best", "--statistic correlation or trajectory"),
     ("replay night.zarr --track-graph none.json", "--track-graph; got none.json"),
-    ("replay night.zarr --candidates bursts --lfp 3", "--lfp together with candidates that are ripples"),
+    ("replay night.zarr --candidates bursts --events two.tsv", "a file for --events"),
     ("live --simulate --sink tin-can", "a sink among"),
     ("live --simulate --protocol none.toml", "a protocol"),
     ("live --simulate --sink audio", "a consent|sounddevice"),
@@ -183,24 +183,25 @@ def make_recording(*names: str, **facts) -> Recording:
 
 def test_a_plan_names_channel_reference_and_unit():
     recording = make_recording("F4-M1", "C4-M1", metadata={"units": {"C4-M1": "uV"}})
-    (channel,) = plan_night(recording, DecodeOptions()).channels
+    (channel,) = plan_night(recording, DecodeOptions(stager="yasa")).channels
     assert (channel.channel, channel.reference, channel.unit) == ("C4-M1", "M1", "uV in the file")
     assert "before F4-M1" in channel.why
-    (asked,) = plan_night(recording, DecodeOptions(channels=("F4-M1",))).channels
+    (asked,) = plan_night(recording, DecodeOptions(stager="yasa", channels=("F4-M1",))).channels
     assert (asked.channel, asked.why) == ("F4-M1", "as asked for")
 
 
 def test_a_plan_forms_references_and_owns_up_to_an_unknown_unit():
     recording = make_recording("C4", "M1", metadata={"amplitude_unit": "unknown"})
-    channel = plan_night(recording, DecodeOptions()).channels[0]
+    channel = plan_night(recording, DecodeOptions(stager="yasa")).channels[0]
     assert channel.reference == "M1 (formed: C4 minus M1)"
     assert "unknown" in channel.unit
 
 
 def test_a_plan_without_a_stager_says_what_is_missing():
-    plan = plan_night(Recording(events=pd.DataFrame({"onset": [0.0], "duration": 1.0, "label": "x"})), DecodeOptions())
+    recording = Recording(events=pd.DataFrame({"onset": [0.0], "duration": 1.0, "label": "x"}))
+    plan = plan_night(recording, DecodeOptions(stager="yasa+brainmu"))
     assert plan.stager is None
-    assert "some stager can use" in plan.refusals[0]
+    assert "a recording that yasa+brainmu can stage" in plan.refusals[0]
     assert "nobody" in plan.describe()
 
 

@@ -88,10 +88,9 @@ def test_every_network_and_recipe_was_within_the_bars_when_published() -> None:
     content = json.loads((RESULTS / "jax.json").read_text(encoding="utf-8"))
     rows = [row for row in content["rows"] if row["metric"] == "log10_difference"]
     assert {row["data"] for row in rows} == {"mlp", "resnet-block", "transformer"}
-    assert {"default", "er", "ssr", "shallow nights"} <= {row["method"] for row in rows} <= set(PLANS)
+    assert {row["method"] for row in rows} == set(PLANS)
     for row in rows:
-        bar = {"64 bits": -12, "32 bits": -6}[row["setting"]]
-        assert row["value"] < (bar if row["method"] != "ssr" else -11)  # whose decoder had 32 bits, in both
+        assert row["value"] < {"64 bits": -12, "32 bits": -6}[row["setting"]]
 
 
 def make_batch(n_items: int = 8, *, seed: int = 0) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.reports import cohort_table
+from sharpwave.reports.cohort_page import AGE, NORMS, compare_sexes, draw_groups, find_bands
 from sharpwave.reports.cohort_table import find_outliers, read_participants, tabulate_cohort
 
 runner = CliRunner()
@@ -87,12 +90,71 @@ def test_the_command_writes_the_table_and_a_page_that_says_what_is_planted(cohor
     assert "−60.0 min" in page, "the planted change per decade"
     assert "−10.1 min" in page, "the published one beside it"
     assert "sex F (10)" in page
+    assert [f"{band} ({n})" in page for band, n in (("age to 30", 11), ("age 31 to 60", 9))] == [True, True]
+    assert "Mitterling" in page, "medians by age beside them"
+    assert "10 and 10" in page, "men and women"
     assert '<th scope="row">far</th>' in page, "the outlier"
     assert "1 participant without a night: 99" in page
     assert "simulated" in page
     again = runner.invoke(app, arguments)
     assert again.exit_code == 0, again.output
     assert len(pd.read_parquet(cohort / "nights.parquet")) == 42
+
+
+def draw_marks(chart: str, color: str) -> list[float]:
+    """Where upright marks of a colour stand."""
+    marks = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall("<line[^>]*>", chart)]
+    return [float(mark["x1"]) for mark in marks if mark.get("stroke") == color and mark["x1"] == mark["x2"]]
+
+
+def test_published_medians_stand_where_ours_would():
+    rows = pd.DataFrame({"name": "N3_share", "unit": "%", "value": np.linspace(10.0, 31.4, 101), "age": 25.0})
+    rows[AGE] = find_bands(rows["age"])
+    chart = draw_groups(rows, [AGE], norms=NORMS)
+    ours, published = draw_marks(chart, "#12304f"), draw_marks(chart, "#b4531a")
+    assert published == pytest.approx(ours[1:], abs=0.02), "20.7 % is the median of both"
+    assert draw_marks(draw_groups(rows.assign(age=80.0), []), "#b4531a") == []
+
+
+def test_men_and_women_are_compared_person_by_person():
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"subject": [f"{n}" for n in range(40)], "sex": ["M", "F"] * 20})
+    people["level"] = 90 + 10 * (people["sex"] == "F") + rng.normal(0, 1, 40)
+    nights = people.loc[people.index.repeat(3)].assign(name="rem_latency", unit="min", night="x")
+    nights["value"] = nights["level"] + rng.normal(0, 1, len(nights))
+    ((_, _, interval, n, published),) = compare_sexes(nights, ["rem_latency"])
+    low, high = (float(text.replace("\u2212", "-")) for text in interval.split(" to "))
+    assert low < -10 < high
+    assert high - low == pytest.approx(1.5, abs=0.5), "of 20 and 20 people, not of 60 and 60 nights"
+    assert (n, "0.9 min" in published) == ("20 and 20", True)
+    assert compare_sexes(nights[nights["subject"].isin(["0", "1"])], ["rem_latency"]) == []
+
+
+def test_the_queries_of_the_docs_run(cohort, monkeypatch):
+    runner.invoke(app, ["cohort", str(cohort), "--participants", str(cohort.parent / "participants.tsv")])
+    (cohort.parent / "results").symlink_to(cohort)
+    monkeypatch.chdir(cohort.parent)
+    text = (Path(__file__).parents[2] / "docs/cohorts.md").read_text(encoding="utf-8")
+    queries = [part.split("```")[0] for part in text.split("```python\n")[1:]]
+    assert ["duckdb" in query for query in queries] == [True, False]
+    for query in queries:
+        package = "duckdb" if "duckdb" in query else "polars"
+        pytest.importorskip(package)
+        *first, last = ast.parse(query.replace('"group"', '"sex"').replace("sleep_efficiency", "total_sleep_time")).body
+        names: dict = {}
+        exec(compile(ast.Module(first, []), package, "exec"), names)
+        found = eval(compile(ast.Expression(last.value), package, "eval"), names)
+        if package == "duckdb":
+            assert sorted(row[:2] for row in found.fetchall() if row[0]) == [("F", 10), ("M", 10)]
+        else:
+            assert dict(found.rows())["F"] == pytest.approx(480 - 6 * 9), "the median of every second of 20 people"
+
+
+def test_labels_of_digits_keep_their_zeros(tmp_path):
+    write_summary(tmp_path, "a", tst=400.0, subject="007")
+    (tmp_path / "people.csv").write_text("participant_id,age\n007,40\n0070,50\n")
+    table = tabulate_cohort(tmp_path, participants=read_participants(tmp_path / "people.csv"))
+    assert (table.rows["age"].tolist(), table.without_night) == ([40, 40], ["0070"])
 
 
 def test_what_cannot_be_used_is_said(cohort, tmp_path):

@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, str] = {
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
     "rodent": "sharpwave.benchmarks.staging.rodent",
+    "cohorts": "sharpwave.benchmarks.staging.left_out",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",

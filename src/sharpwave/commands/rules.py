@@ -111,6 +111,7 @@ CHECKS: dict[str, Check] = {
     "strategy": one_of("auto", "ddp", "fsdp"),
     "accelerator": one_of("auto", "cpu", "cuda", "gpu", "mps"),
     "devices": is_number_or_auto,
+    "attention": one_of("dense", "flex"),
     "only": one_of("night", "memory", "network"),
     "sink": is_sink,
     "protocol": is_protocol,
@@ -139,6 +140,7 @@ ELSEWHERE = {
     "scorer": "held against the scoring of the recording",
     "position": "held against the header of the recording",
     "run": "held against the epochs of the recording",
+    **dict.fromkeys(("area", "cell_type", "quality"), "held against the units of the recording"),
     "participant_label": "held against the data set",
     "session_label": "held against the data set",
     "source": "opened at once",
@@ -225,7 +227,6 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
     "explain": (_both("signals_only", "stager"),),
     "replay": (
         _alone("candidates", "auto", lambda given: given["events"] is None, "no --events, which are the candidates"),
-        _alone("lfp", None, lambda given: given["candidates"] != "bursts", "candidates that are ripples"),
     ),
     "train": (
         *_MADE,

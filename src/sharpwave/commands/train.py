@@ -81,9 +81,7 @@ class Learning:
 
 
 def _read_devices(devices: str) -> int | str:
-    if devices != "auto" and not devices.isdigit():
-        raise ValueError(f"--devices wants a number or auto, got {devices!r}")
-    return devices if devices == "auto" else int(devices)
+    return int(devices) if devices.isdigit() else devices
 
 
 @dataclass(frozen=True)

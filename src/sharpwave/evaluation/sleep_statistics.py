@@ -249,7 +249,7 @@ STATISTICS: tuple[Statistic, ...] = (
 )
 """Statistics of any hypnogram; minutes and shares of each stage follow them in the table."""
 
-_SHARE_PER_DECADE = {"N1": "+0.5 %", "N3": "no significant change", "R": "no significant change"}
+SHARE_PER_DECADE = {"N1": "+0.5 %", "N3": "no significant change", "R": "no significant change"}
 
 
 def compute_sleep_statistics(
@@ -387,7 +387,7 @@ def _describe_stages(names: tuple[str, ...]) -> list[Statistic]:
     if len(names) == 2:
         return minutes
     shares = [
-        Statistic(f"{name}_share", "%", f"{name} / total sleep time", per_decade=_SHARE_PER_DECADE.get(name, ""))
+        Statistic(f"{name}_share", "%", f"{name} / total sleep time", per_decade=SHARE_PER_DECADE.get(name, ""))
         for name in names[1:]
     ]
     return minutes + shares

@@ -150,9 +150,9 @@ def plan_night(recording: Recording, options: DecodeOptions) -> NightPlan:
     >>> import numpy as np
     >>> from sharpwave.recordings import MODALITIES, Recording, Signal
     >>> signals = {name: Signal(name, np.zeros(90_000), 100.0, MODALITIES["eeg"]) for name in ("Fz", "C4-M1")}
-    >>> plan = plan_night(Recording(signals=signals, species="human"), DecodeOptions())
+    >>> plan = plan_night(Recording(signals=signals, species="human"), DecodeOptions(stager="yasa"))
     >>> plan.channels[0].channel, plan.channels[0].reference, plan.stager
-    ('C4-M1', 'M1', 'yasa+brainmu')
+    ('C4-M1', 'M1', 'yasa')
     """
     recording = check_fit(recording, options)
     chosen = _plan_channels(recording, options)

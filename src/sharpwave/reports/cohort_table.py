@@ -155,7 +155,9 @@ def read_participants(path: str | Path) -> pd.DataFrame:
     with explained(
         "a table of participants", name=show_path(path), fix="write participant_id and covariates; one row each"
     ):
-        table = pd.read_csv(path, sep="," if path.suffix.lower() == ".csv" else "\t", na_values=["n/a"], comment=None)
+        separator = "," if path.suffix.lower() == ".csv" else "\t"
+        labels = dict.fromkeys(IDENTIFIERS, str)  # "007" is not 7
+        table = pd.read_csv(path, sep=separator, na_values=["n/a"], comment=None, dtype=labels)
     column = next((name for name in IDENTIFIERS if name in table), None)
     if column is None:
         raise SharpwaveError(
