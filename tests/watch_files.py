@@ -150,7 +150,8 @@ def write_openbci(path: Path, volts: np.ndarray, *, lost: int = 0) -> Path:
         time = datetime(2023, 10, 23, 22) + timedelta(seconds=index / 250)
         counter = (index + (lost if index > len(volts) // 2 else 0)) % 256
         values = ", ".join(f"{value:.6f}" for value in row)
-        text += f"{counter}, {values}, 0.0, 1698098400.0, {time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}\n"
+        clock = f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}"
+        text += f"{counter}, {values}, 0.0, 1698098400.0, {clock}\n"
     path.write_text(text)
     return path
 

@@ -32,6 +32,8 @@ MOST_RECORD = 1 << 16
 MOST_INFO = 1 << 20
 MOST_LINE = 1 << 14
 ROWS = 500_000
+MOST_RUN = 600
+"""Records that are decoded at once."""
 SEPARATOR, ACTIVITY, ACTIVITY2 = 0x1E, 0x00, 0x1A
 SAID = "activity is the Euclidean norm of the acceleration minus 1 g, in mg, as a mean over 30 s"
 
@@ -103,18 +105,51 @@ def read_gt3x(path: str | Path) -> Recording:
         if not (0 < rate <= 1000 and scale > 0):
             raise SharpwaveError(f"a rate and scale in {path.name}", got=f"{rate} Hz, {scale}", fix="download it again")
         enmo, first, broken = EnmoSum(), None, 0
+        run = _Run(enmo, scale)
         with archive.open("log.bin") as log:
             for kind, stamp, payload, sound in _list_records(log):
                 if not sound:
                     broken += 1
                 elif kind in (ACTIVITY, ACTIVITY2) and len(payload) > 1:
                     first = stamp if first is None else first
-                    counts = unpack_activity(payload) if kind == ACTIVITY else _unpack_words(payload)
-                    enmo.add(float(stamp - first), counts / scale, rate=rate)
+                    run.add(kind, stamp - first, payload)
+        run.flush()
     if first is None:
         raise SharpwaveError(f"records of activity in {path.name}", got="none", fix="download the device again")
     said = [SAID] + [f"{broken} records with a wrong checksum were left out"] * bool(broken)
     return _to_recording(path, enmo.compute(), start=datetime(1970, 1, 1) + timedelta(seconds=first), said=said)
+
+
+class _Run:
+    """Records of seconds that follow each other, decoded together."""
+
+    def __init__(self, enmo: EnmoSum, scale: float) -> None:
+        self._enmo, self._scale = enmo, scale
+        self._payloads: list[bytes] = []
+        self._like: tuple[int, int, int] | None = None
+        self._begin = 0
+
+    def add(self, kind: int, second: int, payload: bytes) -> None:
+        """Take a record; those before it are decoded where it does not continue them."""
+        like = (kind, len(payload), second - len(self._payloads))
+        if like != self._like or len(self._payloads) >= MOST_RUN:
+            self.flush()
+            self._begin, self._like = second, (kind, len(payload), second)
+        self._payloads.append(payload)
+
+    def flush(self) -> None:
+        """Decode what was taken."""
+        if self._like is None or not self._payloads:
+            return
+        kind, length, _ = self._like
+        if kind == ACTIVITY2:
+            counts = np.concatenate([_unpack_words(payload) for payload in self._payloads])
+        elif length % 9 == 0:  # two samples fill nine bytes
+            counts = unpack_activity(b"".join(self._payloads))
+        else:
+            counts = np.concatenate([unpack_activity(payload) for payload in self._payloads])
+        self._enmo.add(float(self._begin), counts / self._scale, rate=max(len(counts) / len(self._payloads), 1e-9))
+        self._payloads = []
 
 
 def _read_info(text: str) -> dict[str, str]:
