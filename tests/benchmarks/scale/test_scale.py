@@ -14,7 +14,7 @@ from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.scale import benchmark
 from sharpwave.benchmarks.scale.executors import Killer, count_differing
 from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
-from sharpwave.benchmarks.scale.measures import Cost, run_measured, write_night
+from sharpwave.benchmarks.scale.measures import Cost, run_measured, wait_until, write_night
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import open_store
 
@@ -97,6 +97,6 @@ def test_no_worker_is_killed_before_nights_are_done(tmp_path):
     for index in range(5):
         (tmp_path / str(index)).mkdir()
         (tmp_path / str(index) / "summary.json").touch()
-    killer(os.getpid())
+    assert wait_until(lambda: killer(os.getpid()) or killer.done, seconds=60)  # called again and again, as it is used
     worker.join(20)
     assert (killer.done, worker.exitcode) == (True, -9)
