@@ -15,6 +15,7 @@ from sharpwave.benchmarks.scale import benchmark
 from sharpwave.benchmarks.scale.executors import Killer, count_differing
 from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
 from sharpwave.benchmarks.scale.measures import Cost, run_measured, wait_until, write_night
+from sharpwave.benchmarks.scale.stores import STORES
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import open_store
 
@@ -100,3 +101,10 @@ def test_no_worker_is_killed_before_nights_are_done(tmp_path):
     assert wait_until(lambda: killer(os.getpid()) or killer.done, seconds=60)  # called again and again, as it is used
     worker.join(20)
     assert (killer.done, worker.exitcode) == (True, -9)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_every_store_gives_the_samples_back(name, tmp_path):
+    samples = np.arange(40_000, dtype=np.int16)
+    array = STORES[name](samples, tmp_path / "store")
+    np.testing.assert_array_equal(np.asarray(array[7680:15360]), samples[7680:15360])
