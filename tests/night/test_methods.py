@@ -112,6 +112,12 @@ def test_a_package_that_another_night_loaded_is_not_named(monkeypatch: pytest.Mo
     assert "hmmlearn" in read_versions()
 
 
+def test_a_package_that_no_night_loaded_yet_is_named_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the second night of a process would have other files than the first."""
+    monkeypatch.delitem(sys.modules, "hmmlearn", raising=False)
+    assert "hmmlearn" in read_versions(("hmmlearn",))
+
+
 def test_a_night_without_changes_claims_no_skill() -> None:
     night = decode_recording(Recording(hypnogram=Hypnogram.from_labels(["N2"] * 30)))
     assert "no changes of stage to judge it by" in night.provenance.methods
@@ -150,7 +156,7 @@ def test_each_library_that_a_page_names_was_imported(stager: str) -> None:
     methods, citations, versions, used, modules = json.loads(done.stdout.strip().splitlines()[-1])
     assert f"by the {used} stager" in methods
     assert any("YASA" in text or "Vallat" in text for text in citations) == used.startswith("yasa")
-    names = {"scikit-learn": "sklearn", "ripple-detection": "ripple_detection"}
+    names = {"scikit-learn": "sklearn", "ripple-detection": "ripple_detection", "yasa": "_yasa_alone"}
     assert {names.get(name, name) for name in versions} - {"sharpwave", "python"} <= set(modules)
     assert ("hmmlearn" in versions) == (used == "hmm")
 

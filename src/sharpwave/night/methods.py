@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -20,9 +19,6 @@ PACKAGES = (
 
 ALWAYS = ("numpy", "scipy", "pandas")
 """Packages that every night is computed with."""
-
-MODULES = {"scikit-learn": "sklearn"}
-"""Name under which a package is imported, where it is another."""
 
 GIVEN = "given with the recording"
 """Name of the stager where the stages came with the recording."""
@@ -250,12 +246,12 @@ def list_packages(
 
 
 def read_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions of sharpwave, Python and those of the packages that were in use."""
+    """Versions of sharpwave, Python and these packages where they are installed.
+
+    What happens to be loaded does not count: the second night of a process would name more than the first.
+    """
     versions = {"sharpwave": __version__, "python": platform.python_version()}
     for package in packages:
-        module = MODULES.get(package, package.replace("-", "_"))
-        if module not in sys.modules:
-            continue
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.scale import benchmark
+from sharpwave.benchmarks.scale.executors import Killer, count_differing
 from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
-from sharpwave.benchmarks.scale.measures import Cost, run_measured, write_night
+from sharpwave.benchmarks.scale.measures import Cost, run_measured, wait_until, write_night
+from sharpwave.benchmarks.scale.stores import STORES
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import open_store
 
@@ -71,3 +76,35 @@ def test_answers_are_kept_and_others_join(tmp_path, monkeypatch):
 def test_a_command_that_says_nothing_is_no_measurement():
     with pytest.raises(SharpwaveError, match="exit code 3"):
         read_outcomes(Cost(code=3, cpu=0.0, peak=0.0, first=0.0, stdout=""))
+
+
+def test_files_of_two_runs_may_differ_in_the_seconds_of_logs_alone(tmp_path):
+    for name, seconds, stage in (("one", "1.3", "N2"), ("other", "12.0", "N2"), ("wrong", "1.3", "N3")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.txt").write_text(f"sharpwave 0.1\n{seconds:>8} s  stages\ndone\n")
+        (tmp_path / name / "hypnogram.tsv").write_text(f"0\t30\t{stage}\n")
+    assert count_differing(tmp_path / "one", tmp_path / "other") == (0, 2)
+    assert count_differing(tmp_path / "one", tmp_path / "wrong") == (1, 2)
+    (tmp_path / "other" / "more.txt").touch()
+    assert count_differing(tmp_path / "one", tmp_path / "other") == (1, 3)
+
+
+def test_no_worker_is_killed_before_nights_are_done(tmp_path):
+    killer = Killer(tmp_path, [])
+    killer(os.getpid())
+    assert not killer.done
+    worker = get_context("spawn").Process(target=time.sleep, args=(60,))
+    worker.start()
+    for index in range(5):
+        (tmp_path / str(index)).mkdir()
+        (tmp_path / str(index) / "summary.json").touch()
+    assert wait_until(lambda: killer(os.getpid()) or killer.done, seconds=60)  # called again and again, as it is used
+    worker.join(20)
+    assert (killer.done, worker.exitcode) == (True, -9)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_every_store_gives_the_samples_back(name, tmp_path):
+    samples = np.arange(40_000, dtype=np.int16)
+    array = STORES[name](samples, tmp_path / "store")
+    np.testing.assert_array_equal(np.asarray(array[7680:15360]), samples[7680:15360])
