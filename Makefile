@@ -1,4 +1,5 @@
 # Each target does all its own set-up: a virtual environment in .venv with the versions in constraints.txt.
+# The demo compiles no byte code ahead (--no-compile): what is used is compiled when it is first used, and .venv is smaller.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.brain: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[brain]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[brain]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
@@ -38,6 +39,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py --check
+	$(BIN)/python tools/public_names.py --check
 	$(BIN)/python tools/figures.py --check
 	$(BIN)/python tools/snippets.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -47,8 +49,8 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Name and seeds of every file of results that a page shows. mammoth.json needs another program first: see benchmarks/mammoth.py;
-# language-*.json need the folder of a model: see docs/language-benchmark.md.
-BENCH := forecast:5 staging:5 spindles:5 coupling:60 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
+# language-*.json and private-text.json need the folder of a model: see docs/language-benchmark.md.
+BENCH := forecast:5 staging:5 rodent:6 spindles:5 coupling:60 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
   decode-speed:3 decode-memory:1 training-cost:1 reactivation:4 reactivation-worlds:2 run-decoding:5 replay-speed:5 replay-null:5 causality:5 causality-worlds:2 continual:5 \
   continual-cifar10:5 continual-step-sizes:2 sleep-cost:5 sleep-budget:2 resilience:5 dynamics:5 criticality:5 \
   live-proof:5 live-latency:3 live-page:1 live-phase:1 live-gate:3 distributed:5 external:1 staging-use:1 jax:3 private-audit:20 private:3 agents:5

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,10 @@ def test_hashes_are_those_of_the_constraints() -> None:
     text = (ROOT / "constraints-hashed.txt").read_text()
     blocks = re.findall(r"^(\S+==\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.MULTILINE)
     assert [name for name, _ in blocks] == [name for name in pinned if not name.startswith("torch==")]
+
+
+def test_the_wheel_stays_small():
+    """Under 15 MB with all its weights and tables: what each file takes in a wheel, which packs them one by one."""
+    files = [path for path in Path(sharpwave.__file__).parent.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    packed = sum(len(zlib.compress(path.read_bytes(), 1)) for path in files)
+    assert 2e6 < packed < 15e6, f"{packed / 1e6:.1f} MB"

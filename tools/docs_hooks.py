@@ -1,16 +1,48 @@
-"""What the site writes of itself: the reference of commands, from the command line; called by mkdocs."""
+"""What the site writes of itself: commands, public names, files of the repository's root; called by mkdocs."""
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
 from collections.abc import Iterator
+from html import escape
+from pathlib import Path
 from typing import Any
 
-MARK = "<!--commands-->"
+ROOT = Path(__file__).parents[1]
+MARK, NAMES = "<!--commands-->", "<!--names-->"
+FILE = re.compile(r"<!--file: ([A-Z]+\.md)-->")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the reference of commands where a page asks for it."""
-    return markdown.replace(MARK, "\n".join(describe_commands())) if MARK in markdown else markdown
+    """Put the reference of commands, the public names, or a file of the root where a page asks for it."""
+    if MARK in markdown:
+        return markdown.replace(MARK, "\n".join(describe_commands()))
+    if NAMES in markdown:
+        return markdown.replace(NAMES, "\n".join(describe_names()))
+    return FILE.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8").replace("](docs/", "]("), markdown)
+
+
+def describe_names() -> Iterator[str]:
+    """Lines of Markdown: a heading for each package, a fold for each name that it exports."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from house import House
+    from public_names import find_definition, list_public
+
+    house, before = House(ROOT / "src"), ""
+    for package, name, module in list_public(house):
+        node = find_definition(house.trees[module], name)
+        if node is None:
+            continue
+        if package != before:
+            yield f"\n## {package}\n"
+            before = package
+        text = ast.get_docstring(node) or ""
+        first = " ".join(text.partition("\n\n")[0].split())
+        arguments = f"({ast.unparse(node.args)})" if isinstance(node, ast.FunctionDef) else ""
+        yield f"<details><summary><code>{name}</code> {escape(first)}</summary>"
+        yield f"<pre>{escape(name + arguments)}\n\n{escape(text)}</pre></details>\n"
 
 
 def describe_commands() -> Iterator[str]:

@@ -10,7 +10,7 @@ A recording in:     read, load_dataset, from_arrays, from_mne, from_pynapple, si
 A night out:        decode, DecodedNight
 A network:          card (what damage costs yours, and how it comes back); consolidation.Sleep
 Nouns:              Recording, Hypnogram; every error is a SharpwaveError: expected, got, fix
-Rooms (sw.NAME):    night, recordings, signals, staging, forecasting, evaluation, reports, live: nights
+Parts (sw.NAME):    night, recordings, signals, staging, forecasting, evaluation, reports, live: nights
                     reactivation, causality: replay, and whether it moves sleep (sw.causality.from_tables)
                     brainmu: the foundation model; consolidation, resilience: networks that sleep, and what it is for
                     simulation: nights whose truth is known; integrations: Lightning, Transformers

@@ -98,7 +98,7 @@ def decode(
         age: Age in years; by default what the file says.
         sex: "female" or "male"; YASA's stager uses it together with the age.
         lights_off: When the lights went off: clock time ("23:10") or seconds from the start of the recording.
-        lights_on: When the lights went on, in the same form.
+        lights_on: When the lights went on: clock time, or seconds from the start.
         stages: An expert's stages to compare with.
         channels: Channels to decode from, best first, chosen by name and quality by default. Of one array, their names.
         rate: Sampling rate in Hz.

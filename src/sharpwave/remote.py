@@ -334,10 +334,10 @@ def open_bucket(address: str) -> Any:
         except ImportError as error:
             raise MissingExtraError("obstore", extra="objects") from error
         seconds = timedelta(seconds=SECONDS)
-        client = {"timeout": seconds, "connect_timeout": seconds, "allow_http": address.startswith("http://")}
-        retry = {"max_retries": 3, "retry_timeout": 2 * seconds}
+        client: Any = {"timeout": seconds, "connect_timeout": seconds, "allow_http": address.startswith("http://")}
+        retry: Any = {"max_retries": 3, "retry_timeout": 2 * seconds}
         with explaining(address):
-            _BUCKETS[address] = from_url(address, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+            _BUCKETS[address] = from_url(address, client_options=client, retry_config=retry)
     return _BUCKETS[address]
 
 

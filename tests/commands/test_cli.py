@@ -48,20 +48,28 @@ def test_decode_one_night_and_its_json_line(tmp_path):
     assert config["male"] is True
 
 
-def test_a_missing_file_fails_with_one_line(tmp_path):
-    result = runner.invoke(app, ["decode", str(tmp_path / "none.edf"), "-o", str(tmp_path / "out")])
+def test_a_damaged_file_fails_with_one_line(tmp_path):
+    (tmp_path / "night.edf").write_text("no recording")
+    result = runner.invoke(app, ["decode", str(tmp_path / "night.edf"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert "expected a recording" in result.output
+    assert "night: failed (expected" in result.output
     assert result.output.splitlines()[-1] == "Some nights failed: 1 failed."
+
+
+def test_a_missing_file_is_a_matter_of_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["sharpwave", "decode", str(tmp_path / "none.edf")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "none.edf, which is neither. Fix: check the path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decode", "x.edf", "--sex", "other"], "--sex wants female or male"),
-        (["decode", "x.edf", "--channel-alias", "C4"], "LABEL=NAME:MODALITY"),
-        (["decode", "x.edf", "--age", "-3"], "--age"),
-        (["bids", "in", "out", "run"], "participant or group"),
+        (["decode", __file__, "--sex", "other"], "--sex wants female or male"),
+        (["decode", __file__, "--channel-alias", "C4"], "LABEL=NAME:MODALITY"),
+        (["decode", __file__, "--age", "-3"], "--age"),
     ],
 )
 def test_usage_errors_exit_with_2(arguments, message):
@@ -73,7 +81,7 @@ def test_usage_errors_exit_with_2(arguments, message):
 def test_flags_beat_the_configuration_file(tmp_path):
     config = tmp_path / "run.toml"
     config.write_text("age = 40\nnight = 2\n")
-    files = ["decode", str(tmp_path / "none.edf"), "--output", str(tmp_path / "out"), "--config", str(config)]
+    files = ["decode", __file__, "--output", str(tmp_path / "out"), "--config", str(config)]
     arguments = [*files, "--age", "50"]
     assert runner.invoke(app, arguments).exit_code == 1
     config.write_text("agee = 40\n")

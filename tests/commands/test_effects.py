@@ -105,7 +105,8 @@ def test_cues_must_say_which_night_they_belong_to(nights, tmp_path):
 
 
 def test_no_night_at_all_leaves_no_page(tmp_path):
-    result = runner.invoke(app, ["causality", str(tmp_path / "none"), "-o", str(tmp_path / "out")])
+    (tmp_path / "none.edf").write_text("no recording")
+    result = runner.invoke(app, ["causality", str(tmp_path / "none.edf"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "No night could be used" in result.output
     assert not (tmp_path / "out").exists()

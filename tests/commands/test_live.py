@@ -90,7 +90,7 @@ def test_a_consent_is_drafted_then_sealed(tmp_path):
         ((), "one of --simulate, --source"),
         (("--simulate", "--verify", "x"), "got --simulate, --verify"),
         (("--simulate", "--sink", "radio"), "a sink among audio"),
-        (("--simulate", "--sink", "lsl"), "a consent for lsl"),
+        (("--simulate", "--sink", "lsl"), "a consent for sinks"),
         (("--simulate", "--sink", "lsl", "--speed", "20"), "--speed 1 and no --arm"),
         (("--simulate", "--sink", "lsl", "--arm"), "--speed 1 and no --arm"),
         (("--simulate", "--protocol", "mine"), "a protocol in TOML"),

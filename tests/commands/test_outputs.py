@@ -20,6 +20,7 @@ from sharpwave.brainmu import save_brainmu
 from sharpwave.brainmu.training.objective import TrainingOptions
 from sharpwave.commands.bids import plan_bids_nights
 from sharpwave.commands.cli import app
+from sharpwave.commands.export import check_graph
 from sharpwave.commands.train import Data, train_model
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
@@ -200,6 +201,8 @@ def test_no_table_of_an_earlier_run_stays_among_the_derivatives(tmp_path: Path) 
     other = tmp_path / "sub-01" / "eeg" / f"{entities}_mine.tsv"
     other.write_text("years of work")
     assert list(tmp_path.rglob("*_hypnogram.tsv"))
+    marks = [path.name for path in tmp_path.rglob("*annotations*")]
+    assert sorted(marks) == [f"{entities}_desc-sharpwave_annotations.{end}" for end in ("edf", "txt")]
     write_bids_files(night, tmp_path, entities, config={})
     assert not list(tmp_path.rglob("*_hypnogram.tsv"))
     assert other.exists()
@@ -210,8 +213,8 @@ def test_no_table_of_an_earlier_run_stays_among_the_derivatives(tmp_path: Path) 
 
 def test_a_graph_of_someone_else_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"mine": 1}))
-    result = CliRunner().invoke(app, ["export", "-o", str(tmp_path / "model.onnx")])
-    assert "a graph that sharpwave exported" in str(result.exception)
+    with pytest.raises(SharpwaveError, match="a graph that sharpwave exported"):
+        check_graph(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -221,7 +224,7 @@ def test_being_stopped_is_said_with_how_to_go_on(number: int, code: int, tmp_pat
         "import sharpwave.commands.batch as batch\n"
         f"batch._decode_task = lambda *_, **__: os.kill(os.getpid(), {int(number)})\n"
         "from sharpwave.commands.cli import main\n"
-        f"sys.argv = ['sharpwave', 'decode', 'a.edf', '-o', {str(tmp_path / 'out')!r}]\n"
+        f"sys.argv = ['sharpwave', 'decode', {__file__!r}, '-o', {str(tmp_path / 'out')!r}]\n"
         "main()\n"
     )
     done = subprocess.run(

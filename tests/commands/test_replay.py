@@ -102,7 +102,7 @@ def test_folder_of_any_name_is_read(data_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "rat-ca1-another"
     shutil.copytree(data_root / "rat-ca1-linear-track", folder)
     assert open_session(str(folder)).spikes is not None
-    with pytest.raises(SharpwaveError, match="without either"):
+    with pytest.raises(SharpwaveError, match="without any"):
         open_session(str(tmp_path))
 
 

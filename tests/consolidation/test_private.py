@@ -15,8 +15,10 @@ pytest.importorskip("opacus", reason="opacus is not installed: pip install 'shar
 from sharpwave.consolidation import Homeostasis, Probe, Protection, ReplayBuffer, Sleep
 from sharpwave.consolidation.accounting import Ledger, Use, compute_divergence, compute_epsilon, find_noise
 from sharpwave.consolidation.batches import Objective
+from sharpwave.consolidation.language import Dreams, TokenMemory
 from sharpwave.consolidation.per_sample import EXACT, PerSampleGradients, without_dropout
 from sharpwave.consolidation.private import Private
+from sharpwave.consolidation.private_probe import COHORT
 from sharpwave.errors import SharpwaveError
 
 
@@ -336,6 +338,153 @@ def test_a_public_probe_may_undo_and_the_ledger_outlives_that() -> None:
     assert not report.committed
     assert torch.equal(sleep.learner.module[0].weight, weight)
     assert sleep.private.spent > spent
+
+
+def make_charged(**options: object) -> tuple[Sleep, Probe]:
+    probe = Probe(make_items(90), tolerance=float(options.pop("tolerance", 0.02)))
+    private = make_private(noise=1.0, charged_probe=True, **options)
+    return make_sleep(private, probe=probe), probe
+
+
+def test_a_look_at_a_private_probe_is_charged_to_those_in_it_and_no_score_leaves() -> None:
+    sleep, _ = make_charged(epsilon=3.0, nights=2)
+    live(sleep, make_items(600), batch_size=10, epochs=0.1)
+    spent, noise = sleep.private.ledger.compute_epsilon(), sleep.recipe.probe.held_out.noise
+    report = sleep.night(2)
+    assert sleep.private.ledger.cohorts[COHORT] == [Use(noise, 1.0, 1)]
+    # of the Gaussian mechanism, by hand: divergence a / (2 s^2) at order a
+    orders = np.array([1.5, 2.0, 3.0, 4.5, 6.5, 8.0, 12.0])
+    total = (
+        2 * orders / (2 * noise**2) + np.log((orders - 1) / orders) - (math.log(1e-5) + np.log(orders)) / (orders - 1)
+    )
+    assert total.min() == pytest.approx(3.0, rel=0.05)
+    assert report.score_before == 0
+    assert abs(report.score_after * 90) < 90 + 5 * noise
+    assert not len(report.groups)
+    sleep.night(1)
+    assert sleep.private.spent == pytest.approx(3.0, rel=0.01)
+    assert spent < 2.9  # of those who were learned from
+    weight = sleep.learner.module[0].weight.detach().clone()
+    with pytest.raises(SharpwaveError, match="keep ε at most 3"):
+        sleep.night(1)
+    assert not sleep.is_asleep
+    assert torch.equal(sleep.learner.module[0].weight, weight)
+
+
+def test_a_private_probe_undoes_a_night_that_harmed_and_noise_undoes_none() -> None:
+    def scramble(sleep: Sleep) -> None:
+        phase = next(iter(sleep.phases.values()))
+
+        def finish() -> None:
+            with torch.no_grad():
+                for p in sleep.learner.module.parameters():
+                    p.zero_()
+
+        phase.finish = finish  # type: ignore[method-assign]
+
+    items = {"x": 4 * torch.eye(4)[:3].repeat(200, 1), "y": torch.arange(3).repeat(200)}
+    found = {}
+    for harms in (False, True):
+        private = make_private(noise=1.0, charged_probe=True, nights=20)
+        sleep = make_sleep(private, probe=Probe({name: value[:300] for name, value in items.items()}))
+        live(sleep, items, batch_size=60, epochs=5)
+        if harms:
+            scramble(sleep)
+        reports = [sleep.night(2) for _ in range(10)]
+        found[harms] = [report.committed for report in reports]
+        changes = [report.score_after for report in reports]
+    assert found == {False: [True] * 10, True: [False] * 10}
+    assert np.std(changes) > 0  # the same night each time, and never the same number
+    assert np.mean(changes) < -0.4
+
+
+def test_one_item_more_changes_what_a_charged_probe_sums_by_one_at_most() -> None:
+    sleep, _ = make_charged(epsilon=math.inf)
+    items, sums = make_items(12), []
+    items["x"][3] = float("nan")
+    probe = sleep.recipe.probe.held_out
+    assert probe.noise == 0
+    for n_items in range(2, 13):
+        probe.items = {name: value[:n_items] for name, value in items.items()}
+        torch.manual_seed(1)
+        sleep.learner.module[0].weight.data.normal_()
+        sleep.private.lie_down()
+        assert probe(sleep.learner.module) == 0
+        sleep.learner.module[0].weight.data.normal_()
+        sums.append(probe(sleep.learner.module) * n_items)
+    assert 0 < np.abs(np.diff(sums)).max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("probe", "match"),
+    [
+        (Probe(lambda _: 0.5), "whose sensitivity nobody knows"),
+        (Probe({"x": torch.zeros(2, 4), "y": torch.zeros(2)}, group_tolerance=0.1), "groups"),
+        (Probe(), "no items"),
+    ],
+)
+def test_a_probe_whose_look_has_no_price_is_refused(probe: Probe, match: str) -> None:
+    with pytest.raises(SharpwaveError, match=match):
+        make_sleep(make_private(charged_probe=True), probe=probe)
+    with pytest.raises(SharpwaveError, match="public or charged"):
+        make_private(charged_probe=True, public_probe=True)
+
+
+def test_a_charged_probe_needs_scores_that_have_bounds_and_goes_on_in_the_middle_of_a_night() -> None:
+    items = {"x": torch.randn(20, 4), "y": torch.randn(20, 3)}
+    private = make_private(noise=1.0, charged_probe=True)
+    sleep = make_sleep(private, probe=Probe(items), objective=Objective.regression())
+    live(sleep, items, batch_size=10)
+    with pytest.raises(SharpwaveError, match="score without bounds"):
+        sleep.night(1)
+    sleep, probe = make_charged()
+    live(sleep, make_items(), batch_size=10)
+    sleep.fall_asleep(2)
+    again = make_sleep(make_private(noise=1.0, charged_probe=True), probe=probe)
+    again.learner.module.load_state_dict(sleep.learner.module.state_dict())
+    again.load_state_dict(sleep.state_dict())
+    assert math.isfinite(again.night().score_after)
+    assert again.private.ledger.cohorts[COHORT][0].n_steps == 1
+
+
+def make_texts() -> tuple[nn.Module, dict, Objective]:
+    model, batch = make_language_model("gpt2", lora=False)
+    model.config.eos_token_id = model.generation_config.eos_token_id = model.generation_config.pad_token_id = 0
+    items = {name: value.repeat(8, 1) for name, value in batch.items()}
+    return model, items, Objective.for_model(model)
+
+
+def test_dreams_of_a_private_language_model_are_texts_and_free() -> None:
+    model, items, objective = make_texts()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    dreams = Dreams(prompts=[[1, 2], [3]], n_items=6, max_new_tokens=5)
+    sleep = Sleep(model, None, optimiser, objective=objective, rem=dreams, private=make_private(noise=1.0))
+    live(sleep, items, batch_size=10)
+    spent, weight = sleep.private.spent, model.transformer.wte.weight.detach().clone()
+    assert sleep.private.foresee(3) == (spent, spent)
+    report = sleep.night(3)
+    assert report.hypnogram.labels == ["R"] * 3
+    assert "dreams" in report.note
+    assert math.isfinite(report.divergence[0])
+    assert sleep.private.spent == spent > 0
+    assert not torch.equal(model.transformer.wte.weight, weight)
+    assert sleep.state_dict()["buffer"] is None
+    live(sleep, items, batch_size=10)  # a day after a night
+    assert sleep.private.spent > spent
+
+
+def test_a_memory_of_tokens_is_not_read_in_private() -> None:
+    model, items, objective = make_texts()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    options = {"objective": objective, "rem": Dreams(prompts=[[1]], n_items=4, max_new_tokens=4)}
+    memory = TokenMemory("10 kB")
+    with pytest.warns(UserWarning, match="nothing is stored"):
+        sleep = Sleep(model, memory, optimiser, private=make_private(noise=1.0), **options)
+    live(sleep, items, batch_size=10)
+    assert sleep.night(1).committed
+    assert len(memory) == 0
+    with pytest.raises(SharpwaveError, match=r"a capacity in items|a ReplayBuffer that holds nothing out"):
+        Sleep(model, memory, optimiser, private=make_private(noise=1.0, replay=True), **options)
 
 
 def test_a_state_goes_on_with_what_was_spent() -> None:

@@ -16,7 +16,7 @@ import h5py  # noqa: F401  (asks for the name of the machine when it is first im
 import numpy as np
 import pytest
 from tests import electrophysiology_files as lab
-from tests import files, watch_files
+from tests import files, neo_files, watch_files
 from tests.fuzz import mutate, time_limit, watch
 from tests.own_files import OWN_FORMATS
 from tests.recordings.readers.test_hypnogram_shapes import FILES as SHAPES
@@ -71,6 +71,19 @@ FORMATS: dict[str, tuple[Write, Read]] = {
     "fitbit": (lambda folder: watch_files.write_fitbit(folder / "heart_rate-2024-03-01.json"), read_recording),
     "oura": (lambda folder: watch_files.write_oura(folder / "oura.json"), read_recording),
     "actiwatch": (lambda folder: watch_files.write_actiwatch(folder / "arm.awd"), read_recording),
+    "gt3x": (lambda folder: watch_files.write_gt3x(folder / "a.gt3x", np.ones((300, 3))), read_recording),
+    "geneactiv": (lambda folder: watch_files.write_geneactiv(folder / "a.bin", np.ones((600, 3))), read_recording),
+    "dreem": (lambda folder: watch_files.write_dreem(folder / "a.h5", np.ones(2500)), read_recording),
+    "intan": (lambda folder: neo_files.write_intan(folder / "a.rhd", neo_files.make_counts(600)), read_recording),
+    "plexon": (lambda folder: neo_files.write_plexon(folder / "a.plx", neo_files.make_counts(600)), read_recording),
+    "blackrock": (
+        lambda folder: neo_files.write_blackrock(folder / "a.ns2", neo_files.make_counts(600)),
+        read_recording,
+    ),
+    "cellexplorer": (
+        lambda folder: neo_files.write_cellexplorer(folder) / "rat.spikes.cellinfo.mat",
+        read_recording,
+    ),
     "zarr": (lambda folder: files.write_small_store(folder / "night.zarr"), read_recording),
     "hypnogram profusion xml": (lambda folder: lab.write_profusion_xml(folder / "profusion.xml"), read_hypnogram),
     "hypnogram nsrr xml": (lambda folder: lab.write_nsrr_xml(folder / "nsrr.xml"), read_hypnogram),

@@ -28,6 +28,12 @@ def test_cycles_by_hand() -> None:
     assert table["nrem"].tolist() == [72.0, 70.0, 30.0]
     assert table["deep"].tolist() == [20.0, 0.0, 0.0]
     assert table["complete"].tolist() == [True, True, False]
+    assert table["cycle"].tolist() == [1, 2, 3]
+
+
+def test_a_cycle_counts_what_is_in_it() -> None:
+    (cycle,) = find_sleep_cycles(stages(("N2", 30), ("W", 4), ("?", 6), ("N3", 20), ("R", 8))).to_dict("records")
+    assert [cycle[name] for name in ("length", "nrem", "rem", "wake", "deep", "unscored")] == [68, 50, 8, 4, 20, 6]
 
 
 def test_a_short_rem_period_ends_no_cycle_not_even_the_first_one() -> None:

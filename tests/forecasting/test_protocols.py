@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from sharpwave.errors import SharpwaveError
+from sharpwave.forecasting.boosting import _soften_changes
+from sharpwave.forecasting.cohorts import EpochTable
+from sharpwave.forecasting.inputs import compute_movement
 from sharpwave.forecasting.protocols import (
     compute_base_rate,
     compute_steps,
@@ -55,3 +58,21 @@ def test_hidden_stages_are_gone(make_nights: Callable) -> None:
 def test_base_rate_counts_changes(make_nights: Callable) -> None:
     night = replace(make_nights(1, n_epochs=5)[0], stages=np.array([0, 0, 1, 1, -1]))
     assert compute_base_rate([night], 30.0) == pytest.approx(1 / 3)
+
+
+def test_softened_targets_keep_every_change_and_stay_near_it() -> None:
+    stages = np.zeros(60, dtype=np.int8)
+    stages[30:] = 2
+    soft = _soften_changes(EpochTable("s", "made up", stages, np.empty((60, 0))), 30.0)
+    assert soft.argmax() == 29
+    assert abs(soft[20:40].sum() - 1) < 0.01
+    assert soft[:24].max() < 1e-3
+
+
+def test_movement_of_features_looks_back_alone_and_tells_a_jump(rng: np.random.Generator) -> None:
+    features = rng.normal(0, 0.1, (200, 2))
+    features[120:, 1] += 5
+    whole, past = compute_movement(features), compute_movement(features[:130])
+    np.testing.assert_allclose(whole[:130], past)
+    assert not np.allclose(whole[119], whole[120], atol=1)
+    assert compute_movement(np.empty((9, 0))).shape == (9, 0)

@@ -15,8 +15,21 @@ optax = pytest.importorskip("optax")
 
 import jax.numpy as jnp  # noqa: E402
 
+from sharpwave.benchmarks.jax.benchmark import PLANS  # noqa: E402
 from sharpwave.benchmarks.jax.parity import compare_weights  # noqa: E402
-from sharpwave.consolidation import NREM, REM, Probe, Recipe, ReplayBuffer, Sleep, Wake  # noqa: E402
+from sharpwave.consolidation import (  # noqa: E402
+    NREM,
+    REM,
+    FixedRatio,
+    Homeostasis,
+    Probe,
+    Protection,
+    Recipe,
+    ReplayBuffer,
+    Sleep,
+    Wake,
+)
+from sharpwave.consolidation.language import Dreams  # noqa: E402
 from sharpwave.consolidation.recipe import make_ssr  # noqa: E402
 from sharpwave.consolidation.state_files import load_state, save_state  # noqa: E402
 from sharpwave.errors import SharpwaveError  # noqa: E402
@@ -30,12 +43,21 @@ from sharpwave.integrations.jax import (  # noqa: E402
     wake_loss,
     wake_step,
 )
+from sharpwave.integrations.jax.carrier import evaluate_in_pieces  # noqa: E402
 from sharpwave.integrations.jax.network import fill, find_bucket  # noqa: E402
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 TX = optax.sgd(0.1, momentum=0.9)
 PLAN = Recipe(nrem=NREM(batch_size=4))
 """The same everywhere, so that it is compiled once."""
+WHOLE = Recipe(
+    rem=REM(share=0.5, cycles=2, exploration=0.1),
+    protection=Protection(anchor=1.0, step_size=0.3),
+    steer="brittle",
+    homeostasis=Homeostasis(prune=0.1),
+    schedule=FixedRatio(0.8),
+)
+"""Every part that draws, or that looks at which weights matter."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,11 +71,12 @@ def _compile_quickly() -> Iterator[None]:
     ("name", "options"),
     [
         ("mlp", {}),
-        ("mlp", {"recipe": make_ssr()}),
+        ("mlp", {"recipe": replace(make_ssr(), schedule=FixedRatio(0.5))}),
         ("mlp", {"budget": 0.5, "steps": 60}),
         ("resnet-block", {}),
+        ("mlp", {"recipe": WHOLE, "days": 2, "steps": 8}),
     ],
-    ids=["default", "ssr", "shallow", "batchnorm"],
+    ids=["default", "ssr", "shallow", "batchnorm", "dreams, protection and steering"],
 )
 def test_the_same_draws_give_the_weights_of_pytorch(name: str, options: dict[str, Any]) -> None:
     found = compare_weights(name, **({"days": 1, "steps": 12} | options))
@@ -65,10 +88,9 @@ def test_every_network_and_recipe_was_within_the_bars_when_published() -> None:
     content = json.loads((RESULTS / "jax.json").read_text(encoding="utf-8"))
     rows = [row for row in content["rows"] if row["metric"] == "log10_difference"]
     assert {row["data"] for row in rows} == {"mlp", "resnet-block", "transformer"}
-    assert {row["method"] for row in rows} == {"default", "er", "ssr", "shallow nights"}
+    assert {row["method"] for row in rows} == set(PLANS)
     for row in rows:
-        bar = {"64 bits": -12, "32 bits": -6}[row["setting"]]
-        assert row["value"] < (bar if row["method"] != "ssr" else -11)  # whose decoder has 32 bits, in both
+        assert row["value"] < {"64 bits": -12, "32 bits": -6}[row["setting"]]
 
 
 def make_batch(n_items: int = 8, *, seed: int = 0) -> dict[str, np.ndarray]:
@@ -135,6 +157,21 @@ def test_steps_are_compiled_once_for_each_bucket() -> None:
     assert sorted(set(sizes)) == [10, 12, 14, 16]
     assert len(sizes) == 4
     assert [find_bucket(n) for n in (1, 8, 33, 64, 65)] == [8, 8, 40, 64, 80]
+
+
+def test_batches_of_any_length_are_evaluated_by_few_programs() -> None:
+    sizes: list[int] = []
+
+    def watched(params: Any, batch: Any) -> Any:
+        sizes.append(len(batch["x"]))  # when traced, not when run
+        return apply(params, batch)
+
+    network, params = Network(watched), make_params()
+    for n_items in (3, 40, 130, 131, 255, 300, 77):
+        batch = {"x": make_batch(n_items)["x"]}
+        found = evaluate_in_pieces(params, batch, network=network)
+        np.testing.assert_allclose(found, apply(params, batch), rtol=1e-6, atol=1e-6)
+    assert len(sizes) == len(set(sizes)) <= 6  # nights score other numbers of items each time
 
 
 @pytest.mark.parametrize("method", ["none", "er", "der++", "er-ace"])
@@ -228,9 +265,8 @@ def test_a_module_of_nnx_with_statistics_sleeps() -> None:
 @pytest.mark.parametrize(
     ("plan", "match"),
     [
-        (Recipe(rem=REM()), "rem"),
+        (Recipe(rem=Dreams(prompts=["the"])), "rem=Dreams"),
         (Recipe(nrem=NREM(check=True)), "nrem"),
-        (Recipe(steer="brittle"), "steer"),
         (Recipe(probe=Probe(lambda network: 1.0)), "probe"),
     ],
 )
@@ -239,6 +275,46 @@ def test_a_plan_that_cannot_be_followed_is_refused(plan: Recipe, match: str) -> 
     params = make_params()
     with pytest.raises(SharpwaveError, match=match):
         night(params, tx.init(params), Memory(ReplayBuffer(16)), tx, plan, apply=apply)
+
+
+def test_steps_of_rem_are_dreams_that_the_network_of_before_the_night_labels() -> None:
+    def dream(n_items: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"x": torch.randn(n_items, 3, generator=generator)}
+
+    tx, (params, _, memory) = optax.sgd(0.1), live_a_day()
+    plan = replace(PLAN, rem=REM(share=1.0, generator=dream), probe=Probe(tolerance=10.0))
+    after, _, report = night(params, tx.init(params), memory, tx, plan, apply=apply, steps=4)
+    assert report.hypnogram.labels == ["R"] * 4
+    assert memory.hypnogram.stages.tolist() == [0] * 3 + [2] * 4
+    said = jax.nn.log_softmax(apply(params, {"x": np.asarray(dream(400, torch.Generator().manual_seed(0))["x"])}))
+    assert report.losses[0] == pytest.approx(float(-(jnp.exp(said) * said).sum(axis=1).mean()), rel=0.1)
+    np.testing.assert_allclose(after["kernel"], params["kernel"], atol=1e-6)  # it is taught what it says already
+    sharper = replace(plan, rem=REM(share=1.0, generator=dream, temperature=0.5))
+    other, _, _ = night(params, tx.init(params), memory, tx, sharper, apply=apply, steps=4)
+    assert np.abs(other["kernel"] - params["kernel"]).max() > 1e-3
+
+
+def test_what_is_protected_goes_on_with_the_state_and_is_of_this_network_alone(tmp_path: Path) -> None:
+    plan = replace(PLAN, protection=Protection(anchor=1000.0, n_items=16))
+    params, state, memory = live_a_day()
+    params, state, report = night(params, state, memory, TX, plan, apply=apply, steps=2)
+    assert report.committed
+    save_state(memory.state_dict(), tmp_path)
+    again = Memory(ReplayBuffer(16))
+    again.load_state_dict(load_state(tmp_path))
+    moved = []
+    for each, recipe in ((memory, plan), (again, plan), (again, PLAN)):
+        each.learner.generator.manual_seed(0)
+        new, held = params, state
+        for seed in range(6):
+            new, held, _ = wake_step(new, held, each, make_batch(seed=9 + seed), tx=TX, apply=apply, plan=recipe)
+        moved.append(float(optax.global_norm(jax.tree.map(lambda a, b: a - b, new, params))))
+        each.load_state_dict(load_state(tmp_path))
+    assert moved[0] == moved[1] < 0.8 * moved[2]
+    with pytest.raises(SharpwaveError, match="protected in this network"):
+        wake_step({"other": jnp.ones((3, 2))}, state, again, make_batch(), tx=TX, apply=apply, plan=plan)
+    with pytest.raises(SharpwaveError, match=r"got dense\.kernel"):
+        night(params, state, again, TX, replace(PLAN, steer={"dense.kernel": 1.0}), apply=apply, steps=1)
 
 
 def test_networks_that_cannot_be_are_refused() -> None:

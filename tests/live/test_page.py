@@ -359,3 +359,16 @@ def test_a_stop_that_could_not_be_sent_goes_first_once_the_link_is_back_and_noth
     assert '"token"' in links[-1][0]
     assert links[-1][1:] == ['{"command":"stop"}']
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_nothing(browser: Any, playing: Playing, width: int, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto(playing.live.address)
+    see(opened, "body[data-mode=disarmed]")
+    found = axe.Axe().run(opened).response["violations"]
+    context.close()
+    assert [(rule["id"], node["html"][:120]) for rule in found for node in rule["nodes"]] == []

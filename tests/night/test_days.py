@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.day_measures import compute_actogram, compute_profile, measure_day
-from sharpwave.night.days import DayClock, DayOptions, find_days, is_light, read_spans
+from sharpwave.night.day_measures import compute_actogram, compute_profile, count_cycles, measure_day
+from sharpwave.night.days import DayClock, DayOptions, check_zone, find_days, hour_of, is_light, read_spans
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 
@@ -126,3 +126,60 @@ def test_spans_need_their_columns(tmp_path):
     (tmp_path / "spans.tsv").write_text("onset\tlabel\n1\ta\n")
     with pytest.raises(SharpwaveError, match="no duration"):
         read_spans(tmp_path / "spans.tsv")
+
+
+def test_days_without_a_clock_are_numbered():
+    first, second = find_days(make_long(49, start=None))
+    assert (first.label, second.label) == ("day-001", "day-002")
+    assert "24.0 to 49.0 h of a longer recording" in second.sentence
+
+
+def test_the_hour_of_the_day_counts_minutes_and_seconds():
+    assert hour_of(datetime(2024, 3, 1, 6, 45, 36, 500_000)) == pytest.approx(6.76 + 0.5 / 3600)
+
+
+def test_a_zone_and_a_table_that_are_not_there_are_said_before_any_work(tmp_path):
+    check_zone(DayOptions(time_zone="Europe/Berlin"))
+    (tmp_path / "spans.tsv").write_text("onset\tduration\tlabel\n")
+    check_zone(DayOptions(spans=tmp_path / "spans.tsv"))
+    with pytest.raises(SharpwaveError, match="time zone"):
+        check_zone(DayOptions(time_zone="Mars/Olympus"))
+    with pytest.raises(SharpwaveError, match="a table of spans"):
+        check_zone(DayOptions(spans=tmp_path / "none.tsv"))
+
+
+def test_cycles_end_with_rem_after_other_sleep():
+    """Rodents: a minute without REM parts two episodes; epochs of 10 s, stages W, NREM, REM."""
+    stages = np.repeat([2, 1, 2, 1, 2, 0, 2], [6, 12, 6, 5, 6, 6, 6])  # REM first; 50 s of NREM; a minute awake
+    assert count_cycles(Hypnogram(stages.astype(np.int8), 10.0, 3), np.ones(stages.size, dtype=bool)) == 1
+    parted = np.repeat([1, 2, 1, 2], [6, 6, 6, 6])
+    assert count_cycles(Hypnogram(parted.astype(np.int8), 10.0, 3), np.ones(24, dtype=bool)) == 2
+
+
+def test_the_profile_has_an_interval_over_days_and_tells_hours_without_one():
+    """Two hours from 9 o'clock on two days: asleep in a quarter and in three quarters of the first."""
+    clock = DayClock(datetime(2024, 3, 1, 9))
+    days = [
+        (onset, Hypnogram((np.arange(720) < 360 * share).astype(np.int8), 10.0, 3))
+        for onset, share in ((0.0, 0.4), (24 * HOURS, 0.6))
+    ]
+    profile = compute_profile(days, clock).set_index(["stage", "zt"]).loc["NREM"]
+    first = profile.loc[9]
+    assert first["share"] == pytest.approx(0.5)
+    assert first["low"] == pytest.approx(0.5 - 1.96 * 0.1)
+    assert first["high"] == pytest.approx(0.5 + 1.96 * 0.1)
+    assert (first["n"], profile.loc[11, "n"]) == (2, 0)
+    assert np.isnan(profile.loc[11, "share"])
+
+
+def test_an_actogram_of_nothing_has_no_rows():
+    nothing = Hypnogram(np.full(6, -1, dtype=np.int8), 10.0, 3)
+    assert compute_actogram([(0.0, nothing)], DayClock(datetime(2024, 3, 1))).shape == (0, 144)
+
+
+def test_events_and_depth_outside_of_the_stages_do_not_count():
+    """The last epoch counts, what lies behind it does not."""
+    events = pd.DataFrame({"onset": [3590.0, 3600.0], "duration": 1.0, "label": "spindle"})
+    depth = pd.DataFrame({"onset": [3590.0, 3600.0], "depth": [2.0, 9.0]})
+    table = measure_day(make_day(np.ones(360), events=events, depth=depth)).set_index("name")["value"]
+    assert (table["events_spindle"], table["depth"]) == (1.0, 2.0)

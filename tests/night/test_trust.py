@@ -154,3 +154,12 @@ def test_no_expert_changes_a_verdict():
     assert contradicted.reasons == alone.reasons
     assert contradicted.agreement.set_index("metric").loc["kappa", "value"] < 0.4
     assert any("the expert agree only at" in sentence for sentence in contradicted.trust)
+
+
+def test_a_child_is_told_what_is_of_adults():
+    night = judge(age=8)
+    assert night.verdict == "usable with care"
+    assert any("8 years old" in reason and "350 µV" in reason for reason in night.reasons)
+    assert any("3 months old" in reason for reason in judge(age=0.25).reasons)
+    assert not any("years old" in reason for reason in judge(age=30).reasons + judge(age=8, species="mouse").reasons)
+    assert any("forecast, spindles" in reason for reason in judge(age=8, given=True).reasons)

@@ -173,3 +173,33 @@ def test_numbers_on_cells_can_be_read(colour: str) -> None:
 def test_a_number_keeps_its_unit_and_nothing_else_changes() -> None:
     said = bind_numbers('<p title="5 min">from 10 % to 5 min, n = 3, 7 people</p><script>"5 min"</script>')
     assert said == ('<p title="5 min">from 10\xa0% to 5\xa0min, n\xa0=\xa03, 7 people</p><script>"5 min"</script>')
+
+
+def test_a_long_table_is_laid_out_as_far_as_it_is_read(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pandas as pd
+
+    from sharpwave.reports import nights_page
+    from sharpwave.reports.nights_table import NightResult, tabulate_nights
+
+    monkeypatch.setattr(nights_page, "FIRST_ROWS", 4)
+    table = tabulate_nights([NightResult(f"n{index}", reason="x") for index in range(9)])
+    table["age"] = pd.Series([50.0, 51, 52, 53, 54, 55, 56, 57, 7.5])
+    table["hours"] = 8.0
+    path = nights_page.write_nights_page(table, tmp_path / "index.html")
+    visible = (
+        "[...document.querySelectorAll('tbody tr')].filter(r => r.offsetHeight > 0).map(r => r.cells[0].innerText)"
+    )
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(path.as_uri())
+    assert page.evaluate(visible) == ["n0", "n1", "n2", "n3"]
+    page.click("button.sort:text-is('age')")
+    assert page.evaluate(visible) == ["n8", "n0", "n1", "n2"]  # sorted over all, not over those that are shown
+    page.click("button.more")
+    assert len(page.evaluate(visible)) == 9
+    page.close()
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(path.as_uri())
+    assert plain.locator("tbody tr:visible").count() == 9
+    plain.close()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sharpwave.night.decoded import DecodedNight
-from sharpwave.recordings import read_hypnogram
+from sharpwave.recordings import Hypnogram, read_hypnogram
 from sharpwave.reports.annotations import RECORD_BYTES, tabulate_annotations, write_annotations, write_edf_annotations
 
 from .conftest import make_night
@@ -71,3 +71,37 @@ def test_odd_values_are_written_as_the_format_allows(tmp_path: Path) -> None:
     later = write_edf_annotations(table, tmp_path / "b.edf", start=datetime(2091, 3, 4, 5, 6, 7)).read_bytes()
     assert later[168:176] == b"04.03.yy"
     assert b"Startdate 04-MAR-2091" in later
+
+
+def test_an_animals_states_and_ripples_are_read_by_pynwb(tmp_path: Path) -> None:
+    import pynwb
+
+    events = pd.DataFrame(
+        {
+            "onset": [31.0, 40.0, 65.5],
+            "duration": [0.08, 0.5, 0.06],
+            "label": ["ripple", "spindle", "ripple"],
+            "channel": ["CA1", None, "CA1"],
+            "amplitude": [1e-4, np.nan, 2e-4],
+        }
+    )
+    stages = Hypnogram(np.array([0, 1, 1, 2, -1]), 20.0, n_stages=3)
+    night = DecodedNight(
+        identifier="a", source="a.nwb", duration=100.0, hypnogram=stages, stager="", verdict="usable",
+        species="mouse", events=events, start=datetime(2024, 3, 1, 22, 30),
+    )  # fmt: skip
+    path = write_annotations(night, tmp_path)[2]
+    with pynwb.NWBHDF5IO(path, "r") as file:
+        content = file.read()
+        ripples = content.intervals["ripples"].to_dataframe()
+        states = content.intervals["sleep_states"].to_dataframe()
+        assert content.subject.species == "Mus musculus"
+        assert content.session_start_time.replace(tzinfo=None) == datetime(2024, 3, 1, 22, 30)
+        assert "amplitude" not in content.intervals["spindles"].colnames  # not known of any
+    np.testing.assert_allclose(ripples["start_time"], [31.0, 65.5])
+    np.testing.assert_allclose(ripples["stop_time"], [31.08, 65.56])
+    np.testing.assert_allclose(ripples["amplitude"], [1e-4, 2e-4])
+    assert states["label"].tolist() == ["WAKE", "NREM", "REM"]
+    assert states["stop_time"].tolist() == [20.0, 60.0, 80.0]
+    assert pynwb.validate(path=str(path)) in ([], ([], 0), ([], False))
+    assert len(write_annotations(replace(night, species="human"), tmp_path)) == 2

@@ -15,7 +15,7 @@ from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.reports import cohort_table
 from sharpwave.reports.cohort_page import AGE, NORMS, compare_sexes, draw_groups, find_bands
-from sharpwave.reports.cohort_table import read_participants, tabulate_cohort
+from sharpwave.reports.cohort_table import find_outliers, read_participants, tabulate_cohort
 
 runner = CliRunner()
 
@@ -94,7 +94,7 @@ def test_the_command_writes_the_table_and_a_page_that_says_what_is_planted(cohor
     assert "Mitterling" in page, "medians by age beside them"
     assert "10 and 10" in page, "men and women"
     assert '<th scope="row">far</th>' in page, "the outlier"
-    assert "1 participants without a night: 99" in page
+    assert "1 participant without a night: 99" in page
     assert "simulated" in page
     again = runner.invoke(app, arguments)
     assert again.exit_code == 0, again.output
@@ -178,3 +178,17 @@ def test_the_table_with_a_row_a_night_gives_way(cohort):
     wide.to_parquet(cohort / "nights.parquet")
     assert "21 nights, 42 rows" in runner.invoke(app, ["cohort", str(cohort)]).output
     assert "name" in pd.read_parquet(cohort / "nights.parquet")
+
+
+def test_an_outlier_lies_its_distance_in_robust_deviations_from_the_median() -> None:
+    values = [0.0, 1.0, 2.0, 3.0, 4.0, 2.0 + 3.5 * 1.4826, 50.0, -60.0]
+    rows = pd.DataFrame({"night": range(8), "name": "W", "value": values})
+    spread = 1.4826 * np.median(np.abs(np.array(values) - np.median(values)))
+    found = find_outliers(rows, far=0.0)
+    np.testing.assert_allclose(
+        np.sort(found["distance"]), np.sort((np.array(values) - np.median(values)) / spread), atol=1e-12
+    )
+    assert find_outliers(rows)["night"].tolist() == [7, 6]
+    assert find_outliers(rows, most=1)["night"].tolist() == [7]
+    same = pd.DataFrame({"night": ["a", "b", "c"], "name": "W", "value": [1.0, 1.0, 5.0]})
+    assert find_outliers(same).empty, "no spread, no distance"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.signals import compute_band_power, compute_depth, compute_spectrogram, compute_spectrum
@@ -69,3 +70,16 @@ def test_spectrum_is_the_median_and_forgives_an_artefact():
 def test_windows_must_hold_a_segment():
     with pytest.raises(SharpwaveError, match="windows of at least one segment"):
         compute_spectrogram(make_eeg(np.ones(1000)), window=2.0)
+
+
+@pytest.mark.parametrize("rate", [100.0, 256.0, 100.5])
+def test_power_is_scipys_however_large_the_offset(rate):
+    samples = 1000.0 + np.random.default_rng(0).normal(0, 20, round(90 * rate))
+    found = compute_spectrogram(make_eeg(samples, rate=rate), segment=2.0)
+    size, window = round(2 * rate), round(30 * rate)
+    for index, power in enumerate(found.power):
+        first = round(index * 30 * rate)
+        frequencies, expected = scipy.signal.welch(
+            samples[first : first + window] * 1e-6, rate, nperseg=size, noverlap=size - size // 2
+        )
+        np.testing.assert_allclose(power, expected[frequencies <= 30 + 1e-9], rtol=1e-4)

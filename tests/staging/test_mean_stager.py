@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+from datetime import datetime
 
+import numpy as np
+import pytest
+
+from sharpwave.benchmarks.staging.cohorts import cut_start, simulate_recordings
+from sharpwave.benchmarks.staging.use import blank_start
+from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
+from sharpwave.staging import load_stager
 from sharpwave.staging.mean_stager import average_hypnograms
+from sharpwave.staging.yasa_stager import YasaStager
 
 
 def make(rows: list[list[float]], *, start: float = 0.0, epoch: float = 30.0) -> Hypnogram:
@@ -43,3 +53,47 @@ def test_a_scorer_without_probabilities_is_sure() -> None:
     mean = average_hypnograms(hard, make([[0.9, 0.1], [0.9, 0.1]]))
     np.testing.assert_allclose(np.asarray(mean.probabilities)[0], [0.45, 0.55])
     assert mean.stages.tolist() == [1, -1]
+
+
+PICKS = {"eeg": "C4-M1"}
+CUT = 3600.0
+
+
+@pytest.fixture(scope="module")
+def night() -> Recording:
+    return simulate_recordings("human", n=1, hours=2.0, seed=4, modalities=("eeg",))[0]
+
+
+def test_the_start_of_the_file_moves_neither_yasa_nor_the_mean(night: Recording) -> None:
+    blank, cut = blank_start(night, CUT), cut_start(night, CUT)
+    row = round(CUT / 30)
+    for before in (False, True):
+        yasa = YasaStager(from_file_start=before)
+        whole, short = (np.asarray(yasa.stage(one, PICKS).probabilities) for one in (blank, cut))
+        moved = float(np.abs(whole[row:] - short).mean())
+        assert (moved < 0.003) == (not before)
+    mean = load_stager("yasa+brainmu")
+    assert night.hypnogram is not None
+    truth = np.asarray(night.hypnogram.resample(30.0).stages)[row:]
+    found = mean.stage(blank, PICKS).stages[row:], mean.stage(cut, PICKS).stages
+    kappas = [compute_kappa(compute_confusion(truth[: len(one)], one, n_stages=5)) for one in found]
+    assert abs(kappas[0] - kappas[1]) <= 0.03
+
+
+@pytest.mark.parametrize(
+    ("clock", "same"),
+    [
+        ({}, False),
+        ({"lights_off": 0.0}, True),
+        ({"lights_off": 7000.0}, False),
+        ({"start": 23}, True),
+        ({"start": 13}, False),
+    ],
+)
+def test_a_known_clock_is_taken_and_one_by_day_is_none(night: Recording, clock: dict, same: bool) -> None:
+    short = cut_start(night, CUT + 1800)
+    start = datetime(2024, 5, 1, clock["start"]) if "start" in clock else None
+    timed = replace(short, start=start, metadata={k: v for k, v in clock.items() if k != "start"})
+    by_file = YasaStager().stage(short, PICKS).probabilities
+    found = YasaStager(from_file_start=False).stage(timed, PICKS).probabilities
+    assert np.allclose(np.asarray(found), np.asarray(by_file)) == same

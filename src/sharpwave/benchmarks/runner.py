@@ -29,6 +29,8 @@ BENCHMARKS: dict[str, str] = {
     "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
+    "rodent": "sharpwave.benchmarks.staging.rodent",
+    "cohorts": "sharpwave.benchmarks.staging.left_out",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",
@@ -45,6 +47,7 @@ BENCHMARKS: dict[str, str] = {
     "causality-worlds": "sharpwave.benchmarks.causality.worlds_benchmark",
     "decode-speed": "sharpwave.benchmarks.decode.speed",
     "decode-memory": "sharpwave.benchmarks.decode.memory",
+    "scale": "sharpwave.benchmarks.scale.benchmark",
     "training-cost": "sharpwave.benchmarks.training_cost",
     "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
     "criticality": "sharpwave.benchmarks.dynamics.networks",
@@ -59,6 +62,7 @@ BENCHMARKS: dict[str, str] = {
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "private": "sharpwave.benchmarks.private.benchmark",
     "private-audit": "sharpwave.benchmarks.private.audit",
+    "private-text": "sharpwave.benchmarks.private.texts",
     "distributed": "sharpwave.benchmarks.distributed",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",
     "reactivation-worlds": "sharpwave.benchmarks.reactivation.worlds",
@@ -139,7 +143,7 @@ def run_benchmark(
         allow_smaller: Overwrite a result that has more seeds, a larger n or further rows; the file says so.
         methods: Methods to run now, where a benchmark keeps each run (in `NAME.parts`, beside `output`); default all.
         stream: Which of its streams, where a benchmark has several: `language`.
-        model: Folder of the model that learns, where a benchmark takes one: `language`.
+        model: Folder of the model that learns, where a benchmark takes one: `language`, `private-text`.
 
     Raises:
         SharpwaveError: If there is no such benchmark, it takes no such option, there is nothing to run it on, the tree
@@ -214,7 +218,7 @@ def _choose_stream(name: str, run: Callable[..., Any], stream: str | None, model
         return {"stream": stream, "model": model}
     if stream is not None or model is not None:
         raise SharpwaveError(
-            "a benchmark that takes --stream and --model: language",
+            "a benchmark that takes --stream and --model: language, and --model: private-text",
             got=f"{'--stream' if model is None else '--model'} with {name}",
             fix="leave it out",
         )

@@ -38,7 +38,7 @@ def save_brainmu(
         model: Model to write.
         folder: Made if it does not exist.
         card: What it was trained on, its calibration, its limits.
-        weights: Weights to write instead of the model's own, where those are sharded over devices.
+        weights: Arrays by name, of any shape, to write instead of the model's own, where those lie on several devices.
         beside: Texts that belong to these weights, by the name of their file in the folder; none where omitted.
 
     Returns:
@@ -119,15 +119,21 @@ def load_brainmu(folder: str | Path | None = None) -> tuple[BrainMu, dict[str, A
         card = dict(content["card"])
         check_card(card)
         weights = read_tensors(tensors)
-        with torch.device("meta"):  # its shape, before any memory is taken for it
-            declared = {name: value.shape for name, value in BrainMu(config).state_dict().items()}
-        found = {name: value.shape for name, value in weights.items()}
-        if found != declared:
-            strange = next(name for name in {**declared, **found} if declared.get(name) != found.get(name))
-            raise ValueError(f"config.json declares {strange} as {declared.get(strange)}, it is {found.get(strange)}")
+        if folder != WEIGHTS / "lite":  # what shipped fits itself; torch's meta device alone takes 1.5 s of CPU to load
+            _check_shapes(config, weights)
         model = BrainMu(config)
         model.load_state_dict({name: value.float() for name, value in weights.items()})
     return model.eval(), card
+
+
+def _check_shapes(config: BrainMuConfig, weights: Mapping[str, Tensor]) -> None:
+    """Raise unless weights have the shapes that a configuration declares; no memory is taken for it."""
+    with torch.device("meta"):
+        declared = {name: value.shape for name, value in BrainMu(config).state_dict().items()}
+    found = {name: value.shape for name, value in weights.items()}
+    if found != declared:
+        strange = next(name for name in {**declared, **found} if declared.get(name) != found.get(name))
+        raise ValueError(f"config.json declares {strange} as {declared.get(strange)}, it is {found.get(strange)}")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

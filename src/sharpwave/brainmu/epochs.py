@@ -279,7 +279,7 @@ def epoch_recording(
         recording: Signals may lie on disk; they are read a part at a time.
         step: Length of a step in seconds.
         modalities: Keys of `ENCODERS` to cut; all where omitted. "stages" is the stage history.
-        scorable: Stages that can be labelled at all where signals exist, if not all.
+        scorable: Stages that can be labelled at all, shape (batch, fine); all where signals exist if None.
         cohort: Name of the cohort, kept with the result.
         every_channel: Keep electrical channels that were not picked as well, as in training; dropped by default.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -56,7 +57,9 @@ class Heads(nn.Module):
     ) -> Readout:
         """Read the latents of steps; in training `seeds` say what is dropped, torch's own generator where omitted."""
         read = {}
-        for place, (name, (first, activation, dropout, last)) in enumerate(self.readings.items()):
+        for place, (name, reading) in enumerate(self.readings.items()):
+            layers: Any = reading
+            first, activation, dropout, last = layers
             hidden = activation(first(latents))
             hidden = drop(hidden, chance=dropout.p, training=self.training, seeds=seeds, place=PLACE + place)
             read[name] = last(hidden)

@@ -23,7 +23,9 @@ def append(
     *,
     options: Annotated[DecodeOptions, "aliases", "unit", "rate"],
 ) -> None:
-    """Append recordings to a store that grows for days to years: `sharpwave append year.zarr today.edf`.
+    """Append recordings to a store that grows for days to years.
+
+    - `sharpwave append year.zarr today.edf`
 
     Each must begin where the store ends. A run that is stopped leaves the store as it was.
     """

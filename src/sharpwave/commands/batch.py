@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from sharpwave.commands.inputs import compute_key, name_sources
+from sharpwave.commands.progress import Lines
 from sharpwave.commands.tasks import LOG, NightLog, NightTask, check_group_page, is_whole, read_key
 from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import SharpwaveError
@@ -149,11 +150,15 @@ def _run_in_turn(
     progress: Progress,
 ) -> dict[int, NightOutcome]:
     outcomes: dict[int, NightOutcome] = {}
+    lines = Lines(every=0)
     for index, task in enumerate(tasks):
         bar = progress.add_task(task.name, total=None)
+        lines(f"{task.name} ({index + 1} of {len(tasks)})")
 
         def show(step: str, done: int, total: int, bar: TaskID = bar, name: str = task.name) -> None:
             progress.update(bar, description=f"{name}: {step}", completed=done, total=total)
+            if len(tasks) == 1:
+                lines(f"{name}: {step}")
 
         outcomes[index] = _decode_task(task, options, existing, verbose, show)
         progress.remove_task(bar)
@@ -180,9 +185,11 @@ def _run_apart(
     outcomes: dict[int, NightOutcome] = {}
     enough = (lambda finished: read(finished).status == "failed") if stop else never
     work = partial(_decode_task, options=options, existing=existing, verbose=verbose)
+    lines = Lines()
     for finished in executor.run(work, tasks, enough=enough):
         outcomes[finished.index] = read(finished)
         progress.advance(bar)
+        lines(f"{len(outcomes)} of {len(tasks)} nights")
     return outcomes
 
 
@@ -310,7 +317,7 @@ def write_group_page(tasks: Sequence[NightTask], path: Path, outcomes: Sequence[
         check_group_page(path)
         table = tabulate_nights(results, folder=path.parent)
         write_nights(table, path.parent)
-        return write_nights_page(table, path)
+        return write_nights_page(table, path, actograms=[task.actogram for task in tasks if task.actogram is not None])
     except Exception as error:  # the nights are decoded all the same
         typer.echo(f"The page over all nights was not written: {show_path(error)}", err=True)
         return None

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from sharpwave.commands.progress import say
+from sharpwave.errors import SharpwaveError
+
 
 def benchmark(
     name: Annotated[
@@ -37,8 +40,16 @@ def benchmark(
         Path | None, typer.Option(help="language: folder of a model of Transformers [default: a tiny one made here].")
     ] = None,
 ) -> None:
-    """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON."""
-    from sharpwave.benchmarks import run_benchmark
+    """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON.
+
+    - `sharpwave benchmark spindles --seeds 1`
+    - `sharpwave benchmark staging -o staging.json`
+    """
+    say(f"Benchmark {name} ...")
+    from sharpwave.benchmarks import BENCHMARKS, run_benchmark
+
+    if name not in BENCHMARKS:
+        raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")
 
     run_benchmark(
         name,

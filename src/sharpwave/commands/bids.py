@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from sharpwave.commands.batch import NightOutcome, decode_nights, finish, write_group_page
+from sharpwave.commands.headers import check_headers
 from sharpwave.commands.options import Config, RunOptions, with_options
+from sharpwave.commands.progress import say
 from sharpwave.commands.tasks import NightTask, check_group_page
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
@@ -40,13 +42,15 @@ def bids(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Decode a BIDS data set as a BIDS app: `sharpwave bids BIDS OUT participant`.
+    """Decode a BIDS data set as a BIDS app, a night after the other.
+
+    - `sharpwave bids my-study my-study/derivatives/sharpwave participant --jobs 2`
+    - `sharpwave bids my-study my-study/derivatives/sharpwave group`
 
     With `--participant-label` it writes the files of these nights alone, so that an array of jobs may run one
     participant each; `sharpwave bids BIDS OUT group` then writes the page over all of them.
     """
-    if level not in ("participant", "group"):
-        raise typer.BadParameter(f"the level is participant or group, got {level!r}")
+    say(f"Reading the data set {show_path(bids_dir)} ...")
     tasks = plan_bids_nights(
         bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
     )
@@ -55,6 +59,7 @@ def bids(
     if reports_only:
         outcomes = rewrite_pages(tasks)
     elif level == "participant":
+        check_headers(tasks, options)
         outcomes = decode_nights(tasks, options, **run.to_arguments())
     page = None
     if level == "group" or not (participant_label or session_label):

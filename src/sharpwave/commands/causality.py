@@ -11,6 +11,7 @@ import typer
 
 from sharpwave.commands.batch import compute_exit_code
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
 from sharpwave.night.options import option
 
 
@@ -61,6 +62,7 @@ def causality(
       further question makes false-discovery control stricter for all
     - `sharpwave causality night.truth` takes a simulated night as it truly was
     """
+    say(f"Opening {len(nights)} night{'s' * (len(nights) > 1)} ...")
     from sharpwave.commands.effects import estimate_with_progress
 
     outcome = estimate_with_progress(nights, output=output, overwrite=overwrite, **vars(options))

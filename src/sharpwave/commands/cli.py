@@ -27,6 +27,7 @@ from sharpwave.commands.finetune import finetune
 from sharpwave.commands.live import live
 from sharpwave.commands.options import ReplayCommand
 from sharpwave.commands.replay import replay
+from sharpwave.commands.rules import checked
 from sharpwave.commands.simulate import simulate
 from sharpwave.commands.train import train
 from sharpwave.disk import explain_error, show_path
@@ -48,7 +49,7 @@ app = typer.Typer(
     "1 some nights failed, 2 usage.",
 )
 for command in COMMANDS:
-    app.command(cls=ReplayCommand if command is replay else None)(command)
+    app.command(cls=ReplayCommand if command is replay else None)(checked(command))
 app.add_typer(datasets, name="datasets")
 
 

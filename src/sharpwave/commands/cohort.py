@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sharpwave.commands.progress import say
 from sharpwave.commands.tasks import check_group_page
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
@@ -37,8 +38,10 @@ def cohort(
 
     - `sharpwave cohort results --participants participants.tsv`
     """
+    say(f"Reading the nights below {show_path(folder)} ...")
     table, page = write_cohort(folder, participants=participants, output=output)
-    typer.echo(f"{table['night'].nunique()} nights, {len(table)} rows. Open {show_path(page)}")
+    nights = table["night"].nunique()
+    typer.echo(f"{nights} night{'s' * (nights != 1)}, {len(table)} rows. Open {show_path(page)}")
 
 
 def write_cohort(

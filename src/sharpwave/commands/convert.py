@@ -10,6 +10,7 @@ import typer
 
 from sharpwave.commands.inputs import compute_key, name_sources
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
 from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
@@ -31,7 +32,12 @@ def convert(
     *,
     options: Annotated[DecodeOptions, "aliases", "unit", "rate"],
 ) -> None:
-    """Write recordings as chunked Zarr stores: they open at once, read lazily, and hold days to years."""
+    """Write recordings as chunked Zarr stores: they open at once, read lazily, and hold days to years.
+
+    - `sharpwave convert night.edf -o night.zarr`
+    - `sharpwave convert *.edf -o stores --skip-existing` goes on where an earlier run stopped
+    """
+    say(f"Converting {len(sources)} recording{'s' * (len(sources) > 1)} ...")
     stores = convert_to_stores(sources, output, overwrite=overwrite, skip_existing=skip_existing, options=options)
     for path in stores:
         typer.echo(f"Store: {path}")

@@ -1,4 +1,4 @@
-"""`sharpwave demo`: a night decoded, a planted effect recovered, a network that sleeps, and a sleeper who is cued."""
+"""`sharpwave demo`: a night decoded, a known effect recovered, a network that sleeps, and a sleeper who is cued."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpwave.commands.batch import NightOutcome, finish, finish_night, quieten
+from sharpwave.commands.progress import Lines, say
 from sharpwave.commands.tasks import NightTask
 from sharpwave.outputs import check_folder, write_file
 
@@ -39,14 +40,65 @@ LIMITS = (
 )
 
 
+PARTS = {
+    "night": "Decoding a simulated night",
+    "memory": "Looking for a known effect of memory reactivation in simulated nights",
+    "network": "Letting small networks learn, with sleep and without",
+}
+"""Parts of the demonstration that can be shown alone."""
+
+
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
     seed: Annotated[
         int | None, typer.Option(help="Seed of another simulated night [default: the shipped night].")
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="One part alone: night (a decoded night and its page), memory (does reactivation move sleep? in "
+            "simulated nights in which it does by a known amount), or network (networks that sleep)."
+        ),
+    ] = None,
 ) -> None:
-    """Decode a simulated night with all modalities, let a small network sleep, cue a sleeper, and name the pages."""
-    finish([run_demo(output, seed=seed)])
+    """Decode a simulated night with all modalities, let a small network sleep, cue a sleeper, and name the pages.
+
+    - `sharpwave demo`
+    - `sharpwave demo --only night -o night`
+    """
+    if only is None:
+        say("A simulated night, networks that sleep and a sleeper who is cued: two or three minutes ...")
+        finish([run_demo(output, seed=seed)])
+    say(f"{PARTS[str(only)]} ...")
+    show_part(str(only), output, seed=seed)
+
+
+def show_part(part: str, output: Path, *, seed: int | None = None) -> None:
+    """Show one part of the demonstration alone.
+
+    Args:
+        part: A key of `PARTS`.
+        output: Folder for the pages.
+        seed: Seed of the simulated nights; those of the whole demonstration where omitted.
+    """
+    from rich.console import Console
+
+    from sharpwave.demonstrations.words import demonstrate_words
+    from sharpwave.night.planted import compare_planted_nights
+    from sharpwave.reports.files import OURS
+    from sharpwave.simulation.night import DEMO_SEED
+
+    if part == "memory":
+        print_planted(compare_planted_nights(seed=DEMO_SEED if seed is None else seed))
+        return
+    check_folder(output, known=OURS)
+    if part == "night":
+        finish([decode_demo(output, None, seed=seed)])
+    page, words = demonstrate_network_sleep(output, progress=Lines())
+    console = Console()
+    console.print(f"\nDoes sleep help a network? {words}")
+    console.print(f"\nAnd a language model? {demonstrate_words().describe()}")
+    console.print(f"Open {page}", soft_wrap=True)
 
 
 def run_demo(output: Path, *, seed: int | None = None) -> NightOutcome:
@@ -91,12 +143,12 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | None = None) -> NightOutcome:
+def decode_demo(output: Path, planting: Future[pd.DataFrame] | None, *, seed: int | None = None) -> NightOutcome:
     """Decode the shipped simulated night, and print what is recovered of an effect planted in others.
 
     Args:
         output: Folder for the results.
-        planting: Comparison of the nights with a planted effect, which another process computes.
+        planting: Comparison of the nights with a planted effect, which another process computes; None for none.
         seed: Seed of another night; the shipped one where omitted.
     """
     from rich.console import Console
@@ -111,19 +163,20 @@ def decode_demo(output: Path, planting: Future[pd.DataFrame], *, seed: int | Non
     with Console(stderr=True).status("Simulating a night with every modality ...") as status:
         recording, truth = simulate_demo(seed=seed)
 
+        lines = Lines(every=0)
+
         def report(step: str, done: int, total: int) -> None:
+            lines(f"Decoding: {step}")
             status.update(f"Decoding: {step} ({done + 1} of {total}) ...")
 
         night = decode_recording(recording, options=options, truth=truth, progress=report)
-        status.update("Estimating effects in simulated nights, with an effect planted and without ...")
-        planted = planting.result()
-        outcome = finish_night(
-            replace(night, effects=replace(night.effects, planted=planted)),
-            NightTask(options.source, "demo", output),
-            options,
-            begin,
-        )
-    print_planted(planted)
+        status.update("Estimating effects in simulated nights, with a known effect and without ...")
+        planted = None if planting is None else planting.result()
+        if planted is not None:
+            night = replace(night, effects=replace(night.effects, planted=planted))
+        outcome = finish_night(night, NightTask(options.source, "demo", output), options, begin)
+    if planted is not None:
+        print_planted(planted)
     return outcome
 
 
@@ -134,16 +187,17 @@ def print_planted(planted: pd.DataFrame) -> None:
 
     nights = int(planted["n_nights"].max())
     table = Table(
-        title=f"Does reactivation move sleep? {nights} simulated nights, and the same nights with the effect off",
+        title=f"Does reactivation move sleep? {nights} simulated nights, and the same nights without the effect",
         title_justify="left",
     )
-    for name in ("content", "what", "planted", "effect on", "effect off"):
+    for name in ("content", "what", "true effect", "found with it", "found without"):
         table.add_column(name, justify="left" if name in ("content", "what") else "right")
     for row in planted.to_dict("records"):
         table.add_row(row["content"], row["what"], row["planted"], row["with_effect"], row["without_effect"])
     console = Console()
     console.print(table)
-    console.print("Estimates with 95 % intervals. A ratio of 1 and a difference of 0 dB are no effect.")
+    console.print("The true effect is the one that was simulated. Estimates with 95 % intervals.")
+    console.print("A ratio of 1 and a difference of 0 dB are no effect.")
 
 
 def demonstrate_network_sleep(

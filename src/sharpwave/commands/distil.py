@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharpwave.commands.options import with_options
+from sharpwave.commands.progress import say
 from sharpwave.commands.train import (
     WINDOWS,
     Data,
@@ -25,6 +26,7 @@ from sharpwave.commands.train import (
     open_data,
     start_model,
 )
+from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.objective import TrainingOptions
@@ -45,9 +47,13 @@ def distil(
     learning: Learning,
     machines: Machines,
 ) -> None:
-    """Train a small model to answer as a large one does: `sharpwave distil stores/ --teacher small -o lite`."""
+    """Train a small model to answer as a large one does.
+
+    - `sharpwave distil stores/ --teacher small -o lite`
+    """
     if not teacher:
-        raise typer.BadParameter("give the teacher's weights: --teacher FOLDER")
+        raise SharpwaveError("the weights of a teacher", got="none", fix="give them with --teacher FOLDER")
+    say("Loading the teachers ...")
     path = distil_model(
         replace(data, sources=nights or (), seed=learning.seed),
         output,

@@ -27,7 +27,10 @@ apnoea and 0.59 in 19 healthy ones; six scorers elsewhere reach 0.46 (Bakker et 
 
 
 def doctor() -> None:
-    """Show versions and what is missing, and run a self-test: how far human experts agree on `dod-hypnograms`."""
+    """Show versions and what is missing, and run a self-test: how far human experts agree on `dod-hypnograms`.
+
+    - `sharpwave doctor`
+    """
     raise typer.Exit(0 if run_doctor() else 1)
 
 

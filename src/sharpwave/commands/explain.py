@@ -11,6 +11,7 @@ import typer
 
 from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, open_source, place_times
@@ -62,8 +63,11 @@ def explain(
 ) -> None:
     """Say which modality, channel and moment changed the forecasts of a night most, in words, tables and a page.
 
+    - `sharpwave explain night.edf --at 02:30`
+
     The night is prepared and staged as `sharpwave decode` does; an expert's stages are not looked at.
     """
+    say(f"Opening {show_path(file)} ...")
     page, words = explain_to_folder(
         file,
         at=at or (),

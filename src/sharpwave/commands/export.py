@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sharpwave.commands.progress import say
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import READY, check_folder, replace_files
 
@@ -28,7 +29,11 @@ def export(
     ] = None,
     example: Annotated[str | None, typer.Option(help="Night to compare on [default: a simulated one].")] = None,
 ) -> None:
-    """Write weights as an ONNX graph whose probabilities are those of the model, within a stated tolerance."""
+    """Write weights as an ONNX graph whose probabilities are those of the model, within a stated tolerance.
+
+    - `sharpwave export mine -o mine.onnx --format int8`
+    """
+    say("Loading the weights ...")
     about = export_weights(weights, output, kind=kind, modalities=modality, example=example)
     typer.echo(
         f"Graph: {output.with_suffix('.onnx')} for {', '.join(about['modalities'])}; probabilities differ by at most "

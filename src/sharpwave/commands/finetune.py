@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sharpwave.commands.progress import say
 from sharpwave.commands.train import WINDOWS, Output, check_run_folder, hold_inputs, open_nights
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ def finetune(
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of the run.")] = None,
     seed: Annotated[int, typer.Option(help="Seed that decides who is held out, and which crops are drawn.")] = 0,
 ) -> None:
-    """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out."""
+    """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out.
+
+    - `sharpwave finetune nights/*.edf --scorings scored/ -o mine`, then `sharpwave decode new.edf --weights mine`
+    - `sharpwave finetune stores/ --layers heads --steps 200` for few nights
+    """
+    say("Reading the nights ...")
     from sharpwave.brainmu.training.finetuning import FINETUNING
 
     given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "seed": seed}

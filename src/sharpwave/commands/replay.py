@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +10,11 @@ import typer
 from sharpwave.commands.batch import quieten
 from sharpwave.commands.inputs import name_source
 from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.progress import say
+from sharpwave.commands.replay_options import ReplayOptions
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import open_source, option
+from sharpwave.night.options import open_source
 from sharpwave.outputs import check_folder, replace_folder
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from sharpwave.recordings import Recording
     from sharpwave.reports.replay_page import ReplayPage
 
-FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "summary.json", "report.html")
-"""What is written: the significant events, all candidates, what their columns mean, the numbers, and the page."""
+FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "candidates.nwb", "summary.json", "report.html")
+"""What is written: the significant events, all candidates, what their columns mean, the same as NWB with the sleep
+states, the numbers, and the page."""
 
 FOLDERS = ("rat-ca1", "rat-ca1-events")
 """Data sets whose files may also be given as a folder of any name."""
@@ -64,63 +66,6 @@ COLUMNS: dict[str, str] = {
 """Meaning of each column of both tables; two-dimensional paths have _x and _y."""
 
 
-@dataclass(frozen=True)
-class ReplayOptions:
-    """What the user chose.
-
-    Attributes:
-        run: The runs of the experience, each (start, end) in seconds, a text START-END or NAME=START-END, or the name
-            of an epoch; also the one pair itself. Found from running where None.
-        lag: Seconds that the clock of the position is late against that of the spikes.
-        track_graph: File of the track's graph, where it branches.
-        events: Table of candidate events (onset, duration in s).
-        candidates: "ripples", "bursts" or "auto".
-        surrogate: Kind of surrogates.
-        n_surrogates: Number of surrogates of each event.
-        statistic: Score that gives p; the default of the environment where None.
-        min_units: Fewest place cells that fire in an event.
-        lfp: Name or number of the LFP channel in which ripples are looked for; chosen by ripple power where None.
-        position: Name of the series that is the animal's position; the best one where None.
-        seed: Seed of the surrogates.
-    """
-
-    run: Any = option(
-        None,
-        "A run of the experience: START-END in seconds, NAME=START-END, or the NAME of an epoch of the file. May be "
-        "given several times: runs of one name are one environment [default: found from epochs and running].",
-        type=list[str],
-        metavar="START-END|NAME",
-    )
-    lag: float = option(0.0, "Seconds that the position's clock is late against the spikes'; taken off its times.")
-    track_graph: Path | None = option(
-        None, "Graph of a track that branches, a JSON file of nodes and edges [default: found from the movement]."
-    )
-    events: Path | None = option(None, "Table of your own candidate events: onset and duration in seconds.")
-    candidates: str = option(
-        "auto", "What the candidate events are: ripples, bursts (of spikes), or auto (ripples where there is an LFP)."
-    )
-    surrogate: str = option(
-        "cell-identity",
-        "What surrogates exchange: cell-identity. place-field, time-bin and poisson are not calibrated alone, and are "
-        "paired with it: p is the larger of both.",
-    )
-    n_surrogates: int = option(
-        500, "Number of surrogates; events that look significant get up to 20 times as many.", min=20
-    )
-    statistic: str | None = option(
-        None,
-        "Score of an event: correlation or trajectory [default: correlation on tracks, trajectory in open fields].",
-    )
-    min_units: int = option(5, "Smallest number of place cells that fire in an event.", min=2)
-    lfp: str | None = option(
-        None, "LFP channel for ripples, by name or number [default: the hippocampal one with most ripple power]."
-    )
-    position: str | None = option(
-        None, "Name of the series that is the animal's position [default: the best; several epochs are joined]."
-    )
-    seed: int = option(0, "Seed of the surrogates.")
-
-
 @with_options
 def replay(
     session: Annotated[
@@ -145,11 +90,11 @@ def replay(
     - `sharpwave replay session.nwb`
     - `sharpwave replay session.nwb --events ripples.tsv --n-surrogates 1000 --run 3600-6000`
     - `sharpwave replay two-tracks.nwb --run track1 --run track2`
+    - `sharpwave replay session/ --area CA1 --cell-type pyramidal --quality good`
     """
+    say(f"Opening {show_path(session)} ...")
     page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
-    for line in words:
-        typer.echo(line)
-    typer.echo(f"Open {page}")
+    typer.echo("\n".join([*words, f"Open {page}"]))
 
 
 def replay_to_folder(
@@ -246,9 +191,10 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
 def open_session(source: str) -> Recording:
     """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
     from sharpwave.recordings.datasets import list_subjects, load_dataset
+    from sharpwave.recordings.readers.session_folders import recognise_folder
 
     path = Path(source)
-    if path.is_dir() and path.suffix not in (".zarr", ".nwb"):
+    if path.is_dir() and path.suffix not in (".zarr", ".nwb") and recognise_folder(path) is None:
         for name in FOLDERS:
             try:
                 subjects = list_subjects(name, path)
@@ -256,26 +202,29 @@ def open_session(source: str) -> Recording:
                 continue
             return load_dataset(f"{name}/{subjects[0]}", path)
         raise SharpwaveError(
-            "a recording, or a folder with spikes*.mat or Spiking*.mat",
-            got=f"the folder {source} without either",
+            "a recording, or the folder of one (CellExplorer, Phy, pynapple, ...), or of spikes*.mat or Spiking*.mat",
+            got=f"the folder {source} without any",
             fix="name a file, a store (.zarr), or a data set",
         )
     return open_source(source)
 
 
 def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
-    """The session with the LFP channel and the position that the user named, or those that fit best.
+    """The session with the units, the LFP channel and the position that the user named, or those that fit best.
 
     Args:
         recording: The session.
         options: What the user chose.
 
     Raises:
-        SharpwaveError: If there is no channel or series of this name.
+        SharpwaveError: If there is no channel or series of this name, or no such unit.
     """
     from sharpwave.reactivation.tracking import choose_position
+    from sharpwave.reactivation.unit_choice import choose_units
     from sharpwave.signals.lfp_channels import choose_lfp
 
+    words = {"area": options.area, "cell_type": options.cell_type, "quality": options.quality}
+    recording = choose_units(recording, **{name: chosen or () for name, chosen in words.items()})
     if options.position is not None:
         recording = choose_position(recording, options.position)
     ripples = options.events is None and options.candidates != "bursts"
@@ -328,6 +277,7 @@ def write_session(
     import numpy as np
 
     from sharpwave.night.methods import read_versions
+    from sharpwave.recordings.store.write_nwb import write_nwb_intervals
     from sharpwave.reports.archive import to_json
     from sharpwave.reports.replay_figures import take_events
     from sharpwave.reports.replay_page import ReplayPage, write_replay_page
@@ -335,6 +285,7 @@ def write_session(
     folder.mkdir(parents=True, exist_ok=True)
     events = session.events
     _write_tables(events, folder)
+    write_nwb_intervals(recording, {"candidates": events}, folder / "candidates.nwb", descriptions=COLUMNS)
     order = np.argsort(-events["z"].to_numpy())
     middle = np.argsort(np.abs(events["p"].rank(pct=True).to_numpy() - 0.5), kind="stable")
     page = ReplayPage(

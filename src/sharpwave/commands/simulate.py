@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sharpwave.commands.options import Overwrite
+from sharpwave.commands.progress import say
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import check_folder, replace_folder
 
@@ -25,6 +27,13 @@ def simulate(
     species: Annotated[str, typer.Option(help="human, rat or mouse.")] = "human",
     hours: Annotated[float, typer.Option(min=0.1, max=168, help="Length of the night in hours.")] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same night.")] = 0,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Signals of the night, as a,b,… or given several times: eeg, eog, emg, lfp, spikes, position, bold, "
+            "bold_volume, heart_rate, activity, temperature [default: EEG, EOG, EMG; those of its species].",
+        ),
+    ] = None,
     effects: Annotated[
         bool,
         typer.Option("--effects/--no-effects", help="Let reactivations change sleep by known amounts, or not at all."),
@@ -37,17 +46,41 @@ def simulate(
 
     - `sharpwave simulate night.zarr`
     - `sharpwave simulate --species rat --output rat.nwb`
+    - `sharpwave simulate wrist.zarr --modalities heart_rate,activity`
     """
     if (target is None) == (output is None):
         raise SharpwaveError("one OUTPUT", got="none" if target is None else "two", fix="name one .zarr or .nwb")
     where = target or output
     assert where is not None
-    path = simulate_to_store(where, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite)
+    wanted = [name.strip() for text in modalities or () for name in text.split(",")]
+    say(f"Simulating {hours:g} h of a {species} ...")
+    path = simulate_to_store(
+        where, species=species, hours=hours, seed=seed, effects=effects, overwrite=overwrite, modalities=wanted
+    )
     typer.echo(f"Simulated night: {path}")
 
 
-def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, effects: bool, overwrite: bool) -> Path:
-    """Simulate a night and write its store, or its NWB file where `output` ends in .nwb, with the truth beside it."""
+def simulate_to_store(
+    output: Path,
+    *,
+    species: str,
+    hours: float,
+    seed: int,
+    effects: bool,
+    overwrite: bool,
+    modalities: Sequence[str] = (),
+) -> Path:
+    """Simulate a night and write its store, or its NWB file where `output` ends in .nwb, with the truth beside it.
+
+    Args:
+        output: The store (.zarr) or the file (.nwb).
+        species: "human", "rat" or "mouse".
+        hours: Length of the night in hours.
+        seed: Seed of the night.
+        effects: Whether reactivations change sleep by known amounts.
+        overwrite: Whether an earlier night is replaced.
+        modalities: Signals of the night; those of the species where there are none.
+    """
     import numpy as np
 
     from sharpwave.recordings.store.write import check_store_path, write_store
@@ -63,7 +96,9 @@ def simulate_to_store(output: Path, *, species: str, hours: float, seed: int, ef
         check_folder(output, owns=Path.is_dir)
     check_folder(folder, known=TRUTH)
     planted = Effects.planted() if effects else Effects()
-    recording, truth = simulate_night(species, hours, rng=np.random.default_rng(seed), effects=planted)
+    recording, truth = simulate_night(
+        species, hours, rng=np.random.default_rng(seed), effects=planted, modalities=tuple(modalities) or None
+    )
     write = write_nwb if as_nwb else write_store
     path = write(recording, output, overwrite=overwrite)
     with replace_folder(folder, known=TRUTH) as partial:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sharpwave.night.options import DecodeOptions
 
 TABLES = (".csv", ".tsv", ".txt")
-MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd")
+COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
+"""Files that belong to a recording beside them, and are none of their own when a folder is searched."""
+MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd", ".gt3x", ".bin")
 
 
 def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]:
@@ -48,7 +50,7 @@ def expand_sources(sources: Sequence[str], *, folders: bool = True) -> list[str]
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a path is named as a recording is; of folders, those that are one recording (`.zarr`, `.mff`).
+    """Whether a path is named as a recording is; of folders, those that are one recording (`.zarr`, `.mff`, a session).
 
     Args:
         path: A file or folder.
@@ -56,7 +58,9 @@ def is_recording(path: Path) -> bool:
     from sharpwave.recordings.readers import READERS
 
     if path.is_dir():
-        return path.suffix.lower() in (".zarr", ".mff")
+        from sharpwave.recordings.readers.session_folders import recognise_folder
+
+        return path.suffix.lower() in (".zarr", ".mff") or recognise_folder(path) is not None
     return any(fnmatch(path.name.lower(), pattern) for pattern in READERS)
 
 
@@ -96,6 +100,7 @@ def _list_recordings(folder: Path) -> list[Path]:
     if folder.name.startswith(".") or (folder / "summary.json").exists():
         return []
     named = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and is_recording(path)]
+    named = [path for path in named if path.suffix.lower() not in COMPANIONS or path.name.startswith("export")]
     named = [path for path in named if path.name != "nights.tsv"]  # the table of all nights, a result
     others = [path for path in named if path.suffix.lower() not in TABLES and not is_scoring(path)]
     return others or [path for path in named if path.suffix.lower() in TABLES and not is_scoring(path)]
@@ -110,6 +115,7 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
     """
     from sharpwave.night.options import open_source
     from sharpwave.night.several_nights import find_nights
+    from sharpwave.reports.actogram import compute_actogram
 
     split: list[NightTask] = []
     for task in tasks:
@@ -117,13 +123,23 @@ def split_nights(tasks: Sequence[NightTask], options: DecodeOptions) -> list[Nig
         if path.suffix.lower() not in MANY_DAYS or not _is_there(path) or options.species not in (None, "human"):
             split.append(task)
             continue
+        drawn = None
         try:
-            nights = find_nights(open_source(task.source, options))
+            recording = open_source(task.source, options)
+            nights = find_nights(recording)
+            if len(nights) > 1:
+                drawn = compute_actogram(recording, nights, name=task.name)
         except Exception:  # it is told when the recording is decoded, in the record of the batch
             nights = []
         if len(nights) > 1:
             split += [
-                replace(task, name=f"{task.name}-{night.label}", folder=task.folder / night.label, night=night)
+                replace(
+                    task,
+                    name=f"{task.name}-{night.label}",
+                    folder=task.folder / night.label,
+                    night=night,
+                    actogram=drawn if night is nights[0] else None,
+                )
                 for night in nights
             ]
         else:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sharpwave.night.decoded import DecodedNight
     from sharpwave.night.options import DecodeOptions
     from sharpwave.night.several_nights import NightSpan
+    from sharpwave.reports.actogram import Actogram
 
 LOG, FAILED_LOG = "log.txt", "log-failed.txt"
 
@@ -36,6 +37,7 @@ class NightTask:
         hypnogram: Also write BIDS's proposed `_hypnogram.tsv`.
         night: The night to take of a recording of several days; None where the recording is one night.
         days: How the days of a long recording were cut, where `night` is one of them; None otherwise.
+        actogram: What a watch recorded over all its days, with the first of its nights; None otherwise.
     """
 
     source: str
@@ -45,6 +47,7 @@ class NightTask:
     hypnogram: bool = False
     night: NightSpan | None = None
     days: DayOptions | None = None
+    actogram: Actogram | None = field(default=None, compare=False, repr=False)
 
     @property
     def summary(self) -> Path:

@@ -12,6 +12,7 @@ import typer
 
 from sharpwave import __version__
 from sharpwave.commands.options import with_options
+from sharpwave.commands.progress import say
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
 from sharpwave.outputs import check_folder, write_file
@@ -80,9 +81,7 @@ class Learning:
 
 
 def _read_devices(devices: str) -> int | str:
-    if devices != "auto" and not devices.isdigit():
-        raise ValueError(f"--devices wants a number or auto, got {devices!r}")
-    return devices if devices == "auto" else int(devices)
+    return int(devices) if devices.isdigit() else devices
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,7 @@ def train(
     - `sharpwave train stores/ --no-labels -o pretrained`, then `sharpwave finetune ... --weights pretrained`
     - `sharpwave train stores/ --preset base --devices 8 --strategy fsdp --precision bf16-mixed`
     """
+    say("Reading what to learn from ...")
     if not nights and not data.simulated:
         check_run_folder(output)
         typer.echo(f"Weights: {train_shipped(output)}")

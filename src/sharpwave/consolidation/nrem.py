@@ -286,7 +286,7 @@ def _keep_known(logits: Tensor, items: Batch, classes: list[int]) -> Tensor:
 
 
 class Decoder:
-    """Linear map from the hidden state back to the input, learned as it goes.
+    """Linear map from the hidden state back to the input, learned as it goes; in 64 bits where that state has them.
 
     Args:
         hidden: Hidden states, shape (item, ...).
@@ -296,7 +296,8 @@ class Decoder:
 
     def __init__(self, hidden: Tensor, inputs: Tensor, *, rate: float = 1e-3) -> None:
         n_hidden, n_inputs = hidden[0].numel(), inputs[0].numel()
-        self.layer = nn.Linear(n_hidden, n_inputs, device=hidden.device)
+        self.dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        self.layer = nn.Linear(n_hidden, n_inputs, device=hidden.device, dtype=self.dtype)
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
         self.optimiser = torch.optim.Adam(self.layer.parameters(), lr=rate)
@@ -317,7 +318,8 @@ class Decoder:
 
     def compute_loss(self, hidden: Tensor, inputs: Tensor) -> Tensor:
         """Mean squared error of the decoded input."""
-        return nn.functional.mse_loss(self.layer(hidden.flatten(1).float()), inputs.flatten(1).float())
+        flat = [each.flatten(1).to(self.dtype) for each in (hidden, inputs)]
+        return nn.functional.mse_loss(self.layer(flat[0]), flat[1])
 
     def step(self) -> None:
         """Learn from the gradient that the network's backward pass has left."""
@@ -331,8 +333,8 @@ class Decoder:
     @classmethod
     def from_state(cls, state: Mapping[str, Any], device: torch.device) -> Decoder:
         """What `state_dict` described."""
-        n_inputs, n_hidden = state["layer"]["weight"].shape
-        decoder = cls(torch.empty(1, n_hidden, device=device), torch.empty(1, n_inputs))
+        weight = state["layer"]["weight"]
+        decoder = cls(weight[:1].to(device), weight[:, :1].T)
         decoder.layer.load_state_dict(state["layer"])
         decoder.optimiser.load_state_dict(deepcopy(state["optimiser"]))
         return decoder

@@ -79,12 +79,18 @@ class Guard:
     @torch.no_grad()
     def update(self, model: nn.Module, fisher: Mapping[str, Tensor]) -> None:
         """Anchor the weights where they are, with what was just gathered."""
+        self.anchor(
+            fisher, {n: p.detach().clone() for n, p in model.named_parameters() if n in {*self.fisher, *fisher}}
+        )
+
+    def anchor(self, fisher: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+        """Anchor some weights, by name, with the Fisher information that was just gathered of them."""
         for name, value in fisher.items():
             before = self.fisher.get(name)
             if before is not None and before.shape != value.shape:
                 before = _grow(before, value)
             self.fisher[name] = value.clone() if before is None else self.protection.decay * before + value
-        self.weights = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.fisher}
+        self.weights = dict(weights)
 
     @property
     def is_anchored(self) -> bool:

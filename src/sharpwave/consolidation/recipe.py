@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.night import Phase
+from sharpwave.consolidation.modules import agree_first
+from sharpwave.consolidation.night import Night, Phase
 from sharpwave.consolidation.nrem import NREM
 from sharpwave.consolidation.probe import Probe
 from sharpwave.consolidation.schedule import FixedRatio, Schedule
@@ -21,6 +22,7 @@ from sharpwave.consolidation.wake import Wake
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
+    from sharpwave.consolidation.budget import Budget
     from sharpwave.consolidation.language.dreams import Dreams
     from sharpwave.consolidation.protection import Protection
     from sharpwave.consolidation.rem import REM
@@ -189,6 +191,41 @@ def make_plan(n_steps: int, rem: REM | Dreams | None, *, depth: float = 1.0, alo
         n_rem = round(share * length)
         plan += [NREM_STAGE] * (length - n_rem) + [REM_STAGE] * n_rem
     return plan
+
+
+class Sleeper(Protocol):
+    """What `Sleep` has that a night is made of."""
+
+    learner: Learner
+    recipe: Recipe
+    schedule: Schedule
+    budget: Budget | None
+    phases: dict[int, Phase]
+
+
+def make_night(sleep: Sleeper, steps: int | None, *, start: int, n_awake: int) -> Night:
+    """The night that a network's schedule or budget plans, all of it set but not begun.
+
+    Args:
+        sleep: The network with its recipe, schedule and budget.
+        steps: Number of steps; that of the schedule, or of the budget, where it is None.
+        start: Step of the run at which the night begins.
+        n_awake: Number of steps of wake since the last night.
+    """
+    learner, budget, schedule = sleep.learner, sleep.budget, sleep.schedule
+    fixed = getattr(sleep.phases.get(NREM_STAGE), "n_steps", None)
+    planned = schedule.plan(n_awake) if fixed is None else fixed
+    learner.prepare_night()
+    probe, shallow, n_shallow, rem = sleep.recipe.probe, None, 0, sleep.recipe.rem
+    if budget is not None and steps is None:
+        planned, shallow, n_shallow, n_probed = budget.prepare_night(learner)
+        probe = replace(probe, n_items=min(probe.n_items, n_probed))
+    n_steps = agree_first(planned if steps is None else steps, learner.device)
+    plan = make_plan(n_steps, rem, depth=schedule.find_depth(), alone=NREM_STAGE not in sleep.phases)
+    plan += [NREM_STAGE] * n_shallow
+    night = Night(learner, sleep.phases, plan, probe=probe, start=start, pressure=schedule.pressure)
+    night.shallow = shallow
+    return night
 
 
 def make_ssr(reading: str = "steps") -> Recipe:

@@ -140,10 +140,10 @@ def compute_rem_loss(
     if rem.generator is not None:
         dreams = move(rem.generator(n_items, learner.generator), learner.device)
         with torch.no_grad():
-            target = torch.softmax((teacher or learner.forward)(dreams).float() / rem.temperature, dim=-1)
+            target = torch.softmax(_widen((teacher or learner.forward)(dreams)) / rem.temperature, dim=-1)
     else:
         dreams, target = recombine(learner, rem, n_items)
-    log_probabilities = torch.log_softmax(learner.forward(dreams).float(), dim=-1)
+    log_probabilities = torch.log_softmax(_widen(learner.forward(dreams)), dim=-1)
     return -(target * log_probabilities).sum(dim=-1).mean()
 
 
@@ -151,7 +151,7 @@ def compute_rem_loss(
 def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
     """Dreams from pairs of stored items, and their soft targets (item, ..., class)."""
     items = learner.sample(n_items)
-    logits = learner.forward(items).float()
+    logits = _widen(learner.forward(items))
     soft = torch.softmax(logits / rem.temperature, dim=-1)
     labels: Any = items.get("y")
     is_class = isinstance(labels, Tensor) and labels.shape == soft.shape[:-1] and not labels.is_floating_point()
@@ -196,6 +196,11 @@ def _splice(x: Tensor, soft: Tensor, partners: Tensor, generator: torch.Generato
         return mixed, torch.where(own[..., None], soft, soft[partners])
     shares = _along(cuts / length, soft).to(soft.dtype)
     return mixed, shares * soft + (1 - shares) * soft[partners]
+
+
+def _widen(logits: Tensor) -> Tensor:
+    """Logits in 32 bits, or in the 64 that they have."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _along(shares: Tensor, like: Tensor) -> Tensor:

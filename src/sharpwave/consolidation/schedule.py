@@ -273,7 +273,7 @@ class TwoProcess:
 
     Args:
         upper: Pressure, from 0 to 1, at which sleep begins; default 0.6.
-        lower: Pressure at which it ends; default 0.15.
+        lower: Pressure at which it ends, from 0 to 1; default 0.15.
         rise: Number of wake steps in which pressure comes to 63 %, where drift and forgetting add up to 1; default 50.
         fall: Number of sleep steps in which pressure falls to 37 %; default 10.
         measure_every: Number of wake steps between measurements; default 10.

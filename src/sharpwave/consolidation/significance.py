@@ -132,7 +132,7 @@ class Homeostasis:
         regrow: Share of the pruned weights that get a small random value instead (a tenth of the layer's standard
             deviation); default 0.
         strengthen: Share of the most significant weights, which are multiplied by 1 + `gain`; default 0.
-        gain: Gain of the strengthened weights; default 0.05.
+        gain: Share by which the strengthened weights grow; default 0.05.
         downscale: Share by which all weights but the most significant tenth shrink; default 0.
         significance: Key of `KINDS`; default "fisher-w2".
         n_items: Number of replayed items from which significance is gathered; default 128.

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget
-from sharpwave.consolidation.learner import Learner, update_layout
+from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
-from sharpwave.consolidation.night import Night
+from sharpwave.consolidation.night import Night, list_sleep_state, take_up_sleep_state
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
-from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_oscillatory, make_plan, make_src, make_ssr
+from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_night, make_oscillatory, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
-from sharpwave.consolidation.sleep_report import NREM_STAGE, WAKE, SleepReport, make_hypnogram
+from sharpwave.consolidation.sleep_report import WAKE, SleepReport, make_hypnogram
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -103,7 +103,11 @@ class Sleep:
             scaler=scaler,
         )
         self.phases = self.recipe.make_phases(self.learner)
-        self.private = None if private is None else private.start(self.learner, kept, self.schedule, self.phases)
+        self.private = (
+            None
+            if private is None
+            else private.start(self.learner, kept, self.schedule, self.phases, self.recipe.probe)
+        )
         self.stability = Stability(self.learner, self.recipe.wake)
         protection = self.recipe.protection
         self.guard = None if protection is None else protection.make_guard()
@@ -126,22 +130,46 @@ class Sleep:
         reading: str = "steps",
         **options: Any,
     ) -> Self:
-        """Synaptic Sleep Replay as it is described (`recipe.make_ssr`), with other options as for `Sleep`.
+        """Synaptic Sleep Replay as it is described (`recipe.make_ssr`).
 
-        `reading`: How "1:10" is read, a key of `recipe.READINGS`; default "steps".
+        Args:
+            model: Any module.
+            buffer: Replay buffer.
+            optimiser: Optimiser of the training loop; SGD at 0.01 where omitted.
+            reading: How "1:10" is read, a key of `recipe.READINGS`: "steps", the default, is one step of sleep for ten
+                of wake; "replays" is ten for one.
+            options: Other options of `Sleep`; a `recipe` takes the place of this one.
+
+        Example:
+            >>> from sharpwave.consolidation import ReplayBuffer
+            >>> Sleep.ssr(nn.Linear(2, 2), ReplayBuffer(8), reading="replays").schedule.ratio
+            10.0
         """
         return cls(model, buffer, optimiser, **({"recipe": make_ssr(reading)} | options))
 
     @classmethod
     def src(cls, model: nn.Module, optimiser: torch.optim.Optimizer | None = None, **options: Any) -> Self:
-        """Sleep replay consolidation, which stores no data (`recipe.make_src`), for stacks of linear layers."""
+        """Sleep replay consolidation, which stores no data (`recipe.make_src`).
+
+        Args:
+            model: Stack of linear layers with rectifiers between them.
+            optimiser: Optimiser of the training loop; SGD at 0.01 where omitted.
+            options: Other options of `Sleep`; a `recipe` takes the place of this one.
+        """
         return cls(model, None, optimiser, **({"recipe": make_src()} | options))
 
     @classmethod
     def oscillatory(
         cls, model: nn.Module, buffer: ReplayBuffer, optimiser: torch.optim.Optimizer | None = None, **options: Any
     ) -> Self:
-        """Replay on a slow oscillation (`recipe.make_oscillatory`)."""
+        """Replay on a slow oscillation (`recipe.make_oscillatory`).
+
+        Args:
+            model: Any module.
+            buffer: Replay buffer.
+            optimiser: Optimiser of the training loop; SGD at 0.01 where omitted.
+            options: Other options of `Sleep`; a `recipe` takes the place of this one.
+        """
         return cls(model, buffer, optimiser, **({"recipe": make_oscillatory()} | options))
 
     @property
@@ -213,8 +241,13 @@ class Sleep:
         """A whole night; one that was begun, or resumed, is slept to its end.
 
         Args:
-            steps: Number of steps; the schedule's plan where omitted.
-            until: Function asked after each step whether to wake up; what was learned is kept or not, as always.
+            steps: Number of steps, those of REM too; the schedule's plan, or what the budget can pay, where omitted.
+            until: Function without arguments that is asked after each step whether to wake up: true ends the night
+                early. It is then scored, and what was learned until there is kept or not, as always. Over several
+                processes one that says so wakes all. None, the default, sleeps to the end.
+
+        Returns:
+            What the night did.
         """
         if not self.is_asleep:
             self.fall_asleep(steps)
@@ -225,21 +258,14 @@ class Sleep:
         return self.wake_up()
 
     def fall_asleep(self, steps: int | None = None) -> None:
-        """Begin a night; `step` and `wake_up` then go through it one step at a time."""
+        """Begin a night; `step` and `wake_up` then go through it one step at a time.
+
+        Args:
+            steps: Number of steps; the schedule's plan where omitted.
+        """
         self._refuse_asleep()
-        fixed = getattr(self.phases.get(NREM_STAGE), "n_steps", None)
-        planned = self.schedule.plan(self._n_since_night) if fixed is None else fixed
-        self.learner.prepare_night()
-        probe, shallow, n_shallow = self.recipe.probe, None, 0
-        if self.budget is not None and steps is None:
-            planned, shallow, n_shallow, n_probed = self.budget.prepare_night(self.learner)
-            probe = replace(probe, n_items=min(probe.n_items, n_probed))
-        n_steps, rem = agree_first(planned if steps is None else steps, self.learner.device), self.recipe.rem
-        plan = make_plan(n_steps, rem, depth=self.schedule.find_depth(), alone=NREM_STAGE not in self.phases)
-        plan += [NREM_STAGE] * n_shallow
-        start, pressure = sum(n_steps for _, n_steps in self._stages), self.schedule.pressure
-        self._night = Night(self.learner, self.phases, plan, probe=probe, start=start, pressure=pressure)
-        self._night.shallow, self._stops = shallow, False
+        start = sum(n_steps for _, n_steps in self._stages)
+        self._night, self._stops = make_night(self, steps, start=start, n_awake=self._n_since_night), False
         with self._undoing():
             self._night.begin()
 
@@ -281,54 +307,26 @@ class Sleep:
         night.undo()
 
     def use(self, *optimisers: torch.optim.Optimizer) -> None:
-        """Go on with other optimisers: all that train the model from now on, as after it has grown."""
+        """Go on with other optimisers, as after the model has grown.
+
+        Args:
+            optimisers: All that train the model from now on.
+        """
         self._refuse_asleep()
         self.learner.optimiser, self._owns_optimiser = join_optimisers(list(optimisers)), False
         self._watch_steps()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model and the user's optimiser, at any step of wake or sleep: tensors, numbers, lists."""
-        return {
-            "buffer": None if self.learner.buffer is None else self.learner.buffer.state_dict(),
-            "generator": self.learner.generator.get_state(),
-            "optimiser": self.learner.optimiser.state_dict() if self._owns_optimiser else None,
-            "schedule": self.schedule.state_dict(),
-            "guard": None if self.guard is None else self.guard.state_dict(),
-            "budget": None if self.budget is None else self.budget.state_dict(),
-            "private": None if self.private is None else self.private.state_dict(),
-            "counts": [self._n_calls, self._n_since_night, self._n_since_measured, int(self._stops)],
-            "runs": [list(run) for run in self._stages],
-            "stability": self.stability.state_dict(),
-            "phases": {stage: phase.state_dict() for stage, phase in self.phases.items()},
-            "night": None if self._night is None else self._night.state_dict(),
-            **self.learner.state_dict(),
-        }
+        return list_sleep_state(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user."""
-        state, learner = update_layout(state), self.learner
-        if learner.buffer is not None:
-            learner.buffer.load_state_dict(state["buffer"])
-        if self._owns_optimiser:
-            learner.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        if self.guard is not None:
-            self.guard.load_state_dict(state["guard"])
-        if self.budget is not None:
-            self.budget.load_state_dict(state.get("budget"))
-        if self.private is not None:
-            self.private.load_state_dict(state.get("private"))
-        self._n_calls, self._n_since_night, self._n_since_measured, stops = state["counts"]
-        self._stops, self._stages, self._night = bool(stops), [list(run) for run in state["runs"]], None
-        kept = state["night"]
-        if kept is not None:
-            self._night = Night.resume(kept, learner, self.phases, probe=self.recipe.probe)
-        learner.load_state_dict(state)
-        self.stability.load_state_dict(state.get("stability"))
-        weights = {} if self._night is None else self._night.snapshot.weights
-        for stage, phase in self.phases.items():
-            phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
-        learner.generator.set_state(state["generator"])
+        """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user.
+
+        Args:
+            state: What `state_dict` gave, now or in version 0.1.0, or `load_state` read.
+        """
+        take_up_sleep_state(self, state)
 
     def _take_wake_step(self, batch: Batch) -> WakeStep:
         if self.private is not None:

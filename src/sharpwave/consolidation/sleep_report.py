@@ -31,7 +31,7 @@ class SleepReport:
         held_out: Whether the probe's items are never replayed.
         groups: Columns `kind` (all, y, task, group), `value`, `n`, `before`, `after`: where sleep helped and hurt.
         homeostasis: Numbers of weights that were pruned, regrown, strengthened and downscaled.
-        pressure: Sleep pressure before and after, where the schedule knows it; else None.
+        pressure: Sleep pressure before and after, from 0 to 1, where the schedule knows it; else None.
         seconds: Duration in seconds.
         note: What a user should know of this night, such as that no weight moved; empty if nothing.
         cost: What the day and this night took: numbers of `new`, `replayed` and `slept` items that passed forward and

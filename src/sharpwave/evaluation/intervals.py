@@ -20,8 +20,8 @@ class Estimate:
 
     Attributes:
         value: The estimate on all subjects.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        low: Lower end of the interval, in the unit of the value.
+        high: Upper end of the interval, in the unit of the value.
         n: Number of subjects.
 
     >>> estimate = Estimate(0.72, 0.65, 0.78, n=30)
@@ -71,6 +71,11 @@ def bootstrap_statistic(
 def bootstrap_mean(values: Sequence[float], *, rng: np.random.Generator, n_resamples: int = 2000) -> Estimate:
     """Mean over subjects with its interval; subjects without a value (NaN) are left out.
 
+    Args:
+        values: One value for each subject, in any unit.
+        rng: Random generator of the bootstrap.
+        n_resamples: Number of resamples.
+
     >>> found = bootstrap_mean([0.7, 0.8, 0.9, float("nan")], rng=np.random.default_rng(0))
     >>> round(found.value, 3), found.n, found.low < found.value < found.high
     (0.8, 3, True)
@@ -91,6 +96,12 @@ def bootstrap_difference(
     ours: Sequence[float], theirs: Sequence[float], *, rng: np.random.Generator, n_resamples: int = 2000
 ) -> Estimate:
     """Mean paired difference (ours minus theirs) over the same subjects.
+
+    Args:
+        ours: One value for each subject, in any unit.
+        theirs: Likewise, in the same order of subjects.
+        rng: Random generator of the bootstrap.
+        n_resamples: Number of resamples.
 
     Raises:
         SharpwaveError: If the two do not have one value for each subject.

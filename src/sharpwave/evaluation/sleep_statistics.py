@@ -54,6 +54,8 @@ MEMORY = 1800.0
 SUSTAINED_REM = (300.0, 900.0)
 """Seconds of REM that REM latency waits for, and the seconds within which they must lie (people)."""
 
+ADULT = 18.0
+"""Years below which what was measured on adults (the spread of experts, the change with age) is not shown."""
 PERSISTENT_SLEEP = (600.0, 600.0)
 """Seconds of sleep that latency to persistent sleep waits for: ten minutes without a break."""
 
@@ -298,7 +300,8 @@ def compute_sleep_statistics(
     if bed.probabilities is not None and len(bed):
         drawn = measure_stages(sample_hypnograms(bed, rng=rng, n_samples=n_samples), **clock)
     missing = {"lights-off": lights_off is None, "lights-on": lights_on is None}
-    spread = load_scorer_spread() if bed.n_stages == 5 else {}
+    grown = age is None or not age < ADULT  # the spread was measured on adults' nights
+    spread = load_scorer_spread() if bed.n_stages == 5 and grown else {}
     rows = []
     for statistic in (*STATISTICS, *_describe_stages(bed.names)):
         value = float(values[statistic.name][0])
@@ -391,7 +394,7 @@ def _describe_stages(names: tuple[str, ...]) -> list[Statistic]:
 
 
 def _describe_age(statistic: Statistic, *, age: float | None, night: int | None) -> str:
-    if age is None or night is None or age < 18 or not statistic.per_decade:
+    if age is None or night is None or age < ADULT or not statistic.per_decade:
         return ""
     later = "; later nights are longer than the first" if night == 1 and statistic.name == "total_sleep_time" else ""
     return f"{statistic.per_decade} per decade of age (means over 169 studies of healthy adults){later}"

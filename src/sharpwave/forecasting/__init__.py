@@ -1,14 +1,14 @@
 """Forecasters behind one small contract, by name and protocol.
 
 >>> list(FORECASTERS), list(FORECASTERS["signal-only"])
-(['observed', 'signal-only'], ['persistence', 'hmm', 'lightgbm-signals', 'cnn', 'lstm'])
+(['observed', 'signal-only'], ['persistence', 'hmm', 'lightgbm-signals', 'lightgbm-ensemble', 'cnn', 'lstm'])
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from sharpwave.forecasting.boosting import Boosting
+from sharpwave.forecasting.boosting import Boosting, SignalEnsemble
 from sharpwave.forecasting.contract import Forecast, Forecaster
 from sharpwave.forecasting.hmm import HiddenMarkov
 from sharpwave.forecasting.tables import Markov, Persistence, SemiMarkov
@@ -38,6 +38,7 @@ FORECASTERS: dict[str, dict[str, Callable[[], Forecaster]]] = {
         "persistence": lambda: Persistence(observed=False),
         "hmm": lambda: HiddenMarkov(stages=False),
         "lightgbm-signals": lambda: Boosting(stages=False, signals=True),
+        "lightgbm-ensemble": SignalEnsemble,
         "cnn": lambda: _network("cnn", stages=False),
         "lstm": lambda: _network("lstm", stages=False),
     },

@@ -16,7 +16,8 @@ from sharpwave.forecasting.contract import (
     compose_forecast,
     join_targets,
 )
-from sharpwave.forecasting.inputs import compute_context, compute_history, compute_vote_history
+from sharpwave.forecasting.inputs import compute_context, compute_history, compute_movement, compute_vote_history
+from sharpwave.forecasting.protocols import compute_steps, compute_targets
 
 CHANGE = {"num_leaves": 15, "learning_rate": 0.06, "min_data_in_leaf": 60, "feature_fraction": 0.5, "lambda_l2": 5.0}
 CHANGE_ROUNDS = 100
@@ -82,6 +83,78 @@ class Boosting:
             single = np.eye(N_STAGES)[carry_stages(night.stages)]
             parts.append(compute_vote_history(single if night.votes is None else night.votes))
         return np.concatenate(parts, axis=1)
+
+
+SMALL = {
+    "num_leaves": 6,
+    "learning_rate": 0.05,
+    "min_data_in_leaf": 60,
+    "feature_fraction": 0.3,
+    "lambda_l2": 10.0,
+    "bagging_fraction": 0.6,
+}
+SMALL_ROUNDS, MEMBERS, SOFTNESS = 80, 5, 1.0
+"""Rounds, trainings that differ in their seed, and the spread of the softened targets in epochs."""
+
+
+class SignalEnsemble:
+    """Many small boosted trees on signals alone, where no stage is known.
+
+    An expert's change is rarely seen in the very epoch, so in training each change counts for its neighbours too
+    (a Gaussian of one epoch). The mean is over trainings with and without the features of how signals moved of late.
+    """
+
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
+        _, later = join_targets(nights, horizon)
+        known = later >= 0
+        target = np.concatenate([_soften_changes(night, horizon) for night in nights])
+        tables = [np.concatenate(parts) for parts in zip(*(self.encode(night) for night in nights), strict=True)]
+        seeds = rng.integers(2**31 - 1, size=(len(tables), MEMBERS))
+        self.members = [
+            [_boost(table[known], target[known], seed=int(seed)) for seed in row]
+            for table, row in zip(tables, seeds, strict=True)
+        ]
+        self.destination = _train(
+            tables[0][known],
+            later[known],
+            DESTINATION,
+            DESTINATION_ROUNDS,
+            seed=int(seeds[0, 0]),
+            objective="multiclass",
+        )
+        return self
+
+    def predict(self, night: EpochTable) -> Forecast:
+        tables = self.encode(night)
+        said = [
+            member.predict(table, num_threads=1)
+            for table, row in zip(tables, self.members, strict=True)
+            for member in row
+        ]
+        return Forecast(np.mean(said, axis=0), np.asarray(self.destination.predict(tables[0], num_threads=1)))
+
+    def encode(self, night: EpochTable) -> tuple[Float[np.ndarray, "epoch input"], Float[np.ndarray, "epoch more"]]:
+        """The inputs of each epoch, without and with how the features moved of late."""
+        context = compute_context(night.features)
+        return context, np.concatenate([context, compute_movement(night.features)], axis=1)
+
+
+def _soften_changes(night: EpochTable, horizon: float) -> Float[np.ndarray, " epoch"]:
+    """Share of changes near each epoch, between 0 and 1."""
+    from scipy.ndimage import gaussian_filter1d
+
+    later = compute_targets(night.stages, compute_steps(night, horizon))
+    known = (later >= 0).astype(float)
+    changed = (later >= 0) & (later != night.stages)
+    weight = gaussian_filter1d(known, SOFTNESS)
+    return np.clip(gaussian_filter1d(changed.astype(float), SOFTNESS) / np.maximum(weight, 1e-6), 0, 1)
+
+
+def _boost(inputs: np.ndarray, target: np.ndarray, *, seed: int) -> Any:
+    import lightgbm
+
+    parameters = {**COMMON, **SMALL, "objective": "cross_entropy", "seed": seed}
+    return lightgbm.train(parameters, lightgbm.Dataset(inputs, target), num_boost_round=SMALL_ROUNDS)
 
 
 def _train(inputs: np.ndarray, labels: np.ndarray, options: dict, rounds: int, *, seed: int, objective: str) -> Any:

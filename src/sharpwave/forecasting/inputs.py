@@ -52,6 +52,25 @@ def compute_context(features: Float[np.ndarray, "epoch feature"]) -> Float[np.nd
     return np.stack(columns, axis=1)
 
 
+LATE = (2, 3, 4, 6, 8)
+RATES = ((3, 10), (5, 20), (10, 40), (20, 120))
+"""Lags, and pairs of windows whose difference says how a feature has moved of late, in epochs."""
+
+
+def compute_movement(features: Float[np.ndarray, "epoch feature"]) -> Float[np.ndarray, "epoch column"]:
+    """How each feature has moved of late: lags, spreads, differences of windows, time since a jump or extreme."""
+    columns: list[np.ndarray] = []
+    for values in features.T:
+        columns += [_lag(values, lag, fill=0) for lag in (1, *LATE)]
+        for window in (5, 20, 60):
+            mean = _window_mean(values, window)
+            columns.append(np.sqrt(np.maximum(_window_mean(values**2, window) - mean**2, 0)))
+        columns += [_window_mean(values, short) - _window_mean(values, long) for short, long in RATES]
+        jumped = np.abs(values - _lag(values, 1, fill=0)) > 1
+        columns += [_since(here) for here in (jumped, values > 1.5, values < -1)]
+    return np.stack(columns, axis=1) if columns else np.empty((len(features), 0))
+
+
 def encode_sequence(night: EpochTable, *, stages: bool, signals: bool) -> Float[np.ndarray, "epoch input"]:
     """Inputs of a sequence model: one-hot stage and log dwell, and/or features; then the time of night in hours."""
     parts = [np.arange(len(night))[:, None] * night.epoch_length / 3600 / 4 - 1]

@@ -41,7 +41,7 @@ class AuditLog:
     Args:
         folder: Folder of the night; holds no log yet.
         protocol: Of the night; it is written into the first record.
-        start: Loop time at which the night begins, as in `init_live`.
+        start: Loop time at which the night begins, in seconds, as in `init_live`.
         seal: Seal of the seed of sham, from `seal_seed`.
         about: What else the first record says, such as the hash of the consent and the measured latency of the sink.
         checkpoint: New file outside the folder for length and head; None where there is none.

@@ -58,15 +58,18 @@ class ClockState:
     Attributes:
         next_index: Number of the sample that comes next; None before the first chunk.
         line: Stamp that sample 0 would have, by the stamps of late; None before the first chunk.
-        line_at: Arrival at which it was taken.
-        offset: Loop time minus stamp.
-        last_arrival: Of the chunk before.
-        last_stamp: Of the last sample.
+        line_at: Arrival at which it was taken, in seconds of loop time.
+        offset: Loop time minus stamp, in seconds.
+        last_arrival: Arrival of the chunk before, in seconds of loop time.
+        last_stamp: Stamp of the last sample, in seconds.
         anchor: Arrival and number of samples at which measuring the rate began.
         rate: Samples a second of loop time, measured; None until long enough.
         fault: The last fault; empty where there was none.
-        fault_at: Loop time at which it was seen.
-        gap_at: Loop time after which the signal is unbroken.
+        fault_at: Loop time at which it was seen, in seconds.
+        gap_at: Loop time after which the signal is unbroken, in seconds.
+
+    >>> ClockState().next_index is None
+    True
     """
 
     next_index: int | None = None

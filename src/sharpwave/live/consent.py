@@ -151,6 +151,10 @@ def read_consent(path: Path, *, today: datetime.date) -> Consent:
 
     Raises:
         SharpwaveError: If it is missing, broken, not filled in, edited after it was sealed, not signed yet or expired.
+
+    >>> read_consent(Path("consent.json"), today=datetime.date(2026, 1, 31))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected ...
     """
     form = _read_form(path)
     _check_form(form, name=path.name)

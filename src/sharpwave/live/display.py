@@ -140,6 +140,12 @@ class LivePage:
     Attributes:
         address: What the operator opens; the part after `#` is the token, which browsers do not send along.
         frames: What is shown.
+
+    Args:
+        card: What is said of the night as a whole.
+        process: The process that serves the page.
+        address: What the operator opens.
+        on_stop: Called when STOP is pressed.
     """
 
     def __init__(

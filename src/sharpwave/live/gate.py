@@ -65,7 +65,7 @@ class LiveState:
     """Everything that is carried from step to step; never changed in place, so an old one can be gone back to.
 
     Attributes:
-        start: Loop time at which the night began.
+        start: Loop time at which the night began, in seconds.
         last_now: Loop time of the last step.
         stalled_at: When the loop last stood still or its clock went back; the start counts.
         operator: `waiting`, `armed`, `paused` or `stopped`.

@@ -65,6 +65,10 @@ def write_morning(folder: Path, *, checkpoint: Path | None = None) -> Morning:
 
     Raises:
         SharpwaveError: If there is no log, or its seed is not the one that was sealed.
+
+    >>> write_morning(Path("nowhere"))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected a night with audit.jsonl; got none in nowhere. Fix: name the folder ...
     """
     verdict = verify_log(folder, checkpoint=checkpoint)
     records = [one for one in read_log(folder) if one.get("kind") in KINDS]

@@ -199,7 +199,11 @@ def run_live(plan: Plan, *, listeners: Sequence[Listener] = (), today: datetime.
 
 
 def run_started(started: Started) -> None:
-    """Run a night that was started, until its source, its hours or its operator end it, or an exception does."""
+    """Run a night that was started, until its source, its hours or its operator end it, or an exception does.
+
+    Args:
+        started: What `start_night` gave.
+    """
     why = "ended by the operator"
     try:
         why = _run_simulated(started) if started.simulated is not None else _run_real(started)

@@ -43,6 +43,11 @@ def seal_seed(seed: bytes, protocol: Protocol) -> str:
 def open_seal(seed: bytes, protocol: Protocol, seal: str) -> bytes:
     """The seed, if it is the one that was sealed.
 
+    Args:
+        seed: The seed, 32 bytes.
+        protocol: The protocol that it was sealed with.
+        seal: The seal, as 64 hexadecimal digits.
+
     Raises:
         SharpwaveError: If it is not.
 

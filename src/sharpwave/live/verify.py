@@ -39,6 +39,9 @@ class Verdict:
         pinned: Whether a checkpoint was there. Without one, a log that was cut at its end looks whole.
         closed: Whether the night was ended by the loop itself.
         given: Trials that were delivered.
+
+    >>> Verdict(0, "", [], torn=False, pinned=False, closed=True, given=0).problems
+    []
     """
 
     records: int
@@ -63,6 +66,10 @@ def verify_log(folder: Path, *, checkpoint: Path | None = None, inputs: bool = T
 
     Raises:
         SharpwaveError: If there is no log.
+
+    >>> verify_log(Path("nowhere"))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected a night with audit.jsonl; got none in nowhere. Fix: name the folder ...
     """
     path = folder / LOG
     if not path.is_file():
@@ -196,6 +203,9 @@ class Replay:
         blocks: Blocks whose decisions were compared.
         differs: The first block whose decisions differ; None where all are the same, byte for byte.
         left: Steps after the last block, whose decisions the log holds no hash of: the machine stopped there.
+
+    >>> Replay(steps=600, blocks=2, differs=None, left=0).differs is None
+    True
     """
 
     steps: int
@@ -212,6 +222,10 @@ def replay_log(folder: Path) -> Replay:
 
     Raises:
         SharpwaveError: If the log is not whole, or its inputs are gone or changed.
+
+    >>> replay_log(Path("nowhere"))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected a night with audit.jsonl; got none in nowhere. Fix: name the folder ...
     """
     from sharpwave.live.gate import init_live, step_live
 

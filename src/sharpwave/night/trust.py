@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from sharpwave.evaluation.sleep_statistics import ADULT
 from sharpwave.forecasting.shipped import load_shipped_forecaster
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -24,6 +25,8 @@ UNCLEAR_BELOW = 0.6
 HUMAN_KAPPA = 0.76
 """Agreement between human scorers over all stages (meta-analysis of Lee et al. 2022, 10.5664/jcsm.9538)."""
 
+INFANT = 0.5
+"""Years below which sleep has other stages (AASM manual: infants' rules up to 2 months, N1 to N3 from about 6)."""
 MINIMUM_MINUTES = 10.0
 
 MOST_UNCLEAR, LEAST_MEAN = 0.25, 0.75
@@ -130,6 +133,8 @@ def judge_night(
     if usable_minutes < MINIMUM_MINUTES:
         blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")
     care = [*(concerns or []), *check.doubts, *_list_doubts(usable, told, check.unlike, given=given)]
+    if species == "human" and age is not None and age < ADULT and not simulated:
+        care.append(_describe_child(age, given))
     if staged_minutes < 120 and not blocking:
         care.append(f"{staged_minutes:.0f} minutes are not a night: the sleep statistics describe this piece only.")
     record = (
@@ -220,6 +225,21 @@ def _evidence_sentence(kappa: pd.Series | None, stager: str) -> str:
     return (
         f"On {kappa['data']}{subjects}, not used to train it, {stager} agreed with experts at κ "
         f"{float(kappa['value']):.2f}{interval}; experts agree with each other at about {HUMAN_KAPPA}."
+    )
+
+
+def _describe_child(age: float, given: bool) -> str:
+    """What was learned or set on adults, and may be wrong in a child."""
+    if age < INFANT:
+        years = f"{12 * age:.0f} months"
+        return (
+            f"The sleeper is {years} old: stages N1 to N3, spindles and slow waves are not defined at this age as they "
+            f"are here; take wake and sleep at most."
+        )
+    whose = "forecast, spindles and slow waves" if given else "stages, forecast, spindles and slow waves"
+    return (
+        f"The sleeper is {age:.0f} years old: what is said of {whose} was learned or set on adults. Slow waves of more "
+        f"than 350 µV, which children have, are left out; experts' spread and norms by age are not shown."
     )
 
 

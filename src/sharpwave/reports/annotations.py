@@ -18,8 +18,10 @@ import pandas as pd
 from sharpwave.disk import show_path
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.outputs import replace_file
+from sharpwave.recordings import Recording
+from sharpwave.recordings.store.write_nwb import write_nwb_intervals
 
-EDF, TEXT = "annotations.edf", "annotations.txt"
+EDF, TEXT, NWB = "annotations.edf", "annotations.txt", "annotations.nwb"
 RECORD_BYTES = 15_360
 """Bytes of a record: a quarter of what the standard recommends at most."""
 LONGEST_TEXT = 120
@@ -81,20 +83,43 @@ def _name_event(row: Mapping[Any, Any]) -> str:
 
 
 def write_annotations(night: DecodedNight, folder: Path) -> list[Path]:
-    """Write `annotations.edf` and `annotations.txt`.
+    """Write `annotations.edf` and `annotations.txt`; of an animal also `annotations.nwb`, with a table a kind of event.
 
     Args:
         night: The decoded night.
         folder: Where they go; it must exist.
 
     Returns:
-        Both paths.
+        The paths.
     """
     table = tabulate_annotations(night)
-    return [
+    written = [
         write_edf_annotations(table, folder / EDF, start=night.start, code=night.subject or night.identifier),
         _write_text(table, folder / TEXT),
     ]
+    return written if night.species == "human" else [*written, write_nwb_annotations(night, folder / NWB)]
+
+
+def write_nwb_annotations(night: DecodedNight, path: Path) -> Path:
+    """Write sleep states and events as tables of intervals of an NWB file, which pynwb reads.
+
+    Args:
+        night: The decoded night; each kind of event becomes a table, such as `ripples`.
+        path: The file.
+
+    Returns:
+        The path.
+    """
+    known = Recording(
+        hypnogram=night.hypnogram,
+        subject=night.subject or night.identifier,
+        species=night.species,
+        start=night.start,
+        source=f"{'simulated' if night.simulated else 'decoded by sharpwave'}: {night.source}",
+    )
+    kinds = dict.fromkeys(night.events["label"].astype(str)) if len(night.events) else {}
+    tables = {f"{kind}s": night.events[night.events["label"] == kind].reset_index(drop=True) for kind in kinds}
+    return write_nwb_intervals(known, tables, path)
 
 
 def write_edf_annotations(table: pd.DataFrame, path: Path, *, start: datetime | None, code: str = "X") -> Path:

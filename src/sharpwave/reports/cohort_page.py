@@ -87,9 +87,9 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
         ],
         missing=[(show_name(str(name)), int(part.sum()), len(part)) for name, part in missing if part.any()],
         lost=[
-            ("nights whose summary cannot be read", table.damaged),
-            ("participants without a night", table.without_night),
-            ("nights of no participant in the table", table.without_participant),
+            ("night", "whose summary cannot be read", table.damaged),
+            ("participant", "without a night", table.without_night),
+            ("night", "of no participant in the table", table.without_participant),
         ],
     )
     return write_file(path, show_path(content))

@@ -41,7 +41,7 @@ def plot_night(night: DecodedNight, path: str | Path, *, dpi: int = 150) -> Path
     Args:
         night: What to draw.
         path: File to write; its ending (.png, .svg, .pdf) chooses the format.
-        dpi: Resolution of a PNG.
+        dpi: Resolution of a PNG, in dots per inch.
 
     Returns:
         The path written.

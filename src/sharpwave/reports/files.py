@@ -33,7 +33,7 @@ FURTHER = (EDF, TEXT, SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, 
 OURS = frozenset((*FILES, *FURTHER))
 """All that the folder of a night may hold: with anything else in it, it is not ours to replace."""
 BIDS_ENDS = ("events.tsv", "events.json", "stageprob.tsv", "forecast.parquet", "hypnogram.tsv", "night.json.gz",
-             "summary.json", "log.txt")  # fmt: skip
+             "summary.json", "log.txt", EDF, TEXT)  # fmt: skip
 
 
 def write_files(
@@ -154,6 +154,8 @@ def write_bids_files(
 ) -> Path:
     """Write `sub-…_desc-sharpwave_events.tsv` with its sidecar, stage probabilities, forecast, summary and page.
 
+    Stages and events as EDF+ annotations, and as text that EDFbrowser imports, lie beside them.
+
     All of them count at once, and no file of an earlier run stays.
 
     Args:
@@ -186,6 +188,8 @@ def write_bids_files(
         if hypnogram:
             night.hypnogram.write(files["hypnogram.tsv"])
         write_archive(night, files["night.json.gz"])
+        for plain in write_annotations(night, (partial / stem).parent):
+            plain.rename(files[plain.name])
         hashes = hash_files((partial / stem).parent)
         for end, text in (texts or {}).items():
             files[end].write_text(text, encoding="utf-8", errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from sharpwave.disk import show_path
 from sharpwave.outputs import write_file
 from sharpwave.recordings.hypnogram import STAGE_SETS
 from sharpwave.reports import svg
+from sharpwave.reports.actogram import Actogram, describe_actogram, draw_watch_actogram
 from sharpwave.reports.axes import Box, choose_ticks
 from sharpwave.reports.formats import MISSING, order_stages, show, show_duration, show_interval, show_name
 from sharpwave.reports.nights_table import (
@@ -75,6 +77,8 @@ _PALETTE = np.array(
 )
 _COLOURS = {"W": 1, "N1": 2, "LIGHT": 2, "N2": 3, "NREM": 3, "S": 3, "N3": 4, "DEEP": 4, "R": 5}
 MOST_SHOWN = 60
+FIRST_ROWS = 100
+"""Nights in the table at first; the rest is laid out when the reader asks for it, or has no scripts, or prints."""
 
 
 class Cell(NamedTuple):
@@ -96,12 +100,13 @@ class Row(NamedTuple):
     cells: list[Cell]
 
 
-def write_nights_page(table: pd.DataFrame, path: Path) -> Path:
+def write_nights_page(table: pd.DataFrame, path: Path, *, actograms: Sequence[Actogram] = ()) -> Path:
     """Write the page over many nights.
 
     Args:
         table: Of `tabulate_nights`, with the addresses of the nights' pages relative to the folder of `path`.
         path: File to write; its folder must exist.
+        actograms: Of the watches that recorded several of the nights; none by default.
 
     >>> from tempfile import TemporaryDirectory
     >>> from sharpwave.reports.nights_table import NightResult, tabulate_nights
@@ -110,7 +115,13 @@ def write_nights_page(table: pd.DataFrame, path: Path) -> Path:
     ...     "the file is empty" in write_nights_page(nights, Path(folder, "index.html")).read_text(encoding="utf-8")
     True
     """
-    return write_file(path, show_path(render("nights.html", **compose_nights(table))))
+    return write_file(
+        path, show_path(render("nights.html", **compose_nights(table), actograms=_draw_actograms(actograms)))
+    )
+
+
+def _draw_actograms(actograms: Sequence[Actogram]) -> list[tuple[str, Markup, str]]:
+    return [(one.name, draw_watch_actogram(one), describe_actogram(one)) for one in actograms[:MOST_SHOWN]]
 
 
 def compose_nights(table: pd.DataFrame) -> dict[str, Any]:
@@ -146,6 +157,7 @@ def compose_nights(table: pd.DataFrame) -> dict[str, Any]:
     outliers = find_outliers(known, [name for name in shown if name != "kappa"])
     return {
         "rows": rows,
+        "first": FIRST_ROWS,
         "heads": heads,
         "numeric": [name != "sex" for name in people] + [True] * (1 + len(shown)),
         "verdicts": Counter(table["verdict"]),

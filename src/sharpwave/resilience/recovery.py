@@ -31,14 +31,15 @@ class Recovery:
         steps: Steps of recovery at which both were scored, from 0, shape (evaluation,).
         perturbed: Score of the perturbed one, shape (evaluation,).
         twin: Score of the unperturbed one given the same steps, shape (evaluation,).
-        shock: Gap right after the shock.
+        shock: Gap right after the shock, in the unit of the score.
         fraction: Recovered fraction at the last step; 1 is whole, below 0 is worse than after the shock.
         fraction_alone: The same without the twin, against the score before the shock: what is usually printed.
-        area: 0 where nothing came back, 1 where all came back at once.
+        area: Area between 0, where nothing came back, and 1, where all came back at once.
         half_step: Step from which half of the gap stays closed, between steps by a line; NaN where it never is, and
             where there was no shock (`is_known` is then False).
         residual: Gap at the last step.
-        returned: What the perturbed one gained since the shock; a gap can close by the fall of the twin alone.
+        returned: What the score of the perturbed one gained since the shock; a gap can close by the fall of the twin
+            alone.
         twin_change: What the twin gained over the same steps.
         items: Scores of each test item of both, shape (2, evaluation, item); None where they were not given.
 
@@ -84,7 +85,7 @@ def compute_recovery(
         steps: Rising, from 0 (right after the shock).
         perturbed: Score of the perturbed one at each step, or of each of its test items, (evaluation, item).
         twin: The same of its unperturbed twin, given the same steps, on the same items.
-        least_shock: Gap below which there was nothing to recover from: fractions are NaN then.
+        least_shock: Gap, in the unit of the score, below which there was nothing to recover from: fractions are NaN.
 
     Raises:
         SharpwaveError: If the three differ in length, the steps do not rise from 0, or a score is not finite.
@@ -199,6 +200,10 @@ def summarise_recoveries(
 
     Raises:
         SharpwaveError: If the last steps differ.
+
+    >>> one = compute_recovery(np.array([0.0, 1.0]), np.array([0.5, 0.9]), np.array([0.9, 0.9]))
+    >>> summarise_recoveries([one, one], rng=np.random.default_rng(0), n_resamples=9).n
+    2
     """
     known = [one for one in recoveries if one.is_known]
     if len({float(one.steps[-1]) for one in known}) > 1:
@@ -299,7 +304,7 @@ def measure_recovery(
         score: Score of a copy, higher is better; or the scores of its test items, for intervals over them.
         n_steps: Number of steps of recovery.
         every: Number of steps between scores.
-        least_shock: Gap below which there was nothing to recover from.
+        least_shock: Gap, in the unit of the score, below which there was nothing to recover from.
 
     >>> found = measure_recovery(
     ...     lambda: [1.0],

@@ -81,13 +81,19 @@ class _Scan:
     def add(self, piece: Piece, second: int) -> None:
         """Take in a piece, whose seconds are `second` samples long."""
         size = -(-piece.samples.size // second) * second
-        values = np.full(size, np.nan)
-        values[: piece.samples.size] = np.where(piece.missing, np.nan, piece.samples)
-        rows = values.reshape(-1, second)
-        self.low.append(np.fmin.reduce(rows, axis=1))
-        self.high.append(np.fmax.reduce(rows, axis=1))
-        count = np.count_nonzero(~np.isnan(rows), axis=1)
-        self.mean.append(np.divide(np.nansum(rows, axis=1), count, out=np.full(len(rows), np.nan), where=count > 0))
+        if size == piece.samples.size and not piece.missing.any():
+            rows = piece.samples.reshape(-1, second)
+            self.low.append(rows.min(axis=1))
+            self.high.append(rows.max(axis=1))
+            self.mean.append(rows.mean(axis=1))
+        else:
+            values = np.full(size, np.nan)
+            values[: piece.samples.size] = np.where(piece.missing, np.nan, piece.samples)
+            rows = values.reshape(-1, second)
+            self.low.append(np.fmin.reduce(rows, axis=1))
+            self.high.append(np.fmax.reduce(rows, axis=1))
+            count = np.count_nonzero(~np.isnan(rows), axis=1)
+            self.mean.append(np.divide(np.nansum(rows, axis=1), count, out=np.full(len(rows), np.nan), where=count > 0))
         self.missing.append(runs(piece.missing) + piece.first)
         for limit in (np.fmin.reduce(self.low[-1]), np.fmax.reduce(self.high[-1])):
             spans = runs((piece.samples == limit) & ~piece.missing)

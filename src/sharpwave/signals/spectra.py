@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.fft
 from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
@@ -80,17 +79,17 @@ def compute_spectrogram(
     size = round(segment * signal.rate)
     frequencies = np.fft.rfftfreq(size, 1 / signal.rate)
     kept = (frequencies >= min_frequency - 1e-9) & (frequencies <= max_frequency + 1e-9)
+    density = _Welch(size, signal.rate, kept)
     times, rows = [np.empty(0)], [np.empty((0, int(kept.sum())), dtype=np.float32)]
     for middle, samples, missing in iter_windows(signal, window=window):
-        power = np.full((len(samples), frequencies.size), np.nan, dtype=np.float32)
+        power = np.full((len(samples), int(kept.sum())), np.nan, dtype=np.float32)
         whole = ~missing.any(axis=1)
-        power[whole] = _compute_density(_segments(samples[whole], size), rate=signal.rate).mean(axis=1)
+        power[whole] = density(_segments(samples if whole.all() else samples[whole], size))
         for index in np.flatnonzero(~whole & (missing.mean(axis=1) <= MOST_MISSING)):
             present = ~_segments(missing[index], size).any(axis=-1)
             if present.any():
-                segments = _segments(samples[index], size)[present]
-                power[index] = _compute_density(segments, rate=signal.rate).mean(axis=0)
-        rows.append(power[:, kept])
+                power[index] = density(_segments(samples[index], size)[present])
+        rows.append(power)
         times.append(middle)
     return Spectrogram(np.concatenate(times), frequencies[kept], np.concatenate(rows))
 
@@ -144,8 +143,12 @@ def iter_windows(
         piece = read_piece(signal, int(starts[0]), int(starts[-1] - starts[0]) + size, pad=0)
         for low in range(first, last, together):
             index = np.arange(low, min(low + together, last))
-            rows = (starts[index - first] - starts[0])[:, None] + np.arange(size)
-            yield signal.start + (index + 0.5) * window, piece.samples[rows], piece.missing[rows]
+            begins = starts[index - first] - starts[0]
+            rows: slice | np.ndarray = begins[:, None] + np.arange(size)
+            if np.all(np.diff(begins) == size):  # windows that touch are views
+                rows = slice(int(begins[0]), int(begins[-1]) + size)
+            samples, missing = (values[rows].reshape(-1, size) for values in (piece.samples, piece.missing))
+            yield signal.start + (index + 0.5) * window, samples, missing
 
 
 def _segments(values: np.ndarray, size: int) -> np.ndarray:
@@ -153,14 +156,35 @@ def _segments(values: np.ndarray, size: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(values, size, axis=-1)[..., :: max(1, size // 2), :]
 
 
-def _compute_density(segments: np.ndarray, *, rate: float) -> np.ndarray:
-    """One-sided power density of segments along the last axis: mean removed, Hann taper."""
-    size = segments.shape[-1]
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    spectrum = scipy.fft.rfft((segments - segments.mean(axis=-1, keepdims=True)) * taper, axis=-1)
-    density = (spectrum.real**2 + spectrum.imag**2) / (rate * (taper @ taper))
-    density[..., 1 : (size + 1) // 2] *= 2
-    return density
+class _Welch:
+    """One-sided power density of segments, their mean removed, under a Hann taper, averaged over the last axis but one.
+
+    Its arrays are kept from call to call: to ask the system for new ones takes longer than the transforms.
+    """
+
+    def __init__(self, size: int, rate: float, kept: Bool[np.ndarray, " frequency"]) -> None:
+        self.taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        self.of_mean = np.fft.rfft(self.taper)[:2]  # a Hann taper carries a mean no further than this
+        scale = np.full(kept.size, 1 / (rate * (self.taper @ self.taper)))
+        scale[1 : (size + 1) // 2] *= 2
+        first, last = (int(np.flatnonzero(kept)[end]) for end in (0, -1)) if kept.any() else (0, -1)
+        self.kept, self.scale = slice(first, last + 1), scale[first : last + 1]
+        self.shape: tuple[int, ...] = ()
+
+    def __call__(self, segments: Float[np.ndarray, "... segment time"]) -> Float[np.ndarray, "... frequency"]:
+        if segments.shape != self.shape:
+            self.shape = segments.shape
+            self.tapered = np.empty(segments.shape)
+            self.spectrum = np.empty((*segments.shape[:-1], segments.shape[-1] // 2 + 1), dtype=complex)
+            self.power, self.imaginary = (np.empty((*segments.shape[:-1], self.scale.size)) for _ in range(2))
+        np.multiply(segments, self.taper, out=self.tapered)
+        np.fft.rfft(self.tapered, axis=-1, out=self.spectrum)
+        self.spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
+        spectrum = self.spectrum[..., self.kept]
+        np.square(spectrum.real, out=self.power)
+        np.square(spectrum.imag, out=self.imaginary)
+        self.power += self.imaginary
+        return np.asarray(self.power.mean(axis=-2) * self.scale)
 
 
 BANDS: dict[str, tuple[float, float]] = {

@@ -12,7 +12,13 @@ the sampling rate at most, and 30 Hz. A high-pass filter of the recording above 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -185,16 +191,25 @@ def _separate(
     """The aperiodic density of each epoch by itself: each is a channel to YASA."""
     import warnings
 
-    try:
-        from yasa import irasa
-    except ImportError as error:
-        raise MissingExtraError("yasa", extra="brain") from error
+    irasa = _load_irasa()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names and verbosity; the band keeps the rules
         frequencies, aperiodic, _ = irasa(
             samples, sf=rate, band=band, hset=list(FACTORS), return_fit=False, win_sec=4, verbose="ERROR"
         )
     return np.asarray(frequencies, dtype=float), np.atleast_2d(np.asarray(aperiodic, dtype=float))
+
+
+@lru_cache(maxsize=1)
+def _load_irasa() -> Callable[..., Any]:
+    """YASA's function from its own file: the whole package brings figures and statistics, half a second of CPU."""
+    package = find_spec("yasa")
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("yasa", extra="brain")
+    parent = ModuleType("_yasa_alone")
+    parent.__path__ = [*package.submodule_search_locations]
+    sys.modules[parent.__name__] = parent
+    return import_module("_yasa_alone.spectral").irasa
 
 
 def _fit_line(

@@ -103,6 +103,7 @@ def stage_night(
     emg: str | None = None,
     age: float | None = None,
     male: bool | None = None,
+    hours_before: float | None = 0.0,
 ) -> Hypnogram:
     """Sleep stages (W, N1, N2, N3, R) of each 30 s with their probabilities, by YASA's classifier.
 
@@ -117,6 +118,9 @@ def stage_night(
         emg: Name of a chin EMG signal, or None.
         age: Age in years, with `male`; or None.
         male: Sex, with `age`; or None.
+        hours_before: Hours of the night that had passed when the recording began; 0, the default, takes the start of
+            the file for that of the night, as YASA does. None where nobody knows: every epoch is then taken for one in
+            the middle of the night, so that the stages do not depend on where the file begins.
 
     Returns:
         The hypnogram, from the first sample of the EEG.
@@ -140,8 +144,12 @@ def stage_night(
     demography = _check_demography(age=age, male=male)
     features, missing = compute_staging_features(signals)
     parts = np.array_split(np.arange(len(features)), max(1, int(np.ceil(len(features) * EPOCH / DAY))))
+    begun = [hours_before, *[None if hours_before is None else 0.0] * (len(parts) - 1)]
     probabilities = np.concatenate(
-        [_classify(features.iloc[part], tuple(signals), missing[part], demography) for part in parts]
+        [
+            _classify(features.iloc[part], tuple(signals), missing[part], demography, hours)
+            for part, hours in zip(parts, begun, strict=True)
+        ]
     )
     stages = np.where(missing, UNSCORED, np.nan_to_num(probabilities).argmax(axis=1)).astype(np.int8)
     return Hypnogram(stages, EPOCH, 5, signals["eeg"].start, probabilities, scorer="YASA 0.5.0 classifier")
@@ -181,13 +189,38 @@ def compute_staging_features(signals: dict[str, Signal]) -> tuple[pd.DataFrame, 
     return pd.DataFrame(columns), missing
 
 
-def smooth_features(features: pd.DataFrame, *, missing: np.ndarray, demography: dict[str, float]) -> pd.DataFrame:
+MIDDLE_HOURS, MIDDLE_SHARE = 4.0, 0.5
+"""Hours since the night began, and the share of it that has passed, in the middle of a usual night."""
+
+
+def tell_night_time(n_epochs: int, hours_before: float | None = 0.0) -> dict[str, Float[np.ndarray, " epoch"]]:
+    """The classifier's two columns of time: hours since the night began, and the share of the night that has passed.
+
+    Args:
+        n_epochs: Number of epochs.
+        hours_before: As in `stage_night`; below 0 where the night began after the recording.
+
+    >>> {name: values.round(2).tolist() for name, values in tell_night_time(3, 2.0).items()}
+    {'time_hour': [2.0, 2.01, 2.02], 'time_norm': [0.99, 1.0, 1.0]}
+    >>> {name: values.tolist() for name, values in tell_night_time(2, None).items()}
+    {'time_hour': [4.0, 4.0], 'time_norm': [0.5, 0.5]}
+    """
+    if hours_before is None:
+        return {"time_hour": np.full(n_epochs, MIDDLE_HOURS), "time_norm": np.full(n_epochs, MIDDLE_SHARE)}
+    onset = np.maximum(EPOCH * np.arange(n_epochs, dtype=float) + 3600 * hours_before, 0.0)
+    return {"time_hour": onset / 3600, "time_norm": onset / max(onset[-1], EPOCH)}
+
+
+def smooth_features(
+    features: pd.DataFrame, *, missing: np.ndarray, demography: dict[str, float], hours_before: float | None = 0.0
+) -> pd.DataFrame:
     """Features with their 7.5 min centred and 2 min past averages (robustly scaled), and the time of night.
 
     Args:
         features: Table of features, one row an epoch.
         missing: Epochs to leave out, shape (epoch,).
         demography: `age` and `male`, or empty.
+        hours_before: As in `stage_night`.
 
     Returns:
         The classifier's table, float32, columns in alphabetical order.
@@ -195,8 +228,7 @@ def smooth_features(features: pd.DataFrame, *, missing: np.ndarray, demography: 
     known = features.mask(np.repeat(missing[:, None], features.shape[1], axis=1)) if missing.any() else features
     centred = known.rolling(window=15, center=True, min_periods=1, win_type="triang").mean()
     past = known.rolling(window=4, min_periods=1).mean()
-    onset = EPOCH * np.arange(len(features), dtype=float)
-    clock = {"time_hour": onset / 3600, "time_norm": onset / max(onset[-1], EPOCH)}
+    clock: dict[str, Any] = tell_night_time(len(features), hours_before)
     table = pd.concat(
         [
             known,
@@ -221,14 +253,20 @@ def _robust_scale(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _classify(
-    features: pd.DataFrame, kinds: tuple[str, ...], missing: np.ndarray, demography: dict[str, float]
+    features: pd.DataFrame,
+    kinds: tuple[str, ...],
+    missing: np.ndarray,
+    demography: dict[str, float],
+    hours_before: float | None,
 ) -> Float[np.ndarray, "epoch stage"]:
     """Probability of each stage in the order of `STAGE_SETS[5]`; NaN where the epoch is missing."""
     probabilities = np.full((len(features), 5), np.nan)
     if missing.all():
         return probabilities
     classifier = _load_classifier(kinds, bool(demography))
-    table = smooth_features(features.reset_index(drop=True), missing=missing, demography=demography)
+    table = smooth_features(
+        features.reset_index(drop=True), missing=missing, demography=demography, hours_before=hours_before
+    )
     table = table[classifier.feature_name_]
     predicted = classifier.booster_.predict(table.to_numpy()[~missing], num_threads=1)
     order = [list(classifier.classes_).index(name) for name in STAGE_SETS[5]]

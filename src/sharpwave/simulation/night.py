@@ -176,6 +176,10 @@ DEMO_SEED = 61
 def simulate_demo(*, seed: int | None = None, **options: Any) -> tuple[Recording, Truth]:
     """The demonstration night, the same each time unless another seed is given; options override `DEMO`.
 
+    Args:
+        seed: Seed of another night; None for the one that ships.
+        **options: Arguments of `simulate_night`, such as hours or modalities.
+
     >>> recording, _ = simulate_demo(hours=0.2, modalities=("temperature",))
     >>> recording.subject, list(recording.signals)
     ('demo', ['temperature'])

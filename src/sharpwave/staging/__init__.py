@@ -27,10 +27,21 @@ STAGERS: dict[str, str] = {
 }
 """Stagers by name, in the order in which they are asked: better validated first, then the last resort."""
 
+YOUNGEST: dict[str, float] = {
+    "yasa+brainmu": 18.0,
+    "yasa": 5.0,
+    "yasa-resampled": 5.0,
+    "lightgbm-lfp": 18.0,
+    "lightgbm-wearable": 18.0,
+    "brainmu": 18.0,
+}
+"""Age in years of the youngest people that a stager learned from; younger ones are staged by it only where it is named.
+YASA's classifier learned from people of 5 to 94 years (Vallat & Walker 2021), all others from adults."""
+
 OWN_WEIGHTS = ("yasa+brainmu", "brainmu")
 """Stagers that take a user's own weights."""
 
-__all__ = ["STAGERS", "Stager", "choose_stager", "load_stager"]
+__all__ = ["STAGERS", "YOUNGEST", "Stager", "choose_stager", "describe_too_young", "load_stager"]
 
 
 def load_stager(name: str, *, weights: Path | None = None) -> Stager:
@@ -52,6 +63,23 @@ def load_stager(name: str, *, weights: Path | None = None) -> Stager:
     kind = getattr(import_module(f"{__name__}.{module}"), class_name)
     stager: Stager = kind(weights) if name in OWN_WEIGHTS else kind()
     return stager
+
+
+def describe_too_young(name: str, recording: Recording) -> str | None:
+    """Why a stager does not stage someone of this age unless it is named; None where it does, or no age is known.
+
+    Args:
+        name: Key of `STAGERS`.
+        recording: Recording whose metadata may hold the age in years.
+
+    >>> describe_too_young("brainmu", Recording(metadata={"age": 8.0}))
+    'the sleeper is 8 years old, and it learned from people of 18 and more'
+    >>> describe_too_young("yasa", Recording(metadata={"age": 8.0}))
+    """
+    age, youngest = recording.metadata.get("age"), YOUNGEST.get(name, 0.0)
+    if not isinstance(age, int | float) or not age < youngest or recording.species not in ("human", "unknown"):
+        return None
+    return f"the sleeper is {age:.2g} years old, and it learned from people of {youngest:g} and more"
 
 
 def choose_stager(
@@ -84,6 +112,8 @@ def choose_stager(
         reason = stager.accepts(recording, picks)
         if reason is None and name is None and candidate == "brainmu" and not {"eeg", "lfp"} & {*recording.modalities}:
             reason = "without EEG or LFP it stages only where it is named, for others do better from the wrist"
+        if reason is None and name is None:
+            reason = describe_too_young(candidate, recording)
         if reason is None:
             return stager, refusals
         refusals.append(f"{candidate}: {reason}")

@@ -25,7 +25,7 @@ class Recipe:
 
     Attributes:
         cohort: Data set it is trained on.
-        windows: Lengths of the centred windows, in epochs.
+        windows: Lengths of the centred windows of `add_context`, in epochs; none where a stager has its own context.
         balance: Exponent of inverse stage frequency in the training weights: 0 none, 1 balanced.
         rounds: Number of boosting rounds.
         smoothing: Weight of each epoch's evidence against the transitions of expert hypnograms; None for no smoothing.
@@ -39,7 +39,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "lightgbm-wearable": Recipe("walch", (5, 21, 61), balance=0.0, rounds=120, smoothing=0.1),
+    "lightgbm-wearable": Recipe("walch", (), balance=0.3, rounds=120, smoothing=0.4),
     "lightgbm-lfp": Recipe("pd-lfp", (3, 9, 31), balance=0.5, rounds=80, smoothing=None),
 }
 
@@ -156,7 +156,7 @@ def add_context(
     Returns:
         One row per epoch; rows without any feature are NaN throughout.
     """
-    relative = _relative(pd.DataFrame(np.asarray(features, dtype=float), columns=list(names)))
+    relative = relate_to_night(pd.DataFrame(np.asarray(features, dtype=float), columns=list(names)))
     parts = [relative]
     for window in windows:
         rolling = relative.rolling(window, center=True, min_periods=1)
@@ -169,7 +169,7 @@ def add_context(
     return table.mask(relative.isna().all(axis=1))
 
 
-def _relative(frame: pd.DataFrame) -> pd.DataFrame:
+def relate_to_night(frame: pd.DataFrame) -> pd.DataFrame:
     """Centred on the night's median, in units of its 5–95 % range."""
     spread = frame.quantile(0.95) - frame.quantile(0.05)
     return (frame - frame.median()) / spread.where(spread > 0)

@@ -69,7 +69,13 @@ def name_signals(recording: Recording, picks: Picks) -> str:
 
 
 def fit_states(
-    features: Float[np.ndarray, "epoch feature"], guess: np.ndarray, *, n_states: int, persistence: float = 0.95
+    features: Float[np.ndarray, "epoch feature"],
+    guess: np.ndarray,
+    *,
+    n_states: int,
+    persistence: float = 0.95,
+    transitions: Float[np.ndarray, "state state"] | None = None,
+    correlated: bool = False,
 ) -> Float[np.ndarray, "epoch state"]:
     """Posterior of each state of a Gaussian hidden Markov model started from a guess, so that states keep its meaning.
 
@@ -78,6 +84,8 @@ def fit_states(
         guess: State of each epoch to start from, shape (epoch,).
         n_states: Number of states.
         persistence: First guess of the probability of staying.
+        transitions: First guess of the probability of each state (column) after each (row), in place of `persistence`.
+        correlated: Whether features may vary together within a state; by default each varies alone.
 
     Returns:
         Posterior given the whole recording; NaN where features are absent.
@@ -91,19 +99,28 @@ def fit_states(
         return posterior
     rows = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-9)
     groups = [rows[guess[known] == state] for state in range(n_states)]
+    kind, steps = ("full", 50) if correlated else ("diag", 20)
     model = GaussianHMM(
-        n_states, covariance_type="diag", n_iter=20, tol=1e-3, init_params="", params="mct", min_covar=1e-2
+        n_states, covariance_type=kind, n_iter=steps, tol=1e-3, init_params="", params="mct", min_covar=1e-2
     )
     model.startprob_ = np.full(n_states, 1 / n_states)
     stay = np.eye(n_states)
-    model.transmat_ = persistence * stay + (1 - persistence) / max(n_states - 1, 1) * (1 - stay)
+    even = persistence * stay + (1 - persistence) / max(n_states - 1, 1) * (1 - stay)
+    model.transmat_ = even if transitions is None else transitions
     model.means_ = np.stack([group.mean(axis=0) if len(group) else rows.mean(axis=0) for group in groups])
-    model.covars_ = np.stack(
-        [np.maximum(group.var(axis=0), 0.05) if len(group) else np.ones(rows.shape[1]) for group in groups]
-    )
+    model.covars_ = np.stack([_spread(group, correlated) for group in groups])
     with _without_convergence_notes():
         posterior[known] = model.fit(rows).predict_proba(rows)
     return posterior
+
+
+def _spread(group: Float[np.ndarray, "epoch feature"], correlated: bool) -> np.ndarray:
+    """Variances of the epochs of a state, or how its features vary together; never none at all."""
+    n_features = group.shape[1]
+    if correlated:
+        found = np.cov(group.T).reshape(n_features, n_features) if len(group) > n_features else np.eye(n_features)
+        return found + 0.05 * np.eye(n_features)
+    return np.maximum(group.var(axis=0), 0.05) if len(group) else np.ones(n_features)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.epoch_values import compute_epoch_values, describe_sparse_signals
-from sharpwave.staging.boosted import EPOCH, RECIPES, add_context, stage_with_weights
+from sharpwave.staging.boosted import EPOCH, RECIPES, add_context, relate_to_night, stage_with_weights
 from sharpwave.staging.contract import Picks
 from sharpwave.staging.weights import load_validation
 
@@ -82,7 +82,83 @@ class WearableStager:
 
 def compute_wearable_table(recording: Recording) -> pd.DataFrame:
     """What the booster is given, one row per 30 s epoch."""
-    return add_context(compute_wearable_features(recording), FEATURES, windows=RECIPES["lightgbm-wearable"].windows)
+    return add_wearable_context(compute_wearable_features(recording))
+
+
+SCALES = (1, 3, 8, 20, 60)
+"""Standard deviations of the Gaussians, in epochs, over which heart rate and movement are averaged to both sides."""
+CONTRASTS = ((1, 8), (3, 20), (8, 60))
+"""Pairs of these whose difference says whether the epoch stands out from its surroundings."""
+SIDES = (10, 30, 90)
+"""Epochs over which what came before and what comes after are averaged apart."""
+STILL_EPOCHS, STILL_SHARE, STILL_LEVEL = 30, 0.8, 0.6
+"""Sleep is taken to begin where, for so many epochs, so large a share moves less than this quantile of the night."""
+
+
+def add_wearable_context(features: Float[np.ndarray, "epoch feature"]) -> pd.DataFrame:
+    """Heart-rate variation and movement relative to the night, their surroundings, and the time since sleep onset.
+
+    Before and after are told apart: a symmetric window of half an hour cannot see on which side of a change an epoch
+    lies. The clock runs from where movement first stays low, not from the start of the file. It looks ahead: for
+    recorded nights, never for a forecast.
+
+    Args:
+        features: Columns `FEATURES`, one row per epoch; NaN where absent.
+
+    Returns:
+        The two columns relative to the night first; rows without any feature are NaN throughout.
+
+    >>> table = add_wearable_context(np.random.default_rng(0).random((200, 2)))
+    >>> list(table.columns[:2]), table.shape
+    (['heart_rate', 'activity'], (200, 39))
+    """
+    frame = relate_to_night(pd.DataFrame(np.asarray(features, dtype=float), columns=list(FEATURES)))
+    columns: dict[str, np.ndarray] = {name: frame[name].to_numpy() for name in FEATURES}
+    for name in FEATURES:
+        values = columns[name]
+        for scale in SCALES:
+            mean = _average_over(values, scale)
+            columns[f"{name}_mean{scale}"] = mean
+            if scale < SCALES[-1]:
+                square = _average_over(values**2, scale)
+                columns[f"{name}_spread{scale}"] = np.sqrt(np.maximum(square - mean**2, 0))
+        for near, far in CONTRASTS:
+            columns[f"{name}_mean{near}-{far}"] = columns[f"{name}_mean{near}"] - columns[f"{name}_mean{far}"]
+        series = pd.Series(values)
+        for width in SIDES:
+            columns[f"{name}_before{width}"] = series.rolling(width, min_periods=1).mean().to_numpy()
+            columns[f"{name}_after{width}"] = series[::-1].rolling(width, min_periods=1).mean()[::-1].to_numpy()
+    clock = np.arange(len(frame)) - find_sleep_onset(np.asarray(features, dtype=float)[:, FEATURES.index("activity")])
+    columns["hours_asleep"] = clock * EPOCH / 3600
+    return pd.DataFrame(columns).mask(frame.isna().all(axis=1))
+
+
+def _average_over(values: Float[np.ndarray, " epoch"], scale: float) -> Float[np.ndarray, " epoch"]:
+    """Gaussian mean of the epochs that are there; NaN where none is near."""
+    from scipy.ndimage import gaussian_filter1d
+
+    known = np.isfinite(values)
+    total = gaussian_filter1d(np.where(known, values, 0.0), scale, mode="constant")
+    weight = gaussian_filter1d(known.astype(float), scale, mode="constant")
+    return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 1e-3)
+
+
+def find_sleep_onset(activity: Float[np.ndarray, " epoch"]) -> int:
+    """Epoch from which the wrist first stays still, for a quarter of an hour; 0 where it never does.
+
+    Args:
+        activity: Movement of each epoch; NaN, where absent, counts as stillness.
+
+    >>> restless = np.r_[np.random.default_rng(0).random(60) + 1, np.zeros(100), np.ones(40)]
+    >>> abs(find_sleep_onset(restless) - 60) <= 6
+    True
+    """
+    if len(activity) < STILL_EPOCHS or not np.isfinite(activity).any():
+        return 0
+    still = np.nan_to_num(activity) < max(float(np.nanquantile(activity, STILL_LEVEL)), 1e-12)
+    share = np.convolve(still, np.ones(STILL_EPOCHS), mode="valid") / STILL_EPOCHS
+    asleep = np.flatnonzero(share >= STILL_SHARE)
+    return int(asleep[0]) if len(asleep) else 0
 
 
 def compute_wearable_features(recording: Recording) -> Float[np.ndarray, "epoch feature"]:

@@ -1,7 +1,7 @@
 """Human EEG by two stagers at once: the mean of the probabilities of YASA's classifier and of Brainµ.
 
 The two err in different places. With weights that were fixed beforehand (one half each) the mean was better than either
-on every cohort that was looked at, at full rate and at 50 Hz (docs/staging.md).
+on people at full rate; at 50 Hz it is level with them (docs/staging.md).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ NAME = "yasa+brainmu"
 
 class MeanStager:
     """YASA and Brainµ on the same channels, their probabilities averaged.
+
+    Neither takes the start of the file for that of the night: both have a clock only where lights off is known.
 
     Args:
         weights: Folder of the user's own weights of Brainµ; the shipped ones where omitted.
@@ -48,7 +50,7 @@ class MeanStager:
 
 def _choose_yasa(recording: Recording, picks: Picks) -> Stager:
     low = "eeg" in picks and recording[picks["eeg"]].rate <= LEAST_RATE
-    return YasaResampledStager() if low else YasaStager()
+    return YasaResampledStager(from_file_start=False) if low else YasaStager(from_file_start=False)
 
 
 def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:

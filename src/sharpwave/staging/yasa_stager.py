@@ -15,6 +15,7 @@ import numpy as np
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.signals.preparation import LATEST, find_lights_off
 from sharpwave.staging.contract import Picks
 from sharpwave.staging.weights import load_validation
 
@@ -22,9 +23,17 @@ LEAST_RATE = 80.0
 
 
 class YasaStager:
-    """YASA (Vallat & Walker 2021, doi:10.7554/eLife.70092), with EOG and EMG where they are there."""
+    """YASA (Vallat & Walker 2021, doi:10.7554/eLife.70092), with EOG and EMG where they are there.
+
+    Args:
+        from_file_start: Whether the start of the file is taken for that of the night, as YASA does, by default. If not,
+            the night begins at lights off; where nobody knows when that was, no epoch has a time.
+    """
 
     name = "yasa"
+
+    def __init__(self, *, from_file_start: bool = True) -> None:
+        self.from_file_start = from_file_start
 
     def accepts(self, recording: Recording, picks: Picks) -> str | None:
         reason = refuse_unless_human_eeg(recording, picks)
@@ -41,10 +50,21 @@ class YasaStager:
         extra: dict[str, Any] = {
             role: picks[role] for role in ("eog", "emg") if role in picks and recording[picks[role]].rate > LEAST_RATE
         }
-        return stage_night(recording, eeg=picks["eeg"], **extra, **_demography(recording))
+        hours = _count_hours_before(recording, picks["eeg"], from_file_start=self.from_file_start)
+        return stage_night(recording, eeg=picks["eeg"], **extra, **_demography(recording), hours_before=hours)
 
     def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
         return load_validation(self.name, signals="eeg")
+
+
+def _count_hours_before(recording: Recording, eeg: str, *, from_file_start: bool) -> float | None:
+    """Hours from lights off to the start of the EEG; None where nobody knows, or it was recorded by day."""
+    if from_file_start:
+        return 0.0
+    lights_off = find_lights_off(recording)
+    if lights_off is None or recording[eeg].end <= lights_off or recording[eeg].start - lights_off >= LATEST:
+        return None
+    return (recording[eeg].start - lights_off) / 3600
 
 
 def refuse_unless_human_eeg(recording: Recording, picks: Picks) -> str | None:
@@ -72,9 +92,16 @@ MINIMUM_RATE = 45.0
 
 
 class YasaResampledStager:
-    """YASA's classifier on one EEG channel resampled to 100 Hz."""
+    """YASA's classifier on one EEG channel resampled to 100 Hz.
+
+    Args:
+        from_file_start: As for `YasaStager`.
+    """
 
     name = "yasa-resampled"
+
+    def __init__(self, *, from_file_start: bool = True) -> None:
+        self.from_file_start = from_file_start
 
     def accepts(self, recording: Recording, picks: Picks) -> str | None:
         reason = refuse_unless_human_eeg(recording, picks)
@@ -90,7 +117,8 @@ class YasaResampledStager:
 
         name = picks["eeg"]
         resampled = replace(recording, signals={name: resample_signal(recording[name], rate=TARGET_RATE)})
-        staged = stage_night(resampled, eeg=name)
+        hours = _count_hours_before(recording, name, from_file_start=self.from_file_start)
+        staged = stage_night(resampled, eeg=name, hours_before=hours)
         return replace(staged, scorer=f"{staged.scorer} on EEG resampled to {TARGET_RATE:g} Hz")
 
     def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:

@@ -25,6 +25,8 @@ def test_validation_keeps_shipped_stagers_and_names_the_setting() -> None:
         Row("DREAMS", "30 min excerpts; trained on UCDDB", "cnn", *KAPPA),
         Row("UCDDB", "wake and slow-wave sleep only", "yasa", *KAPPA),
         Row("Walch", "cross-validated by subject, 3 stages", "lightgbm-wearable", *KAPPA),
+        Row("simulated human", "heart rate and activity, wake or sleep", "lightgbm-wearable", *KAPPA),
+        Row("simulated human", "heart rate and activity, first two hours cut off", "lightgbm-wearable", *KAPPA),
     ]
     found = collect_validation(rows)
     assert list(found) == ["yasa"]
@@ -42,9 +44,10 @@ def test_a_folder_without_any_known_cohort_is_refused(tmp_path: Path) -> None:
 
 def test_validation_says_which_signals_it_speaks_for() -> None:
     settings = {"Walch": "wake or sleep", "PD-LFP": "x", "DREAMS": "x", "simulated rat": "LFP and EMG"}
+    settings["simulated human"] = "heart rate and activity, wake or sleep"
     rows = [Row(data, setting, "hmm", *KAPPA) for data, setting in settings.items()]
     spoken = collect_validation([*rows, replace(rows[0], high=float("nan"))])["hmm"]
-    assert [row["signals"] for row in spoken] == ["wearable", "lfp", "eeg", "lfp", "wearable"]
+    assert [row["signals"] for row in spoken] == ["wearable", "lfp", "eeg", "lfp", "wearable", "wearable"]
     assert spoken[-1]["high"] is None
 
 
@@ -67,3 +70,16 @@ def test_new_subjects_meet_the_weights_as_shipped(tmp_path: Path, data_root: Pat
 
 def test_every_learned_stager_is_in_the_benchmark() -> None:
     assert set(staging.LEARNED) == set(staging.RECIPES)
+
+
+def test_simulated_watches_are_staged_better_than_chance_and_whatever_the_start_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(staging, "WATCHES", (2, 5.0))
+    rows = {(row.setting, row.method, row.metric): row for row in staging.run_watches(rng=np.random.default_rng(0))}
+    setting = "heart rate and activity"
+    assert rows[f"{setting}, wake or sleep", "lightgbm-wearable", "kappa"].value > 0.3
+    assert rows[setting, "lightgbm-wearable", "kappa"].value > 0.1
+    moved = rows[f"{setting}, first two hours cut off", "lightgbm-wearable", "kappa_cut"]
+    assert moved.n == 2
+    assert abs(moved.value) < 0.15

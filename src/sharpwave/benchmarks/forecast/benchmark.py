@@ -185,7 +185,7 @@ def _choose_methods(task: Task) -> dict[str, Callable[[], Forecaster]]:
     night = task.nights[0]
     chosen = {}
     for name, make in FORECASTERS[task.protocol].items():
-        impossible = (name == "lightgbm-signals" and not night.names) or (
+        impossible = (name in ("lightgbm-signals", "lightgbm-ensemble") and not night.names) or (
             name == "lightgbm-votes" and night.votes is None
         )
         if not impossible and not (name in SLOW and task.horizon != HORIZONS[0]):

@@ -17,9 +17,10 @@ from sharpwave.forecasting.protocols import HORIZONS, compute_base_rate, hide_st
 SLOW = ("hmm", "cnn", "lstm")
 """Baselines that run with one seed."""
 OURS = "brainmu-lite"
+ENSEMBLE = "lightgbm-ensemble"
 REFERENCES = ("persistence", "markov")
 BETTER_REFERENCES = ("lightgbm", "lightgbm-signals", "lightgbm-votes")
-"""What Brainµ is compared with, person by person."""
+"""What Brainµ, and the ensemble on signals alone, are compared with, person by person."""
 
 Fold = tuple[list[EpochTable], list[EpochTable]]
 
@@ -93,7 +94,7 @@ def to_rows(data: str, setting: str, accumulators: dict[str, list[Accumulator]])
     for name, table in draws.items():
         if name == "persistence":
             table["auprc_change"], table["auroc_change"] = table["prevalence_change"], np.full(len(weights) + 1, 0.5)
-        references = (*REFERENCES, *BETTER_REFERENCES) if name == OURS else REFERENCES
+        references = (*REFERENCES, *BETTER_REFERENCES) if name in (OURS, ENSEMBLE) else REFERENCES
         for reference in references:
             if reference not in draws or name == reference:
                 continue

@@ -24,11 +24,11 @@ from sharpwave.benchmarks.jax.networks import PAIRS, Pair, make_mlp
 from sharpwave.benchmarks.jax.parity import RATE, compare_weights
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.benchmarks.sleep_cost import bootstrap_median_ratio, time_in_turns
-from sharpwave.consolidation import NREM, Recipe, ReplayBuffer, Sleep, Wake
+from sharpwave.consolidation import NREM, REM, FixedRatio, Protection, Recipe, ReplayBuffer, Sleep, Wake
 from sharpwave.consolidation.recipe import make_ssr
 from sharpwave.demonstrations.streams import Stream, split_classes
 from sharpwave.integrations.jax import Memory, Network, night, wake_step
-from sharpwave.integrations.jax.memory import evaluate
+from sharpwave.integrations.jax.carrier import evaluate
 from sharpwave.recordings.datasets.load import data_root
 
 PLANS: dict[str, dict[str, Any]] = {
@@ -36,10 +36,17 @@ PLANS: dict[str, dict[str, Any]] = {
     "er": {"recipe": Recipe(wake=Wake("er"), nrem=NREM(distillation=0.0))},
     "ssr": {"recipe": make_ssr()},
     "shallow nights": {"budget": 0.5, "steps": 60},
+    "rem": {
+        "recipe": Recipe(rem=REM(share=0.5, cycles=2, exploration=0.1), schedule=FixedRatio(0.8)),
+        "days": 2,
+        "steps": 15,
+    },
+    "protection": {"recipe": Recipe(protection=Protection(anchor=1.0, step_size=0.3)), "days": 2, "steps": 15},
+    "steering": {"recipe": Recipe(steer="brittle", schedule=FixedRatio(0.8)), "steps": 15},
 }
 """Recipes whose weights are compared on the MLP."""
 N_TRAIN, N_TEST, BATCH, CAPACITY, LEARNING_RATE = 2500, 1000, 32, 200, 0.05
-BLOCK, REPEATS = 10, 6
+BLOCK, REPEATS, NIGHTS = 10, 6, 12
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
@@ -62,7 +69,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         torch.set_num_threads(threads)
     config = {
         "seeds": seeds,
-        "days": "mlp: two of 25 steps; others: one of 15 (recipes: 25, shallow nights 60); 8 items, SGD .02, momentum",
+        "days": "mlp: two of 25 steps; others: one of 15 (recipes: 25, shallow nights 60, rem and protection: two of "
+        "15); 8 items, SGD .02, momentum",
         "split_mnist": {
             "n_train": N_TRAIN,
             "n_test": N_TEST,
@@ -70,7 +78,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             "capacity": CAPACITY,
             "rate": LEARNING_RATE,
         },
-        "timed": f"{REPEATS} blocks of {BATCH} new items, {BLOCK} steps each, in turns",
+        "timed": f"{REPEATS} blocks of {BATCH} new items, {BLOCK} steps each, and {NIGHTS} nights, in turns",
         "notes": [
             "log10_difference: the largest difference of any weight; log10_moved: how far the one that moved most did.",
             "Weights are compared without most of the compiler's optimisations, times are taken with them.",
@@ -96,9 +104,10 @@ def _compare_into(rows: list[Row]) -> None:
         for name in PAIRS:
             days: dict[str, Any] = {"days": 2} if name == "mlp" else {"days": 1, "steps": 15}
             rows += _to_rows(name, f"{bits} bits", "default", compare_weights(name, double=bits == 64, **days))
-    for plan, options in PLANS.items():
-        if options:
-            rows += _to_rows("mlp", "64 bits", plan, compare_weights("mlp", **({"days": 1} | options)))
+        for plan, options in PLANS.items():
+            if options:
+                found = compare_weights("mlp", double=bits == 64, **({"days": 1} | options))
+                rows += _to_rows("mlp", f"{bits} bits", plan, found)
 
 
 def _to_rows(name: str, setting: str, plan: str, found: dict[str, float]) -> list[Row]:
@@ -153,7 +162,7 @@ def measure_time(name: str) -> list[Row]:
     rows = []
     ways: dict[str, list[Callable[[], None]]] = {"wake": [steps_torch, steps_jax], "night": [night_torch, night_jax]}
     for what, run_ways in ways.items():
-        repeats = REPEATS if what == "wake" else 4
+        repeats = REPEATS if what == "wake" else NIGHTS
         times = time_in_turns(lambda place, _, ways=run_ways: ways[place](), n_ways=2, repeats=repeats, warm=3)  # type: ignore[misc]
         for place, library in enumerate(("pytorch", "jax")):
             each = 1e3 / BLOCK * times[:, place]

@@ -21,6 +21,8 @@ Fold = tuple[Sequence[StagedFeatures], Sequence[tuple[StagedFeatures, Recording]
 """Training nights, and test nights with their recordings."""
 
 LOW_RATE = 50.0
+CUT = 2 * 3600.0
+"""Seconds that are cut off the beginning of a night."""
 WHOLE = 0.8
 """Share of scored epochs with EEG from which a night counts as whole."""
 _WINDOWS = (5, 21)
@@ -63,6 +65,21 @@ def has_eeg(recording: Recording) -> bool:
     return "eeg" in pick_channels(recording)
 
 
+def cut_start(night: Recording, seconds: float = CUT) -> Recording:
+    """The recording without its first seconds, on a clock that begins anew, as another file would hold it."""
+    signals = {
+        name: replace(signal, samples=signal.read(seconds, signal.end), start=0.0, scale=1.0, offset=0.0)
+        for name, signal in night.signals.items()
+    }
+    return forget_clock(replace(night, signals=signals, hypnogram=None))
+
+
+def forget_clock(recording: Recording) -> Recording:
+    """The recording without its time of day and its lights off and on, which simulated nights know."""
+    metadata = {name: value for name, value in recording.metadata.items() if not name.startswith("lights_")}
+    return replace(recording, metadata=metadata, start=None)
+
+
 def only_lfp(recording: Recording) -> Recording:
     """Without its EEG: LFP and EMG stay."""
     return replace(recording, signals={**recording.of("lfp"), **recording.of("emg")})
@@ -85,14 +102,19 @@ def to_features(recording: Recording) -> StagedFeatures:
     return StagedFeatures(recording.subject, table, len(FEATURES), stages)
 
 
-def simulate_recordings(species: str, *, n: int, hours: float, seed: int = 0) -> list[Recording]:
+def simulate_recordings(
+    species: str, *, n: int, hours: float, seed: int = 0, modalities: Sequence[str] | None = None
+) -> list[Recording]:
     """Simulated nights with their consensus hypnograms."""
     from sharpwave.simulation import simulate_night
+
+    chosen = {} if modalities is None else {"modalities": modalities}
 
     streams = np.random.default_rng(seed).spawn(n)
     names = [f"{species}-{index}" for index in range(n)]
     return [
-        simulate_night(species, hours, rng=stream, subject=name)[0] for name, stream in zip(names, streams, strict=True)
+        simulate_night(species, hours, rng=stream, subject=name, **chosen)[0]
+        for name, stream in zip(names, streams, strict=True)
     ]
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.staging.baselines import BASELINES, FIXED
-from sharpwave.benchmarks.staging.cohorts import Fold, only_eeg, simulate_recordings, split_folds
-from sharpwave.benchmarks.staging.scores import Scored, summarise
+from sharpwave.benchmarks.staging.cohorts import CUT, Fold, only_eeg, simulate_recordings, split_folds
+from sharpwave.benchmarks.staging.scores import Scored, score_night, summarise
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.runtime.staging import run_brainmu
@@ -97,6 +97,13 @@ def compare(recording: Recording, found: Hypnogram) -> Scored:
     if truth.epoch_length < found.epoch_length:
         truth = truth.resample(found.epoch_length)
     return Scored(recording.subject, truth, found)
+
+
+def score_later(night: Recording, found: Hypnogram) -> float:
+    """κ of the epochs after the first two hours of a night."""
+    later = found.onsets >= CUT - 1e-6
+    kept = replace(found, stages=np.where(later, found.stages, -1).astype(np.int8))
+    return score_night(compare(night, kept), n_stages=5)["kappa"]
 
 
 N_SIMULATED, HOURS, SEED = 24, 6.0, 10_000

@@ -17,6 +17,9 @@ import numpy as np
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.benchmarks.staging.benchmark import collect_validation
 from sharpwave.benchmarks.staging.cohorts import (
+    CUT,
+    cut_start,
+    forget_clock,
     has_eeg,
     is_whole,
     load_recordings,
@@ -24,8 +27,8 @@ from sharpwave.benchmarks.staging.cohorts import (
     simulate_recordings,
     take_down,
 )
-from sharpwave.benchmarks.staging.methods import HOURS, N_SIMULATED, SEED, compare
-from sharpwave.benchmarks.staging.scores import Scored, score_night, summarise
+from sharpwave.benchmarks.staging.methods import HOURS, N_SIMULATED, SEED, compare, score_later
+from sharpwave.benchmarks.staging.scores import Scored, summarise
 from sharpwave.brainmu.epochs import epoch_recording
 from sharpwave.brainmu.runtime.staging import run_brainmu, smooth_stages
 from sharpwave.brainmu.shipped import Weights, load_weights
@@ -37,15 +40,12 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.preparation import prepare_signals
 from sharpwave.signals.stage_smoothing import load_transitions
-from sharpwave.staging import load_stager
 from sharpwave.staging.boosted import to_hypnogram
 from sharpwave.staging.mean_stager import average_hypnograms
 from sharpwave.staging.weights import FOLDER, load_card, save_json
-from sharpwave.staging.yasa_stager import LEAST_RATE
+from sharpwave.staging.yasa_stager import LEAST_RATE, YasaResampledStager, YasaStager
 
 Nights = Sequence[Recording]
-CUT = 2 * 3600.0
-"""Seconds that are cut off the beginning of a night."""
 SIMULATED = (4, 4.0)
 """Simulated nights, and their hours."""
 
@@ -122,8 +122,10 @@ def stage_by_brainmu(
         clock: Take the start of the file for lights off.
         smooth: Smooth over the transitions of whole nights, whatever the length, or not at all; by its length if None.
     """
-    metadata = {**night.metadata, **({"lights_off": 0.0} if clock else {})}
-    prepared = prepare_signals(replace(night, metadata=metadata, start=None), pick_channels(night))
+    timeless = forget_clock(night)
+    if clock:
+        timeless = replace(timeless, metadata={**timeless.metadata, "lights_off": 0.0})
+    prepared = prepare_signals(timeless, pick_channels(night))
     transitions = np.asarray(load_transitions()["transitions"])
     said = run_brainmu(
         prepared,
@@ -136,11 +138,13 @@ def stage_by_brainmu(
     return said
 
 
-def stage_by_yasa(night: Recording) -> Hypnogram | None:
+def stage_by_yasa(night: Recording, *, from_file_start: bool = True) -> Hypnogram | None:
     """Stages by YASA alone, resampled where the rate is low; None where it cannot."""
     picks = pick_channels(night)
-    for name in ("yasa", "yasa-resampled"):
-        stager = load_stager(name)
+    for stager in (
+        YasaStager(from_file_start=from_file_start),
+        YasaResampledStager(from_file_start=from_file_start),
+    ):
         if stager.accepts(night, picks) is None:
             return stager.stage(night, picks)
     return None
@@ -148,6 +152,12 @@ def stage_by_yasa(night: Recording) -> Hypnogram | None:
 
 def stage_by_both(night: Recording, theirs: Hypnogram, weights: Weights) -> Hypnogram:
     """The mean of both, as `sharpwave decode` stages by default."""
+    without_clock = stage_by_yasa(forget_clock(night), from_file_start=False)
+    return average_hypnograms(without_clock or theirs, stage_by_brainmu(night, theirs, weights))
+
+
+def stage_by_both_as_before(night: Recording, theirs: Hypnogram, weights: Weights) -> Hypnogram:
+    """The mean of both, where YASA takes the start of the file for that of the night."""
     return average_hypnograms(theirs, stage_by_brainmu(night, theirs, weights))
 
 
@@ -159,8 +169,12 @@ WAYS: Mapping[str, Callable[[Recording, Hypnogram, Weights], Hypnogram]] = {
     "brainmu-lite, always smoothed": partial(stage_by_brainmu, smooth=True),
     "brainmu-lite, both as before": partial(stage_by_brainmu, clock=True, smooth=True),
     "yasa+brainmu": stage_by_both,
+    "yasa+brainmu, file start as lights off": stage_by_both_as_before,
 }
 """Ways of use by the name of the method in the rows."""
+
+
+BOTH = ("yasa+brainmu", "yasa+brainmu, file start as lights off")
 
 
 def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Row]:
@@ -171,7 +185,7 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
     rows = []
     cuts = [(night, blank_start(night), cut_start(night)) for night in nights]
     staged = [(files, [stage_by_yasa(file) for file in files]) for files in cuts]
-    for method in ("brainmu-lite", "brainmu-lite, file start as lights off", "yasa+brainmu"):
+    for method in ("brainmu-lite", "brainmu-lite, file start as lights off", *BOTH):
         kappas: dict[str, list[float]] = {
             name: [] for name in ("whole", "blanked", "cut", "lost_history", "file_start")
         }
@@ -183,7 +197,7 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
             ]
             if len(found) < len(files):
                 continue
-            values = [_score_later(files[0], one) for one in (*found[:2], replace(found[2], start=CUT))]
+            values = [score_later(files[0], one) for one in (*found[:2], replace(found[2], start=CUT))]
             values += [values[1] - values[0], values[2] - values[1]]
             for name, value in zip(kappas, values, strict=True):
                 kappas[name].append(value)
@@ -194,13 +208,6 @@ def score_cut(nights: Nights, *, data: str, rng: np.random.Generator) -> list[Ro
     return rows
 
 
-def _score_later(night: Recording, found: Hypnogram) -> float:
-    """κ of the epochs after the first two hours of a night."""
-    later = found.onsets >= CUT - 1e-6
-    kept = replace(found, stages=np.where(later, found.stages, -1).astype(np.int8))
-    return score_night(compare(night, kept), n_stages=5)["kappa"]
-
-
 def blank_start(night: Recording, seconds: float = CUT) -> Recording:
     """The recording with its first seconds missing, and its clock as it was: what is lost is their history alone."""
     signals = {}
@@ -208,16 +215,7 @@ def blank_start(night: Recording, seconds: float = CUT) -> Recording:
         samples = signal.read().astype(np.float32)
         samples[: round((seconds - signal.start) * signal.rate)] = np.nan
         signals[name] = replace(signal, samples=samples, scale=1.0, offset=0.0)
-    return replace(night, signals=signals, hypnogram=None, start=None)
-
-
-def cut_start(night: Recording, seconds: float = CUT) -> Recording:
-    """The recording without its first seconds, on a clock that begins anew, as another file would hold it."""
-    signals = {
-        name: replace(signal, samples=signal.read(seconds, signal.end), start=0.0, scale=1.0, offset=0.0)
-        for name, signal in night.signals.items()
-    }
-    return replace(night, signals=signals, hypnogram=None, start=None)
+    return forget_clock(replace(night, signals=signals, hypnogram=None))
 
 
 def score_trained_without(whole: Nights, *, data: Path | None, seeds: int, rng: np.random.Generator) -> list[Row]:

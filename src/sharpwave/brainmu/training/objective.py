@@ -100,11 +100,11 @@ class Sum(NamedTuple):
 
     Attributes:
         total: Sum over items, times the weight of the part.
-        count: How many items; 0 where nothing is known.
+        number: How many items; 0 where nothing is known.
     """
 
     total: Tensor
-    count: Tensor
+    number: Tensor
 
     @classmethod
     def over(cls, values: Tensor, known: Tensor, *, weight: float = 1.0) -> Sum:
@@ -117,7 +117,7 @@ class Sum(NamedTuple):
 def compute_losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Tensor]:
     """Every part of the loss of which something is known, by name; `batch` is the whole one, before dropping."""
     parts = sum_losses(model, output, batch, objective)
-    return {name: part.total / part.count for name, part in parts.items() if int(part.count)}
+    return {name: part.total / part.number for name, part in parts.items() if int(part.number)}
 
 
 def sum_losses(model: BrainMu, output: Output, batch: Batch, objective: Objective) -> Mapping[str, Sum]:
@@ -133,7 +133,7 @@ def sum_losses(model: BrainMu, output: Output, batch: Batch, objective: Objectiv
             part = Sum(zero, zero)
             if name in predicted:
                 part = sum_next_step(predicted[name], batch.modalities[name], name, masked=objective.masked)
-            sums[f"next {name}"] = Sum(objective.next_step * part.total, part.count)
+            sums[f"next {name}"] = Sum(objective.next_step * part.total, part.number)
     readout = output.readout
     if objective.stage:
         log_probability = torch.log_softmax(readout.stage.masked_fill(~batch.scorable[:, None], -1e4), dim=2)
@@ -182,7 +182,7 @@ def compute_next_step_loss(
 ) -> Tensor | None:
     """Mean of the Huber loss over what is present in the next step (or, masked, in this one); None if nothing is."""
     found = sum_next_step(predicted, part, name, masked=masked)
-    return found.total / found.count if int(found.count) else None
+    return found.total / found.number if int(found.number) else None
 
 
 def _sum_changes(

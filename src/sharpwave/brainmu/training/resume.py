@@ -13,6 +13,7 @@ import io
 import json
 import re
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Collection, Mapping
@@ -235,12 +236,14 @@ class WeightAverage:
 
 
 FILE = "losses.csv"
+LINE_EVERY = 10.0
+"""Seconds between two lines where there is no terminal for a bar."""
 COLUMNS = ("step", "part", "value")
 """One row per update and part; the part "loss" is the sum."""
 
 
 class TrainingLog:
-    """Bar on stderr, `losses.csv` and TensorBoard files; silent where `shown` is false.
+    """Bar on stderr (lines where there is no terminal), `losses.csv`, TensorBoard files; silent where not `shown`.
 
     Args:
         folder: Folder of the run; nothing is written where it is None.
@@ -280,6 +283,8 @@ class TrainingLog:
         )
         self._task = self._progress.add_task("", total=steps, completed=done, loss=float("nan"), speed=0.0)
         self._begun, self._new = time.perf_counter(), 0
+        self._in_log = shown and bar and not sys.stderr.isatty()
+        self._steps, self._next_line = steps, self._begun
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -305,6 +310,11 @@ class TrainingLog:
             if self._board is not None:
                 self._board.add_scalar(part, value, step)
         self._progress.update(self._task, advance=1, loss=parts["loss"], speed=self.hours_per_second)
+        if self._in_log and time.perf_counter() >= self._next_line:
+            self._next_line = time.perf_counter() + LINE_EVERY
+            print(
+                f"Training: update {step + 1} of {self._steps}, loss {parts['loss']:.3f}", file=sys.stderr, flush=True
+            )
 
     def write(self) -> None:
         """Write the table; all rows, so that a run that went on has none twice."""

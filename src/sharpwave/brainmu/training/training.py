@@ -277,7 +277,7 @@ class Learner(nn.Module):
                 fix="give a Sum with a count of 0 where nothing is known",
             )
         totals = torch.stack([part.total.float() for part in sums]) if sums else torch.zeros(0, device=n_crops.device)
-        counts = torch.stack([part.count.float() for part in sums]) if sums else totals
+        counts = torch.stack([part.number.float() for part in sums]) if sums else totals
         everywhere = self.add_up(torch.stack([totals.detach(), counts], dim=1))
         mean = (totals / everywhere[:, 1].clamp(min=1)).sum()  # devices' gradients are averaged, and are to be added
         return {"loss": self.n_devices * mean + self._touch(), **dict(zip(found, everywhere, strict=True))}
@@ -343,6 +343,10 @@ def draw_batches(
 
 def make_optimiser(module: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) on what needs a gradient; only matrices decay.
+
+    Args:
+        module: The module whose weights are learned.
+        options: Options of the training run; learning rate and weight decay count.
 
     Raises:
         SharpwaveError: If nothing needs a gradient.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,72 +17,24 @@ from sharpwave.consolidation.batches import Batch, Objective
 from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.buffer import ReplayBuffer
 from sharpwave.consolidation.learner import Learner
+from sharpwave.consolidation.protection import Guard, Protection
 from sharpwave.consolidation.recipe import Recipe
 from sharpwave.consolidation.schedule import Day, FixedRatio, Schedule, add_stage, expand_stages
 from sharpwave.consolidation.sleep_report import WAKE, make_hypnogram
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.consolidation.wake import Wake, WakeStep, store_new
 from sharpwave.errors import SharpwaveError
+from sharpwave.integrations.jax.carrier import Carrier, make_objective
 from sharpwave.integrations.jax.network import (
-    ROWS,
     Network,
     as_network,
-    fill,
     to_arrays,
     to_tensor,
-    unpack,
 )
 from sharpwave.recordings.hypnogram import Hypnogram
 
 STATISTICS = nn.BatchNorm1d(1)
 """Stands for a network that takes statistics, where a budget asks whether it does."""
-
-
-class Carrier(nn.Module):
-    """A network in JAX as a module of torch that gives its outputs, so that a night can score it.
-
-    Attributes:
-        network: The network.
-        variables: Its parameters, or `Variables`.
-        weights: What stands for its parameters: NaN where one is not finite, another number once one has changed.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network: Network | None = None
-        self.variables: Any = None
-        self.weights = nn.Parameter(torch.zeros(1))
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Outputs of a batch in evaluation mode."""
-        arrays = to_arrays({name: batch[name] for name in batch if name not in ("index", "logits", "logits_length")})
-        n_items = len(jax.tree.leaves(arrays)[0])
-        filled = fill(arrays)
-        filled.pop(ROWS)
-        return to_tensor(evaluate(self.variables, filled, network=self.network))[:n_items]
-
-
-@jax.jit
-def count_changes(before: Any, after: Any) -> Any:
-    """How many arrays of a tree are others than before; NaN where a value is not finite."""
-    changed = [
-        jax.numpy.any(old != new) for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    ]
-    finite = [jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in jax.tree.leaves(after)]
-    return jax.numpy.where(
-        jax.numpy.all(jax.numpy.stack(finite)), jax.numpy.sum(jax.numpy.stack(changed)), jax.numpy.nan
-    )
-
-
-@partial(jax.jit, static_argnames=("network",))
-def evaluate(params: Any, batch: Any, *, network: Network) -> Any:
-    """Outputs of a batch in evaluation mode."""
-    return network.run(*unpack(params), batch, train=False)[0]
-
-
-@partial(jax.jit, static_argnames=("network",))
-def _compute_losses(output: Any, batch: Any, *, network: Network) -> Any:
-    return network.compute_losses(output, batch)
 
 
 class Memory:
@@ -125,6 +76,7 @@ class Memory:
             Objective(),
             make_generator(key),
         )
+        self.guard: Guard | None = None
         self.phase: dict[str, Any] = {}
         self.n_calls = self.n_since_night = 0
         self.stages: list[list[int]] = []
@@ -262,7 +214,8 @@ class Memory:
             "runs": [list(run) for run in self.stages],
             "phases": {1: blank | phase},
             "decoder": self.phase.get("decoder"),
-            **dict.fromkeys(("optimiser", "guard", "stability", "night")),
+            "guard": None if self.guard is None else self.guard.state_dict(),
+            **dict.fromkeys(("optimiser", "stability", "night")),
             **self.learner.state_dict(),
         }
 
@@ -276,6 +229,10 @@ class Memory:
         self.schedule.load_state_dict(state["schedule"])
         if self.budget is not None:
             self.budget.load_state_dict(state.get("budget"))
+        self.guard = None
+        if state.get("guard") is not None:
+            self.guard = Guard(Protection())
+            self.guard.load_state_dict(state["guard"])
         self.n_calls, self.n_since_night = state["counts"][:2]
         self.stages = [list(run) for run in state["runs"]]
         phase = dict(state["phases"].get(1, {}))
@@ -284,21 +241,24 @@ class Memory:
         self.learner.generator.set_state(state["generator"])
 
 
-def make_objective(network: Network, *, label: str = "y") -> Objective:
-    """What torch's side of a night asks of a network: its outputs, its losses, and whether its answers are classes.
+def find_night_rate(memory: Memory, wanted: float | None, rate: Any, *, name: str) -> tuple[float, float]:
+    """The rate of a step of a night, and what `tx` has to be multiplied by so that it is that.
 
     Args:
-        network: The network.
-        label: Name of the labels' entry; default "y".
+        memory: Memory of the network, whose carrier holds the state of `tx`.
+        wanted: Rate that the phase asks for; that of the day where it is None.
+        rate: Learning rate of `tx`, as for `night`.
+        name: Name of the phase's options, for the error.
     """
-
-    def compute_losses(output: Tensor, batch: Batch) -> Tensor:
-        arrays = to_arrays({name: batch[name] for name in batch if name not in ("index", "logits", "logits_length")})
-        filled = fill({"output": output.numpy(), "batch": arrays})
-        return to_tensor(_compute_losses(filled["output"], filled["batch"], network=network))[: len(output)]
-
-    has_classes = None if network.loss == "classification" or callable(network.loss) else False
-    return Objective(lambda model, batch: model(batch), compute_losses, label, has_classes)
+    now, day = memory.find_rate(memory.carrier.opt_state, rate), memory.learner.rates
+    if math.isnan(now) and wanted is not None:
+        raise SharpwaveError(
+            f"the learning rate of tx, for {name}(rate=...)",
+            got="a transformation that does not tell it",
+            fix="give night(..., rate=0.1), or make tx with optax.inject_hyperparams",
+        )
+    wanted = wanted if wanted is not None else day[0] if day else now
+    return (now, 1.0) if math.isnan(wanted) or not now > 0 else (wanted, wanted / now)
 
 
 def make_generator(key: Any) -> torch.Generator:
@@ -371,6 +331,12 @@ def load_tree(like: Any, folder: str | Path) -> Any:
 
     Raises:
         SharpwaveError: If names or shapes differ.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = save_tree({"w": np.ones(2)}, folder)
+    ...     load_tree({"w": np.zeros(2)}, folder)["w"].tolist()
+    [1.0, 1.0]
     """
     known = load_state(folder)
     leaves, shape = jax.tree_util.tree_flatten_with_path(like)

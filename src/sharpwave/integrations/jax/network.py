@@ -35,6 +35,9 @@ class Variables(NamedTuple):
     Attributes:
         params: What is trained.
         stats: What a pass in training mode changes: running statistics, counts of random generators.
+
+    >>> Variables({"w": 1.0}, {"mean": 0.0}).params
+    {'w': 1.0}
     """
 
     params: Any
@@ -307,6 +310,19 @@ def find_bucket(n_items: int) -> int:
     """
     step = max(2, 2 ** max((n_items - 1).bit_length() - 3, 0))
     return max(8, -(-n_items // step) * step)
+
+
+def find_pieces(n_items: int) -> list[int]:
+    """The lengths of the pieces that a batch is evaluated in: powers of two from 8 to 256, the last of them filled up.
+
+    A night scores and labels other numbers of items each time. Buckets would be a new program for most of them.
+
+    Args:
+        n_items: Number of items.
+    """
+    sizes = [256] * (n_items // 256)
+    rest = -(-(n_items % 256) // 8) * 8
+    return sizes + [2**power for power in range(8, 2, -1) if rest & 2**power] or [8]
 
 
 def fill(batch: Any, *, size: int | None = None) -> Any:

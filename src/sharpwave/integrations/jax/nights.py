@@ -15,15 +15,19 @@ import jax
 import optax
 
 from sharpwave.consolidation.budget import Shallow
-from sharpwave.consolidation.night import Night
+from sharpwave.consolidation.night import Night, Phase
 from sharpwave.consolidation.nrem import NREM
-from sharpwave.consolidation.recipe import Recipe
+from sharpwave.consolidation.protection import Protection
+from sharpwave.consolidation.recipe import Recipe, make_plan
+from sharpwave.consolidation.rem import REM
 from sharpwave.consolidation.schedule import Schedule, add_stage
-from sharpwave.consolidation.sleep_report import NREM_STAGE, SleepReport
+from sharpwave.consolidation.sleep_report import NREM_STAGE, REM_STAGE, SleepReport
 from sharpwave.errors import SharpwaveError
+from sharpwave.integrations.jax.dreams import JaxDreams
 from sharpwave.integrations.jax.memory import Memory, make_generator
 from sharpwave.integrations.jax.network import Network, name_path, unpack
 from sharpwave.integrations.jax.replay import JaxReplay, Top
+from sharpwave.integrations.jax.significance import gather
 
 
 def night(
@@ -73,26 +77,47 @@ def night(
     network, learner = memory.bind(apply, params), memory.learner
     learner.generator = learner.generator if key is None else make_generator(key)
     learner.prepare_night()
-    n_full, shallow, n_shallow, probe = _plan(memory, network, recipe, steps)
-    phase = JaxReplay(memory, opt_state, tx, recipe, rate)
-    stages = [NREM_STAGE] * (n_full + n_shallow)
-    start, schedule = sum(n for _, n in memory.stages), recipe.schedule or memory.schedule
-    pressure = schedule.pressure
-    asleep = Night(learner, {NREM_STAGE: phase}, stages, probe=probe, start=start, pressure=pressure)
-    asleep.shallow = shallow
+    memory.carrier.opt_state, schedule = opt_state, recipe.schedule or memory.schedule
+    asleep = _lie_down(memory, network, tx, recipe, steps, rate)
     asleep.begin()
     _sleep(asleep, memory, schedule, until)
     with memory.buffer.undoable() if getattr(recipe.nrem, "refresh", "none") != "none" else nullcontext():
         report = asleep.end(pressure=schedule.pressure)
+        if report.committed and recipe.protection is not None:
+            _protect(memory, recipe.protection)
     memory.end_day()
-    return (memory.carrier.variables, phase.opt_state, report) if report.committed else (params, opt_state, report)
+    after, memory.carrier.opt_state = memory.carrier.opt_state, None
+    return (memory.carrier.variables, after, report) if report.committed else (params, opt_state, report)
+
+
+def _protect(memory: Memory, protection: Protection) -> None:
+    """Anchor the weights where they are after a night that was kept."""
+    if protection.anchor or protection.step_size:
+        guard = memory.guard or protection.make_guard()
+        guard.protection = protection
+        gather(guard, memory.carrier, memory.learner.sample(protection.n_items))
+        memory.guard = guard
+
+
+def _lie_down(memory: Memory, network: Network, tx: Any, recipe: Recipe, steps: int | None, rate: Any) -> Night:
+    """The night that is to come: its phases, its plan and its probe."""
+    n_full, shallow, n_shallow, probe = _plan(memory, network, recipe, steps)
+    phases: dict[int, Phase] = {NREM_STAGE: JaxReplay(memory, tx, recipe, rate)}
+    if isinstance(recipe.rem, REM):
+        anneal = getattr(recipe.nrem, "anneal", False)
+        phases[REM_STAGE] = JaxDreams(memory, tx, recipe.rem, rate, anneal=anneal)
+    start, schedule = sum(n for _, n in memory.stages), recipe.schedule or memory.schedule
+    stages = make_plan(n_full, recipe.rem, depth=schedule.find_depth()) + [NREM_STAGE] * n_shallow
+    asleep = Night(memory.learner, phases, stages, probe=probe, start=start, pressure=schedule.pressure)
+    asleep.shallow = shallow
+    return asleep
 
 
 def _sleep(asleep: Night, memory: Memory, schedule: Schedule, until: Callable[[], bool] | None) -> None:
     """Step by step, until the plan is done, the schedule says so, or somebody wakes it."""
     while not asleep.is_over:
         seconds = asleep.step()
-        add_stage(memory.stages, NREM_STAGE)
+        add_stage(memory.stages, asleep.plan[asleep.position - 1])
         if not schedule.rest(seconds) or (until is not None and until()):
             break
 
@@ -131,14 +156,13 @@ def _measure_share(network: Network, variables: Any) -> float:
 def _check(recipe: Recipe) -> Recipe:
     """A recipe that nights in JAX can follow."""
     nrem = recipe.nrem
-    parts = {"rem": recipe.rem, "protection": recipe.protection, "steer": recipe.steer}
-    wrong = [name for name, part in parts.items() if part is not None]
+    wrong = [] if recipe.rem is None or isinstance(recipe.rem, REM) else [f"rem={type(recipe.rem).__name__}"]
     wrong += [] if isinstance(nrem, NREM) and not nrem.check else ["nrem"]
     wrong += ["probe.held_out as a function of a module"] if callable(recipe.probe.held_out) else []
     if wrong:
         raise SharpwaveError(
-            "a recipe of wake, NREM(check=False), homeostasis and a probe, for a night in JAX",
-            got=f"one with {', '.join(wrong)}",
+            "a recipe of wake, NREM(check=False), REM, homeostasis, protection, steering and a probe of items, in JAX",
+            got=f"one with {', '.join(wrong)}, which ask for a module of torch",
             fix="leave these out, or let the network sleep in PyTorch",
         )
     return recipe

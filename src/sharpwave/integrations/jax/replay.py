@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,12 +21,12 @@ from sharpwave.consolidation.learner import N_SAMPLED, Learner
 from sharpwave.consolidation.night import Phase
 from sharpwave.consolidation.nrem import NREM, NREMPhase, find_input
 from sharpwave.consolidation.recipe import Recipe
-from sharpwave.consolidation.significance import KINDS, Homeostasis, apply_homeostasis
-from sharpwave.errors import SharpwaveError
+from sharpwave.consolidation.significance import KINDS, Homeostasis, apply_homeostasis, compute_brittleness
+from sharpwave.consolidation.sleep_report import NREM_STAGE
+from sharpwave.integrations.jax.carrier import count_changes, prepare_batch
 from sharpwave.integrations.jax.losses import PRIVATE, nrem_loss
-from sharpwave.integrations.jax.memory import Memory, count_changes
+from sharpwave.integrations.jax.memory import Memory, find_night_rate
 from sharpwave.integrations.jax.network import (
-    ROWS,
     Network,
     fill,
     name_path,
@@ -36,10 +37,8 @@ from sharpwave.integrations.jax.network import (
     to_tensor,
     unpack,
 )
+from sharpwave.integrations.jax.significance import compute_fisher, find_plastic, perturb, replace_weights
 from sharpwave.integrations.jax.steps import hold_schedules, take_step
-
-CHUNK = 64
-"""Items whose gradients are taken together for Fisher information."""
 
 DECODER = optax.adam(1e-3)
 """Of the linear map from hidden states back to inputs."""
@@ -48,6 +47,7 @@ DECODER = optax.adam(1e-3)
 @partial(jax.jit, static_argnames=("network", "tx", "nrem"))
 def _take_nrem_step(
     params: Any,
+    around: Any,
     opt_state: Any,
     decoder: Any,
     batch: Any,
@@ -58,7 +58,7 @@ def _take_nrem_step(
     tx: Any,
     nrem: NREM,
 ) -> tuple[Any, Any, Any, Any, Any]:
-    """One step of replay through the whole network."""
+    """One step of replay through the whole network; through weights `around` it, where there are some."""
     rate, factor, strength = numbers
     trained, stats = unpack(params)
     inputs = {name: batch[name] for name in batch if name not in PRIVATE}
@@ -72,12 +72,13 @@ def _take_nrem_step(
         hidden = hidden + (strength * spread).astype(hidden.dtype) * noise.astype(hidden.dtype)
         loss = nrem_loss(network.get_split().upper(trained, hidden), batch, nrem, network)
         if layer is not None:
-            flat = [each.reshape(len(each), -1).astype(jnp.float32) for each in (hidden, inputs["x"])]
+            flat = [each.reshape(len(each), -1).astype(layer["bias"].dtype) for each in (hidden, inputs["x"])]
             loss = loss + nrem.reconstruction * ((flat[0] @ layer["weight"] + layer["bias"] - flat[1]) ** 2).mean()
         return loss, after
 
     layer, moments = decoder or (None, None)
-    (loss, after), gradients = jax.value_and_grad(compute, argnums=(0, 1), has_aux=True)(trained, layer)
+    at = trained if around is None else around
+    (loss, after), gradients = jax.value_and_grad(compute, argnums=(0, 1), has_aux=True)(at, layer)
     options = {"rate": rate, "factor": factor, "clip": nrem.clip, "centred": nrem.centre}
     trained, opt_state, is_taken = take_step(trained, opt_state, gradients[0], loss, network=network, tx=tx, **options)
     if layer is not None:
@@ -125,21 +126,6 @@ def _measure_statistics(params: Any, batch: Any, *, network: Network) -> Any:
     return jax.tree.map(lambda is_float, leaf: leaf / share if is_float else leaf, floats, after)
 
 
-@partial(jax.jit, static_argnames=("network",))
-def _sum_squares(params: Any, batch: Any, *, network: Network) -> Any:
-    """Sum over items of the squared gradient of the item's loss."""
-    trained, stats = unpack(params)
-    inputs = {name: batch[name] for name in batch if name not in PRIVATE}
-
-    def compute(trained: Any, item: Any) -> Any:
-        single = jax.tree.map(lambda leaf: leaf[None], item)
-        return network.compute_losses(network.run(trained, stats, single, train=False)[0], single).sum()
-
-    each = jax.vmap(jax.grad(compute), in_axes=(None, 0))(trained, inputs)
-    rows = batch[ROWS]
-    return jax.tree.map(lambda g: (jnp.where(rows.reshape(-1, *[1] * (g.ndim - 1)), g, 0) ** 2).sum(axis=0), each)
-
-
 class Top:
     """The part of a network in JAX that shallow nights train, as `consolidation.blocks.Memories` asks it.
 
@@ -175,24 +161,24 @@ class JaxReplay(Phase):
 
     Args:
         memory: Memory of the network, whose carrier holds its parameters.
-        opt_state: State of the transformation.
-        tx: The optax transformation.
+        tx: The optax transformation, whose state the carrier holds.
         recipe: What the night is made of.
         rate: Learning rate of `tx`; a number, a schedule, or None.
     """
 
-    def __init__(self, memory: Memory, opt_state: Any, tx: Any, recipe: Recipe, rate: Any) -> None:
+    def __init__(self, memory: Memory, tx: Any, recipe: Recipe, rate: Any) -> None:
         assert isinstance(recipe.nrem, NREM)
         self.memory, self.learner, self.carrier = memory, memory.learner, memory.carrier
-        self.opt_state, self.tx, self.rate = opt_state, tx, rate
+        self.tx, self.rate, self.steer, self.steer_noise = tx, rate, recipe.steer, recipe.steer_noise
         self.nrem, self.homeostasis, self.given = recipe.nrem, recipe.homeostasis, memory.carrier.variables
+        self.noise: dict[str, float] = {}
         self.uses_logits = self.nrem.distillation > 0
         self.refreshing = NREMPhase(self.learner, self.nrem)
         state = {name: value for name, value in memory.phase.items() if name != "decoder"}
         if state:
             self.refreshing.load_state_dict({**state, "decoder": None}, weights={})
         self.decoder = memory.phase.get("decoder")
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
 
     @property
     def network(self) -> Network:
@@ -203,28 +189,36 @@ class JaxReplay(Phase):
     def prepare(self, weights: Mapping[str, Tensor]) -> None:
         """Statistics first, whatever became of them; then what reconstruction needs."""
         learner, nrem = self.learner, self.nrem
-        self.refreshing._replayed = set()
+        self.refreshing._replayed, self.counts = set(), Counter()
         if learner.memories is None and learner.n_refreshed is None and self._takes_statistics():
             slots = self.memory.buffer.stratify(
                 N_SAMPLED, generator=torch.Generator().manual_seed(len(self.memory.buffer))
             )
             self._update_statistics([self.memory.buffer.read(slots)])
-        if nrem.noise or nrem.reconstruction or self.homeostasis:
-            learner.sample()
+        if nrem.noise or nrem.reconstruction or self.homeostasis or self.steer == "brittle":
+            learner.sample()  # as PyTorch does, to find the head
         if nrem.reconstruction and self.decoder is None:
             batch = learner.sample()
-            hidden = jax.eval_shape(partial(_catch, network=self.network), self.carrier.variables, self._prepare(batch))
+            hidden = jax.eval_shape(partial(_catch, network=self.network), self.carrier.variables, prepare_batch(batch))
             n_hidden, n_inputs = math.prod(hidden.shape[1:]), find_input(batch)[0].numel()
-            layer = {"weight": jnp.zeros((n_hidden, n_inputs)), "bias": jnp.zeros(n_inputs)}
+            dtype = jnp.float64 if hidden.dtype == jnp.float64 else jnp.float32
+            layer = {"weight": jnp.zeros((n_hidden, n_inputs), dtype), "bias": jnp.zeros(n_inputs, dtype)}
             self.decoder = (layer, DECODER.init(layer))
+        strengths = self.steer
+        if strengths == "brittle":
+            fisher = compute_fisher(self.carrier, learner.sample())
+            strengths = compute_brittleness(fisher, find_plastic(self.carrier))  # type: ignore[arg-type]
+        if isinstance(strengths, Mapping):
+            self.noise = {name: self.steer_noise * value for name, value in strengths.items()}
 
     def step(self, plan: Sequence[int], position: int) -> float:
-        """Replay one batch; homeostasis follows the last."""
+        """Replay one batch; after the last step of a bout follows homeostasis."""
         learner, nrem = self.learner, self.nrem
         factor = nrem.find_up(position) * learner.caution
         if nrem.anneal:
             factor *= compute_annealing(position, len(plan), warm=nrem.warm)
-        rate, change = self._find_rate()
+        rate, change = find_night_rate(self.memory, self.nrem.rate, self.rate, name="NREM")
+        around = perturb(self.carrier, self.noise, generator=learner.generator)
         batch = learner.sample(nrem.batch_size or learner.wake_items, balanced=nrem.balanced)
         self.refreshing._replayed.update(batch["index"].tolist())
         numbers = [np.asarray(each, np.float64) for each in (rate * factor, change * factor, nrem.find_noise(position))]
@@ -233,12 +227,13 @@ class JaxReplay(Phase):
             loss, is_taken = self._replay_top(batch, numbers)
             learner.charge(batch, n_items, learner.memories.top.share)
         else:
-            loss, is_taken = self._replay(batch, numbers)
+            loss, is_taken = self._replay(batch, numbers, around)
             learner.charge(batch, n_items, 1.0)
         if not is_taken:
             learner.trouble = "a loss was not finite" if not math.isfinite(loss) else "a gradient was not finite"
             return math.nan
-        if self.homeostasis is not None and position + 1 == len(plan):
+        ends_bout = position + 1 == len(plan) or plan[position + 1] != NREM_STAGE
+        if self.homeostasis is not None and ends_bout:
             self._apply(self.homeostasis)
         return loss
 
@@ -261,34 +256,19 @@ class JaxReplay(Phase):
         """Weights that homeostasis changed."""
         return self.counts
 
-    def _find_rate(self) -> tuple[float, float]:
-        """The rate of a step, and what `tx` has to be multiplied by so that it is that."""
-        now, day = self.memory.find_rate(self.opt_state, self.rate), self.learner.rates
-        wanted = self.nrem.rate if self.nrem.rate is not None else day[0] if day else now
-        if math.isnan(now) and self.nrem.rate is not None:
-            raise SharpwaveError(
-                "the learning rate of tx, for NREM(rate=...)",
-                got="a transformation that does not tell it",
-                fix="give night(..., rate=0.1), or make tx with optax.inject_hyperparams",
-            )
-        return (now, 1.0) if math.isnan(wanted) or not now > 0 else (wanted, wanted / now)
-
-    def _prepare(self, batch: Batch) -> dict[str, Any]:
-        """What the network is given of a batch."""
-        return to_arrays({name: batch[name] for name in batch if name not in ("index", "logits", "logits_length")})
-
-    def _replay(self, batch: Batch, numbers: list[Any]) -> tuple[float, bool]:
+    def _replay(self, batch: Batch, numbers: list[Any], around: Any) -> tuple[float, bool]:
         arrays, nrem, noise = to_arrays(batch), self.nrem, None
         if nrem.noise or nrem.reconstruction:
-            inputs = self._prepare(batch)
+            inputs = prepare_batch(batch)
             hidden = jax.eval_shape(partial(_catch, network=self.network), self.carrier.variables, inputs)
             drawn = float(numbers[2]) != 0
             noise = (
                 torch.randn(hidden.shape, generator=self.learner.generator).numpy() if drawn else np.zeros(hidden.shape)
             )
-        before = self.opt_state
+        before = self.carrier.opt_state
         self.carrier.variables, state, self.decoder, loss, is_taken = _take_nrem_step(
             self.carrier.variables,
+            around,
             before,
             self.decoder if nrem.reconstruction else None,
             arrays,
@@ -298,13 +278,13 @@ class JaxReplay(Phase):
             tx=self.tx,
             nrem=nrem,
         )
-        self.opt_state = hold_schedules(state, before)
+        self.carrier.opt_state = hold_schedules(state, before)
         return float(loss), bool(is_taken)
 
     def _replay_top(self, batch: Batch, numbers: list[Any]) -> tuple[float, bool]:
         memories = self.learner.memories
         assert memories is not None
-        rows, before = memories.find(batch), self.opt_state
+        rows, before = memories.find(batch), self.carrier.opt_state
         entries = dict(batch) | ({"logits": batch["logits"]} if "logits" in self.memory.buffer.entries else {})
         self.carrier.variables, state, loss, is_taken = _take_top_step(
             self.carrier.variables,
@@ -316,7 +296,7 @@ class JaxReplay(Phase):
             tx=self.tx,
             nrem=self.nrem,
         )
-        self.opt_state = hold_schedules(state, before)
+        self.carrier.opt_state = hold_schedules(state, before)
         return float(loss), bool(is_taken)
 
     def _takes_statistics(self) -> bool:
@@ -325,7 +305,7 @@ class JaxReplay(Phase):
     def _update_statistics(self, batches: Sequence[Batch]) -> None:
         """Plain averages of the statistics of some batches."""
         found = [
-            _measure_statistics(self.carrier.variables, self._prepare(batch), network=self.network) for batch in batches
+            _measure_statistics(self.carrier.variables, prepare_batch(batch), network=self.network) for batch in batches
         ]
         trained, _ = unpack(self.carrier.variables)
 
@@ -336,26 +316,13 @@ class JaxReplay(Phase):
 
     def _apply(self, homeostasis: Homeostasis) -> None:
         """Prune, regrow, strengthen and downscale, layer by layer, by PyTorch's code."""
-        trained, stats = unpack(self.carrier.variables)
-        leaves, shape = jax.tree_util.tree_flatten_with_path(trained)
-        names = [name_path(path) for path, _ in leaves]
-        chosen = {n: leaf for n, (_, leaf) in zip(names, leaves, strict=True) if self.network.is_plastic(n, leaf)}
-        weights = {name: nn.Parameter(to_tensor(np.array(leaf))) for name, leaf in chosen.items()}
+        weights = find_plastic(self.carrier)
         batch = self.learner.sample(homeostasis.n_items)
         significance = {name: weight.detach().abs() for name, weight in weights.items()}
         if homeostasis.significance != "magnitude":
-            fisher = self._compute_fisher(batch)
+            fisher = compute_fisher(self.carrier, batch)
             kind = KINDS[homeostasis.significance]
             significance = {name: kind(fisher[name], weight.detach()) for name, weight in weights.items()}
-        self.counts = apply_homeostasis(weights, significance, homeostasis, generator=self.learner.generator)
-        changed = {name: jnp.asarray(weight.detach().numpy()) for name, weight in weights.items()}
-        new = [changed.get(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)]
-        self.carrier.variables = pack(jax.tree.unflatten(shape, new), stats)
-
-    def _compute_fisher(self, batch: Batch) -> dict[str, Tensor]:
-        """Empirical Fisher information of each parameter, by its path."""
-        arrays, n_items = self._prepare(batch), len(batch["index"])
-        parts = [jax.tree.map(lambda a, i=i: a[i : i + CHUNK], arrays) for i in range(0, n_items, CHUNK)]
-        sums = [_sum_squares(self.carrier.variables, fill(part), network=self.network) for part in parts]
-        total = jax.tree.map(lambda *each: sum(each) / n_items, *sums)
-        return {name_path(path): to_tensor(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(total)[0]}
+        self.counts.update(apply_homeostasis(weights, significance, homeostasis, generator=self.learner.generator))
+        trained, stats = unpack(self.carrier.variables)
+        self.carrier.variables = pack(replace_weights(trained, weights), stats)

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from sharpwave.consolidation.gradients import TINY
+from sharpwave.consolidation.protection import Protection
 from sharpwave.consolidation.recipe import Recipe
 from sharpwave.consolidation.wake import Wake
 from sharpwave.integrations.jax.losses import WakeOutput, wake_loss
@@ -31,6 +32,7 @@ from sharpwave.integrations.jax.network import (
     to_arrays,
     unpack,
 )
+from sharpwave.integrations.jax.significance import compute_penalty, hold, shrink
 
 if TYPE_CHECKING:
     from sharpwave.integrations.jax.memory import Memory
@@ -40,7 +42,7 @@ class Taken(NamedTuple):
     """One step of wake that was taken.
 
     Attributes:
-        loss: Loss of new and replayed items.
+        loss: Loss of new and replayed items, and the penalty of protection where there is one.
         logits: Outputs of the new items, shape (item, ...).
         losses: Loss of each new item, shape (item).
         is_taken: Whether loss and gradient were finite; if not, params and state are as they were.
@@ -159,17 +161,32 @@ def hold_schedules(state: Any, before: Any) -> Any:
     return jax.tree.map(hold, state, before, is_leaf=is_schedule)
 
 
-@partial(jax.jit, static_argnames=("network", "tx", "wake"))
+@partial(jax.jit, static_argnames=("network", "tx", "wake", "protection"))
 def _take_wake_step(
-    params: Any, opt_state: Any, batch: Any, old: Any, numbers: Any, *, network: Network, tx: Any, wake: Wake
+    params: Any,
+    opt_state: Any,
+    batch: Any,
+    old: Any,
+    held: Any,
+    numbers: Any,
+    *,
+    network: Network,
+    tx: Any,
+    wake: Wake,
+    protection: Protection | None,
 ) -> tuple[Any, Any, Any, WakeOutput, Any]:
     scale, rate, factor = numbers
     trained, stats = unpack(params)
 
     def compute(trained: Any) -> tuple[Any, WakeOutput]:
-        return wake_loss(pack(trained, stats), network, batch, old, wake=wake, scale=scale)
+        loss, output = wake_loss(pack(trained, stats), network, batch, old, wake=wake, scale=scale)
+        if held is not None and protection is not None and protection.anchor:
+            loss = loss + compute_penalty(trained, held, protection)
+        return loss, output
 
     (loss, output), gradients = jax.value_and_grad(compute, has_aux=True)(trained)
+    if held is not None and protection is not None:
+        gradients = shrink(gradients, held, protection)
     replays = wake.method != "none"
     clip, centred = wake.clip if replays else None, wake.centre and replays
     trained, opt_state, is_taken = take_step(
@@ -231,13 +248,15 @@ def wake_step(
     network, wake, stats = as_network(apply), plan.wake, unpack(params)[1]
     batch = to_arrays(memory.transform(batch))
     old, scale = memory.draw_beside(batch, wake, apart=takes_statistics(stats))
-    if memory.budget is not None and not old:  # the user's own step
+    protection, held = plan.protection, hold(memory, plan.protection, params)
+    if memory.budget is not None and not old and protection is None:  # the user's own step
         wake = replace(wake, clip=None, centre=False)
     n_items = len(next(iter(jax.tree.leaves(batch))))
     found = memory.find_rate(opt_state, rate)
     numbers = [np.asarray(each, np.float64) for each in (scale, found * memory.caution, memory.caution)]
     filled, *beside = [each if takes_statistics(stats) else fill(each) for each in (batch, *old)]
-    taken = _take_wake_step(params, opt_state, filled, tuple(beside), numbers, network=network, tx=tx, wake=wake)
+    options: dict[str, Any] = {"network": network, "tx": tx, "wake": wake, "protection": protection}
+    taken = _take_wake_step(params, opt_state, filled, tuple(beside), held, numbers, **options)
     params, opt_state, loss, output, is_taken = taken
     step = Taken(float(loss), np.asarray(output.logits)[:n_items], np.asarray(output.losses)[:n_items], bool(is_taken))
     memory.learner.day.seconds += time.perf_counter() - began

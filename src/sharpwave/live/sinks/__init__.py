@@ -62,6 +62,9 @@ SINKS = {"audio": "a loudspeaker", "lsl": "markers on a stream of LSL", "trigger
 def needs_consent(name: str) -> bool:
     """Whether a sink reaches a person, so that a consent is needed; the null sink alone does not.
 
+    Args:
+        name: As `--sink` takes it.
+
     >>> needs_consent("audio"), needs_consent("null")
     (True, False)
     """

@@ -51,6 +51,9 @@ def cache_folder() -> Path:
 def find_dataset(name: str) -> Dataset:
     """The registry's entry for a short name or a folder name.
 
+    Args:
+        name: Such as "ucddb" or "ucddb-eeg".
+
     Raises:
         SharpwaveError: If no data set has this name.
 

@@ -42,6 +42,11 @@ __all__ = ["READERS", "Reader", "attach_hypnogram", "fit_hypnogram", "read_hypno
 class Reader:
     """Where the function that reads a format lives, and what to call the format in an error.
 
+    Attributes:
+        module: Module of `sharpwave.recordings` that holds the function.
+        function: Name of the function.
+        kind: What to call the format in an error.
+
     >>> READERS["*.edf"].load().__name__
     'read_edf'
     """
@@ -59,6 +64,22 @@ _MNE = Reader("readers.mne_reader", "read_mne", "a recording that MNE reads")
 _BIDS = Reader("readers.bids", "read_bids", "a BIDS recording")
 _BOLD = Reader("readers.nifti", "read_bold", "a NIfTI series")
 _WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
+_NEO = Reader("readers.neo_reader", "read_neo", "a recording that neo reads")
+_FOLDER = Reader("readers.session_folders", "read_session_folder", "a folder that is one session")
+
+_ACCELEROMETER = Reader(
+    "readers.accelerometers", "read_accelerometer_table", "an export of ActiGraph, GENEActiv or Actiware"
+)
+
+BY_CONTENT: tuple[tuple[str, bytes, Reader], ...] = (
+    (".csv", b"ActiGraph", _ACCELEROMETER),
+    (".csv", b"GENEActiv", _ACCELEROMETER),
+    (".csv", b"Actiware", _ACCELEROMETER),
+    (".csv", b"RAW_TP9", Reader("readers.headbands", "read_mind_monitor", "a CSV of Mind Monitor (Muse)")),
+    (".txt", b"%OpenBCI", Reader("readers.headbands", "read_openbci", "a text file of OpenBCI")),
+    (".bin", b"Device Identity", Reader("readers.accelerometers", "read_geneactiv", "a GENEActiv recording")),
+)
+"""Ending, what stands in the file's first 2,000 bytes, and the reader that is then taken before those by name."""
 
 READERS: dict[str, Reader] = {
     **{f"sub-*_{kind}.{ending}": _BIDS for kind in ("eeg", "ieeg") for ending in ("edf", "bdf", "vhdr", "set")},
@@ -75,6 +96,11 @@ READERS: dict[str, Reader] = {
     "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
+    "*.gt3x": Reader("readers.accelerometers", "read_gt3x", "an ActiGraph archive"),
+    **dict.fromkeys(("*.h5", "*.hdf5"), Reader("readers.headbands", "read_dreem", "an HDF5 file of Dreem")),
+    "*.cellinfo.mat": Reader("readers.session_folders", "read_session", "a CellExplorer session"),
+    **dict.fromkeys(("*.rhd", "*.rhs", "*.plx", "*.ncs", "*.oebin", "*.continuous", "*.bin", "*.meta"), _NEO),
+    **dict.fromkeys(("*.ns[1-6]", "*.nev", "*.lfp", "*.dat", "*.eeg", "*.xml"), _NEO),
 }
 """Pattern of the file name (lower case) → its reader; the first that fits is taken."""
 
@@ -190,6 +216,10 @@ def _reader_of(path: Path) -> Reader:
             got=path.name,
             fix="download it, or convert it to a store",
         )
+    if not is_address(path) and path.is_dir() and pattern not in _FOLDERS:
+        folders = import_module(f"sharpwave.recordings.{_FOLDER.module}")
+        if folders.recognise_folder(path) is not None:
+            return _FOLDER
     if pattern is None:
         raise SharpwaveError(
             f"a file named {', '.join(READERS)}", got=path.name, fix="rename it by its format, or convert it to EDF"
@@ -197,7 +227,18 @@ def _reader_of(path: Path) -> Reader:
     reader = READERS[pattern]
     if not (path.is_dir() and pattern in _FOLDERS):
         check_file(path, reader.kind)
+        return _look_inside(path) or reader
     return reader
+
+
+def _look_inside(path: Path) -> Reader | None:
+    """The reader of a file whose name alone does not say who wrote it; None where it does."""
+    candidates = [(mark, reader) for ending, mark, reader in BY_CONTENT if path.suffix.lower() == ending]
+    if not candidates:
+        return None
+    with path.open("rb") as file:
+        head = file.read(2000)
+    return next((reader for mark, reader in candidates if mark in head), None)
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +308,7 @@ def attach_hypnogram(
         recording: The recording whose signals give the length and the clock.
         hypnogram: A scoring or the file of one; stages among the recording's own annotations if None.
         epoch_length: Length of an epoch in seconds, where the file does not say.
-        convention: Meaning of integer codes, see `read_hypnogram`.
+        convention: Meaning of each integer code: a name, or labels by code; see `read_hypnogram`.
         scorer: Whose scoring to take, where several scored; a person's, else the first, if None.
         tolerance: Seconds by which the scoring may be longer or shorter than the recording; see `fit_hypnogram`.
 

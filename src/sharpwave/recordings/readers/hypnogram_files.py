@@ -79,6 +79,14 @@ def read_scoring(
 ) -> Scoring:
     """As `read_hypnogram`, with the clock of the scoring, its other events, and what was repaired in reading it.
 
+    Args:
+        path: File of the scoring.
+        epoch_length: Length of an epoch in seconds, where the file does not say.
+        convention: Meaning of each integer code: a name, or labels by code.
+        start: Clock time of the recording's first sample, by which clock times are placed.
+        duration: Length of the recording in seconds, where known.
+        scorer: Whose scoring to take, where several scored.
+
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "hypnogram.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -161,9 +162,27 @@ def read_units(group: InsideGroup, file: str) -> tuple[Units | None, list[str]]:
         values = [] if name in taken or group.declares(f"{name}_index") else _read_column(array)
         if len(values) == len(ends) and re.fullmatch(r"[A-Za-z]\w*", name):
             metadata[name] = np.array(values)
+    metadata.update(_read_places(group, len(ends), metadata))
     step = all_times.attribute("resolution", 0.0)
     resolution = float(step) if isinstance(step, int | float | np.number) and 0 < step < 1 else 0.0
     return Units(trains, observed, metadata, resolution, storage), repairs + notes
+
+
+def _read_places(group: InsideGroup, n_units: int, metadata: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Where the first electrode of each unit lies, as `area`; empty where the file does not say it."""
+    rows, ends = group.array("electrodes"), group.array("electrodes_index")
+    if rows is None or rows.kind not in "iu" or "area" in metadata:
+        return {}
+    table = group.root.child("general/extracellular_ephys/electrodes")
+    index = _read_numbers(rows).astype(np.int64)
+    edges = np.arange(len(index)) + 1 if ends is None else _read_numbers(ends).astype(np.int64)
+    first = np.r_[0, edges[:-1]]
+    sound = table is not None and len(edges) == n_units and (np.diff(edges, prepend=0) > 0).all()
+    if table is None or not sound or edges[-1] > len(index) or index.min() < 0:
+        return {}
+    place = table.array("location")
+    texts = [] if place is None else place.read_texts()
+    return {"area": np.array([texts[row] for row in index[first]])} if index.max() < len(texts) else {}
 
 
 def _read_identifiers(group: InsideGroup, n_units: int) -> tuple[np.ndarray, list[str]]:

@@ -6,7 +6,7 @@ pynwb is not needed to write it; that pynwb reads it, and reads the same, is tes
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,44 @@ def write_nwb(recording: Recording, path: str | Path, *, overwrite: bool = False
             _write_intervals(file, "sleep_states", _list_states(recording.hypnogram), "Sleep states, as scored")
         if len(recording.events):
             _write_intervals(file, "events", recording.events, "Events, such as laps on a track")
+    return path
+
+
+def write_nwb_intervals(
+    recording: Recording,
+    tables: Mapping[str, pd.DataFrame],
+    path: str | Path,
+    *,
+    descriptions: Mapping[str, str] | None = None,
+) -> Path:
+    """Write what was found in a session as an NWB file of its own, which leaves the session's file as it is.
+
+    Args:
+        recording: The session: its subject, start and sleep states are written too, its signals are not.
+        tables: Name → events (onset and duration in s, and further columns), each a table of intervals.
+        path: The file; one that is there is replaced.
+        descriptions: Column → what it means; the name of the column by default.
+
+    Returns:
+        `path`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.recordings.readers import read_recording
+    >>> ripples = pd.DataFrame({"onset": [2.0], "duration": [0.1], "label": ["ripple"]})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_nwb_intervals(Recording(species="rat"), {"ripples": ripples}, Path(folder) / "found.nwb")
+    ...     read_recording(path).events["label"].tolist()
+    ['ripple']
+    """
+    import h5py
+
+    path = Path(path)
+    with replace_file(path) as partial, h5py.File(partial, "w") as file:
+        _write_head(file, recording)
+        if recording.hypnogram is not None:
+            _write_intervals(file, "sleep_states", _list_states(recording.hypnogram), "Sleep states, as scored")
+        for name, table in tables.items():
+            _write_intervals(file, _clean(name), table, f"Found by sharpwave: {name}", descriptions or {})
     return path
 
 
@@ -234,8 +272,10 @@ def _list_states(hypnogram: Hypnogram) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["onset", "duration", "label"])
 
 
-def _write_intervals(file: Any, name: str, events: pd.DataFrame, description: str) -> None:
-    """A table of intervals; columns of texts and numbers are kept, others left out."""
+def _write_intervals(
+    file: Any, name: str, events: pd.DataFrame, description: str, words: Mapping[str, str] | None = None
+) -> None:
+    """A table of intervals; numbers and texts are kept, "n/a" where a text is missing."""
     onset, duration = events["onset"].to_numpy(float), events["duration"].to_numpy(float)
     columns: dict[str, tuple[Any, str]] = {
         "start_time": (onset, "start, in s"),
@@ -243,10 +283,15 @@ def _write_intervals(file: Any, name: str, events: pd.DataFrame, description: st
     }
     for column in events:
         values = events[column]
-        if column in ("onset", "duration") or len(values) != values.notna().sum():
+        if column in ("onset", "duration") or not values.notna().any():
             continue
         plain = pd.api.types.is_numeric_dtype(values)
-        columns[str(column)] = (values.to_numpy() if plain else values.astype(str).to_numpy(dtype=object), str(column))
+        kept = (
+            values.to_numpy()
+            if plain
+            else values.astype(object).where(values.notna(), "n/a").astype(str).to_numpy(object)
+        )
+        columns[str(column)] = (kept, (words or {}).get(str(column), str(column)))
     _write_table(file.create_group(f"intervals/{name}"), "TimeIntervals", description, len(events), columns)
 
 

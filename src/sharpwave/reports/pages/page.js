@@ -1,5 +1,6 @@
 "use strict";
-// Tables of class "sortable": a click on a head sorts by that column, a second one the other way; blanks stay last.
+// Tables of class "sortable": a click on a head sorts by that column, a second one the other way; blanks stay last. A
+// second body holds the rows that are not shown at first.
 for (const table of document.querySelectorAll("table.sortable")) {
   const key = (cell) => (cell.dataset.key === undefined ? cell.textContent.trim() : cell.dataset.key);
   for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
@@ -12,12 +13,27 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const up = head.getAttribute("aria-sort") !== "ascending";
       for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const rows = [...table.tBodies[0].rows].map((row) => [key(row.cells[column]), row]);
+      const rows = [...table.tBodies].flatMap((body) => [...body.rows]).map((row) => [key(row.cells[column]), row]);
       const numbers = rows.every(([value]) => value === "" || Number.isFinite(Number(value)));
       const compare = (a, b) => (numbers ? Number(a) - Number(b) : a.localeCompare(b, undefined, { numeric: true }));
       rows.sort(([a], [b]) => (a === "" || b === "" ? (a === "") - (b === "") : up ? compare(a, b) : compare(b, a)));
-      table.tBodies[0].append(...rows.map(([, row]) => row));
+      const ordered = rows.map(([, row]) => row);
+      const first = table.tBodies.length > 1 ? table.tBodies[0].rows.length : ordered.length;
+      table.tBodies[0].append(...ordered.slice(0, first));
+      if (table.tBodies.length > 1) table.tBodies[1].append(...ordered.slice(first));
     });
+  }
+  // Of a long table the rest is laid out when it is asked for.
+  if (table.tBodies.length > 1) {
+    const more = document.createElement("button");
+    more.type = "button";
+    more.className = "more";
+    more.textContent = table.dataset.more;
+    more.addEventListener("click", () => {
+      table.classList.add("all");
+      more.remove();
+    });
+    table.parentElement.after(more);
   }
 }
 // Everything on the page stands without this script. It adds a cursor, zoom, a threshold and local notes.

@@ -1,0 +1,151 @@
+"""Commands measured from outside: CPU, memory of the whole family of processes, and simulated nights to give them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sharpwave.benchmarks.decode.nights import STEP_UV, Repeated
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import MODALITIES, Recording, Signal, write_store
+
+RATE = 256
+SIMULATED_HOURS = 8.0
+CHANNEL = "C4-M1"
+LOOK = 0.25
+"""Seconds between two looks at the memory of running processes."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took.
+
+    Attributes:
+        code: Exit code.
+        cpu: Processor seconds of the command and of all processes that it started and waited for.
+        peak: Largest resident memory of any of its processes, in MB.
+        first: Largest resident memory of the command's own process, which lasts as long as the command, in MB.
+        stdout: What it wrote to standard output.
+    """
+
+    code: int
+    cpu: float
+    peak: float
+    first: float
+    stdout: str
+
+
+def run_measured(command: Sequence[str], *, watch: Callable[[int], None] | None = None) -> Cost:
+    """Run a command in a fresh process.
+
+    Args:
+        command: Program and arguments.
+        watch: Called again and again with the process's number while it runs; None calls nothing.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            first[0] = max(first[0], read_peak(process.pid))
+            if watch is not None:
+                watch(process.pid)
+
+    observer = threading.Thread(target=look, daemon=True)
+    observer.start()
+    assert process.stdout is not None
+    stdout = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    over.set()
+    observer.join()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    return Cost(process.returncode, usage.ru_utime + usage.ru_stime, peak, first[0], stdout)
+
+
+def read_peak(pid: int) -> float:
+    """Highest resident memory of a running process so far, in MB; 0 where it has ended or no one says."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 0.0
+
+
+def find_workers(pid: int) -> list[int]:
+    """Processes below this one that work on tasks, those that have worked longest first."""
+    found, front = [], [pid]
+    while front:
+        children = [child for parent in front for child in _list_children(parent)]
+        found += [child for child in children if b"spawn_main" in _read(child, "cmdline")]
+        front = children
+    return sorted(found, key=lambda child: -_read_ticks(child))
+
+
+def _list_children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return [int(text) for task in tasks.iterdir() for text in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _read_ticks(pid: int) -> int:
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[11]) + int(fields[12]) if len(fields) > 12 else 0
+
+
+def command_of(*arguments: str | Path) -> list[str]:
+    """A command line of sharpwave in this Python."""
+    return [sys.executable, "-W", "ignore", "-m", "sharpwave", *map(str, arguments)]
+
+
+def simulate_eeg(hours: float = SIMULATED_HOURS) -> np.ndarray:
+    """One channel of a simulated human night as int16 in tenths of a µV, shape (time,)."""
+    from sharpwave.simulation import simulate_night
+
+    recording, _ = simulate_night("human", hours, rng=np.random.default_rng(0))
+    signal = recording[CHANNEL]
+    if signal.rate != RATE:
+        raise SharpwaveError(f"a simulated EEG at {RATE} Hz", got=f"{signal.rate:g} Hz", fix="resample it")
+    microvolts = np.asarray(signal.samples, dtype=float) * signal.scale * 1e6
+    return np.clip(np.round(microvolts / STEP_UV), -32768, 32767).astype(np.int16)
+
+
+def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0) -> Path:
+    """A store of one EEG channel: the simulated night again and again, from a given hour of it on.
+
+    Args:
+        path: Folder of the store to write.
+        eeg: Samples of the simulated night.
+        hours: Length of the store, in h.
+        first: Hour of the simulated night with which it begins.
+    """
+    samples = Repeated(np.roll(eeg, -round(first * 3600 * RATE)), round(hours * 3600 * RATE))
+    signal = Signal(CHANNEL, samples, RATE, MODALITIES["eeg"], scale=STEP_UV * 1e-6)
+    return write_store(Recording({CHANNEL: signal}, species="human", source="simulated"), path)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Look ten times a second whether something has come true; False where it has not in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return condition()

@@ -1,0 +1,73 @@
+"""The benchmark of scale: what is measured, and what it says of a year."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from sharpwave.benchmarks.rows import Row
+from sharpwave.benchmarks.scale import benchmark
+from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
+from sharpwave.benchmarks.scale.measures import Cost, run_measured, write_night
+from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import open_store
+
+
+def rows_of(name: str, **values: float) -> list[Row]:
+    return [Row("simulated", SETTING, name, metric, value) for metric, value in values.items()]
+
+
+def test_a_year_is_the_measured_slope_and_never_less_than_what_was_measured():
+    rows = {"24h": rows_of("24h", peak_mb=600.0, cpu_s_per_hour=2.0, first_process_mb=600.0)}
+    rows["72h"] = rows_of("72h", peak_mb=603.0, cpu_s_per_hour=2.2, first_process_mb=300.0)
+    rows["7d"] = rows_of("7d", peak_mb=607.0, cpu_s_per_hour=2.1, first_process_mb=296.0)
+    found = {(row.method, row.metric): row.value for row in compare_lengths(rows)}
+    assert found["7d", "cpu_per_hour_ratio"] == pytest.approx(1.05)
+    slope = "slope over 72h, 7d"
+    assert found[slope, "peak_mb_per_day"] == pytest.approx(1.0)
+    assert found[slope, "peak_mb_of_a_year"] == pytest.approx(600 + 365.25)
+    assert found[slope, "first_process_mb_of_a_year"] == 300.0
+
+
+def test_memory_and_cpu_are_those_of_the_whole_family():
+    child = "import sys; x = bytearray(150_000_000); [None for _ in range(10**6)]"
+    cost = run_measured(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"]
+    )
+    assert cost.code == 0
+    assert cost.peak > 140
+    assert cost.first < 100
+
+
+def test_a_store_begins_where_it_is_told(tmp_path):
+    eeg = np.arange(3600 * 256, dtype=np.int16)
+    stored = open_store(write_night(tmp_path / "n.zarr", eeg, hours=1.5, first=0.25))["C4-M1"].samples
+    assert len(stored) == round(1.5 * 3600 * 256)
+    np.testing.assert_array_equal(stored[:3], eeg[900 * 256 : 900 * 256 + 3])
+    np.testing.assert_array_equal(stored[2700 * 256 : 2700 * 256 + 3], eeg[:3])
+
+
+def test_answers_are_kept_and_others_join(tmp_path, monkeypatch):
+    counts = dict.fromkeys(("24h", "30d"), 0)
+
+    def answer(name: str) -> list[Row]:
+        counts[name] += 1
+        return rows_of(name, peak_mb=1.0 + counts[name], cpu_s_per_hour=1.0)
+
+    methods = {name: lambda folder, seeds, name=name: answer(name) for name in counts}
+    monkeypatch.setattr(benchmark, "METHODS", methods)
+    config, _ = benchmark.run(None, seeds=1, parts=tmp_path)
+    assert (counts, config["not_run"]) == ({"24h": 1, "30d": 0}, ["30d"])
+    benchmark.run(None, seeds=1, parts=tmp_path, methods=["30d"])
+    _, rows = benchmark.run(None, seeds=1, parts=tmp_path)
+    assert counts == {"24h": 1, "30d": 1}
+    assert [row.value for row in rows if row.metric == "peak_ratio"] == [1.0]
+    with pytest.raises(SharpwaveError, match="methods among 24h, 30d; got 90d"):
+        benchmark.run(None, seeds=1, methods=["90d"])
+
+
+def test_a_command_that_says_nothing_is_no_measurement():
+    with pytest.raises(SharpwaveError, match="exit code 3"):
+        read_outcomes(Cost(code=3, cpu=0.0, peak=0.0, first=0.0, stdout=""))
