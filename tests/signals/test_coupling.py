@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sharpwave.recordings import MODALITIES, Hypnogram, Signal
+from sharpwave.signals import coupling
 from sharpwave.signals.coupling import compute_phases, measure_coupling, measure_polarity
 
 STAGES = Hypnogram.from_labels(["W"] * 10 + ["N3"] * 40 + ["R"] * 10 + ["N2"] * 40)
@@ -124,3 +127,24 @@ def test_polarity_is_measured_turned_and_unknown() -> None:
     light = Hypnogram.from_labels(["N2"] * 20)
     assert measure_polarity(make_deep_sleep(1.0, sharp=2.5), light)[::2] == ("unknown", 0)
     assert measure_polarity(make_deep_sleep(1.0, sharp=2.5), Hypnogram.from_labels(["N3"] * 5))[0] == "unknown"
+
+
+def test_polarity_needs_six_blocks_and_knows_when_the_signal_began() -> None:
+    signal = make_deep_sleep(1.0, sharp=2.5)
+    six = Hypnogram.from_labels(["N3"] * 6)
+    assert measure_polarity(signal, six)[::2] == ("upright", 6)
+    late = replace(signal, start=300.0)
+    assert measure_polarity(late, Hypnogram.from_labels(["N3"] * 20))[2] == 10, "from its start on"
+    assert measure_polarity(late, replace(six, start=300.0))[1] == pytest.approx(measure_polarity(signal, six)[1])
+
+
+def test_twenty_coupled_spindles_have_a_phase_nineteen_have_none() -> None:
+    waves = draw_waves(np.random.default_rng(0))
+    for n, known in ((19, False), (20, True)):
+        spindles = pd.DataFrame({"peak": waves["positive_peak"].iloc[:n]})
+        found, _ = measure_coupling(spindles, waves, STAGES, rng=np.random.default_rng(0), n_surrogates=20)
+        assert (found.coupled, bool(np.isfinite(found.phase))) == (n, known)
+
+
+def test_p_counts_surrogates_as_large_as_what_was_found() -> None:
+    assert coupling._p_value(2.0, np.array([1.0, 2.0, 3.0])) == 3 / 4
