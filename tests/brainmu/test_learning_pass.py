@@ -39,10 +39,12 @@ def make_batch() -> Batch:
     return replace(whole, modalities=parts)
 
 
-def learn(model: BrainMu, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def learn(
+    model: BrainMu, batch: Batch, seeds: torch.Tensor | None = SEEDS
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Latents of a pass in training, and the gradient of some function of them."""
     model.train().zero_grad()
-    latents = model(batch, seeds=SEEDS).latents
+    latents = model(batch, seeds=seeds).latents
     (latents * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     return latents.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
@@ -92,6 +94,16 @@ def test_what_is_computed_again_has_the_same_gradient_bit_for_bit(batch: Batch) 
     assert torch.equal(other, latents)
     assert not model.blocks[0].recompute
     assert all(torch.equal(others[name], value) for name, value in gradients.items())
+
+
+def test_what_is_computed_again_drops_the_same_without_seeds(batch: Batch) -> None:
+    model = make_model(**SHAPE, dropout=0.2)
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        with Execution(recompute=recompute).applied(model):
+            found.append(learn(model, batch, seeds=None)[1])
+    assert all(torch.equal(found[1][name], value) for name, value in found[0].items())
 
 
 COMPILED = """
