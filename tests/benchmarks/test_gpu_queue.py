@@ -102,3 +102,78 @@ def test_each_script_says_what_it_measures(name):
     )
     assert "minutes" in answer.stdout
     assert "--limit" in answer.stdout
+
+
+@pytest.mark.usefixtures("queue")
+def test_the_cost_of_sleep_is_measured_by_the_script(tmp_path, monkeypatch):
+    import sleep_cost
+
+    monkeypatch.setattr(sleep_cost, "NETWORKS", {"transformer": lambda: sleep_cost.Transformer(8)})
+    monkeypatch.setattr(sleep_cost, "BATCHES", {"transformer": 4})
+    output = tmp_path / "found.json"
+    words = ["sleep_cost.py", "--device", "cpu", "--steps", "4", "--precision", "float32", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", words)
+    sleep_cost.main()
+    found = {(row["method"], row["metric"]): row["value"] for row in json.loads(output.read_text())["rows"]}
+    assert set(found) >= {("plain", "milliseconds"), ("wake", "time_ratio"), ("sleep", "time_ratio")}
+    assert min(found.values()) > 0
+
+
+@pytest.mark.usefixtures("queue")
+def test_what_a_memory_over_processes_adds_is_measured_by_the_script(tmp_path, monkeypatch):
+    import many_processes
+
+    class Network(torch.nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.embedding, self.head = torch.nn.Embedding(1000, width), torch.nn.Linear(width, 10)
+
+        def forward(self, tokens):
+            return self.head(self.embedding(tokens).mean(dim=1))
+
+    monkeypatch.setattr(many_processes, "Transformer", Network)
+    start = many_processes.multiprocessing.start_processes
+
+    def fork(work, args, nprocs, start_method):
+        assert start_method == "spawn"
+        start(work, args, nprocs=nprocs, start_method="fork")
+
+    monkeypatch.setattr(many_processes.multiprocessing, "start_processes", fork)
+    output = tmp_path / "found.json"
+    words = ["many_processes.py", "--device", "cpu", "--processes", "2", "--steps", "2", "--width", "8"]
+    monkeypatch.setattr(sys, "argv", [*words, "--output", str(output)])
+    many_processes.main()
+    rows = json.loads(output.read_text())["rows"]
+    assert {row["method"] for row in rows if row["metric"] == "milliseconds_per_step"} == set(many_processes.KINDS)
+    sent = {row["method"]: row["value"] for row in rows if row["metric"] == "megabytes_sent"}
+    assert sent.pop(many_processes.KINDS[0]) == 0
+    assert min(sent.values()) > 0
+
+
+@pytest.mark.usefixtures("queue")
+def test_images_are_learned_by_the_script_and_their_seeds_summed_up(tmp_path, monkeypatch):
+    import seq_cifar10
+
+    from sharpwave.demonstrations.networks import NarrowResNet18
+    from sharpwave.demonstrations.streams import ImageSet
+
+    rng = torch.Generator().manual_seed(0)
+    y = torch.arange(10).repeat(4).numpy()
+    x = torch.randint(256, (40, 3, 8, 8), generator=rng, dtype=torch.uint8).numpy()
+    monkeypatch.setattr(seq_cifar10, "load_images", lambda path: ImageSet("noise", x, y, x[:20], y[:20]))
+    monkeypatch.setattr(seq_cifar10, "NarrowResNet18", lambda shape, n, width: NarrowResNet18(shape, n, width=2))
+    monkeypatch.setattr(seq_cifar10, "BATCH", 4)
+
+    def run_in_turn(run, jobs, results, *, workers):
+        return ((job, run(*job)) for job in jobs)
+
+    monkeypatch.setattr(seq_cifar10, "run_side_by_side", run_in_turn)
+    output = tmp_path / "found.json"
+    words = ["seq_cifar10.py", "--device", "cpu", "--data", str(tmp_path), "--epochs", "1", "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", [*words, "--methods", "der++", "sleep", "--output", str(output)])
+    seq_cifar10.main()
+    rows = json.loads(output.read_text())["rows"]
+    found = {(row["setting"], row["method"], row["metric"]): row["value"] for row in rows}
+    apart = found["buffer 200, seed 0", "sleep", "accuracy"] - found["buffer 200, seed 0", "der++", "accuracy"]
+    assert found["buffer 200", "sleep", "accuracy_minus_der++"] == pytest.approx(apart, abs=1e-5)
+    assert all(0 <= found["buffer 200", method, "accuracy_task_told"] <= 1 for method in ("der++", "sleep"))

@@ -12,9 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from sharpwave.benchmarks.off_peak import measure
 from sharpwave.consolidation import ReplayBuffer, Sleep
 from sharpwave.consolidation.schedule import Idle
 from sharpwave.consolidation.state_files import load_state
@@ -226,6 +228,37 @@ def test_sigterm_ends_the_night_and_is_given_back() -> None:
     assert night.report is not None
     assert len(night.report.losses) <= 4
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("told", [1, 2, 7])
+def test_no_step_is_begun_after_the_signal_and_the_score_is_taken_at_the_usual_priority(told: int) -> None:
+    sleep, classes = make_sleep(), []
+    phase = next(iter(sleep.phases.values()))
+    step, finish = phase.step, phase.finish
+
+    def stepping(plan: Any, position: int) -> float:
+        classes.append(os.sched_getscheduler(0))
+        if position + 1 == told:
+            os.kill(os.getpid(), signal.SIGTERM)  # while the step is under way
+        return step(plan, position)
+
+    def finishing() -> None:
+        classes.append(os.sched_getscheduler(0))
+        finish()
+
+    phase.step, phase.finish = stepping, finishing  # type: ignore[method-assign]
+    before = os.sched_getscheduler(0)
+    night = sleep_when_free(sleep, lambda: True, steps=50)
+    assert night.report is not None
+    assert len(night.report.losses) == told
+    assert classes == [os.SCHED_IDLE] * told + [before]
+
+
+def test_how_soon_a_night_gives_way_is_measured_from_the_signal_on() -> None:
+    ended, given, begun = measure(np.random.default_rng(0), n_nights=2, latest=0.05)
+    assert (ended <= given).all()
+    assert (given > 0).all()
+    assert (begun <= 1).all()  # one, where the signal came between the two
 
 
 def test_a_process_of_its_own_is_told_to_end_and_saves_what_it_slept(tmp_path: Path) -> None:

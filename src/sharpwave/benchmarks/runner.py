@@ -62,6 +62,7 @@ BENCHMARKS: dict[str, str] = {
     "sleep-budget": "sharpwave.benchmarks.sleep_budget",
     "private": "sharpwave.benchmarks.private.benchmark",
     "private-audit": "sharpwave.benchmarks.private.audit",
+    "off-peak": "sharpwave.benchmarks.off_peak",
     "private-text": "sharpwave.benchmarks.private.texts",
     "distributed": "sharpwave.benchmarks.distributed",
     "reactivation": "sharpwave.benchmarks.reactivation.benchmark",

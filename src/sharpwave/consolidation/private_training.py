@@ -114,18 +114,36 @@ class PrivateTraining:
         return self._draw(entries, n_items, use, n_steps, cohort)
 
     def foresee(self, n_steps: int) -> tuple[float, float]:
-        """ε before and after a night of so many steps."""
+        """ε before and after a night.
+
+        Args:
+            n_steps: Number of its steps.
+
+        Example:
+            >>> from sharpwave.consolidation import Private, Sleep
+            >>> model = torch.nn.Linear(2, 2)
+            >>> optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+            >>> Sleep(model, None, optimiser, private=Private(8, 1e-5, noise=1.0)).private.foresee(20)  # dreams
+            (0.0, 0.0)
+        """
         use = self.find_night_use(n_steps)
         return self.spent, self.ledger.compute_epsilon(*([] if use is None else [use]))
 
     def find_night_use(self, n_steps: int) -> Use | None:
-        """What steps of a night do; None for dreams."""
+        """What steps of a night do; None for dreams.
+
+        Args:
+            n_steps: Number of steps.
+        """
         if self.buffer is None:
             return None
         return Use(self.noise, min(1.0, self.batch_size / self.buffer.capacity), n_steps)
 
     def take_wake_step(self, batch: Batch) -> WakeStep:
         """The passes of a wake step; what it tells of the batch is withheld.
+
+        Args:
+            batch: The batch that `batches` gave last.
 
         Raises:
             SharpwaveError: If the batch was not drawn by `batches`.
@@ -188,6 +206,9 @@ class PrivateTraining:
     def tell_cost(self, n_steps: int) -> None:
         """Say what a night from the buffer costs, before it is spent.
 
+        Args:
+            n_steps: Number of its steps.
+
         Raises:
             SharpwaveError: If it costs more than there is.
         """
@@ -214,7 +235,11 @@ class PrivateTraining:
         }
 
     def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
-        """Take up what `state_dict` gave; draws and noise go on with other random numbers, never the same twice."""
+        """Take up what `state_dict` gave; draws and noise go on with other random numbers, never the same twice.
+
+        Args:
+            state: What `state_dict` gave; None for nothing.
+        """
         if state is None:
             return
         self.ledger.load_state_dict(state["ledger"])

@@ -71,20 +71,34 @@ class Guard:
         self.weights: dict[str, Tensor] = {}
 
     def gather(self, learner: Learner) -> None:
-        """Anchor the weights where they are after a night, with Fisher information of items from the buffer."""
+        """Anchor the weights where they are after a night, with Fisher information of items from the buffer.
+
+        Args:
+            learner: Network with a buffer.
+        """
         if self.protection.anchor or self.protection.step_size:
             items = learner.sample(self.protection.n_items)
             self.update(learner.module, compute_fisher(learner.module, items, objective=learner.objective))
 
     @torch.no_grad()
     def update(self, model: nn.Module, fisher: Mapping[str, Tensor]) -> None:
-        """Anchor the weights where they are, with what was just gathered."""
+        """Anchor the weights of a network where they are.
+
+        Args:
+            model: The network.
+            fisher: Fisher information of its parameters, by name.
+        """
         self.anchor(
             fisher, {n: p.detach().clone() for n, p in model.named_parameters() if n in {*self.fisher, *fisher}}
         )
 
     def anchor(self, fisher: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
-        """Anchor some weights, by name, with the Fisher information that was just gathered of them."""
+        """Anchor some weights with the Fisher information that was just gathered of them.
+
+        Args:
+            fisher: Fisher information by name, in the weights' shapes; it is added to what is left of earlier nights.
+            weights: Weights by name, where they are now.
+        """
         for name, value in fisher.items():
             before = self.fisher.get(name)
             if before is not None and before.shape != value.shape:

@@ -149,7 +149,13 @@ def compute_rem_loss(
 
 @torch.no_grad()
 def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
-    """Dreams from pairs of stored items, and their soft targets (item, ..., class)."""
+    """Dreams from pairs of stored items, and their soft targets (item, ..., class).
+
+    Args:
+        learner: Network with a buffer.
+        rem: Options of dreams.
+        n_items: Number of dreams.
+    """
     items = learner.sample(n_items)
     logits = _widen(learner.forward(items))
     soft = torch.softmax(logits / rem.temperature, dim=-1)

@@ -145,12 +145,21 @@ class SharedReplayBuffer(ReplayBuffer):
         return items if self.transform is None else {**self.transform(items), "index": items["index"]}
 
     def take_new(self, among: Tensor | None = None) -> Int[Tensor, " item"]:
-        """As in `ReplayBuffer`; a draw ahead is dropped, since stored logits are about to change."""
+        """As in `ReplayBuffer`; a draw ahead is dropped, since stored logits are about to change.
+
+        Args:
+            among: Slots that may be taken; all where omitted.
+        """
         self._drop_ahead()
         return super().take_new(among)
 
     def discard(self, slots: Int[Tensor, " item"], *, anew: bool = False) -> None:
-        """Give up items of this process; in all processes at the same time, with none where there are none."""
+        """Give up items of this process; in all processes at the same time, with none where there are none.
+
+        Args:
+            slots: Slots of this process.
+            anew: As for `ReplayBuffer`.
+        """
         if self._whole is None or not is_shared():
             super().discard(slots, anew=anew)
             return

@@ -323,9 +323,11 @@ def sleep_when_free(
                 woken.append((f"{joules:g} J were spent", clock()))
             elif not free():
                 woken.append((getattr(free, "why", "") or "the machine was wanted", clock()))
+            if woken:
+                rise()  # what is left, a score, is to be over soon
             return bool(woken)
 
-        with _lowest_priority():
+        with _lowest_priority() as rise:
             report = sleep.night(steps, until=until)
         spent, who = meter.read()
     why, moment = woken[0] if woken else ("", math.nan)
@@ -364,16 +366,20 @@ def _hearing_sigterm(clock: Callable[[], float]) -> Iterator[list[float]]:
 
 
 @contextmanager
-def _lowest_priority() -> Iterator[None]:
-    """The kernel's idle class, in which any other process comes first; back to what it was where that is allowed."""
+def _lowest_priority() -> Iterator[Callable[[], None]]:
+    """The kernel's idle class, in which any other process comes first; a function that goes back to what it was."""
     try:
         before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):
-        yield
+        yield lambda: None
         return
-    try:
-        yield
-    finally:
-        with suppress(OSError):
+
+    def rise() -> None:
+        with suppress(OSError):  # not every system allows it
             os.sched_setscheduler(0, *before)
+
+    try:
+        yield rise
+    finally:
+        rise()

@@ -115,7 +115,11 @@ class Memory:
         return to_arrays(self.buffer.sample(n_items, generator=self.learner.generator, balanced=balanced))
 
     def transform(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A batch as it is learned from: after the buffer's `transform`, where it has one."""
+        """A batch as it is learned from: after the buffer's `transform`, where it has one.
+
+        Args:
+            batch: New items: a dictionary of arrays.
+        """
         transform = self.buffer.transform
         return batch if transform is None else transform(to_tensors(batch))
 
@@ -220,7 +224,14 @@ class Memory:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave, here or in a `Sleep` that is awake."""
+        """Take up what `state_dict` gave, here or in a `Sleep` that is awake.
+
+        Args:
+            state: Tensors, numbers and lists, as `load_state` reads them too.
+
+        Raises:
+            SharpwaveError: If the `Sleep` was asleep.
+        """
         if state.get("night") is not None:
             raise SharpwaveError(
                 "the state of a network that is awake", got="one in the middle of a night", fix="end it with wake_up()"

@@ -107,13 +107,27 @@ class Network:
             )
 
     def run(self, params: Any, stats: Any, batch: Any, *, train: bool) -> tuple[Any, Any]:
-        """Logits of a batch, and the statistics after it."""
+        """Logits of a batch, and the statistics after it.
+
+        Args:
+            params: What is trained.
+            stats: Running statistics; None for a network without.
+            batch: Entries (item, ...), as arrays.
+            train: Whether statistics are taken and dropout is on.
+        """
         if stats is None:
             return self.apply(params, batch), None
         return self.apply(params, batch, stats, train)
 
     def run_lower(self, params: Any, stats: Any, batch: Any, *, train: bool) -> tuple[Any, Any]:
-        """What goes into the top, and the statistics after it."""
+        """What goes into the top, and the statistics after it.
+
+        Args:
+            params: What is trained.
+            stats: Running statistics; None for a network without.
+            batch: Entries (item, ...), as arrays.
+            train: Whether statistics are taken and dropout is on.
+        """
         split = self.get_split()
         if stats is None:
             return split.lower(params, batch), None
@@ -134,7 +148,12 @@ class Network:
         return self.split
 
     def compute_losses(self, output: Any, batch: Any) -> Any:
-        """The loss of each item, shape (item)."""
+        """The loss of each item, shape (item).
+
+        Args:
+            output: Outputs, shape (item, ..., class).
+            batch: Entries with labels.
+        """
         compute = self.loss if callable(self.loss) else LOSSES[self.loss]
         losses = compute(output, batch)
         if losses.shape != output.shape[:1]:
@@ -146,7 +165,12 @@ class Network:
         return losses
 
     def find_inputs(self, path: str, leaf: Any) -> tuple[int, ...]:
-        """Axes of a kernel that are a unit's inputs; none where it is no kernel of a linear layer or convolution."""
+        """Axes of a kernel that are a unit's inputs; none where it is no kernel of a linear layer or convolution.
+
+        Args:
+            path: Path of the parameter, its parts joined by "/".
+            leaf: The parameter, of which the number of axes is looked at.
+        """
         *folders, name = path.split("/")
         known = leaf.ndim > 1 and name in ("kernel", "weight", "w") and not any("embed" in each for each in folders)
         if not (known if self.centred is None else self.centred(path, leaf)):
