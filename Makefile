@@ -50,7 +50,7 @@ docs: $(VENV)/.dev
 
 # Name and seeds of every file of results that a page shows. mammoth.json needs another program first: see benchmarks/mammoth.py;
 # language-*.json and private-text.json need the folder of a model: see docs/language-benchmark.md.
-BENCH := forecast:5 staging:5 rodent:6 spindles:5 coupling:60 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
+BENCH := forecast:5 staging:5 rodent:6 cohorts:1 spindles:5 coupling:60 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
   decode-speed:3 decode-memory:1 scale:2 training-cost:1 reactivation:4 reactivation-worlds:2 run-decoding:5 replay-speed:5 replay-null:5 causality:5 causality-worlds:2 continual:5 \
   continual-cifar10:5 continual-step-sizes:2 sleep-cost:5 sleep-budget:2 resilience:5 dynamics:5 criticality:5 \
   live-proof:5 live-latency:3 live-page:1 live-phase:1 live-gate:3 distributed:5 external:1 staging-use:1 jax:3 private-audit:20 private:3 agents:5 off-peak:1

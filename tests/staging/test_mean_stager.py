@@ -73,6 +73,10 @@ def test_the_start_of_the_file_moves_neither_yasa_nor_the_mean(night: Recording)
         moved = float(np.abs(whole[row:] - short).mean())
         assert (moved < 0.003) == (not before)
     mean = load_stager("yasa+brainmu")
+    parts = YasaStager(from_file_start=False).stage(cut, PICKS), load_stager("brainmu").stage(cut, PICKS)
+    np.testing.assert_allclose(
+        np.asarray(mean.stage(cut, PICKS).probabilities), np.asarray(average_hypnograms(*parts).probabilities)
+    )
     assert night.hypnogram is not None
     truth = np.asarray(night.hypnogram.resample(30.0).stages)[row:]
     found = mean.stage(blank, PICKS).stages[row:], mean.stage(cut, PICKS).stages
@@ -97,3 +101,6 @@ def test_a_known_clock_is_taken_and_one_by_day_is_none(night: Recording, clock: 
     by_file = YasaStager().stage(short, PICKS).probabilities
     found = YasaStager(from_file_start=False).stage(timed, PICKS).probabilities
     assert np.allclose(np.asarray(found), np.asarray(by_file)) == same
+    by_nobody = YasaStager(from_file_start=False).stage(short, PICKS).probabilities
+    unknown = clock in ({}, {"lights_off": 7000.0}, {"start": 13})
+    assert np.allclose(np.asarray(found), np.asarray(by_nobody)) == unknown
