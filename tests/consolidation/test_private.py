@@ -394,7 +394,8 @@ def test_a_private_probe_undoes_a_night_that_harmed_and_noise_undoes_none() -> N
         found[harms] = [report.committed for report in reports]
         changes = [report.score_after for report in reports]
     assert found == {False: [True] * 10, True: [False] * 10}
-    assert np.std(changes) > 0  # the same night each time, and never the same number
+    spread = sleep.recipe.probe.held_out.noise / 300  # the same night each time, and never the same number
+    assert 0.3 * spread < np.std(changes) < 2 * spread
     assert np.mean(changes) < -0.4
 
 
