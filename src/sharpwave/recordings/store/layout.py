@@ -5,8 +5,9 @@
       times/0, …            seconds, only for irregularly sampled signals
       hypnogram/…  events/…  spikes/…
 
-Signals are read in chunks of a minute to some minutes (128 KiB at least), each with its own checksum, and written in shards of at most 32 MiB, so
-that a year of one channel is about a thousand files. What Zarr has no type for is kept as JSON and plain arrays.
+Signals are read in chunks of a minute to some minutes (128 KiB at least), each with its own checksum, and written in
+shards of at most 32 MiB, so that a year of one channel is about a thousand files. What Zarr has no type for is kept as
+JSON and plain arrays.
 """
 
 from __future__ import annotations
