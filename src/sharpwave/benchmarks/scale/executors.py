@@ -1,7 +1,7 @@
 """The same nights through each executor: the same files, what it costs, and what a killed worker costs.
 
 Nights are decoded by the command line in processes of their own. Where a worker is killed, it is by SIGKILL from
-outside, in the middle of its work. The night that always kills its worker runs the function of `decode` behind one that
+outside, in the middle of its work. The night that always kills its worker runs `sw.decode` behind a function that
 kills the process when it meets that night, through the same executors.
 """
 
@@ -12,13 +12,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sharpwave.api import decode
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.scale.lengths import read_outcomes
 from sharpwave.benchmarks.scale.measures import (
@@ -30,11 +31,8 @@ from sharpwave.benchmarks.scale.measures import (
     wait_until,
     write_night,
 )
-from sharpwave.commands.batch import NightOutcome, _decode_task
-from sharpwave.commands.tasks import NightTask
 from sharpwave.errors import SharpwaveError
 from sharpwave.executors import open_executor
-from sharpwave.night.options import DecodeOptions
 
 MINUTES = 20.0
 N_NIGHTS, N_WORKERS = 4, 2
@@ -206,7 +204,7 @@ def inject_failures(folder: Path) -> list[Row]:
                 None if options and way == "--jobs" else address or "local",
             )
         setting = f"{N_FAILING // 5} nights, one of which always kills its worker"
-        rows += _count(setting, way, [outcome.status for outcome in deadly], killed=2.0)
+        rows += _count(setting, way, deadly, killed=2.0)
     return rows
 
 
@@ -243,23 +241,21 @@ class Killer:
             self.done = True
 
 
-def run_deadly(nights: Sequence[Path], output: Path, scheduler: str | None) -> list[NightOutcome]:
-    """Decode nights of which the second kills the process that decodes it, each time.
+def run_deadly(nights: Sequence[Path], output: Path, scheduler: str | None) -> list[str]:
+    """Decode nights of which the second kills the process that decodes it, each time; "done" or "failed" for each.
 
     Args:
         nights: Stores.
         output: Folder for the results.
         scheduler: As for `open_executor`.
     """
-    tasks = [NightTask(str(night), night.stem, output / night.stem) for night in nights]
-    work: Callable[[NightTask], NightOutcome] = partial(decode_or_die, deadly=tasks[1].name)
+    work = partial(decode_or_die, output=output, deadly=nights[1].stem)
     with open_executor(N_WORKERS, scheduler) as executor:
-        finished = list(executor.run(work, tasks))
-    return [each.value or NightOutcome(tasks[each.index].name, "failed", each.error) for each in finished]
+        return ["failed" if finished.error else "done" for finished in executor.run(work, [*map(str, nights)])]
 
 
-def decode_or_die(task: NightTask, *, deadly: str) -> NightOutcome:
-    """What `decode` does with a night, but for one night, which kills its process."""
-    if task.name == deadly:
+def decode_or_die(night: str, *, output: Path, deadly: str) -> None:
+    """Decode a night and write its results; one night kills its process instead."""
+    if Path(night).stem == deadly:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _decode_task(task, DecodeOptions(), "overwrite", False)
+    decode(night).save(output / Path(night).stem)
