@@ -28,3 +28,12 @@ def test_without_emg_the_eeg_stands_in() -> None:
     assert recording.hypnogram is not None
     truth = recording.hypnogram.at(found.onsets + found.epoch_length / 2)
     assert compute_kappa(compute_confusion(truth, found.stages, n_stages=3)) > 0.6
+
+
+def test_an_electrode_that_was_off_for_a_while_is_no_stage() -> None:
+    """Muscle tone of a fifth of an hour is the amplifier's own noise: the gap below it is the widest in the tone."""
+    recording, _ = simulate_night("rat", 1.0, rng=np.random.default_rng(105), modalities=("eeg", "emg"))
+    found = load_stager("rodent").stage(recording, {"eeg": "EEG", "emg": "EMG"})
+    assert recording.hypnogram is not None
+    truth = recording.hypnogram.at(found.onsets + found.epoch_length / 2)
+    assert compute_kappa(compute_confusion(truth, found.stages, n_stages=3)) > 0.6, "0.13 by the widest gap alone"

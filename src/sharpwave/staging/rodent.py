@@ -7,6 +7,7 @@ wake. Measured against an expert on one mouse (`sharpwave benchmark rodent`), wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ TRANSITIONS = np.array([[0.97, 0.03, 0.0], [0.03, 0.95, 0.02], [0.05, 0.02, 0.93
 REM_AT_MOST = 0.1
 """Share of the epochs without tone that the first guess takes for REM."""
 DELTA, THETA, HIGH = (1.0, 4.0), (6.0, 9.0), (30.0, 50.0)
+CLEAR = 1.2
+"""Standard deviations by which stages are apart in tone, delta and theta over delta; below, other guesses are tried."""
 SPECIES = ("mouse", "rat")
 MINIMUM_MINUTES = 20
 
@@ -71,12 +74,46 @@ def fit_rodent_states(features: Float[np.ndarray, "epoch 3"]) -> Float[np.ndarra
     known = np.isfinite(features).all(axis=1)
     if not known.any():
         return np.full((len(features), 3), np.nan)
+    found: list[tuple[float, np.ndarray]] = []
+    for threshold in _find_thresholds(_running_median(features[:, 0], 3)[known]):
+        posterior = fit_states(
+            features, _guess(features, known, threshold), n_states=3, transitions=TRANSITIONS, correlated=True
+        )
+        found.append((_measure_clarity(features[known], posterior[known]), posterior))
+        if found[-1][0] >= CLEAR:
+            break
+    return max(found, key=lambda one: one[0])[1]
+
+
+def _find_thresholds(tone: Float[np.ndarray, " epoch"]) -> Iterator[float]:
+    """Tone that parts wake from sleep: of two groups; where these are something else (an electrode that was off for a
+    while and the rest, movement and the rest), of the larger and of the smaller values again."""
+    first = find_threshold(tone)
+    yield first
+    for part in (tone[tone > first], tone[tone <= first]):
+        if len(part) > 3 and np.ptp(part) > 0:
+            yield find_threshold(part)
+
+
+def _guess(features: Float[np.ndarray, "epoch 3"], known: np.ndarray, threshold: float) -> np.ndarray:
+    """Stage of each epoch by the textbook rule."""
     tone, ratio = _running_median(features[:, 0], 3), _running_median(features[:, 2], 5)
-    wake = tone > find_threshold(tone[known])
+    wake = tone > threshold
     quiet = known & ~wake
     rem = ratio > np.nanquantile(ratio[quiet], 1 - REM_AT_MOST) if quiet.any() else np.zeros(len(wake), dtype=bool)
-    guess = np.where(wake, 0, np.where(rem, 2, 1))
-    return fit_states(features, guess, n_states=3, transitions=TRANSITIONS, correlated=True)
+    return np.where(wake, 0, np.where(rem, 2, 1))
+
+
+def _measure_clarity(features: Float[np.ndarray, "epoch 3"], posterior: Float[np.ndarray, "epoch 3"]) -> float:
+    """The least of what must part the stages, in standard deviations: tone W over NREM, delta NREM over W, theta over
+    delta REM over NREM."""
+    weights = posterior / np.maximum(posterior.sum(axis=0), 1e-9)
+    means = weights.T @ features
+    spreads = np.sqrt(np.maximum(weights.T @ features**2 - means**2, 1e-12))
+    (wake, nrem, rem), apart = means, []
+    for index, difference, pair in ((0, wake - nrem, (0, 1)), (1, nrem - wake, (0, 1)), (2, rem - nrem, (1, 2))):
+        apart.append(difference[index] / max(spreads[state, index] for state in pair))
+    return float(min(apart))
 
 
 def find_threshold(values: Float[np.ndarray, " value"], *, steps: int = 128) -> float:
