@@ -272,6 +272,16 @@ def test_what_lies_otherwise_is_left_to_zarr(tmp_path: Path, how: str) -> None:
     assert np.array_equal(samples[700:1500], values[700:1500])
 
 
+def test_what_is_cut_along_channels_too_is_left_to_zarr(tmp_path: Path) -> None:
+    values = random_samples(1000, 4)
+    write_store(record(values), tmp_path / "a.zarr")
+    packing = (zarr.codecs.BloscCodec(), zarr.codecs.Crc32cCodec())
+    write_otherwise(tmp_path / "a.zarr", values, chunks=(64, 2), shards=(256, 4), compressors=packing)
+    samples = open_again(tmp_path / "a.zarr")
+    assert samples.shards is None
+    assert np.array_equal(samples[100:900], values[100:900])
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_no_damage_gives_other_values(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
