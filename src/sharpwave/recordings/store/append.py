@@ -22,7 +22,7 @@ from sharpwave.disk import explaining, lock_folder, show_path, sync, sync_names
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.store.layout import encode_json
+from sharpwave.recordings.store.layout import encode_json, open_to_write
 from sharpwave.recordings.store.open import open_store
 from sharpwave.recordings.store.write import Progress, describe_recording, write_array, write_table
 
@@ -125,7 +125,7 @@ def _append_signals(group: Any, store: Recording, recording: Recording, progress
     total = max(sum(len(signal) for signal in recording.signals.values()), 1)
     done = 0
     for index, (name, old) in enumerate(store.signals.items()):
-        new, array, first = recording.signals[name], group[f"signals/{index}"], len(old)
+        new, array, first = recording.signals[name], open_to_write(group, f"signals/{index}"), len(old)
         last = first + len(new)
         array.resize((last, *array.shape[1:]))
         step = (array.shards or array.chunks)[0]

@@ -26,6 +26,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES, Modality
 from sharpwave.recordings.sliced import Sliced
+from sharpwave.recordings.store.shards import Shards, find_shards, name_piece
 from sharpwave.remote import is_address
 from sharpwave.untrusted import read_json
 
@@ -122,6 +123,8 @@ CHUNK_SECONDS = 60.0
 CHUNK_BYTES = (128 * 2**10, 8 * 2**20)
 SHARD_BYTES = 32 * 2**20
 CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip"}
+WRITING = {"write_empty_chunks": True}
+"""Zarr's own way leaves pieces of zeros out, and a piece that is missing is damage here."""
 MOST_MEMORY = 2**31
 FREE_MEMORY = 64 * 2**20
 MOST_GROWTH = 50
@@ -164,8 +167,13 @@ def create_array(group: Any, name: str, *, shape: tuple[int, ...], dtype: np.dty
         chunks=(chunk, *rest),
         shards=(shard, *rest),
         compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()),
-        config={"write_empty_chunks": True},
+        config=WRITING,
     )
+
+
+def open_to_write(group: Any, name: str) -> Any:
+    """An array that is there already, to write more of it as `create_array` does."""
+    return group[name].with_config(WRITING)
 
 
 def count_shards(folder: Path) -> int:
@@ -183,7 +191,8 @@ class StoredArray(Sliced):
         where: Store and place in it, for messages.
         folder: Folder of its pieces.
         length: Rows that count: more lie on disk where appending was stopped; None for all.
-        found: Behind an address: pieces that are known to be there.
+        shards: Its pieces where they lie here as we write them; None leaves reading to Zarr.
+        found: Where Zarr reads: pieces that are known to be there.
         ahead: What was read ahead where reads follow one another: first row, rows, and where the last read ended.
     """
 
@@ -191,6 +200,7 @@ class StoredArray(Sliced):
     where: str
     folder: Path
     length: int | None = None
+    shards: Shards | None = None
     ahead: list[tuple[int, np.ndarray, int]] = field(default_factory=list, compare=False, repr=False)
     found: set[int] = field(default_factory=set, compare=False, repr=False)
 
@@ -218,29 +228,25 @@ class StoredArray(Sliced):
         return held[: high - low].copy()
 
     def _read(self, low: int, high: int) -> np.ndarray:
-        if is_address(self.folder):
+        if self.shards is None and math.prod(self.shape):
             self._check_pieces(low, high)
         try:
+            if self.shards is not None:
+                return self.shards.read(low, high)
             return np.asarray(self.array[low:high])
+        except FileNotFoundError as error:
+            piece = Path(str(error.filename)).relative_to(self.folder).parts[1]
+            raise _damaged(self.where, f"no piece {piece} of the array") from error
         except Exception as error:  # zarr, blosc and the checksum codec each raise their own
-            raise SharpwaveError(
-                f"an undamaged store in {self.where}",
-                got=f"{type(error).__name__}: {error}"[:200],
-                fix="write the store again from the original recording",
-            ) from error
+            raise _damaged(self.where, f"{type(error).__name__}: {error}") from error
 
     def _check_pieces(self, low: int, high: int) -> None:
-        """Raise if a piece is missing: Zarr would give zeros for it, and a server does not tell how many there are."""
+        """Raise if a piece is missing: Zarr would give zeros for it."""
         rows = (self.array.shards or self.array.chunks)[0]
         for piece in range(low // rows, -(-high // rows)):
             if piece not in self.found and not name_piece(self.folder, piece, self.array.ndim).is_file():
                 raise _damaged(self.where, f"no piece {piece} of the array")
             self.found.add(piece)
-
-
-def name_piece(folder: Path, piece: int, n_axes: int) -> Path:
-    """The file of a piece of an array, which is cut along its first axis alone."""
-    return folder.joinpath("c", str(piece), *["0"] * (n_axes - 1))
 
 
 def list_files(root: Path) -> list[str]:
@@ -286,7 +292,7 @@ def open_array(group: Any, root: Path, name: str, *, length: int | None = None) 
         SharpwaveError: If the array is absent, incomplete, or declared in a way that `write_store` never would.
     """
     where = f"{root.name}/{name}"
-    _check_declared(root / name / "zarr.json", where)
+    declared = _check_declared(root / name / "zarr.json", where)
     try:
         array = group[name]
         shape, shard = array.shape, array.shards or array.chunks
@@ -302,7 +308,8 @@ def open_array(group: Any, root: Path, name: str, *, length: int | None = None) 
         raise _damaged(where, f"pieces of {math.prod(shard) * array.dtype.itemsize} bytes")
     if math.prod(array.chunks) * array.dtype.itemsize > MOST_CHUNK:
         raise _damaged(where, f"chunks of {math.prod(array.chunks) * array.dtype.itemsize} bytes")
-    return StoredArray(array, where, root / name, shape[0])
+    shards = None if is_address(root) else find_shards(declared, root / name)
+    return StoredArray(array, where, root / name, shape[0], shards)
 
 
 def read_whole(array: StoredArray) -> np.ndarray:
@@ -332,8 +339,8 @@ def _measure_pieces(array: StoredArray) -> int:
         raise _damaged(array.where, "a piece less than it declares") from error
 
 
-def _check_declared(path: Path, where: str) -> None:
-    """Refuse codecs and element types that `write_store` does not write, before zarr acts on them."""
+def _check_declared(path: Path, where: str) -> dict[str, Any]:
+    """What an array declares; codecs and element types that `write_store` does not write are refused here."""
     try:
         declared = read_json(path)
         names = set(_codec_names(declared["codecs"]))
@@ -342,6 +349,7 @@ def _check_declared(path: Path, where: str) -> None:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     if version != 3 or not names <= CODECS or not isinstance(kind, str) or not np_name(kind):
         raise _damaged(where, f"codecs {', '.join(sorted(names))} and type {kind!r}")
+    return declared
 
 
 def _codec_names(codecs: list) -> list[str]:

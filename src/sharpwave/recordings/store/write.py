@@ -26,6 +26,7 @@ from sharpwave.recordings.store.layout import (
     encode_column,
     encode_json,
     encode_modality,
+    open_to_write,
 )
 
 Progress = Callable[[str, float], None]
@@ -262,7 +263,7 @@ def _write_signals(
         name = f"signals/{index}"
         shape = tuple(int(length) for length in signal.samples.shape)
         if (root / name / "zarr.json").is_file():
-            array = group[name]
+            array = open_to_write(group, name)
         else:
             array = create_array(
                 group, name, shape=shape, dtype=_dtype_of(signal), rows_per_chunk=chunk_seconds * signal.rate
