@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -95,13 +95,17 @@ def test_a_language_model_learns_by_the_script_and_goes_on(tmp_path, monkeypatch
     assert again == set(found)
 
 
+@pytest.mark.usefixtures("queue")
 @pytest.mark.parametrize("name", ["check_card", "sleep_cost", "seq_cifar10", "language", "many_processes"])
-def test_each_script_says_what_it_measures(name):
-    answer = subprocess.run(
-        [sys.executable, str(FOLDER / f"{name}.py"), "--help"], capture_output=True, text=True, check=True
-    )
-    assert "minutes" in answer.stdout
-    assert "--limit" in answer.stdout
+def test_each_script_says_what_it_measures(name, monkeypatch, capsys):
+    path = FOLDER / f"{name}.py"
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "minutes" in told
+    assert "--limit" in told
 
 
 @pytest.mark.usefixtures("queue")

@@ -62,3 +62,39 @@ def test_significant_weights_move_less_while_awake(options: dict[str, float]) ->
 def test_errors() -> None:
     with pytest.raises(SharpwaveError, match="an anchor and a step_size that are not negative"):
         Protection(anchor=-1.0)
+
+
+@pytest.mark.parametrize("where", ["in JAX", "of another shape", "gone"])
+def test_a_guard_of_another_network_is_refused_before_anything_is_taken_up(where: str) -> None:
+    protection = Protection(anchor=1.0)
+    mine, other = (make_sleeper(protection=protection, nrem=NREM(clip=None)) for _ in range(2))
+    learn(other, n_steps=5, n_tasks=1)
+    state = other.state_dict()
+    kept = state["guard"]["weights"]
+    if where == "in JAX":
+        names = {"0.weight": "params/Dense_0/kernel", "0.bias": "params/Dense_0/bias"}
+        kept = {names.get(name, name): value for name, value in kept.items()}
+    elif where == "of another shape":
+        kept = kept | {"0.weight": kept["0.weight"].T}
+    state["guard"]["weights"] = kept if where != "gone" else kept | {"4.weight": torch.zeros(2)}
+    named = {"in JAX": r"got params/Dense_0/kernel \(24, 8\)", "gone": r"got 4\.weight \(2,\)"}
+    with pytest.raises(SharpwaveError, match=named.get(where, r"got 0\.weight \(8, 24\)")) as caught:
+        mine.load_state_dict(state)
+    assert "such as 0.weight (24, 8)" in caught.value.expected
+    assert len(mine.learner.buffer) == 0
+    assert not mine.guard.is_anchored
+    state["guard"] = None  # the way that the error names
+    mine.load_state_dict(state)
+    assert len(mine.learner.buffer) > 0
+    assert not mine.guard.is_anchored
+
+
+def test_a_guard_goes_on_where_the_head_has_grown_since() -> None:
+    guard, smaller = Guard(Protection(anchor=1.0)), make_network()
+    guard.update(smaller, {name: torch.ones_like(value) for name, value in smaller.named_parameters()})
+    grown = make_network()
+    grown[2] = torch.nn.Linear(24, smaller[2].out_features + 1)
+    guard.check(guard.state_dict(), grown)
+    grown[2] = torch.nn.Linear(24, smaller[2].out_features - 1)
+    with pytest.raises(SharpwaveError, match=r"got 2\.weight"):
+        guard.check(guard.state_dict(), grown)

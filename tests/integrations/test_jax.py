@@ -311,6 +311,11 @@ def test_what_is_protected_goes_on_with_the_state_and_is_of_this_network_alone(t
         moved.append(float(optax.global_norm(jax.tree.map(lambda a, b: a - b, new, params))))
         each.load_state_dict(load_state(tmp_path))
     assert moved[0] == moved[1] < 0.8 * moved[2]
+    layer = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
+    sleep = Sleep(layer, ReplayBuffer(16), optimiser, protection=Protection(anchor=1.0))
+    with pytest.raises(SharpwaveError, match=r"such as weight \(2, 3\).*; got .*kernel.*JAX protected"):
+        sleep.load_state_dict(load_state(tmp_path))
     with pytest.raises(SharpwaveError, match="protected in this network"):
         wake_step({"other": jnp.ones((3, 2))}, state, again, make_batch(), tx=TX, apply=apply, plan=plan)
     with pytest.raises(SharpwaveError, match=r"got dense\.kernel"):

@@ -12,7 +12,7 @@ from sharpwave.staging import load_stager
 
 @pytest.mark.parametrize("species", ["mouse", "rat"])
 def test_simulated_stages_are_recovered(species: str) -> None:
-    recording, _ = simulate_night(species, 1.5, rng=np.random.default_rng(5), modalities=("eeg", "emg"))
+    recording, _ = simulate_night(species, 0.7, rng=np.random.default_rng(5), modalities=("eeg", "emg"))
     found = load_stager("rodent").stage(recording, {"eeg": "EEG", "emg": "EMG"})
     assert recording.hypnogram is not None
     assert found.epoch_length == 4.0
@@ -23,7 +23,7 @@ def test_simulated_stages_are_recovered(species: str) -> None:
 
 
 def test_without_emg_the_eeg_stands_in() -> None:
-    recording, _ = simulate_night("mouse", 1.0, rng=np.random.default_rng(5), modalities=("eeg",))
+    recording, _ = simulate_night("mouse", 0.7, rng=np.random.default_rng(5), modalities=("eeg",))
     found = load_stager("rodent").stage(recording, {"eeg": "EEG"})
     assert recording.hypnogram is not None
     truth = recording.hypnogram.at(found.onsets + found.epoch_length / 2)

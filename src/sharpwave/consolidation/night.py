@@ -367,13 +367,15 @@ def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
 
 
 def take_up_sleep_state(sleep: Sleep, state: Mapping[str, Any]) -> None:
-    """Take up a state, in a `Sleep` that was made with the same options.
+    """Take up a state, in a `Sleep` made with the same options; nothing where another network's weights were protected.
 
     Args:
         sleep: Wake and sleep of one network, whose model is loaded by the user.
         state: What `list_sleep_state` gave, now or in version 0.1.0.
     """
     state, learner = update_layout(state), sleep.learner
+    if sleep.guard is not None:
+        sleep.guard.check(state["guard"], learner.module)
     if learner.buffer is not None:
         learner.buffer.load_state_dict(state["buffer"])
     if sleep._owns_optimiser:

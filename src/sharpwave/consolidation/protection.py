@@ -155,9 +155,41 @@ class Guard:
         """Tensors by name."""
         return {"fisher": dict(self.fisher), "weights": dict(self.weights)}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Take up what `state_dict` gave; None is of a network without protection."""
+        state = state or {"fisher": {}, "weights": {}}
         self.fisher, self.weights = dict(state["fisher"]), dict(state["weights"])
+
+    def check(self, state: Mapping[str, Any] | None, model: nn.Module) -> None:
+        """Refuse what was protected in another network, as one in JAX or of another shape: it would protect nothing.
+
+        Args:
+            state: What `state_dict` gave; None is of a network without protection.
+            model: Network that goes on with it; parameters that have grown since, or came since, are right.
+
+        Raises:
+            SharpwaveError: If a protected weight is no parameter of the network.
+        """
+        mine, kept = dict(model.named_parameters()), {} if state is None else state["weights"]
+        wrong = [name for name, weight in kept.items() if name not in mine or not _fits(weight, mine[name])]
+        if wrong:
+            raise SharpwaveError(
+                f"weights that were protected in this network, such as {_list_shapes(mine)}",
+                got=_list_shapes({name: kept[name] for name in wrong}),
+                fix="load the state into the network that it was saved with; what JAX protected cannot be taken up: "
+                "to go on without it, set state['guard'] = None",
+            )
+
+
+def _list_shapes(weights: Mapping[str, Tensor]) -> str:
+    few = [f"{name} {tuple(weight.shape)}" for name, weight in list(weights.items())[:3]]
+    return ", ".join(few) + (f" and {len(weights) - len(few)} others" if len(weights) > len(few) else "")
+
+
+def _fits(weight: Tensor, parameter: Tensor) -> bool:
+    """Whether a protected weight is a parameter's, or a corner of it, as where a head has grown."""
+    sizes = (weight.shape, parameter.shape)
+    return len(sizes[0]) == len(sizes[1]) and all(old <= new for old, new in zip(*sizes, strict=True))
 
 
 def _grow(values: Tensor, like: Tensor) -> Tensor:

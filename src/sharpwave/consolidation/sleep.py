@@ -324,7 +324,8 @@ class Sleep:
         """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user.
 
         Args:
-            state: What `state_dict` gave, now or in version 0.1.0, or `load_state` read.
+            state: What `state_dict` gave, now or in version 0.1.0, or `load_state` read. What it protects must be
+                weights of this network (none of JAX).
         """
         take_up_sleep_state(self, state)
 

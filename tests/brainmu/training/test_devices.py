@@ -134,8 +134,8 @@ def test_two_shards_stop_resume_and_learn_as_one(
     check_weights(tmp_path, one.state_dict())
 
 
-DEPTH = {"n_layers": 16, "width": 32, "n_heads": 16, "dropout": 0.1, "modalities": ["heart_rate", "stages"]}
-"""The depth and the heads of `base`."""
+DEPTH = {"n_layers": 4, "width": 32, "n_heads": 16, "dropout": 0.1, "modalities": ["heart_rate", "stages"]}
+"""The heads of `base`, and layers enough for several shards."""
 MANY = TrainingOptions(steps=4, batch=6, piece=12, checkpoint_every=2)
 RANKS = """
 from tests.brainmu.training.test_devices import run_ranks
@@ -183,6 +183,10 @@ def run_rank(rank: int, world: int, port: int, folder: str, stops: bool, executi
 
 def run_ranks() -> None:
     """Two processes that stop, and three that go on; in a fresh process, which may fork."""
+    import lightning_fabric.strategies  # noqa: F401  here once for all ranks, with all that they load
+    import torch._dynamo
+    import torch.distributed.checkpoint
+    import torch.distributed.fsdp
     import torch.multiprocessing
 
     for world, folder, stops, execution in (
