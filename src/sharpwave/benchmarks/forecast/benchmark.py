@@ -38,6 +38,8 @@ from sharpwave.forecasting.shipped import (
     load_shipped_forecaster,
     train_shipped_forecaster,
 )
+from sharpwave.forecasting.signal_forecaster import COHORTS as SIGNAL_COHORTS
+from sharpwave.recipes.signal_forecasters import train_signal_forecasters
 from sharpwave.recordings.datasets import data_root
 
 N_FOLDS = 3
@@ -70,6 +72,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     if train:
         nights = [night for name in TRAINED_ON for night in cohorts.get(name, [])]
         train_shipped_forecaster(nights, rng=np.random.default_rng(0))
+        if set(SIGNAL_COHORTS.values()) <= set(cohorts):
+            train_signal_forecasters(cohorts)
     development = cohorts if data is None else _load(None, required=False)
     rows: list[Row] = []
     for name, nights in cohorts.items():
