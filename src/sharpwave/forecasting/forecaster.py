@@ -101,15 +101,11 @@ def forecast_with_best(
     if not hypnogram.scored.any():
         frame[frame.columns[2:]] = np.nan
         return frame, ["There is no forecast, because no epoch has a stage."]
-    signals = found_from if found_from is not None else recording
-    if forecaster == ENSEMBLE:
-        kind = find_kind(Recording() if signals is None else signals)
-        return _forecast_by_ensemble(frame, signals or Recording(), kind, hypnogram), []
+    signals = _choose_signals(hypnogram, recording, found_from, weights=weights, forecaster=forecaster)
+    if signals is not None:
+        return _forecast_by_ensemble(frame, signals, hypnogram), []
     if hypnogram.n_stages != 5 or forecaster == "lightgbm":
         return frame, []
-    kind_here = _find_measured(found_from) if forecaster is None and weights is None else None
-    if kind_here is not None and found_from is not None:
-        return _forecast_by_ensemble(frame, found_from, kind_here, hypnogram), []
     from sharpwave.brainmu.shipped import find_refusal, forecast_with_brainmu
 
     refusal = find_refusal() if weights is None else None
@@ -131,31 +127,39 @@ def forecast_with_best(
     return frame, []
 
 
-def _find_measured(recording: Recording | None) -> str | None:
-    """The kind of signals that the ensemble forecasts better from than from found stages; None for others."""
-    if recording is None:
+def _choose_signals(
+    hypnogram: Hypnogram,
+    recording: Recording | None,
+    found_from: Recording | None,
+    *,
+    weights: Path | None,
+    forecaster: str | None,
+) -> Recording | None:
+    """The recording that the ensemble forecasts from: where it was asked for, or is better than found stages."""
+    if forecaster == ENSEMBLE:
+        return found_from or recording or Recording()
+    if found_from is None or forecaster is not None or weights is not None or hypnogram.n_stages != 5:
         return None
     try:
-        return find_kind(recording)
+        find_kind(found_from)
     except SharpwaveError:
         return None
+    return found_from
 
 
-def _forecast_by_ensemble(frame: pd.DataFrame, recording: Recording, kind: str, hypnogram: Hypnogram) -> pd.DataFrame:
+def _forecast_by_ensemble(frame: pd.DataFrame, recording: Recording, hypnogram: Hypnogram) -> pd.DataFrame:
     """The table with what the ensemble says in each epoch that has a stage; Markov chains stay those of the stages."""
     if hypnogram.n_stages != 5:
         raise SharpwaveError(
             f"five stages for {ENSEMBLE}", got=f"{hypnogram.n_stages}", fix="leave --forecaster out for such stages"
         )
-    forecast = forecast_from_signals(recording)
+    kind, forecast = find_kind(recording), forecast_from_signals(recording)
     place = np.round(frame["onset"].to_numpy(dtype=float) / EPOCH).astype(int)
-    there = (place >= 0) & (place < len(forecast.change))
-    said = np.where(there, forecast.change[np.minimum(np.maximum(place, 0), len(forecast.change) - 1)], np.nan)
-    where = forecast.destination[np.clip(place, 0, len(forecast.change) - 1)]
-    unknown = frame["p_change"].isna().to_numpy() | ~there
-    frame["p_change"] = np.where(unknown, np.nan, said)
+    rows = np.clip(place, 0, len(forecast.change) - 1)
+    unknown = frame["p_change"].isna().to_numpy() | (rows != place)
+    frame["p_change"] = np.where(unknown, np.nan, forecast.change[rows])
     for code, name in enumerate(hypnogram.names):
-        frame[f"p_{name}"] = np.where(unknown, np.nan, where[:, code])
+        frame[f"p_{name}"] = np.where(unknown, np.nan, forecast.destination[rows, code])
     people = len(load_ensemble(kind).subjects)
     frame.attrs.update(
         method=ENSEMBLE_METHOD,

@@ -23,7 +23,7 @@ from sharpwave.night.decoded import (
     Spectrogram,
 )
 from sharpwave.night.effects import estimate_night_effects
-from sharpwave.night.methods import UNEXPLAINED, describe_night, is_from_signals
+from sharpwave.night.methods import describe_night
 from sharpwave.night.options import DecodeOptions, find_lights, find_randomised, read_cues
 from sharpwave.night.oscillations import add_channels, measure_oscillations
 from sharpwave.night.prepare import GIVEN, PreparedNight, list_electrical, prepare_night
@@ -151,13 +151,10 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     """
     from sharpwave.night.explanation import explain_forecasts
 
-    recording, weights = prepared.recording, prepared.options.weights
+    recording, weights, chosen = prepared.recording, prepared.options.weights, prepared.options.forecaster
+    found = None if prepared.staging.stager == GIVEN else recording
     table, why_not = forecast_with_best(
-        prepared.hypnogram,
-        recording=prepared.seen,
-        weights=weights,
-        forecaster=prepared.options.forecaster,
-        found_from=None if prepared.staging.stager == GIVEN else recording,
+        prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=chosen, found_from=found
     )
     expert = recording.hypnogram
     skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)
@@ -166,10 +163,7 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     if was_forecaster_trained_on(recording, weights=weights):
         note = f"{note} {SEEN_BY_FORECASTER}"
     evaluation = ForecastEvaluation(skill=skill, reliability=reliability, note=note)
-    if is_from_signals(str(table.attrs["method"])):
-        explanation, unexplained = ForecastExplanation(), [UNEXPLAINED]
-    else:
-        explanation, unexplained = explain_forecasts(prepared, table)
+    explanation, unexplained = explain_forecasts(prepared, table)
     return StageForecast(table, str(table.attrs["method"]), evaluation, explanation, [*why_not, *unexplained])
 
 
