@@ -27,13 +27,13 @@ from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.signals.stage_smoothing import load_transitions, smooth_probabilities
 from sharpwave.staging.boosted import compute_prior, fit_booster
 
-N_EPOCHS, CUT = 90, 60
+N_EPOCHS, CUT = 70, 45
 
 
 def make_seen(cohort: str, subject: str, seed: int) -> tuple[EpochTable, np.ndarray]:
     """A night whose two measures tell its stage, and rise in the epoch before each change."""
     rng = np.random.default_rng(seed)
-    stages = np.repeat(rng.permutation(np.arange(30) % 5), 4)[:N_EPOCHS].astype(np.int8)
+    stages = np.repeat(rng.permutation(np.arange(25) % 5), 3)[:N_EPOCHS].astype(np.int8)
     soon = np.r_[np.diff(stages) != 0, False]
     measures = np.stack([stages + 0.3 * rng.normal(size=N_EPOCHS), 4.0 * soon + rng.normal(size=N_EPOCHS)], axis=1)
     features = np.stack([standardise_so_far(column) for column in measures.T], axis=1)
