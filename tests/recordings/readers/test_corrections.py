@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests import electrophysiology_files as lab
-from tests import files
+from tests import files, neo_files, watch_files
 from typer.testing import CliRunner
 
 from sharpwave.commands import bids
 from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, open_source
-from sharpwave.recordings.readers import READERS, read_recording
+from sharpwave.recordings.readers import BY_CONTENT, READERS, read_recording
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,16 @@ def write_table(path: Path) -> Path:
     return path
 
 
+def make_volts() -> np.ndarray:
+    return 20e-6 * np.random.default_rng(0).standard_normal(250 * 120)
+
+
+def write_session(folder: Path) -> Path:
+    """A CellExplorer session with a field potential; the file of its units names it."""
+    neo_files.write_neuroscope(neo_files.write_cellexplorer(folder), neo_files.make_counts(90_000))
+    return folder / "rat.spikes.cellinfo.mat"
+
+
 FORMATS = {
     "edf": Written(lambda folder: lab.write_edf(folder / "a.edf"), "C4-M1"),
     "bdf": Written(lambda folder: lab.write_bdf(folder / "a.bdf"), "C4-M1"),
@@ -58,6 +69,14 @@ FORMATS = {
     "tsv": Written(lambda folder: write_table(folder / "a.tsv"), "TP9", refused="V"),
     "zarr": Written(lambda folder: files.write_small_store(folder / "a.zarr"), ""),
     "bids": Written(files.write_small_bids, "C4-M1"),
+    "muse": Written(
+        lambda folder: watch_files.write_muse(folder / "a.csv", np.stack([make_volts()] * 4, axis=1)),
+        "TP9",
+    ),
+    "openbci": Written(lambda folder: watch_files.write_openbci(folder / "a.txt", make_volts()[:, None]), "EXG 0"),
+    "dreem": Written(lambda folder: watch_files.write_dreem(folder / "a.h5", make_volts()), "F3-O1"),
+    "neuroscope": Written(lambda folder: neo_files.write_neuroscope(folder, neo_files.make_counts(90_000)), "1"),
+    "cellexplorer": Written(write_session, "1"),
 }
 
 
@@ -74,9 +93,16 @@ def test_every_reader_of_voltages_is_tried(tmp_path: Path) -> None:
     for name, written in FORMATS.items():
         (tmp_path / name).mkdir()
         path = written.write(tmp_path / name)
-        tried.add(next(reader.function for pattern, reader in READERS.items() if fnmatch(path.name, pattern)))
-    without = {"read_bold", "read_apple_health", "read_fitbit", "read_oura", "read_actiwatch"}
-    assert tried == {reader.function for reader in READERS.values()} - without
+        inside = (reader for ending, mark, reader in BY_CONTENT if path.suffix == ending and mark in path.read_bytes())
+        named = (reader for pattern, reader in READERS.items() if fnmatch(path.name, pattern))
+        tried.add(next(chain(inside, named)).function)
+    without = {"read_bold", "read_apple_health", "read_fitbit", "read_oura", "read_actiwatch"} | {
+        "read_gt3x",
+        "read_geneactiv",
+        "read_accelerometer_table",
+    }
+    readers = [*READERS.values(), *(reader for _, _, reader in BY_CONTENT)]
+    assert tried == {reader.function for reader in readers} - without
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -96,7 +122,7 @@ def test_numbers_are_in_the_unit_that_the_user_says(name: str, tmp_path: Path) -
     label = find_label(path, written)
     given = read_recording(path, overrides={label: "F7-O1:eeg"}, unit="uV", **options)["F7-O1"]  # type: ignore[arg-type]
     amplitude = np.nanpercentile(np.abs(given.read()), 75)
-    if name not in ("fif", "nwb", "zarr"):  # these hold volts, and the numbers are taken for µV as the user says
+    if name not in ("fif", "nwb", "zarr", "neuroscope", "cellexplorer"):  # their numbers are no µV, but are taken so
         assert 1e-6 < amplitude < 1e-3
     if written.refused:
         with pytest.raises(SharpwaveError, match="--unit"):

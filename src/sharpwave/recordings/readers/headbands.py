@@ -25,12 +25,15 @@ LONGEST_JUMP = 5.0
 """Seconds between rows from which on there was a pause."""
 
 
-def read_mind_monitor(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> Recording:
+def read_mind_monitor(
+    path: str | Path, *, overrides: Mapping[str, str] | None = None, unit: str | None = None
+) -> Recording:
     """Read a CSV that Mind Monitor wrote from a Muse.
 
     Args:
         path: The file, written with the raw EEG ("constant" interval: one row a sample).
         overrides: Channel → "name:modality".
+        unit: Unit of the electrical channels, where the file is wrong about it.
 
     Returns:
         TP9, AF7, AF8 and TP10 in V, without the offset of the device, at the rate of the rows.
@@ -67,15 +70,16 @@ def read_mind_monitor(path: str | Path, *, overrides: Mapping[str, str] | None =
         values = values - np.nanmedian(values)
         channels.append(RawChannel(MUSE[name], values.astype(np.float32), MUSE_RATE, "uV"))
     start = pd.Timestamp(times[0]).to_pydatetime()
-    return _compose(path, channels, start=start, said=said, overrides=overrides)
+    return _compose(path, channels, start=start, said=said, overrides=overrides, unit=unit)
 
 
-def read_openbci(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> Recording:
+def read_openbci(path: str | Path, *, overrides: Mapping[str, str] | None = None, unit: str | None = None) -> Recording:
     """Read a text file of the OpenBCI GUI (`OpenBCI-RAW-….txt`).
 
     Args:
         path: The file; its head says how many channels and at which rate.
         overrides: Channel → "name:modality", since the board only numbers them ("EXG Channel 0").
+        unit: Unit of the electrical channels, where it is not the µV of the GUI.
 
     Returns:
         Each channel in V; what `overrides` does not name is EEG by its number.
@@ -107,7 +111,7 @@ def read_openbci(path: str | Path, *, overrides: Mapping[str, str] | None = None
     channels = [
         RawChannel(name, (one - np.nanmedian(one)).astype(np.float32), rate, "uV") for name, one in values.items()
     ]
-    recording = _compose(path, channels, start=start, said=said, overrides=given)
+    recording = _compose(path, channels, start=start, said=said, overrides=given, unit=unit)
     return replace(recording, species="human")
 
 
@@ -130,12 +134,13 @@ def _find_start(table: pd.DataFrame, named: bool) -> datetime | None:
     return None if pd.isna(start) else start.to_pydatetime()
 
 
-def read_dreem(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> Recording:
+def read_dreem(path: str | Path, *, overrides: Mapping[str, str] | None = None, unit: str | None = None) -> Recording:
     """Read an HDF5 file of Dreem: `signals/eeg/F3_O1` and the like, and a hypnogram where there is one.
 
     Args:
         path: The `.h5` file, as of the Dreem Open Datasets.
         overrides: Channel → "name:modality".
+        unit: Unit of the electrical channels, where the file is wrong about it.
 
     Returns:
         The signals, on disk; the hypnogram (0 W … 4 REM, −1 unscored, 30 s) as the expert's.
@@ -166,7 +171,7 @@ def read_dreem(path: str | Path, *, overrides: Mapping[str, str] | None = None) 
         if isinstance(begin, int | float | np.number)
         else None
     )
-    recording = _compose(path, channels, start=start, said=[], overrides=overrides)
+    recording = _compose(path, channels, start=start, said=[], overrides=overrides, unit=unit)
     return replace(recording, hypnogram=hypnogram, species="human")
 
 
@@ -199,8 +204,9 @@ def _compose(
     start: datetime | None,
     said: list[str],
     overrides: Mapping[str, str] | None,
+    unit: str | None,
 ) -> Recording:
-    assembled = assemble_signals(channels, overrides=overrides)
+    assembled = assemble_signals(channels, overrides=overrides, unit=unit)
     return Recording(
         signals=assembled.signals,
         species=assembled.species,
