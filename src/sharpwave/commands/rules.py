@@ -218,7 +218,7 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
         Rule(
             lambda given: given["weights"] is not None
             and given["stager"] not in (None, "yasa+brainmu", "brainmu")
-            and given["forecaster"] == "lightgbm",
+            and given["forecaster"] in ("lightgbm", "lightgbm-ensemble"),
             "--weights with a stager or a forecaster that takes them",
             "neither: both were chosen without Brainµ", "leave --weights, --stager or --forecaster out",
         ),

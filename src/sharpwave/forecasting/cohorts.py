@@ -99,24 +99,38 @@ def compute_night(recording: Recording, cohort: str) -> EpochTable:
         raise SharpwaveError(
             "a recording with a hypnogram", got=f"none in {recording.source}", fix="read one beside it"
         )
-    columns = FEATURES[cohort](recording)
     rows = len(hypnogram)
+    features, names = tabulate(recording, cohort, rows)
+    several = recording.metadata.get("scorers") is not None
+    return EpochTable(
+        subject=recording.subject,
+        cohort=cohort,
+        stages=np.asarray(hypnogram.stages, dtype=np.int8),
+        features=features,
+        names=names,
+        votes=hypnogram.probabilities if several else None,
+        epoch_length=hypnogram.epoch_length,
+    )
+
+
+def tabulate(
+    recording: Recording, cohort: str, rows: int
+) -> tuple[Float[np.ndarray, "epoch feature"], tuple[str, ...]]:
+    """Causal features of a recording's first `rows` epochs, and their names; its stages are not looked at.
+
+    Args:
+        recording: One night.
+        cohort: Cohort whose rules apply, a key of `FEATURES`.
+        rows: Number of epochs of 30 s.
+    """
+    columns = FEATURES[cohort](recording)
     table = [
         np.nan_to_num(fill_forward(fit_length(column, rows)))
         if name.endswith(LEVEL)
         else standardise_so_far(fill_forward(fit_length(column, rows)))
         for name, column in columns.items()
     ]
-    several = recording.metadata.get("scorers") is not None
-    return EpochTable(
-        subject=recording.subject,
-        cohort=cohort,
-        stages=np.asarray(hypnogram.stages, dtype=np.int8),
-        features=np.stack(table, axis=1) if table else np.empty((rows, 0)),
-        names=tuple(columns),
-        votes=hypnogram.probabilities if several else None,
-        epoch_length=hypnogram.epoch_length,
-    )
+    return np.stack(table, axis=1) if table else np.empty((rows, 0)), tuple(columns)
 
 
 def simulate_nights(

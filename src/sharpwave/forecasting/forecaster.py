@@ -11,12 +11,15 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.forecasting.signal_forecaster import METHOD as ENSEMBLE_METHOD
+from sharpwave.forecasting.signal_forecaster import NAME as ENSEMBLE
+from sharpwave.forecasting.signal_forecaster import find_kind, forecast_from_signals, load_ensemble
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 
 EPOCH = 30.0
-METHODS = ("brainmu+lightgbm", "brainmu", "lightgbm")
-"""Forecasters that a user can name; the first is the mean of the other two."""
+METHODS = ("brainmu+lightgbm", "brainmu", "lightgbm", ENSEMBLE)
+"""Forecasters that a user can name; the first is the mean of the next two, the last sees signals alone."""
 
 
 def forecast_night(hypnogram: Hypnogram, *, horizon: float = 30.0) -> pd.DataFrame:
@@ -68,17 +71,21 @@ def forecast_with_best(
     recording: Recording | None = None,
     weights: Path | None = None,
     forecaster: str | None = None,
+    found_from: Recording | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Forecast 30 s ahead by the mean of Brainµ and LightGBM, or by what can be used here.
 
-    That is LightGBM where the weights of Brainµ are missing, a Markov chain for fewer stages than five, and a user's
-    own weights alone, for nobody knows how these do together with LightGBM.
+    Where the stages were found by a program, and the signals are those of a wrist or LFP band power in the form that
+    was measured, it is the ensemble on these signals alone: it is better there, and it looks at nothing that comes
+    later (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
+    fewer stages than five, and a user's own weights alone, for nobody knows how these do together with LightGBM.
 
     Args:
         hypnogram: Stages, hard or with probabilities.
         recording: Signals for a user's own weights to see; the shipped ones see stages alone, as in the benchmark.
         weights: Folder of a user's own weights.
         forecaster: One of `METHODS`, where the user has chosen.
+        found_from: Recording whose stages a program found; None where they were given.
 
     Returns:
         As `forecast_night`, and why Brainµ was not used.
@@ -94,6 +101,9 @@ def forecast_with_best(
     if not hypnogram.scored.any():
         frame[frame.columns[2:]] = np.nan
         return frame, ["There is no forecast, because no epoch has a stage."]
+    signals = _choose_signals(hypnogram, recording, found_from, weights=weights, forecaster=forecaster)
+    if signals is not None:
+        return _forecast_by_ensemble(frame, signals, hypnogram), []
     if hypnogram.n_stages != 5 or forecaster == "lightgbm":
         return frame, []
     from sharpwave.brainmu.shipped import find_refusal, forecast_with_brainmu
@@ -115,6 +125,48 @@ def forecast_with_best(
     method = f"mean of {method} and LightGBM on stage history" if together else method
     frame.attrs.update(method=method, calibrated_on="experts' hypnograms")
     return frame, []
+
+
+def _choose_signals(
+    hypnogram: Hypnogram,
+    recording: Recording | None,
+    found_from: Recording | None,
+    *,
+    weights: Path | None,
+    forecaster: str | None,
+) -> Recording | None:
+    """The recording that the ensemble forecasts from: where it was asked for, or is better than found stages."""
+    if forecaster == ENSEMBLE:
+        return found_from or recording or Recording()
+    if found_from is None or forecaster is not None or weights is not None or hypnogram.n_stages != 5:
+        return None
+    try:
+        find_kind(found_from)
+    except SharpwaveError:
+        return None
+    return found_from
+
+
+def _forecast_by_ensemble(frame: pd.DataFrame, recording: Recording, hypnogram: Hypnogram) -> pd.DataFrame:
+    """The table with what the ensemble says in each epoch that has a stage; Markov chains stay those of the stages."""
+    if hypnogram.n_stages != 5:
+        raise SharpwaveError(
+            f"five stages for {ENSEMBLE}", got=f"{hypnogram.n_stages}", fix="leave --forecaster out for such stages"
+        )
+    kind, forecast = find_kind(recording), forecast_from_signals(recording)
+    place = np.round(frame["onset"].to_numpy(dtype=float) / EPOCH).astype(int)
+    rows = np.clip(place, 0, len(forecast.change) - 1)
+    unknown = frame["p_change"].isna().to_numpy() | (rows != place)
+    frame["p_change"] = np.where(unknown, np.nan, forecast.change[rows])
+    for code, name in enumerate(hypnogram.names):
+        frame[f"p_{name}"] = np.where(unknown, np.nan, forecast.destination[rows, code])
+    people = len(load_ensemble(kind).subjects)
+    frame.attrs.update(
+        method=ENSEMBLE_METHOD,
+        calibrated_on=f"changes in experts' hypnograms of {people} people",
+        note="from signals alone, up to each epoch: no stage goes in, neither a found one nor an expert's",
+    )
+    return frame
 
 
 def _to_frame(hypnogram: Hypnogram, forecast: Forecast) -> pd.DataFrame:

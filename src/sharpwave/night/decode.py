@@ -151,9 +151,10 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     """
     from sharpwave.night.explanation import explain_forecasts
 
-    recording, weights = prepared.recording, prepared.options.weights
+    recording, weights, chosen = prepared.recording, prepared.options.weights, prepared.options.forecaster
+    found = None if prepared.staging.stager == GIVEN else recording
     table, why_not = forecast_with_best(
-        prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=prepared.options.forecaster
+        prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=chosen, found_from=found
     )
     expert = recording.hypnogram
     skill, reliability = score_forecast(table, expert or prepared.hypnogram, rng=rng)

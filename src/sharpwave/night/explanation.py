@@ -18,6 +18,7 @@ from sharpwave.brainmu.explanation.out_of_distribution import load_out_of_distri
 from sharpwave.brainmu.shipped import SHIPPED, find_refusal, load_weights
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decoded import ForecastExplanation
+from sharpwave.night.methods import UNEXPLAINED, is_from_signals
 from sharpwave.night.prepare import PreparedNight
 from sharpwave.night.several_nights import NightSpan, take_night
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -41,6 +42,8 @@ def explain_forecasts(
         forecast: The forecasts that were made: onset, p_change; of a long recording the first day where omitted.
     """
     weights = prepared.options.weights
+    if forecast is not None and is_from_signals(str(forecast.attrs.get("method", ""))):
+        return ForecastExplanation(), [UNEXPLAINED]
     if prepared.hypnogram.n_stages != 5 or find_refusal(weights) is not None:
         return ForecastExplanation(), []
     seen, history, said, begin = prepared.seen, prepared.hypnogram, [], 0.0

@@ -51,6 +51,11 @@ AHEAD = (
     "The forecast uses decoded stages, whose features look a few minutes ahead: it describes the night and is no live "
     "forecast."
 )
+FROM_SIGNALS = (
+    "The forecast sees signals up to each epoch and no stage; how it did in this night is judged by stages that may "
+    "have been scored or decoded with what came later."
+)
+UNEXPLAINED = "What moved the forecasts is not explained: they are not Brainµ's but those of trees on signals alone."
 GIVEN_AHEAD = "The forecast uses these stages up to each epoch; if their scorer looked ahead, it is no live forecast."
 LIMITS = (
     "Stages come from a program, not from a person; where it is unsure the page says so, where it is wrong it may not.",
@@ -66,18 +71,22 @@ GIVEN_LIMITS = (
 )
 
 
-def list_limits(stager: str, *, forecast: bool = True) -> list[str]:
+def list_limits(stager: str, *, forecast: bool = True, forecaster: str = "") -> list[str]:
     """What not to conclude from a night, as it was staged.
 
     Args:
         stager: Name of the method that staged, or `GIVEN`.
         forecast: Whether a forecast was made; True by default.
+        forecaster: Name of the method that forecast; one that sees stages by default.
 
     >>> list_limits("given with the recording")[0]
     'Stages came with the recording; how they were scored, and how well, is not known here.'
     """
     limits = GIVEN_LIMITS if stager == GIVEN else LIMITS
-    return [limit for limit in limits if forecast or limit not in (AHEAD, GIVEN_AHEAD)]
+    ahead = (AHEAD, GIVEN_AHEAD)
+    if is_from_signals(forecaster):
+        limits = tuple(FROM_SIGNALS if limit in ahead else limit for limit in limits)
+    return [limit for limit in limits if forecast or limit not in (*ahead, FROM_SIGNALS)]
 
 
 def describe_methods(
@@ -144,7 +153,8 @@ def _name_stager(stager: str) -> str:
 
 def _describe_forecast(stager: str, forecaster: str, *, judged: bool) -> str:
     stages = "given" if stager == GIVEN else "decoded"
-    made = f"The probability that the stage changes in the next epoch was computed from the {stages} stages up to then"
+    what = "signals alone" if is_from_signals(forecaster) else f"{stages} stages"
+    made = f"The probability that the stage changes in the next epoch was computed from the {what} up to then"
     if not judged:
         return f"{made} ({forecaster}); the night has no changes of stage to judge it by."
     if is_own(forecaster):
@@ -162,6 +172,15 @@ def is_own(forecaster: str) -> bool:
     True
     """
     return "learned from the night" in forecaster
+
+
+def is_from_signals(forecaster: str) -> bool:
+    """Whether a forecaster sees signals alone, so that no stage went into it.
+
+    >>> is_from_signals("LightGBM ensemble on signals alone"), is_from_signals("Brainµ on stage history and signals")
+    (True, False)
+    """
+    return forecaster.endswith("on signals alone")
 
 
 def _describe_events(detectors: Sequence[str], scored: Mapping[str, int], supplied: Sequence[str]) -> str:
@@ -315,4 +334,5 @@ def describe_night(
         ),
         hashes={"key": key},
     )
-    return replace(night, limits=list_limits(night.stager, forecast=forecast), provenance=provenance)
+    limits = list_limits(night.stager, forecast=forecast, forecaster=forecaster)
+    return replace(night, limits=limits, provenance=provenance)

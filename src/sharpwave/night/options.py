@@ -59,8 +59,9 @@ def _read_convention(name: str) -> str:
 
 
 def _read_forecaster(name: str) -> str:
-    if name not in ("brainmu+lightgbm", "brainmu", "lightgbm"):
-        raise ValueError(f"--forecaster wants brainmu+lightgbm, brainmu or lightgbm, got {name!r}")
+    known = ("brainmu+lightgbm", "brainmu", "lightgbm", "lightgbm-ensemble")
+    if name not in known:
+        raise ValueError(f"--forecaster wants one of {', '.join(known)}, got {name!r}")
     return name
 
 
@@ -99,7 +100,8 @@ class DecodeOptions:
         unit: Unit of the samples, where the file does not say.
         rate: Sampling rate in Hz, where the file does not say.
         stager: Method that stages; the best one for the recording where None.
-        forecaster: Method that forecasts: brainmu+lightgbm, brainmu or lightgbm; the best one where None.
+        forecaster: Method that forecasts: brainmu+lightgbm, brainmu, lightgbm or lightgbm-ensemble; the best one where
+            None.
         weights: Folder with the user's own weights of Brainµ; the shipped ones where None.
         seed: Seed of the random draws behind the intervals.
         identifier: Short name of the night.
@@ -203,8 +205,9 @@ class DecodeOptions:
     )
     forecaster: str | None = option(
         None,
-        "Method that forecasts the next stage: brainmu+lightgbm is the mean of both, brainmu and lightgbm each alone "
-        "[default: brainmu+lightgbm; with your own weights, brainmu].",
+        "Method that forecasts the next stage: brainmu+lightgbm is the mean of both, brainmu and lightgbm each alone, "
+        "lightgbm-ensemble sees signals of the wrist or LFP band power and no stage [default: lightgbm-ensemble for "
+        "these signals where no stages are given, else brainmu+lightgbm; with your own weights, brainmu].",
         panel=RUN,
         convert=_read_forecaster,
     )

@@ -48,11 +48,16 @@ class LfpStager:
 
 def compute_lfp_table(recording: Recording) -> pd.DataFrame:
     """What the booster is given: log power and its deviation per band, over contacts, with context."""
+    features, names = compute_lfp_features(recording)
+    return add_context(features, names, windows=RECIPES["lightgbm-lfp"].windows)
+
+
+def compute_lfp_features(recording: Recording) -> tuple[Float[np.ndarray, "epoch feature"], list[str]]:
+    """Log power, its spread over contacts and its deviation, per band, each from its own epoch; and their names."""
     power, deviation = (recording[name].read(dtype=np.float64) for name in LFP_SIGNALS)
     power, deviation = (np.log(np.maximum(x, 1e-9)).reshape(len(x), N_BANDS, -1) for x in (power, deviation))
     features = np.concatenate([power.mean(axis=2), power.std(axis=2), deviation.mean(axis=2)], axis=1)
-    names = [f"{kind}{band}" for kind in ("power", "contacts", "deviation") for band in range(1, N_BANDS + 1)]
-    return add_context(features, names, windows=RECIPES["lightgbm-lfp"].windows)
+    return features, [f"{kind}{band}" for kind in ("power", "contacts", "deviation") for band in range(1, N_BANDS + 1)]
 
 
 class WearableStager:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sharpwave.benchmarks.forecast.accumulator import Accumulator
+from sharpwave.benchmarks.forecast.as_decoded import SETTING, score_as_decoded
 from sharpwave.benchmarks.forecast.brainmu import score_cross_validated
 from sharpwave.benchmarks.forecast.scores import (
     OURS,
@@ -37,6 +38,8 @@ from sharpwave.forecasting.shipped import (
     load_shipped_forecaster,
     train_shipped_forecaster,
 )
+from sharpwave.forecasting.signal_forecaster import COHORTS as SIGNAL_COHORTS
+from sharpwave.recipes.signal_forecasters import train_signal_forecasters
 from sharpwave.recordings.datasets import data_root
 
 N_FOLDS = 3
@@ -69,6 +72,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     if train:
         nights = [night for name in TRAINED_ON for night in cohorts.get(name, [])]
         train_shipped_forecaster(nights, rng=np.random.default_rng(0))
+        if set(SIGNAL_COHORTS.values()) <= set(cohorts):
+            train_signal_forecasters(cohorts)
     development = cohorts if data is None else _load(None, required=False)
     rows: list[Row] = []
     for name, nights in cohorts.items():
@@ -77,6 +82,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     if not any("held out" in row.setting for row in rows):
         rows += _run_pooled(cohorts, seeds)
         rows += score_cross_validated(cohorts, data)
+        rows += score_as_decoded(cohorts, data, seeds=1)
     for name, precursor in SIMULATED.items():
         rng = np.random.default_rng(20)
         nights = list(simulate_nights(N_SIMULATED, rng=rng, hours=SIMULATED_HOURS, precursor=precursor))
@@ -91,6 +97,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             "+300 s": 1,
             "sharpwave": min(seeds, 2),
             "simulated": 1,
+            SETTING: 1,
             OURS: "one training: the shipped weights, or one per fold",
             **{name: "1, +30 s only" for name in SLOW},
         },

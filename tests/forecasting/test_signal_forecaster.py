@@ -1,0 +1,141 @@
+"""The shipped ensemble on signals alone: causal within `decode`, chosen where it was measured, refused elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharpwave.errors import SharpwaveError
+from sharpwave.forecasting.boosting import SignalEnsemble
+from sharpwave.forecasting.cohorts import EpochTable
+from sharpwave.forecasting.forecaster import forecast_with_best
+from sharpwave.forecasting.signal_forecaster import (
+    COHORTS,
+    METHOD,
+    WEIGHTS,
+    find_kind,
+    forecast_from_signals,
+    load_ensemble,
+    write_ensemble,
+)
+from sharpwave.night.decode import forecast_stages
+from sharpwave.night.methods import FROM_SIGNALS, describe_methods, list_limits
+from sharpwave.night.options import DecodeOptions
+from sharpwave.night.prepare import prepare_night
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.staging.lightgbm_stagers import LfpStager, WearableStager
+
+N_EPOCHS, CUT = 160, 100
+CAUSAL = ["p_change", "p_W", "p_N1", "p_N2", "p_N3", "p_R"]
+
+
+def make_lfp(rng: np.random.Generator) -> Recording:
+    drift = np.cumsum(rng.normal(scale=0.3, size=(N_EPOCHS, 1)), axis=0)
+    power = np.exp(drift + rng.normal(scale=0.3, size=(N_EPOCHS, 18)))
+    signals = {name: Signal(name, power * size, 1 / 30, MODALITIES["features"]) for name, size in SIZES.items()}
+    return Recording(signals=signals, subject="new", species="human")
+
+
+SIZES = {"power": 1.0, "power_sd": 0.2}
+
+
+def make_wrist(rng: np.random.Generator, *, raw: bool = False) -> Recording:
+    heart = 0.3 + 0.1 * rng.random(N_EPOCHS) + (60.0 if raw else 0.0)
+    moved = 100 * rng.random(N_EPOCHS) * (rng.random(N_EPOCHS) < 0.3)
+    parts = {"heart_rate": heart, "activity": moved}
+    signals = {name: Signal(name, values, 1 / 30, MODALITIES[name]) for name, values in parts.items()}
+    return Recording(signals=signals, subject="new", species="human")
+
+
+def spoil(recording: Recording, rng: np.random.Generator) -> Recording:
+    """The same recording up to `CUT`, anything after it. Published features of a wrist know 15 epochs beforehand."""
+    signals = {}
+    for name, signal in recording.signals.items():
+        values = signal.read(dtype=np.float64).copy()
+        values[CUT:] = 20 * rng.random(values[CUT:].shape)
+        signals[name] = replace(signal, samples=values)
+    return replace(recording, signals=signals)
+
+
+@pytest.mark.parametrize(("make", "stager"), [(make_lfp, LfpStager()), (make_wrist, WearableStager())])
+def test_later_samples_change_no_forecast_before_them(make, stager, rng: np.random.Generator) -> None:
+    first = make(rng)
+    other = spoil(first, rng)
+    tables = {}
+    for forecaster in (None, "lightgbm"):
+        tables[forecaster] = [
+            forecast_with_best(stager.stage(night, {}), forecaster=forecaster, found_from=night)[0]
+            for night in (first, other)
+        ]
+    before, after = tables[None]
+    assert before.attrs["method"] == METHOD
+    np.testing.assert_array_equal(before[CAUSAL][:CUT], after[CAUSAL][:CUT])
+    assert not np.allclose(before["p_change"][CUT:], after["p_change"][CUT:])
+    # from found stages they do change, for the stager looks ahead: the comparison can fail
+    before, after = tables["lightgbm"]
+    assert not np.allclose(before["p_change"][:CUT], after["p_change"][:CUT])
+
+
+def test_weights_read_back_say_what_the_trees_said(tmp_path: Path, rng: np.random.Generator) -> None:
+    features = rng.normal(size=(300, 2))
+    stages = (np.cumsum(features[:, 0] > 1) % 5).astype(np.int8)
+    night = EpochTable("p", "pd-lfp", stages, features, ("a", "b"))
+    ensemble = SignalEnsemble().fit([night], horizon=30.0, rng=rng)
+    write_ensemble(tmp_path, "lfp", ensemble)
+    (tmp_path / "signals.json").write_text('{"kinds": {"lfp": {"base_rate": 0.1, "subjects": ["pd-lfp/p"]}}}')
+    read = load_ensemble("lfp", folder=tmp_path).ensemble
+    np.testing.assert_allclose(read.predict(night).change, ensemble.predict(night).change, atol=1e-12)
+    np.testing.assert_allclose(read.predict(night).destination, ensemble.predict(night).destination, atol=1e-12)
+    with pytest.raises(SharpwaveError, match="with weights"):
+        load_ensemble("wrist", folder=tmp_path)
+
+
+def test_what_ships_is_small_and_says_who_is_in_it() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.glob("signals*")) < 1_000_000
+    for kind, cohort in COHORTS.items():
+        assert all(person.startswith(f"{cohort}/") for person in load_ensemble(kind).subjects)
+        assert len(load_ensemble(kind).subjects) >= 7
+
+
+def test_it_is_chosen_for_found_stages_and_refused_for_signals_it_does_not_know(rng: np.random.Generator) -> None:
+    night = make_lfp(rng)
+    stages = LfpStager().stage(night, {})
+    given, _ = forecast_with_best(stages, recording=night)
+    assert given.attrs["method"] != METHOD
+    asked, _ = forecast_with_best(stages, recording=night, forecaster="lightgbm-ensemble")
+    assert asked.attrs["method"] == METHOD
+    np.testing.assert_array_equal(asked["p_change"], forecast_from_signals(night).change)
+    raw = make_wrist(rng, raw=True)
+    with pytest.raises(SharpwaveError, match="beats a minute"):
+        find_kind(raw)
+    kept, _ = forecast_with_best(stages, found_from=raw)
+    assert kept.attrs["method"] != METHOD
+    for nothing in (raw, None):
+        with pytest.raises(SharpwaveError, match="leave --forecaster out"):
+            forecast_with_best(stages, recording=nothing, forecaster="lightgbm-ensemble")
+
+
+def test_decode_says_which_one_forecast(rng: np.random.Generator) -> None:
+    prepared = prepare_night(make_lfp(rng), DecodeOptions())
+    said = forecast_stages(prepared, rng=rng)
+    assert said.method == METHOD
+    assert METHOD in said.evaluation.note
+    assert any("not Brainµ's" in why for why in said.refusals)
+    text = describe_methods("lightgbm-lfp", {}, [], forecaster=METHOD, epoch_length=30, unclear_below=0.6)
+    assert "computed from the signals alone up to then" in text
+    assert FROM_SIGNALS in list_limits("lightgbm-lfp", forecaster=METHOD)
+    assert not any("decoded stages, whose features look" in one for one in list_limits("x", forecaster=METHOD))
+
+
+def test_epochs_without_a_stage_get_no_forecast(rng: np.random.Generator) -> None:
+    night = make_lfp(rng)
+    stages = np.full(N_EPOCHS, 2, dtype=np.int8)
+    stages[:10] = -1
+    frame, _ = forecast_with_best(Hypnogram(stages, 30.0), found_from=night)
+    assert frame["p_change"][:10].isna().all()
+    assert frame["p_change"][10:].notna().all()
