@@ -82,7 +82,7 @@ def list_limits(stager: str, *, forecast: bool = True, forecaster: str = "") -> 
     >>> list_limits("given with the recording")[0]
     'Stages came with the recording; how they were scored, and how well, is not known here.'
     """
-    limits = GIVEN_LIMITS if stager == GIVEN else LIMITS
+    limits: tuple[str, ...] = GIVEN_LIMITS if stager == GIVEN else LIMITS
     ahead = (AHEAD, GIVEN_AHEAD)
     if is_from_signals(forecaster):
         limits = tuple(FROM_SIGNALS if limit in ahead else limit for limit in limits)
