@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from sharpwave.night.prepare import prepare_night
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.staging.contract import Stager
 from sharpwave.staging.lightgbm_stagers import LfpStager, WearableStager
 
 N_EPOCHS, CUT = 160, 100
@@ -63,7 +65,9 @@ def spoil(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 @pytest.mark.parametrize(("make", "stager"), [(make_lfp, LfpStager()), (make_wrist, WearableStager())])
-def test_later_samples_change_no_forecast_before_them(make, stager, rng: np.random.Generator) -> None:
+def test_later_samples_change_no_forecast_before_them(
+    make: Callable[..., Recording], stager: Stager, rng: np.random.Generator
+) -> None:
     first = make(rng)
     other = spoil(first, rng)
     tables = {}

@@ -137,9 +137,9 @@ def score_cohort(
                 for method, forecast in forecasts.items():
                     said.setdefault(method, {})[id(night)] = forecast
         for method, by_night in said.items():
-            every = [by_night[id(night)] for night in nights]
+            ordered = [by_night[id(night)] for night in nights]
             rate = [rates[id(night)] for night in nights]
-            counted = Accumulator.of(nights, every, horizon=HORIZON, thresholds=rate, observed=False)
+            counted = Accumulator.of(nights, ordered, horizon=HORIZON, thresholds=rate, observed=False)
             runs.setdefault(method, []).append(counted)
     return compare(cohort, runs)
 
