@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 import traceback
@@ -13,6 +14,9 @@ import torch
 import torch._dynamo  # as DistributedDataParallel does, here once for all processes
 from tests.consolidation.planted import make_network, make_points
 from torch import distributed, multiprocessing
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from sharpwave.consolidation import ReplayBuffer, Sleep
 from sharpwave.consolidation.state_files import load_state, save_state
@@ -21,15 +25,22 @@ from sharpwave.integrations.distributed import SharedReplayBuffer
 from sharpwave.integrations.shared_states import join_states
 
 
-def start(work, folder: Path, *arguments: object, world: int = 2, wanted: int | None = None) -> list[dict]:
-    """What each process saved; those that died saved nothing."""
+def start(
+    work, folder: Path, *arguments: object, world: int = 2, wanted: int | None = None, n_silent: int = 0
+) -> list[dict]:
+    """What each process saved; those that died saved nothing; `n_silent` go on when the others have ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     started = (work, world, port, str(folder), *arguments)
     context = multiprocessing.start_processes(begin, started, nprocs=world, start_method="fork", join=False)
+    deadline = time.monotonic() + 100
+    while sum(process.is_alive() for process in context.processes) > n_silent and time.monotonic() < deadline:
+        time.sleep(0.02)
     for process in context.processes:
-        process.join(200)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGCONT)
+        process.join(20)
         process.kill()
     ranks = [rank for rank in range(world) if (folder / str(rank)).is_dir()]
     assert len(ranks) == (world if wanted is None else wanted), [process.exitcode for process in context.processes]
@@ -174,9 +185,18 @@ def test_a_reservoir_over_processes_is_uniform_over_the_whole_stream(tmp_path: P
     assert float(counts[72:].sum()) / 600 == pytest.approx(0.1, abs=0.037)  # 3 standard deviations
 
 
-def die(rank: int, world: int) -> dict:
-    network = make_network()
-    model = torch.nn.parallel.DistributedDataParallel(network)
+def find_patience() -> list[float]:
+    """Seconds that each group of processes would wait."""
+    groups = list(distributed.distributed_c10d._world.pg_map)
+    return [group._get_backend(torch.device("cpu")).options._timeout.total_seconds() for group in groups]
+
+
+def die(rank: int, world: int, how: str, sharded: bool) -> dict:
+    model = network = make_network()
+    if sharded:
+        fully_shard(network, mesh=init_device_mesh("cpu", (world,)))
+    else:
+        model = torch.nn.parallel.DistributedDataParallel(network)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     sleep = Sleep(model, SharedReplayBuffer(20, timeout=4.0), optimiser)
     points, labels = make_points(20, seed=1)
@@ -184,37 +204,44 @@ def die(rank: int, world: int) -> dict:
         optimiser.zero_grad()
         sleep.wake({"x": points[rows], "y": labels[rows]}).backward()
         optimiser.step()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    before, patience = copy_local(network), find_patience()
     sleep.fall_asleep(6)
     sleep.step()
-    moved = not torch.equal(network[0].weight, before["0.weight"])
+    moved = not torch.equal(copy_local(network)["0.weight"], before["0.weight"])
     if rank == 1:
-        os._exit(1)
-    begun, error = time.monotonic(), ""
+        os.kill(os.getpid(), getattr(signal, how)) if how != "exit" else os._exit(1)
+    error = ""
     try:
         while sleep.step():
             pass
     except (RuntimeError, SharpwaveError) as caught:
         error = str(caught)
-    same = all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    return {"error": error, "same": same, "moved": moved, "asleep": sleep.is_asleep, "took": time.monotonic() - begun}
+    same = all(torch.equal(value, before[name]) for name, value in copy_local(network).items())
+    waits = find_patience() == patience and max(patience) == 1800
+    return {"error": error, "same": same, "moved": moved, "asleep": sleep.is_asleep, "waits": waits}
 
 
-def test_a_process_that_dies_undoes_the_night_of_the_others(tmp_path: Path) -> None:
-    survivors = start(die, tmp_path, world=3, wanted=2)
-    for each in survivors:
+def copy_local(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """This process's part of each weight."""
+    return {name: getattr(value, "_local_tensor", value).clone() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("how", "sharded"), [("exit", False), ("SIGKILL", False), ("SIGSTOP", False), ("SIGSTOP", True)]
+)
+def test_a_process_that_dies_undoes_the_night_of_the_others(tmp_path: Path, how: str, sharded: bool) -> None:
+    """One that is stopped closes nothing: only the time-out tells; it is woken when the others have ended."""
+    found = start(die, tmp_path, how, sharded, world=3, wanted=3 if how == "SIGSTOP" else 2, n_silent=how == "SIGSTOP")
+    for each in found:
         assert each["error"]
         assert each["moved"]
         assert each["same"]
         assert not each["asleep"]
+        assert each["waits"]  # as long as before, by day
 
 
 def shard(rank: int, world: int) -> dict:
     """A night on sharded weights with one memory: put back, then slept and kept."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-    from torch.distributed.tensor import DTensor
-
     network = make_network()
     mesh = init_device_mesh("cpu", (world,))
     fully_shard(network[0], mesh=mesh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any, cast
 
 import torch
@@ -293,6 +294,27 @@ def update_batch_norm_statistics(
 def is_shared() -> bool:
     """Whether several processes train together."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+@contextmanager
+def wait_at_most(seconds: float | None) -> Iterator[None]:
+    """While this lasts a process that does not answer is an error after so many seconds, also to a wrapped model.
+
+    Of gloo alone: NCCL ends the whole process when its own time is over.
+
+    Args:
+        seconds: Longest wait for the others in one exchange; None changes nothing.
+    """
+    known = {} if seconds is None or not is_shared() else distributed.distributed_c10d._world.pg_map
+    gloo: Any = [group._get_backend(torch.device("cpu")) for group, (name, _) in known.items() if "gloo" in name]
+    before = [backend.options._timeout for backend in gloo]  # torch has no public way
+    for backend, longest in zip(gloo, before, strict=True):
+        backend._set_default_timeout(min(longest, timedelta(seconds=seconds or 0)))
+    try:
+        yield
+    finally:
+        for backend, longest in zip(gloo, before, strict=True):
+            backend._set_default_timeout(longest)
 
 
 def average(values: Iterable[float], device: torch.device) -> list[float]:

@@ -17,7 +17,7 @@ from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.learner import Learner
-from sharpwave.consolidation.modules import agree_any, agree_first, check_parts
+from sharpwave.consolidation.modules import agree_any, agree_first, check_parts, wait_at_most
 from sharpwave.consolidation.night import Night, list_sleep_state, take_up_sleep_state
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
@@ -377,7 +377,8 @@ class Sleep:
     def _undoing(self) -> Iterator[None]:
         """Put everything back as it was before the night where anything raises."""
         try:
-            yield
+            with wait_at_most(getattr(self.learner.buffer, "timeout", None)):
+                yield
         except BaseException:
             if self._night is not None:
                 self.abandon()
