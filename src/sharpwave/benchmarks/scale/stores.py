@@ -95,7 +95,7 @@ def _clear(path: Path) -> None:
 
 
 def measure_start(folder: Path, seeds: int) -> list[Row]:
-    """CPU of `decode` with one tiny night, with what it must load beside it; a first run of each, not counted, compiles.
+    """CPU of `decode` with one tiny night, with what it must load beside it; a first run, not counted, compiles.
 
     Args:
         folder: Folder for the night and the results.
