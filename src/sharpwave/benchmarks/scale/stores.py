@@ -95,7 +95,7 @@ def _clear(path: Path) -> None:
 
 
 def measure_start(folder: Path, seeds: int) -> list[Row]:
-    """CPU of `decode` with one tiny night, with what it must load beside it.
+    """CPU of `decode` with one tiny night, with what it must load beside it; a first run, not counted, compiles.
 
     Args:
         folder: Folder for the night and the results.
@@ -108,6 +108,8 @@ def measure_start(folder: Path, seeds: int) -> list[Row]:
     lines = [f"{30 * epoch}\t30\t{stage}" for epoch, stage in enumerate(["W"] * 10 + ["N2"] * 30)]
     stages.write_text("\n".join(["onset\tduration\tstage", *lines]) + "\n")
     spent: dict[str, list[float]] = {}
+    for source in (night, stages):
+        run_measured(command_of("decode", source, "-o", folder / f"{source.stem}-first", "--json"))
     for seed in range(seeds):
         for source in (night, stages):
             cost = run_measured(command_of("decode", source, "-o", folder / f"{source.stem}-{seed}", "--json"))
