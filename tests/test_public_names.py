@@ -65,3 +65,19 @@ def test_fields_of_a_dataclass_are_parameters(tool):
 def test_exported_names(tool):
     assert tool.exported(ast.parse("__all__ = ['a', 'b']")) == ["a", "b"]
     assert tool.exported(ast.parse("def a(): ...\ndef _b(): ...\nclass C: ...")) == ["a", "C"]
+    late = '"""Says what it is."""\nimport x\n__all__ = ["a"]\ndef hidden(): ...'
+    assert tool.exported(ast.parse(late)) == ["a"]
+
+
+def test_a_name_counts_once_however_many_packages_export_it(tool, tmp_path):
+    files = {
+        "__init__.py": "from sharpwave.room import measure\n__all__ = ['measure']",
+        "api.py": "__all__ = []",
+        "room/__init__.py": "from sharpwave.room.work import measure\n__all__ = ['measure']",
+        "room/work.py": "def measure(): ...",
+    }
+    for name, text in files.items():
+        path = tmp_path / "sharpwave" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert list(tool.list_public(tool.House(tmp_path))) == [("sharpwave", "measure", "sharpwave.room.work")]

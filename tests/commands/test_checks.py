@@ -20,7 +20,7 @@ from sharpwave.commands.rules import CHECKS, ELSEWHERE, NEEDS, TOGETHER
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.night.options import DecodeOptions
 from sharpwave.night.plan import check_fit, plan_night
-from sharpwave.recordings import MODALITIES, Recording, Signal
+from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 
 runner = CliRunner()
 
@@ -203,6 +203,17 @@ def test_a_plan_without_a_stager_says_what_is_missing():
     assert plan.stager is None
     assert "a recording that yasa+brainmu can stage" in plan.refusals[0]
     assert "nobody" in plan.describe()
+
+
+def test_a_plan_tells_length_lights_and_whether_there_is_an_expert():
+    options = DecodeOptions(stager="yasa", lights_off=60.0, lights_on=840.0)
+    plan = plan_night(make_recording("C4-M1"), options)
+    assert (plan.hours, plan.lights_off, plan.lights_on, plan.expert) == (0.25, 60.0, 840.0, False)
+    assert "lights off at 60 s, lights on at 840 s" in plan.describe()
+    assert "beside an expert" not in plan.describe()
+    scored = plan_night(make_recording("C4-M1", hypnogram=Hypnogram.from_labels(["N2"] * 30)), options)
+    assert scored.expert
+    assert "beside an expert" in scored.describe()
 
 
 def test_a_channel_to_search_must_be_eeg():
