@@ -42,7 +42,12 @@ def copy_to_zarr(source: Path, target: Path, *, version: int = 2, texts: str = "
     root = zarr.open_group(str(target), mode="w", zarr_format=version)
     with h5py.File(source) as file:
         root.attrs.update({"nwb_version": str(file.attrs["nwb_version"]), "neurodata_type": "NWBFile"})
-        file.visititems(copy)
+        names: list[str] = []
+        file.visit(
+            names.append
+        )  # within a visit h5py is locked: an array made there waits for a thread that may need it
+        for name in names:
+            copy(name, file[name])
     return target
 
 
