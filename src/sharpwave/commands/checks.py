@@ -91,7 +91,7 @@ def holds_weights(option: str, value: Path | Sequence[Path]) -> None:
 def is_there(option: str, value: str | Sequence[str]) -> None:
     """Each source is a path that exists, an address, or a data set by name."""
     for source in [value] if isinstance(value, str) else value:
-        if Path(source).exists() or "://" in source or source.startswith("dandi:"):
+        if Path(source).exists() or "://" in source:
             continue
         from sharpwave.recordings.datasets import DATASETS, list_subjects
 

@@ -25,8 +25,6 @@ MOST_FILES = 20_000
 """Files below a folder that one recording may have."""
 BLACKROCK_DATE = 294
 """Byte of an `.nsX` file at which its date begins (specification 2.2 and later, UTC)."""
-
-
 UNSORTED = ("0", "255")
 """Numbers of the spikes of a channel that no unit was made of (Plexon: 0; Blackrock: 0, and 255 for noise)."""
 MOST_EVENTS = 1_000_000
