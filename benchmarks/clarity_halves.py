@@ -19,7 +19,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.latency_rules import Pair, collect_shipped, collect_sleep_edf
-
 from sharpwave.benchmarks.provenance import describe_machine, describe_provenance, find_commit
 from sharpwave.benchmarks.rows import Row, estimate_row
 from sharpwave.benchmarks.runner import BenchmarkResult

@@ -13,6 +13,7 @@ import pytest
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.recordings import Hypnogram, read_hypnogram
 from sharpwave.reports.annotations import RECORD_BYTES, tabulate_annotations, write_annotations, write_edf_annotations
+from sharpwave.reports.files import OURS, write_bids_files, write_files
 
 from .conftest import make_night
 
@@ -105,3 +106,14 @@ def test_an_animals_states_and_ripples_are_read_by_pynwb(tmp_path: Path) -> None
     assert states["stop_time"].tolist() == [20.0, 60.0, 80.0]
     assert pynwb.validate(path=str(path)) in ([], ([], 0), ([], False))
     assert len(write_annotations(replace(night, species="human"), tmp_path)) == 2
+
+
+@pytest.mark.parametrize("species", ["human", "rat"])
+def test_a_night_knows_its_own_files_and_replaces_them(species: str, tmp_path: Path) -> None:
+    night = replace(make_night(hours=0.5), species=species)
+    for _ in range(2):  # the second finds the files of the first
+        write_files(night, tmp_path / "night", config={})
+        write_bids_files(night, tmp_path / "bids", "sub-1", config={})
+    assert {path.name for path in (tmp_path / "night").iterdir()} <= OURS
+    named = {path.name for path in (tmp_path / "bids").rglob("sub-1*annotations.nwb")}
+    assert bool(named) == (species == "rat")

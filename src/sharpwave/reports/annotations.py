@@ -21,7 +21,7 @@ from sharpwave.outputs import replace_file
 from sharpwave.recordings import Recording
 from sharpwave.recordings.store.write_nwb import write_nwb_intervals
 
-EDF, TEXT, NWB = "annotations.edf", "annotations.txt", "annotations.nwb"
+ANNOTATIONS = EDF, TEXT, NWB = "annotations.edf", "annotations.txt", "annotations.nwb"
 RECORD_BYTES = 15_360
 """Bytes of a record: a quarter of what the standard recommends at most."""
 LONGEST_TEXT = 120

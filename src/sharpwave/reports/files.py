@@ -16,7 +16,7 @@ from sharpwave.evaluation.sleep_statistics import DEFINITIONS
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.outputs import READY, replace_files, replace_folder
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.reports.annotations import EDF, TEXT, write_annotations
+from sharpwave.reports.annotations import ANNOTATIONS, write_annotations
 from sharpwave.reports.archive import to_json, write_archive
 from sharpwave.reports.timeline import downsample_hypnogram
 from sharpwave.untrusted import make_cells_safe
@@ -27,13 +27,13 @@ DESCRIPTION = "desc-sharpwave"
 DATASET = "dataset_description.json"
 LOG, FAILED_LOG = "log.txt", "log-failed.txt"
 FILES = ("hypnogram.tsv", "forecast.parquet", "events.tsv", "summary.json", "report.html", "config.json", ARCHIVE)
-FURTHER = (EDF, TEXT, SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html",
+FURTHER = (*ANNOTATIONS, SERIES, REACTIVATIONS, CANDIDATES, CUES, LOG, FAILED_LOG, "network-sleep.html",
            "network-hypnogram.tsv", "live-night.html")  # fmt: skip
 """Files that some nights have; the last three are those of `sharpwave demo`."""
 OURS = frozenset((*FILES, *FURTHER))
 """All that the folder of a night may hold: with anything else in it, it is not ours to replace."""
 BIDS_ENDS = ("events.tsv", "events.json", "stageprob.tsv", "forecast.parquet", "hypnogram.tsv", "night.json.gz",
-             "summary.json", "log.txt", EDF, TEXT)  # fmt: skip
+             "summary.json", "log.txt", *ANNOTATIONS)  # fmt: skip
 
 
 def write_files(
@@ -154,7 +154,7 @@ def write_bids_files(
 ) -> Path:
     """Write `sub-…_desc-sharpwave_events.tsv` with its sidecar, stage probabilities, forecast, summary and page.
 
-    Stages and events as EDF+ annotations, and as text that EDFbrowser imports, lie beside them.
+    Stages and events as EDF+ annotations, as text that EDFbrowser imports, and of an animal as NWB lie beside them.
 
     All of them count at once, and no file of an earlier run stays.
 
