@@ -98,3 +98,19 @@ def test_the_wheel_stays_small():
     files = [path for path in Path(sharpwave.__file__).parent.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     packed = sum(len(zlib.compress(path.read_bytes(), 1)) for path in files)
     assert 2e6 < packed < 15e6, f"{packed / 1e6:.1f} MB"
+
+
+def test_pages_name_files_that_exist() -> None:
+    files = [
+        path.as_posix()
+        for place in ("src", "benchmarks", "tools", "tests", "examples")
+        for path in Path(place).rglob("*.py")
+    ]
+    made_by_readers = {"src/sharpwave/brainmu/encoders/conductance.py"}  # adding-a-modality.md has one write it
+    missing = {
+        (page.name, name)
+        for page in [*Path().glob("*.md"), *Path("docs").rglob("*.md")]
+        for name in re.findall(r"`((?:[\w-]+/)+[\w-]+\.py)`", page.read_text(encoding="utf-8"))
+        if name not in made_by_readers and not any(f"/{file}".endswith(f"/{name}") for file in files)
+    }
+    assert not missing

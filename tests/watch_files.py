@@ -125,11 +125,11 @@ def write_geneactiv(path: Path, g: np.ndarray, *, rate: float = 50.0) -> Path:
     return path
 
 
-def write_muse(path: Path, volts: np.ndarray) -> Path:
+def write_muse(path: Path, volts: np.ndarray, *, rate: float = 256) -> Path:
     """Mind Monitor's table: four raw channels in µV round 800, and rows of markers between."""
     rows = ["TimeStamp,Delta_TP9,RAW_TP9,RAW_AF7,RAW_AF8,RAW_TP10,AUX_RIGHT,Battery,Elements"]
     for index, row in enumerate(volts * 1e6 + 800):
-        time = datetime(2023, 10, 23, 22) + timedelta(seconds=index / 256 + 0.002 * (index % 3))
+        time = datetime(2023, 10, 23, 22) + timedelta(seconds=index / rate + 0.002 * (index % 3))
         rows.append(
             f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d},0.1,{','.join(f'{v:.3f}' for v in row)},0,90,"
         )

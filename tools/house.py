@@ -22,7 +22,7 @@ PACKAGE = "sharpwave"
 SHORT, LONG, LONG_FUNCTION = 60, 400, 60
 
 IDEAS = {
-    "a night of a network (`Sleep.night`)": ("consolidation.sleep", 18),
+    "a night of a network (`Sleep.night`)": ("consolidation.sleep", 19),
     "the model (`brainmu.model`)": ("brainmu.model", 8),
     "training (`brainmu.training`)": ("brainmu.training.training", 13),
     "a benchmark (the largest)": ("benchmarks", 13),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from sharpwave.consolidation import (
     learner,
     present,
 )
+from sharpwave.consolidation.spiking import SpikingReplay
 from sharpwave.consolidation.state_files import load_state, save_state
 from sharpwave.errors import SharpwaveError
 
@@ -262,6 +264,32 @@ def test_without_an_optimiser_of_ones_own(tmp_path) -> None:
     other = Sleep(make_network(seed=1), ReplayBuffer(20))
     other.load_state_dict(load_state(save_state(sleep.state_dict(), tmp_path)))
     assert other.hypnogram == sleep.hypnogram
+
+
+def test_a_state_of_other_options_is_refused_and_nothing_is_taken_up() -> None:
+    def make(*, stores: bool = True, own: bool = True, **options: Any) -> Sleep:
+        network = make_network()
+        optimiser = None if own else torch.optim.SGD(network.parameters(), lr=0.1)
+        return Sleep(network, ReplayBuffer(20) if stores else None, optimiser, **options)
+
+    bare = {"stores": False, "wake": Wake("none"), "nrem": SpikingReplay(n_steps=2)}
+    protected = {"protection": Protection(anchor=1.0)}
+    for kept, here, said in (
+        (protected, {}, r"a state with 'guard', and a Sleep without.*Protection.*state\['guard'\] = None"),
+        ({}, bare, "a state with 'buffer', and a Sleep without"),
+        ({}, {"own": False}, "a state with 'optimiser'"),
+        ({"own": False}, {}, "without 'optimiser'.*load its state yourself"),
+        (bare, {}, "without 'buffer'"),
+    ):
+        saved, other = make(**kept), make(**here)
+        saved._n_calls = 7
+        with pytest.raises(SharpwaveError, match=said):
+            other.load_state_dict(saved.state_dict())
+        assert other._n_calls == 0
+    state = make(**protected).state_dict()
+    other = make()
+    other.load_state_dict({**state, "guard": None})  # said aloud, it may be dropped
+    make(**protected).load_state_dict(make().state_dict())  # protection may begin later
 
 
 def test_half_precision_and_accumulation() -> None:

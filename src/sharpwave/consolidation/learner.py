@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -365,16 +364,6 @@ class Snapshot:
             name in self.weights and not torch.equal(parameter.detach(), self.weights[name])
             for name, parameter in learner.module.named_parameters()
         )
-
-
-def update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state of a `Sleep` as version 0.1.0 wrote it, in today's layout."""
-    if "runs" not in state:
-        state = {**state, "runs": [[stage, len(list(run))] for stage, run in groupby(state["stages"])]}
-    if "sleeper" not in state:
-        return state
-    phase = {**state["sleeper"], "activity": state["activity"]}
-    return {**state, "wake_items": phase.get("wake_items", N_SAMPLED), "phases": {1: phase}}
 
 
 _DRIFT = "consolidation.present:measure_drift_and_forgetting"

@@ -13,20 +13,17 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from sharpwave.consolidation.budget import Shallow, deepen, resume_shallow
-from sharpwave.consolidation.learner import Learner, Snapshot, update_layout
+from sharpwave.consolidation.learner import Learner, Snapshot
 from sharpwave.consolidation.modules import agree_any, find_unfinite, get_modes, set_modes
 from sharpwave.consolidation.probe import Probe, Scores, compare_groups, draw_items, judge, measure_scores
 from sharpwave.consolidation.sleep_report import SleepReport, make_hypnogram
-
-if TYPE_CHECKING:
-    from sharpwave.consolidation.sleep import Sleep
 
 
 class Phase(Protocol):
@@ -344,56 +341,3 @@ class Night:
         for phase in self.phases.values():
             counts.update(phase.count_changes())
         return dict(counts)
-
-
-def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
-    """Tensors, numbers and lists of a `Sleep`, awake or asleep: all but its model and the user's optimiser."""
-    learner = sleep.learner
-    return {
-        "buffer": None if learner.buffer is None else learner.buffer.state_dict(),
-        "generator": learner.generator.get_state(),
-        "optimiser": learner.optimiser.state_dict() if sleep._owns_optimiser else None,
-        "schedule": sleep.schedule.state_dict(),
-        "guard": None if sleep.guard is None else sleep.guard.state_dict(),
-        "budget": None if sleep.budget is None else sleep.budget.state_dict(),
-        "private": None if sleep.private is None else sleep.private.state_dict(),
-        "counts": [sleep._n_calls, sleep._n_since_night, sleep._n_since_measured, int(sleep._stops)],
-        "runs": [list(run) for run in sleep._stages],
-        "stability": sleep.stability.state_dict(),
-        "phases": {stage: phase.state_dict() for stage, phase in sleep.phases.items()},
-        "night": None if sleep._night is None else sleep._night.state_dict(),
-        **learner.state_dict(),
-    }
-
-
-def take_up_sleep_state(sleep: Sleep, state: Mapping[str, Any]) -> None:
-    """Take up a state, in a `Sleep` made with the same options; nothing where another network's weights were protected.
-
-    Args:
-        sleep: Wake and sleep of one network, whose model is loaded by the user.
-        state: What `list_sleep_state` gave, now or in version 0.1.0.
-    """
-    state, learner = update_layout(state), sleep.learner
-    if sleep.guard is not None:
-        sleep.guard.check(state["guard"], learner.module)
-    if learner.buffer is not None:
-        learner.buffer.load_state_dict(state["buffer"])
-    if sleep._owns_optimiser:
-        learner.optimiser.load_state_dict(state["optimiser"])
-    sleep.schedule.load_state_dict(state["schedule"])
-    if sleep.guard is not None:
-        sleep.guard.load_state_dict(state["guard"])
-    if sleep.budget is not None:
-        sleep.budget.load_state_dict(state.get("budget"))
-    if sleep.private is not None:
-        sleep.private.load_state_dict(state.get("private"))
-    sleep._n_calls, sleep._n_since_night, sleep._n_since_measured, stops = state["counts"]
-    sleep._stops, sleep._stages, sleep._night = bool(stops), [list(run) for run in state["runs"]], None
-    if state["night"] is not None:
-        sleep._night = Night.resume(state["night"], learner, sleep.phases, probe=sleep.recipe.probe)
-    learner.load_state_dict(state)
-    sleep.stability.load_state_dict(state.get("stability"))
-    weights = {} if sleep._night is None else sleep._night.snapshot.weights
-    for stage, phase in sleep.phases.items():
-        phase.load_state_dict(state["phases"].get(stage, {}), weights=weights)
-    learner.generator.set_state(state["generator"])

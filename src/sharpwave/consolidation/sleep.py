@@ -18,12 +18,13 @@ from sharpwave.consolidation.batches import Batch, Objective, move
 from sharpwave.consolidation.budget import Budget
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import agree_any, agree_first, check_parts, wait_at_most
-from sharpwave.consolidation.night import Night, list_sleep_state, take_up_sleep_state
+from sharpwave.consolidation.night import Night
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
 from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_night, make_oscillatory, make_src, make_ssr
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
 from sharpwave.consolidation.sleep_report import WAKE, SleepReport, make_hypnogram
+from sharpwave.consolidation.sleep_state import list_sleep_state, take_up_sleep_state
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -324,8 +325,7 @@ class Sleep:
         """Take up what `state_dict` gave, in a `Sleep` made with the same options; the model is loaded by the user.
 
         Args:
-            state: What `state_dict` gave, now or in version 0.1.0, or `load_state` read. What it protects must be
-                weights of this network (none of JAX).
+            state: What `state_dict` gave, now or in version 0.1.0, or `load_state` read.
         """
         take_up_sleep_state(self, state)
 

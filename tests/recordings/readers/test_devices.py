@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +140,42 @@ def test_muse_channels_are_in_volts_without_the_offset(tmp_path: Path) -> None:
     (tmp_path / "slow.csv").write_text("\n".join([lines[0], *lines[1::256]]) + "\n")
     with pytest.raises(SharpwaveError, match="interval 'constant'"):
         read_recording(tmp_path / "slow.csv")
+
+
+def test_muse_pauses_are_gaps_and_a_rate_of_its_own_is_said(tmp_path: Path) -> None:
+    volts = _make_volts(64, 30, 4)
+    lines = files.write_muse(tmp_path / "whole.csv", volts, rate=64).read_text().splitlines()
+    head, *rows = [line for line in lines if "/muse/" not in line]
+    (tmp_path / "paused.csv").write_text("\n".join([head, *rows[: 64 * 8], *rows[64 * 20 :]]) + "\n")
+    recording = read_recording(tmp_path / "paused.csv")
+    first = next(iter(recording.signals.values()))
+    wanted = volts[:, 0].copy()
+    wanted[64 * 8 : 64 * 20] = np.nan
+    assert first.rate == 64
+    np.testing.assert_allclose(first.read(), wanted - np.nanmedian(wanted), atol=1e-8)
+    assert {"a Muse gives 256 rows a second, this file has 64"} < set(recording.repairs)
+    assert any(line.startswith("1 pauses of more than 5 s are gaps") for line in recording.repairs)
+
+
+def test_a_clock_of_a_muse_that_jumps(tmp_path: Path) -> None:
+    volts = _make_volts(64, 30, 4)
+    lines = files.write_muse(tmp_path / "whole.csv", volts, rate=64).read_text().splitlines()
+    head, *rows = [line for line in lines if "/muse/" not in line]
+
+    def jump(**by: int) -> Path:
+        moved = [
+            (datetime.fromisoformat(row.split(",")[0]) + timedelta(**by), row.split(",", 1)[1]) for row in rows[512:]
+        ]
+        lines = [head, *rows[:512], *(f"{time:%Y-%m-%d %H:%M:%S.%f},{rest}" for time, rest in moved)]
+        (tmp_path / "jump.csv").write_text("\n".join(lines) + "\n")
+        return tmp_path / "jump.csv"
+
+    with pytest.raises(SharpwaveError, match=r"pauses of at most 48 h.*got 72 h"):
+        read_recording(jump(days=3))
+    recording = read_recording(jump(hours=-1))  # summer time ends
+    first = next(iter(recording.signals.values()))
+    np.testing.assert_allclose(first.read(), volts[:, 0] - np.median(volts[:, 0]), atol=1e-8)
+    assert any("the clock went back by 3600 s" in line for line in recording.repairs)
 
 
 def test_openbci_channels_take_the_names_that_are_given(tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ from sharpwave.recordings.recording import Recording
 
 MOST_TABLE = 2 << 30
 MUSE_RATE = 256.0
+LEAST_RATE = 32.0
+"""Rows a second from which on raw EEG can be staged: below it sigma is not there."""
+MOST_RATE = 1024.0
+MOST_PAUSES = 48 * 3600.0
+"""Seconds that all pauses of a file may last: more are several nights, or a clock that was set."""
 MUSE = {"RAW_TP9": "TP9", "RAW_AF7": "AF7", "RAW_AF8": "AF8", "RAW_TP10": "TP10"}
 LONGEST_JUMP = 5.0
 """Seconds between rows from which on there was a pause."""
@@ -36,10 +41,10 @@ def read_mind_monitor(
         unit: Unit of the electrical channels, where the file is wrong about it.
 
     Returns:
-        TP9, AF7, AF8 and TP10 in V, without the offset of the device, at the rate of the rows.
+        TP9, AF7, AF8 and TP10 in V, without the offset of the device, at the rate of the rows; pauses are gaps.
 
     Raises:
-        SharpwaveError: If it has no raw EEG, or was written once a second.
+        SharpwaveError: If it has no raw EEG, or was written too seldom, as once a second.
     """
     path = _check_size(path, "a CSV of Mind Monitor")
     with guarded(path, "a CSV of Mind Monitor"):
@@ -54,23 +59,59 @@ def read_mind_monitor(
             )
         times = pd.to_datetime(table["TimeStamp"], format="mixed").to_numpy()
         seconds = (times - times[0]).astype("timedelta64[us]").astype(float) / 1e6
-    rate = (len(seconds) - 1) / max(float(seconds[-1]), 1e-9) if len(seconds) > 1 else 0.0
-    if abs(rate - MUSE_RATE) > 0.1 * MUSE_RATE:
-        raise SharpwaveError(
-            f"about {MUSE_RATE:g} rows a second in {path.name}",
-            got=f"{rate:.3g}, over the whole recording",
-            fix="record with the interval 'constant'; cut pauses out, or export to EDF",
-        )
-    said = [f"rows are taken as {MUSE_RATE:g} a second: their times jitter with the radio"]
-    jumps = int((np.diff(seconds) > LONGEST_JUMP).sum())
-    said += [f"{jumps} pauses of more than {LONGEST_JUMP:g} s were closed: what follows comes too early"] * bool(jumps)
+    rate, places, said = _place_rows(seconds, path)
     channels = []
     for name in present:
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64)
-        values = values - np.nanmedian(values)
-        channels.append(RawChannel(MUSE[name], values.astype(np.float32), MUSE_RATE, "uV"))
+        whole = np.full(places[-1] + 1, np.nan, dtype=np.float32)
+        whole[places] = values - np.nanmedian(values)
+        channels.append(RawChannel(MUSE[name], whole, rate, "uV"))
     start = pd.Timestamp(times[0]).to_pydatetime()
     return _compose(path, channels, start=start, said=said, overrides=overrides, unit=unit)
+
+
+def _place_rows(seconds: np.ndarray, path: Path) -> tuple[float, np.ndarray, list[str]]:
+    """Rate, the sample that each row is, and what to declare: rows in a run are even, a pause stays a gap.
+
+    Times of single rows jitter with the radio, so only those at the beginning of a run are believed.
+    """
+    steps = np.diff(seconds, prepend=-np.inf)
+    starts = np.flatnonzero(np.abs(steps) > LONGEST_JUMP)
+    ends = np.append(starts[1:], len(seconds))
+    lasted = float(np.sum(seconds[ends - 1] - seconds[starts]))
+    found = (len(seconds) - len(starts)) / max(lasted, 1e-9) if len(seconds) > len(starts) else 0.0
+    if not LEAST_RATE <= found <= MOST_RATE:
+        raise SharpwaveError(
+            f"about {MUSE_RATE:g} rows a second in {path.name}, {LEAST_RATE:g} at the least",
+            got=f"{found:.3g}",
+            fix="record with the interval 'constant', or export to EDF",
+        )
+    paused = float(np.sum(np.maximum(steps[starts[1:]], 0)))
+    if paused > MOST_PAUSES:
+        raise SharpwaveError(
+            f"pauses of at most {MOST_PAUSES / 3600:g} h in {path.name}",
+            got=f"{paused / 3600:.0f} h",
+            fix="cut the file at its pauses, one night a file",
+        )
+    is_usual = abs(found - MUSE_RATE) <= 0.1 * MUSE_RATE
+    rate = MUSE_RATE if is_usual else float(round(found))
+    said = [f"rows are taken as {rate:g} a second: their times jitter with the radio"]
+    said += [f"a Muse gives {MUSE_RATE:g} rows a second, this file has {found:.4g}"] * (not is_usual)
+    back = steps[starts] < 0
+    back[0] = False
+    if len(starts) - 1 > back.sum():
+        said.append(
+            f"{len(starts) - 1 - back.sum()} pauses of more than {LONGEST_JUMP:g} s are gaps, as their times say"
+        )
+    said += [f"the clock went back by {-steps[start]:.0f} s: what follows is taken to go on" for start in starts[back]]
+    late = lasted - (len(seconds) - len(starts)) / rate
+    said += [f"rows for {late:.0f} s are not there and are not filled in: times are early by up to that"] * (late > 1)
+    places = np.arange(len(seconds))
+    shift = 0
+    for start in starts:
+        shift = max(shift, round(seconds[start] * rate) - start)
+        places[start:] = np.arange(start, len(seconds)) + shift
+    return rate, places, said
 
 
 def read_openbci(path: str | Path, *, overrides: Mapping[str, str] | None = None, unit: str | None = None) -> Recording:
