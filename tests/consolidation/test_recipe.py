@@ -43,3 +43,10 @@ def test_a_recipe_gives_the_same_night_as_its_parts() -> None:
     for sleep in (parts, whole):
         learn(sleep, n_tasks=2)
     assert same_weights(parts.learner.model.state_dict(), whole.learner.model.state_dict())
+
+
+@pytest.mark.parametrize("part", ["wake", "nrem", "probe"])
+def test_a_part_that_is_always_there_cannot_be_none(part: str) -> None:
+    with pytest.raises(SharpwaveError, match=f"{part}=.*got None"):
+        Recipe(**{part: None})
+    Recipe(rem=None, homeostasis=None, protection=None)

@@ -112,7 +112,7 @@ class PhaseOptions(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """What the wake and sleep of a network are made of; None leaves a part out.
+    """What the wake and sleep of a network are made of; where None is the default, the part is left out.
 
     Attributes:
         wake: How the network learns while awake; default `Wake()`.
@@ -152,7 +152,8 @@ class Recipe:
             object.__setattr__(self, "wake", Wake(self.wake))
         for name, (has, example) in PARTS.items():
             part = getattr(self, name)
-            if part is not None and (isinstance(part, type) or not all(hasattr(part, each) for each in has)):
+            needed = part is not None or name in ("wake", "nrem", "probe")
+            if needed and (isinstance(part, type) or not all(hasattr(part, each) for each in has)):
                 raise SharpwaveError(f"{name}={example}", got=repr(part), fix="give an object of that kind")
         if isinstance(self.steer, str) and self.steer != "brittle":
             raise SharpwaveError(
