@@ -68,6 +68,9 @@ def finetune(
         held_out=held_out,
     )
     print_comparison(rows)
+    harm = describe_harm(rows)
+    if harm is not None:
+        typer.echo(harm)
     typer.echo(f"Weights: {output}")
 
 
@@ -159,6 +162,28 @@ def print_comparison(rows: Sequence[dict[str, Any]]) -> None:
             table.add_row(method, *(cells.get(metric, "") for metric in metrics))
         console.print(table)
     console.print("Better: higher area under the curve (auprc) and κ, lower log-loss.")
+
+
+def describe_harm(rows: Sequence[dict[str, Any]]) -> str | None:
+    """A sentence where the new weights stage the subjects held out worse than the old ones; None where they do not.
+
+    Args:
+        rows: As from `finetune_model`.
+
+    >>> row = {"setting": "signal-only", "metric": "kappa", "method": "fine-tuned less before"}
+    >>> describe_harm([{**row, "value": -0.04, "n": 2}])
+    'On the 2 subjects held out the new weights stage worse (κ −0.04): stay with the old ones, or add subjects.'
+    >>> describe_harm([{**row, "value": 0.04, "n": 2}])
+    """
+    for row in rows:
+        lost = row["metric"] == "kappa" and row["method"] == f"{AFTER} less {BEFORE}" and row["value"] is not None
+        if lost and row["value"] < 0:
+            who = "On the one subject" if row["n"] == 1 else f"On the {row['n']} subjects"
+            return (
+                f"{who} held out the new weights stage worse (κ −{-row['value']:.2f}): stay with the old ones, "
+                "or add subjects."
+            )
+    return None
 
 
 def _cell(row: dict[str, Any]) -> str:
