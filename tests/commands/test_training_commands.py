@@ -94,7 +94,7 @@ def test_scorings_may_lie_elsewhere(weights: Path, tmp_path: Path) -> None:
 
 def test_finetune_says_where_the_new_weights_are_worse() -> None:
     row = {"setting": "signal-only", "metric": "kappa", "method": "fine-tuned less before", "value": -0.03, "n": 1}
-    assert describe_harm([{**row, "metric": "auprc_change"}, row]) == (
+    assert describe_harm([{**row, "metric": "log_loss_change", "value": -0.2}, row]) == (
         "On the one subject held out the new weights stage worse (κ −0.03): stay with the old ones, or add subjects."
     )
     for fine in ({"value": 0.0}, {"value": None}, {"method": "fine-tuned"}):
