@@ -27,6 +27,7 @@ from jaxtyping import Float
 from sharpwave.benchmarks.rows import Row, estimate_row, range_row
 from sharpwave.benchmarks.staging.baselines import train_lightgbm
 from sharpwave.benchmarks.staging.labs import HOURS, LABS, SETS, LabNight, load_banded, open_lab, simulate_sleepers
+from sharpwave.brainmu.attention import LayerCache
 from sharpwave.brainmu.checkpoints import load_brainmu
 from sharpwave.brainmu.epochs import EpochedRecording, collate
 from sharpwave.brainmu.model import BrainMu
@@ -148,7 +149,9 @@ def stage_by_all(night: LabNight, models: Mapping[str, BrainMu], refitted: Proba
 def stage(model: BrainMu, night: EpochedRecording, *, calibration: Calibration | None = None) -> Probabilities:
     """Probabilities from the EEG alone, smoothed by the length of the night, as `sharpwave decode` has them."""
     model.eval()
-    signals, caches, logits = night.only(("eeg",)), None, []
+    signals = night.only(("eeg",))
+    caches: tuple[LayerCache, ...] | None = None
+    logits: list[np.ndarray] = []
     for first in range(0, len(signals), PIECE):
         output = model(collate([signals.restrict(first, min(first + PIECE, len(signals)))]), caches)
         caches = output.caches
