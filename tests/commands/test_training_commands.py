@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from sharpwave.brainmu import save_brainmu
 from sharpwave.commands.cli import app
-from sharpwave.commands.finetune import finetune_model
+from sharpwave.commands.finetune import describe_harm, finetune_model
 from sharpwave.commands.train import Data, open_data, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.store import write_store
@@ -69,6 +69,7 @@ def test_finetune_says_by_how_much_it_helped(stores: Path, weights: Path, tmp_pa
     assert "fine-tuned less before" in out
     content = json.loads((tmp_path / "finetuning.json").read_text())
     assert len(content["judged by"]) == 1
+    assert content["share of new weights"] == 0.5
     assert not set(content["judged by"]) & set(content["learned from"])
     methods = {row["method"] for row in content["rows"] if row["setting"] == "observed"}
     assert methods == {"persistence", "before", "fine-tuned", "fine-tuned less before"}
@@ -89,6 +90,15 @@ def test_scorings_may_lie_elsewhere(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "scored" / "night1.tsv").unlink()
     with pytest.raises(SharpwaveError, match=r"one scoring of night1 in scored; got none"):
         open_nights([str(tmp_path)], tmp_path / "windows", scorings=tmp_path / "scored")
+
+
+def test_finetune_says_where_the_new_weights_are_worse() -> None:
+    row = {"setting": "signal-only", "metric": "kappa", "method": "fine-tuned less before", "value": -0.03, "n": 1}
+    assert describe_harm([{**row, "metric": "log_loss_change", "value": -0.2}, row]) == (
+        "On the one subject held out the new weights stage worse (κ −0.03): stay with the old ones, or add subjects."
+    )
+    for fine in ({"value": 0.0}, {"value": None}, {"method": "fine-tuned"}):
+        assert describe_harm([{**row, **fine}]) is None
 
 
 def test_finetune_wants_two_subjects(stores: Path, weights: Path, tmp_path: Path) -> None:

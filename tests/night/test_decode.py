@@ -122,6 +122,7 @@ def test_a_50_hz_night_is_staged_from_a_resampled_channel_and_says_so(data_root)
     )
     assert night.stager == "yasa+brainmu"
     assert "resampled to 100 Hz" in night.hypnogram.scorer
+    assert any("asks for more than 80 Hz: it staged the channel resampled" in repair for repair in night.repairs)
     assert night.verdict == "usable with care"
     assert not any("In this very recording" in reason for reason in night.reasons)  # the expert changes no verdict
     assert any("In this very recording" in line for line in night.trust)

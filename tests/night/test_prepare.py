@@ -12,8 +12,8 @@ from tests.nights import simulate_short_night
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decode import decode_recording
 from sharpwave.night.options import DecodeOptions
-from sharpwave.night.prepare import EVENTS, GIVEN, prepare_night
-from sharpwave.recordings import Recording
+from sharpwave.night.prepare import EVENTS, GIVEN, describe_low_rate, prepare_night
+from sharpwave.recordings import MODALITIES, Recording, Signal
 from sharpwave.signals.electrodes import choose_electrodes
 from sharpwave.simulation import simulate_night
 
@@ -90,3 +90,19 @@ def test_events_of_an_unknown_unit_say_what_depends_on_microvolts(prepared):
     assert night.events["microvolts"].str.startswith("assumed").all()
     assert any("hold for that scale only" in repair for repair in night.recording.repairs)
     assert "microvolts" not in prepared[0].events
+
+
+@pytest.mark.parametrize(
+    ("stager", "rate", "said"),
+    [
+        ("yasa+brainmu", 50.0, "resampled to 100 Hz, and Brainµ the channel as it is."),
+        ("yasa-resampled", 80.0, "C4-M1 is sampled at 80 Hz, and YASA's classifier asks for more than 80 Hz"),
+        ("yasa+brainmu", 100.0, ""),
+        ("brainmu", 50.0, ""),
+    ],
+)
+def test_a_slow_eeg_is_staged_resampled_and_that_is_said(stager, rate, said):
+    signal = Signal("C4-M1", np.zeros(10, dtype=np.float32), rate, MODALITIES["eeg"])
+    sentences = describe_low_rate(stager, Recording(signals={"C4-M1": signal}), {"eeg": "C4-M1"})
+    assert said in "".join(sentences)
+    assert bool(sentences) == bool(said)

@@ -23,7 +23,7 @@ def test_weights_lie_between_old_and_new() -> None:
 def test_another_models_weights_are_refused() -> None:
     other = make_lite(seed=0, modalities=("stages",), width=16, n_heads=2)
     with pytest.raises(SharpwaveError, match="weights of two models"):
-        average_weights(make_lite(seed=0, **SMALL), dict(other.state_dict()))
+        average_weights(make_lite(seed=0, **SMALL), dict(other.state_dict()), share=0.5)
 
 
 def test_the_card_keeps_everyone_and_the_calibration() -> None:

@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
+    "finetune": "sharpwave.benchmarks.staging.finetune",
     "rodent": "sharpwave.benchmarks.staging.rodent",
     "cohorts": "sharpwave.benchmarks.staging.left_out",
     "spindles": "sharpwave.benchmarks.spindles",

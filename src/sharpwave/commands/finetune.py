@@ -36,6 +36,10 @@ def finetune(
     layers: Annotated[
         str, typer.Option(help="Which weights may change: heads, last (heads and the last block) or all.")
     ] = "all",
+    share: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of the new weights in the mean with the old ones [default: 0.5]."),
+    ] = None,
     held_out: Annotated[
         float, typer.Option(min=0.05, max=0.9, help="Share of the subjects that are held out, to judge the result by.")
     ] = 0.25,
@@ -54,9 +58,19 @@ def finetune(
     given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
     options = replace(FINETUNING, **{name: value for name, value in given.items() if value is not None})
     rows = finetune_model(
-        nights, output, options=options, weights=weights, layers=layers, scorings=scorings, held_out=held_out
+        nights,
+        output,
+        options=options,
+        weights=weights,
+        layers=layers,
+        share=share,
+        scorings=scorings,
+        held_out=held_out,
     )
     print_comparison(rows)
+    harm = describe_harm(rows)
+    if harm is not None:
+        typer.echo(harm)
     typer.echo(f"Weights: {output}")
 
 
@@ -67,6 +81,7 @@ def finetune_model(
     options: TrainingOptions,
     weights: Path | None = None,
     layers: str = "all",
+    share: float | None = None,
     scorings: Path | None = None,
     held_out: float = 0.25,
 ) -> list[dict[str, Any]]:
@@ -78,6 +93,7 @@ def finetune_model(
         options: Options of the training run.
         weights: Folder of weights to start from; the shipped `lite` where omitted.
         layers: Which weights may change: "heads", "last" (heads and the last block) or "all".
+        share: Share of the new weights in the mean with the old ones; `SHARE` where omitted.
         scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
         held_out: Share of the subjects that are held out, to judge the result by.
 
@@ -91,7 +107,7 @@ def finetune_model(
 
     from sharpwave.brainmu import load_brainmu, save_brainmu
     from sharpwave.brainmu.training.crops import RandomCrops
-    from sharpwave.brainmu.training.finetuning import finetune, split_nights
+    from sharpwave.brainmu.training.finetuning import SHARE, finetune, split_nights
     from sharpwave.brainmu.uncertainty import Calibration
     from sharpwave.recipes.finetuned import compare_models
     from sharpwave.reports.archive import to_plain
@@ -102,7 +118,8 @@ def finetune_model(
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
     learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
-    finetune(after, RandomCrops(learned), options=options, layers=layers, folder=output)
+    share = SHARE if share is None else share
+    finetune(after, RandomCrops(learned), options=options, layers=layers, share=share, folder=output)
     rows = compare_models(
         {BEFORE: before, AFTER: after},
         judged,
@@ -117,6 +134,7 @@ def finetune_model(
     about = {
         "fine-tuned from": "the shipped lite" if weights is None else weights.name,
         "layers": layers,
+        "share of new weights": share,
         "options": asdict(options),
         "learned from": sorted({night.subject for night in learned}),
         "judged by": sorted({night.subject for night in judged}),
@@ -144,6 +162,28 @@ def print_comparison(rows: Sequence[dict[str, Any]]) -> None:
             table.add_row(method, *(cells.get(metric, "") for metric in metrics))
         console.print(table)
     console.print("Better: higher area under the curve (auprc) and κ, lower log-loss.")
+
+
+def describe_harm(rows: Sequence[dict[str, Any]]) -> str | None:
+    """A sentence where the new weights stage the subjects held out worse than the old ones; None where they do not.
+
+    Args:
+        rows: As from `finetune_model`.
+
+    >>> row = {"setting": "signal-only", "metric": "kappa", "method": "fine-tuned less before"}
+    >>> describe_harm([{**row, "value": -0.04, "n": 2}])
+    'On the 2 subjects held out the new weights stage worse (κ −0.04): stay with the old ones, or add subjects.'
+    >>> describe_harm([{**row, "value": 0.04, "n": 2}])
+    """
+    for row in rows:
+        lost = row["metric"] == "kappa" and row["method"] == f"{AFTER} less {BEFORE}" and row["value"] is not None
+        if lost and row["value"] < 0:
+            who = "On the one subject" if row["n"] == 1 else f"On the {row['n']} subjects"
+            return (
+                f"{who} held out the new weights stage worse (κ −{-row['value']:.2f}): stay with the old ones, "
+                "or add subjects."
+            )
+    return None
 
 
 def _cell(row: dict[str, Any]) -> str:

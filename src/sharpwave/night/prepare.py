@@ -35,6 +35,7 @@ from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.preparation import show_chosen
 from sharpwave.staging import choose_stager
+from sharpwave.staging.yasa_stager import LEAST_RATE, TARGET_RATE
 
 EVENTS = ("spindle", "slow_wave", "rapid_eye_movement", "ripple")
 """Labels of the events that are looked for."""
@@ -224,7 +225,25 @@ def stage(choice: Choice, options: DecodeOptions) -> Staging:
         return Staging(recording.hypnogram, GIVEN, refusals=[f"Nothing was staged: no stager can use {error.got}."])
     evidence = pd.DataFrame(stager.validation(recording, picks))
     hypnogram, sources, repairs = stage_good_stretches(choice, stager.stage)
+    repairs = [*repairs, *describe_low_rate(stager.name, recording, picks)]
     return Staging(hypnogram, stager.name, evidence, refusals, sources, repairs)
+
+
+def describe_low_rate(stager: str, recording: Recording, picks: Mapping[str, str]) -> list[str]:
+    """That YASA's classifier staged a resampled channel, where the EEG is slower than it asks for; else nothing.
+
+    Args:
+        stager: Name of the stager that ran.
+        recording: Recording that it staged.
+        picks: Signal name by role.
+    """
+    if stager not in ("yasa+brainmu", "yasa-resampled") or recording[picks["eeg"]].rate > LEAST_RATE:
+        return []
+    beside = ", and Brainµ the channel as it is" if stager == "yasa+brainmu" else ""
+    return [
+        f"{picks['eeg']} is sampled at {recording[picks['eeg']].rate:g} Hz, and YASA's classifier asks for more than "
+        f"{LEAST_RATE:g} Hz: it staged the channel resampled to {TARGET_RATE:g} Hz{beside}."
+    ]
 
 
 def detect_events(

@@ -21,9 +21,8 @@ import torch
 
 from sharpwave.brainmu.checkpoints import load_brainmu, save_brainmu
 from sharpwave.brainmu.epochs import EpochedRecording
-from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.training.finetuning import average_weights
 from sharpwave.brainmu.training.training import train
-from sharpwave.errors import SharpwaveError
 from sharpwave.recipes.band_nights import load_band_nights
 from sharpwave.recipes.files_beside_weights import write_files_beside_weights
 from sharpwave.recipes.recipe import EVERYTHING, LAST, SECOND, describe_training
@@ -84,31 +83,10 @@ def continue_lite(
         scaled = replace(options, steps=max(1, round(scale * options.steps)))
         place = None if runs is None else Path(runs) / f"part-{index}"
         train(model, source, options=scaled, show=False, folder=place)
-    average_weights(model, before)
+    average_weights(model, before, share=SHARE)
     new = describe_training(forecasting, [*unlabelled, *nights], banded=load_band_nights(data))
     save_brainmu(model, folder, card=join_cards(card, new))
     return write_files_beside_weights(folder, data=data) if finish else Path(folder)
-
-
-def average_weights(model: BrainMu, before: dict[str, torch.Tensor], *, share: float = SHARE) -> None:
-    """Set every weight between what it was and what it is.
-
-    Args:
-        model: The model as it is; changed in place.
-        before: Its weights as they were.
-        share: Share of the new weights, from 0 to 1.
-
-    Raises:
-        SharpwaveError: If the old weights are another model's.
-    """
-    now = model.state_dict()
-    if {name: value.shape for name, value in now.items()} != {name: value.shape for name, value in before.items()}:
-        raise SharpwaveError("weights of one shape", got="weights of two models", fix="start from the same weights")
-    mixed = {
-        name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
-        for name, value in now.items()
-    }
-    model.load_state_dict(mixed)
 
 
 def join_cards(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

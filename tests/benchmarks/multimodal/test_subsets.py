@@ -15,6 +15,7 @@ from sharpwave.benchmarks.multimodal.learning import Budget, make_model
 from sharpwave.benchmarks.multimodal.splits import Split, split_subjects
 from sharpwave.benchmarks.rows import Row
 from sharpwave.brainmu.epochs import collate
+from sharpwave.brainmu.model import BrainMu
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
@@ -34,7 +35,7 @@ def test_subsets_are_all_named_once() -> None:
 
 
 def test_degradation_has_both_methods_on_every_subset(split: Split, tiny: Budget) -> None:
-    rows = subsets.degrade(split, tiny, seeds=1)
+    rows = subsets.degrade(split, replace(tiny, steps=20), seeds=1)
     assert all(isinstance(row, Row) for row in rows)
     values = {(row.setting, row.method): row.value for row in rows if row.metric == "auprc_change"}
     assert {setting for setting, _ in values} == {"stages + features", "stages", "features"}
@@ -42,6 +43,19 @@ def test_degradation_has_both_methods_on_every_subset(split: Split, tiny: Budget
         assert values["features", method] > values["stages", method] + 0.1
     gains = {row.setting for row in rows if row.metric == "auprc_change_gain_over_specialist"}
     assert len(gains) == 3
+
+
+def test_the_one_model_takes_the_updates_of_all_specialists(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: dict[tuple[str, ...], list[int]] = {}
+
+    def count(model: BrainMu, nights: object, budget: Budget, **options: object) -> BrainMu:
+        taken.setdefault(tuple(model.config.modalities), []).append(budget.steps)
+        return model.eval()
+
+    monkeypatch.setattr(subsets, "fit", count)
+    subsets.degrade(split, Budget(steps=7), seeds=1)
+    assert taken.pop(split.modalities) == [21, 7]
+    assert sorted(taken.items()) == [(("features",), [7]), (("stages",), [7])]
 
 
 class Shipped:

@@ -45,10 +45,23 @@ def test_a_planted_shift_is_learned_on_the_nights_of_others(trained: BrainMu) ->
     learned, judged = ([make_night(seed, levels=SHIFTED) for seed in seeds] for seeds in ((10, 11, 12), (20, 21)))
     model = copy(trained)
     before = compute_accuracy(model, judged)
-    finetune(model, RandomCrops(learned), options=OPTIONS)
+    finetune(model, RandomCrops(learned), options=OPTIONS, share=1.0)
     assert compute_accuracy(trained, judged) == before
     assert before < 0.35
     assert compute_accuracy(model, judged) > before + 0.2
+
+
+def test_what_is_kept_lies_half_way_between_old_and_new_by_default(trained: BrainMu) -> None:
+    new, kept, unchanged = copy(trained), copy(trained), copy(trained)
+    for model, shares in ((new, {"share": 1.0}), (kept, {}), (unchanged, {"share": 0.0})):
+        finetune(model, RandomCrops([make_night(0)]), options=replace(OPTIONS, steps=2), **shares)
+    moved = 0.0
+    for name, before in trained.state_dict().items():
+        after = new.state_dict()[name]
+        moved += float((after - before).abs().sum())
+        torch.testing.assert_close(kept.state_dict()[name], (before + after) / 2)
+        assert torch.equal(unchanged.state_dict()[name], before)
+    assert moved > 0
 
 
 @pytest.mark.parametrize(("layers", "changed"), [("heads", {"heads"}), ("last", {"heads", "blocks", "norm"})])

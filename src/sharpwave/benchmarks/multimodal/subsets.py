@@ -1,4 +1,7 @@
-"""One model for any subset of modalities, against a specialist trained on each subset alone with the same budget."""
+"""One model for any subset of modalities, against specialists of one subset each.
+
+The one model takes as many updates as all specialists of a cohort together: it does the work of all of them.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
 from sharpwave.forecasting.cohorts import EpochTable
 from sharpwave.forecasting.protocols import hide_stages
 from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.recordings.datasets import data_root
 
-BUDGET = Budget(steps=80)
+BUDGET = Budget(steps=200)
+"""Of each specialist; the one model for all subsets has it once for each of them."""
 TOGETHER = {"electrophysiology": ("eeg", "spikes"), "behaviour": ("heart_rate", "activity")}
 """Modalities of simulated nights that come and go together."""
 
@@ -31,7 +36,7 @@ SPECIALIST = Objective(next_step=0.0, stage=0.3, depth=0.0, drop_modality=0.0, d
 
 
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
-    """Degradation over all subsets of modalities, on simulated nights and on every real cohort with several.
+    """Degradation over all subsets of modalities, on every real cohort with several.
 
     Models are trained here, on two thirds of the subjects; the shipped weights are tested as they are.
 
@@ -41,14 +46,20 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         train: No meaning here.
     """
     rows: list[Row] = []
-    for split in load_splits(data, rng=np.random.default_rng(0)):
+    splits = load_splits(data, simulated=False, rng=np.random.default_rng(0))
+    if not splits:
+        raise SharpwaveError(
+            f"a cohort with stages and signals: {', '.join(REAL)}",
+            got=f"none under {data or data_root() or 'any folder of data sets'}",
+            fix="pass --data, or set SHARPWAVE_DATA to the folder that holds the data sets",
+        )
+    for split in splits:
         rows += degrade(split, BUDGET, seeds=min(seeds, 2))
-        if split.data in REAL:
-            rows += score_shipped(split.data, [paired.night for paired in (*split.training, *split.testing)])
+        rows += score_shipped(split.data, [paired.night for paired in (*split.training, *split.testing)])
     config = {
         "task": "whether, and to which, the stage changes within 30 s; the present stage is known where it is shown",
         "methods": {"brainmu-lite": "one model, modalities dropped at random", "specialist": "one model per subset"},
-        "updates": BUDGET.steps,
+        "updates": {"specialist": BUDGET.steps, "brainmu-lite": "as many as the specialists of the cohort together"},
         "shape": BUDGET.shape,
         "seeds": min(seeds, 2),
         "interval": "95 %, bootstrap over tested subjects, 200 resamples",
@@ -57,10 +68,12 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 
 def degrade(split: Split, budget: Budget, *, seeds: int) -> list[Row]:
-    """Rows of both methods on every subset."""
-    general = [_train(split, split.modalities, budget, seed, ANY) for seed in range(seeds)]
+    """Rows of both methods on every subset; `budget` is that of one specialist."""
+    subsets = name_subsets(split.modalities)
+    together = replace(budget, steps=budget.steps * len(subsets))
+    general = [_train(split, split.modalities, together, seed, ANY) for seed in range(seeds)]
     rows = []
-    for name, modalities in name_subsets(split.modalities).items():
+    for name, modalities in subsets.items():
         runs: dict[str, list[ChangeScore]] = {"brainmu-lite": [], "specialist": []}
         for seed, model in enumerate(general):
             alone = _train(split, modalities, budget, seed, SPECIALIST)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
+import torch
 from torch.nn import Parameter
 
 from sharpwave.brainmu.model import BrainMu
@@ -35,6 +36,10 @@ FINETUNING = TrainingOptions(
 """Few updates at a low rate, from which the average is kept."""
 
 
+SHARE = 0.5
+"""Share of the new weights in the mean with the old ones that is kept."""
+
+
 class OfSubject(Protocol):
     """A night that says whose it is."""
 
@@ -52,17 +57,22 @@ def finetune(
     *,
     options: TrainingOptions = FINETUNING,
     layers: str = "all",
+    share: float = SHARE,
     folder: str | Path | None = None,
     fabric: Fabric | None = None,
 ) -> list[float]:
-    """Train a model in place on labelled nights, from the weights that it has.
+    """Train a model in place on labelled nights, from the weights that it has, and go back part of the way.
+
+    Between weights of which one was trained from the other the loss is low all the way, and the mean of both loses less
+    on other people than the new ones (Wortsman et al. 2022, doi:10.48550/arXiv.2109.01903).
 
     Args:
         model: Trained before.
         source: Source of labelled crops.
         options: Options of the run; `FINETUNING` by default.
         layers: One of `LAYERS`; the fewer nights, the fewer layers.
-        folder: For checkpoints, losses and weights; a run found there goes on.
+        share: Share of the new weights in the mean with the old ones; 1 for the new ones alone.
+        folder: For checkpoints, losses and the new weights alone; a run found there goes on.
         fabric: Devices; one where omitted.
 
     Returns:
@@ -73,13 +83,37 @@ def finetune(
     """
     check_fit(model, source)
     learned = choose_layers(model, layers)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     model.requires_grad_(False)
     for parameter in learned:
         parameter.requires_grad_(True)
     try:
-        return train(model, source, options=options, folder=folder, fabric=fabric)
+        losses = train(model, source, options=options, folder=folder, fabric=fabric)
     finally:
         model.requires_grad_(True)
+    average_weights(model, before, share=share)
+    return losses
+
+
+def average_weights(model: BrainMu, before: dict[str, torch.Tensor], *, share: float) -> None:
+    """Set every weight between what it was and what it is.
+
+    Args:
+        model: The model as it is; changed in place.
+        before: Its weights as they were.
+        share: Share of the new weights, from 0 to 1.
+
+    Raises:
+        SharpwaveError: If the old weights are another model's.
+    """
+    now = model.state_dict()
+    if {name: value.shape for name, value in now.items()} != {name: value.shape for name, value in before.items()}:
+        raise SharpwaveError("weights of one shape", got="weights of two models", fix="start from the same weights")
+    mixed = {
+        name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
+        for name, value in now.items()
+    }
+    model.load_state_dict(mixed)
 
 
 def choose_layers(model: BrainMu, layers: str) -> list[Parameter]:
