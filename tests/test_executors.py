@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -71,3 +72,14 @@ def test_what_is_no_scheduler_is_said(monkeypatch):
         pass
     assert "3 of these are handed to Slurm" in said[0]
     assert "#SBATCH --cpus-per-task=1" in said[0]
+
+
+def tell_threshold(number: int) -> int:
+    return gc.get_threshold()[0]
+
+
+def test_processes_look_for_garbage_less_often_and_this_one_as_before():
+    before = gc.get_threshold()
+    (finished,) = Processes(1).run(tell_threshold, [0])
+    assert finished.value == 10_000
+    assert gc.get_threshold() == before

@@ -12,6 +12,7 @@ import pytest
 
 from sharpwave.benchmarks import provenance, runner
 from sharpwave.benchmarks.rows import Row
+from sharpwave.benchmarks.scale import benchmark as scale
 from sharpwave.errors import SharpwaveError
 
 ROW = Row("d", "s", "m", "kappa", 0.5, float("nan"), 1.0, 3)
@@ -116,3 +117,9 @@ def test_some_methods_alone_need_a_benchmark_that_keeps_its_runs(
     result = runner.run_benchmark("continual", methods=["er", "sleep"], output=tmp_path / "out.json")
     assert asked == {"methods": ["er", "sleep"], "parts": tmp_path / "out.parts"}
     assert result.provenance["command"].endswith("--methods er,sleep")
+
+
+def test_methods_alone_are_refused_with_the_names_of_those_that_have_them() -> None:
+    with pytest.raises(SharpwaveError, match="continual, continual-cifar10, language or scale"):
+        runner._choose_parts("coupling", lambda data: None, None, ["stores"])
+    assert runner._choose_parts("scale", scale.run, Path("scale.json"), ["stores"])["parts"] == Path("scale.parts")

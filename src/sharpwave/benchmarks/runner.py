@@ -200,7 +200,7 @@ def _choose_parts(
     if "parts" not in inspect.signature(run).parameters:
         if methods:
             raise SharpwaveError(
-                "a benchmark that runs some methods alone: continual, continual-cifar10 or language",
+                "a benchmark that runs some methods alone: continual, continual-cifar10, language or scale",
                 got=f"--methods with {name}",
                 fix="leave --methods out",
             )

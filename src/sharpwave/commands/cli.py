@@ -32,6 +32,7 @@ from sharpwave.commands.simulate import simulate
 from sharpwave.commands.train import train
 from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.executors.processes import collect_less
 
 COMMANDS = (
     decode, bids, cohort, demo, explain, causality, replay, live,
@@ -97,6 +98,7 @@ def main() -> None:
     """Run the command line; an expected error is one paragraph, not a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    collect_less()
     try:
         app()
     except SharpwaveError as error:

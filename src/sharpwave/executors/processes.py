@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +12,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from typing import Any, Protocol
+
+NEW_OBJECTS = 10_000
+"""New objects after which a process looks for garbage among them; Python's own number is 700 to 2,000."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,25 @@ def call(function: Callable[[Any], Any], task: Any) -> tuple[Any, str]:
         return None, f"{type(error).__name__}: {error}"
 
 
+def collect_less() -> None:
+    """Let a process of our own look for garbage less often, and not at all when it ends.
+
+    Loading libraries makes a million objects that stay, and Python looks through all of them again and again: a fifth
+    of the CPU of a short night.
+
+    >>> before = gc.get_threshold()
+    >>> collect_less()
+    >>> gc.get_threshold()[0]
+    10000
+    >>> gc.set_threshold(*before)
+    """
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)
+
+
 def _serve(pipe: Any) -> None:
     """What a process of `Processes` does until its pipe is closed."""
+    collect_less()
     with suppress(EOFError, KeyboardInterrupt):
         while True:
             answer = call(*pipe.recv())

@@ -252,7 +252,7 @@ def list_packages(
     """
     by_mne = source.lower().endswith((".fif", ".fif.gz", ".vhdr", ".set", ".gdf", ".cnt", ".mff", ".nxe"))
     used = {
-        "mne": stager.startswith("yasa") or by_mne,
+        "mne": by_mne,
         "pynapple": spikes,
         "yasa": stager.startswith("yasa"),
         "lightgbm": stager.startswith(("yasa", "lightgbm")) or "LightGBM" in forecaster,

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+import sys
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from importlib.util import cache_from_source
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
 
 
 @cache
@@ -25,7 +31,28 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_find_compiled(),
     )
+
+
+def _find_compiled() -> BytecodeCache | None:
+    """Compiled templates beside Python's own compiled modules, under the same rules: compiling takes a quarter second.
+
+    They are used again while the template, this file, Jinja and Python are the same. None where nothing is to be
+    written, or this package lies where it cannot be.
+    """
+    import jinja2
+
+    class Compiled(jinja2.FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            with suppress(OSError):  # a full disk costs time here, and no page
+                super().dump_bytecode(bucket)
+
+    folder = Path(cache_from_source(__file__)).parent
+    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
+        return None
+    made_by = hashlib.sha256(jinja2.__version__.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+    return Compiled(str(folder), f"{made_by}-%s.jinja")
 
 
 @cache

@@ -6,6 +6,7 @@ import os
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import google_crc32c
@@ -18,7 +19,7 @@ from tests.fuzz import flip_bits, randomise_bytes, remove_block, truncate
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Recording, Signal, open_store, write_store
-from sharpwave.recordings.store import append_store, layout
+from sharpwave.recordings.store import append_store, layout, shards
 from sharpwave.recordings.store.layout import StoredArray
 from sharpwave.recordings.store.shards import ABSENT
 
@@ -336,3 +337,63 @@ def test_few_indexes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for low in range(19_000, 0, -1000):
         samples[low : low + 10]
         assert 1 <= len(samples.shards.known) <= 3
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("n_channels", [0, 3])
+def test_zarr_reads_what_is_written_without_it(tmp_path: Path, dtype: str, n_channels: int) -> None:
+    values = random_samples(3001, n_channels, dtype)
+    write_store(record(values), tmp_path / "a.zarr")
+    array = zarr.open_array(str(tmp_path / "a.zarr" / "signals" / "0"), mode="r")
+    assert array.dtype == values.dtype
+    assert np.asarray(array[:]).tobytes() == values.tobytes()
+    assert open_again(tmp_path / "a.zarr")[:].tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("n_channels", [0, 2])
+def test_a_piece_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_channels: int
+) -> None:
+    values, later = random_samples(1024, n_channels), random_samples(1024, n_channels, seed=1)
+    samples = store(values, path=tmp_path / "a.zarr")
+    assert samples.shards is not None
+
+    class Full:
+        left = 1
+
+        def encode(self, rows: np.ndarray) -> bytes:
+            if not self.left:
+                raise OSError(28, "No space left on device")
+            self.left -= 1
+            return b"0" * 20
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "_blosc", cache(Full))
+        with pytest.raises(OSError, match="No space"):
+            samples.shards.write(0, later[: samples.shards.shard])
+    assert np.array_equal(samples[:], values)
+    samples.shards.write(0, later[: samples.shards.shard])
+    assert np.array_equal(samples[: samples.shards.shard], later[: samples.shards.shard])
+
+
+def test_a_store_that_an_earlier_version_began_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its chunks were packed by Zstandard and were twice as long; both ways of packing lie in one array then."""
+    values = random_samples(9000)
+
+    def stop(name: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "CHUNK_BYTES", (1024, 1024))
+        patch.setattr(layout, "COMPRESSION", {"cname": "zstd", "clevel": 1})
+        patch.setattr("sharpwave.recordings.store.write.find_shards", lambda declared, folder: None)
+        with pytest.raises(KeyboardInterrupt):
+            write_store(record(values), tmp_path / "a.zarr", progress=stop)
+    write_store(record(values), tmp_path / "a.zarr", resume=True)
+    declared = (tmp_path / "a.zarr" / "signals" / "0" / "zarr.json").read_text(encoding="utf-8")
+    assert '"zstd"' in declared
+    samples = open_again(tmp_path / "a.zarr")
+    assert samples.shards is not None
+    assert samples.shards.chunk == 512
+    assert np.array_equal(samples[:], values)
+    assert np.array_equal(np.asarray(samples.array[:]), values)

@@ -5,7 +5,7 @@
       times/0, …            seconds, only for irregularly sampled signals
       hypnogram/…  events/…  spikes/…
 
-Signals are read in chunks of a minute to some minutes (128 KiB at least), each with its own checksum, and written in
+Signals are read in chunks of a minute to some minutes (64 KiB at least), each with its own checksum, and written in
 shards of at most 32 MiB, so that a year of one channel is about a thousand files. What Zarr has no type for is kept as
 JSON and plain arrays.
 """
@@ -26,7 +26,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.modality import MODALITIES, Modality
 from sharpwave.recordings.sliced import Sliced
-from sharpwave.recordings.store.shards import Shards, find_shards, name_piece
+from sharpwave.recordings.store.shards import COMPRESSION, Shards, find_shards, name_piece
 from sharpwave.remote import is_address
 from sharpwave.untrusted import read_json
 
@@ -120,7 +120,7 @@ def _is_missing(value: Any) -> bool:
 
 FORMAT = 1
 CHUNK_SECONDS = 60.0
-CHUNK_BYTES = (128 * 2**10, 8 * 2**20)
+CHUNK_BYTES = (64 * 2**10, 8 * 2**20)
 SHARD_BYTES = 32 * 2**20
 CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip"}
 WRITING = {"write_empty_chunks": True}
@@ -141,7 +141,7 @@ def compute_chunk_rows(row_bytes: int, rows_per_chunk: float) -> tuple[int, int]
 
     Args:
         row_bytes: Bytes of one row (all channels of one sample).
-        rows_per_chunk: Wished rows per chunk; kept where that gives 128 KiB to 8 MiB.
+        rows_per_chunk: Wished rows per chunk; kept where that gives 64 KiB to 8 MiB.
 
     Returns:
         (rows per chunk, rows per shard); a shard is a whole number of chunks.
@@ -166,7 +166,7 @@ def create_array(group: Any, name: str, *, shape: tuple[int, ...], dtype: np.dty
         dtype=dtype,
         chunks=(chunk, *rest),
         shards=(shard, *rest),
-        compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()),
+        compressors=(BloscCodec(**COMPRESSION, shuffle="bitshuffle"), Crc32cCodec()),
         config=WRITING,
     )
 

@@ -28,6 +28,8 @@ from sharpwave.recordings.store.layout import (
     encode_modality,
     open_to_write,
 )
+from sharpwave.recordings.store.shards import find_shards
+from sharpwave.untrusted import read_json
 
 Progress = Callable[[str, float], None]
 """Called with the name of the signal being written and the share of the recording that is written, 0 to 1."""
@@ -268,7 +270,7 @@ def _write_signals(
             array = create_array(
                 group, name, shape=shape, dtype=_dtype_of(signal), rows_per_chunk=chunk_seconds * signal.rate
             )
-        step = array.shards[0]
+        step, shards = array.shards[0], find_shards(read_json(root / name / "zarr.json"), root / name)
         # The last shard of an interrupted run may be incomplete, so it is written again; those before it are compared,
         # since the recording may have changed.
         first = step * max(0, count_shards(root / name) - 1)
@@ -277,7 +279,10 @@ def _write_signals(
             values = np.asarray(signal.samples[low:high])
             if low < first and _holds(array, low, high, values):
                 continue
-            array[low:high] = values
+            if shards is None:
+                array[low:high] = values
+            else:
+                shards.write(low // step, values)
             if progress is not None:
                 progress(signal.name, (done + high) / total)
         done += shape[0]
