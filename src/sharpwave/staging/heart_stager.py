@@ -1,0 +1,89 @@
+"""Wake, NREM and REM from heart beats alone, by LightGBM trained on the MIT-BIH Polysomnographic Database.
+
+Those people were men with sleep apnoea, some under CPAP: what it does for others is not known but for what
+`docs/staging.md` says of a second world. It looks ahead, so it is for recorded nights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.recording import Recording
+from sharpwave.signals.heart_beats import LEAST_RATE, MEASURES, compute_beat_measures, detect_beats, find_rate_beats
+from sharpwave.staging.boosted import EPOCH, relate_to_night, stage_with_weights
+from sharpwave.staging.contract import Picks
+from sharpwave.staging.lightgbm_stagers import MINIMUM_MINUTES, average_over, describe_surroundings
+from sharpwave.staging.weights import load_validation
+
+OWN_SCALE = ("low_to_high", "breathing", "regularity", "slow_share", "persistence", "rise", "fall")
+"""Measures that say something as they are, and not only against the night: averaged over some minutes."""
+
+
+class HeartStager:
+    """Stages from the times of heart beats: a value of heart rate for each beat, or an ECG."""
+
+    name = "lightgbm-heart"
+
+    def accepts(self, recording: Recording, picks: Picks) -> str | None:
+        if recording.species not in ("human", "unknown"):
+            return f"the subject is a {recording.species}; it was trained on people"
+        rates = list(recording.of("heart_rate").values())
+        fast = [ecg for ecg in recording.of("ecg").values() if ecg.rate >= LEAST_RATE]
+        if not fast and all(find_rate_beats(signal) is None for signal in rates):
+            return (
+                "the heart rate does not come beat by beat"
+                if rates
+                else f"no heart beats, as intervals or times, and no ECG from {LEAST_RATE:g} Hz"
+            )
+        if recording.duration < 60 * MINIMUM_MINUTES:
+            return f"{recording.duration / 60:.0f} min; it needs {MINIMUM_MINUTES} min to know what is usual"
+        return None
+
+    def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
+        return stage_with_weights(self.name, compute_heart_table(recording))
+
+    def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
+        return load_validation(self.name, signals="heart")
+
+
+def find_beats(recording: Recording) -> Float[np.ndarray, " beat"]:
+    """Times (s) of heart beats: of the first heart rate that has a value for each, else of the first ECG; none else.
+
+    >>> len(find_beats(Recording()))
+    0
+    """
+    for signal in recording.of("heart_rate").values():
+        beats = find_rate_beats(signal)
+        if beats is not None:
+            return beats
+    fast = [ecg for ecg in recording.of("ecg").values() if ecg.rate >= LEAST_RATE and len(ecg.samples.shape) == 1]
+    return detect_beats(fast[0]) if fast else np.zeros(0)
+
+
+def compute_heart_table(recording: Recording) -> pd.DataFrame:
+    """What the booster is given, one row per 30 s epoch from the recording's start."""
+    n_epochs = int(recording.duration / EPOCH + 1e-6)
+    return add_heart_context(compute_beat_measures(find_beats(recording), n_epochs))
+
+
+def add_heart_context(measures: Float[np.ndarray, "epoch measure"]) -> pd.DataFrame:
+    """Measures relative to the night with their surroundings, before and after told apart; some as they are, too.
+
+    Nothing tells the time since the file began, so a file may begin whenever it likes.
+
+    Args:
+        measures: `sharpwave.signals.heart_beats.MEASURES`, one row per epoch; NaN where unknown.
+
+    >>> add_heart_context(np.random.default_rng(0).random((100, len(MEASURES)))).shape
+    (100, 292)
+    """
+    frame = pd.DataFrame(np.asarray(measures, dtype=float), columns=list(MEASURES))
+    relative = relate_to_night(frame)
+    columns = describe_surroundings(relative)
+    columns |= {f"{name}_itself": average_over(frame[name].to_numpy(), 3) for name in OWN_SCALE}
+    return pd.DataFrame(columns).mask(relative.isna().all(axis=1))
