@@ -137,7 +137,7 @@ def _hold(times: np.ndarray, values: np.ndarray, moments: np.ndarray) -> np.ndar
 
 
 def _measure_bands(
-    short: Float[np.ndarray, "epoch sample"], long: Float[np.ndarray, "epoch sample"]
+    short: Float[np.ndarray, "epoch fast"], long: Float[np.ndarray, "epoch slow"]
 ) -> dict[str, Float[np.ndarray, " epoch"]]:
     fast, power = _compute_spectrum(short)
     slow, slow_power = _compute_spectrum(long)
@@ -190,6 +190,8 @@ LEAST_ALIKE = 0.8
 WITHIN = 0.1
 LEAST_FOLLOWED = 0.7
 """Least correlation of the times between values with the intervals that the values say."""
+FOLLOWED_OVER = (5, 100)
+"""Values over which both are summed: few where times are exact, many where they were rounded."""
 
 
 def find_rate_beats(signal: Signal) -> Float[np.ndarray, " beat"] | None:
@@ -223,14 +225,23 @@ def find_rate_beats(signal: Signal) -> Float[np.ndarray, " beat"] | None:
     if whole.sum() < 5 or (np.abs(sums[whole] / spans[whole] - 1) < WITHIN).mean() < LEAST_ALIKE:
         return None
     usual = np.isfinite(said) & (passed < 2 * PLAUSIBLE[1])
-    smooth = [np.convolve(np.where(usual, one, 0.0), np.ones(BEATS_IN_A_ROW // 4), "same") for one in (said, passed)]
-    a, b = (one[usual] for one in smooth)
-    if min(a.std(), b.std()) < 1e-6 or np.corrcoef(a, b)[0, 1] < LEAST_FOLLOWED:
+    if max(_follow(said, passed, usual, length) for length in FOLLOWED_OVER) < LEAST_FOLLOWED:
         return None
     first = times[0] - (60 / values[0] if known[0] else np.nan)
     rounded = np.mean(np.abs(times - np.rint(times)) < 1e-6) > 0.9
     beats = _sum_intervals(said, times) if rounded else times
     return np.r_[first, beats] if np.isfinite(first) else beats
+
+
+def _follow(said: np.ndarray, passed: np.ndarray, usual: np.ndarray, length: int) -> float:
+    """Correlation of both sums over so many values, of stretches without a gap; 0 where either hardly changes."""
+    ones = np.ones(length)
+    sums = [np.convolve(np.where(usual, one, 0.0), ones, "valid") for one in (said, passed)]
+    whole = np.convolve(usual, ones, "valid") > length - 0.5
+    a, b = (one[whole] for one in sums)
+    if len(a) < 2 or min(a.std(), b.std()) < 1e-3:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _sum_intervals(said: np.ndarray, times: np.ndarray) -> np.ndarray:

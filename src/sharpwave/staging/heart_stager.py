@@ -14,7 +14,14 @@ from jaxtyping import Float
 
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.heart_beats import LEAST_RATE, MEASURES, compute_beat_measures, detect_beats, find_rate_beats
+from sharpwave.signals.heart_beats import (
+    LEAST_RATE,
+    MEASURES,
+    clean_intervals,
+    compute_beat_measures,
+    detect_beats,
+    find_rate_beats,
+)
 from sharpwave.staging.boosted import EPOCH, relate_to_night, stage_with_weights
 from sharpwave.staging.contract import Picks
 from sharpwave.staging.lightgbm_stagers import MINIMUM_MINUTES, average_over, describe_surroundings
@@ -22,6 +29,11 @@ from sharpwave.staging.weights import load_validation
 
 OWN_SCALE = ("low_to_high", "breathing", "regularity", "slow_share", "persistence", "rise", "fall")
 """Measures that say something as they are, and not only against the night: averaged over some minutes."""
+
+
+LEAST_STEP = 0.012
+"""Seconds: root mean square of successive differences, in the usual 5 min, from which a night is staged. It is half of
+the least among those it learned from; where beats hardly differ (simulated nights, 9 ms) it is at chance."""
 
 
 class HeartStager:
@@ -42,6 +54,14 @@ class HeartStager:
             )
         if recording.duration < 60 * MINIMUM_MINUTES:
             return f"{recording.duration / 60:.0f} min; it needs {MINIMUM_MINUTES} min to know what is usual"
+        steps = measure_steps(find_beats(recording))
+        if np.isnan(steps):
+            return "no heart beats are found in what should hold them"
+        if steps < LEAST_STEP:
+            return (
+                f"intervals differ by {1000 * steps:.0f} ms from one to the next and it needs {1000 * LEAST_STEP:.0f}"
+                " (those it learned from have 23 and more): a smoothed pulse, or a heart that breathing hardly moves"
+            )
         return None
 
     def stage(self, recording: Recording, picks: Picks) -> Hypnogram:
@@ -63,6 +83,20 @@ def find_beats(recording: Recording) -> Float[np.ndarray, " beat"]:
             return beats
     fast = [ecg for ecg in recording.of("ecg").values() if ecg.rate >= LEAST_RATE and len(ecg.samples.shape) == 1]
     return detect_beats(fast[0]) if fast else np.zeros(0)
+
+
+def measure_steps(beats: Float[np.ndarray, " beat"]) -> float:
+    """Root mean square of the differences (s) of successive intervals, of the usual stretch of 300; NaN without beats.
+
+    >>> round(measure_steps(np.cumsum(np.tile([0.8, 0.9], 1000))), 3)
+    0.1
+    """
+    intervals, _ = clean_intervals(beats)
+    n = (len(intervals) - 1) // 300 * 300
+    if n == 0:
+        return float("nan")
+    squares = np.diff(intervals)[:n].reshape(-1, 300) ** 2
+    return float(np.median(np.sqrt(squares.mean(axis=1))))
 
 
 def compute_heart_table(recording: Recording) -> pd.DataFrame:
