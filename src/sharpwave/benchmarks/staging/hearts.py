@@ -1,9 +1,10 @@
-"""`sharpwave benchmark hearts`: staging from heart beats alone, slpdb by subject, and two worlds that nothing was set on.
+"""`sharpwave benchmark hearts`: staging from heart beats alone, slpdb by subject, and worlds that nothing was set on.
 
 Every method gets the same measures of the beats: what ships, LightGBM with the benchmark's recipe on both sides of an
-epoch or on the past, a hidden Markov model over the night, a small Brainµ, and the mean of it and LightGBM. The second worlds are what there is without beats of other staged people: Walch's published heart rate, from which one
-measure can be formed (the same is formed of slpdb's beats and learned alone), and simulated nights, whose rate of
-1 Hz is summed to beats that breathing does not move.
+epoch or on the past, a hidden Markov model over the night, a small Brainµ, and the mean of it and LightGBM. The second
+worlds are what there is without beats of other staged people: Walch's published heart rate, from which one measure can
+be formed (the same is formed of slpdb's beats and learned alone), and simulated nights, whose rate of 1 Hz is summed
+to beats that breathing does not move.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def train_small_brainmu(
         training: Nights to learn from.
         rng: Draws the first weights and the crops.
         steps: Updates.
-        told_apart: Whether channels begin with names as far apart as a network of few updates needs, and few are dropped.
+        told_apart: Whether channels begin far apart, as a network of few updates needs, and few are dropped.
     """
     import torch
 
