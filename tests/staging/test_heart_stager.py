@@ -70,7 +70,7 @@ def test_an_ecg_is_staged_like_its_beats_also_beside_eyes_and_chin(data_root: Pa
     prepared = prepare_night(Recording({**others, "ECG": ecg}, species="human"), events=())
     assert prepared.staging.stager == "lightgbm-heart"
     n = min(len(by_beats), len(prepared.hypnogram))
-    same = compute_confusion(by_beats.stages[:n].astype(int), prepared.hypnogram.stages[:n].astype(int), n_stages=3)
+    same = compute_confusion(by_beats.stages[:n].astype(int), prepared.hypnogram.stages[:n].astype(int), n_stages=2)
     assert compute_kappa(same) > 0.85
     said = check_signals(prepared).doubts
     assert len(said) == 1
@@ -86,7 +86,7 @@ def test_where_the_file_begins_does_not_matter_much(data_root: Path) -> None:
     rest = replace(night, signals={"heart_rate": cut}, hypnogram=None, events=night.events[:0])
     whole, part = stager.stage(night, {}), stager.stage(rest, {})
     n = len(part)
-    same = compute_confusion(whole.stages[120 : 120 + n].astype(int), part.stages.astype(int), n_stages=3)
+    same = compute_confusion(whole.stages[120 : 120 + n].astype(int), part.stages.astype(int), n_stages=2)
     assert compute_kappa(same) > 0.7
 
 

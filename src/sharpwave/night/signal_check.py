@@ -60,8 +60,8 @@ def _describe_heart(evidence: pd.DataFrame) -> str:
     known = evidence[evidence["metric"] == "kappa"] if len(evidence) else evidence
     how_well = "" if not len(known) else f", with κ {float(known['value'].iloc[0]):.2f} on others of them"
     return (
-        "Stages are told from heart beats alone, as learned from a few men with sleep apnoea, some under CPAP"
-        f"{how_well}: wake, NREM and REM only, and single epochs and latencies are rough."
+        "Wake and sleep are told from heart beats alone, as learned from a few men with sleep apnoea, some under CPAP"
+        f"{how_well}: single epochs and latencies are rough, and REM cannot be told."
     )
 
 
