@@ -37,6 +37,12 @@ def band_power(n_epochs: int = 140) -> Recording:
     )
 
 
+def beats(seed: int = 4) -> Signal:
+    gaps = np.random.default_rng(seed).uniform(0.85, 0.95, 5000)
+    times = np.cumsum(gaps)
+    return Signal("rr", 60 / gaps[1:], 1.1, MODALITIES["heart_rate"], start=times[1], times=times[1:])
+
+
 EEG, SLOW_EEG = signal("C4-M1", "eeg", 100.0), signal("C4-M1", "eeg", 50.0)
 EMG = signal("EMG", "emg", 200.0, seed=1)
 WRIST = (signal("hr", "heart_rate", 1.0), signal("act", "activity", 1 / 30, seed=2))
@@ -49,6 +55,7 @@ CASES: dict[str, tuple[Recording, dict[str, str]]] = {
     "lightgbm-wearable": (recording(*WRIST), {}),
     "rodent": (recording(signal("EEG", "eeg", 200.0), EMG, species="mouse"), {"eeg": "EEG", "emg": "EMG"}),
     "brainmu": (recording(signal("C4-M1", "eeg", 32.0)), {"eeg": "C4-M1"}),
+    "lightgbm-heart": (recording(beats()), {}),
     "hmm": (recording(WRIST[1]), {}),
 }
 
@@ -86,6 +93,7 @@ LFP = signal("CA1", "lfp", 200.0, seed=3)
         ("yasa+brainmu", recording(SLOW_EEG), {"eeg": "C4-M1"}, "eeg", {"DREAMS"}),
         ("lightgbm-wearable", *CASES["lightgbm-wearable"], "wearable", {"Walch"}),
         ("lightgbm-lfp", *CASES["lightgbm-lfp"], "lfp", {"PD-LFP"}),
+        ("lightgbm-heart", *CASES["lightgbm-heart"], "heart", {"slpdb"}),
         ("hmm", recording(EEG), {"eeg": "C4-M1"}, "eeg", {"UCDDB", "DREAMS"}),
         ("hmm", recording(*WRIST), {}, "wearable", {"Walch"}),
         ("hmm", recording(LFP), {}, "lfp", set()),

@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, str] = {
     "finetune": "sharpwave.benchmarks.staging.finetune",
     "rodent": "sharpwave.benchmarks.staging.rodent",
     "cohorts": "sharpwave.benchmarks.staging.left_out",
+    "hearts": "sharpwave.benchmarks.staging.hearts",
     "spindles": "sharpwave.benchmarks.spindles",
     "coupling": "sharpwave.benchmarks.coupling",
     "live-phase": "sharpwave.benchmarks.live.phase",

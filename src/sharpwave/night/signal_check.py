@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.prepare import GIVEN, PreparedNight
@@ -17,6 +18,8 @@ MOST_OTHERS = 3
 """EEG channels that the staged one is compared with, at most."""
 JUDGED = ("eeg", "heart_rate", "activity")
 """Modalities whose epochs are compared with all that the models have seen."""
+HEART = "lightgbm-heart"
+"""The stager of heart beats alone: whom it learned from is said with every night."""
 
 
 def check_signals(prepared: PreparedNight) -> SignalCheck:
@@ -34,6 +37,8 @@ def check_signals(prepared: PreparedNight) -> SignalCheck:
     """
     if prepared.staging.stager == GIVEN:
         return SignalCheck()
+    if prepared.staging.stager == HEART:
+        return SignalCheck(None, (_describe_heart(prepared.staging.evidence),))
     recording, name = prepared.recording, prepared.picks.get("eeg")
     unlike = measure_unlike(prepared)
     if name is None or recording[name].modality.name != "eeg":
@@ -48,6 +53,16 @@ def check_signals(prepared: PreparedNight) -> SignalCheck:
     doubt = mine.find_doubt()
     doubts = [] if doubt is None else [f"{name} {doubt}."]
     return SignalCheck(None, (*doubts, *_compare_channels(recording, name, mine)), unlike)
+
+
+def _describe_heart(evidence: pd.DataFrame) -> str:
+    """What stages from heart beats alone are worth, and by whom they were learned."""
+    known = evidence[evidence["metric"] == "kappa"] if len(evidence) else evidence
+    how_well = "" if not len(known) else f", with κ {float(known['value'].iloc[0]):.2f} on others of them"
+    return (
+        "Wake and sleep are told from heart beats alone, as learned from a few men with sleep apnoea, some under CPAP"
+        f"{how_well}: single epochs and latencies are rough, and REM cannot be told."
+    )
 
 
 def _measure(recording: Recording, name: str) -> Plausibility | None:

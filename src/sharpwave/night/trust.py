@@ -44,7 +44,7 @@ POOR_KAPPA = 0.4
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
 
-_COHORTS = {"lightgbm-wearable": "walch", "lightgbm-lfp": "pd-lfp"}
+_COHORTS = {"lightgbm-wearable": "walch", "lightgbm-lfp": "pd-lfp", "lightgbm-heart": "slpdb-beats"}
 """Data set that each shipped stager was trained on."""
 
 

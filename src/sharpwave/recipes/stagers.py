@@ -22,12 +22,14 @@ from sharpwave.staging.boosted import (
     predict_probabilities,
     soften,
 )
+from sharpwave.staging.heart_stager import compute_heart_table
 from sharpwave.staging.lightgbm_stagers import compute_lfp_table, compute_wearable_table
 from sharpwave.staging.weights import FOLDER, save_json, save_weights
 
 TABLES: dict[str, Callable[[Recording], pd.DataFrame]] = {
     "lightgbm-wearable": compute_wearable_table,
     "lightgbm-lfp": compute_lfp_table,
+    "lightgbm-heart": compute_heart_table,
 }
 N_FOLDS = 5
 _TEMPERATURES = np.linspace(0.8, 4.0, 33)
@@ -74,7 +76,7 @@ def train_stager(name: str, data_root: Path | None, rng: np.random.Generator) ->
     """
     recipe = RECIPES[name]
     subjects, tables, stages = load_tables(name, data_root)
-    held_out = cross_validate(tables, stages, recipe=recipe, rng=rng)
+    held_out = cross_validate(tables, stages, recipe=recipe, rng=rng, subjects=subjects)
     temperature = fit_temperature(held_out, stages)
     booster = fit_booster(tables, stages, recipe=recipe, rng=rng)
     return booster, {
@@ -82,38 +84,55 @@ def train_stager(name: str, data_root: Path | None, rng: np.random.Generator) ->
         "cohort": recipe.cohort,
         "source": find_dataset(recipe.cohort).source,
         "licence": find_dataset(recipe.cohort).licence,
-        "training_subjects": subjects,
+        "training_subjects": sorted(set(subjects)),
         "features": list(tables[0].columns),
-        "prior": np.round(compute_prior(stages, balance=recipe.balance), 5).tolist(),
+        "prior": np.round(compute_prior(stages, balance=recipe.balance, n_stages=recipe.n_stages), 5).tolist(),
         "temperature": round(temperature, 3),
         "cross_validated_kappa": round(float(np.mean(_kappas(held_out, stages))), 4),
     }
 
 
 def load_tables(name: str, data_root: Path | None) -> tuple[list[str], list[pd.DataFrame], list[np.ndarray]]:
-    """Subjects, features and stages of a learned stager's cohort."""
+    """Subject, features and stages of each recording of a learned stager's cohort."""
     cohort = RECIPES[name].cohort
-    subjects = list_subjects(cohort, data_root)
-    tables, stages = [], []
-    for subject in subjects:
-        recording = load_dataset(f"{cohort}/{subject}", data_root)
+    subjects, tables, stages = [], [], []
+    for one in list_subjects(cohort, data_root):
+        recording = load_dataset(f"{cohort}/{one}", data_root)
         assert recording.hypnogram is not None  # these cohorts are staged
         table = TABLES[name](recording).iloc[: len(recording.hypnogram)]
+        truth = recording.hypnogram.merge(RECIPES[name].n_stages)
+        subjects.append(recording.subject)
         tables.append(table)
-        stages.append(np.asarray(recording.hypnogram.stages[: len(table)], dtype=int))
+        stages.append(np.asarray(truth.stages[: len(table)], dtype=int))
     return subjects, tables, stages
 
 
 def cross_validate(
-    tables: Sequence[pd.DataFrame], stages: Sequence[np.ndarray], *, recipe: Recipe, rng: np.random.Generator
+    tables: Sequence[pd.DataFrame],
+    stages: Sequence[np.ndarray],
+    *,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    subjects: Sequence[str] | None = None,
 ) -> list[Float[np.ndarray, "epoch stage"]]:
-    """Probabilities of each night by a booster that never saw its subject, before any temperature."""
-    order = rng.permutation(len(tables))
-    held_out: list[np.ndarray] = [np.empty((0, 5))] * len(tables)
-    for fold in range(min(N_FOLDS, len(tables))):
-        test = set(order[fold::N_FOLDS].tolist())
-        train = [index for index in range(len(tables)) if index not in test]
-        prior = compute_prior([stages[index] for index in train], balance=recipe.balance)
+    """Probabilities of each night by a booster that never saw its subject, before any temperature.
+
+    Args:
+        tables: Features with context, one table a night.
+        stages: Stage codes of the same epochs, -1 where unscored.
+        recipe: Recipe of the fits.
+        rng: Draws the folds, and seeds the subsampling.
+        subjects: Who each night is of; by default every night is of another.
+    """
+    names = list(dict.fromkeys(map(str, range(len(tables)) if subjects is None else subjects)))
+    whose = [names.index(str(one)) for one in (range(len(tables)) if subjects is None else subjects)]
+    order = rng.permutation(len(names))
+    held_out: list[np.ndarray] = [np.empty((0, recipe.n_stages))] * len(tables)
+    for fold in range(min(N_FOLDS, len(names))):
+        out = set(order[fold::N_FOLDS].tolist())
+        test = [index for index, one in enumerate(whose) if one in out]
+        train = [index for index, one in enumerate(whose) if one not in out]
+        prior = compute_prior([stages[index] for index in train], balance=recipe.balance, n_stages=recipe.n_stages)
         booster = fit_booster([tables[i] for i in train], [stages[i] for i in train], recipe=recipe, rng=rng)
         for index in test:
             held_out[index] = predict_probabilities(booster, tables[index], recipe=recipe, prior=prior, temperature=1.0)
@@ -131,4 +150,5 @@ def fit_temperature(probabilities: Sequence[np.ndarray], stages: Sequence[np.nda
 
 def _kappas(probabilities: Sequence[np.ndarray], stages: Sequence[np.ndarray]) -> list[float]:
     scored = [np.where(np.isfinite(p).all(axis=1), np.nan_to_num(p).argmax(axis=1), -1) for p in probabilities]
-    return [compute_kappa(compute_confusion(y, q, n_stages=5)) for y, q in zip(stages, scored, strict=True)]
+    n_stages = probabilities[0].shape[1]
+    return [compute_kappa(compute_confusion(y, q, n_stages=n_stages)) for y, q in zip(stages, scored, strict=True)]

@@ -238,12 +238,13 @@ def scale_unknown(recording: Recording, names: Collection[str]) -> Recording:
 def keep_picked(recording: Recording, picks: Mapping[str, str]) -> Recording:
     """Without electrical signals other than the picked ones; LFP stays, and electrical ones where nothing else is.
 
-    A picked LFP comes first: who reads one takes the first.
+    A picked LFP comes first: who reads one takes the first. An ECG stays where neither EEG nor LFP shows sleep.
     """
+    left_out = ELECTRICAL if "eeg" in picks or recording.of("lfp") else ROLES
     kept = {
         name: signal
         for name, signal in recording.signals.items()
-        if signal.modality.name not in ELECTRICAL or name in picks.values()
+        if signal.modality.name not in left_out or name in picks.values()
     }
     implanted = picks.get("lfp")
     if implanted in kept:

@@ -23,6 +23,7 @@ STAGERS: dict[str, str] = {
     "lightgbm-wearable": "lightgbm_stagers.WearableStager",
     "rodent": "rodent.RodentStager",
     "brainmu": "brainmu_stager.BrainMuStager",
+    "lightgbm-heart": "heart_stager.HeartStager",
     "hmm": "hidden_markov.HiddenMarkovStager",
 }
 """Stagers by name, in the order in which they are asked: better validated first, then the last resort."""
@@ -33,6 +34,7 @@ YOUNGEST: dict[str, float] = {
     "yasa-resampled": 5.0,
     "lightgbm-lfp": 18.0,
     "lightgbm-wearable": 18.0,
+    "lightgbm-heart": 18.0,
     "brainmu": 18.0,
 }
 """Age in years of the youngest people that a stager learned from; younger ones are staged by it only where it is named.
@@ -127,5 +129,5 @@ def choose_stager(
     raise SharpwaveError(
         "signals that some stager can use",
         got=", ".join(recording.modalities) or "no signal at all",
-        fix="give ten minutes or more of EEG, LFP, heart rate or activity, or your own stages with --stages",
+        fix="give ten minutes or more of EEG, LFP, heart beats, heart rate or activity, or stages with --stages",
     )

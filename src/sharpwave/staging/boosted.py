@@ -29,6 +29,7 @@ class Recipe:
         balance: Exponent of inverse stage frequency in the training weights: 0 none, 1 balanced.
         rounds: Number of boosting rounds.
         smoothing: Weight of each epoch's evidence against the transitions of expert hypnograms; None for no smoothing.
+        n_stages: Stages that it tells apart, 5 or 3 (W, NREM, R); only five are smoothed.
     """
 
     cohort: str
@@ -36,16 +37,17 @@ class Recipe:
     balance: float
     rounds: int
     smoothing: float | None
+    n_stages: int = N_STAGES
 
 
 RECIPES: dict[str, Recipe] = {
     "lightgbm-wearable": Recipe("walch", (), balance=0.3, rounds=120, smoothing=0.4),
     "lightgbm-lfp": Recipe("pd-lfp", (3, 9, 31), balance=0.5, rounds=80, smoothing=None),
+    "lightgbm-heart": Recipe("slpdb-beats", (), balance=0.3, rounds=120, smoothing=None, n_stages=3),
 }
 
 _PARAMETERS: dict[str, Any] = {
     "objective": "multiclass",
-    "num_class": N_STAGES,
     "learning_rate": 0.05,
     "num_leaves": 6,
     "min_data_in_leaf": 60,
@@ -80,16 +82,19 @@ def fit_booster(
 
     features, codes = pd.concat(tables, ignore_index=True), np.concatenate(stages)
     keep = (codes >= 0) & features.notna().any(axis=1).to_numpy()
-    counts = np.bincount(codes[keep], minlength=N_STAGES)
+    counts = np.bincount(codes[keep], minlength=recipe.n_stages)
     weight = np.maximum(counts, 1.0)[codes[keep]] ** -recipe.balance
     data = lightgbm.Dataset(features[keep].to_numpy(), codes[keep], weight=weight / weight.mean())
-    return lightgbm.train(_PARAMETERS | {"seed": int(rng.integers(2**31))}, data, num_boost_round=recipe.rounds)
+    parameters = _PARAMETERS | {"num_class": recipe.n_stages, "seed": int(rng.integers(2**31))}
+    return lightgbm.train(parameters, data, num_boost_round=recipe.rounds)
 
 
-def compute_prior(stages: Sequence[Int[np.ndarray, " epoch"]], *, balance: float) -> Float[np.ndarray, " stage"]:
+def compute_prior(
+    stages: Sequence[Int[np.ndarray, " epoch"]], *, balance: float, n_stages: int = N_STAGES
+) -> Float[np.ndarray, " stage"]:
     """Share of each stage as the booster saw it, after weighting."""
     codes = np.concatenate(stages)
-    counts = np.bincount(codes[codes >= 0], minlength=N_STAGES).astype(float) ** (1 - balance)
+    counts = np.bincount(codes[codes >= 0], minlength=n_stages).astype(float) ** (1 - balance)
     return counts / counts.sum()
 
 
@@ -106,7 +111,7 @@ def predict_probabilities(
         temperature: Above 1 flattens: fitted on held-out subjects.
     """
     known = table.notna().any(axis=1).to_numpy()
-    probabilities = np.full((len(table), N_STAGES), np.nan)
+    probabilities = np.full((len(table), recipe.n_stages), np.nan)
     if not known.any():
         return probabilities
     probabilities[known] = booster.predict(table[known].to_numpy(), num_threads=1)

@@ -118,14 +118,28 @@ def add_wearable_context(features: Float[np.ndarray, "epoch feature"]) -> pd.Dat
     (['heart_rate', 'activity'], (200, 39))
     """
     frame = relate_to_night(pd.DataFrame(np.asarray(features, dtype=float), columns=list(FEATURES)))
-    columns: dict[str, np.ndarray] = {name: frame[name].to_numpy() for name in FEATURES}
-    for name in FEATURES:
-        values = columns[name]
+    columns = describe_surroundings(frame)
+    clock = np.arange(len(frame)) - find_sleep_onset(np.asarray(features, dtype=float)[:, FEATURES.index("activity")])
+    columns["hours_asleep"] = clock * EPOCH / 3600
+    return pd.DataFrame(columns).mask(frame.isna().all(axis=1))
+
+
+def describe_surroundings(frame: pd.DataFrame) -> dict[str, Float[np.ndarray, " epoch"]]:
+    """Each column, its Gaussian means, spreads and contrasts, and its means before and after, told apart.
+
+    Args:
+        frame: One column a measure, relative to the night, one row an epoch; NaN where absent.
+
+    >>> len(describe_surroundings(pd.DataFrame({"rate": np.arange(100.0)})))
+    19
+    """
+    columns: dict[str, np.ndarray] = {str(name): frame[name].to_numpy() for name in frame}
+    for name, values in list(columns.items()):
         for scale in SCALES:
-            mean = _average_over(values, scale)
+            mean = average_over(values, scale)
             columns[f"{name}_mean{scale}"] = mean
             if scale < SCALES[-1]:
-                square = _average_over(values**2, scale)
+                square = average_over(values**2, scale)
                 columns[f"{name}_spread{scale}"] = np.sqrt(np.maximum(square - mean**2, 0))
         for near, far in CONTRASTS:
             columns[f"{name}_mean{near}-{far}"] = columns[f"{name}_mean{near}"] - columns[f"{name}_mean{far}"]
@@ -133,12 +147,10 @@ def add_wearable_context(features: Float[np.ndarray, "epoch feature"]) -> pd.Dat
         for width in SIDES:
             columns[f"{name}_before{width}"] = series.rolling(width, min_periods=1).mean().to_numpy()
             columns[f"{name}_after{width}"] = series[::-1].rolling(width, min_periods=1).mean()[::-1].to_numpy()
-    clock = np.arange(len(frame)) - find_sleep_onset(np.asarray(features, dtype=float)[:, FEATURES.index("activity")])
-    columns["hours_asleep"] = clock * EPOCH / 3600
-    return pd.DataFrame(columns).mask(frame.isna().all(axis=1))
+    return columns
 
 
-def _average_over(values: Float[np.ndarray, " epoch"], scale: float) -> Float[np.ndarray, " epoch"]:
+def average_over(values: Float[np.ndarray, " epoch"], scale: float) -> Float[np.ndarray, " epoch"]:
     """Gaussian mean of the epochs that are there; NaN where none is near."""
     from scipy.ndimage import gaussian_filter1d
 

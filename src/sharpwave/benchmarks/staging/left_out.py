@@ -133,8 +133,17 @@ def score_kappa(night: StagedFeatures, probabilities: Float[np.ndarray, "epoch s
     return float(compute_kappa(compute_confusion(truth, found.argmax(axis=1), n_stages=max(n_stages, found.shape[1]))))
 
 
-def train_small_brainmu(training: Sequence[StagedFeatures], rng: np.random.Generator, steps: int) -> Trained:
-    """A Brainµ of width 64 and two layers on the measures of each epoch and those before it."""
+def train_small_brainmu(
+    training: Sequence[StagedFeatures], rng: np.random.Generator, steps: int, *, told_apart: bool = False
+) -> Trained:
+    """A Brainµ of width 64 and two layers on the measures of each epoch and those before it.
+
+    Args:
+        training: Nights to learn from.
+        rng: Draws the first weights and the crops.
+        steps: Updates.
+        told_apart: Whether channels begin far apart, as a network of few updates needs, and few are dropped.
+    """
     import torch
 
     from sharpwave.brainmu.epochs import collate
@@ -155,10 +164,13 @@ def train_small_brainmu(training: Sequence[StagedFeatures], rng: np.random.Gener
         torch.manual_seed(seed)
         shape = configure("lite", modalities=("features",), width=64, n_layers=2, window=WINDOW, dropout=0.2)
         model = BrainMu(shape)
+        if told_apart:
+            torch.nn.init.normal_(model.identities.weight, std=1.0)
+    objective = replace(OPTIONS.objective, drop_channel=0.1) if told_apart else OPTIONS.objective
     train(
         model,
         RandomCrops([to_epochs(night) for night in training]),
-        options=replace(OPTIONS, seed=seed, steps=steps),
+        options=replace(OPTIONS, seed=seed, steps=steps, objective=objective),
         show=False,
     )
     model.eval()

@@ -18,6 +18,7 @@ from sharpwave.recordings.clock_texts import ZONES
 from sharpwave.recordings.clock_words import find_offset_column, find_strange_word
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
+from sharpwave.recordings.readers.wearable_beats import complete_beats
 from sharpwave.recordings.readers.wearable_columns import (
     Column,
     find_time_columns,
@@ -70,7 +71,8 @@ def read_wearable(
     with guarded(path, "a wearable table"):
         table, said = _read_table(path)
         table, copies = drop_copies(table)
-        said = [*said, *copies]
+        table, beats = complete_beats(table)
+        said = [*said, *copies, *beats]
         clock, used = _read_times(table, path, rate)
         if len(table) > 2 and np.nanmedian(np.diff(clock.seconds)) < 0:
             table = table.iloc[::-1].reset_index(drop=True)

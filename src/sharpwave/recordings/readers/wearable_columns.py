@@ -187,6 +187,8 @@ def identify_column(name: str, values: np.ndarray, *, electrical: bool = False) 
     'temperature'
     """
     lowered = name.lower().replace("-", "_")
+    if (seconds := find_interval_unit(name, values)) is not None:
+        return _read_intervals(name, values, seconds)
     kind = next((kind for kind, pattern in KINDS if re.search(pattern, lowered)), "other")
     if kind == "temperature":
         return _read_temperature(name, values)
@@ -239,6 +241,35 @@ def _read_heart_rate(name: str, values: np.ndarray) -> tuple[Column, list[str]]:
             fix="name the column heart_rate_hz where it is in Hz",
         )
     return Column(name, "heart_rate", worn), notes
+
+
+INTERVAL_NAMES = re.compile(
+    r"(^|[ _])(rr|rri|r_r|nn|nni|ibi|inter[ _]?beat|beat[ _]to[ _]beat)([ _]?intervals?)?([ _(\[]|$)"
+)
+"""Headers of a column of intervals between heart beats."""
+INTERVALS = {1.0: (0.3, 2.0), 1e-3: (300.0, 2000.0)}
+"""Seconds per unit, and between what the usual interval then lies."""
+
+
+def find_interval_unit(name: str, values: np.ndarray) -> float | None:
+    """Seconds per unit of a column of intervals between beats; None where it is none, by its header or its values.
+
+    >>> find_interval_unit("RR-interval [ms]", np.array([812.0, 790.0])), find_interval_unit("rr", np.array([14.0]))
+    (0.001, None)
+    """
+    if INTERVAL_NAMES.search(name.lower().replace("-", "_")) is None or not np.isfinite(values).any():
+        return None
+    median = float(np.nanmedian(values))
+    return next((unit for unit, (low, high) in INTERVALS.items() if low <= median <= high), None)
+
+
+def _read_intervals(name: str, values: np.ndarray, seconds: float) -> tuple[Column, list[str]]:
+    gaps = values * seconds
+    usual = (gaps >= INTERVALS[1.0][0]) & (gaps <= INTERVALS[1.0][1])
+    odd = int((np.isfinite(gaps) & ~usual).sum())
+    notes = [f"{name}: intervals between beats ({'s' if seconds == 1 else 'ms'}), read as heart rate"]
+    notes += [f"{name}: {odd} intervals are implausible and missing"] if odd else []
+    return Column(name, "heart_rate", np.where(usual, 60 / np.where(usual, gaps, 1.0), np.nan)), notes
 
 
 def _read_oxygen(name: str, values: np.ndarray) -> tuple[Column, list[str]]:

@@ -1,0 +1,66 @@
+"""Tables of heart beats, as chest straps and programs for heart-rate variability write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sharpwave.recordings.readers import read_recording
+from sharpwave.recordings.recording import Recording
+from sharpwave.signals.heart_beats import find_rate_beats
+
+
+@pytest.fixture
+def gaps(rng: np.random.Generator) -> np.ndarray:
+    return np.round(0.9 + 0.1 * np.sin(np.arange(2000) / 3) + rng.normal(0, 0.02, 2000), 3)
+
+
+def read(folder: Path, columns: dict[str, np.ndarray]) -> Recording:
+    path = folder / "beats.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return read_recording(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("RR-interval [ms]", 1000.0), ("rr_ms", 1000.0), ("ibi", 1.0), ("NN (s)", 1.0)]
+)
+def test_intervals_without_a_clock_are_their_own_clock(
+    name: str, scale: float, tmp_path: Path, gaps: np.ndarray
+) -> None:
+    recording = read(tmp_path, {name: np.round(gaps * scale, 4)})
+    signal = next(iter(recording.of("heart_rate").values()))
+    beats = find_rate_beats(signal)
+    assert beats is not None
+    np.testing.assert_allclose(np.diff(beats), gaps, atol=1e-3)
+    assert any("sums of" in sentence for sentence in recording.repairs)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("beats", 1.0), ("r_peak_ms", 1000.0), ("time", 1.0)])
+def test_times_of_beats_alone_are_a_heart_rate(name: str, scale: float, tmp_path: Path, gaps: np.ndarray) -> None:
+    times = np.cumsum(gaps)
+    recording = read(tmp_path, {name: times * scale})
+    beats = find_rate_beats(next(iter(recording.of("heart_rate").values())))
+    assert beats is not None
+    np.testing.assert_allclose(np.diff(beats)[1:], gaps[2:], atol=1e-6)
+
+
+def test_intervals_beside_their_times_keep_these(tmp_path: Path, gaps: np.ndarray) -> None:
+    times = 100 + np.cumsum(gaps)
+    recording = read(tmp_path, {"time": times, "RRI": 1000 * gaps})
+    beats = find_rate_beats(recording["RRI"])
+    assert beats is not None
+    np.testing.assert_allclose(np.diff(beats), gaps, atol=1e-6)
+
+
+def test_what_only_looks_like_intervals_stays_what_it_is(tmp_path: Path, rng: np.random.Generator) -> None:
+    breaths = read(tmp_path, {"time": np.arange(300.0), "rr": rng.normal(15, 1, 300)})
+    assert not breaths.of("heart_rate")
+    assert breaths.of("other")
+    odd = read(tmp_path, {"time": np.arange(300.0), "rr_ms": np.where(np.arange(300) == 7, 9000.0, 800.0)})
+    values = odd["rr_ms"].read(dtype=np.float64)
+    assert np.isnan(values).sum() == 1
+    assert np.nanmax(values) == pytest.approx(75)
+    assert any("1 intervals are implausible" in sentence for sentence in odd.repairs)
