@@ -19,10 +19,9 @@ from sharpwave.benchmarks.multimodal.starts import (
     FINETUNING,
     PRETRAINING,
     SHAPE,
-    Found,
     Night,
     Study,
-    compare_starts,
+    run_seeds,
 )
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.staging.left_out import make_night
@@ -35,22 +34,36 @@ N_TESTED, N_SEEDS, N_TUNED = 8, 3, 10
 N_HMC = 16
 
 
-def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run(
+    data: Path | None,
+    *,
+    seeds: int,
+    train: bool = False,
+    methods: Sequence[str] | None = None,
+    parts: Path | None = None,
+) -> tuple[dict[str, Any], list[Row]]:
     """Recorded people by their bands.
 
     Args:
         data: Folder of data sets; `data_root()` where omitted.
         seeds: Seeds, each with other people tested; at most three are used.
         train: No meaning here.
+        methods: Not taken: all starts are compared.
+        parts: Folder that keeps each seed's.
 
     Raises:
         SharpwaveError: If sleep-edf-78-bands is not there.
     """
-    found, rows, n_seeds = Found(), [], min(seeds, N_SEEDS)
+    _refuse(methods)
+    n_seeds = min(seeds, N_SEEDS)
     nights, patients = load_bands(data), load_patients(data)
-    for seed in range(n_seeds):
-        rows += compare_starts(split_people(nights, patients, place=seed), found, seed=seed)
-    return _configure(n_seeds, "bands against the night's median, as spectra of EEG and EOG"), found.tabulate() + rows
+    found = run_seeds(lambda seed: split_people(nights, patients, place=seed), seeds=n_seeds, parts=parts)
+    return _configure(n_seeds, "bands against the night's median, as spectra of EEG and EOG"), found.tabulate()
+
+
+def _refuse(methods: Sequence[str] | None) -> None:
+    if methods:
+        raise SharpwaveError("all starts, which are compared", got="--methods", fix="leave --methods out")
 
 
 def _configure(n_seeds: int, inputs: str) -> dict[str, Any]:
@@ -157,17 +170,27 @@ SCALES = (10, 100, 390)
 """Simulated people without labels."""
 
 
-def run_nights(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run_nights(
+    data: Path | None,
+    *,
+    seeds: int,
+    train: bool = False,
+    methods: Sequence[str] | None = None,
+    parts: Path | None = None,
+) -> tuple[dict[str, Any], list[Row]]:
     """Simulated people, from 10 to 390 without labels; tested on others and on recorded people.
 
     Args:
         data: Folder of data sets, for the recorded people; `data_root()` where omitted.
         seeds: Seeds of weights, crops and labelled nights; at most three are used.
         train: No meaning here.
+        methods: Not taken: all starts are compared.
+        parts: Folder that keeps each seed's.
     """
     from sharpwave.benchmarks.multimodal.unlabelled import HOURS, RATE, SIGNALS, load_recorded, load_simulated
 
-    found, rows, n_seeds, first = Found(), [], min(seeds, N_SEEDS), sum(N_PEOPLE.values())
+    _refuse(methods)
+    n_seeds, first = min(seeds, N_SEEDS), sum(N_PEOPLE.values())
     nights = load_simulated(first + SCALES[-1])
     recorded = [measure_night(night) for night in load_recorded(data)]
     known = [measure_night(night) for night in nights[:first]]
@@ -177,11 +200,11 @@ def run_nights(data: Path | None, *, seeds: int, train: bool = False) -> tuple[d
         known[N_PEOPLE["tested"] :],
         {"simulated": known[: N_PEOPLE["tested"]], **({"recorded": recorded} if recorded else {})},
         objectives=("next step", "masked latents"),
+        ablated=False,
     )
-    for seed in range(n_seeds):
-        rows += compare_starts(study, found, seed=seed)
+    found = run_seeds(lambda _: study, seeds=n_seeds, parts=parts)
     inputs = f"{', '.join(SIGNALS)} of {HOURS:g} h, EEG at {RATE:g} Hz; recorded people: one EEG channel alone"
-    return {**_configure(n_seeds, inputs), "people": N_PEOPLE}, found.tabulate() + rows
+    return {**_configure(n_seeds, inputs), "people": N_PEOPLE}, found.tabulate()
 
 
 def measure_night(seen: EpochedRecording) -> Night:

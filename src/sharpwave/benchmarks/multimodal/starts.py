@@ -5,23 +5,28 @@ LightGBM gets the same labels and measures, the heads alone learn on frozen netw
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from sharpwave.benchmarks.multimodal.learning import Budget, fit, make_model
+from sharpwave.benchmarks.provenance import find_commit
 from sharpwave.benchmarks.rows import Row, estimate_row, range_row
-from sharpwave.benchmarks.staging.baselines import StagedFeatures
+from sharpwave.benchmarks.staging.baselines import StagedFeatures, Trained
 from sharpwave.benchmarks.staging.left_out import train_lightgbm_past
 from sharpwave.brainmu.epochs import EpochedRecording, collate
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.training.masked_latents import MaskedLatents
 from sharpwave.brainmu.training.objective import Objective, TrainingOptions
 from sharpwave.evaluation.metrics import compute_auprc, compute_confusion, compute_kappa
+from sharpwave.outputs import write_file
 
 SHAPE = {"width": 48, "n_layers": 1, "window": 300.0, "dropout": 0.1, "pooled_query": True}
 PRETRAINING = Budget(steps=200, batch=8, piece=24, learning_rate=4e-3, shape=SHAPE)
@@ -61,6 +66,7 @@ class Study:
         tested: Nights of others, by where they are from.
         stages: Stages that those tested can have, by where they are from; all where not named.
         objectives: What is learned without labels from most nights; from fewer ones masked latents.
+        ablated: Whether heads learn alone, and a network without attention learns, too.
     """
 
     data: str
@@ -69,62 +75,85 @@ class Study:
     tested: dict[str, Sequence[Night]]
     stages: dict[str, tuple[int, ...]] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("next step", "masked latents", "both")
+    ablated: bool = True
+
+
+Key = tuple[str, float, str, str]
+"""Where tested, share of labels, method, metric."""
 
 
 @dataclass
 class Found:
-    """Scores by (where tested, share of labels, method, metric): person → one value a seed."""
+    """Scores, one for each seed and person.
 
-    scores: dict[tuple[str, float, str, str], dict[str, list[float]]] = field(default_factory=dict)
-    seeds: dict[tuple[str, float, str, str], list[float]] = field(default_factory=dict)
+    Attributes:
+        records: Where tested, share of labels, method, metric, seed, person, value.
+        rows: What else was measured.
+    """
 
-    def add(self, where: str, share: float, method: str, people: dict[str, dict[str, float]]) -> None:
-        """What one run has on each person: metrics by person."""
-        for metric in ("kappa", "auprc_change"):
-            values = {person: own[metric] for person, own in people.items() if metric in own}
-            for person, value in values.items():
-                self.scores.setdefault((where, share, method, metric), {}).setdefault(person, []).append(value)
-            if values:
-                mean = float(np.nanmean(list(values.values())))
-                self.seeds.setdefault((where, share, method, metric), []).append(mean)
+    records: list[tuple[str, float, str, str, int, str, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def tabulate(self) -> list[Row]:
         """Means over people with intervals, and what is gained over a random start, by person and by seed."""
-        rows, rng = [], np.random.default_rng(0)
-        means = {
-            key: {who: float(np.nanmean(each)) for who, each in sorted(own.items())} for key, own in self.scores.items()
-        }
-        for (where, share, method, metric), own in means.items():
-            setting = f"{share:.0%} of labels"
+        rows, rng = list(self.rows), np.random.default_rng(0)
+        people, seeds = self._average(lambda seed, person: person), self._average(lambda seed, person: str(seed))
+        for key, own in people.items():
+            where, share, method, metric = key
+            setting, base = f"{share:.0%} of labels", (where, share, RANDOM, metric)
             rows.append(estimate_row(where, setting, method, metric, list(own.values()), rng=rng))
-            base = means.get((where, share, RANDOM, metric))
-            if base is not None and method != RANDOM:
-                gain = [value - base[who] for who, value in own.items()]
-                rows.append(estimate_row(where, setting, method, f"{metric}_gain_over_{RANDOM}", gain, rng=rng))
-                each = zip(
-                    self.seeds[where, share, method, metric], self.seeds[where, share, RANDOM, metric], strict=True
-                )
-                if metric == "kappa":
-                    gains = [mine - random for mine, random in each]
-                    rows.append(range_row(where, setting, method, "kappa_gain_by_seed", gains))
+            if method == RANDOM or base not in people:
+                continue
+            gain = [value - people[base][who] for who, value in own.items()]
+            rows.append(estimate_row(where, setting, method, f"{metric}_gain_over_{RANDOM}", gain, rng=rng))
+            each = [value - seeds[base][seed] for seed, value in seeds[key].items()]
+            rows.append(range_row(where, setting, method, f"{metric}_gain_by_seed", each))
         return rows
 
+    def _average(self, by: Callable[[int, str], str]) -> dict[Key, dict[str, float]]:
+        """Means of what is known, for each person or each seed."""
+        values: dict[Key, dict[str, list[float]]] = {}
+        for *key, seed, person, value in self.records:
+            own = values.setdefault(cast(Key, tuple(key)), {}).setdefault(by(seed, person), [])
+            own += [value] if np.isfinite(value) else []
+        return {key: {who: float(np.mean(each)) for who, each in own.items() if each} for key, own in values.items()}
 
-def compare_starts(study: Study, found: Found, *, seed: int, attention: bool = True) -> list[Row]:
+
+def run_seeds(make: Callable[[int], Study], *, seeds: int, parts: Path | None) -> Found:
+    """What every start finds with each seed; a seed that this commit has run is read from `parts`.
+
+    Args:
+        make: The study of a seed.
+        seeds: How many.
+        parts: Folder that keeps each seed's; nothing is kept where omitted.
+    """
+    found, commit = Found(), find_commit()
+    for seed in range(seeds):
+        path = None if parts is None else parts / f"{commit}-{seed}.json"
+        if path is None or not path.is_file():
+            own = compare_starts(make(seed), seed=seed)
+            if path is not None and not commit.endswith("+"):
+                content = {"records": own.records, "rows": [row.to_dict() for row in own.rows]}
+                write_file(path, json.dumps(content))
+        else:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            rows = [Row(**{k: np.nan if v is None else v for k, v in row.items()}) for row in kept["rows"]]
+            own = Found([tuple(record) for record in kept["records"]], rows)
+        found.records += own.records
+        found.rows += own.rows
+    return found
+
+
+def compare_starts(study: Study, *, seed: int) -> Found:
     """Train and test from every start with one seed.
 
     Args:
         study: Who is learned from, and who is tested.
-        found: Is added to.
         seed: Seed of weights, crops and labelled nights.
-        attention: Whether a network without attention is trained, too.
-
-    Returns:
-        The shares of the gradient that the parts of the objective have.
     """
     names = tuple(study.labelled[0].seen.epochs)
     fresh = make_model(names, FINETUNING, seed=seed)
-    starts, rows = {RANDOM: fresh}, []
+    starts, found = {RANDOM: fresh}, Found()
     for size, nights in study.unlabelled.items():
         largest = size == list(study.unlabelled)[-1]
         objectives = {"next step": NEXT_STEP, "masked latents": LATENTS, "both": BOTH}
@@ -133,8 +162,8 @@ def compare_starts(study: Study, found: Found, *, seed: int, attention: bool = T
             losses = learn_unlabelled(model, nights, objective, seed=seed)
             starts[f"{method}, {size}"] = model
             if losses is not None:
-                rows += share_gradient(study.data, f"{method}, {size}", model, losses, nights)
-    if attention:
+                found.rows += share_gradient(study.data, f"{method}, {size}", model, losses, nights)
+    if study.ablated:
         starts["no attention"] = make_model(names, FINETUNING, seed=seed, n_layers=0)
     last = f"masked latents, {list(study.unlabelled)[-1]}"
     for share in SHARES:
@@ -143,27 +172,33 @@ def compare_starts(study: Study, found: Found, *, seed: int, attention: bool = T
         labelled = [study.labelled[index] for index in chosen]
         for method, start in starts.items():
             model = fit(deepcopy(start), [n.seen for n in labelled], FINETUNING, seed=seed, objective=LABELS)
-            _test(study, found, share, method, network(model))
+            _add(found, study, (share, method, seed), network(model))
         if share == 1:
             continue
-        for method in (RANDOM, last):
+        for method in (RANDOM, last) if study.ablated else ():
             probe = deepcopy(starts[method])
             for name, parameter in probe.named_parameters():
                 parameter.requires_grad_(name.startswith("heads."))
             fit(probe, [n.seen for n in labelled], FINETUNING, seed=seed, objective=LABELS)
-            _test(study, found, share, f"heads alone, {method}", network(probe))
+            _add(found, study, (share, f"heads alone, {method}", seed), network(probe))
         for where, nights in study.tested.items():
             columns = list(nights[0].table.table.columns[: nights[0].table.n_own])
-            tables = [_select(night.table, columns) for night in labelled]
-            predict = train_lightgbm_past(tables, np.random.default_rng(seed))
-            guess = lambda night, predict=predict: (predict(night.table), None)  # noqa: E731
-            found.add(where, share, "lightgbm-past", judge(nights, guess, study.stages.get(where)))
-    return rows
+            trees = train_lightgbm_past([_select(n.table, columns) for n in labelled], np.random.default_rng(seed))
+            _add(found, study, (share, "lightgbm-past", seed), _trees(trees), only=where)
+    return found
 
 
-def _test(study: Study, found: Found, share: float, method: str, guess: Guess) -> None:
+def _add(found: Found, study: Study, run: tuple[float, str, int], guess: Guess, *, only: str = "") -> None:
+    """Test a method on everyone, or on those of one place."""
+    share, method, seed = run
     for where, nights in study.tested.items():
-        found.add(where, share, method, judge(nights, guess, study.stages.get(where)))
+        if only in ("", where):
+            for who, own in judge(nights, guess, study.stages.get(where)).items():
+                found.records += [(where, share, method, metric, seed, who, value) for metric, value in own.items()]
+
+
+def _trees(predict: Trained) -> Guess:
+    return lambda night: (predict(night.table), None)
 
 
 def _select(night: StagedFeatures, columns: Sequence[str]) -> StagedFeatures:
