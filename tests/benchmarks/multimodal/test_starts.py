@@ -48,7 +48,9 @@ def test_every_start_is_tested_and_a_seed_that_was_run_is_read_again(
     monkeypatch.setattr(starts, "FINETUNING", replace(starts.FINETUNING, steps=2, batch=2))
     monkeypatch.setattr(starts, "find_commit", lambda: "0123456789ab")
     learned = [make_night(seed) for seed in range(2)]
-    study = Study("d", {"2 people": [n.seen for n in learned]}, learned, {"home": [make_night(8), make_night(9)]})
+    tested, objectives = {"home": [make_night(8), make_night(9)]}, ("next step", "masked latents", "both")
+    unlabelled = {"2 people": [night.seen for night in learned]}
+    study = Study("d", unlabelled, learned, tested, objectives=objectives, ablated=True)
     found = run_seeds(lambda _: study, seeds=1, parts=tmp_path)
     methods = {record[2] for record in found.records}
     assert {"random-init", "next step, 2 people", "both, 2 people", "no attention", "lightgbm-past"} < methods

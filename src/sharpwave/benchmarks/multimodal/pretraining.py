@@ -199,8 +199,6 @@ def run_nights(
         {f"{n:,} nights": nights[first : first + n] for n in SCALES},
         known[N_PEOPLE["tested"] :],
         {"simulated": known[: N_PEOPLE["tested"]], **({"recorded": recorded} if recorded else {})},
-        objectives=("next step", "masked latents"),
-        ablated=False,
     )
     found = run_seeds(lambda _: study, seeds=n_seeds, parts=parts)
     inputs = f"{', '.join(SIGNALS)} of {HOURS:g} h, EEG at {RATE:g} Hz; recorded people: one EEG channel alone"
