@@ -21,7 +21,7 @@ from sharpwave.brainmu.training.training import train
 from sharpwave.errors import SharpwaveError
 
 OBJECTIVE = Objective(next_step=0.0, stage=0.0, change=0.0, depth=0.0, latent=1.0, drop_modality=0.0, drop_channel=0.0)
-OPTIONS = TrainingOptions(steps=60, batch=4, piece=12, learning_rate=1e-2, objective=OBJECTIVE)
+OPTIONS = TrainingOptions(steps=40, batch=3, piece=12, learning_rate=2e-2, objective=OBJECTIVE)
 
 
 def make_two(seed: int, *, tied: bool) -> EpochedRecording:
