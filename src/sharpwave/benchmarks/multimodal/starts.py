@@ -88,7 +88,7 @@ class Found:
 
     Attributes:
         records: Where tested, share of labels, method, metric, seed, person, value.
-        rows: What else was measured.
+        rows: What else was measured, with each seed.
     """
 
     records: list[tuple[str, float, str, str, int, str, float]] = field(default_factory=list)
@@ -96,7 +96,11 @@ class Found:
 
     def tabulate(self) -> list[Row]:
         """Means over people with intervals, and what is gained over a random start, by person and by seed."""
-        rows, rng = list(self.rows), np.random.default_rng(0)
+        others: dict[tuple[str, str, str, str], list[float]] = {}
+        rng = np.random.default_rng(0)
+        for row in self.rows:
+            others.setdefault((row.data, row.setting, row.method, row.metric), []).append(row.value)
+        rows = [range_row(*key, values) for key, values in others.items()]
         people, seeds = self._average(lambda seed, person: person), self._average(lambda seed, person: str(seed))
         for key, own in people.items():
             where, share, method, metric = key
