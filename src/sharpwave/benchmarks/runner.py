@@ -42,6 +42,8 @@ BENCHMARKS: dict[str, str] = {
     "multimodal": "sharpwave.benchmarks.multimodal.benchmark",
     "subsets": "sharpwave.benchmarks.multimodal.subsets",
     "labels": "sharpwave.benchmarks.multimodal.labels",
+    "pretraining": "sharpwave.benchmarks.multimodal.pretraining",
+    "pretraining-nights": "sharpwave.benchmarks.multimodal.pretraining:run_nights",
     "transfer": "sharpwave.benchmarks.multimodal.transfer",
     "ablations": "sharpwave.benchmarks.multimodal.ablations",
     "explanations": "sharpwave.benchmarks.explanations.benchmark",

@@ -79,7 +79,7 @@ _STREAMS = (
 
 
 def simulate_night(
-    species: str = "human",
+    species: str | Species = "human",
     hours: float = 8.0,
     *,
     rng: np.random.Generator,
@@ -99,7 +99,7 @@ def simulate_night(
     Stages and events never depend on `modalities`.
 
     Args:
-        species: "human" (five stages), "mouse" or "rat" (three).
+        species: "human" (five stages), "mouse" or "rat" (three), or one of these with other rates (`Species`).
         hours: Length of the night in hours.
         rng: Random generator; the same seed gives the same night.
         effects: Planted effects; none by default.
@@ -126,12 +126,12 @@ def simulate_night(
     (720.0, '1/min', 1.0)
     """
     preset = get_species(species)
-    wanted = DEFAULT_SIGNALS[species] if modalities is None else tuple(modalities)
+    wanted = DEFAULT_SIGNALS[preset.name] if modalities is None else tuple(modalities)
     task = (float(task_start), float(task_start) + preset.task_length)
     _check(hours, wanted, task, preset)
     streams = dict(zip(_STREAMS, rng.spawn(len(_STREAMS)), strict=True))
     scene = _simulate_scene(
-        round(hours * 3600), preset, architecture or load_architecture(species), effects or Effects(),
+        round(hours * 3600), preset, architecture or load_architecture(preset.name), effects or Effects(),
         nuisance or Nuisance(), contents, task, firing, streams,
     )  # fmt: skip
     run = simulate_run(task, contents=contents, rng=streams["run"])

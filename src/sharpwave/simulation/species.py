@@ -144,12 +144,14 @@ _RAT = Species(
 SPECIES = {species.name: species for species in (_HUMAN, _MOUSE, _RAT)}
 
 
-def get_species(name: str) -> Species:
-    """The preset of a species.
+def get_species(name: str | Species) -> Species:
+    """The preset of a species; one that is given is taken as it is.
 
     Raises:
         SharpwaveError: If there is none.
     """
+    if isinstance(name, Species):
+        return name
     if name not in SPECIES:
         raise SharpwaveError("species human, mouse or rat", got=repr(name), fix="choose the nearest of them")
     return SPECIES[name]

@@ -67,6 +67,7 @@ class ConvolutionalEncoder(nn.Module):
     def __init__(self, n_inputs: int, width: int) -> None:
         super().__init__()
         hidden = max(32, width // 2)
+        self.n_frame_latents = hidden
         self.first = nn.Conv1d(n_inputs, hidden, kernel_size=5, padding=2)
         self.second = nn.Conv1d(hidden, hidden, kernel_size=5, stride=2, padding=2)
         self.mean = nn.Linear(n_inputs, width)
@@ -80,11 +81,24 @@ class ConvolutionalEncoder(nn.Module):
         identity: Float[Tensor, "batch channel width"],
     ) -> Float[Tensor, "batch token width"]:
         flat = values.flatten(0, 2).transpose(1, 2)
-        hidden = torch.nn.functional.gelu(self.first(flat))
-        hidden = torch.nn.functional.gelu(self.second(hidden))
+        hidden = self._convolve(flat)
         pooled = torch.cat([hidden.mean(dim=2), hidden.amax(dim=2)], dim=1)
         latents = self.project(pooled) + self.mean(flat.mean(dim=2))
         return self.pool(latents.unflatten(0, values.shape[:3]), present, identity)
+
+    def encode_frames(
+        self,
+        values: Float[Tensor, "batch token channel frame input"],
+        present: Bool[Tensor, "batch token channel"],
+    ) -> Float[Tensor, "batch token late hidden"]:
+        """Latents within a step before they are pooled, one for every two frames: mean over the channels there are."""
+        hidden = self._convolve(values.flatten(0, 2).transpose(1, 2)).transpose(1, 2).unflatten(0, values.shape[:3])
+        weight = present / present.sum(dim=2, keepdim=True).clamp(min=1)
+        return torch.einsum("btc,btcfh->btfh", weight.to(hidden.dtype), hidden)
+
+    def _convolve(self, flat: Float[Tensor, "row input frame"]) -> Float[Tensor, "row hidden late"]:
+        hidden = torch.nn.functional.gelu(self.first(flat))
+        return torch.nn.functional.gelu(self.second(hidden))
 
 
 NYQUIST_SHARE = 0.9

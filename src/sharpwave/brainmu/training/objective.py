@@ -41,6 +41,8 @@ class Objective:
         drop_modality: Chance that a modality is dropped from a crop; one always stays.
         drop_channel: Chance that a channel is dropped.
         masked: Predict the present step of dropped modalities instead of the next one of all (for ablation).
+        latent: Weight of the masked latents, as in `MaskedLatents`; 0, the default, for none.
+        hide: Share of patches and channels that are hidden where latents are predicted.
     """
 
     next_step: float = 0.3
@@ -50,6 +52,8 @@ class Objective:
     drop_modality: float = 0.3
     drop_channel: float = 0.2
     masked: bool = False
+    latent: float = 0.0
+    hide: float = 0.5
 
 
 def drop_modalities(
@@ -259,7 +263,11 @@ class TrainingOptions:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON has it; without what concerns masked latents where there are none, as runs were saved before."""
+        content = asdict(self)
+        if not self.objective.latent:
+            content["objective"] = {k: v for k, v in content["objective"].items() if k not in ("latent", "hide")}
+        return content
 
 
 def compute_learning_rate(step: int, options: TrainingOptions) -> float:

@@ -1,4 +1,4 @@
-"""Learning without labels: predict what each modality does next from the others and the past."""
+"""Learning without labels: tell what each modality does next, or what is hidden of it, from the others and the past."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.model import BrainMu
 from sharpwave.brainmu.training.crops import Source
-from sharpwave.brainmu.training.objective import TrainingOptions
-from sharpwave.brainmu.training.training import train
+from sharpwave.brainmu.training.masked_latents import MaskedLatents
+from sharpwave.brainmu.training.objective import TrainingOptions, sum_losses
+from sharpwave.brainmu.training.training import Losses, train
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def pretrain(
     Args:
         model: Fresh, or trained before.
         source: Source of crops; their stages are not looked at.
-        options: Options of the run; the weights of labelled losses are not used.
+        options: Options of the run; the weights of labelled losses are not used, and that of the next step is 1 unless
+            masked latents are learned as well.
         folder: For checkpoints, losses and weights; a run found there goes on.
         fabric: Devices; one where omitted.
         execution: How passes are computed, as in `train`.
@@ -70,6 +72,10 @@ def pretrain(
     Returns:
         The loss of every update.
     """
-    objective = replace(options.objective, next_step=1.0, stage=0.0, change=0.0)
+    wanted = options.objective
+    objective = replace(wanted, next_step=wanted.next_step if wanted.latent else 1.0, stage=0.0, change=0.0)
     options = replace(options, objective=objective)
-    return train(model, Unlabelled(source), options=options, folder=folder, fabric=fabric, execution=execution)
+    losses: Losses = MaskedLatents(model, options) if wanted.latent else sum_losses
+    return train(
+        model, Unlabelled(source), options=options, folder=folder, fabric=fabric, losses=losses, execution=execution
+    )

@@ -42,7 +42,8 @@ Losses = Callable[[BrainMu, Output, Batch, Objective], Mapping[str, Sum | Tensor
 """Parts of the loss, by name, of a pass over what was not dropped; the batch is the whole one.
 
 A part is a `Sum`, or a mean over the crops of the batch. With several devices the names must be the same in every
-update, with a count of 0 where nothing is known.
+update, with a count of 0 where nothing is known. Losses that learn are a module, as `MaskedLatents`: its parameters are
+trained and kept with the model's, and its `hide(batch, seeds)`, where there is one, hides more from the model.
 """
 
 
@@ -136,7 +137,8 @@ class Run:
         optimiser = make_optimiser(learner, options)
         self.optimiser = cast("_FabricOptimizer", fabric.setup_optimizers(optimiser))
         self.average = WeightAverage(model, width=options.average) if options.average else None
-        self.state = TrainingState(model, optimiser, self.average, options)
+        own = isinstance(losses, nn.Module)
+        self.state = TrainingState(learner if own else model, optimiser, self.average, options)
 
     def update(self, step: int, drawn: Drawn, *, rate: float) -> dict[str, float]:
         """Change the weights once.
@@ -254,6 +256,12 @@ class Learner(nn.Module):
 
     def __init__(self, model: BrainMu, losses: Losses, objective: Objective) -> None:
         super().__init__()
+        if objective.latent and not hasattr(losses, "hide"):
+            raise SharpwaveError(
+                "losses that have a teacher, for the masked latents of the objective",
+                got="latent above 0, and none",
+                fix="use `pretrain`, or pass losses=MaskedLatents(model, options)",
+            )
         self.model, self.losses, self.objective = model, losses, objective
         self.n_devices, self.names = 1, ()
         self.add_up: Callable[[Tensor], Tensor] = lambda numbers: numbers
@@ -266,7 +274,9 @@ class Learner(nn.Module):
     def forward(self, drawn: Callable[[], Drawn]) -> dict[str, Tensor]:
         """What to minimise as "loss"; and each part as (total, count) over all devices."""
         batch = drawn()
-        found = self.losses(self.model, self.model(batch.seen, seeds=batch.seeds), batch.whole, self.objective)
+        hide = getattr(self.losses, "hide", None)
+        seen = batch.seen if hide is None else hide(batch.seen, batch.seeds)
+        found = self.losses(self.model, self.model(seen, seeds=batch.seeds), batch.whole, self.objective)
         n_crops = torch.tensor(float(len(batch.whole.times)), device=batch.whole.times.device)
         sums = [part if isinstance(part, Sum) else Sum(part * n_crops, n_crops) for part in found.values()]
         self.names = self.names or tuple(found)

@@ -17,11 +17,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-COMPRESSION = {"cname": "lz4", "clevel": 1}
+class Compression(TypedDict):
+    """What Blosc is told."""
+
+    cname: Literal["lz4"]
+    clevel: int
+
+
+COMPRESSION: Compression = {"cname": "lz4", "clevel": 1}
 """How Blosc packs what is written: at twice the speed of Zstandard's first level, also when it is read, and a twelfth
 larger. Stores say of each chunk how it was packed, so those of earlier versions are read as ever."""
 ABSENT = 2**64 - 1
