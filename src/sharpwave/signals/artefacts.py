@@ -167,7 +167,7 @@ def find_artefacts(signal: Signal, labels: Collection[str] = LABELS) -> Spans:
         return ()
     low, high, mean = (np.concatenate(part) for part in (scan.low, scan.high, scan.mean))
     still = _find_flat(low, high) * second
-    power = np.empty((0, len(BANDS))) if spectra is None else spectra.power * MICROVOLTS**2
+    power = np.empty((0, len(BANDS))) if spectra is None else spectra.power.astype(np.float64) * MICROVOLTS**2
     spans = {
         "missing": np.concatenate([np.empty((0, 2), np.int64), *scan.missing]),
         "flat": still,

@@ -183,9 +183,7 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int, dtype: type
     return Piece(first, length, pad, values, gaps)
 
 
-def iter_pieces(
-    signal: Signal, *, pad: int, seconds: float | None = None, dtype: type = np.float64
-) -> Iterator[Piece]:
+def iter_pieces(signal: Signal, *, pad: int, seconds: float | None = None, dtype: type = np.float64) -> Iterator[Piece]:
     """Consecutive pieces of `seconds` (`PIECE_SECONDS` where None) that overlap by `pad` samples on either side."""
     check_one_channel(signal)
     step = max(1, round((seconds or PIECE_SECONDS) * signal.rate))

@@ -144,9 +144,9 @@ class Spectra:
         kept = (frequencies >= edges[0] - 1e-9) & (frequencies <= edges[1] + 1e-9)
         self.frequencies = frequencies[kept]
         self._density = _Welch(self.segment, signal.rate, kept, dtype=dtype)
-        self._sums = None if sums is None else sums(self.frequencies)
+        self._sums = None if sums is None else sums(self.frequencies).astype(dtype)
         n_columns = self.frequencies.size if self._sums is None else self._sums.shape[1]
-        self._rows = [np.empty((0, n_columns), dtype=np.float32 if sums is None else np.float64)]
+        self._rows = [np.empty((0, n_columns), dtype=np.float32 if sums is None else dtype)]
         self._done = 0
         self._rest, self._missing = np.empty(0, dtype=dtype), np.empty(0, dtype=bool)
 
@@ -167,7 +167,9 @@ class Spectra:
             samples = np.concatenate((self._rest, samples))
             missing = np.concatenate((self._missing, missing))
         begin, end = piece.first + piece.length - samples.size, piece.first + piece.length
-        ready = self._starts.size if end == self.length else int(np.searchsorted(self._starts + self.size, end, "right"))
+        ready = (
+            self._starts.size if end == self.length else int(np.searchsorted(self._starts + self.size, end, "right"))
+        )
         lacking = int(self._starts[ready - 1]) + self.size - end if ready else 0
         if lacking > 0:  # the last window, where rounding takes it past the end
             samples = np.pad(samples, (0, lacking), mode="reflect", reflect_type="odd")
@@ -190,7 +192,7 @@ class Spectra:
         """Density of each window; segments that touch a gap are left out."""
         size = self.segment
         if not missing.any():
-            return self._density(_cut_segments(samples, size)).astype(np.float32)
+            return self._density(_cut_segments(samples, size)).astype(np.float32, copy=False)
         power = np.full((len(samples), self.frequencies.size), np.nan, dtype=np.float32)
         whole = ~missing.any(axis=1)
         power[whole] = self._density(_cut_segments(samples[whole], size))
@@ -216,6 +218,7 @@ class _Welch:
         taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
         scale = np.full(kept.size, 1 / (rate * (taper @ taper)))
         scale[1 : (size + 1) // 2] *= 2
+        scale = scale.astype(dtype)
         first, last = (int(np.flatnonzero(kept)[end]) for end in (0, -1)) if kept.any() else (0, -1)
         self.kept, self.scale = slice(first, last + 1), scale[first : last + 1]
         self.taper, self.of_mean = taper.astype(dtype), np.fft.rfft(taper)[:2]
