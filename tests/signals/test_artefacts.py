@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings import Recording
-from sharpwave.signals import compute_quality, detect_artefacts, rescale_signal
+from sharpwave.recordings import MODALITIES, Recording
+from sharpwave.signals import compute_quality, compute_spectrogram, detect_artefacts, rescale_signal
+from sharpwave.signals.artefacts import find_artefacts
+from sharpwave.signals.electrodes import find_faults, judge_electrode
+from sharpwave.signals.pieces import iter_pieces
 from sharpwave.signals.quality import find_unusable_epochs, mask_epochs
+from sharpwave.signals.spectra import Spectra
 from sharpwave.signals.staging import compute_epoch_amplitude
 
 from .conftest import RATE, make_eeg, make_noise
@@ -158,3 +162,40 @@ def test_a_dead_half_does_not_set_the_scale(clean_uv):
     whole, _ = rescale_signal(make_eeg(clean_uv * 37))
     half, _ = rescale_signal(make_eeg(np.concatenate([clean_uv, floating, floating]) * 37))
     assert half.scale == pytest.approx(whole.scale, rel=0.05)
+
+
+@pytest.mark.parametrize(("rate", "offset_uv"), [(RATE, 0.0), (100.5, 0.0), (RATE, 5e4)])
+def test_power_by_which_electrodes_are_judged_is_that_of_double_precision(sleep_uv, rate, offset_uv):
+    eeg = make_eeg(sleep_uv + offset_uv, rate=rate)
+    edges = (0.0, 40.0)
+    single = Spectra(eeg, window=4.0, segment=2.0, edges=edges, dtype=np.float32)
+    for piece in iter_pieces(eeg, pad=0, seconds=77.0, dtype=np.float32):
+        single.add(piece)
+    double = compute_spectrogram(eeg, window=4.0, segment=2.0, max_frequency=40.0)
+    np.testing.assert_array_equal(single.times, double.times)
+    np.testing.assert_allclose(single.power, double.power, rtol=0.3 if offset_uv else 0.01, atol=1e-17)
+
+
+def test_spans_of_some_labels_are_those_of_all(clean_uv):
+    spoilt = spoil(clean_uv, 600, 690, lambda t: 0 * t)
+    spoilt = spoil(spoilt, 900, 930, lambda t: 900 * np.sin(t))
+    spoilt = spoil(spoilt, 1000, 1008, lambda t: np.random.default_rng(1).normal(0, 40, t.size))
+    eeg = make_eeg(spoilt, start=12.0)
+    every = dict(find_artefacts(eeg))
+    assert {"flat", "extreme", "muscle"} <= {label for label, spans in every.items() if len(spans)}
+    some = dict(find_artefacts(eeg, ("missing", "flat", "extreme", "muscle")))
+    assert [*some] == ["missing", "flat", "extreme", "muscle"]
+    for label, spans in some.items():
+        np.testing.assert_array_equal(spans, every[label])
+
+
+def test_faults_step_by_step_are_those_of_the_judge(clean_uv):
+    spoilt = spoil(clean_uv, 600, 690, lambda t: 0 * t)
+    spoilt = spoil(spoilt, 900, 960, lambda t: 50 * np.sin(2 * np.pi * 50 * t))
+    spoilt = spoil(spoilt, 1020, 1050, lambda t: np.nan * t)
+    for kind in ("eeg", "eog", "emg", "lfp"):
+        signal = replace(make_eeg(spoilt), modality=MODALITIES[kind])
+        for unit_known in (True, False):
+            faults = find_faults(signal, unit_known=unit_known)
+            np.testing.assert_array_equal(faults, judge_electrode(signal, unit_known=unit_known).unusable)
+    assert {"flat", "hum", "missing", ""} == {*find_faults(make_eeg(spoilt))}

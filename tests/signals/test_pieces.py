@@ -11,6 +11,7 @@ from sharpwave.signals.pieces import (
     fill_gaps,
     iter_pieces,
     join_close,
+    join_indices,
     mark_searchable,
     read_piece,
     runs,
@@ -81,3 +82,8 @@ def test_irregular_sampling_is_refused():
     signal = Signal("hr", np.ones(3), 1.0, MODALITIES["heart_rate"], times=np.array([0.0, 1.0, 5.0]))
     with pytest.raises(SharpwaveError, match="regular sampling"):
         next(iter_pieces(signal, pad=0))
+
+
+def test_joined_indices_are_the_runs_of_their_mask(rng):
+    for mask in (rng.random(200) < 0.4, np.zeros(5, bool), np.ones(5, bool)):
+        np.testing.assert_array_equal(join_indices(np.flatnonzero(mask)), runs(mask))

@@ -18,14 +18,26 @@ Definitions, each on one channel:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from sharpwave.recordings import Signal
-from sharpwave.signals.pieces import MICROVOLTS, Piece, check_one_channel, iter_pieces, join_close, join_events, runs
-from sharpwave.signals.spectra import Spectrogram, compute_spectrogram
+from sharpwave.signals.pieces import (
+    MICROVOLTS,
+    Piece,
+    check_one_channel,
+    iter_pieces,
+    join_close,
+    join_events,
+    join_indices,
+    runs,
+)
+from sharpwave.signals.spectra import Spectra
 
 FLAT_SECONDS = 5
 FLAT_UV = 1.0
@@ -61,6 +73,10 @@ COLUMNS: dict[str, type] = {"onset": float, "duration": float, "label": str, "ch
 LABELS = ("missing", "flat", "floating", "hum", "clipped", "extreme", "muscle")
 
 
+Spans = tuple[tuple[str, np.ndarray], ...]
+"""Labels, each with the onset and duration in s of its spans, in order, shape (span, 2)."""
+
+
 @dataclass(eq=False)
 class _Scan:
     """What one pass over a channel collects: values per second, and spans that need single samples.
@@ -81,7 +97,8 @@ class _Scan:
     def add(self, piece: Piece, second: int) -> None:
         """Take in a piece, whose seconds are `second` samples long."""
         size = -(-piece.samples.size // second) * second
-        if size == piece.samples.size and not piece.missing.any():
+        gaps = bool(piece.missing.any())
+        if size == piece.samples.size and not gaps:
             rows = piece.samples.reshape(-1, second)
             self.low.append(rows.min(axis=1))
             self.high.append(rows.max(axis=1))
@@ -94,9 +111,13 @@ class _Scan:
             self.high.append(np.fmax.reduce(rows, axis=1))
             count = np.count_nonzero(~np.isnan(rows), axis=1)
             self.mean.append(np.divide(np.nansum(rows, axis=1), count, out=np.full(len(rows), np.nan), where=count > 0))
-        self.missing.append(runs(piece.missing) + piece.first)
+        if gaps:
+            self.missing.append(runs(piece.missing) + piece.first)
         for limit in (np.fmin.reduce(self.low[-1]), np.fmax.reduce(self.high[-1])):
-            spans = runs((piece.samples == limit) & ~piece.missing)
+            at_limit = piece.samples == limit
+            if gaps:
+                at_limit &= ~piece.missing
+            spans = join_indices(np.flatnonzero(at_limit))
             spans = spans[spans[:, 1] - spans[:, 0] >= CLIPPED_SAMPLES] + piece.first
             level = np.nan if len(spans) >= CLIPPED_RUNS else float(limit)  # NaN: a level of its own
             self.clipped += [(level, int(begin), int(end)) for begin, end in spans]
@@ -118,40 +139,61 @@ def detect_artefacts(signal: Signal) -> pd.DataFrame:
        onset  duration label channel
     0   10.0      10.0  flat     EEG
     """
+    return tabulate_spans(signal, find_artefacts(signal))
+
+
+def find_artefacts(signal: Signal, labels: Collection[str] = LABELS) -> Spans:
+    """The same as arrays, which take no time to make, and those of some labels alone.
+
+    Args:
+        signal: One channel of electrophysiology, in V.
+        labels: Those of `LABELS` that are looked for.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> find_artefacts(Signal("EEG", np.zeros(1000), 100.0, MODALITIES["eeg"]), ["flat"])
+    (('flat', array([[ 0., 10.]])),)
+    """
     check_one_channel(signal)
-    second = max(1, round(signal.rate))
-    scan = _Scan()
-    for piece in iter_pieces(signal, pad=0, seconds=PIECE_SECONDS * second / signal.rate):
+    second, kind = max(1, round(signal.rate)), signal.modality.name
+    scan, spectra = _Scan(), None
+    if kind in ("eeg", "eog", "lfp") and signal.rate >= LEAST_RATE and {*labels} & {"floating", "hum", "muscle"}:
+        sums = partial(_choose_bands, rate=signal.rate)
+        spectra = Spectra(signal, window=EPOCH, segment=2.0, edges=(0.0, HIGHEST), dtype=np.float32, sums=sums)
+    for piece in iter_pieces(signal, pad=0, seconds=PIECE_SECONDS * second / signal.rate, dtype=np.float32):
         scan.add(piece, second)
+        if spectra is not None:
+            spectra.add(piece)
     if not scan.low:
-        return join_events([], COLUMNS)
+        return ()
     low, high, mean = (np.concatenate(part) for part in (scan.low, scan.high, scan.mean))
     still = _find_flat(low, high) * second
-    spectrogram, kind = None, signal.modality.name
-    if kind in ("eeg", "eog", "lfp") and signal.rate >= LEAST_RATE:
-        spectrogram = compute_spectrogram(signal, window=EPOCH, max_frequency=HIGHEST, segment=2.0)
+    power = np.empty((0, len(BANDS))) if spectra is None else spectra.power.astype(np.float64) * MICROVOLTS**2
     spans = {
-        "missing": np.concatenate(scan.missing),
+        "missing": np.concatenate([np.empty((0, 2), np.int64), *scan.missing]),
         "flat": still,
-        **_find_without_brain(spectrogram, still, rate=signal.rate, implanted=kind == "lfp"),
+        **_find_without_brain(power, still, rate=signal.rate, implanted=kind == "lfp"),
         "clipped": _find_clipped(scan, low=np.fmin.reduce(low), high=np.fmax.reduce(high)),
         "extreme": _find_extreme(low, high, mean, modality=kind) * second,
-        "muscle": _find_muscle(None if kind == "lfp" else spectrogram, rate=signal.rate),
     }
-    return join_events([_to_events(signal, label, found) for label, found in spans.items()], COLUMNS)
+    if "muscle" in labels and kind != "lfp" and signal.rate / 2 >= MUSCLE_BAND[1] + 2:
+        spans["muscle"] = _find_muscle(power[:, BANDS.index("muscle")], rate=signal.rate)
+    return tuple((label, _to_seconds(signal, spans[label])) for label in LABELS if label in labels and label in spans)
 
 
-def _to_events(signal: Signal, label: str, spans: np.ndarray) -> pd.DataFrame:
-    """Half-open sample ranges, in order, as events; ranges that touch are one."""
+def _to_seconds(signal: Signal, spans: np.ndarray) -> np.ndarray:
+    """Half-open sample ranges, in order, as onset and duration in s; ranges that touch are one."""
     spans = join_close(np.minimum(spans, len(signal)), 2)
-    return pd.DataFrame(
-        {
-            "onset": signal.start + spans[:, 0] / signal.rate,
-            "duration": (spans[:, 1] - spans[:, 0]) / signal.rate,
-            "label": label,
-            "channel": signal.name,
-        }
-    )
+    return np.column_stack((signal.start + spans[:, 0] / signal.rate, (spans[:, 1] - spans[:, 0]) / signal.rate))
+
+
+def tabulate_spans(signal: Signal, spans: Spans) -> pd.DataFrame:
+    """Spans as `detect_artefacts` gives them, in order of onset."""
+    tables = [
+        pd.DataFrame({"onset": each[:, 0], "duration": each[:, 1], "label": label, "channel": signal.name})
+        for label, each in spans
+        if len(each)
+    ]
+    return join_events(tables, COLUMNS)
 
 
 def _find_flat(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -171,24 +213,36 @@ def _find_clipped(scan: _Scan, *, low: float, high: float) -> np.ndarray:
 def _find_extreme(low: np.ndarray, high: np.ndarray, mean: np.ndarray, *, modality: str) -> np.ndarray:
     """Ranges of seconds that leave the modality's limits."""
     limit = EXTREME_UV.get(modality, np.inf) / MICROVOLTS
+    highest, lowest = np.fmax.reduce(mean), np.fmin.reduce(mean)  # the median lies between them
+    if not (np.fmax.reduce(high) - lowest > limit or highest - np.fmin.reduce(low) > limit):
+        return np.empty((0, 2), dtype=np.int64)
     baseline = pd.Series(mean).rolling(BASELINE_SECONDS, center=True, min_periods=1).median().to_numpy()
     return runs((high - baseline > limit) | (baseline - low > limit))
 
 
-def _find_without_brain(
-    spectrogram: Spectrogram | None, still: np.ndarray, *, rate: float, implanted: bool
-) -> dict[str, np.ndarray]:
-    """Sample ranges in which an electrode floats, and in which it hums; none where it stands still."""
-    if spectrogram is None:
-        return {}
-    frequencies, step = spectrogram.frequencies, spectrogram.frequencies[1]
+BANDS = ("total", "50 Hz", "60 Hz", "brain", "slow", "fast", "muscle")
+"""What of a density floating, hum and muscle are found by."""
+
+
+def _choose_bands(frequencies: Float[np.ndarray, " frequency"], *, rate: float) -> Float[np.ndarray, "frequency band"]:
+    """Weights by which a density becomes power in each of `BANDS`; slow and fast are means, in units of a bin."""
     lines = [_find_mains(frequencies, line, rate=rate) for line in MAINS]
     brain = (frequencies >= BRAIN_BAND[0]) & (frequencies <= BRAIN_BAND[1]) & ~np.any(lines, axis=0)
-    power = spectrogram.power.astype(np.float64) * step * MICROVOLTS**2
-    total = power[:, frequencies >= BRAIN_BAND[0]].sum(axis=1)
-    mains = np.max([power[:, line].sum(axis=1) for line in lines], axis=0)
-    rest = np.sqrt(power[:, brain].sum(axis=1))
-    slow, fast = (power[:, brain & (frequencies >= f) & (frequencies <= g)].mean(axis=1) for f, g in ((1, 8), (18, 30)))
+    slow, fast = (brain & (frequencies >= low) & (frequencies <= high) for low, high in ((1, 8), (18, 30)))
+    muscle = (frequencies >= MUSCLE_BAND[0] - 1e-9) & (frequencies <= MUSCLE_BAND[1] + 1e-9)
+    masks = np.column_stack([frequencies >= BRAIN_BAND[0], *lines, brain, slow, fast, muscle]).astype(np.float64)
+    masks[:, [BANDS.index("slow"), BANDS.index("fast")]] /= np.maximum([slow.sum(), fast.sum()], 1)
+    return masks * frequencies[1]
+
+
+def _find_without_brain(
+    power: Float[np.ndarray, "window band"], still: np.ndarray, *, rate: float, implanted: bool
+) -> dict[str, np.ndarray]:
+    """Sample ranges in which an electrode floats, and in which it hums; none where it stands still."""
+    if not len(power):
+        return {}
+    total, *lines, brain, slow, fast, _ = power.T
+    mains, rest = np.maximum(*lines), np.sqrt(brain)
     quiet = np.zeros(rest.size, dtype=bool) if implanted else rest < HUM_REST_UV
     hum = (mains > HUM_SHARE * total) & (quiet | (slow < HUM_SLOPE * fast))
     floating = quiet & (rest < FLOATING_UV) & ~hum
@@ -221,13 +275,8 @@ def _to_samples(first: np.ndarray, last: np.ndarray, *, rate: float) -> np.ndarr
     return edges
 
 
-def _find_muscle(spectrogram: Spectrogram | None, *, rate: float) -> np.ndarray:
+def _find_muscle(power: Float[np.ndarray, " window"], *, rate: float) -> np.ndarray:
     """Sample ranges of the epochs with a burst of muscle activity."""
-    low, high = MUSCLE_BAND
-    if spectrogram is None or rate / 2 < high + 2:
-        return np.empty((0, 2), dtype=np.int64)
-    inside = (spectrogram.frequencies >= low - 1e-9) & (spectrogram.frequencies <= high + 1e-9)
-    power = pd.Series(np.ascontiguousarray(spectrogram.power[:, inside]).sum(axis=1, dtype=np.float64))
-    around = power.rolling(MUSCLE_WINDOW, center=True, min_periods=5).median()
-    bursts = np.flatnonzero((power > MUSCLE_FACTOR * around).to_numpy())
+    around = pd.Series(power).rolling(MUSCLE_WINDOW, center=True, min_periods=5).median()
+    bursts = np.flatnonzero(power > MUSCLE_FACTOR * around.to_numpy())
     return _to_samples(bursts, bursts + 1, rate=rate)

@@ -6,7 +6,7 @@ that its name puts first, as if nothing were judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,11 +16,11 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Recording, Signal
 from sharpwave.recordings.channels import is_electrode, rank_channels
 from sharpwave.recordings.derivations import add_derivations, check_derivable, is_derived
-from sharpwave.signals.artefacts import detect_artefacts
+from sharpwave.signals.artefacts import LABELS, Spans, find_artefacts, tabulate_spans
 from sharpwave.signals.high_rates import lower_rates
 from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.pieces import runs
-from sharpwave.signals.quality import GOOD, USABLE, find_unusable_epochs, mask_epochs
+from sharpwave.signals.quality import GOOD, USABLE, judge_epochs, mask_epochs
 from sharpwave.signals.staging import rescale_signal
 
 EPOCH = 30.0
@@ -47,13 +47,18 @@ class Electrode:
 
     Attributes:
         signal: The channel, scaled where its unit is unknown.
-        artefacts: What `detect_artefacts` found in it.
+        spans: What `find_artefacts` found in it, and in the parts of a derivation.
         unusable: Why each 30 s epoch from its start cannot be used; "" where it can.
     """
 
     signal: Signal
-    artefacts: pd.DataFrame
+    spans: Spans
     unusable: np.ndarray
+
+    @property
+    def artefacts(self) -> pd.DataFrame:
+        """The spans as `detect_artefacts` gives them."""
+        return tabulate_spans(self.signal, self.spans)
 
     @property
     def usable_share(self) -> float:
@@ -71,7 +76,7 @@ class Electrode:
     @property
     def bad(self) -> np.ndarray:
         """Whether there is something in each epoch that must not be used, shape (epoch,)."""
-        return ~np.isin(self.unusable, ("", "missing"))
+        return is_bad(self.unusable)
 
     def mask(self) -> Signal:
         """The channel, missing where it cannot be used; epochs that miss samples only are left as they are."""
@@ -230,12 +235,39 @@ def judge_electrode(signal: Signal, *, unit_known: bool = True, epoch_length: fl
     >>> judge_electrode(Signal("C4", np.zeros(3000), 100.0, MODALITIES["eeg"])).unusable.tolist()
     ['flat']
     """
-    artefacts = detect_artefacts(signal)
-    if is_derived(signal):
-        artefacts = pd.concat([artefacts, *(_find_dead_parts(part, signal) for part in signal.samples.parts)])
-        artefacts = artefacts.sort_values("onset", kind="stable", ignore_index=True)
-    counted = artefacts[artefacts["label"].isin(_list_counted(signal.modality.name, unit_known=unit_known))]
-    return Electrode(signal, artefacts, find_unusable_epochs(signal, counted, epoch_length=epoch_length))
+    spans = find_artefacts(signal) + _find_dead_parts(signal, LABELS)
+    return Electrode(signal, spans, _name_faults(signal, spans, unit_known=unit_known, epoch_length=epoch_length))
+
+
+def find_faults(signal: Signal, *, unit_known: bool = True, epoch_length: float = EPOCH) -> np.ndarray:
+    """Why each epoch of a channel cannot be used, as `judge_electrode` says, by what this takes alone.
+
+    Args:
+        signal: One channel; EEG and LFP at the amplitude of a usual night.
+        unit_known: Whether the unit of the other channels is known.
+        epoch_length: Length of an epoch in seconds.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> find_faults(Signal("C4", np.zeros(3000), 100.0, MODALITIES["eeg"])).tolist()
+    ['flat']
+    """
+    counted = _list_counted(signal.modality.name, unit_known=unit_known)
+    spans = find_artefacts(signal, counted) + _find_dead_parts(signal, counted)
+    return _name_faults(signal, spans, unit_known=unit_known, epoch_length=epoch_length)
+
+
+def is_bad(faults: np.ndarray) -> np.ndarray:
+    """Whether there is something in each epoch that must not be used; what is missing only is left as it is.
+
+    >>> is_bad(np.array(["", "missing", "flat"], dtype=object)).tolist()
+    [False, False, True]
+    """
+    return np.asarray((faults != "") & (faults != "missing"))
+
+
+def _name_faults(signal: Signal, spans: Spans, *, unit_known: bool, epoch_length: float) -> np.ndarray:
+    counted = _list_counted(signal.modality.name, unit_known=unit_known)
+    return judge_epochs(signal, tuple(each for each in spans if each[0] in counted), epoch_length=epoch_length)
 
 
 def _list_counted(kind: str, *, unit_known: bool) -> tuple[str, ...]:
@@ -247,10 +279,11 @@ def _list_counted(kind: str, *, unit_known: bool) -> tuple[str, ...]:
     return ("missing", "flat") if unit_known else ("missing",)
 
 
-def _find_dead_parts(part: Signal, derived: Signal) -> pd.DataFrame:
+def _find_dead_parts(signal: Signal, labels: Collection[str]) -> Spans:
     """Where an electrode of a derivation stands still or is clipped: what is left there is the other one alone."""
-    found = detect_artefacts(part)
-    return found[found["label"].isin(("flat", "clipped"))].assign(channel=derived.name)
+    parts = signal.samples.parts if is_derived(signal) else ()
+    wanted = [label for label in ("flat", "clipped") if label in labels]
+    return tuple(each for part in parts for each in find_artefacts(part, wanted))
 
 
 def _pick_best(names: Sequence[str], judge: Callable[[str], Electrode]) -> str:

@@ -132,6 +132,13 @@ def runs(mask: Bool[np.ndarray, " time"]) -> np.ndarray:
     return np.column_stack((np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)))
 
 
+def join_indices(indices: np.ndarray) -> np.ndarray:
+    """The same for the ascending indices at which a mask is true: quicker where these are few."""
+    breaks = np.flatnonzero(np.diff(indices) > 1)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, indices.size - 1)
+    return np.column_stack((indices[firsts], indices[lasts] + 1)) if indices.size else np.empty((0, 2), np.int64)
+
+
 def join_close(bouts: np.ndarray, distance: float) -> np.ndarray:
     """Half-open ranges, shape (run, 2), with those less than `distance` samples apart made one."""
     if len(bouts) < 2:
@@ -150,7 +157,7 @@ def widen(mask: Bool[np.ndarray, " time"], samples: int) -> Bool[np.ndarray, " t
     return wide
 
 
-def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
+def read_piece(signal: Signal, first: int, length: int, *, pad: int, dtype: type = np.float64) -> Piece:
     """The samples [first, first + length) with `pad` more on either side.
 
     Args:
@@ -158,14 +165,16 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
         first: Index of the first core sample.
         length: Number of core samples.
         pad: Margin in samples; where it reaches past the recording it is an odd reflection, then zeros.
+        dtype: Precision of the samples, float64 or float32.
 
     Returns:
-        The piece, in the modality's unit, as float64.
+        The piece, in the modality's unit.
     """
     total = len(signal)
     low, high = max(first - pad, 0), min(first + length + pad, total)
-    values = signal.read(_time(signal, low), _time(signal, high), dtype=np.float64)
-    gaps = ~np.isfinite(values)
+    values = signal.read(_time(signal, low), _time(signal, high), dtype=dtype)
+    gaps = np.isfinite(values)
+    np.logical_not(gaps, out=gaps)
     values = fill_gaps(values, gaps, rate=signal.rate)
     before, after = low - (first - pad), first + length + pad - high
     if before or after:
@@ -174,12 +183,12 @@ def read_piece(signal: Signal, first: int, length: int, *, pad: int) -> Piece:
     return Piece(first, length, pad, values, gaps)
 
 
-def iter_pieces(signal: Signal, *, pad: int, seconds: float | None = None) -> Iterator[Piece]:
+def iter_pieces(signal: Signal, *, pad: int, seconds: float | None = None, dtype: type = np.float64) -> Iterator[Piece]:
     """Consecutive pieces of `seconds` (`PIECE_SECONDS` where None) that overlap by `pad` samples on either side."""
     check_one_channel(signal)
     step = max(1, round((seconds or PIECE_SECONDS) * signal.rate))
     for first in range(0, len(signal), step):
-        yield read_piece(signal, first, min(step, len(signal) - first), pad=pad)
+        yield read_piece(signal, first, min(step, len(signal) - first), pad=pad, dtype=dtype)
 
 
 def mark_searchable(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.derivations import derive_channel
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.signals.electrodes import EPOCH, Choice, choose_electrodes, judge_electrode
+from sharpwave.signals.electrodes import EPOCH, Choice, choose_electrodes, find_faults, is_bad
 from sharpwave.signals.high_rates import lower_rates
 from sharpwave.signals.quality import Masked, mask_epochs, splice_epochs
 from sharpwave.signals.staging import rescale_signal
@@ -195,7 +195,7 @@ def mask_stretch(recording: Recording, start: float, end: float) -> Recording:
         part = signal.restrict(start, end)
         if signal.modality.name not in (*ROLES, "lfp") or len(signal.samples.shape) != 1 or not len(part):
             continue
-        if judge_electrode(part, unit_known=unit_known, epoch_length=end - start).bad.any():
+        if is_bad(find_faults(part, unit_known=unit_known, epoch_length=end - start)).any():
             low = round((part.start - signal.start) * signal.rate)
             masked[name] = replace(signal, samples=Masked(signal.samples, np.array([[low, low + len(part)]])))
     return replace(recording, signals={**recording.signals, **masked}) if masked else recording

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sharpwave.recordings import Recording, Signal
 from sharpwave.recordings.sliced import Sliced
-from sharpwave.signals.artefacts import LABELS, detect_artefacts
+from sharpwave.signals.artefacts import LABELS, Spans, detect_artefacts
 from sharpwave.signals.pieces import MICROVOLTS, iter_pieces, runs, split_channels
 
 ELECTRIC = ("eeg", "eog", "emg", "ecg", "lfp")
@@ -115,28 +115,52 @@ def find_unusable_epochs(
     >>> find_unusable_epochs(eeg, detect_artefacts(eeg)).tolist()
     ['', 'flat', 'flat']
     """
+    wanted = LABELS if kinds is None else kinds
+    found = tuple(
+        (label, artefacts.loc[artefacts["label"] == label, ["onset", "duration"]].to_numpy(dtype=float))
+        for label in wanted
+    )
+    return judge_epochs(signal, found, epoch_length=epoch_length)
+
+
+def judge_epochs(signal: Signal, spans: Spans, *, epoch_length: float = 30.0) -> np.ndarray:
+    """The same from the spans of the labels that count.
+
+    Args:
+        signal: One channel.
+        spans: What `find_artefacts` found in it.
+        epoch_length: Length of an epoch in seconds.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> eeg = Signal("EEG", np.zeros(6000), 100.0, MODALITIES["eeg"])
+    >>> judge_epochs(eeg, (("flat", np.array([[0.0, 40.0]])),)).tolist()
+    ['flat', '']
+    """
     n_epochs = int(np.ceil(signal.duration / epoch_length - 1e-6))
     edges = np.minimum(signal.start + epoch_length * np.arange(n_epochs + 1), signal.end)
-    wanted = LABELS if kinds is None else kinds
-    by_label = {label: artefacts[artefacts["label"] == label] for label in wanted}
-    shares = {label: _share_covered(found, edges) for label, found in by_label.items() if len(found)}
+    by_label: dict[str, list[np.ndarray]] = {}
+    for label, found in spans:
+        if len(found):
+            by_label.setdefault(label, []).append(found)
+    shares = {label: _share_covered(np.concatenate(found), edges) for label, found in by_label.items()}
     reasons = np.full(len(edges) - 1, "", dtype=object)
     dead = [label for label in DEAD if label in shares]
     if dead:
-        together = _share_covered(pd.concat([by_label[label] for label in dead]), edges) > MOST_DEAD
+        together = _share_covered(np.concatenate([part for label in dead for part in by_label[label]]), edges)
         main = np.argmax([shares[label] for label in dead], axis=0)
-        reasons[together] = np.array(dead, dtype=object)[main[together]]
+        unusable = together > MOST_DEAD
+        reasons[unusable] = np.array(dead, dtype=object)[main[unusable]]
     for label, most in MOST_OF.items():
         if label in shares:
             reasons[(shares[label] > most) & (reasons == "")] = label
     return reasons
 
 
-def _share_covered(events: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
-    """Share of each stretch between neighbouring edges that at least one event covers."""
-    table = events.sort_values("onset")[["onset", "duration"]].to_numpy(dtype=float)
-    ends = np.maximum.accumulate(table.sum(axis=1))
-    begins = np.maximum(table[:, 0], np.concatenate(([-np.inf], ends[:-1])))
+def _share_covered(spans: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Share of each stretch between neighbouring edges that at least one span (onset, duration) covers."""
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(spans.sum(axis=1))
+    begins = np.maximum(spans[:, 0], np.concatenate(([-np.inf], ends[:-1])))
     ends = np.maximum(ends, begins)
     clock = np.column_stack((begins, ends)).ravel()
     covered = np.column_stack((np.zeros(len(ends)), np.maximum(ends - begins, 0))).ravel().cumsum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Signal
-from sharpwave.signals.pieces import MICROVOLTS, PIECE_SECONDS, check_one_channel, read_piece
+from sharpwave.signals.pieces import MICROVOLTS, PIECE_SECONDS, Piece, check_one_channel, iter_pieces
 
 SEGMENT = 4.0
 """Seconds of a Welch segment: 0.25 Hz resolution."""
@@ -76,22 +76,10 @@ def compute_spectrogram(
         raise SharpwaveError(
             f"windows of at least one segment ({segment:g} s)", got=f"{window:g} s", fix="lengthen the window"
         )
-    size = round(segment * signal.rate)
-    frequencies = np.fft.rfftfreq(size, 1 / signal.rate)
-    kept = (frequencies >= min_frequency - 1e-9) & (frequencies <= max_frequency + 1e-9)
-    density = _Welch(size, signal.rate, kept)
-    times, rows = [np.empty(0)], [np.empty((0, int(kept.sum())), dtype=np.float32)]
-    for middle, samples, missing in iter_windows(signal, window=window):
-        power = np.full((len(samples), int(kept.sum())), np.nan, dtype=np.float32)
-        whole = ~missing.any(axis=1)
-        power[whole] = density(_segments(samples if whole.all() else samples[whole], size))
-        for index in np.flatnonzero(~whole & (missing.mean(axis=1) <= MOST_MISSING)):
-            present = ~_segments(missing[index], size).any(axis=-1)
-            if present.any():
-                power[index] = density(_segments(samples[index], size)[present])
-        rows.append(power)
-        times.append(middle)
-    return Spectrogram(np.concatenate(times), frequencies[kept], np.concatenate(rows))
+    spectra = Spectra(signal, window=window, segment=segment, edges=(min_frequency, max_frequency))
+    for piece in iter_pieces(signal, pad=0, seconds=PIECE_SECONDS):
+        spectra.add(piece)
+    return Spectrogram(spectra.times, spectra.frequencies, spectra.power)
 
 
 def compute_spectrum(
@@ -121,37 +109,101 @@ def compute_spectrum(
     return spectrogram.frequencies, np.median(spectrogram.power[present], axis=0).astype(float)
 
 
-def iter_windows(
-    signal: Signal, *, window: float
-) -> Iterator[tuple[Float[np.ndarray, " window"], Float[np.ndarray, "window time"], Bool[np.ndarray, "window time"]]]:
-    """Consecutive whole windows, some minutes at a time.
+class Spectra:
+    """A spectrogram that takes in the pieces of a signal one by one, for those who need these for something else too.
+
+    Attributes:
+        frequencies: Frequencies in Hz that are kept.
 
     Args:
         signal: One channel.
-        window: Length in s; each window has the same number of samples and starts at the sample nearest to its time.
-
-    Yields:
-        Middles of the windows in s, samples in the signal's unit (gaps filled), and where samples are missing.
+        window: Length of a window in s; each has the same number of samples and starts at the sample nearest to its
+            time.
+        segment: Length of a Welch segment in s.
+        edges: Lowest and highest frequency kept, in Hz.
+        dtype: Precision of the transforms, float64 or float32.
+        sums: What is kept of each density, shape (frequency, sum); the density itself where omitted.
     """
-    check_one_channel(signal)
-    size = round(window * signal.rate)
-    n_windows = int((len(signal) + 0.5) // (window * signal.rate))
-    read, together = (max(1, int(seconds // window)) for seconds in (PIECE_SECONDS, WINDOWS_SECONDS))
-    for first in range(0, n_windows, read):
-        last = min(first + read, n_windows)
-        starts = np.round(np.arange(first, last) * window * signal.rate).astype(int)
-        piece = read_piece(signal, int(starts[0]), int(starts[-1] - starts[0]) + size, pad=0)
-        for low in range(first, last, together):
-            index = np.arange(low, min(low + together, last))
-            begins = starts[index - first] - starts[0]
-            rows: slice | np.ndarray = begins[:, None] + np.arange(size)
-            if np.all(np.diff(begins) == size):  # windows that touch are views
-                rows = slice(int(begins[0]), int(begins[-1]) + size)
-            samples, missing = (values[rows].reshape(-1, size) for values in (piece.samples, piece.missing))
-            yield signal.start + (index + 0.5) * window, samples, missing
+
+    def __init__(
+        self,
+        signal: Signal,
+        *,
+        window: float,
+        segment: float,
+        edges: tuple[float, float],
+        dtype: type = np.float64,
+        sums: Callable[[Float[np.ndarray, " frequency"]], Float[np.ndarray, "frequency sum"]] | None = None,
+    ) -> None:
+        check_one_channel(signal)
+        self.start, self.window, self.length = signal.start, window, len(signal)
+        self.size, self.segment = round(window * signal.rate), round(segment * signal.rate)
+        n_windows = int((len(signal) + 0.5) // (window * signal.rate))
+        self._starts: np.ndarray = np.round(np.arange(n_windows) * window * signal.rate).astype(int)
+        frequencies = np.fft.rfftfreq(self.segment, 1 / signal.rate)
+        kept = (frequencies >= edges[0] - 1e-9) & (frequencies <= edges[1] + 1e-9)
+        self.frequencies = frequencies[kept]
+        self._density = _Welch(self.segment, signal.rate, kept, dtype=dtype)
+        self._sums = None if sums is None else sums(self.frequencies).astype(dtype)
+        n_columns = self.frequencies.size if self._sums is None else self._sums.shape[1]
+        self._rows = [np.empty((0, n_columns), dtype=np.float32 if sums is None else dtype)]
+        self._done = 0
+        self._rest, self._missing = np.empty(0, dtype=dtype), np.empty(0, dtype=bool)
+
+    @property
+    def times(self) -> Float[np.ndarray, " window"]:
+        """Middle of each window in s from the start of the recording."""
+        return self.start + (np.arange(self._done) + 0.5) * self.window
+
+    @property
+    def power(self) -> Float[np.ndarray, "window column"]:
+        """Density, or sums of it, of each window so far; NaN where more than half of it is missing."""
+        return np.concatenate(self._rows)
+
+    def add(self, piece: Piece) -> None:
+        """Take in the next piece, without margins."""
+        samples, missing = piece.samples, piece.missing
+        if self._rest.size:
+            samples = np.concatenate((self._rest, samples))
+            missing = np.concatenate((self._missing, missing))
+        begin, end = piece.first + piece.length - samples.size, piece.first + piece.length
+        ready = (
+            self._starts.size if end == self.length else int(np.searchsorted(self._starts + self.size, end, "right"))
+        )
+        lacking = int(self._starts[ready - 1]) + self.size - end if ready else 0
+        if lacking > 0:  # the last window, where rounding takes it past the end
+            samples = np.pad(samples, (0, lacking), mode="reflect", reflect_type="odd")
+            missing = np.pad(missing, (0, lacking))
+        together = max(1, int(WINDOWS_SECONDS // self.window))
+        for low in range(self._done, ready, together):
+            begins = self._starts[low : min(low + together, ready)] - begin
+            rows: slice | np.ndarray = begins[:, None] + np.arange(self.size)
+            if np.all(np.diff(begins) == self.size):  # windows that touch are views
+                rows = slice(int(begins[0]), int(begins[-1]) + self.size)
+            power = self._measure(*(values[rows].reshape(-1, self.size) for values in (samples, missing)))
+            self._rows.append(power if self._sums is None else power @ self._sums)
+        self._done = ready
+        left = max(int(self._starts[ready]) - begin, 0) if ready < self._starts.size else samples.size
+        self._rest, self._missing = samples[left:], missing[left:]
+
+    def _measure(
+        self, samples: Float[np.ndarray, "window time"], missing: Bool[np.ndarray, "window time"]
+    ) -> Float[np.ndarray, "window frequency"]:
+        """Density of each window; segments that touch a gap are left out."""
+        size = self.segment
+        if not missing.any():
+            return self._density(_cut_segments(samples, size)).astype(np.float32, copy=False)
+        power = np.full((len(samples), self.frequencies.size), np.nan, dtype=np.float32)
+        whole = ~missing.any(axis=1)
+        power[whole] = self._density(_cut_segments(samples[whole], size))
+        for index in np.flatnonzero(~whole & (missing.mean(axis=1) <= MOST_MISSING)):
+            present = ~_cut_segments(missing[index], size).any(axis=-1)
+            if present.any():
+                power[index] = self._density(_cut_segments(samples[index], size)[present])
+        return power
 
 
-def _segments(values: np.ndarray, size: int) -> np.ndarray:
+def _cut_segments(values: np.ndarray, size: int) -> np.ndarray:
     """Half-overlapping segments along the last axis, shape (..., segment, time)."""
     return np.lib.stride_tricks.sliding_window_view(values, size, axis=-1)[..., :: max(1, size // 2), :]
 
@@ -162,29 +214,41 @@ class _Welch:
     Its arrays are kept from call to call: to ask the system for new ones takes longer than the transforms.
     """
 
-    def __init__(self, size: int, rate: float, kept: Bool[np.ndarray, " frequency"]) -> None:
-        self.taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-        self.of_mean = np.fft.rfft(self.taper)[:2]  # a Hann taper carries a mean no further than this
-        scale = np.full(kept.size, 1 / (rate * (self.taper @ self.taper)))
+    def __init__(self, size: int, rate: float, kept: Bool[np.ndarray, " frequency"], *, dtype: type) -> None:
+        taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        scale = np.full(kept.size, 1 / (rate * (taper @ taper)))
         scale[1 : (size + 1) // 2] *= 2
+        scale = scale.astype(dtype)
         first, last = (int(np.flatnonzero(kept)[end]) for end in (0, -1)) if kept.any() else (0, -1)
         self.kept, self.scale = slice(first, last + 1), scale[first : last + 1]
+        self.taper, self.of_mean = taper.astype(dtype), np.fft.rfft(taper)[:2]
+        self.dtype = dtype
         self.shape: tuple[int, ...] = ()
 
     def __call__(self, segments: Float[np.ndarray, "... segment time"]) -> Float[np.ndarray, "... frequency"]:
         if segments.shape != self.shape:
             self.shape = segments.shape
-            self.tapered = np.empty(segments.shape)
-            self.spectrum = np.empty((*segments.shape[:-1], segments.shape[-1] // 2 + 1), dtype=complex)
-            self.power, self.imaginary = (np.empty((*segments.shape[:-1], self.scale.size)) for _ in range(2))
+            self.tapered = np.empty(segments.shape, self.dtype)
+            self.parts = np.empty((*segments.shape[:-1], 2 * self.scale.size), self.dtype)
+        spectrum = self._transform_double(segments) if self.dtype is np.float64 else self._transform_single(segments)
+        parts = spectrum[..., self.kept].view(self.dtype)  # real and imaginary parts in turn
+        total = np.square(parts, out=self.parts).mean(axis=-2)
+        return np.asarray((total[..., ::2] + total[..., 1::2]) * self.scale)
+
+    def _transform_double(self, segments: np.ndarray) -> np.ndarray:
+        """The mean is taken off its spectrum: a Hann taper carries it no further than two places."""
         np.multiply(segments, self.taper, out=self.tapered)
-        np.fft.rfft(self.tapered, axis=-1, out=self.spectrum)
-        self.spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
-        spectrum = self.spectrum[..., self.kept]
-        np.square(spectrum.real, out=self.power)
-        np.square(spectrum.imag, out=self.imaginary)
-        self.power += self.imaginary
-        return np.asarray(self.power.mean(axis=-2) * self.scale)
+        spectrum = np.fft.rfft(self.tapered, axis=-1)
+        spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
+        return spectrum
+
+    def _transform_single(self, segments: np.ndarray) -> np.ndarray:
+        """The mean is taken off first, for an offset would leave little of seven digits."""
+        from scipy.fft import rfft
+
+        np.subtract(segments, segments.mean(axis=-1, keepdims=True), out=self.tapered)
+        self.tapered *= self.taper
+        return np.asarray(rfft(self.tapered, axis=-1))
 
 
 BANDS: dict[str, tuple[float, float]] = {

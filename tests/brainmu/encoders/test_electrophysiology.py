@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from tests.modalities import make_recording
 
 from sharpwave.brainmu.encoders import ENCODERS
-from sharpwave.brainmu.encoders.electrophysiology import normalise_to_level
+from sharpwave.brainmu.encoders.electrophysiology import _make_bands, compute_frames, normalise_to_level
 from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
 
 
@@ -55,3 +56,32 @@ def test_bands_that_a_rate_cannot_carry_stay_zero(rng):
     assert cut is not None
     assert not cut.values[..., [23, 47]].any()
     assert cut.values[..., [10, 34]].any()
+
+
+@pytest.mark.parametrize(
+    ("modality", "rate", "offset"), [("eeg", 256.0, 0.0), ("emg", 200.5, 0.0), ("eog", 128.0, 5e-3)]
+)
+def test_frames_are_those_of_a_transform_frame_by_frame(rng, modality, rate, offset):
+    frames = ENCODERS[modality].frames
+    samples = (rng.normal(0, 2e-5, (26, int(30 * rate))) + offset).astype(np.float32)  # more steps than go together
+    length, hop = round(2 * rate), round(rate)
+    window, bins = np.hanning(length), np.fft.rfftfreq(length, 1 / rate)
+    spread = np.maximum(frames.centres * np.log(frames.centres[1] / frames.centres[0]) / 2, 0.5 * rate / length)
+    weights = np.exp(-0.5 * ((bins[:, None] - frames.centres) / spread) ** 2)
+    weights[0] = 0
+    weights /= weights.sum(axis=0)
+    cut = samples[:, None, :].astype(float) * 1e6
+    for frame in (0, 7, 28):
+        part = cut[:, 0, frame * hop : frame * hop + length]
+        power = np.abs(np.fft.rfft((part - part.mean(axis=1, keepdims=True)) * window)) ** 2
+        expected = np.log10(power @ weights * 2 / (rate * (window**2).sum()) + 1e-8)
+        found = compute_frames(samples, rate, frames)[:, frame]
+        carried = frames.centres < 0.45 * rate
+        np.testing.assert_allclose(found[:, carried], expected[:, carried], atol=1e-3 if offset else 1e-5)
+
+
+def test_no_weight_of_a_band_is_denormal():
+    for modality in ("eeg", "eog", "emg", "ecg", "lfp"):
+        for rate in (128.0, 256.0, 1000.0):
+            weights, _ = _make_bands(ENCODERS[modality].frames, round(2 * rate), rate)
+            assert weights[weights > 0].min() > np.finfo(np.float32).tiny

@@ -42,7 +42,7 @@ SMOOTHING = 0.4
 FRAGMENT, WHOLE = 2 * 3600.0, 5 * 3600.0
 """Seconds of recorded data up to which nothing is smoothed, for a fragment does not run like a night, and from which it
 is in full."""
-CHUNK = 480
+CHUNK = 180
 """Steps that go through the model at once."""
 
 
