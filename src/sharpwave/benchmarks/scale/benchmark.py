@@ -16,7 +16,14 @@ from typing import Any
 from sharpwave.benchmarks.provenance import find_commit
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.scale.executors import compare_executors, inject_failures
-from sharpwave.benchmarks.scale.lengths import LENGTHS, compare_lengths, measure_length, measure_nights
+from sharpwave.benchmarks.scale.lengths import (
+    LENGTHS,
+    compare_lengths,
+    measure_array,
+    measure_length,
+    measure_nights,
+    measure_year,
+)
 from sharpwave.benchmarks.scale.measures import RATE, SIMULATED_HOURS
 from sharpwave.benchmarks.scale.stores import measure_start, measure_stores
 from sharpwave.errors import SharpwaveError
@@ -25,7 +32,9 @@ from sharpwave.outputs import write_file
 ON_REQUEST = ("30d", "60d")
 METHODS: dict[str, Callable[[Path, int], list[Row]]] = {
     **{name: lambda folder, seeds, name=name: measure_length(name, folder) for name in LENGTHS},  # type: ignore[misc]
+    "year": lambda folder, seeds: measure_year(folder),
     "nights": lambda folder, seeds: measure_nights(folder),
+    "array": lambda folder, seeds: measure_array(folder),
     "stores": measure_stores,
     "start": measure_start,
     "executors": lambda folder, seeds: compare_executors(folder),
