@@ -54,6 +54,14 @@ def test_a_store_begins_where_it_is_told(tmp_path):
     np.testing.assert_array_equal(stored[2700 * 256 : 2700 * 256 + 3], eeg[:3])
 
 
+def test_a_year_holds_zeros_but_at_its_ends(tmp_path):
+    eeg = np.arange(1, 3600 * 256 + 1, dtype=np.int16)
+    stored = open_store(write_night(tmp_path / "n.zarr", eeg, hours=6.0, edge=1.0))["C4-M1"].samples
+    hours = np.asarray(stored).reshape(6, -1)
+    np.testing.assert_array_equal(hours[[0, 5]], [eeg, eeg])
+    assert not hours[1:5].any()
+
+
 def test_answers_are_kept_and_others_join(tmp_path, monkeypatch):
     counts = dict.fromkeys(("24h", "30d"), 0)
 

@@ -137,7 +137,25 @@ def simulate_eeg(hours: float = SIMULATED_HOURS) -> np.ndarray:
     return np.clip(np.round(microvolts / STEP_UV), -32768, 32767).astype(np.int16)
 
 
-def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0) -> Path:
+@dataclass(frozen=True)
+class Ends(Repeated):
+    """Repeated samples at both ends, and zeros between them, which take no time to pack.
+
+    Attributes:
+        edge: Samples at either end that are not zeros.
+    """
+
+    edge: int
+
+    def _take(self, low: int, high: int) -> np.ndarray:
+        taken = np.zeros(high - low, self.dtype)
+        for begin, end in ((low, min(high, self.edge)), (max(low, self.length - self.edge), high)):
+            if begin < end:
+                taken[begin - low : end - low] = super()._take(begin, end)
+        return taken
+
+
+def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0, edge: float | None = None) -> Path:
     """A store of one EEG channel: the simulated night again and again, from a given hour of it on.
 
     Args:
@@ -145,8 +163,10 @@ def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0
         eeg: Samples of the simulated night.
         hours: Length of the store, in h.
         first: Hour of the simulated night with which it begins.
+        edge: Hours at either end between which there are zeros alone; None for samples throughout.
     """
-    samples = Repeated(np.roll(eeg, -round(first * 3600 * RATE)), round(hours * 3600 * RATE))
+    eeg, length = np.roll(eeg, -round(first * 3600 * RATE)), round(hours * 3600 * RATE)
+    samples = Repeated(eeg, length) if edge is None else Ends(eeg, length, round(edge * 3600 * RATE))
     signal = Signal(CHANNEL, samples, RATE, MODALITIES["eeg"], scale=STEP_UV * 1e-6)
     return write_store(Recording({CHANNEL: signal}, species="human", source="simulated"), path)
 
