@@ -26,9 +26,9 @@ from sharpwave.errors import SharpwaveError
 LENGTHS = {"24h": 24.0, "72h": 72.0, "7d": 168.0, "30d": 720.0, "60d": 1440.0}
 """Hours by the name of the length."""
 NIGHTS = (1, 4, 12)
-NIGHT_MINUTES = 20.0
+NIGHT_MINUTES = 10.0
 PARTICIPANTS, AT_ONCE = 20, 4
-PARTICIPANT_MINUTES = 5.0
+PARTICIPANT_MINUTES = 2.0
 YEAR = 365.25
 DAYS_OF_A_YEAR = 365
 YEAR_METHOD = "2 days of a year"
