@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tests.electrophysiology_files import write_edf
+from tests.files import write_small_bids
 from typer.testing import CliRunner
 
 from sharpwave.benchmarks import runner
@@ -24,7 +27,9 @@ from sharpwave.commands.replay import FILES, ReplayOptions, replay_sessions
 from sharpwave.commands.windows import Data, cut_windows, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.executors import Processes, Serial
+from sharpwave.night.decoded import DecodedNight, Provenance
 from sharpwave.night.planted import simulate_night_series
+from sharpwave.recordings import Hypnogram
 from sharpwave.recordings.store import write_store
 from sharpwave.simulation import Effects, simulate_night
 
@@ -78,13 +83,10 @@ def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path) -> No
     scored.mkdir()
     paths = [str(write_edf(tmp_path / f"n{seed}.edf", seed=seed)) for seed in range(3)]
     for seed in range(3):
-        write_edf(scored / f"n{seed}.edf", stages=("W", "2", "3", "R", "W", "2"))
+        write_edf(scored / f"n{seed}-stages.edf", stages=("W", "2", "3", "R", "W", "2"))
     outcomes = cut_windows(Data([Deadly(paths[0]), *paths[1:]]), tmp_path / "jobs", scorings=scored, jobs=2)
-    assert [(outcome.identifier, outcome.status) for outcome in outcomes] == [
-        ("n0", "failed"),
-        ("n1", "done"),
-        ("n2", "done"),
-    ]
+    found = [(outcome.identifier, outcome.status) for outcome in outcomes]
+    assert found == [("n0", "failed"), ("n1", "done"), ("n2", "done")], [outcome.message for outcome in outcomes]
     assert DIED in outcomes[0].message
     open_nights(paths[1:], tmp_path / "serial", scorings=scored)
     different, files = count_differing(tmp_path / "serial", tmp_path / "jobs")
@@ -94,9 +96,9 @@ def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path) -> No
     assert {path: path.stat().st_mtime_ns for path in times} == times, "what was cut is not cut again"
 
 
-def test_jobs_without_windows_are_refused() -> None:
-    result = CliRunner().invoke(app, ["train", "n.edf", "--jobs", "2"])
-    assert "expected --windows with --jobs" in str(result.exception)
+def test_jobs_without_windows_are_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", str(write_edf(tmp_path / "n.edf")), "--jobs", "2"])
+    assert "expected --jobs together with --windows" in result.output + str(result.exception)
     result = CliRunner().invoke(app, ["train", "--windows", "--jobs", "2"])
     assert "something to learn from; got nothing" in str(result.exception)
 
@@ -137,16 +139,63 @@ def test_a_benchmark_hands_its_seeds_or_methods_out(tmp_path: Path, monkeypatch:
             **({"LEARNERS": {"er": 0, "sleep": 0}, "ABLATION": "ablation"} if "continual" in name else {}),
         ),
     )
+    monkeypatch.setattr(runner, "open_executor", lambda *_, **__: SerialBlock())
     one, two = (runner.run_benchmark("agents", seeds=3, jobs=jobs).rows[0].value for jobs in (1, 2))
     assert one == two == draw(2)
     assert asked[0] is None
-    assert isinstance(asked[1], Processes)
+    assert isinstance(asked[1], Serial)
     with pytest.raises(SharpwaveError, match=r"of independent parts.*--scheduler with spindles"):
         runner.run_benchmark("spindles", jobs=2)
     asked.clear()
-    monkeypatch.setattr(runner, "open_executor", lambda *_, **__: SerialBlock())
     runner.run_benchmark("continual", jobs=2)
     assert asked == [([method], method) for method in ("er", "sleep", "ablation")], "then they are all found"
+
+
+def test_twenty_participants_at_once_write_their_own_files_and_the_group_level_finds_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [f"{number:02d}" for number in range(1, 21)]
+    for label in labels:
+        write_small_bids(tmp_path / "set", subject=label)
+    monkeypatch.setattr("sharpwave.night.decode.decode_recording", decode_nothing)
+    base = [str(tmp_path / "set"), str(tmp_path / "out")]
+    gate = get_context("fork").Barrier(len(labels))
+    jobs = [get_context("fork").Process(target=decode_participant, args=(base, label, gate)) for label in labels]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * 20
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "index.html" not in written
+    assert {f"sub-{label}" for label in labels} < written
+    for label in labels:
+        assert len([*(tmp_path / "out" / f"sub-{label}").rglob("*_desc-sharpwave_events.tsv")]) == 1
+    assert not [path for path in (tmp_path / "out").rglob(".*")], "nothing half written stays"
+    group = CliRunner().invoke(app, ["bids", *base, "group"])
+    assert group.exit_code == 0, group.output
+    rows = (tmp_path / "out" / "nights.tsv").read_text().splitlines()
+    assert [row.split("\t")[1] for row in rows[1:]] == labels
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert all(f"sub-{label}_ses-1_task-sleep" in page for label in labels)
+
+
+def decode_participant(base: list[str], label: str, gate: Barrier) -> None:
+    arguments = ["bids", *base, "participant", "--participant-label", label]
+    gate.wait(60)
+    os._exit(CliRunner().invoke(app, arguments).exit_code)
+
+
+def decode_nothing(recording, *, options, key, progress):
+    stages = Hypnogram(np.array([0, 1, 2, 3], dtype=np.int8))
+    night = {"identifier": options.identifier, "source": options.source, "duration": 120.0, "hypnogram": stages}
+    return DecodedNight(**night, stager="hand", verdict="usable", provenance=Provenance(hashes={"key": key}))
+
+
+@pytest.mark.parametrize("given", [("--stager", "yasa"), ("--jobs", "2"), ("--overwrite",), ("--hypnogram",)])
+def test_the_group_level_refuses_options_of_decoding(given: tuple[str, ...], tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["bids", str(tmp_path), str(tmp_path / "out"), "group", *given])
+    assert f"expected {given[0]} together with the participant level" in result.output + str(result.exception)
 
 
 class SerialBlock(Serial):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,8 +20,9 @@ class _OnOneThread:
     function: Callable[..., Any]
 
     def __call__(self, seed: int) -> Any:
-        import torch
-
+        torch = sys.modules.get("torch")
+        if torch is None:
+            return self.function(seed=seed)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

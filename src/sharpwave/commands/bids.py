@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +50,6 @@ def bids(
     With `--participant-label` it writes the files of these nights alone, so that an array of jobs may run one
     participant each; `sharpwave bids BIDS OUT group` then writes the page over all of them.
     """
-    check_level(level, options, run, reports_only=reports_only, hypnogram=hypnogram)
     say(f"Reading the data set {show_path(bids_dir)} ...")
     tasks = plan_bids_nights(
         bids_dir, output_dir, participants=participant_label, sessions=session_label, hypnogram=hypnogram
@@ -71,40 +69,6 @@ def bids(
         typer.echo(f"Open {page}" if page else "No night is decoded yet: run the participant level first.")
         raise typer.Exit(0 if page else 1)
     finish(outcomes, json_lines=run.json_lines)
-
-
-def check_level(
-    level: str, options: DecodeOptions, run: RunOptions, *, reports_only: bool = False, hypnogram: bool = False
-) -> None:
-    """Refuse a level that there is not, and at the group level, which decodes nothing, options of decoding.
-
-    Args:
-        level: What the user typed.
-        options: How nights are decoded.
-        run: How they are worked through.
-        reports_only: Whether pages are written again.
-        hypnogram: Whether `_hypnogram.tsv` is written.
-
-    Raises:
-        SharpwaveError: If so.
-    """
-    if level not in ("participant", "group"):
-        raise SharpwaveError("participant or group as the level", got=repr(level), fix="give one of these")
-    if level == "participant":
-        return
-    given = [
-        f"--{item.name.replace('_', '-')}"
-        for chosen in (options, run)
-        for item in fields(chosen)
-        if getattr(chosen, item.name) != getattr(type(chosen)(), item.name)
-    ]
-    given += ["--hypnogram"] * hypnogram
-    if given and not reports_only:
-        raise SharpwaveError(
-            "the group level without options of decoding: it decodes nothing, it writes the page over all nights",
-            got=", ".join(given),
-            fix="give them to the participant level, and leave them out here",
-        )
 
 
 def plan_bids_nights(

@@ -128,12 +128,6 @@ def train(
     data = replace(data, sources=nights or (), seed=learning.seed)
     if windows:
         cut_alone(data, output, run, modalities=modality, scorings=scorings)
-    if (run.jobs, run.scheduler) != (1, None):
-        raise SharpwaveError(
-            "--windows with --jobs or --scheduler: nights are cut at the same time, learning is one run",
-            got="no --windows",
-            fix="cut first: sharpwave train ... --windows --jobs N; then train without --jobs",
-        )
     if not nights and not data.simulated:
         check_run_folder(output)
         typer.echo(f"Weights: {train_shipped(output)}")
