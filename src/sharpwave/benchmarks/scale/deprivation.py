@@ -69,7 +69,9 @@ def measure_deprivation(folder: Path, data: Path | None = None) -> list[Row]:
         values = table[table["phase"].isin(spans["label"])].set_index(["phase", "name"])["value"]
         for label in spans["label"]:
             for metric in ("sleep_share", "depth"):
-                rows.append(Row("simulated", "a mouse, 3 days", method, f"{label}: {metric}", values[label, metric]))
+                if np.isfinite(values[label, metric]):  # no depth where it never slept
+                    value = float(values[label, metric])
+                    rows.append(Row("simulated", "a mouse, 3 days", method, f"{label}: {metric}", value))
         for when in ("day 1", "day 3"):
             for metric, unit in (("sleep_share", "sleep_share"), ("depth", "depth")):
                 change = values[f"{SPANS[1]}, day 2", metric] - values[f"{SPANS[1]}, {when}", metric]
