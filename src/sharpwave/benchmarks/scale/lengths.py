@@ -185,7 +185,6 @@ def compare_lengths(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
     found = {name: {row.metric: row.value for row in rows[name]} for name in LENGTHS if name in rows}
     if "24h" not in found:
         return []
-    year = {row.metric: row.value for row in rows.get("year", ())}
     ratios = {"peak_ratio": "peak_mb", "cpu_per_hour_ratio": "cpu_s_per_hour"}
     compared = [
         Row("simulated", SETTING, name, ratio, values[metric] / found["24h"][metric])
@@ -193,9 +192,6 @@ def compare_lengths(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
         if name != "24h"
         for ratio, metric in ratios.items()
     ]
-    if year:
-        ratio = year["peak_mb"] / found["24h"]["peak_mb"]
-        compared.append(Row("simulated", SETTING, YEAR_METHOD, "peak_ratio", ratio))
     long = {LENGTHS[name] / 24: values for name, values in found.items() if name != "24h"}
     if len(long) < 2:
         return compared
