@@ -262,7 +262,8 @@ def make_training(inputs: Path) -> list[Job]:
     from sharpwave.brainmu.training.finetuning import FINETUNING
     from sharpwave.brainmu.training.objective import TrainingOptions
     from sharpwave.commands.finetune import finetune_model
-    from sharpwave.commands.train import Data, train_model
+    from sharpwave.commands.train import train_model
+    from sharpwave.commands.windows import Data
     from sharpwave.recordings.store import write_store
 
     for seed in range(4):

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from datetime import datetime
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from sharpwave.benchmarks.scale.lengths import SOME_DAYS
 from sharpwave.commands.batch import decode_nights, plan_nights, take_part
 from sharpwave.commands.cli import app
 from sharpwave.commands.days import write_days
@@ -106,3 +108,17 @@ def test_a_zone_that_does_not_exist_is_said_before_the_work(tmp_path):
     result = runner.invoke(app, ["decode", str(store), "-o", str(tmp_path / "out"), "--time-zone", "Mars/Olympus"])
     assert "the name of a time zone" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_two_days_stand_for_the_others_where_a_year_is_measured(decoded, tmp_path, monkeypatch):
+    store = write_long(tmp_path / "m.zarr", 120.0)
+    arguments = ["sharpwave", "decode", str(store), "-o", str(tmp_path / "out"), "--json"]
+    monkeypatch.setattr("sys.argv", arguments)
+    command = import_module("sharpwave.commands.decode")
+    monkeypatch.setattr(command, "decode_nights", command.decode_nights)
+    with pytest.raises(SystemExit) as done:
+        exec(SOME_DAYS, {})
+    assert done.value.code == 0
+    days = pd.read_parquet(tmp_path / "out" / "days.parquet")
+    assert days["day"].nunique() == 5
+    assert decoded == [f"m-2024-03-0{day}" for day in (1, 5)]

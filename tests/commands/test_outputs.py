@@ -21,7 +21,8 @@ from sharpwave.brainmu.training.objective import TrainingOptions
 from sharpwave.commands.bids import plan_bids_nights
 from sharpwave.commands.cli import app
 from sharpwave.commands.export import check_graph
-from sharpwave.commands.train import Data, train_model
+from sharpwave.commands.train import train_model
+from sharpwave.commands.windows import Data
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night import options as night_options

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sharpwave.commands.cli import app
-from sharpwave.commands.replay import COLUMNS, FILES, ReplayOptions, open_session, read_events, replay_to_folder
+from sharpwave.commands.replay import COLUMNS, FILES, ReplayOptions, read_events, replay_to_folder
+from sharpwave.commands.sources import open_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import read_recording
 from sharpwave.recordings.store import write_store

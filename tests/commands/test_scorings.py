@@ -9,7 +9,7 @@ import pytest
 from tests.electrophysiology_files import write_edf
 
 from sharpwave.commands.scorings import find_scoring, name_person
-from sharpwave.commands.train import open_nights
+from sharpwave.commands.windows import open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_hypnogram
 from sharpwave.recordings.recording import Recording

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sharpwave.brainmu import save_brainmu
 from sharpwave.commands.cli import app
 from sharpwave.commands.finetune import describe_harm, finetune_model
-from sharpwave.commands.train import Data, open_data, open_nights
+from sharpwave.commands.windows import Data, open_data, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.store import write_store
 

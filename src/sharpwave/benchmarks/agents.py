@@ -9,6 +9,7 @@ learner takes the same number of environment steps.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.benchmarks.seeds import run_seeds
 from sharpwave.errors import MissingExtraError
+from sharpwave.executors import Executor
 from sharpwave.integrations.agents import (
     compute_replay_loss,
     make_agent_memory,
@@ -81,19 +84,22 @@ class Outcome:
     n_samples: int = 0
 
 
-def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run(
+    data: Path | None, *, seeds: int, train: bool = False, on: Executor | None = None
+) -> tuple[dict[str, Any], list[Row]]:
     """Every learner with every seed.
 
     Args:
         data: Not used.
         seeds: Seeds of networks and environments.
         train: No meaning here.
+        on: What runs the seeds; one after another where omitted.
     """
     threads, rows, rng = torch.get_num_threads(), [], np.random.default_rng(0)
     torch.set_num_threads(1)
     try:
         for name, method in METHODS.items():
-            found = [learn(method, seed=seed) for seed in range(seeds)]
+            found = run_seeds(partial(learn, method), seeds, on)
             values = {
                 "return_on_old_tasks": [float(np.mean(each.at_the_end[:-1])) for each in found],
                 "return": [float(np.mean(each.at_the_end)) for each in found],

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sharpwave.benchmarks.provenance import (
@@ -21,7 +24,9 @@ from sharpwave.benchmarks.provenance import (
     refuse_smaller,
 )
 from sharpwave.benchmarks.rows import Row
+from sharpwave.benchmarks.seeds import take_values
 from sharpwave.errors import SharpwaveError
+from sharpwave.executors import open_executor
 from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
@@ -135,6 +140,8 @@ def run_benchmark(
     methods: Sequence[str] | None = None,
     stream: str | None = None,
     model: Path | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
 ) -> BenchmarkResult:
     """Run a benchmark, print its table, and write it where `output` says.
 
@@ -149,6 +156,8 @@ def run_benchmark(
         methods: Methods to run now, where a benchmark keeps each run (in `NAME.parts`, beside `output`); default all.
         stream: Which of its streams, where a benchmark has several: `language`.
         model: Folder of the model that learns, where a benchmark takes one: `language`, `private-text`.
+        jobs: Seeds or methods at once, where a benchmark has independent ones; default 1.
+        scheduler: Where these run; this machine where omitted (see `open_executor`).
 
     Raises:
         SharpwaveError: If there is no such benchmark, it takes no such option, there is nothing to run it on, the tree
@@ -166,23 +175,35 @@ def run_benchmark(
         allowed += refuse_dirty(output, allowed=allow_dirty)
         refuse_smaller(output, [], seeds=seeds, allowed=allow_smaller)
     with _show_progress(name):
-        module, _, function = BENCHMARKS[name].partition(":")
-        run = getattr(import_module(module), function or "run")
-        chosen = _choose_parts(name, run, output, methods) | _choose_stream(name, run, stream, model)
-        config, rows = run(data, seeds=seeds, train=train, **chosen)
-    own = {"own_data": data is not None, "own_model": model is not None}
-    command = describe_command(name, seeds=seeds, train=train, methods=methods, stream=stream, **own)
+        run = _find_run(name)
+        chosen = {"seeds": seeds, "train": train} | _choose_parts(name, run, output, methods)
+        chosen |= _choose_stream(name, run, stream, model)
+        with ExitStack() as stack:
+            if jobs > 1 or scheduler is not None:
+                chosen = _share_out_work(name, data, jobs, scheduler, chosen, stack)
+            config, rows = run(data, **chosen)
+    named = {"own_data": data is not None, "own_model": model is not None, "stream": stream, "methods": methods}
+    command = describe_command(name, seeds=seeds, train=train, **named)
     provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)
-    if output is not None:
-        try:
-            allowed += refuse_smaller(output, rows, seeds=seeds, allowed=allow_smaller)
-        except SharpwaveError:
-            result.write(output.with_suffix(".smaller.json"))
-            raise
-        result.write(output)
+    return result if output is None else _write(result, output, seeds=seeds, allow_smaller=allow_smaller)
+
+
+def _write(result: BenchmarkResult, output: Path, *, seeds: int, allow_smaller: bool) -> BenchmarkResult:
+    """Write it, or, where the one that is there is larger, beside it."""
+    try:
+        result.provenance["allowed"] += refuse_smaller(output, result.rows, seeds=seeds, allowed=allow_smaller)
+    except SharpwaveError:
+        result.write(output.with_suffix(".smaller.json"))
+        raise
+    result.write(output)
     return result
+
+
+def _find_run(name: str) -> Callable[..., tuple[dict[str, Any], list[Row]]]:
+    module, _, function = BENCHMARKS[name].partition(":")
+    return getattr(import_module(module), function or "run")
 
 
 @contextmanager
@@ -228,6 +249,40 @@ def _choose_stream(name: str, run: Callable[..., Any], stream: str | None, model
             fix="leave it out",
         )
     return {}
+
+
+def _share_out_work(
+    name: str, data: Path | None, jobs: int, scheduler: str | None, chosen: dict[str, Any], stack: ExitStack
+) -> dict[str, Any]:
+    """Arguments of a benchmark whose seeds, or kept runs of methods, are worked on several at a time.
+
+    Methods run alone and keep their runs; what follows is the benchmark as it is, which finds them.
+    """
+    module = import_module(BENCHMARKS[name].partition(":")[0])
+    by_seed = "on" in inspect.signature(_find_run(name)).parameters
+    methods = [*getattr(module, "LEARNERS", ()), *([module.ABLATION] if hasattr(module, "ABLATION") else [])]
+    if not by_seed and ("parts" not in chosen or not methods or chosen["train"]):
+        raise SharpwaveError(
+            "a benchmark of independent parts, without --train: agents, continual, continual-cifar10, criticality, "
+            "language or private-audit",
+            got=f"--jobs or --scheduler with {name}" + " and --train" * bool(chosen["train"]),
+            fix="leave it out",
+        )
+    on = stack.enter_context(open_executor(jobs, scheduler, say=partial(print, file=sys.stderr)))
+    if by_seed:
+        return {**chosen, "on": on}
+    if chosen["parts"] is None:
+        chosen = {**chosen, "parts": Path(stack.enter_context(TemporaryDirectory()))}
+    now = chosen["methods"] or methods
+    found = {each.index: each for each in on.run(partial(_run_method, name=name, data=data, chosen=chosen), now)}
+    take_values([found[index] for index in range(len(now))], now)
+    return chosen
+
+
+def _run_method(method: str, *, name: str, data: Path | None, chosen: dict[str, Any]) -> None:
+    """Run one method, which keeps its runs; that it has nothing to be compared with does not matter here."""
+    with suppress(SharpwaveError):
+        _find_run(name)(data, **{**chosen, "methods": [method]})
 
 
 def print_result(result: BenchmarkResult) -> None:

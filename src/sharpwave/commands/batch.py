@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import typer
 
@@ -20,7 +20,7 @@ from sharpwave.commands.progress import Lines
 from sharpwave.commands.tasks import LOG, NightLog, NightTask, check_group_page, is_whole, read_key
 from sharpwave.disk import explain_error, show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.executors import Executor, Finished, never, open_executor
+from sharpwave.executors import Finished, never, open_executor
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -59,8 +59,14 @@ def compute_exit_code(outcomes: Sequence[NightOutcome]) -> int:
     return int(any(outcome.status in ("failed", "refused") for outcome in outcomes))
 
 
-def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
-    """Lines that say what became of each night; the last one sums up what the exit code says."""
+def describe_outcomes(outcomes: Sequence[NightOutcome], *, what: str = "nights", done: str = "decoded") -> str:
+    """Lines that say what became of each night; the last one sums up what the exit code says.
+
+    Args:
+        outcomes: One a night, or a session.
+        what: What they are; nights by default.
+        done: What was done with them; decoded by default.
+    """
     lines = []
     for outcome in outcomes:
         where = f" → {show_path(outcome.report)}" if outcome.report else ""
@@ -73,16 +79,16 @@ def describe_outcomes(outcomes: Sequence[NightOutcome]) -> str:
     if len(outcomes) == 1 and not bad and outcomes[0].report:
         lines.append(f"Open {show_path(outcomes[0].report)}")
     else:
-        lines.append(f"{'Some nights failed' if bad else 'All nights decoded'}: {summary}.")
+        lines.append(f"{f'Some {what} failed' if bad else f'All {what} {done}'}: {summary}.")
     return "\n".join(lines)
 
 
-def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False) -> None:
+def finish(outcomes: Sequence[NightOutcome], *, json_lines: bool = False, **words: str) -> None:
     """Print what happened and exit: the code and the last line come from the same record."""
     if json_lines:
         for outcome in outcomes:
             typer.echo(json.dumps(outcome.to_dict()))
-    typer.echo(describe_outcomes(outcomes), err=json_lines)
+    typer.echo(describe_outcomes(outcomes, **words), err=json_lines)
     raise typer.Exit(compute_exit_code(outcomes))
 
 
@@ -122,75 +128,119 @@ def decode_nights(
     Returns:
         One outcome per night, in the order given.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as progress:
-        work = (tasks, options, existing, verbose, stop_on_first_crash, progress)
-        days = any(task.days is not None for task in tasks)  # of a long recording: nothing may add up over them
-        if scheduler is None and not days and (jobs == 1 or len(tasks) == 1):
-            outcomes = _run_in_turn(*work)
-        else:
-            with open_executor(jobs, scheduler, fresh=days, say=partial(console.print, markup=False)) as executor:
-                outcomes = _run_apart(*work, executor)
+    days = any(task.days is not None for task in tasks)  # of a long recording: nothing may add up over them
+    if scheduler is None and not days and (jobs == 1 or len(tasks) == 1):
+        outcomes = _run_in_turn(tasks, options, existing, verbose, stop_on_first_crash)
+    else:
+        work = partial(_decode_task, options=options, existing=existing, verbose=verbose)
+        outcomes = run_apart(
+            work, tasks, jobs=jobs, scheduler=scheduler, fresh=days, stop_on_first_crash=stop_on_first_crash
+        )
     return [
         outcomes.get(index, NightOutcome(task.name, "failed", "not tried: an earlier night failed"))
         for index, task in enumerate(tasks)
     ]
 
 
+def _open_progress() -> Progress:
+    """A bar on stderr, with how many are done and the time it took."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
 def _run_in_turn(
-    tasks: Sequence[NightTask],
-    options: DecodeOptions,
-    existing: Existing,
-    verbose: bool,
-    stop: bool,
-    progress: Progress,
+    tasks: Sequence[NightTask], options: DecodeOptions, existing: Existing, verbose: bool, stop: bool
 ) -> dict[int, NightOutcome]:
     outcomes: dict[int, NightOutcome] = {}
     lines = Lines(every=0)
-    for index, task in enumerate(tasks):
-        bar = progress.add_task(task.name, total=None)
-        lines(f"{task.name} ({index + 1} of {len(tasks)})")
+    with _open_progress() as progress:
+        for index, task in enumerate(tasks):
+            bar = progress.add_task(task.name, total=None)
+            lines(f"{task.name} ({index + 1} of {len(tasks)})")
 
-        def show(step: str, done: int, total: int, bar: TaskID = bar, name: str = task.name) -> None:
-            progress.update(bar, description=f"{name}: {step}", completed=done, total=total)
-            if len(tasks) == 1:
-                lines(f"{name}: {step}")
+            def show(step: str, done: int, total: int, bar: TaskID = bar, name: str = task.name) -> None:
+                progress.update(bar, description=f"{name}: {step}", completed=done, total=total)
+                if len(tasks) == 1:
+                    lines(f"{name}: {step}")
 
-        outcomes[index] = _decode_task(task, options, existing, verbose, show)
-        progress.remove_task(bar)
-        if stop and outcomes[index].status == "failed":
-            break
+            outcomes[index] = _decode_task(task, options, existing, verbose, show)
+            progress.remove_task(bar)
+            if stop and outcomes[index].status == "failed":
+                break
     return outcomes
 
 
-def _run_apart(
-    tasks: Sequence[NightTask],
-    options: DecodeOptions,
-    existing: Existing,
-    verbose: bool,
-    stop: bool,
-    progress: Progress,
-    executor: Executor,
+class Named(Protocol):
+    """A task with the name that is told where it fails."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def run_apart(
+    work: Callable[[Any], NightOutcome],
+    tasks: Sequence[Named],
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    fresh: bool = False,
+    stop_on_first_crash: bool = False,
+    what: str = "nights",
 ) -> dict[int, NightOutcome]:
-    """Each night in a process of its own: one that kills it costs itself alone."""
-    bar = progress.add_task("nights", total=len(tasks))
+    """Work on tasks through an executor: one that kills its process is tried once more, and then failed by name.
+
+    Args:
+        work: Function of a module that says what became of a task.
+        tasks: What it is called with.
+        jobs: Number of tasks at once, each in a process of its own; one after another in this process by default.
+        scheduler: As for `open_executor`.
+        fresh: Whether each task has a new process; False by default.
+        stop_on_first_crash: Whether none begins after one that failed; False by default.
+        what: What they are; nights by default.
+
+    Returns:
+        Outcomes by place among the tasks.
+    """
+    outcomes: dict[int, NightOutcome] = {}
 
     def read(finished: Finished) -> NightOutcome:
         return finished.value or NightOutcome(tasks[finished.index].name, "failed", finished.error)
 
-    outcomes: dict[int, NightOutcome] = {}
-    enough = (lambda finished: read(finished).status == "failed") if stop else never
-    work = partial(_decode_task, options=options, existing=existing, verbose=verbose)
+    enough = (lambda finished: read(finished).status == "failed") if stop_on_first_crash else never
     lines = Lines()
-    for finished in executor.run(work, tasks, enough=enough):
-        outcomes[finished.index] = read(finished)
-        progress.advance(bar)
-        lines(f"{len(outcomes)} of {len(tasks)} nights")
+    with (
+        _open_progress() as progress,
+        open_executor(jobs, scheduler, fresh=fresh, say=partial(progress.console.print, markup=False)) as executor,
+    ):
+        bar = progress.add_task(what, total=len(tasks))
+        for finished in executor.run(work, tasks, enough=enough):
+            outcomes[finished.index] = read(finished)
+            progress.advance(bar)
+            lines(f"{len(outcomes)} of {len(tasks)} {what}")
     return outcomes
+
+
+def attempt(name: str, act: Callable[[], tuple[str, Path | None]], *, folder: Path | None = None) -> NightOutcome:
+    """Do something for one night; whatever goes wrong is its outcome, in one line, and ends no batch.
+
+    Args:
+        name: Short name of the night.
+        act: What is done; gives a sentence, and the page or None.
+        folder: Folder that is written to, for what is said of a disk that is full; None where nothing is written.
+    """
+    begin = time.perf_counter()
+    try:
+        message, page = act()
+        return NightOutcome(name, "done", message, page, time.perf_counter() - begin)
+    except SharpwaveError as error:
+        said = str(error)
+    except Exception as error:  # one night's crash must not take the others with it
+        explained = None if folder is None else explain_error(error, folder)
+        said = str(explained or f"{type(error).__name__}: {error}")
+    return NightOutcome(name, "failed", show_path(said), None, time.perf_counter() - begin)
 
 
 def _decode_task(

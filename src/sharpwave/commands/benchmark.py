@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sharpwave.commands.options import RunOptions, with_options
 from sharpwave.commands.progress import say
 from sharpwave.errors import SharpwaveError
 
 
+@with_options
 def benchmark(
     name: Annotated[
         str, typer.Argument(help="forecast, staging, subsets, decode-speed …; an unknown name lists them all.")
@@ -39,11 +41,14 @@ def benchmark(
     model: Annotated[
         Path | None, typer.Option(help="language: folder of a model of Transformers [default: a tiny one made here].")
     ] = None,
+    *,
+    run: Annotated[RunOptions, "jobs", "scheduler"],
 ) -> None:
     """Run a benchmark: our method and the baselines, with intervals, as a table and as JSON.
 
     - `sharpwave benchmark spindles --seeds 1`
     - `sharpwave benchmark staging -o staging.json`
+    - `sharpwave benchmark criticality --jobs 4` gives the same numbers sooner, where seeds or methods are independent
     """
     say(f"Benchmark {name} ...")
     from sharpwave.benchmarks import BENCHMARKS, run_benchmark
@@ -62,4 +67,6 @@ def benchmark(
         methods=None if methods is None else methods.split(";" if ";" in methods or ", " in methods else ","),
         stream=stream,
         model=model,
+        jobs=run.jobs,
+        scheduler=run.scheduler,
     )

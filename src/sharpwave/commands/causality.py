@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sharpwave.commands.batch import compute_exit_code
-from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.options import Overwrite, RunOptions, with_options
 from sharpwave.commands.progress import say
 from sharpwave.night.options import option
 
@@ -49,6 +49,7 @@ def causality(
     *,
     options: CausalityOptions,
     overwrite: Overwrite = False,
+    run: Annotated[RunOptions, "jobs", "scheduler"],
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON for each night on standard output.")
     ] = False,
@@ -60,12 +61,14 @@ def causality(
     - `sharpwave causality decoded/night-* -o related`
     - `sharpwave causality decoded/night-* --stages each --halves` also asks by stage and by time of night; every
       further question makes false-discovery control stricter for all
+    - `sharpwave causality nights/*.nwb --jobs 4` opens that many nights at once; the estimate over them is one
     - `sharpwave causality night.truth` takes a simulated night as it truly was
     """
     say(f"Opening {len(nights)} night{'s' * (len(nights) > 1)} ...")
     from sharpwave.commands.effects import estimate_with_progress
 
-    outcome = estimate_with_progress(nights, output=output, overwrite=overwrite, **vars(options))
+    where = {"jobs": run.jobs, "scheduler": run.scheduler}
+    outcome = estimate_with_progress(nights, output=output, overwrite=overwrite, **where, **vars(options))
     for night in outcome.nights:
         if json_lines:
             typer.echo(json.dumps(night.to_dict()))

@@ -12,8 +12,6 @@ import typer
 from sharpwave.commands.options import with_options
 from sharpwave.commands.progress import say
 from sharpwave.commands.train import (
-    WINDOWS,
-    Data,
     Learning,
     Machines,
     Output,
@@ -23,9 +21,9 @@ from sharpwave.commands.train import (
     check_run_folder,
     hold_inputs,
     launch,
-    open_data,
     start_model,
 )
+from sharpwave.commands.windows import WINDOWS, Data, open_data
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:

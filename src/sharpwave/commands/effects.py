@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from sharpwave import moved
 from sharpwave.causality.estimates import PERIODS
 from sharpwave.causality.series_files import CANDIDATES, REACTIVATIONS, read_events
 from sharpwave.causality.surrogates import Association, check_association
-from sharpwave.commands.batch import NightOutcome
+from sharpwave.commands.batch import NightOutcome, attempt, quieten
 from sharpwave.commands.inputs import name_sources
-from sharpwave.commands.replay import open_session
+from sharpwave.commands.sources import expand_sources, open_session
 from sharpwave.commands.tasks import check_results
-from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.executors import Executor, open_executor
 from sharpwave.night.decoded import ReactivationEffects
 from sharpwave.night.effects import SUMMARY, EffectData, attach_cues, holds_series, open_folder, open_recording
 from sharpwave.night.options import DecodeOptions, open_source
@@ -82,6 +83,8 @@ def estimate_to_folder(
     halves: bool = False,
     overwrite: bool = False,
     options: DecodeOptions | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> EffectsOutcome:
     """Pool nights, estimate what reactivations do to sleep, and write tables and a page.
@@ -97,6 +100,8 @@ def estimate_to_folder(
         halves: Ask of the early and the late half of each night's sleep as well.
         overwrite: Replace earlier results.
         options: Known facts about the recordings.
+        jobs: Nights opened at once, each in a process of its own.
+        scheduler: Where nights are opened; this machine where omitted (see `open_executor`).
         progress: Called with (what, number done, number in all).
 
     Returns:
@@ -109,7 +114,8 @@ def estimate_to_folder(
         raise SharpwaveError("a folder without results", got=str(output), fix="give another --output, or --overwrite")
     check_folder(output, known=FILES)
     progress = progress or (lambda what, done, total: None)
-    opened, outcomes = open_nights(sources, options or DecodeOptions(), seed=seed, progress=progress)
+    with open_executor(jobs, scheduler, say=partial(print, file=sys.stderr)) as executor:
+        opened, outcomes = open_nights(sources, options or DecodeOptions(), seed=seed, progress=progress, on=executor)
     if not opened:
         return EffectsOutcome(outcomes, [], None)
     progress("effects", len(sources), len(sources) + 1)
@@ -131,9 +137,6 @@ def estimate_with_progress(sources: Sequence[str], **options: Any) -> EffectsOut
     """`estimate_to_folder` with what is under way on stderr."""
     from rich.console import Console
 
-    from sharpwave.commands.batch import quieten
-    from sharpwave.commands.sources import expand_sources
-
     quieten()
     with Console(stderr=True).status("Opening nights ...") as status:
 
@@ -144,22 +147,28 @@ def estimate_with_progress(sources: Sequence[str], **options: Any) -> EffectsOut
 
 
 def open_nights(
-    sources: Sequence[str], options: DecodeOptions, *, seed: int, progress: Progress
+    sources: Sequence[str], options: DecodeOptions, *, seed: int, progress: Progress, on: Executor
 ) -> tuple[list[EffectData], list[NightOutcome]]:
     """The nights that can be used, and what became of each; one that cannot be opened leaves the others."""
-    names = name_sources(sources)
+    names, found = name_sources(sources), {}
+    for finished in on.run(partial(_open_named, options=options, seed=seed), [*zip(sources, names, strict=True)]):
+        name = names[finished.index]
+        progress(name, len(found), len(sources) + 1)
+        found[finished.index] = finished.value or (None, NightOutcome(name, "failed", finished.error))
+    each = [found[index] for index in range(len(sources))]
+    return [night for night, _ in each if night is not None], [outcome for _, outcome in each]
+
+
+def _open_named(named: tuple[str, str], options: DecodeOptions, seed: int) -> tuple[EffectData | None, NightOutcome]:
+    quieten()
     opened: list[EffectData] = []
-    outcomes = []
-    for index, (source, name) in enumerate(zip(sources, names, strict=True)):
-        progress(name, index, len(sources) + 1)
-        begin = time.perf_counter()
-        try:
-            opened.append(open_night(source, name, options, rng=np.random.default_rng(seed)))
-            outcomes.append(NightOutcome(name, "done", opened[-1].origin, None, time.perf_counter() - begin))
-        except Exception as error:  # one bad night leaves the others
-            said = str(error) if isinstance(error, SharpwaveError) else f"{type(error).__name__}: {error}"
-            outcomes.append(NightOutcome(name, "failed", show_path(said), None, time.perf_counter() - begin))
-    return opened, outcomes
+
+    def act() -> tuple[str, None]:
+        opened.append(open_night(*named, options, rng=np.random.default_rng(seed)))
+        return opened[0].origin, None
+
+    outcome = attempt(named[1], act)
+    return (opened[0] if opened else None), outcome
 
 
 def open_night(source: str, name: str, options: DecodeOptions, *, rng: np.random.Generator) -> EffectData:

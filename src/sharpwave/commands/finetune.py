@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpwave.commands.progress import say
-from sharpwave.commands.train import WINDOWS, Output, check_run_folder, hold_inputs, open_nights
+from sharpwave.commands.train import Output, check_run_folder, hold_inputs
+from sharpwave.commands.windows import WINDOWS, open_nights
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.objective import TrainingOptions

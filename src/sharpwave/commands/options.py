@@ -147,11 +147,11 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`.
+    """How nights are worked through: options of `sharpwave decode` and `sharpwave bids`; others take the first two.
 
     Attributes:
-        jobs: Nights decoded at the same time, each in a process of its own.
-        scheduler: Where the nights are decoded, if not in processes of this machine.
+        jobs: Nights (sessions, seeds) worked on at the same time, each in a process of its own.
+        scheduler: Where they are worked on, if not in processes of this machine.
         skip_existing: Whether nights decoded from the same input are skipped and others replaced.
         overwrite: Whether all earlier results are replaced.
         stop_on_first_crash: Whether the remaining nights are left alone after a failure.
@@ -160,11 +160,11 @@ class RunOptions:
     """
 
     jobs: int = option(
-        1, "How many nights to decode at the same time.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN
+        1, "How many nights (sessions, seeds) at the same time.", flags=("--jobs", "--n-jobs", "-j"), min=1, panel=RUN
     )
     scheduler: str | None = option(
         None,
-        "Decode on a dask cluster: `tcp://HOST:8786`, `slurm` (--jobs workers), `local`; `sharpwave[cluster]`.",
+        "Work on a dask cluster: `tcp://HOST:8786`, `slurm` (--jobs workers), `local`; `sharpwave[cluster]`.",
         metavar="WHERE",
         panel=RUN,
     )

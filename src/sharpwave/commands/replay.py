@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpwave.commands.batch import quieten
-from sharpwave.commands.inputs import name_source
-from sharpwave.commands.options import Overwrite, with_options
+from sharpwave.commands.batch import NightOutcome, attempt, finish, quieten, run_apart
+from sharpwave.commands.inputs import name_source, name_sources
+from sharpwave.commands.options import Overwrite, RunOptions, with_options
 from sharpwave.commands.progress import say
 from sharpwave.commands.replay_options import ReplayOptions
+from sharpwave.commands.sources import expand_sources, open_session
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.night.options import open_source
 from sharpwave.outputs import check_folder, replace_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from sharpwave.reactivation.run_check import RunCheck
@@ -28,9 +32,6 @@ if TYPE_CHECKING:
 FILES = ("reactivations.tsv", "candidates.tsv", "candidates.json", "candidates.nwb", "summary.json", "report.html")
 """What is written: the significant events, all candidates, what their columns mean, the same as NWB with the sleep
 states, the numbers, and the page."""
-
-FOLDERS = ("rat-ca1", "rat-ca1-events")
-"""Data sets whose files may also be given as a folder of any name."""
 
 N_DRAWN = 6
 
@@ -69,10 +70,10 @@ COLUMNS: dict[str, str] = {
 @with_options
 def replay(
     session: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="A recording with sorted units (NWB, store), a folder of spikes and tracking, or a data set by name.",
-            metavar="SESSION",
+            help="Recordings with sorted units (NWB, store), folders of spikes and tracking, or data sets by name.",
+            metavar="SESSION...",
         ),
     ],
     output: Annotated[
@@ -81,26 +82,91 @@ def replay(
     *,
     options: ReplayOptions,
     overwrite: Overwrite = False,
+    run: Annotated[RunOptions, "jobs", "scheduler"],
 ) -> None:
     """Find the replays of a session, and say how many exceed chance before and after the experience.
 
     Writes `reactivations.tsv` (the significant events), `candidates.tsv` (all, columns explained in
-    `candidates.json`), `summary.json` and `report.html`.
+    `candidates.json`), `summary.json` and `report.html`; several sessions go to one folder each.
 
     - `sharpwave replay session.nwb`
     - `sharpwave replay session.nwb --events ripples.tsv --n-surrogates 1000 --run 3600-6000`
     - `sharpwave replay two-tracks.nwb --run track1 --run track2`
     - `sharpwave replay session/ --area CA1 --cell-type pyramidal --quality good`
+    - `sharpwave replay sessions/*.nwb -o results --jobs 4`
     """
-    say(f"Opening {show_path(session)} ...")
-    page, words = replay_with_progress(session, output=output, options=options, overwrite=overwrite)
+    sources = expand_sources(session, folders=False)
+    say(f"Opening {show_path(sources[0])}{f' and {len(sources) - 1} more' if len(sources) > 1 else ''} ...")
+    if len(sources) > 1 or run.jobs > 1 or run.scheduler is not None:
+        where = {"jobs": run.jobs, "scheduler": run.scheduler}
+        finish(
+            replay_sessions(sources, output=output, options=options, overwrite=overwrite, **where),
+            what="sessions",
+            done="searched for replay",
+        )
+    page, words = replay_with_progress(sources[0], output=output, options=options, overwrite=overwrite)
     typer.echo("\n".join([*words, f"Open {page}"]))
+
+
+@dataclass(frozen=True)
+class SessionTask:
+    """A session to look for replay in: how the user named it, its short name, and the folder of its results."""
+
+    source: str
+    name: str
+    folder: Path
+
+
+def replay_sessions(
+    sources: Sequence[str],
+    *,
+    output: Path | None = None,
+    options: ReplayOptions | None = None,
+    overwrite: bool = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> list[NightOutcome]:
+    """Find the replays of sessions, each with a folder of its own.
+
+    Args:
+        sources: As for `replay_to_folder`.
+        output: Folder for the results of one, or for the folders of several; `sharpwave-NAME-replay` where omitted.
+        options: What the user chose, for all of them.
+        overwrite: Replace earlier results.
+        jobs: Number of sessions at once, each in a process of its own.
+        scheduler: Where they are worked on; this machine where omitted (see `open_executor`).
+
+    Returns:
+        What became of each session, in the order given.
+    """
+    names = name_sources(sources)
+    if output is None:
+        folders = [Path(f"sharpwave-{name}-replay") for name in names]
+    else:
+        folders = [output if len(sources) == 1 else output / name for name in names]
+    tasks = [SessionTask(*parts) for parts in zip(sources, names, folders, strict=True)]
+    work = partial(_replay_task, options=options, overwrite=overwrite)
+    outcomes = run_apart(work, tasks, jobs=jobs, scheduler=scheduler, what="sessions")
+    return [outcomes[index] for index in range(len(tasks))]
+
+
+def _replay_task(task: SessionTask, options: ReplayOptions | None, overwrite: bool) -> NightOutcome:
+    quieten()
+
+    def act() -> tuple[str, Path]:
+        page, words = replay_to_folder(
+            task.source, output=task.folder, name=task.name, options=options, overwrite=overwrite
+        )
+        return " ".join(words), page
+
+    return attempt(task.name, act, folder=task.folder)
 
 
 def replay_to_folder(
     source: str,
     *,
     output: Path | None = None,
+    name: str | None = None,
     options: ReplayOptions | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -110,6 +176,7 @@ def replay_to_folder(
     Args:
         source: A recording with units (NWB, store), a folder `rat-ca1-*`, or a data set by name.
         output: Folder for the results; `sharpwave-NAME-replay` where omitted.
+        name: Short name of the session; that of its file where omitted.
         options: What the user chose.
         overwrite: Replace earlier results.
         progress: Called with (step, number done, number of steps).
@@ -125,7 +192,7 @@ def replay_to_folder(
     from sharpwave.reports.replay_run import describe_check
 
     options = options or ReplayOptions()
-    name = name_source(source)
+    name = name or name_source(source)
     folder = output or Path(f"sharpwave-{name}-replay")
     if (folder / FILES[0]).exists() and not overwrite:
         raise SharpwaveError(
@@ -186,27 +253,6 @@ def replay_with_progress(source: str, **arguments: Any) -> tuple[Path, list[str]
             status.update(f"{step} ({min(done + 1, total)} of {total}) ...")
 
         return replay_to_folder(source, progress=report, **arguments)
-
-
-def open_session(source: str) -> Recording:
-    """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
-    from sharpwave.recordings.datasets import list_subjects, load_dataset
-    from sharpwave.recordings.readers.session_folders import recognise_folder
-
-    path = Path(source)
-    if path.is_dir() and path.suffix not in (".zarr", ".nwb") and recognise_folder(path) is None:
-        for name in FOLDERS:
-            try:
-                subjects = list_subjects(name, path)
-            except SharpwaveError:
-                continue
-            return load_dataset(f"{name}/{subjects[0]}", path)
-        raise SharpwaveError(
-            "a recording, or the folder of one (CellExplorer, Phy, pynapple, ...), or of spikes*.mat or Spiking*.mat",
-            got=f"the folder {source} without any",
-            fix="name a file, a store (.zarr), or a data set",
-        )
-    return open_source(source)
 
 
 def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:

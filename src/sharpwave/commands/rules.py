@@ -192,6 +192,16 @@ def _mixes(given: Given) -> bool:
     return bool(given["nights"] and given["simulated"])
 
 
+def _decodes(given: Given) -> bool:
+    return bool(given["level"] == "participant" or given["reports_only"])
+
+
+DECODING = {
+    "channels": None, "channel_alias": None, "unit": None, "stage_convention": None, "stage_epoch": None,
+    "stage_tolerance": None, "scorer": None, "species": None, "stager": None, "weights": None, "seed": 0, "jobs": 1,
+    "scheduler": None, "skip_existing": False, "overwrite": False, "stop_on_first_crash": False, "hypnogram": False,
+}  # fmt: skip
+"""Options of `bids` that say nothing at the group level, which decodes nothing, with their defaults."""
 LEARNING = {
     "preset": "lite", "weights": None, "modality": None, "labels": True, "scorings": None, "steps": 1000, "batch": 16,
     "piece": 240, "learning_rate": 1e-3, "seed": 0, "checkpoint_every": 200, "precision": "32-true",
@@ -223,7 +233,11 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
             "neither: both were chosen without Brainµ", "leave --weights, --stager or --forecaster out",
         ),
     ),
-    "bids": (_both("skip_existing", "overwrite"), _both("reports_only", "overwrite")),
+    "bids": (
+        _both("skip_existing", "overwrite"), _both("reports_only", "overwrite"),
+        *(_alone(name, default, _decodes, "the participant level: group decodes nothing")
+          for name, default in DECODING.items()),
+    ),
     "explain": (_both("signals_only", "stager"),),
     "replay": (
         _alone("candidates", "auto", lambda given: given["events"] is None, "no --events, which are the candidates"),
@@ -235,6 +249,8 @@ TOGETHER: dict[str, tuple[Rule, ...]] = {
             lambda given: bool(given["weights"] is not None and given["modality"]),
             "--weights to start from, or the --modality of a new model", "both", "leave one out",
         ),
+        *(_alone(name, default, lambda given: given["windows"], "--windows: nights are cut at once")
+          for name, default in (("jobs", 1), ("scheduler", None))),
     ),
     "distil": (*_MADE,),
     "live": (

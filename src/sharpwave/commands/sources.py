@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from sharpwave.commands.tasks import NightTask
     from sharpwave.night.day_options import DayOptions
     from sharpwave.night.options import DecodeOptions
+    from sharpwave.recordings import Recording
 
 TABLES = (".csv", ".tsv", ".txt")
 COMPANIONS = (".nev", ".meta", ".dat", ".eeg", ".xml", ".oebin", ".continuous", ".ncs")
 """Files that belong to a recording beside them, and are none of their own when a folder is searched."""
+FOLDERS = ("rat-ca1", "rat-ca1-events")
+"""Data sets whose files may also be given as a folder of any name."""
 MANY_DAYS = (".csv", ".tsv", ".zarr", ".xml", ".json", ".awd", ".gt3x", ".bin")
 
 
@@ -187,3 +190,25 @@ def split_days(tasks: Sequence[NightTask], options: DecodeOptions, days: DayOpti
             for day in found
         ] or [task]
     return split
+
+
+def open_session(source: str) -> Recording:
+    """Open a recording by path or data-set name, or a folder of `FOLDERS`' files whatever its name."""
+    from sharpwave.night.options import open_source
+    from sharpwave.recordings.datasets import list_subjects, load_dataset
+    from sharpwave.recordings.readers.session_folders import recognise_folder
+
+    path = Path(source)
+    if path.is_dir() and path.suffix not in (".zarr", ".nwb") and recognise_folder(path) is None:
+        for name in FOLDERS:
+            try:
+                subjects = list_subjects(name, path)
+            except SharpwaveError:
+                continue
+            return load_dataset(f"{name}/{subjects[0]}", path)
+        raise SharpwaveError(
+            "a recording, or the folder of one (CellExplorer, Phy, pynapple, ...), or of spikes*.mat or Spiking*.mat",
+            got=f"the folder {source} without any",
+            fix="name a file, a store (.zarr), or a data set",
+        )
+    return open_source(source)

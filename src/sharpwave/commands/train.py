@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpwave import __version__
-from sharpwave.commands.options import with_options
+from sharpwave.commands.batch import finish
+from sharpwave.commands.options import RunOptions, with_options
 from sharpwave.commands.progress import say
+from sharpwave.commands.windows import WINDOWS, Data, cut_windows, holds_stores, open_data
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
 from sharpwave.outputs import check_folder, write_file
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.model import BrainMu
-    from sharpwave.brainmu.training.crops import Source, StoredEpochs
     from sharpwave.brainmu.training.devices import Execution
     from sharpwave.brainmu.training.objective import TrainingOptions
 
-WINDOWS = "windows"
-"""Folder in the output for the windows of recordings that are not stores, and of simulated nights."""
 INPUTS = "inputs.json"
 """File in the output with the hash of what a run learns from."""
 RUN_FILES = ("model.safetensors", "losses.csv", "finetuning.json", INPUTS, WINDOWS)
-SPECIES = ("human", "rat", "mouse")
 LEARNING, DEVICES = "Learning", "Devices"
 """Panels of the help text."""
 
@@ -39,27 +36,6 @@ Sources = Annotated[
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and losses.")]
 Weights = Annotated[Path | None, typer.Option(help="Folder of weights to start from.")]
 Preset = Annotated[str, typer.Option(help="Size of a new model: lite, small or base.")]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What to learn from.
-
-    Attributes:
-        sources: Stores (.zarr), folders of stores, recordings, and data sets by name.
-        simulated: Number of nights to simulate beside them; the species take turns.
-        simulated_share: Share of the crops that come from simulated nights, where there are sources, too.
-        hours: Length of a simulated night in hours.
-        seed: Seed of the simulated nights.
-    """
-
-    sources: Sequence[str] = ()
-    simulated: int = option(0, "How many nights to simulate; the species take turns.", min=0)
-    simulated_share: float = option(
-        0.5, "Share of the crops that come from simulated nights, where there are recordings, too.", min=0.01, max=0.99
-    )
-    hours: float = option(8.0, "Length of a simulated night in hours.", min=0.5, max=24)
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,23 +108,32 @@ def train(
         typer.Option(help="Folder of hypnograms named as the nights, where these do not hold their stages."),
     ] = None,
     *,
+    windows: Annotated[
+        bool,
+        typer.Option("--windows", help="Only cut the nights into the windows that are learned from, and stop."),
+    ] = False,
     data: Data,
     learning: Learning,
     machines: Machines,
+    run: Annotated[RunOptions, "jobs", "scheduler"],
 ) -> None:
     """Train Brainµ on recordings and simulated nights; run again, it goes on where it was stopped.
 
     - `sharpwave train` alone trains the shipped weights again, from the data they were trained on
     - `sharpwave train stores/ --no-labels -o pretrained`, then `sharpwave finetune ... --weights pretrained`
     - `sharpwave train stores/ --preset base --devices 8 --strategy fsdp --precision bf16-mixed`
+    - `sharpwave train nights/*.edf -o out --windows --jobs 8`, then the same without the last two
     """
     say("Reading what to learn from ...")
+    data = replace(data, sources=nights or (), seed=learning.seed)
+    if windows:
+        cut_alone(data, output, run, modalities=modality, scorings=scorings)
     if not nights and not data.simulated:
         check_run_folder(output)
         typer.echo(f"Weights: {train_shipped(output)}")
         return
     path = train_model(
-        replace(data, sources=nights or (), seed=learning.seed),
+        data,
         output,
         options=learning.to_options(),
         preset=preset,
@@ -159,6 +144,17 @@ def train(
         scorings=scorings,
     )
     typer.echo(f"Weights: {path}")
+
+
+def cut_alone(
+    data: Data, output: Path, run: RunOptions, *, modalities: Sequence[str] | None, scorings: Path | None
+) -> None:
+    """Cut the nights into windows, say what became of each, and exit; arguments as of `train_model`."""
+    check_run_folder(output)
+    where = {"jobs": run.jobs, "scheduler": run.scheduler}
+    finish(
+        cut_windows(data, output / WINDOWS, modalities=modalities, scorings=scorings, **where), done="cut into windows"
+    )
 
 
 def train_model(
@@ -241,7 +237,7 @@ def hold_inputs(output: Path, sources: Sequence[str], *others: Path | None) -> N
     from sharpwave.commands.sources import expand_sources
 
     names = expand_sources(sources, folders=False)
-    stores = [name for name in names if _holds_stores(Path(name))]
+    stores = [name for name in names if holds_stores(Path(name))]
     nights = [str(path) for path in find_stores(stores)] if stores else []
     nights += [name for name in names if name not in stores]
     now = {"sha256": hash_sources([*nights, *(str(path) for path in others if path is not None)])}
@@ -264,114 +260,6 @@ def train_shipped(output: Path) -> Path:
     from sharpwave.recipes.recipe import train_lite
 
     return train_lite(output)
-
-
-def open_data(
-    data: Data,
-    folder: Path,
-    *,
-    modalities: Sequence[str] | None = None,
-    scorings: Path | None = None,
-    place: tuple[int, int] = (0, 1),
-) -> Source:
-    """A source of pieces; whatever is no store is windowed into the folder first, by all processes together.
-
-    `place` is the number of this process, from 0, and how many there are.
-
-    Raises:
-        SharpwaveError: If there is nothing.
-    """
-    from sharpwave.brainmu.training.crops import RandomCrops, WeightedSources
-
-    parts: list[tuple[Source, float]] = []
-    if data.sources:
-        nights = open_nights(data.sources, folder, modalities=modalities, scorings=scorings, place=place)
-        parts.append((RandomCrops(nights), 1 - data.simulated_share))
-    if data.simulated:
-        parts.append((RandomCrops(_simulate(data, folder, modalities, place)), data.simulated_share))
-    if not parts:
-        raise SharpwaveError(
-            "something to learn from", got="nothing", fix="name stores, recordings or folders, or give --simulated"
-        )
-    return parts[0][0] if len(parts) == 1 else WeightedSources(parts)
-
-
-def open_nights(
-    sources: Sequence[str],
-    folder: Path,
-    *,
-    modalities: Sequence[str] | None = None,
-    scorings: Path | None = None,
-    place: tuple[int, int] = (0, 1),
-) -> list[StoredEpochs]:
-    """Windowed nights on disk, of stores, folders of stores, recordings, and data sets by name.
-
-    Args:
-        sources: As the user named them.
-        folder: For the windows of what is no store, or has its stages elsewhere.
-        modalities: Keys of `ENCODERS`; all where omitted.
-        scorings: Folder of hypnograms named as the nights.
-        place: Number of this process, from 0, and how many share the work.
-
-    Raises:
-        SharpwaveError: If a night cannot be read, or has no scoring in the folder.
-    """
-    from sharpwave.brainmu.training.crops import StoredEpochs, find_stores, sign_epochs, store_epochs, stream_stores
-    from sharpwave.brainmu.training.devices import share_work
-    from sharpwave.commands.inputs import hash_sources, name_sources
-    from sharpwave.commands.scorings import find_scoring, name_person
-    from sharpwave.commands.sources import expand_sources
-    from sharpwave.night.options import open_source
-    from sharpwave.recordings.readers import attach_hypnogram
-
-    names = expand_sources(sources, folders=False)
-    stores = [name for name in names if _holds_stores(Path(name))]
-    if scorings is not None:
-        inside = find_stores(stores) if stores else []
-        names = [str(path) for path in inside] + [name for name in names if name not in stores]
-        stores = []
-    others = [name for name in names if name not in stores]
-
-    def make(named: tuple[str, str]) -> StoredEpochs:
-        source, name = named
-        scoring = None if scorings is None else find_scoring(name, scorings)
-        content = hash_sources([source, *([] if scoring is None else [str(scoring)])])
-        target = folder / f"{name}-{sign_epochs(content, modalities)}"
-        if (target / "night.json").is_file():
-            return StoredEpochs(target)
-        recording = name_person(open_source(source), name)
-        recording = recording if scoring is None else attach_hypnogram(recording, scoring)
-        return store_epochs(recording, target, modalities=modalities, cohort=recording.source)
-
-    rank, world = place
-    nights = stream_stores(stores, modalities=modalities, rank=rank, world=world) if stores else []
-    return nights + share_work(list(zip(others, name_sources(others), strict=True)), make, rank=rank, world=world)
-
-
-def _holds_stores(path: Path) -> bool:
-    return path.suffix == ".zarr" or (path.is_dir() and not path.suffix)
-
-
-def _simulate(data: Data, folder: Path, modalities: Sequence[str] | None, place: tuple[int, int]) -> list[StoredEpochs]:
-    """Simulated nights of each species in turn, windowed one by one; those made before are used again."""
-    import numpy as np
-
-    from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
-    from sharpwave.brainmu.training.devices import share_work
-    from sharpwave.simulation import simulate_night
-
-    sign = sign_epochs(__version__, modalities)
-
-    def make(index: int) -> StoredEpochs:
-        target = folder / f"simulated-{data.seed}-{data.hours:g}h-{index:04d}-{sign}"
-        if (target / "night.json").is_file():
-            return StoredEpochs(target)
-        rng = np.random.default_rng([data.seed, index])
-        recording, _ = simulate_night(SPECIES[index % len(SPECIES)], data.hours, rng=rng)
-        recording = replace(recording, subject=f"simulated-{data.seed}-{index:04d}")
-        return store_epochs(recording, target, modalities=modalities, cohort="simulated")
-
-    return share_work(range(data.simulated), make, rank=place[0], world=place[1], name="Simulating")
 
 
 def launch(machines: Machines | None, options: TrainingOptions) -> Any:

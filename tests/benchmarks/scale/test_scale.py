@@ -12,6 +12,15 @@ import pytest
 
 from sharpwave.benchmarks.rows import Row
 from sharpwave.benchmarks.scale import benchmark
+from sharpwave.benchmarks.scale.deprivation import (
+    DAYS,
+    DEPRIVED,
+    RECOVERY,
+    SPANS,
+    choose_seconds,
+    compute_gain,
+    list_spans,
+)
 from sharpwave.benchmarks.scale.executors import Killer, count_differing
 from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
 from sharpwave.benchmarks.scale.measures import Cost, run_measured, wait_until, write_night
@@ -52,6 +61,14 @@ def test_a_store_begins_where_it_is_told(tmp_path):
     assert len(stored) == round(1.5 * 3600 * 256)
     np.testing.assert_array_equal(stored[:3], eeg[900 * 256 : 900 * 256 + 3])
     np.testing.assert_array_equal(stored[2700 * 256 : 2700 * 256 + 3], eeg[:3])
+
+
+def test_a_year_holds_zeros_but_at_its_ends(tmp_path):
+    eeg = np.arange(1, 3600 * 256 + 1, dtype=np.int16)
+    stored = open_store(write_night(tmp_path / "n.zarr", eeg, hours=6.0, edge=1.0))["C4-M1"].samples
+    hours = np.asarray(stored).reshape(6, -1)
+    np.testing.assert_array_equal(hours[[0, 5]], [eeg, eeg])
+    assert not hours[1:5].any()
 
 
 def test_answers_are_kept_and_others_join(tmp_path, monkeypatch):
@@ -108,3 +125,20 @@ def test_every_store_gives_the_samples_back(name, tmp_path):
     samples = np.arange(40_000, dtype=np.int16)
     array = STORES[name](samples, tmp_path / "store")
     np.testing.assert_array_equal(np.asarray(array[7680:15360]), samples[7680:15360])
+
+
+def test_a_mouse_is_kept_awake_and_its_slow_waves_grow_where_that_is_planted_alone():
+    rng = np.random.default_rng(1)
+    night = np.repeat(rng.permutation(np.r_[np.zeros(120), np.ones(250), 2 * np.ones(60)]).astype(np.int8), 100)
+    stages = night[choose_seconds(night, rng=rng)]
+    shares = (stages.reshape(24 * DAYS, 3600) > 0).mean(axis=1)
+    assert len(stages) == 86_400 * DAYS
+    assert not shares[24 : 24 + DEPRIVED].any()
+    assert shares[24 + DEPRIVED : 24 + DEPRIVED + RECOVERY].min() > 0.8
+    for first in (0, 48):  # days on which nothing was planted: more sleep in the light than in the dark
+        assert 0.3 < shares[first + 12 : first + 24].mean() < shares[first : first + 12].mean() < 0.8
+    gain = compute_gain(len(stages)).reshape(DAYS, 24, 3600).mean(axis=2)
+    assert not gain[[0, 2]].any()
+    assert not gain[1, :DEPRIVED].any()
+    assert gain[1, DEPRIVED] > gain[1, DEPRIVED + 1] > 0.15
+    assert sorted(set(list_spans()["label"])) == sorted(f"{name}, day {day}" for name in SPANS for day in (1, 2, 3))

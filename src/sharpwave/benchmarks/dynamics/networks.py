@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.benchmarks.rows import Row, estimate_row
+from sharpwave.benchmarks.seeds import run_seeds
 from sharpwave.consolidation import Homeostasis, ReplayBuffer, Sleep
 from sharpwave.consolidation.spiking import SpikingPhase
 from sharpwave.demonstrations.networks import Perceptron, record_hidden_states
 from sharpwave.demonstrations.streams import Stream, Task, stream_digits, take
 from sharpwave.errors import SharpwaveError
+from sharpwave.executors import Executor
 from sharpwave.resilience.criticality import compute_branching_ratio, find_avalanches, fit_avalanches
 
 N_UNITS, N_ITEMS, BATCH, PASSES, RATE = 64, 100, 16, 6, 0.1
@@ -197,18 +200,21 @@ def live(kind: str, *, seed: int) -> dict[str, Measured]:
     return {method: _average(each) for method, each in found.items()}
 
 
-def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run(
+    data: Path | None, *, seeds: int, train: bool = False, on: Executor | None = None
+) -> tuple[dict[str, Any], list[Row]]:
     """Both kinds of network: before nights, what changed asleep and awake, and the difference by seed.
 
     Args:
         data: Not used: the digits come with scikit-learn.
         seeds: Networks of each kind.
         train: Not used: every network is trained here.
+        on: What runs the seeds; one after another where omitted.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        rows = compare_networks(seeds=seeds)
+        rows = compare_networks(seeds=seeds, on=on)
     finally:
         torch.set_num_threads(threads)
     config = {
@@ -225,11 +231,11 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     return config, rows
 
 
-def compare_networks(*, seeds: int) -> list[Row]:
+def compare_networks(*, seeds: int, on: Executor | None = None) -> list[Row]:
     """The rows; arguments as for `run`."""
     rows: list[Row] = []
     for kind, methods in METHODS.items():
-        lives = [live(kind, seed=seed) for seed in range(seeds)]
+        lives = run_seeds(partial(live, kind), seeds, on)
         data, rng = f"digits, {kind} network", np.random.default_rng(0)
         for metric in lives[0]["before"]:
             by_method = {method: [one[method][metric] for one in lives] for method in ("before", *methods)}

@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from scipy.stats import binom
 from torch import nn
 
 from sharpwave.benchmarks.rows import Row
+from sharpwave.benchmarks.seeds import run_seeds
 from sharpwave.consolidation import Private, ReplayBuffer, Sleep
 from sharpwave.consolidation.accounting import Use, compute_epsilon
+from sharpwave.executors import Executor
 
 DELTA = 1e-5
 N_CANARIES, N_GUESSES = 1000, 300
@@ -53,23 +56,26 @@ class Audit:
     wake: float
 
 
-def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
+def run(
+    data: Path | None, *, seeds: int, train: bool = False, on: Executor | None = None
+) -> tuple[dict[str, Any], list[Row]]:
     """Audit what is, and planted mistakes.
 
     Args:
         data: Not used.
         seeds: Number of runs of each kind.
         train: Not used.
+        on: What runs the seeds; one after another where omitted.
 
     Returns:
         Configuration and rows.
     """
-    honest = [audit(seed) for seed in range(seeds)]
+    honest = run_seeds(audit, seeds, on)
     rows = to_rows("as it is", honest)
-    rows += to_rows("as it is, with dreams", [audit(seed, dreams=True) for seed in range(seeds)])
+    rows += to_rows("as it is, with dreams", run_seeds(partial(audit, dreams=True), seeds, on))
     rows += to_rows(BREAKS[0], [Audit(each.wake, each.found, each.right, each.wake) for each in honest])
     for broken in BREAKS[1:]:
-        rows += to_rows(broken, [audit(seed, broken=broken, n_night=N_SHORT) for seed in range(seeds)])
+        rows += to_rows(broken, run_seeds(partial(audit, broken=broken, n_night=N_SHORT), seeds, on))
     config = {
         "canaries": N_CANARIES,
         "guesses": N_GUESSES,

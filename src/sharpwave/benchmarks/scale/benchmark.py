@@ -15,17 +15,29 @@ from typing import Any
 
 from sharpwave.benchmarks.provenance import find_commit
 from sharpwave.benchmarks.rows import Row
+from sharpwave.benchmarks.scale.deprivation import measure_deprivation
 from sharpwave.benchmarks.scale.executors import compare_executors, inject_failures
-from sharpwave.benchmarks.scale.lengths import LENGTHS, compare_lengths, measure_length, measure_nights
+from sharpwave.benchmarks.scale.lengths import (
+    LENGTHS,
+    compare_lengths,
+    measure_array,
+    measure_length,
+    measure_nights,
+    measure_year,
+)
 from sharpwave.benchmarks.scale.measures import RATE, SIMULATED_HOURS
 from sharpwave.benchmarks.scale.stores import measure_start, measure_stores
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import write_file
+from sharpwave.recordings.datasets import data_root
 
 ON_REQUEST = ("30d", "60d")
 METHODS: dict[str, Callable[[Path, int], list[Row]]] = {
     **{name: lambda folder, seeds, name=name: measure_length(name, folder) for name in LENGTHS},  # type: ignore[misc]
+    "year": lambda folder, seeds: measure_year(folder),
     "nights": lambda folder, seeds: measure_nights(folder),
+    "array": lambda folder, seeds: measure_array(folder),
+    "deprivation": lambda folder, seeds: measure_deprivation(folder, data_root()),
     "stores": measure_stores,
     "start": measure_start,
     "executors": lambda folder, seeds: compare_executors(folder),

@@ -34,6 +34,7 @@ class Cost:
         peak: Largest resident memory of any of its processes, in MB.
         first: Largest resident memory of the command's own process, which lasts as long as the command, in MB.
         stdout: What it wrote to standard output.
+        together: Largest sum over all processes that ran at one look, in MB; pages that they share count for each.
     """
 
     code: int
@@ -41,6 +42,7 @@ class Cost:
     peak: float
     first: float
     stdout: str
+    together: float = 0.0
 
 
 def run_measured(command: Sequence[str], *, watch: Callable[[int], None] | None = None) -> Cost:
@@ -52,11 +54,13 @@ def run_measured(command: Sequence[str], *, watch: Callable[[int], None] | None 
     """
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
-    first, over = [0.0], threading.Event()
+    first, together, over = [0.0], [0.0], threading.Event()
 
     def look() -> None:
         while not over.wait(LOOK):
-            first[0] = max(first[0], read_peak(process.pid))
+            first[0] = max(first[0], read_memory(process.pid, "VmHWM"))
+            family = sum(read_memory(pid, "VmRSS") for pid in [process.pid, *list_family(process.pid)])
+            together[0] = max(together[0], family)
             if watch is not None:
                 watch(process.pid)
 
@@ -69,26 +73,31 @@ def run_measured(command: Sequence[str], *, watch: Callable[[int], None] | None 
     observer.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    return Cost(process.returncode, usage.ru_utime + usage.ru_stime, peak, first[0], stdout)
+    return Cost(process.returncode, usage.ru_utime + usage.ru_stime, peak, first[0], stdout, together[0])
 
 
-def read_peak(pid: int) -> float:
-    """Highest resident memory of a running process so far, in MB; 0 where it has ended or no one says."""
+def read_memory(pid: int, what: str) -> float:
+    """Resident memory of a running process, in MB: now ("VmRSS") or at most so far ("VmHWM"); 0 where no one says."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
     except (OSError, StopIteration):
         return 0.0
 
 
 def find_workers(pid: int) -> list[int]:
     """Processes below this one that work on tasks, those that have worked longest first."""
+    found = [child for child in list_family(pid) if b"spawn_main" in _read(child, "cmdline")]
+    return sorted(found, key=lambda child: -_read_ticks(child))
+
+
+def list_family(pid: int) -> list[int]:
+    """Running processes that a process started, and those that they did."""
     found, front = [], [pid]
     while front:
-        children = [child for parent in front for child in _list_children(parent)]
-        found += [child for child in children if b"spawn_main" in _read(child, "cmdline")]
-        front = children
-    return sorted(found, key=lambda child: -_read_ticks(child))
+        front = [child for parent in front for child in _list_children(parent)]
+        found += front
+    return found
 
 
 def _list_children(pid: int) -> list[int]:
@@ -128,7 +137,25 @@ def simulate_eeg(hours: float = SIMULATED_HOURS) -> np.ndarray:
     return np.clip(np.round(microvolts / STEP_UV), -32768, 32767).astype(np.int16)
 
 
-def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0) -> Path:
+@dataclass(frozen=True)
+class Ends(Repeated):
+    """Repeated samples at both ends, and zeros between them, which take no time to pack.
+
+    Attributes:
+        edge: Samples at either end that are not zeros.
+    """
+
+    edge: int
+
+    def _take(self, low: int, high: int) -> np.ndarray:
+        taken = np.zeros(high - low, self.dtype)
+        for begin, end in ((low, min(high, self.edge)), (max(low, self.length - self.edge), high)):
+            if begin < end:
+                taken[begin - low : end - low] = super()._take(begin, end)
+        return taken
+
+
+def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0, edge: float | None = None) -> Path:
     """A store of one EEG channel: the simulated night again and again, from a given hour of it on.
 
     Args:
@@ -136,8 +163,10 @@ def write_night(path: Path, eeg: np.ndarray, *, hours: float, first: float = 0.0
         eeg: Samples of the simulated night.
         hours: Length of the store, in h.
         first: Hour of the simulated night with which it begins.
+        edge: Hours at either end between which there are zeros alone; None for samples throughout.
     """
-    samples = Repeated(np.roll(eeg, -round(first * 3600 * RATE)), round(hours * 3600 * RATE))
+    eeg, length = np.roll(eeg, -round(first * 3600 * RATE)), round(hours * 3600 * RATE)
+    samples = Repeated(eeg, length) if edge is None else Ends(eeg, length, round(edge * 3600 * RATE))
     signal = Signal(CHANNEL, samples, RATE, MODALITIES["eeg"], scale=STEP_UV * 1e-6)
     return write_store(Recording({CHANNEL: signal}, species="human", source="simulated"), path)
 

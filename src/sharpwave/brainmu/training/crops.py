@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -339,16 +340,19 @@ def stream_stores(
     Raises:
         SharpwaveError: If there is no store, or one cannot be read.
     """
+    make = partial(cut_store, cache=cache, modalities=modalities)
+    return share_work(find_stores(paths), make, rank=rank, world=world)
+
+
+def cut_store(path: Path, *, cache: str | Path | None = None, modalities: Sequence[str] | None = None) -> StoredEpochs:
+    """The night of one store, cut into epochs where it was not yet; arguments as for `stream_stores`."""
     from sharpwave.recordings.store import open_store
 
-    def make(path: Path) -> StoredEpochs:
-        home = path.parent / CACHE if cache is None else Path(cache)
-        folder = home / f"{path.stem}-{sign_epochs(path.parent.name, hash_path(path), modalities)}"
-        if (folder / "night.json").is_file():
-            return StoredEpochs(folder)
-        return store_epochs(open_store(path), folder, modalities=modalities, cohort=path.parent.name)
-
-    return share_work(find_stores(paths), make, rank=rank, world=world)
+    home = path.parent / CACHE if cache is None else Path(cache)
+    folder = home / f"{path.stem}-{sign_epochs(path.parent.name, hash_path(path), modalities)}"
+    if (folder / "night.json").is_file():
+        return StoredEpochs(folder)
+    return store_epochs(open_store(path), folder, modalities=modalities, cohort=path.parent.name)
 
 
 def sign_epochs(*made_from: Any) -> str:
