@@ -99,6 +99,11 @@ def load_eeg_nights(
     return nights
 
 
+def take_turns(nights: Sequence[EpochTable], *, channels: int = 2) -> list[EpochTable]:
+    """Of nights that come once for each of several channels, one channel each, in turn."""
+    return [night for index, night in enumerate(nights) if index % channels == index // channels % channels]
+
+
 def compute_night(recording: Recording, cohort: str) -> EpochTable:
     """A recording as stages and causal features.
 

@@ -76,8 +76,8 @@ def forecast_with_best(
     """Forecast 30 s ahead by the mean of Brainµ and LightGBM, or by what can be used here.
 
     Where the stages were found by a program, and the signals are one channel of human EEG, or those of a wrist or LFP
-    band power in the form that was measured, it is the ensemble on these signals alone: it is better there, and it looks at nothing that comes
-    later (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
+    band power in the form that was measured, it is the ensemble on these signals alone:
+    it is better there, and it looks at nothing that comes later (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
     fewer stages than five, and a user's own weights alone, for nobody knows how these do together with LightGBM.
 
     Args:

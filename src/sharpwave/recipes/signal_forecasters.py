@@ -2,7 +2,8 @@
 
     python -m sharpwave.recipes.signal_forecasters [FOLDER]
 
-writes `signals_wrist.txt.gz`, `signals_lfp.txt.gz`, `signals_eeg.txt.gz` and `signals.json`; so does `sharpwave benchmark forecast --train`.
+writes `signals_wrist.txt.gz`, `signals_lfp.txt.gz`, `signals_eeg.txt.gz` and
+`signals.json`; so does `sharpwave benchmark forecast --train`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sharpwave.forecasting.boosting import FEW_PEOPLE, MANY_PEOPLE, SignalEnsemble
-from sharpwave.forecasting.cohorts import SLEEP_EDF, EpochTable, load_cohort, load_eeg_nights
+from sharpwave.forecasting.cohorts import SLEEP_EDF, EpochTable, load_cohort, load_eeg_nights, take_turns
 from sharpwave.forecasting.protocols import compute_base_rate
 from sharpwave.forecasting.shipped import LICENCES
 from sharpwave.forecasting.signal_forecaster import COHORTS, WEIGHTS, load_ensemble, write_ensemble
@@ -28,13 +29,13 @@ SIZES = {"wrist": FEW_PEOPLE, "lfp": FEW_PEOPLE, "eeg": MANY_PEOPLE}
 
 
 def load_signal_nights(data: Path | None = None) -> dict[str, list[EpochTable]]:
-    """Nights of each kind's cohort, by cohort; Sleep-EDF's once for each of its two EEG channels.
+    """Nights of each kind's cohort, by cohort; of Sleep-EDF's two EEG channels one each, in turn.
 
     Raises:
         SharpwaveError: If a cohort is not there.
     """
     return {
-        cohort: load_eeg_nights(data) if cohort == SLEEP_EDF else load_cohort(cohort, data)
+        cohort: take_turns(load_eeg_nights(data)) if cohort == SLEEP_EDF else load_cohort(cohort, data)
         for cohort in COHORTS.values()
     }
 
