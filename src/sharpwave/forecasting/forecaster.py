@@ -77,7 +77,8 @@ def forecast_with_best(
 
     Where the stages were found by a program, and the signals are one channel of human EEG, or those of a wrist or LFP
     band power in the form that was measured, it is the ensemble on these signals alone:
-    it is better there, and it looks at nothing that comes later (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
+    it is better there, and it looks at nothing that comes later (docs/forecasting.md).
+    Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
     fewer stages than five, and a user's own weights alone, for nobody knows how these do together with LightGBM.
 
     Args:

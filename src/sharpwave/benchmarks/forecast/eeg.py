@@ -79,8 +79,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "trained_on": f"{len({night.subject for night in training})} people of Sleep-EDF, a channel in turn",
         "kept": f"every {KEPT}rd person or so, by a checksum; nothing was chosen on them",
         "interval": "95 %, bootstrap over people (simulated: nights), 200 resamples; differences are paired",
-        "live": "Sleep-EDF: the first night of each person, staged from the same measures of the past by trees fitted on the "
-        "others, filtered forward; "
+        "live": "Sleep-EDF: the first night of each person, staged from the same measures of the past by trees fitted "
+        "on the others, filtered forward; "
         "elsewhere YASA's classifier on the past alone. Brainµ has learned from people of Sleep-EDF and "
         "from UCDDB's 022: in favour of decode",
         "second_world": "five bands of noise whose power follows the stage and depth of the second world's nights",
