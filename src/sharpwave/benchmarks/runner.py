@@ -31,6 +31,7 @@ from sharpwave.outputs import write_file
 
 BENCHMARKS: dict[str, str] = {
     "forecast": "sharpwave.benchmarks.forecast.benchmark",
+    "forecast-eeg": "sharpwave.benchmarks.forecast.eeg",
     "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
@@ -166,7 +167,7 @@ def run_benchmark(
     >>> run_benchmark("weather")
     Traceback (most recent call last):
     ...
-    sharpwave.errors.SharpwaveError: expected a benchmark among forecast, external, ...
+    sharpwave.errors.SharpwaveError: expected a benchmark among forecast, forecast-eeg, ...
     """
     if name not in BENCHMARKS:
         raise SharpwaveError(f"a benchmark among {', '.join(BENCHMARKS)}", got=repr(name), fix="choose one of these")

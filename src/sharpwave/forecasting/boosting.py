@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -86,15 +87,33 @@ class Boosting:
 
 
 SMALL = {
-    "num_leaves": 6,
     "learning_rate": 0.05,
     "min_data_in_leaf": 60,
     "feature_fraction": 0.3,
     "lambda_l2": 10.0,
     "bagging_fraction": 0.6,
 }
-SMALL_ROUNDS, MEMBERS, SOFTNESS = 80, 5, 1.0
-"""Rounds, trainings that differ in their seed, and the spread of the softened targets in epochs."""
+
+
+@dataclass(frozen=True)
+class EnsembleSize:
+    """How large the trees of a `SignalEnsemble` are: what a cohort can teach depends on its number of people.
+
+    Attributes:
+        leaves: Leaves of a tree.
+        rounds: Trees of a training.
+        members: Trainings that differ in their seed.
+        softness: Spread of the softened targets, in epochs; 0 for a change that counts for its own epoch alone.
+    """
+
+    leaves: int = 6
+    rounds: int = 80
+    members: int = 5
+    softness: float = 1.0
+
+
+FEW_PEOPLE, MANY_PEOPLE = EnsembleSize(), EnsembleSize(leaves=15, rounds=100, members=2, softness=0.0)
+"""For some twenty people or fewer, and for more than that (chosen on 39 people of Sleep-EDF: docs/tried.md)."""
 
 
 class SignalEnsemble:
@@ -102,16 +121,22 @@ class SignalEnsemble:
 
     An expert's change is rarely seen in the very epoch, so in training each change counts for its neighbours too
     (a Gaussian of one epoch). The mean is over trainings with and without the features of how signals moved of late.
+
+    Args:
+        size: Size of the trees, and whether changes count for their neighbours.
     """
+
+    def __init__(self, size: EnsembleSize = FEW_PEOPLE) -> None:
+        self.size = size
 
     def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
         _, later = join_targets(nights, horizon)
         known = later >= 0
-        target = np.concatenate([_soften_changes(night, horizon) for night in nights])
+        target = np.concatenate([_soften_changes(night, horizon, self.size.softness) for night in nights])
         tables = [np.concatenate(parts) for parts in zip(*(self.encode(night) for night in nights), strict=True)]
-        seeds = rng.integers(2**31 - 1, size=(len(tables), MEMBERS))
+        seeds = rng.integers(2**31 - 1, size=(len(tables), self.size.members))
         self.members = [
-            [_boost(table[known], target[known], seed=int(seed)) for seed in row]
+            [_boost(table[known], target[known], self.size, seed=int(seed)) for seed in row]
             for table, row in zip(tables, seeds, strict=True)
         ]
         self.destination = _train(
@@ -139,22 +164,24 @@ class SignalEnsemble:
         return context, np.concatenate([context, compute_movement(night.features)], axis=1)
 
 
-def _soften_changes(night: EpochTable, horizon: float) -> Float[np.ndarray, " epoch"]:
+def _soften_changes(night: EpochTable, horizon: float, softness: float) -> Float[np.ndarray, " epoch"]:
     """Share of changes near each epoch, between 0 and 1."""
     from scipy.ndimage import gaussian_filter1d
 
     later = compute_targets(night.stages, compute_steps(night, horizon))
     known = (later >= 0).astype(float)
     changed = (later >= 0) & (later != night.stages)
-    weight = gaussian_filter1d(known, SOFTNESS)
-    return np.clip(gaussian_filter1d(changed.astype(float), SOFTNESS) / np.maximum(weight, 1e-6), 0, 1)
+    if not softness:
+        return changed.astype(float)
+    weight = gaussian_filter1d(known, softness)
+    return np.clip(gaussian_filter1d(changed.astype(float), softness) / np.maximum(weight, 1e-6), 0, 1)
 
 
-def _boost(inputs: np.ndarray, target: np.ndarray, *, seed: int) -> Any:
+def _boost(inputs: np.ndarray, target: np.ndarray, size: EnsembleSize, *, seed: int) -> Any:
     import lightgbm
 
-    parameters = {**COMMON, **SMALL, "objective": "cross_entropy", "seed": seed}
-    return lightgbm.train(parameters, lightgbm.Dataset(inputs, target), num_boost_round=SMALL_ROUNDS)
+    parameters = {**COMMON, **SMALL, "num_leaves": size.leaves, "objective": "cross_entropy", "seed": seed}
+    return lightgbm.train(parameters, lightgbm.Dataset(inputs, target), num_boost_round=size.rounds)
 
 
 def _train(inputs: np.ndarray, labels: np.ndarray, options: dict, rounds: int, *, seed: int, objective: str) -> Any:

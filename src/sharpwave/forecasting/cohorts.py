@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,11 @@ from sharpwave.signals.epoch_values import compute_epoch_values
 
 EPOCH = 30.0
 BANDS = {"slow": (0.4, 1), "delta": (1, 4), "theta": (4, 8), "alpha": (8, 12), "sigma": (12, 16), "beta": (16, 30)}
+EEG_BANDS = {name: BANDS[name] for name in ("theta", "alpha", "sigma", "beta")} | {"delta": (0.5, 4.0)}
 COHORTS = ("dod", "walch", "ucddb", "pd-lfp")
 """Real cohorts with whole nights in 30 s epochs."""
+SLEEP_EDF = "sleep-edf-78-bands"
+"""Nights whose EEG is known by its band power alone: the forecaster from any EEG channel learns from them."""
 
 DELAYS = {"heart_rate": 15, "activity": 10}
 """Epochs by which Walch's published features must be delayed: they were smoothed over up to 7 min to either side."""
@@ -82,6 +85,23 @@ def load_cohort(name: str, root: str | Path | None = None) -> list[EpochTable]:
     if name not in COHORTS:
         raise SharpwaveError(f"a cohort among {', '.join(COHORTS)}", got=repr(name), fix="see docs/forecasting.md")
     return [compute_night(load_dataset(f"{name}/{subject}", root), name) for subject in list_subjects(name, root)]
+
+
+def load_eeg_nights(
+    root: str | Path | None = None, *, channels: Sequence[str] = ("EEG Fpz-Cz", "EEG Pz-Oz")
+) -> list[EpochTable]:
+    """Every night of Sleep-EDF known by band power, once for each of these channels; see `load_cohort`."""
+    nights = []
+    for name in list_subjects(SLEEP_EDF, root):
+        recording = load_dataset(f"{SLEEP_EDF}/{name}", root)
+        alone = (replace(recording, signals={channel: recording[channel]}) for channel in channels)
+        nights += [compute_night(one, SLEEP_EDF) for one in alone]
+    return nights
+
+
+def take_turns(nights: Sequence[EpochTable], *, channels: int = 2) -> list[EpochTable]:
+    """Of nights that come once for each of several channels, one channel each, in turn."""
+    return [night for index, night in enumerate(nights) if index % channels == index // channels % channels]
 
 
 def compute_night(recording: Recording, cohort: str) -> EpochTable:
@@ -223,23 +243,48 @@ def _any_signals(recording: Recording) -> dict[str, np.ndarray]:
     return columns
 
 
-def compute_band_powers(signal: Signal) -> dict[str, Float[np.ndarray, " epoch"]]:
-    """Log power of an EEG signal in each band, from the samples of each epoch alone."""
-    length, segment = round(EPOCH * signal.rate), round(5 * signal.rate)
+def _sleep_edf(recording: Recording) -> dict[str, np.ndarray]:
+    """Log power in five bands of the first EEG channel, recorded or already measured; a constant factor drops out."""
+    signal = next(iter(recording.of("eeg").values()), None) or next(iter(recording.signals.values()))
+    if signal.modality.name != "eeg":
+        values = signal.read(dtype=np.float64) * np.log(10)
+        return {band: values[:, column] for column, band in enumerate(recording.metadata["bands"])}
+    powers = compute_band_powers(signal, bands=EEG_BANDS, seconds=4, overlap=2)
+    order = ("delta", "theta", "alpha", "sigma", "beta")
+    return {band: np.where(powers[band] > SILENT, powers[band], np.nan) for band in order}
+
+
+def compute_band_powers(
+    signal: Signal,
+    *,
+    bands: Mapping[str, tuple[float, float]] = BANDS,
+    seconds: float = 5,
+    overlap: float = 0,
+) -> dict[str, Float[np.ndarray, " epoch"]]:
+    """Log power of an EEG signal in each band, from the samples of each epoch alone.
+
+    Args:
+        signal: One channel.
+        bands: Edges of each band, in Hz.
+        seconds: Length of a segment, in s; the median is over the segments of an epoch.
+        overlap: Seconds that a segment shares with the next.
+    """
+    length, segment = round(EPOCH * signal.rate), round(seconds * signal.rate)
+    step = segment - round(overlap * signal.rate)
     window = np.hanning(segment)
     frequencies = np.fft.rfftfreq(segment, 1 / signal.rate)
     spectra = []
     for _, piece in signal.chunks(EPOCH):
         if len(piece) < length:
             break
-        parts = piece[: length // segment * segment].reshape(-1, segment)
+        parts = np.lib.stride_tricks.sliding_window_view(piece[:length], segment)[::step]
         spectra.append(
             np.median(np.abs(np.fft.rfft((parts - parts.mean(axis=1, keepdims=True)) * window)) ** 2, axis=0)
         )
-    power = np.array(spectra)
+    power = np.array(spectra).reshape(len(spectra), len(frequencies))
     return {
         band: np.log(power[:, (frequencies >= low) & (frequencies < high)].mean(axis=1) + 1e-30)
-        for band, (low, high) in BANDS.items()
+        for band, (low, high) in bands.items()
     }
 
 
@@ -247,6 +292,8 @@ def _nothing(recording: Recording) -> dict[str, np.ndarray]:
     return {}
 
 
+SILENT = np.log(1e-29)
+"""Log power of an electrode that says nothing at all, in volts squared: such an epoch is missing."""
 ENTROPIES = ("approximate_entropy", "sample_entropy", "spectral_entropy")
 
 FEATURES: dict[str, Callable[[Recording], dict[str, np.ndarray]]] = {
@@ -255,6 +302,7 @@ FEATURES: dict[str, Callable[[Recording], dict[str, np.ndarray]]] = {
     "ucddb": _ucddb,
     "pd-lfp": _pd_lfp,
     "simulated": _any_signals,
+    SLEEP_EDF: _sleep_edf,
 }
 """Feature columns (epoch,) by cohort. UCDDB: entropies, never which epochs have EEG. Walch: `circadian` is left out."""
 

@@ -75,17 +75,17 @@ def forecast_with_best(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Forecast 30 s ahead by the mean of Brainµ and LightGBM, or by what can be used here.
 
-    Where the stages were found by a program, and the signals are those of a wrist or LFP band power in the form that
-    was measured, it is the ensemble on these signals alone: it is better there, and it looks at nothing that comes
-    later (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for
-    fewer stages than five, and a user's own weights alone, for nobody knows how these do together with LightGBM.
+    Where the stages were found by a program, and the signals are one channel of human EEG, or those of a wrist or LFP
+    band power as measured, it is the ensemble on these alone: it is better there, and looks at nothing that comes later
+    (docs/forecasting.md). Elsewhere it is LightGBM where the weights of Brainµ are missing, a Markov chain for fewer
+    stages than five, and a user's own weights alone, for nobody knows how these do together with LightGBM.
 
     Args:
         hypnogram: Stages, hard or with probabilities.
         recording: Signals for a user's own weights to see; the shipped ones see stages alone, as in the benchmark.
         weights: Folder of a user's own weights.
         forecaster: One of `METHODS`, where the user has chosen.
-        found_from: Recording whose stages a program found; None where they were given.
+        found_from: Recording whose stages a program found, with the EEG channel that it took; None where given.
 
     Returns:
         As `forecast_night`, and why Brainµ was not used.

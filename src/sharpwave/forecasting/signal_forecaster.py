@@ -1,4 +1,4 @@
-"""The ensemble that forecasts a change from signals alone, as it ships: for the wrist and for LFP band power.
+"""The ensemble that forecasts a change from signals alone, as it ships: for the wrist, LFP band power and EEG.
 
 It looks at no stage and at nothing that comes later, which a forecast from decoded stages cannot say of itself, for the
 stagers look ahead. `python -m sharpwave.recipes.signal_forecasters` writes the weights again.
@@ -18,17 +18,20 @@ import numpy as np
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.forecasting.boosting import SignalEnsemble
-from sharpwave.forecasting.cohorts import EPOCH, EpochTable, tabulate
+from sharpwave.forecasting.cohorts import EPOCH, SLEEP_EDF, EpochTable, tabulate
 from sharpwave.forecasting.contract import Forecast
 from sharpwave.recordings.hypnogram import UNSCORED
 from sharpwave.recordings.recording import Recording
 from sharpwave.staging.lightgbm_stagers import LfpStager, WearableStager
+from sharpwave.staging.yasa_stager import refuse_unless_human_eeg
 
 NAME = "lightgbm-ensemble"
 METHOD = "LightGBM ensemble on signals alone"
 WEIGHTS = Path(__file__).parents[1] / "weights"
-COHORTS: Mapping[str, str] = {"wrist": "walch", "lfp": "pd-lfp"}
+COHORTS: Mapping[str, str] = {"wrist": "walch", "lfp": "pd-lfp", "eeg": SLEEP_EDF}
 """Kinds of signals, and the cohort whose people each was trained on and whose features it takes."""
+LOWEST_RATE = 64.0
+"""Samples a second of an EEG, from which its beta band (to 30 Hz) can be measured."""
 BETWEEN = "\n=== next booster ===\n"
 RAW_HEART_RATE = 20.0
 """Beats a minute: a median above it is a heart rate, and no published feature."""
@@ -60,15 +63,35 @@ def find_kind(recording: Recording) -> str:
     ...
     sharpwave.errors.SharpwaveError: expected signals that lightgbm-ensemble knows: ...
     """
-    lacks = {"wrist": _refuse_wrist(recording), "lfp": LfpStager().accepts(recording, {})}
+    lacks = {
+        "eeg": _refuse_eeg(recording),
+        "wrist": _refuse_wrist(recording),
+        "lfp": LfpStager().accepts(recording, {}),
+    }
     for kind, reason in lacks.items():
         if reason is None:
             return kind
     raise SharpwaveError(
-        f"signals that {NAME} knows: heart rate and movement of a wrist as published features, or LFP band power",
+        f"signals that {NAME} knows: one channel of human EEG, heart rate and movement of a wrist as published "
+        "features, or LFP band power",
         got="; ".join(f"{kind}: {reason}" for kind, reason in lacks.items()),
         fix="leave --forecaster out",
     )
+
+
+def _refuse_eeg(recording: Recording) -> str | None:
+    channels = list(recording.of("eeg"))
+    if len(channels) != 1:
+        return f"{len(channels)} EEG channels" if channels else "no EEG"
+    reason = refuse_unless_human_eeg(recording, {"eeg": channels[0]})
+    if reason is not None:
+        return reason
+    signal = recording[channels[0]]
+    if signal.rate < LOWEST_RATE:
+        return f"{signal.rate:g} samples a second; {LOWEST_RATE:g} are needed"
+    if abs(signal.start) > 1:
+        return f"the EEG begins {signal.start:g} s after the recording"
+    return None
 
 
 def _refuse_wrist(recording: Recording) -> str | None:
@@ -121,7 +144,7 @@ def _to_text(booster: Any) -> str:
 
 @lru_cache(maxsize=4)
 def load_ensemble(kind: str, *, folder: Path = WEIGHTS) -> ShippedEnsemble:
-    """The trained ensemble for "wrist" or "lfp".
+    """The trained ensemble for "wrist", "lfp" or "eeg".
 
     Raises:
         SharpwaveError: If there are no weights for this kind.

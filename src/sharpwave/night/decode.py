@@ -152,7 +152,7 @@ def forecast_stages(prepared: PreparedNight, *, rng: np.random.Generator) -> Sta
     from sharpwave.night.explanation import explain_forecasts
 
     recording, weights, chosen = prepared.recording, prepared.options.weights, prepared.options.forecaster
-    found = None if prepared.staging.stager == GIVEN else recording
+    found = None if prepared.staging.stager == GIVEN else prepared.staged_from
     table, why_not = forecast_with_best(
         prepared.hypnogram, recording=prepared.seen, weights=weights, forecaster=chosen, found_from=found
     )

@@ -206,8 +206,8 @@ class DecodeOptions:
     forecaster: str | None = option(
         None,
         "Method that forecasts the next stage: brainmu+lightgbm is the mean of both, brainmu and lightgbm each alone, "
-        "lightgbm-ensemble sees signals of the wrist or LFP band power and no stage [default: lightgbm-ensemble for "
-        "these signals where no stages are given, else brainmu+lightgbm; with your own weights, brainmu].",
+        "lightgbm-ensemble sees signals of human EEG, the wrist or LFP band power and no stage [default: "
+        "lightgbm-ensemble for these where no stages are given, else brainmu+lightgbm; with own weights, brainmu].",
         panel=RUN,
         convert=_read_forecaster,
     )

@@ -129,6 +129,14 @@ class PreparedNight:
         return show_chosen(replace(self.choice, recording=self.recording))
 
     @property
+    def staged_from(self) -> Recording:
+        """The recording with the EEG channel that the whole night was staged from; with none where it took several."""
+        channels = self.staging.channels or [self.picks.get("eeg", "")]
+        others = set(self.recording.of("eeg")) - (set(channels) if len(channels) == 1 else set())
+        kept = {name: signal for name, signal in self.recording.signals.items() if name not in others}
+        return replace(self.recording, signals=kept)
+
+    @property
     def simulated(self) -> bool:
         """Whether the signals are simulated."""
         return self.recording.source.startswith("simulated")
