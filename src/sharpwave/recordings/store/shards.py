@@ -21,6 +21,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
+
 class Compression(TypedDict):
     """What Blosc is told."""
 
