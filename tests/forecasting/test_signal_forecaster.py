@@ -16,6 +16,7 @@ from sharpwave.forecasting.forecaster import forecast_with_best
 from sharpwave.forecasting.signal_forecaster import (
     COHORTS,
     METHOD,
+    NAME,
     WEIGHTS,
     find_kind,
     forecast_from_signals,
@@ -23,7 +24,7 @@ from sharpwave.forecasting.signal_forecaster import (
     write_ensemble,
 )
 from sharpwave.night.decode import forecast_stages
-from sharpwave.night.methods import FROM_SIGNALS, describe_methods, list_limits
+from sharpwave.night.methods import FROM_SIGNALS, describe_methods, is_from_signals, list_limits, sees_both
 from sharpwave.night.options import DecodeOptions
 from sharpwave.night.prepare import Staging, prepare_night
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -102,14 +103,32 @@ def test_later_eeg_changes_no_forecast_before_it(rng: np.random.Generator) -> No
     values[CUT * 3000 :] = 300 * rng.normal(size=len(values) - CUT * 3000)
     other = replace(night, signals={"C4-M1": replace(night["C4-M1"], samples=values)})
     stages = Hypnogram(rng.integers(5, size=N_EPOCHS).astype(np.int8), 30.0)
-    before, after = (forecast_with_best(stages, found_from=one)[0] for one in (night, other))
-    assert before.attrs["method"] == METHOD
-    np.testing.assert_array_equal(before[CAUSAL][:CUT], after[CAUSAL][:CUT])
-    assert not np.allclose(before["p_change"][CUT:], after["p_change"][CUT:])
-    assert before["p_change"][:CUT].std() > 0.005
-    # nor does any stage, found or expert's, go in
-    others = Hypnogram(np.full(N_EPOCHS, 2, dtype=np.int8), 30.0)
-    np.testing.assert_array_equal(before[CAUSAL], forecast_with_best(others, found_from=night)[0][CAUSAL])
+    for chosen in (NAME, None):
+        before, after = (forecast_with_best(stages, found_from=one, forecaster=chosen)[0] for one in (night, other))
+        np.testing.assert_array_equal(before[CAUSAL][:CUT], after[CAUSAL][:CUT])
+        assert not np.allclose(before["p_change"][CUT:], after["p_change"][CUT:])
+        assert before["p_change"][:CUT].std() > 0.005
+
+
+def test_no_stage_goes_into_the_ensemble_on_eeg(rng: np.random.Generator) -> None:
+    night = make_eeg(rng)
+    one, other = (Hypnogram(rng.integers(5, size=N_EPOCHS).astype(np.int8), 30.0) for _ in range(2))
+    frames = [forecast_with_best(stages, found_from=night, forecaster=NAME)[0] for stages in (one, other)]
+    np.testing.assert_array_equal(frames[0][CAUSAL], frames[1][CAUSAL])
+
+
+def test_a_staged_eeg_is_forecast_by_the_mean_of_stages_and_signal(rng: np.random.Generator) -> None:
+    night = make_eeg(rng)
+    stages = Hypnogram(rng.integers(5, size=N_EPOCHS).astype(np.int8), 30.0)
+    by_stages, _ = forecast_with_best(stages)
+    by_signal, _ = forecast_with_best(stages, found_from=night, forecaster=NAME)
+    mean, _ = forecast_with_best(stages, found_from=night)
+    np.testing.assert_allclose(mean[CAUSAL], (by_stages[CAUSAL] + by_signal[CAUSAL]) / 2)
+    assert sees_both(mean.attrs["method"])
+    assert METHOD in mean.attrs["method"]
+    assert not is_from_signals(mean.attrs["method"])  # what moved Brainµ's part can still be told
+    text = describe_methods("yasa", {}, [], forecaster=mean.attrs["method"], epoch_length=30, unclear_below=0.6)
+    assert "decoded stages and the EEG up to then" in text
 
 
 def test_unit_and_polarity_of_an_eeg_drop_out(rng: np.random.Generator) -> None:
@@ -143,7 +162,7 @@ def test_eeg_that_was_staged_from_several_channels_keeps_found_stages(rng: np.ra
         prepared = replace(scored, staging=Staging(stages, "yasa", sources=sources))
         assert list(prepared.staged_from.of("eeg")) == kept
         if kept:
-            assert forecast_stages(prepared, rng=rng).method == METHOD
+            assert METHOD in forecast_stages(prepared, rng=rng).method
         else:
             with pytest.raises(SharpwaveError, match="no EEG"):
                 find_kind(prepared.staged_from)

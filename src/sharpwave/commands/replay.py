@@ -98,12 +98,10 @@ def replay(
     sources = expand_sources(session, folders=False)
     say(f"Opening {show_path(sources[0])}{f' and {len(sources) - 1} more' if len(sources) > 1 else ''} ...")
     if len(sources) > 1 or run.jobs > 1 or run.scheduler is not None:
-        where = {"jobs": run.jobs, "scheduler": run.scheduler}
-        finish(
-            replay_sessions(sources, output=output, options=options, overwrite=overwrite, **where),
-            what="sessions",
-            done="searched for replay",
+        done = replay_sessions(
+            sources, output=output, options=options, overwrite=overwrite, jobs=run.jobs, scheduler=run.scheduler
         )
+        finish(done, what="sessions", done="searched for replay")
     page, words = replay_with_progress(sources[0], output=output, options=options, overwrite=overwrite)
     typer.echo("\n".join([*words, f"Open {page}"]))
 

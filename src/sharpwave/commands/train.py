@@ -151,10 +151,10 @@ def cut_alone(
 ) -> None:
     """Cut the nights into windows, say what became of each, and exit; arguments as of `train_model`."""
     check_run_folder(output)
-    where = {"jobs": run.jobs, "scheduler": run.scheduler}
-    finish(
-        cut_windows(data, output / WINDOWS, modalities=modalities, scorings=scorings, **where), done="cut into windows"
+    cut = cut_windows(
+        data, output / WINDOWS, modalities=modalities, scorings=scorings, jobs=run.jobs, scheduler=run.scheduler
     )
+    finish(cut, done="cut into windows")
 
 
 def train_model(

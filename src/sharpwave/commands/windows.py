@@ -180,10 +180,9 @@ def list_nights(
         NightToCut(name, partial(cut_store, path, modalities=modalities))
         for path, name in zip(inside, name_sources([*map(str, inside)]), strict=True)
     ]
-    how = {"folder": folder, "modalities": modalities, "scorings": scorings}
+    cut = partial(_cut_recording, folder=folder, modalities=modalities, scorings=scorings)
     return cuts + [
-        NightToCut(name, partial(_cut_recording, source, name, **how))
-        for source, name in zip(others, name_sources(others), strict=True)
+        NightToCut(name, partial(cut, source, name)) for source, name in zip(others, name_sources(others), strict=True)
     ]
 
 

@@ -154,6 +154,7 @@ def _name_stager(stager: str) -> str:
 def _describe_forecast(stager: str, forecaster: str, *, judged: bool) -> str:
     stages = "given" if stager == GIVEN else "decoded"
     what = "signals alone" if is_from_signals(forecaster) else f"{stages} stages"
+    what += " and the EEG" if sees_both(forecaster) else ""
     made = f"The probability that the stage changes in the next epoch was computed from the {what} up to then"
     if not judged:
         return f"{made} ({forecaster}); the night has no changes of stage to judge it by."
@@ -181,6 +182,15 @@ def is_from_signals(forecaster: str) -> bool:
     (True, False)
     """
     return forecaster.endswith("on signals alone")
+
+
+def sees_both(forecaster: str) -> bool:
+    """Whether a forecaster is the mean of one that sees stages and one that sees signals.
+
+    >>> sees_both("mean of two, one half each: LightGBM ensemble on signals alone; LightGBM on stage history")
+    True
+    """
+    return "on signals alone; " in forecaster
 
 
 def _describe_events(detectors: Sequence[str], scored: Mapping[str, int], supplied: Sequence[str]) -> str:

@@ -207,7 +207,8 @@ class DecodeOptions:
         None,
         "Method that forecasts the next stage: brainmu+lightgbm is the mean of both, brainmu and lightgbm each alone, "
         "lightgbm-ensemble sees signals of human EEG, the wrist or LFP band power and no stage [default: "
-        "lightgbm-ensemble for these where no stages are given, else brainmu+lightgbm; with own weights, brainmu].",
+        "brainmu+lightgbm; where no stages are given its mean with lightgbm-ensemble for EEG, lightgbm-ensemble for "
+        "wrist and LFP; with own weights, brainmu].",
         panel=RUN,
         convert=_read_forecaster,
     )

@@ -144,11 +144,12 @@ class Spectra:
         kept = (frequencies >= edges[0] - 1e-9) & (frequencies <= edges[1] + 1e-9)
         self.frequencies = frequencies[kept]
         self._density = _Welch(self.segment, signal.rate, kept, dtype=dtype)
-        self._sums = None if sums is None else sums(self.frequencies).astype(dtype)
+        self._sums: np.ndarray | None = None if sums is None else sums(self.frequencies).astype(dtype)
         n_columns = self.frequencies.size if self._sums is None else self._sums.shape[1]
-        self._rows = [np.empty((0, n_columns), dtype=np.float32 if sums is None else dtype)]
+        self._rows: list[np.ndarray] = [np.empty((0, n_columns), dtype=np.float32 if sums is None else dtype)]
         self._done = 0
-        self._rest, self._missing = np.empty(0, dtype=dtype), np.empty(0, dtype=bool)
+        self._rest: np.ndarray = np.empty(0, dtype=dtype)
+        self._missing = np.empty(0, dtype=bool)
 
     @property
     def times(self) -> Float[np.ndarray, " window"]:
@@ -221,17 +222,18 @@ class _Welch:
         scale = scale.astype(dtype)
         first, last = (int(np.flatnonzero(kept)[end]) for end in (0, -1)) if kept.any() else (0, -1)
         self.kept, self.scale = slice(first, last + 1), scale[first : last + 1]
-        self.taper, self.of_mean = taper.astype(dtype), np.fft.rfft(taper)[:2]
+        self.taper: np.ndarray = taper.astype(dtype)
+        self.of_mean = np.fft.rfft(taper)[:2]
         self.dtype = dtype
         self.shape: tuple[int, ...] = ()
 
     def __call__(self, segments: Float[np.ndarray, "... segment time"]) -> Float[np.ndarray, "... frequency"]:
         if segments.shape != self.shape:
             self.shape = segments.shape
-            self.tapered = np.empty(segments.shape, self.dtype)
-            self.parts = np.empty((*segments.shape[:-1], 2 * self.scale.size), self.dtype)
+            self.tapered: np.ndarray = np.empty(segments.shape, self.dtype)
+            self.parts: np.ndarray = np.empty((*segments.shape[:-1], 2 * self.scale.size), self.dtype)
         spectrum = self._transform_double(segments) if self.dtype is np.float64 else self._transform_single(segments)
-        parts = spectrum[..., self.kept].view(self.dtype)  # real and imaginary parts in turn
+        parts: np.ndarray = spectrum[..., self.kept].view(self.dtype)  # real and imaginary parts in turn
         total = np.square(parts, out=self.parts).mean(axis=-2)
         return np.asarray((total[..., ::2] + total[..., 1::2]) * self.scale)
 

@@ -25,6 +25,7 @@ from sharpwave.forecasting.cohorts import DELAYS, EpochTable, compute_night, del
 from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.mean_forecaster import average_forecasts
 from sharpwave.forecasting.protocols import compute_base_rate, hide_stages, leave_one_subject_out, split_by_subject
+from sharpwave.forecasting.shipped import ShippedForecaster
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -194,7 +195,7 @@ def filter_forward(
 
 
 def forecast_every_way(
-    night: EpochTable, found: Hypnogram, trees: Boosting, ensemble: SignalEnsemble
+    night: EpochTable, found: Hypnogram, trees: Boosting | ShippedForecaster, ensemble: SignalEnsemble
 ) -> dict[str, Forecast]:
     """What each method says of a night whose expert's stages are hidden."""
     told = replace(hide_stages(night), stages=np.asarray(found.stages, dtype=np.int8))

@@ -84,7 +84,7 @@ def split_people(nights: Sequence[Night], patients: Sequence[Night], *, place: i
     first = N_TUNED + N_TESTED * place
     tested = set(people[:N_TUNED] if place < 0 else people[first : first + N_TESTED])
     learned = [night for night in nights if night.seen.subject not in tested]
-    others = {"Sleep-EDF": [night for night in nights if night.seen.subject in tested]}
+    others: dict[str, Sequence[Night]] = {"Sleep-EDF": [night for night in nights if night.seen.subject in tested]}
     if patients:
         others["HMC"] = patients
     counts = {f"{len({n.seen.subject for n in learned})} people": [night.seen for night in learned]}

@@ -6,11 +6,11 @@ With few labels LightGBM gets the same labels and measures, and the heads learn 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,9 +70,9 @@ class Study:
     """
 
     data: str
-    unlabelled: dict[str, Sequence[EpochedRecording]]
+    unlabelled: Mapping[str, Sequence[EpochedRecording]]
     labelled: Sequence[Night]
-    tested: dict[str, Sequence[Night]]
+    tested: Mapping[str, Sequence[Night]]
     stages: dict[str, tuple[int, ...]] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("next step", "masked latents")
     ablated: bool = False
@@ -141,7 +141,10 @@ def run_seeds(make: Callable[[int], Study], *, seeds: int, parts: Path | None) -
                 write_file(path, json.dumps(content))
         else:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            rows = [Row(**{k: np.nan if v is None else v for k, v in row.items()}) for row in kept["rows"]]
+            told: list[dict[str, Any]] = [
+                {k: np.nan if v is None else v for k, v in row.items()} for row in kept["rows"]
+            ]
+            rows = [Row(**row) for row in told]
             own = Found([tuple(record) for record in kept["records"]], rows)
         found.records += own.records
         found.rows += own.rows
@@ -184,8 +187,8 @@ def compare_starts(study: Study, *, seed: int) -> Found:
             parameter.requires_grad_(name.startswith("heads."))
         fit(probe, [n.seen for n in labelled], FINETUNING, seed=seed, objective=LABELS)
         _add(found, study, (share, f"heads alone, {last}", seed), network(probe))
-        for where, nights in study.tested.items():
-            columns = list(nights[0].table.table.columns[: nights[0].table.n_own])
+        for where, others in study.tested.items():
+            columns = list(others[0].table.table.columns[: others[0].table.n_own])
             trees = train_lightgbm_past([_select(n.table, columns) for n in labelled], np.random.default_rng(seed))
             _add(found, study, (share, "lightgbm-past", seed), _trees(trees), only=where)
     return found

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,8 @@ def load_simulated(n: int, *, folder: Path | None = None) -> list[EpochedRecordi
         if not path.is_file():
             home.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}.npz")
-            np.savez(partial, **_pack([simulate_person(index) for index in range(first, first + EACH)]))
+            packed: Any = _pack([simulate_person(index) for index in range(first, first + EACH)])
+            np.savez(partial, **packed)
             partial.replace(path)
         nights += _unpack(path)
     return nights[:n]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,9 @@ def measure_array(folder: Path) -> list[Row]:
     labels = [f"{number + 1:02d}" for number in range(PARTICIPANTS)]
     for number, label in enumerate(labels):
         write_participant(bids, label, eeg, first=0.3 * number)
-    waiting, running, said = [*labels], [], []
+    waiting = [*labels]
+    running: list[Any] = []
+    said: list[str] = []
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             command = command_of("bids", bids, output, "participant", "--json", "--participant-label", waiting.pop(0))
