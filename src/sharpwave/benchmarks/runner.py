@@ -183,13 +183,8 @@ def run_benchmark(
             if jobs > 1 or scheduler is not None:
                 chosen = _share_out_work(name, data, jobs, scheduler, chosen, stack)
             config, rows = run(data, **chosen)
-    named: dict[str, Any] = {
-        "own_data": data is not None,
-        "own_model": model is not None,
-        "stream": stream,
-        "methods": methods,
-    }
-    command = describe_command(name, seeds=seeds, train=train, **named)
+    own = {"own_data": data is not None, "own_model": model is not None}
+    command = describe_command(name, seeds=seeds, train=train, stream=stream, methods=methods, **own)
     provenance = describe_provenance(command, seeds=seeds, allowed=allowed)
     result = BenchmarkResult(name, config, describe_machine(), find_commit(), rows, provenance)
     print_result(result)

@@ -150,8 +150,7 @@ def open_nights(
     sources: Sequence[str], options: DecodeOptions, *, seed: int, progress: Progress, on: Executor
 ) -> tuple[list[EffectData], list[NightOutcome]]:
     """The nights that can be used, and what became of each; one that cannot be opened leaves the others."""
-    names = name_sources(sources)
-    found: dict[int, Any] = {}
+    names, found = name_sources(sources), dict[int, Any]()
     for finished in on.run(partial(_open_named, options=options, seed=seed), [*zip(sources, names, strict=True)]):
         name = names[finished.index]
         progress(name, len(found), len(sources) + 1)
