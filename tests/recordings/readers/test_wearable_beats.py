@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_recording
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.heart_beats import find_rate_beats
@@ -64,3 +65,28 @@ def test_what_only_looks_like_intervals_stays_what_it_is(tmp_path: Path, rng: np
     assert np.isnan(values).sum() == 1
     assert np.nanmax(values) == pytest.approx(75)
     assert any("1 intervals are implausible" in sentence for sentence in odd.repairs)
+
+
+@pytest.mark.parametrize(("name", "scale", "digits"), [("rr.txt", 1000.0, 0), ("rr.csv", 1.0, 3)])
+def test_intervals_without_a_header_are_read_as_heart_rate(
+    tmp_path: Path, rng: np.random.Generator, name: str, scale: float, digits: int
+) -> None:
+    gaps = 0.9 + 0.05 * np.sin(np.arange(400) / 4) + 0.02 * rng.normal(size=400)
+    np.savetxt(tmp_path / name, gaps * scale, fmt=f"%.{digits}f")
+    recording = read_recording(tmp_path / name)
+    (signal,) = recording.of("heart_rate").values()
+    np.testing.assert_allclose(find_rate_beats(signal)[1:], np.cumsum(gaps), atol=0.5)
+    assert any("have no header and were taken for intervals" in repair for repair in recording.repairs)
+
+
+@pytest.mark.parametrize("kind", ["eeg", "random", "bpm", "few"])
+def test_other_numbers_without_a_header_are_no_heart_beats(tmp_path: Path, rng: np.random.Generator, kind: str) -> None:
+    values = {
+        "eeg": rng.normal(0, 30, 400),
+        "random": rng.uniform(300, 2000, 400),
+        "bpm": rng.normal(60, 2, 400),
+        "few": np.full(20, 800.0),
+    }[kind]
+    np.savetxt(tmp_path / "numbers.txt", values, fmt="%.2f")
+    with pytest.raises(SharpwaveError, match="sampling rate"):
+        read_recording(tmp_path / "numbers.txt")

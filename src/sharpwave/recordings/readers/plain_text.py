@@ -13,6 +13,8 @@ import numpy as np
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
 from sharpwave.recordings.readers.files import read_text
+from sharpwave.recordings.readers.wearable import read_wearable
+from sharpwave.recordings.readers.wearable_beats import name_lone_intervals
 from sharpwave.recordings.recording import Recording
 
 _HEADER = re.compile(r"\[\s*([^\[\]]{1,40}?)\s*\]")
@@ -26,7 +28,8 @@ def read_plain_text(
     overrides: Mapping[str, str] | None = None,
     unit: str | None = None,
 ) -> Recording:
-    """Read one channel of numbers; a first line `[C3-A1]` names it.
+    """Read one channel of numbers; a first line `[C3-A1]` names it. Numbers that are intervals between heart beats,
+    with neither name nor `rate`, become a heart rate.
 
     Args:
         path: The file.
@@ -41,6 +44,8 @@ def read_plain_text(
     path = Path(path)
     first, _, rest = (text := read_text(path)).partition("\n")
     header = _HEADER.fullmatch(first.strip())
+    if rate is None and header is None and name_lone_intervals([line for line in text.split("\n") if line.strip()]):
+        return read_wearable(path)
     label = header.group(1) if header else "EEG"
     samples = _numbers(rest if header else text, path)
     if rate is None:

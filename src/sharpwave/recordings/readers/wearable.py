@@ -18,7 +18,7 @@ from sharpwave.recordings.clock_texts import ZONES
 from sharpwave.recordings.clock_words import find_offset_column, find_strange_word
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
-from sharpwave.recordings.readers.wearable_beats import complete_beats
+from sharpwave.recordings.readers.wearable_beats import complete_beats, name_lone_intervals
 from sharpwave.recordings.readers.wearable_columns import (
     Column,
     find_time_columns,
@@ -127,6 +127,8 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         raise SharpwaveError(
             f"a header and rows in {path.name}", got=f"{len(lines)} lines", fix="export the table again"
         )
+    lone = name_lone_intervals(lines)
+    lines = lines if lone is None else [lone, *lines]
     head = _find_header(lines)
     lines = lines[head:]
     delimiter = _find_delimiter(lines[0])
@@ -143,7 +145,8 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
                     table[name] = numbers
     passed = [line for line in text.split("\n") if line.strip()][:head]
     passed = [line for line in passed if not line.lower().startswith("sep=")]
-    return table, [f"{len(passed)} lines before the header were passed over"] if passed else []
+    said = [f"{len(passed)} lines before the header were passed over"] if passed else []
+    return table, said if lone is None else [f"the numbers have no header and were taken for intervals: {lone!r}"]
 
 
 def _find_header(lines: Sequence[str]) -> int:

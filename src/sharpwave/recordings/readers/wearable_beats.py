@@ -6,6 +6,7 @@ An interval becomes a heart rate at the time of the beat that ends it, which is 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ LEAST_BEATS = 100
 """Rows from which a lone column of times is looked at as one of beats."""
 USUAL_GAP = (0.3, 2.0)
 """Seconds between beats."""
+MOST_STEP = 0.2
+"""Share of an interval by which the next one usually differs, at most: numbers at random differ by more."""
 INTERVALS = "beat to beat (s)"
 """Header of the column of intervals that is made from times."""
 
@@ -53,6 +56,28 @@ def complete_beats(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if beats is None or not _are_beats(seconds := _to_seconds(table[beats], beats)):
         return table, []
     return _add_intervals(table.drop(columns=beats).assign(time=seconds), seconds, beats)
+
+
+def name_lone_intervals(lines: Sequence[str]) -> str | None:
+    """The header that intervals between beats lack where a file holds nothing but them, one a line; None elsewhere.
+
+    Args:
+        lines: Lines of the file that are not empty.
+
+    >>> name_lone_intervals(["812", "790", "805", "801"] * 30), name_lone_intervals(["-3.1", "2.0"] * 60)
+    ('rr_ms', None)
+    """
+    try:
+        values = np.array([float(line) for line in lines])
+    except ValueError:
+        return None
+    if len(values) < LEAST_BEATS or not np.isfinite(values).all():
+        return None
+    for name, seconds in (("rr_ms", 1e-3), ("rr_s", 1.0)):
+        usual = (values * seconds >= USUAL_GAP[0]) & (values * seconds <= USUAL_GAP[1])
+        if usual.mean() > 0.9 and np.median(np.abs(np.diff(values))) < MOST_STEP * np.median(values):
+            return name
+    return None
 
 
 def _add_intervals(table: pd.DataFrame, seconds: np.ndarray, label: str) -> tuple[pd.DataFrame, list[str]]:
