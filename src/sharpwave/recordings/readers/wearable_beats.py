@@ -26,6 +26,8 @@ USUAL_GAP = (0.3, 2.0)
 """Seconds between beats."""
 MOST_STEP = 0.2
 """Share of an interval by which the next one usually differs, at most: numbers at random differ by more."""
+LONGEST = 4 * 86_400.0
+"""Seconds that a file of bare intervals may last: counts of a converter, hundreds a second, would be weeks."""
 INTERVALS = "beat to beat (s)"
 """Header of the column of intervals that is made from times."""
 
@@ -75,7 +77,12 @@ def name_lone_intervals(lines: Sequence[str]) -> str | None:
         return None
     for name, seconds in (("rr_ms", 1e-3), ("rr_s", 1.0)):
         usual = (values * seconds >= USUAL_GAP[0]) & (values * seconds <= USUAL_GAP[1])
-        if usual.mean() > 0.9 and np.median(np.abs(np.diff(values))) < MOST_STEP * np.median(values):
+        lasts = values.sum() * seconds
+        if (
+            usual.mean() > 0.9
+            and lasts < LONGEST
+            and np.median(np.abs(np.diff(values))) < MOST_STEP * np.median(values)
+        ):
             return name
     return None
 
