@@ -77,12 +77,8 @@ def name_lone_intervals(lines: Sequence[str]) -> str | None:
         return None
     for name, seconds in (("rr_ms", 1e-3), ("rr_s", 1.0)):
         usual = (values * seconds >= USUAL_GAP[0]) & (values * seconds <= USUAL_GAP[1])
-        lasts = values.sum() * seconds
-        if (
-            usual.mean() > 0.9
-            and lasts < LONGEST
-            and np.median(np.abs(np.diff(values))) < MOST_STEP * np.median(values)
-        ):
+        steady = np.median(np.abs(np.diff(values))) < MOST_STEP * np.median(values)
+        if usual.mean() > 0.9 and steady and values.sum() * seconds < LONGEST:
             return name
     return None
 
