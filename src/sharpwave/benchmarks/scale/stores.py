@@ -16,8 +16,9 @@ import numpy as np
 
 from sharpwave.benchmarks.decode.nights import STEP_UV
 from sharpwave.benchmarks.rows import Row, range_row
-from sharpwave.benchmarks.scale.lengths import SETTING, read_outcomes
+from sharpwave.benchmarks.scale.lengths import SETTING
 from sharpwave.benchmarks.scale.measures import CHANNEL, RATE, command_of, run_measured, simulate_eeg, write_night
+from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Recording, Signal, open_store, write_store
 
 HOURS = 24.0
@@ -104,18 +105,20 @@ def measure_start(folder: Path, seeds: int) -> list[Row]:
     import sys
 
     night = write_night(folder / "tiny.zarr", simulate_eeg(), hours=TINY_MINUTES / 60, first=1.0)
-    stages = folder / "stages.tsv"
-    lines = [f"{30 * epoch}\t30\t{stage}" for epoch, stage in enumerate(["W"] * 10 + ["N2"] * 30)]
-    stages.write_text("\n".join(["onset\tduration\tstage", *lines]) + "\n")
+    tiny = f"{TINY_MINUTES:g} min of {SETTING}"
+    ways = {f"decode, {tiny}": (), f"decode --dry-run, {tiny}": ("--dry-run",)}
     spent: dict[str, list[float]] = {}
-    for source in (night, stages):
-        run_measured(command_of("decode", source, "-o", folder / f"{source.stem}-first", "--json"))
-    for seed in range(seeds):
-        for source in (night, stages):
-            cost = run_measured(command_of("decode", source, "-o", folder / f"{source.stem}-{seed}", "--json"))
-            read_outcomes(cost)
-            what = f"decode, {TINY_MINUTES:g} min of {SETTING}" if source == night else "decode, a table of stages"
-            spent.setdefault(what, []).append(cost.cpu)
+    for seed in range(-1, seeds):
+        for number, (what, options) in enumerate(ways.items()):
+            cost = run_measured(command_of("decode", night, *options, "-o", folder / f"{number}-{seed}", "--json"))
+            if cost.code:
+                raise SharpwaveError(
+                    f"exit code 0 of {what}", got=f"{cost.code}: {cost.stdout[-200:]}", fix="run it by hand"
+                )
+            if seed >= 0:
+                spent.setdefault(what, []).append(cost.cpu)
+        if seed < 0:
+            continue
         for library in ("torch", "scipy.signal", "lightgbm", "pandas", "zarr"):
             taken = run_measured([sys.executable, "-c", f"import {library}"]).cpu
             spent.setdefault(f"import {library} alone", []).append(taken)
