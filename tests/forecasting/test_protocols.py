@@ -63,10 +63,12 @@ def test_base_rate_counts_changes(make_nights: Callable) -> None:
 def test_softened_targets_keep_every_change_and_stay_near_it() -> None:
     stages = np.zeros(60, dtype=np.int8)
     stages[30:] = 2
-    soft = _soften_changes(EpochTable("s", "made up", stages, np.empty((60, 0))), 30.0)
+    night = EpochTable("s", "made up", stages, np.empty((60, 0)))
+    soft = _soften_changes(night, 30.0, 1.0)
     assert soft.argmax() == 29
     assert abs(soft[20:40].sum() - 1) < 0.01
     assert soft[:24].max() < 1e-3
+    assert np.flatnonzero(_soften_changes(night, 30.0, 0.0)).tolist() == [29]
 
 
 def test_movement_of_features_looks_back_alone_and_tells_a_jump(rng: np.random.Generator) -> None:

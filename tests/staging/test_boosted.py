@@ -94,7 +94,7 @@ def test_weights_survive_a_round_trip(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", RECIPES)
 def test_cards_say_who_was_trained_on(name: str) -> None:
     booster, card = weights.load_weights(name)
-    assert card["cohort"] in ("walch", "pd-lfp")
+    assert card["cohort"] in ("walch", "pd-lfp", "slpdb-beats")
     assert len(card["training_subjects"]) >= 7
     assert card["source"]
     assert booster.num_feature() == len(card["features"])
