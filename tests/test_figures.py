@@ -121,6 +121,7 @@ def test_empty_parts_are_those_of_the_key_before(tmp_path: Path) -> None:
     [
         ("A <!--=toy::nights::held out::nobody::kappa-->.5<!--/-->", "no row and no number"),
         ("A <!--=toy::nights::held out::weak::kappa-->.10 [.05, .15]<!--/-->", "a number more than the row has"),
+        ("A <!--=toy::nights::held out::weak::kappa-->x<!--/-->", "shows no number"),
         ("A <!--=toy::nights::held out::weak::kappa::backwards-->.10<!--/-->", "backwards: no words of a key"),
         (OURS, "may not begin a line"),
         ("A <!--=toy::nights::held out::weak::kappa::baseline-->.10<!--/-->", "strong is a better baseline"),

@@ -170,8 +170,10 @@ def render(key: Key, row: dict[str, Any], text: str) -> str:
     """The figure of a row, in the form of the text that stood there.
 
     Raises:
-        LookupError: If the text shows more numbers than the row has.
+        LookupError: If the text shows no number, or more than the row has.
     """
+    if NUMBER.search(text) is None:
+        raise LookupError(f"'{text}' shows no number in whose form the figure could be written")
     shown = iter(key.shows)
 
     def put(match: re.Match[str]) -> str:
