@@ -10,6 +10,7 @@ import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_recording
+from sharpwave.recordings.readers.wearable_beats import name_lone_intervals
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.heart_beats import find_rate_beats
 
@@ -79,16 +80,21 @@ def test_intervals_without_a_header_are_read_as_heart_rate(
     assert any("have no header and were taken for intervals" in repair for repair in recording.repairs)
 
 
-@pytest.mark.parametrize("kind", ["eeg", "random", "bpm", "few", "counts", "late"])
+@pytest.mark.parametrize("kind", ["eeg", "random", "bpm", "few", "late"])
 def test_other_numbers_without_a_header_are_no_heart_beats(tmp_path: Path, rng: np.random.Generator, kind: str) -> None:
     values = {
         "eeg": rng.normal(0, 30, 400),
         "random": rng.uniform(300, 2000, 400),
         "bpm": rng.normal(60, 2, 400),
         "few": np.full(20, 800.0),
-        "counts": 1000 + rng.normal(0, 5, 360_000),
         "late": np.r_[np.full(200, 800.0), np.linspace(800, 4000, 100)],
     }[kind]
     np.savetxt(tmp_path / "numbers.txt", values, fmt="%.2f")
     with pytest.raises(SharpwaveError, match="sampling rate"):
         read_recording(tmp_path / "numbers.txt")
+
+
+def test_counts_of_a_converter_for_weeks_are_no_heart_beats(rng: np.random.Generator) -> None:
+    counts = [str(1000 + step) for step in rng.integers(-5, 5, 360_000)]
+    assert name_lone_intervals(counts[:1000]) == "rr_ms"
+    assert name_lone_intervals(counts) is None
