@@ -117,3 +117,24 @@ def test_a_night_knows_its_own_files_and_replaces_them(species: str, tmp_path: P
     assert {path.name for path in (tmp_path / "night").iterdir()} <= OURS
     named = {path.name for path in (tmp_path / "bids").rglob("sub-1*annotations.nwb")}
     assert bool(named) == (species == "rat")
+
+
+@pytest.mark.parametrize("n_stages", [2, 3, 4, 5])
+def test_any_set_of_stages_is_written_for_a_subject_of_unknown_species(n_stages: int, tmp_path: Path) -> None:
+    import pynwb
+
+    stages = Hypnogram(np.arange(n_stages, dtype=np.int8), 30.0, n_stages=n_stages)
+    night = DecodedNight(
+        identifier="a",
+        source="rr.txt",
+        duration=150.0,
+        hypnogram=stages,
+        stager="",
+        verdict="usable",
+        species="unknown",
+    )
+    with pynwb.NWBHDF5IO(write_annotations(night, tmp_path)[2], "r") as file:
+        states = file.read().intervals["sleep_states"].to_dataframe()
+    assert states["start_time"].tolist() == [30.0 * stage for stage in range(n_stages)]
+    assert states["label"].nunique() == n_stages
+    assert states["label"][0].startswith("W")

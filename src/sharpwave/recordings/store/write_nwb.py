@@ -17,13 +17,13 @@ import pandas as pd
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import replace_file
-from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.hypnogram import STAGE_SETS, Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
 
 VERSION = "2.7.0"
 BLOCK = 2**22
 SPECIES = {"rat": "Rattus norvegicus", "mouse": "Mus musculus", "human": "Homo sapiens"}
-STATES = {5: ("W", "N1", "N2", "N3", "R"), 3: ("WAKE", "NREM", "REM")}
+STATES = STAGE_SETS | {3: ("WAKE", "NREM", "REM"), 2: ("WAKE", "SLEEP")}
 LOCATIONS = {"lfp": "CA1", "eeg": "cortex", "emg": "neck muscle", "eog": "eye"}
 SIMULATED = "Simulated by sharpwave"
 """How the description of a session begins that no animal was recorded in."""
