@@ -11,6 +11,7 @@ from sharpwave.forecasting.shipped import load_shipped_forecaster
 from sharpwave.night.decode import decode_recording
 from sharpwave.night.trust import (
     SignalCheck,
+    _range_sentence,
     compute_unclear_share,
     judge_night,
     was_forecaster_trained_on,
@@ -163,3 +164,10 @@ def test_a_child_is_told_what_is_of_adults():
     assert any("3 months old" in reason for reason in judge(age=0.25).reasons)
     assert not any("years old" in reason for reason in judge(age=30).reasons + judge(age=8, species="mouse").reasons)
     assert any("forecast, spindles" in reason for reason in judge(age=8, given=True).reasons)
+
+
+def test_a_species_that_is_not_known_is_said_as_such() -> None:
+    said = {species: _range_sentence(species, None, False) for species in ("unknown", "mouse", "human")}
+    assert "species is not known" in said["unknown"]
+    assert said["mouse"].startswith("The subject is a mouse")
+    assert "age is not known" in said["human"]

@@ -246,6 +246,8 @@ def _describe_child(age: float, given: bool) -> str:
 def _range_sentence(species: str, age: float | None, simulated: bool) -> str:
     if simulated:
         return "The signals are simulated: what holds here need not hold in a real night."
+    if species == "unknown":
+        return "The species is not known; most of what is known of automatic staging is about adult humans (--species)."
     if species != "human":
         return f"The subject is a {species}: most of what is known of automatic staging is about adult humans."
     if age is None:
