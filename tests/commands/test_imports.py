@@ -42,7 +42,7 @@ def test_no_command_but_one_names_a_benchmark() -> None:
 
 
 NEEDLESS = (
-    "mne", "yasa", "matplotlib", "seaborn", "sympy", "numba", "zarr", "h5py", "pynapple", "networkx", "torch._dynamo",
+    "yasa", "matplotlib", "seaborn", "sympy", "numba", "zarr", "h5py", "pynapple", "networkx", "torch._dynamo",
 )  # fmt: skip
 """What a night of one EEG channel as EDF does not need; each costs a tenth to a whole second of CPU."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import yasa
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Hypnogram, Signal
 from sharpwave.signals.spectra import compute_spectrogram
-from sharpwave.signals.stage_spectra import _separate, fit_aperiodic, mark_clean, summarise_spectra
+from sharpwave.signals.stage_spectra import fit_aperiodic, mark_clean, summarise_spectra
 
 NAMES = ("W", "N1", "N2", "N3", "R")
 RATE = 100.0
@@ -40,15 +39,6 @@ def test_planted_exponents_come_back_also_under_a_rhythm() -> None:
         assert table.loc[name, "low"] <= table.loc[name, "exponent"] <= table.loc[name, "high"]
         assert table.loc[name, "fit"] > 0.95
     assert table["to_hz"].tolist() == [25.0, 25.0]
-
-
-@pytest.mark.parametrize(("rate", "seconds"), [(100.0, 30.0), (256.0, 10.0)])
-def test_the_aperiodic_part_is_yasas(rate: float, seconds: float) -> None:
-    samples = np.random.default_rng(0).standard_normal((3, int(rate * seconds))).cumsum(axis=1)
-    frequencies, aperiodic = _separate(samples, rate=rate, band=(1.0, 25.0))
-    yasas = yasa.irasa(samples, sf=rate, band=(1.0, 25.0), return_fit=False, win_sec=4)
-    np.testing.assert_array_equal(frequencies, yasas[0])
-    np.testing.assert_allclose(aperiodic, yasas[1], rtol=1e-12)
 
 
 def test_band_power_is_that_of_a_planted_rhythm() -> None:

@@ -262,7 +262,7 @@ def list_packages(
     """
     by_mne = source.lower().endswith((".fif", ".fif.gz", ".vhdr", ".set", ".gdf", ".cnt", ".mff", ".nxe"))
     used = {
-        "mne": by_mne,
+        "mne": stager.startswith("yasa") or by_mne,
         "pynapple": spikes,
         "yasa": stager.startswith("yasa"),
         "lightgbm": stager.startswith(("yasa", "lightgbm")) or "LightGBM" in forecaster,

@@ -1,9 +1,8 @@
 """Spectra by stage: band power by stage and sleep cycle, and the aperiodic part that lies under the rhythms.
 
-The aperiodic part is separated by IRASA (Wen and Liu 2016, 10.1007/s10548-015-0448-0) as YASA has it, number for
-number (its own function loads MNE into each process); specparam 2 is a release candidate and its fits depend on
-settings of peaks. Each epoch is separated by itself, so that no edge between joined epochs adds power, and the median
-over epochs is fitted:
+The aperiodic part is separated by IRASA (Wen and Liu 2016, 10.1007/s10548-015-0448-0) as YASA has it: YASA is kept,
+released and asked for already, while specparam 2 is a release candidate and its fits depend on settings of peaks. Each
+epoch is separated by itself, so that no edge between joined epochs adds power, and the median over epochs is fitted:
 
     log10 P(f) = offset − exponent · log10 f,    f within the fitted band
 
@@ -13,15 +12,19 @@ the sampling rate at most, and 30 Hz. A high-pass filter of the recording above 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from functools import partial
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from sharpwave.errors import SharpwaveError
+from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
 from sharpwave.signals.pieces import MICROVOLTS, read_piece
 from sharpwave.signals.spectra import BANDS
@@ -33,8 +36,6 @@ MOST_FITTED = 40
 FACTORS = tuple(np.round(np.arange(1.1, 1.95, 0.05), 2).tolist())
 """Factors by which IRASA resamples; YASA's."""
 FIT_BAND = (1.0, 30.0)
-WINDOW = 4.0
-"""Seconds of a window of the density."""
 N_RESAMPLES = 200
 
 
@@ -138,6 +139,7 @@ def fit_aperiodic(
         `offset` (log10 of µV²/Hz at 1 Hz), `fit` (R² of the line), `from_hz`, `to_hz`, `epochs`.
 
     Raises:
+        MissingExtraError: If YASA is not installed.
         SharpwaveError: If epochs are shorter than 8 s, or the rate is too low to fit 1 to 12 Hz.
     """
     to_hz = min(FIT_BAND[1], 0.95 * signal.rate / 2 / FACTORS[-1])
@@ -186,24 +188,28 @@ def _read_epochs(signal: Signal, hypnogram: Hypnogram, index: np.ndarray) -> Flo
 def _separate(
     samples: Float[np.ndarray, "epoch time"], *, rate: float, band: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " frequency"], Float[np.ndarray, "epoch frequency"]]:
-    """The aperiodic density of each epoch by itself: what is left of it whatever the factor of resampling.
+    """The aperiodic density of each epoch by itself: each is a channel to YASA."""
+    import warnings
 
-    At each factor h the geometric mean of the densities of the signal resampled by h and by 1/h keeps a power law as
-    it is and moves rhythms elsewhere; the median over factors is free of them.
-    """
-    from scipy.signal import resample_poly, welch
+    irasa = _load_irasa()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names and verbosity; the band keeps the rules
+        frequencies, aperiodic, _ = irasa(
+            samples, sf=rate, band=band, hset=list(FACTORS), return_fit=False, win_sec=4, verbose="ERROR"
+        )
+    return np.asarray(frequencies, dtype=float), np.atleast_2d(np.asarray(aperiodic, dtype=float))
 
-    size = int(WINDOW * rate)
-    density = partial(welch, nperseg=size, window="hamming", average="median")
-    frequencies = np.fft.rfftfreq(size, 1 / rate)
-    inside = (frequencies >= band[0]) & (frequencies <= band[1])
-    means = []
-    for factor in FACTORS:
-        up, down = Fraction(str(factor)).as_integer_ratio()
-        _, stretched = density(resample_poly(samples, up, down, axis=-1), factor * rate)
-        _, squeezed = density(resample_poly(samples, down, up, axis=-1), rate / factor)
-        means.append(np.sqrt(stretched * squeezed)[:, inside])
-    return frequencies[inside], np.median(means, axis=0)
+
+@lru_cache(maxsize=1)
+def _load_irasa() -> Callable[..., Any]:
+    """YASA's function from its own file: the whole package brings figures and statistics, half a second of CPU."""
+    package = find_spec("yasa")
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("yasa", extra="brain")
+    parent = ModuleType("_yasa_alone")
+    parent.__path__ = [*package.submodule_search_locations]
+    sys.modules[parent.__name__] = parent
+    return import_module("_yasa_alone.spectral").irasa
 
 
 def _fit_line(
