@@ -14,14 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
-from tests.typecheck import typecheck
+from tests.typecheck import install
 
 if TYPE_CHECKING:
     from sharpwave.forecasting.cohorts import EpochTable
     from sharpwave.recipes.replay_nights import ReactivationNight
 
-install_import_hook("sharpwave", f"{typecheck.__module__}.{typecheck.__name__}")
+install()
 
 
 @pytest.fixture(autouse=True)
