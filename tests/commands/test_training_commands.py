@@ -133,5 +133,5 @@ def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_nights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SharpwaveError, match="recordings in the folder .*; got none"):
+    with pytest.raises(SharpwaveError, match=r"recordings in the folder .*; got none"):
         open_data(Data([str(tmp_path)]), tmp_path)
