@@ -113,7 +113,7 @@ def test_finetune_refuses_weights_that_do_not_fit(stores: Path, tmp_path: Path) 
     from sharpwave.brainmu.training.finetuning import FINETUNING
 
     save_brainmu(make_model(modalities=["eeg"]), tmp_path / "weights")
-    with pytest.raises(SharpwaveError, match="a modality that the model knows; got heart_rate"):
+    with pytest.raises(SharpwaveError, match=r"a modality that the model knows; got heart_rate \(night0\)"):
         finetune_model([str(stores)], tmp_path / "out", options=FINETUNING, weights=tmp_path / "weights")
 
 

@@ -235,7 +235,7 @@ def _cut_by_name(night: NightToCut) -> StoredEpochs:
     except SharpwaveError as error:
         if night.name in error.expected:
             raise
-        raise SharpwaveError(f"{error.expected}, in {night.name}", got=error.got, fix=error.fix) from error
+        raise SharpwaveError(error.expected, got=f"{error.got} ({night.name})", fix=error.fix) from error
 
 
 def list_nights(
@@ -244,7 +244,9 @@ def list_nights(
     """Nights to cut: stores first; arguments as for `open_nights`."""
     from sharpwave.brainmu.training.crops import cut_store
     from sharpwave.commands.inputs import name_sources
+    from sharpwave.commands.scorings import list_scorings
 
+    list_scorings.cache_clear()
     inside, others = list_sources(sources)
     if scorings is not None and scorings.folder is not None:
         inside, others = [], [*map(str, inside), *others]
