@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from sharpwave.brainmu import save_brainmu
 from sharpwave.commands.cli import app
-from sharpwave.commands.explain import explain_to_folder
+from sharpwave.commands.explain import describe_history, explain_to_folder
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.store import write_store
 
 
@@ -31,6 +32,7 @@ def test_command_writes_words_tables_and_a_page(files, tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "leans most on the heart rate" in result.output
+    assert ", from signals alone" in (tmp_path / "out" / "explanation.html").read_text()
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "explanation.html",
         "forecasts.tsv",
@@ -41,6 +43,11 @@ def test_command_writes_words_tables_and_a_page(files, tmp_path):
     sure = table[table["p_change"] > 0.5]
     assert set(sure["modality"]) == {TELLING}
     assert set(pd.read_csv(tmp_path / "out" / "parts.tsv", sep="\t")["modality"]) == set(NAMES)
+
+
+def test_the_page_says_that_no_expert_gave_the_stage_history():
+    found = Hypnogram.from_labels(["W", "N1"], scorer="yasa")
+    assert describe_history(found) == "; its stage history is what yasa found in the signals, no expert's"
 
 
 def test_forecast_at_a_time_with_the_calibration_of_the_card(files, tmp_path):

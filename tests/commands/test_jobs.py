@@ -24,6 +24,7 @@ from sharpwave.causality.series_files import tabulate_files, write_tables
 from sharpwave.commands.cli import app
 from sharpwave.commands.effects import TABLES, estimate_to_folder
 from sharpwave.commands.replay import FILES, ReplayOptions, replay_sessions
+from sharpwave.commands.scorings import Scorings
 from sharpwave.commands.windows import Data, cut_windows, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.executors import Processes, Serial
@@ -84,15 +85,15 @@ def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path) -> No
     paths = [str(write_edf(tmp_path / f"n{seed}.edf", seed=seed)) for seed in range(3)]
     for seed in range(3):
         write_edf(scored / f"n{seed}-stages.edf", stages=("W", "2", "3", "R", "W", "2"))
-    outcomes = cut_windows(Data([Deadly(paths[0]), *paths[1:]]), tmp_path / "jobs", scorings=scored, jobs=2)
+    outcomes = cut_windows(Data([Deadly(paths[0]), *paths[1:]]), tmp_path / "jobs", scorings=Scorings(scored), jobs=2)
     found = [(outcome.identifier, outcome.status) for outcome in outcomes]
     assert found == [("n0", "failed"), ("n1", "done"), ("n2", "done")], [outcome.message for outcome in outcomes]
     assert DIED in outcomes[0].message
-    open_nights(paths[1:], tmp_path / "serial", scorings=scored)
+    open_nights(paths[1:], tmp_path / "serial", scorings=Scorings(scored))
     different, files = count_differing(tmp_path / "serial", tmp_path / "jobs")
     assert (different, files > 4) == (0, True)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
-    open_nights(paths[1:], tmp_path / "jobs", scorings=scored)
+    open_nights(paths[1:], tmp_path / "jobs", scorings=Scorings(scored))
     assert {path: path.stat().st_mtime_ns for path in times} == times, "what was cut is not cut again"
 
 

@@ -1,4 +1,4 @@
-"""Scorings found beside nights that are named as Sleep-EDF, HMC, CAP and SHHS name theirs, and whose they are."""
+"""Scorings found beside nights that are named as public databases name theirs, whose they are, and what is said."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from tests.electrophysiology_files import write_edf
 
-from sharpwave.commands.scorings import find_scoring, name_person
-from sharpwave.commands.windows import open_nights
+from sharpwave.brainmu.training.crops import StoredEpochs
+from sharpwave.commands.scorings import Scorings, find_scoring, name_person
+from sharpwave.commands.windows import describe_nights, need_stages, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.readers import read_hypnogram
 from sharpwave.recordings.recording import Recording
@@ -23,20 +24,39 @@ from sharpwave.recordings.recording import Recording
         ("SN001", ["SN001_sleepscoring.txt", "SN001_sleepscoring.edf", "SN002_sleepscoring.edf"], 1),
         ("n1", ["n10.txt", "n1.txt", "n11.txt", "n1.edf"], 1),
         ("shhs1-200001", ["shhs1-200001-nsrr.xml", "shhs1-200002-nsrr.xml", "shhs1-200001.edf"], 0),
+        ("shhs1-200001", ["shhs1-200001-profusion.xml", "shhs1-200001-nsrr.xml"], 1),
+        ("n2", ["n2.edf.st", "n2.txt"], 1),
+        ("01-02-0001 PSG", ["01-02-0001 Spindles_E1.edf", "01-02-0001 Base.edf", "01-02-0002 Base.edf"], 1),
+        ("ucddb002", ["ucddb002_respevt.txt", "ucddb002_stage.txt", "ucddb002_lifecard.edf"], 1),
+        ("subject1", ["HypnogramR&K_subject1.txt", "HypnogramAASM_subject1.txt", "HypnogramAASM_subject10.txt"], 1),
+        ("n1", ["a/n1.txt", "b/n2.txt"], 0),
     ],
 )
 def test_each_databases_names(tmp_path: Path, night: str, others: list[str], scoring: int) -> None:
     for name in [f"{night}.edf", *others]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert find_scoring(night, tmp_path).name == others[scoring]
+    assert find_scoring(night, tmp_path)[0] == (tmp_path / others[scoring]).resolve()
 
 
-@pytest.mark.parametrize("names", [["n10.txt"], ["n1_a.txt", "n1_b.txt"]])
+@pytest.mark.parametrize("names", [["n10.txt"], ["n1_a.txt", "n1_b.txt"], ["a/n1.txt", "b/n1.txt"]])
 def test_none_or_several_are_said(tmp_path: Path, names: list[str]) -> None:
     for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(SharpwaveError, match=r"one scoring of n1 in .*name the scorings as the recordings"):
         find_scoring("n1", tmp_path)
+
+
+def test_of_several_scorers_one_is_taken_and_said(tmp_path: Path) -> None:
+    for name in ("1/1_1.txt", "1/1_2.txt", "2/1_1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    first, said = find_scoring("1", tmp_path, beside=tmp_path / "1")
+    assert (first.name, said) == ("1_1.txt", "2 scorings (1_1, 1_2): 1_1 was taken; --scorer chooses")
+    assert find_scoring("1", tmp_path, beside=tmp_path / "1", scorer="2")[0].name == "1_2.txt"
+    with pytest.raises(SharpwaveError, match=r"got 1_1\.txt, 1_2\.txt"):
+        find_scoring("1", tmp_path, beside=tmp_path / "1", scorer="3")
 
 
 @pytest.mark.parametrize(
@@ -45,11 +65,18 @@ def test_none_or_several_are_said(tmp_path: Path, names: list[str]) -> None:
         ("SC4001E0-PSG", "SC4002E0-PSG", "SC400"),
         ("ST7021J0-PSG", "ST7022J0-PSG", "ST702"),
         ("shhs1-200001", "shhs2-200001", "shhs200001"),
+        ("mros-visit1-aa0001", "mros-visit2-aa0001", "mros0001"),
+        ("mesa-sleep-0001", "edfs-mesa-sleep-0001", "mesa-sleep0001"),
     ],
 )
 def test_two_nights_of_a_person_are_one_persons(first: str, second: str, person: str) -> None:
     header = Recording(subject="X F X Female_33yr")
     assert {name_person(header, name).subject for name in (first, second)} == {person}
+
+
+def test_a_participants_person_is_the_person() -> None:
+    night = Recording(subject="12", metadata={"pid": 7})
+    assert name_person(night, "sub-12_task-Sleep_acq-psg_eeg").subject == "pid-7"
 
 
 def test_a_header_that_names_someone_is_kept() -> None:
@@ -63,8 +90,36 @@ def test_a_folder_of_sleep_edf_is_learned_from_as_it_comes(tmp_path: Path) -> No
     for name in ("SC4001E0", "SC4002E0"):
         write_edf(tmp_path / f"{name}-PSG.edf")
         write_edf(scored / f"{name[:7]}C-Hypnogram.edf", stages=stages)
-    nights = open_nights([str(p) for p in sorted(tmp_path.glob("*.edf"))], tmp_path / "windows", scorings=scored)
+    nights = open_nights([str(tmp_path)], tmp_path / "windows", scorings=Scorings(tmp_path))
     assert [night.subject for night in nights] == ["SC400", "SC400"]
     expected = read_hypnogram(scored / "SC4001EC-Hypnogram.edf").at(np.array([15.0, 45.0]))
     found = nights[0].restrict(0, len(nights[0])).stages
     np.testing.assert_array_equal(found, expected)
+    said = describe_nights({"SC4001E0-PSG": nights[0], "SC4002E0-PSG": nights[1]})
+    assert said[0].startswith("Nights: 2, of 1 person, 0.0 h; eeg in 2")
+    assert said[1] == "Stages, in steps of 30 s: W 2, N2 2"
+    assert nights[0].restrict(1, 2).lights_off == 3.5, "the scoring's mark is the clock, not the start of the file"
+
+
+def open_edf(folder: Path, codes: str, **how: str) -> list[StoredEpochs]:
+    """One night whose scoring holds these integers, one a line."""
+    night = write_edf(folder / "n1.edf")
+    (folder / "n1.txt").write_text("\n".join(codes) + "\n")
+    return open_nights([str(night)], folder / "windows", scorings=Scorings(folder, **how))
+
+
+def test_integers_need_their_meaning_and_the_night_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SharpwaveError, match=r"in n1\.txt; got integers 1, 5.*--stage-convention"):
+        open_edf(tmp_path, "51")
+    (night,) = open_edf(tmp_path, "51", stage_convention="rk")
+    assert night.count_stages() == {"N1": 1, "R": 1}
+    assert night.restrict(1, 2).lights_off == 1785, "11 PM of a recording from 22:30:15"
+    (other,) = open_edf(tmp_path, "51", stage_convention="dreams")
+    assert other.count_stages() == {"W": 1, "N3": 1}, "windows of another convention are not taken"
+
+
+def test_nights_without_stages_are_said_before_anything_is_learned(tmp_path: Path) -> None:
+    nights = open_nights([str(write_edf(tmp_path / "n1.edf"))], tmp_path / "windows")
+    assert "n1: no stages are known" in describe_nights({"n1": nights[0]})
+    with pytest.raises(SharpwaveError, match=r"nights with their sleep stages; got one without.*--scorings"):
+        need_stages(nights)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from sharpwave.brainmu import save_brainmu
 from sharpwave.commands.cli import app
 from sharpwave.commands.finetune import describe_harm, finetune_model
+from sharpwave.commands.scorings import Scorings
 from sharpwave.commands.windows import Data, open_data, open_nights
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.store import write_store
@@ -84,12 +85,12 @@ def test_scorings_may_lie_elsewhere(weights: Path, tmp_path: Path) -> None:
         assert recording.hypnogram is not None
         write_store(replace(recording, hypnogram=None), tmp_path / f"night{seed}.zarr")
         recording.hypnogram.write(tmp_path / "scored" / f"night{seed}.tsv")
-    nights = open_nights([str(tmp_path)], tmp_path / "windows", scorings=tmp_path / "scored")
+    nights = open_nights([str(tmp_path)], tmp_path / "windows", scorings=Scorings(tmp_path / "scored"))
     for seed, night in enumerate(nights):
         assert (night.restrict(0, 120).stages == make_recording(seed).hypnogram.stages).all()
     (tmp_path / "scored" / "night1.tsv").unlink()
     with pytest.raises(SharpwaveError, match=r"one scoring of night1 in scored; got none"):
-        open_nights([str(tmp_path)], tmp_path / "windows", scorings=tmp_path / "scored")
+        open_nights([str(tmp_path)], tmp_path / "windows", scorings=Scorings(tmp_path / "scored"))
 
 
 def test_finetune_says_where_the_new_weights_are_worse() -> None:
@@ -112,7 +113,7 @@ def test_finetune_refuses_weights_that_do_not_fit(stores: Path, tmp_path: Path) 
     from sharpwave.brainmu.training.finetuning import FINETUNING
 
     save_brainmu(make_model(modalities=["eeg"]), tmp_path / "weights")
-    with pytest.raises(SharpwaveError, match="a modality that the model knows; got heart_rate"):
+    with pytest.raises(SharpwaveError, match=r"a modality that the model knows; got heart_rate \(night0\)"):
         finetune_model([str(stores)], tmp_path / "out", options=FINETUNING, weights=tmp_path / "weights")
 
 
@@ -132,5 +133,5 @@ def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_nights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SharpwaveError, match=r"stores of recordings \(\.zarr\); got none in"):
+    with pytest.raises(SharpwaveError, match=r"recordings in the folder .*; got none"):
         open_data(Data([str(tmp_path)]), tmp_path)

@@ -68,6 +68,7 @@ def test_each_doubt_asks_for_care(change, reason):
     ("known", "sentence"),
     [
         ({"evidence": GOOD.assign(value=0.4)}, "κ 0.40"),
+        ({}, "experts agree with each other at about 0.76 over five stages"),
         ({"evidence": pd.DataFrame()}, "is not known"),
         ({"seen": True}, "trained on this very person"),
         ({"beside": "In this very recording yasa and the expert agree only at κ 0.10."}, "only at κ 0.10"),

@@ -12,7 +12,8 @@ from sharpwave.benchmarks.staging.cohorts import cut_start, simulate_recordings
 from sharpwave.benchmarks.staging.use import blank_start
 from sharpwave.evaluation.metrics import compute_confusion, compute_kappa
 from sharpwave.recordings.hypnogram import Hypnogram
-from sharpwave.recordings.recording import Recording
+from sharpwave.recordings.modality import MODALITIES
+from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.staging import load_stager
 from sharpwave.staging.mean_stager import average_hypnograms
 from sharpwave.staging.yasa_stager import YasaStager
@@ -46,6 +47,14 @@ def test_epochs_meet_in_time_not_by_number() -> None:
     mean = average_hypnograms(first, second)
     assert mean.start == 60.0
     assert mean.stages.tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("rate", "slow"), [(256.0, False), (64.0, True)])
+def test_its_record_at_50_hz_is_shown_for_slow_eeg_alone(rate: float, slow: bool) -> None:
+    recording = Recording({"C4-M1": Signal("C4-M1", np.zeros(9), rate, MODALITIES["eeg"])})
+    rows = load_stager("yasa+brainmu").validation(recording, {"eeg": "C4-M1"})
+    assert any("DREAMS" in row["data"] for row in rows)
+    assert any("at 50 Hz" in row["data"] for row in rows) == slow
 
 
 def test_a_scorer_without_probabilities_is_sure() -> None:

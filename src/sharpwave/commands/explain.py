@@ -138,10 +138,24 @@ def explain_to_folder(
         duration=recording.duration,
         simulated=recording.source.startswith("simulated"),
         start=recording.start,
-        model=f"Brainµ {'lite' if weights is None else weights.name}",
+        model=f"Brainµ {'lite' if weights is None else weights.name}" + describe_history(history),
         tables=to_explanation(found),
     )
     return write_tables_and_page(page, folder)
+
+
+def describe_history(history: Hypnogram | None) -> str:
+    """Whose stages the forecasts are made from, for the page.
+
+    Args:
+        history: The stages that the model sees; None where it sees signals alone.
+
+    >>> describe_history(None)
+    ', from signals alone'
+    """
+    if history is None:
+        return ", from signals alone"
+    return f"; its stage history is what {history.scorer or 'the stager'} found in the signals, no expert's"
 
 
 def prepare(recording: Recording, options: DecodeOptions, *, stage: bool) -> tuple[Recording, Hypnogram | None]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sharpwave.commands.options import with_options
 from sharpwave.commands.progress import say
+from sharpwave.commands.scorings import Scorings
 from sharpwave.commands.train import Output, check_run_folder, hold_inputs
-from sharpwave.commands.windows import WINDOWS, open_nights
+from sharpwave.commands.windows import WINDOWS, need_stages, open_nights
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.objective import TrainingOptions
@@ -22,6 +24,7 @@ RESULT = "finetuning.json"
 DECIMALS = 5
 
 
+@with_options
 def finetune(
     nights: Annotated[
         list[str], typer.Argument(help="Nights with their stages, of two subjects or more.", metavar="NIGHT...")
@@ -29,10 +32,6 @@ def finetune(
     output: Output = Path("finetuned"),
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weights to start from [default: the shipped ones].")
-    ] = None,
-    scorings: Annotated[
-        Path | None,
-        typer.Option(help="Folder of hypnograms with the names of the nights, for nights that hold no stages."),
     ] = None,
     layers: Annotated[
         str, typer.Option(help="Which weights may change: heads, last (heads and the last block) or all.")
@@ -47,6 +46,8 @@ def finetune(
     steps: Annotated[int | None, typer.Option(min=1, help="Number of updates of the weights.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate of the run.")] = None,
     seed: Annotated[int, typer.Option(help="Seed that decides who is held out, and which crops are drawn.")] = 0,
+    *,
+    scorings: Scorings,
 ) -> None:
     """Adapt Brainµ to your own nights, and see by how much it helped on subjects that were held out.
 
@@ -83,7 +84,7 @@ def finetune_model(
     weights: Path | None = None,
     layers: str = "all",
     share: float | None = None,
-    scorings: Path | None = None,
+    scorings: Scorings | None = None,
     held_out: float = 0.25,
 ) -> list[dict[str, Any]]:
     """Adapt weights to nights with stages, and judge them by nights of subjects that were held out.
@@ -95,7 +96,7 @@ def finetune_model(
         weights: Folder of weights to start from; the shipped `lite` where omitted.
         layers: Which weights may change: "heads", "last" (heads and the last block) or "all".
         share: Share of the new weights in the mean with the old ones; `SHARE` where omitted.
-        scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
+        scorings: Where the stages are, and how they are read; in the recordings where omitted.
         held_out: Share of the subjects that are held out, to judge the result by.
 
     Returns:
@@ -114,10 +115,11 @@ def finetune_model(
     from sharpwave.reports.archive import to_plain
 
     check_run_folder(output)
-    hold_inputs(output, sources, weights, scorings)
+    hold_inputs(output, sources, weights, scorings=scorings)
     before, card = load_brainmu(weights)
     after, _ = load_brainmu(weights)
     nights = open_nights(sources, output / WINDOWS, modalities=before.config.modalities, scorings=scorings)
+    need_stages(nights)
     learned, judged = split_nights(nights, held_out=held_out, rng=np.random.default_rng(options.seed))
     share = SHARE if share is None else share
     finetune(after, RandomCrops(learned), options=options, layers=layers, share=share, folder=output)

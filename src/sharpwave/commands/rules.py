@@ -203,9 +203,9 @@ DECODING = {
 }  # fmt: skip
 """Options of `bids` that say nothing at the group level, which decodes nothing, with their defaults."""
 LEARNING = {
-    "preset": "lite", "weights": None, "modality": None, "labels": True, "scorings": None, "steps": 1000, "batch": 16,
-    "piece": 240, "learning_rate": 1e-3, "seed": 0, "checkpoint_every": 200, "precision": "32-true",
-    "strategy": "auto", "nodes": 1, "accelerator": "auto",
+    "preset": "lite", "weights": None, "modality": None, "labels": True, "scorings": None, "stage_convention": None,
+    "scorer": None, "steps": 1000, "batch": 16, "piece": 240, "learning_rate": 1e-3, "seed": 0,
+    "checkpoint_every": 200, "precision": "32-true", "strategy": "auto", "nodes": 1, "accelerator": "auto",
 }  # fmt: skip
 """Options of `train` that say nothing where the shipped weights are trained again, with their defaults."""
 _MADE = (

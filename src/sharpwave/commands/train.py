@@ -13,7 +13,8 @@ import typer
 from sharpwave.commands.batch import finish
 from sharpwave.commands.options import RunOptions, with_options
 from sharpwave.commands.progress import say
-from sharpwave.commands.windows import WINDOWS, Data, cut_windows, holds_stores, open_data
+from sharpwave.commands.scorings import Scorings
+from sharpwave.commands.windows import WINDOWS, Data, cut_windows, list_sources, open_data
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
 from sharpwave.outputs import check_folder, write_file
@@ -103,11 +104,8 @@ def train(
         bool,
         typer.Option("--labels/--no-labels", help="Learn the sleep stages as well, or learn from the signals alone."),
     ] = True,
-    scorings: Annotated[
-        Path | None,
-        typer.Option(help="Folder of hypnograms named as the nights, where these do not hold their stages."),
-    ] = None,
     *,
+    scorings: Scorings,
     windows: Annotated[
         bool,
         typer.Option("--windows", help="Only cut the nights into the windows that are learned from, and stop."),
@@ -147,7 +145,7 @@ def train(
 
 
 def cut_alone(
-    data: Data, output: Path, run: RunOptions, *, modalities: Sequence[str] | None, scorings: Path | None
+    data: Data, output: Path, run: RunOptions, *, modalities: Sequence[str] | None, scorings: Scorings | None
 ) -> None:
     """Cut the nights into windows, say what became of each, and exit; arguments as of `train_model`."""
     check_run_folder(output)
@@ -167,7 +165,7 @@ def train_model(
     weights: Path | None = None,
     labels: bool = True,
     machines: Machines | None = None,
-    scorings: Path | None = None,
+    scorings: Scorings | None = None,
 ) -> Path:
     """Train a model on recordings and simulated nights; a run found in the output goes on.
 
@@ -180,7 +178,7 @@ def train_model(
         weights: Folder of weights to start from; a new model where omitted.
         labels: Whether sleep stages are learned as well; otherwise the signals alone are.
         machines: What to train on; one device where omitted.
-        scorings: Folder of hypnograms named as the nights, where the recordings do not hold them.
+        scorings: Where the stages are, and how they are read; in the recordings where omitted.
 
     Raises:
         SharpwaveError: If there is nothing to learn from, or the output holds another run or something else.
@@ -192,9 +190,9 @@ def train_model(
     check_run_folder(output)
     fabric = launch(machines, options)
     if fabric.is_global_zero:
-        hold_inputs(output, data.sources, weights, scorings)
+        hold_inputs(output, data.sources, weights, scorings=scorings)
     place = fabric.global_rank, fabric.world_size
-    source = open_data(data, output / WINDOWS, modalities=modalities, scorings=scorings, place=place)
+    source = open_data(data, output / WINDOWS, modalities=modalities, scorings=scorings, place=place, labels=labels)
     model = start_model(weights, preset, modalities, options.seed)
     learn = training.train if labels else pretraining.pretrain
     learn(model, source, options=options, folder=output, fabric=fabric, execution=execution)
@@ -220,27 +218,25 @@ def _holds_run(output: Path) -> bool:
     return any((output / name).exists() for name in RUN_FILES) or any(output.glob("checkpoint-????????"))
 
 
-def hold_inputs(output: Path, sources: Sequence[str], *others: Path | None) -> None:
+def hold_inputs(output: Path, sources: Sequence[str], *others: Path | None, scorings: Scorings | None = None) -> None:
     """Keep the hash of everything that a run learns from; a run that goes on must learn from the same.
 
     Args:
         output: Folder of the run.
         sources: Nights as the user named them.
-        others: Further files and folders: weights to start from, teachers, scorings.
+        others: Further files and folders: weights to start from, teachers.
+        scorings: Where the stages are, and how they are read.
 
     Raises:
         SharpwaveError: If the run in the folder began with other content.
     """
-    from sharpwave.brainmu.training.crops import find_stores
     from sharpwave.brainmu.training.resume import find_checkpoints
     from sharpwave.commands.inputs import hash_sources
-    from sharpwave.commands.sources import expand_sources
 
-    names = expand_sources(sources, folders=False)
-    stores = [name for name in names if holds_stores(Path(name))]
-    nights = [str(path) for path in find_stores(stores)] if stores else []
-    nights += [name for name in names if name not in stores]
-    now = {"sha256": hash_sources([*nights, *(str(path) for path in others if path is not None)])}
+    scorings = scorings or Scorings()
+    stores, nights = list_sources(sources)
+    paths = [*map(str, stores), *nights, *(str(path) for path in (*others, scorings.folder) if path is not None)]
+    now = {"sha256": hash_sources(paths), **({"read": scorings.sign} if scorings.sign else {})}
     path = output / INPUTS
     try:
         before = json.loads(path.read_text(encoding="utf-8"))

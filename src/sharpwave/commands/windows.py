@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from sharpwave import __version__
 from sharpwave.commands.batch import NightOutcome, attempt, quieten, run_apart
+from sharpwave.commands.progress import say
+from sharpwave.commands.scorings import Scorings
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
 
@@ -47,21 +50,24 @@ def open_data(
     folder: Path,
     *,
     modalities: Sequence[str] | None = None,
-    scorings: Path | None = None,
+    scorings: Scorings | None = None,
     place: tuple[int, int] = (0, 1),
+    labels: bool = False,
 ) -> Source:
     """A source of pieces; whatever is no store is windowed into the folder first, by all processes together.
 
-    `place` is the number of this process, from 0, and how many there are.
+    `place` is the number of this process, from 0, and how many there are; with `labels` stages are learned.
 
     Raises:
-        SharpwaveError: If there is nothing.
+        SharpwaveError: If there is nothing, or stages are to be learned and no night has any.
     """
     from sharpwave.brainmu.training.crops import RandomCrops, WeightedSources
 
     parts: list[tuple[Source, float]] = []
     if data.sources:
         nights = open_nights(data.sources, folder, modalities=modalities, scorings=scorings, place=place)
+        if labels and not data.simulated:
+            need_stages(nights)
         parts.append((RandomCrops(nights), 1 - data.simulated_share))
     if data.simulated:
         simulated = _share(_list_simulated(data, folder, modalities), place, name="Simulating")
@@ -95,7 +101,7 @@ def open_nights(
     folder: Path,
     *,
     modalities: Sequence[str] | None = None,
-    scorings: Path | None = None,
+    scorings: Scorings | None = None,
     place: tuple[int, int] = (0, 1),
 ) -> list[StoredEpochs]:
     """Windowed nights on disk, of stores, folders of stores, recordings, and data sets by name.
@@ -104,13 +110,72 @@ def open_nights(
         sources: As the user named them.
         folder: For the windows of what is no store, or has its stages elsewhere.
         modalities: Keys of `ENCODERS`; all where omitted.
-        scorings: Folder of hypnograms named as the nights.
+        scorings: Where the stages are, and how they are read; in the nights themselves where omitted.
         place: Number of this process, from 0, and how many share the work.
 
     Raises:
         SharpwaveError: If a night cannot be read, or has no scoring in the folder.
     """
-    return _share(list_nights(sources, folder, modalities=modalities, scorings=scorings), place, name="Epochs")
+    nights = list_nights(sources, folder, modalities=modalities, scorings=scorings)
+    opened = _share(nights, place, name="Epochs")
+    if place[0] == 0:
+        for line in describe_nights({night.name: cut for night, cut in zip(nights, opened, strict=True)}):
+            say(line)
+    return opened
+
+
+MOST_LINES = 8
+"""Sentences on repaired nights that are printed; `night.json` of each night has all of its own."""
+
+
+def describe_nights(nights: Mapping[str, StoredEpochs]) -> list[str]:
+    """What there is to learn from: people, hours, modalities, stages, and what was repaired in which nights.
+
+    Args:
+        nights: Windowed nights by name.
+    """
+    people = {night.subject for night in nights.values()}
+    hours = sum(len(night) * night.grid.step for night in nights.values()) / 3600
+    having = Counter(name for night in nights.values() for name in night.channels if name != "stages")
+    counts: Counter[str] = Counter()
+    for night in nights.values():
+        counts += night.count_stages()
+    scored = ", ".join(f"{name} {count:,}" for name, count in counts.items() if name != "?")
+    lines = [
+        f"Nights: {len(nights)}, of {len(people)} {'person' if len(people) == 1 else 'people'}, {hours:,.1f} h; "
+        + (", ".join(f"{name} in {count}" for name, count in having.items()) or "no signals"),
+        f"Stages, in steps of 30 s: {scored or 'none'}" + (f"; unscored {counts['?']:,}" if counts["?"] else ""),
+    ]
+    said: dict[str, list[str]] = {}
+    for name, night in nights.items():
+        for repair in [*night.about["repairs"], *([] if is_scored(night) else ["no stages are known"])]:
+            said.setdefault(repair, []).append(name)
+    most = sorted(said, key=lambda repair: -len(said[repair]))[:MOST_LINES]
+    lines += [f"{_name_some(said[repair])}: {repair}" for repair in most]
+    return lines + ([f"{len(said) - len(most)} more in night.json of the windows"] if len(said) > len(most) else [])
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def is_scored(night: StoredEpochs) -> bool:
+    """Whether a night has a step whose stage is known."""
+    return any(name != "?" for name in night.count_stages())
+
+
+def need_stages(nights: Sequence[StoredEpochs]) -> None:
+    """Refuse nights of which none has stages, before anything is learned from them.
+
+    Raises:
+        SharpwaveError: If so.
+    """
+    if not any(map(is_scored, nights)):
+        raise SharpwaveError(
+            "nights with their sleep stages",
+            got=f"{len(nights)} without" if len(nights) != 1 else "one without",
+            fix="give their hypnograms with --scorings FOLDER; `sharpwave train --no-labels` learns without",
+        )
 
 
 def cut_windows(
@@ -118,7 +183,7 @@ def cut_windows(
     folder: Path,
     *,
     modalities: Sequence[str] | None = None,
-    scorings: Path | None = None,
+    scorings: Scorings | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
 ) -> list[NightOutcome]:
@@ -128,7 +193,7 @@ def cut_windows(
         data: What will be learned from.
         folder: For the windows of what is no store, or has its stages elsewhere.
         modalities: Keys of `ENCODERS`; all where omitted.
-        scorings: Folder of hypnograms named as the nights.
+        scorings: Where the stages are, and how they are read; in the nights themselves where omitted.
         jobs: Nights cut at once, each in a process of its own.
         scheduler: Where they are cut; this machine where omitted (see `open_executor`).
 
@@ -150,8 +215,9 @@ def _cut(night: NightToCut) -> NightOutcome:
     quieten()
 
     def act() -> tuple[str, None]:
-        night.cut()
-        return "", None
+        cut = night.cut()
+        counts = ", ".join(f"{name} {count}" for name, count in cut.count_stages().items())
+        return "; ".join([counts if is_scored(cut) else "no stages are known", *cut.about["repairs"]]), None
 
     return attempt(night.name, act)
 
@@ -159,22 +225,30 @@ def _cut(night: NightToCut) -> NightOutcome:
 def _share(nights: Sequence[NightToCut], place: tuple[int, int], *, name: str) -> list[StoredEpochs]:
     from sharpwave.brainmu.training.devices import share_work
 
-    return share_work(nights, lambda night: night.cut(), rank=place[0], world=place[1], name=name)
+    return share_work(nights, _cut_by_name, rank=place[0], world=place[1], name=name)
+
+
+def _cut_by_name(night: NightToCut) -> StoredEpochs:
+    """As `cut`; an error says which of the nights it is about."""
+    try:
+        return night.cut()
+    except SharpwaveError as error:
+        if night.name in error.expected:
+            raise
+        raise SharpwaveError(error.expected, got=f"{error.got} ({night.name})", fix=error.fix) from error
 
 
 def list_nights(
-    sources: Sequence[str], folder: Path, *, modalities: Sequence[str] | None = None, scorings: Path | None = None
+    sources: Sequence[str], folder: Path, *, modalities: Sequence[str] | None = None, scorings: Scorings | None = None
 ) -> list[NightToCut]:
     """Nights to cut: stores first; arguments as for `open_nights`."""
-    from sharpwave.brainmu.training.crops import cut_store, find_stores
+    from sharpwave.brainmu.training.crops import cut_store
     from sharpwave.commands.inputs import name_sources
-    from sharpwave.commands.sources import expand_sources
+    from sharpwave.commands.scorings import list_scorings
 
-    names = expand_sources(sources, folders=False)
-    stores = [name for name in names if holds_stores(Path(name))]
-    others = [name for name in names if name not in stores]
-    inside = find_stores(stores) if stores else []
-    if scorings is not None:
+    list_scorings.cache_clear()
+    inside, others = list_sources(sources)
+    if scorings is not None and scorings.folder is not None:
         inside, others = [], [*map(str, inside), *others]
     cuts = [
         NightToCut(name, partial(cut_store, path, modalities=modalities))
@@ -187,27 +261,60 @@ def list_nights(
 
 
 def _cut_recording(
-    source: str, name: str, *, folder: Path, modalities: Sequence[str] | None, scorings: Path | None
+    source: str, name: str, *, folder: Path, modalities: Sequence[str] | None, scorings: Scorings | None
 ) -> StoredEpochs:
     from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
-    from sharpwave.commands.inputs import hash_sources
+    from sharpwave.commands.inputs import hash_sources, name_source
     from sharpwave.commands.scorings import find_scoring, name_person
+    from sharpwave.night.lights import mark_lights
     from sharpwave.night.options import open_source
     from sharpwave.recordings.readers import attach_hypnogram
 
-    scoring = None if scorings is None else find_scoring(name, scorings)
+    scorings = scorings or Scorings()
+    scoring, said = None, ""
+    if scorings.folder is not None:
+        where, scorer = Path(source).parent, scorings.scorer
+        scoring, said = find_scoring(name_source(source), scorings.folder, beside=where, scorer=scorer)
     content = hash_sources([source, *([] if scoring is None else [str(scoring)])])
-    target = folder / f"{name}-{sign_epochs(content, modalities)}"
+    target = folder / f"{name}-{sign_epochs(content, modalities, *scorings.sign)}"
     if (target / "night.json").is_file():
         return StoredEpochs(target)
-    recording = name_person(open_source(source), name)
-    recording = recording if scoring is None else attach_hypnogram(recording, scoring)
+    recording = name_person(open_source(source, scorings.how), name)
+    if scoring is not None:
+        how = scorings.how
+        scorer = None if said else how.scorer
+        recording = attach_hypnogram(recording, scoring, convention=how.stage_convention, scorer=scorer)
+        recording = replace(recording, repairs=(*recording.repairs, *([said] if said else [])))
+    recording = replace(mark_lights(recording), repairs=recording.repairs)
     return store_epochs(recording, target, modalities=modalities, cohort=recording.source)
 
 
-def holds_stores(path: Path) -> bool:
-    """Whether a path is a store, or a folder that may hold some."""
-    return path.suffix == ".zarr" or (path.is_dir() and not path.suffix)
+def list_sources(sources: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Stores, and recordings that are none, of what the user named; a folder without stores is its recordings.
+
+    Args:
+        sources: Stores, recordings, folders of either, BIDS data sets, and data sets by name.
+
+    Raises:
+        SharpwaveError: If a folder holds neither stores nor recordings.
+    """
+    from sharpwave.brainmu.training.crops import find_stores
+    from sharpwave.commands.sources import expand_sources, find_recordings, is_recording
+    from sharpwave.recordings.readers.bids_layout import list_bids_nights
+
+    stores: list[Path] = []
+    others: list[str] = []
+    for name in expand_sources(sources, folders=False):
+        path = Path(name)
+        if path.suffix == ".zarr" or (path.is_dir() and next(path.rglob("*.zarr"), None) is not None):
+            stores += find_stores([path])
+        elif not path.is_dir() or is_recording(path):
+            others.append(name)
+        elif (path / "dataset_description.json").exists():
+            others += map(str, list_bids_nights(path))
+        else:
+            others += map(str, find_recordings(path))
+    return list(dict.fromkeys(stores)), others
 
 
 def _list_simulated(data: Data, folder: Path, modalities: Sequence[str] | None) -> list[NightToCut]:

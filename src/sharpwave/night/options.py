@@ -52,7 +52,8 @@ def _read_sex(sex: str) -> bool:
     return sex == "male"
 
 
-def _read_convention(name: str) -> str:
+def read_convention(name: str) -> str:
+    """The name of a convention as the command line has it; ValueError where it is none."""
     if name.lower() not in STAGE_CONVENTIONS:
         raise ValueError(f"--stage-convention wants one of {', '.join(STAGE_CONVENTIONS)}, got {name!r}")
     return name.lower()
@@ -172,7 +173,7 @@ class DecodeOptions:
         None,
         f"Meaning of integers in the file of stages: {', '.join(STAGE_CONVENTIONS)}.",
         panel=RECORDING,
-        convert=_read_convention,
+        convert=read_convention,
     )
     stage_epoch: float | None = option(
         None, "Length of an epoch of the file of stages in seconds, where it does not say.", panel=RECORDING, min=0.1

@@ -224,7 +224,8 @@ def _evidence_sentence(kappa: pd.Series | None, stager: str) -> str:
     )
     return (
         f"On {kappa['data']}{subjects}, not used to train it, {stager} agreed with experts at κ "
-        f"{float(kappa['value']):.2f}{interval}; experts agree with each other at about {HUMAN_KAPPA}."
+        f"{float(kappa['value']):.2f}{interval}; experts agree with each other at about {HUMAN_KAPPA} "
+        "over five stages."
     )
 
 

@@ -242,7 +242,8 @@ def _dressed(label: str) -> ChannelIdentity | None:
     for tail in tails:
         spaced = re.sub(r"(?i)^(\S+)[ .]+([MA][12])$", r"\1-\2", tail)
         found = _turned(spaced) or _electrode(spaced) or _eog_with_reference(spaced)
-        if found is not None:
+        beside = bare.strip()[: -len(tail)].endswith("-") and tail.upper() in _MASTOIDS
+        if found is not None and not beside:  # "CZ2-A1" is no A1
             return found
     named = [tail for tail in tails if _NAMED.fullmatch(tail.upper())]
     named += [re.sub(r"[_-]+", " ", tail) for tail in named]

@@ -26,7 +26,7 @@ REFERENCES = (
 
 _LEFT_LEG = r"L(EFT)?[ -]?(LEG|TIB.*|AT)|LAT\d?|TIB ?L|(LEG|JAMBE|TIB)[ -/(]*(L|LEFT|GAUCHE)\)?"
 _RIGHT_LEG = r"R(IGHT)?[ -]?(LEG|TIB.*|AT)|RAT\d?|TIB ?R|(LEG|JAMBE|TIB)[ -/(]*(R|RIGHT|DROITE)\)?"
-_CHIN = r"\(?SUB-?MENT(AL|ALIS)?\)?|\(?CHIN\)?|MENT(ON|ALIS|AL)|\(?CENTER CHIN\)?"
+_CHIN = r"\(?SUB-?MENT(AL|ALIS)?\)?|\(?CHIN\)?|MENT(ON|ALIS|AL)|\(?CENTER CHIN\)?|[LRC] ?CHIN(-[LRC] ?CHIN)?|CHEMG"
 _AIRFLOW = (
     r"NAF ?\d*|AIR ?FLOW|NEW AIR|FLOW|NASAL( PRESSURE| FLOW)?|NPV?|CANNULA"
     r"|(ORO-?NASAL )?THERM.*|RESP ?ORO-?NASAL|(FLUX|DEBIT).*"
@@ -38,8 +38,8 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"(BODY )?POS(ITION)?", "", "other"),
     (r"EEG ?\(SEC\)|EEG ?2", "EEG 2", "eeg"),
     (r"EEG ?1?", "EEG", "eeg"),
-    (r"EOG ?\(?L(EFT)?\)?|EOG LEFT HORIZ|L(EFT)? ?EOG|LOC|E1|EOG ?E1|OG", "E1", "eog"),
-    (r"EOG ?\(?R(IGHT)?\)?|EOG RIGHT HORIZ|R(IGHT)? ?EOG|ROC|E2|EOG ?E2|OD", "E2", "eog"),
+    (r"EOG ?\(?L(EFT)?\)?|EOG LEFT HORIZ|L(EFT)? ?EOG|LOC|LEFT ?EYE|E1|EOG ?E1|OG", "E1", "eog"),
+    (r"EOG ?\(?R(IGHT)?\)?|EOG RIGHT HORIZ|R(IGHT)? ?EOG|ROC|RIGHT ?EYE|E2|EOG ?E2|OD", "E2", "eog"),
     (r"EOG ?H(ORI[ZS][A-Z]*)?|H(ORI[ZS][A-Z]*)? ?EOG", "EOG horizontal", "eog"),
     (r"EOG ?V(ERT[A-Z]*)?|V(ERT[A-Z]*)? ?EOG", "EOG vertical", "eog"),
     (r"EOG ?(\d*)", r"EOG\1", "eog"),
@@ -51,7 +51,7 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"EMG[ -]?(\d*)(-EMG\d*)?", r"EMG\1", "emg"),
     (r"(ECG|EKG)[ -]?(\d|I{1,3}|V\d|L|R)?(-(ECG|EKG)?(\d|R)?)?", "ECG", "ecg"),
     (r"SPO2|SAO2|OSAT|SAT(URATION)?|O2 ?SAT(URATION)?", "SpO2", "oxygen"),
-    (r"HR|H\.R\.|PR|PULSE( RATE)?|HEART[ _]?RATE|DHR|FC", "heart rate", "heart_rate"),
+    (r"HR|H\.R\.?|PR|PULSE( RATE)?|HEART[ _]?RATE|DHR|FC", "heart rate", "heart_rate"),
     (r"(SKIN |CORE )?TEMP.*", "temperature", "temperature"),
     (_AIRFLOW, "airflow", "respiration"),
     (r"VTH|THOR.*|CHEST|THO ?RES|RIP ?THO.*|INDUCTANCE THORA.*|EFFORT THO.*", "thorax", "respiration"),

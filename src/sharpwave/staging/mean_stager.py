@@ -45,12 +45,18 @@ class MeanStager:
         return average_hypnograms(theirs, self.brainmu.stage(recording, picks))
 
     def validation(self, recording: Recording, picks: Picks) -> list[dict[str, Any]]:
-        return [] if self.brainmu.weights is not None else load_validation(self.name, signals="eeg")
+        rows = [] if self.brainmu.weights is not None else load_validation(self.name, signals="eeg")
+        return [row for row in rows if _is_slow(recording, picks) or "at 50 Hz" not in row["data"]]
+
+
+def _is_slow(recording: Recording, picks: Picks) -> bool:
+    """Whether YASA's part has to resample the EEG."""
+    return "eeg" in picks and recording[picks["eeg"]].rate <= LEAST_RATE
 
 
 def _choose_yasa(recording: Recording, picks: Picks) -> Stager:
-    low = "eeg" in picks and recording[picks["eeg"]].rate <= LEAST_RATE
-    return YasaResampledStager(from_file_start=False) if low else YasaStager(from_file_start=False)
+    slow = _is_slow(recording, picks)
+    return YasaResampledStager(from_file_start=False) if slow else YasaStager(from_file_start=False)
 
 
 def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:

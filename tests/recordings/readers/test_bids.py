@@ -184,6 +184,16 @@ def test_integers_among_events_mean_what_their_levels_say(tmp_path: Path) -> Non
     assert read_bids(eeg).hypnogram.labels == ["W", "N2", "N2", "R"]
 
 
+def test_the_experts_stages_of_boas_are_read_and_said(tmp_path: Path) -> None:
+    eeg = write_small_bids(tmp_path)
+    sidecar(eeg, "hypnogram.tsv").unlink()
+    events = pd.DataFrame({"onset": [0, 30, 60, 90], "duration": 30, "stage_hum": [0, 8, 2, 4], "stage_ai": 1})
+    events.to_csv(sidecar(eeg, "events.tsv"), sep="\t", index=False)
+    recording = read_bids(eeg)
+    assert recording.hypnogram.labels == ["W", "?", "N2", "R"]
+    assert any("stages are those of stage_hum, where 0 to 4 is W, N1, N2, N3, REM" in s for s in recording.repairs)
+
+
 def test_options_of_stages_reach_the_hypnogram_beside_the_recording(tmp_path: Path) -> None:
     eeg = write_small_bids(tmp_path)
     write_codes(eeg, [0, 1, 2, 5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def test_lines_with_a_legend(tmp_path: Path) -> None:
     assert hypnogram.epoch_length == 30
 
 
-def test_dreams_header(tmp_path: Path) -> None:
-    hypnogram = read_hypnogram(_write(tmp_path / "h.txt", "[Hypnogram]\n5\n4\n3\n2\n1\n0\n-1\n"))
+@pytest.mark.parametrize("header", ["[Hypnogram]", "[hypnogram]", "[HypnogramAASM]"])
+def test_dreams_header(header: str, tmp_path: Path) -> None:
+    hypnogram = read_hypnogram(_write(tmp_path / "h.txt", f"{header}\n5\n4\n3\n2\n1\n0\n-1\n"))
     assert hypnogram.labels == ["W", "R", "N1", "N2", "N3", "N3", "?"]
     assert hypnogram.epoch_length == 5
 
@@ -190,6 +192,13 @@ def test_fit_one_epoch_short_and_longer() -> None:
     long, repairs = fit_hypnogram(_night(12), 300.0)
     assert len(long) == 10
     assert "2 epochs were cut" in repairs[0]
+
+
+def test_unscored_epochs_beyond_the_recording_are_no_loss() -> None:
+    """Hypnograms of Sleep-EDF end with hours of "Sleep stage ?" after the last sample."""
+    night = _night(10)
+    long = replace(night, stages=np.r_[night.stages, np.full(230, -1, dtype=np.int8)])
+    assert fit_hypnogram(long, 300.0) == (night, [])
 
 
 def test_fit_refuses_what_does_not_belong_together() -> None:

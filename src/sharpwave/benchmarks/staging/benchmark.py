@@ -81,7 +81,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         raise SharpwaveError(
             f"at least one of the cohorts {', '.join(COHORTS)}",
             got=f"none with stages under {data or data_root() or 'any folder of data sets'}",
-            fix="pass --data, or set SHARPWAVE_DATA to the folder that holds the data sets",
+            fix="pass --data, or set SHARPWAVE_DATA to the folder that holds the data sets; on nights of your own "
+            "`sharpwave decode night.edf --stages scored.txt` gives the agreement",
         )
     if train:
         train_stagers(data, np.random.default_rng(0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,8 +25,9 @@ from sharpwave.brainmu.training.devices import share_work
 from sharpwave.disk import hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import replace_folder
+from sharpwave.recordings.hypnogram import STAGE_SETS
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import prepare_signals
+from sharpwave.signals.preparation import find_lights_off, prepare_signals
 from sharpwave.untrusted import explained, read_json
 
 
@@ -172,6 +174,7 @@ class StoredEpochs:
             self.grid = EpochGrid(**content["grid"])
             self.channels = {name: tuple(channels) for name, channels in content["channels"].items()}
             self.about: dict[str, Any] = content["about"]
+            self.about["repairs"] = tuple(self.about.get("repairs", ()))
             if self.about["scorable"] is not None:
                 self.about["scorable"] = tuple(self.about["scorable"])
             len(self)
@@ -183,6 +186,13 @@ class StoredEpochs:
     def subject(self) -> str:
         """Who."""
         return str(self.about["subject"])
+
+    def count_stages(self) -> Counter[str]:
+        """Number of steps of each stage; those without one are "?"."""
+        codes = self._read("stages", 0, len(self))
+        names = ("?", *STAGE_SETS[self.about["n_stages"]])
+        counts = {name: int((codes == code).sum()) for code, name in enumerate(names, start=-1)}
+        return Counter({name: counts[name] for name in (*names[1:], "?") if counts[name]})
 
     def restrict(self, first: int, last: int) -> EpochedRecording:
         """Steps first to last (excluded), in memory."""
@@ -266,7 +276,10 @@ def _fill_folder(
     stages, votes, n_stages = align_stages(recording.hypnogram, grid)
     np.save(partial / "stages.npy", stages)
     np.save(partial / "votes.npy", votes)
-    about = {"n_stages": n_stages, "scorable": scorable, "cohort": cohort, "subject": recording.subject}
+    about = {
+        **{"n_stages": n_stages, "scorable": scorable, "cohort": cohort, "subject": recording.subject},
+        **{"repairs": recording.repairs, "lights_off": find_lights_off(recording)},
+    }
     content = {
         "grid": {"start": grid.start, "step": grid.step, "n_steps": grid.n_steps},
         "channels": channels,

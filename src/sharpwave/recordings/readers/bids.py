@@ -23,7 +23,7 @@ from sharpwave.recordings.readers.bids_layout import (
     parse_entities,
 )
 from sharpwave.recordings.readers.files import guarded
-from sharpwave.recordings.readers.scoring import name_stage
+from sharpwave.recordings.readers.scoring import CONVENTIONS, name_stage
 from sharpwave.recordings.recording import Recording, Signal
 from sharpwave.recordings.units import check_length, convert_unit, read_age
 
@@ -210,11 +210,11 @@ def _read_events(path: Path, repairs: list[str]) -> pd.DataFrame | None:
         raise SharpwaveError(
             f"a column 'onset' in {sidecar.name}", got=", ".join(map(str, table)), fix="add it, as BIDS requires"
         )
-    labelled = next((name for name in ("trial_type", "label", "description", "value") if name in table), None)
+    labelled = next((name for name in (*LABELS, BOAS) if name in table), None)
     labels = pd.Series("event", index=table.index)
     if labelled:
         labels = table[labelled].map(lambda value: "" if pd.isna(value) else str(value)).astype(str)
-        labels = _name_levels(sidecar, labels, repairs)
+        labels = _name_levels(sidecar, labels, repairs, column=labelled)
     durations = pd.to_numeric(table["duration"], errors="coerce") if "duration" in table else 0.0
     rest = table.drop(columns=[name for name in ("onset", "duration", "label", labelled) if name in table])
     onsets = pd.to_numeric(table["onset"], errors="coerce")
@@ -255,10 +255,18 @@ def _name_level(level: object) -> str:
     return "?"
 
 
-def _name_levels(table: Path, labels: pd.Series, repairs: list[str]) -> pd.Series:
+LABELS = ("trial_type", "label", "description", "value")
+BOAS = "stage_hum"
+"""Column of the Bitbrain Open Access Sleep data set: the experts' stage, 0 to 4; 8 and below 0 are unscored."""
+
+
+def _name_levels(table: Path, labels: pd.Series, repairs: list[str], *, column: str) -> pd.Series:
     """Integers among the labels of events as the stages that the JSON beside the table says they are."""
     numbers = labels.str.fullmatch(r"-?\d{1,3}(\.0*)?")
     levels = _read_levels(table, repairs) if numbers.any() else None
+    if not levels and column == BOAS:
+        levels = {**CONVENTIONS["aasm"], **dict.fromkeys((8, -1, -2), "?")}
+        repairs.append(f"the stages are those of {BOAS}, where 0 to 4 is W, N1, N2, N3, REM, and all else unscored")
     if not levels:
         return labels
     words = {code: f"Sleep stage {name}" for code, name in levels.items()}

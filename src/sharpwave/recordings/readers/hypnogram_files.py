@@ -220,7 +220,7 @@ def fit_hypnogram(
             "--stage-tolerance allows more seconds",
         )
     fitted = hypnogram.restrict(0.0, duration + min(0.5, 0.02 * epoch))
-    n_cut = len(hypnogram) - len(fitted)
+    n_cut = int(hypnogram.scored.sum() - fitted.scored.sum())
     if n_cut:
         repairs.append(f"the scoring reaches beyond the recording: {n_cut} epochs were cut")
     n_before = int(fitted.start / epoch + 1e-6)

@@ -52,7 +52,7 @@ def read_lines(
         epoch_length = epoch_length or head[1]
         labels = labels[head[0] :]
         convention, repairs = convention or _guess_convention(labels), _say_convention(labels, convention)
-    elif labels and labels[0].lower() == "[hypnogram]":
+    elif labels and re.fullmatch(r"\[hypnogram.{0,4}\]", labels[0].lower()):
         labels, convention, epoch_length = labels[1:], convention or "dreams", epoch_length or 5.0
     elif labels and labels[0].lower() in ("stage", "stages", "hypnogram", "sleep stage", "sleep_stage", "label"):
         labels = labels[1:]
