@@ -12,10 +12,12 @@ from markupsafe import Markup
 from sharpwave.disk import show_path
 from sharpwave.evaluation.sleep_statistics import SHARE_PER_DECADE, STATISTICS
 from sharpwave.outputs import write_file
+from sharpwave.recordings.units import OLDEST
 from sharpwave.reports import svg
 from sharpwave.reports.axes import Box
 from sharpwave.reports.cohort_table import CohortTable, find_outliers
 from sharpwave.reports.formats import show, show_name
+from sharpwave.reports.participants import MEN, WOMEN
 from sharpwave.reports.templates import render
 
 SHOWN = ("total_sleep_time", "sleep_latency", "rem_latency", "wake_after_sleep_onset", "sleep_efficiency", "N1_share",
@@ -46,7 +48,6 @@ BY_SEX = {
     "apnea_hypopnea_index": "+0.2 /h for 10 % more men in a study",
 }
 """What is published of men against women (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8)."""
-MEN, WOMEN = {"m", "male", "man"}, {"f", "female", "woman"}
 
 
 def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
@@ -56,13 +57,16 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
         table: Its nights.
         path: File to write; its folder must exist.
     """
-    usable = table.rows[table.rows["verdict"] != "not usable"]
-    nights = table.rows.drop_duplicates("night")
+    people = table.find_people()
+    usable = table.rows.assign(subject=people)[table.rows["verdict"] != "not usable"]
+    nights = table.rows.assign(person=people).drop_duplicates("night")
+    matched = nights.loc[nights[table.participant].notna(), "night"] if table.participant else []
+    human = not len(usable) or bool((usable["species"] == "human").all())
+    of_age = human and "age" in table.covariates
     groups = [name for name in GROUPS if name in table.covariates and 1 < usable[name].nunique() <= MOST_GROUPS]
     names = [name for name in SHOWN if usable.loc[usable["name"] == name, "value"].notna().any()]
-    if "age" in table.covariates:
+    if of_age:
         usable, groups = usable.assign(**{AGE: find_bands(usable["age"])}), [*groups, AGE]
-    human = not len(usable) or bool((usable["species"] == "human").all())
     charts = [
         (show_name(name), draw_groups(usable[usable["name"] == name], groups, norms=NORMS if human else {}))
         for name in names
@@ -73,24 +77,22 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
     content = render(
         "cohort.html",
         n_nights=len(nights),
-        n_subjects=nights["subject"].nunique(),
+        n_subjects=nights["person"].nunique(),
+        unknown=bool(((nights["subject"] == "") & ~(nights["night"].isin(matched))).any()),
         simulated=int(nights["simulated"].sum()),
         verdicts=nights["verdict"].value_counts().items(),
         charts=charts,
         groups=", ".join("age" if name == AGE else name for name in groups),
         norms=human and AGE in groups and any(name in names for name, _ in NORMS),
-        sexes=compare_sexes(usable, names) if "sex" in table.covariates else [],
-        ages=compute_slopes(usable, names) if "age" in table.covariates else [],
+        sexes=compare_sexes(usable, names) if human and "sex" in table.covariates else [],
+        ages=compute_slopes(usable, names) if of_age else [],
         outliers=[
             (row["night"], show_name(row["name"]), show(row["value"]), show(row["median"]), show(row["distance"]))
             for row in find_outliers(usable).to_dict("records")
         ],
         missing=[(show_name(str(name)), int(part.sum()), len(part)) for name, part in missing if part.any()],
-        lost=[
-            ("night", "whose summary cannot be read", table.damaged),
-            ("participant", "without a night", table.without_night),
-            ("night", "of no participant in the table", table.without_participant),
-        ],
+        lost=table.list_losses(),
+        notes=table.notes,
     )
     return write_file(path, show_path(content))
 
@@ -102,8 +104,14 @@ def find_bands(ages: pd.Series) -> pd.Series:
     ['age to 30', 'age 31 to 60', 'age over 60', nan]
     """
     edges = [0.0, *(high for _, high in BANDS.values())]
-    years = pd.to_numeric(ages, errors="coerce")
+    years = find_years(ages)
     return pd.cut(years, edges, labels=list(BANDS)).astype(object)
+
+
+def find_years(ages: pd.Series) -> pd.Series:
+    """Ages as numbers; missing where they are none, or none of a person (-99)."""
+    years = pd.to_numeric(ages, errors="coerce")
+    return years.where((years >= 0) & (years < OLDEST))
 
 
 def draw_groups(
@@ -188,7 +196,7 @@ def compute_slopes(rows: pd.DataFrame, names: list[str]) -> list[tuple[str, str,
     published |= {f"{stage}_share": change for stage, change in SHARE_PER_DECADE.items()}
     found = []
     for name in names:
-        part = rows[rows["name"] == name].assign(age=pd.to_numeric(rows["age"], errors="coerce"))
+        part = rows[rows["name"] == name].assign(age=find_years(rows["age"]))
         part = part.dropna(subset=["age", "value"])
         people = part.groupby(part["subject"].where(part["subject"] != "", part["night"]))[["age", "value"]].mean()
         if len(people) < LEAST_AGES or people["age"].std() == 0:
