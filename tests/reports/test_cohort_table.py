@@ -218,7 +218,7 @@ def test_nights_of_nobody_known_are_not_one_persons(tmp_path):
     people.to_csv(tmp_path / "p.csv", index=False)
     page = _write_page(tmp_path, "--participants", str(tmp_path / "p.csv"))
     assert "12 nights of 12 subjects" in page
-    assert "−10.0 min" in page, "the planted change per decade, person by person"
+    assert "−10.00 min" in page, "the planted change per decade, person by person"
     assert pd.read_parquet(tmp_path / "nights.parquet")["participant_id"].tolist()[::2] == sorted(people.iloc[:, 0])
 
 

@@ -199,7 +199,7 @@ def compute_slopes(rows: pd.DataFrame, names: list[str]) -> list[tuple[str, str,
         part = rows[rows["name"] == name].assign(age=find_years(rows["age"]))
         part = part.dropna(subset=["age", "value"])
         people = part.groupby(part["subject"].where(part["subject"] != "", part["night"]))[["age", "value"]].mean()
-        if len(people) < LEAST_AGES or people["age"].std() == 0:
+        if len(people) < LEAST_AGES or people.std().eq(0).any():
             continue
         ages, values = people["age"].to_numpy() / 10, people["value"].to_numpy()
         slope = float(np.polyfit(ages, values, 1)[0])
