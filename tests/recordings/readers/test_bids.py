@@ -148,7 +148,7 @@ def test_data_sets_as_laboratories_leave_them(tmp_path: Path) -> None:
     assert read_bids(path).metadata["age"] == 34
     assert list_bids_nights(tmp_path) == [path]
     path.with_suffix(".set").touch()
-    with pytest.raises(SharpwaveError, match="one EEG file of sub-01_ses-1_task-sleep; got .*[.]edf and .*[.]set"):
+    with pytest.raises(SharpwaveError, match=r"one EEG file of sub-01_ses-1_task-sleep; got .*[.]edf and .*[.]set"):
         plan_bids_nights(tmp_path, tmp_path / "out")
 
 
