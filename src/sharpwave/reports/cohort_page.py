@@ -14,7 +14,7 @@ from sharpwave.evaluation.sleep_statistics import SHARE_PER_DECADE, STATISTICS
 from sharpwave.outputs import write_file
 from sharpwave.recordings.units import OLDEST
 from sharpwave.reports import svg
-from sharpwave.reports.axes import Box
+from sharpwave.reports.axes import Box, choose_step, list_ticks
 from sharpwave.reports.cohort_table import CohortTable, find_outliers
 from sharpwave.reports.formats import show, show_name
 from sharpwave.reports.participants import MEN, WOMEN
@@ -25,7 +25,7 @@ SHOWN = ("total_sleep_time", "sleep_latency", "rem_latency", "wake_after_sleep_o
 """Statistics with a chart, where the cohort has them; `nights.parquet` holds all."""
 GROUPS = ("group", "diagnosis", "condition", "treatment", "genotype", "sex")
 """Covariates by which distributions are parted."""
-MOST_GROUPS, LEAST_AGES, LEAST_OF_SEX = 8, 10, 5
+MOST_GROUPS, MOST_LETTERS, LEAST_AGES, LEAST_OF_SEX = 8, 17, 10, 5
 YOUNG, MIDDLE, OLD = "age to 30", "age 31 to 60", "age over 60"
 AGE = "age band"
 """Column that is made of the ages."""
@@ -140,10 +140,15 @@ def draw_groups(
     low, high = np.percentile(rows["value"].dropna(), [1, 99])
     low, high = min([low, *known]), max([high, *known])
     box = Box.of_rows(len(parts), step=22, left=150, width=300)
-    across = box.across(min(low, 0.0) if low < 0.3 * high else low, max(high, low + 1e-9))
-    ticks = np.linspace(across.low, across.high, 4).tolist()
+    low, high = min(low, 0.0) if low < 0.3 * high else low, max(high, low + 1e-9)
+    step = choose_step(high - low, (digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5)), most=4)
+    across = box.across(low, high)
+    ticks = list_ticks(low, high, step).tolist()
     content = box.draw_columns(across, ticks) + box.draw_numbers(across, ticks, [show(tick) for tick in ticks])
-    content += box.draw_names([f"{name[:18]} ({len(values)})" for name, values in parts], gap=8)
+    names = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name, _ in parts]
+    content += box.draw_names(
+        [f"{name} ({len(values)})" for name, (_, values) in zip(names, parts, strict=True)], gap=8
+    )
     for y, (_, values), norm in zip(box.rows(len(parts)), parts, published, strict=True):
         at = [across.at(float(np.clip(v, across.low, across.high))) for v in np.percentile(values, [5, 25, 50, 75, 95])]
         content.append(svg.line(at[0], y, at[4], y, stroke="#5b6472", stroke_width=1.2))
