@@ -125,6 +125,8 @@ def _describe(tasks: Sequence[NightTask], done: Sequence[NightTask], clock: DayC
         notes.append(f"{len(tasks) - len(done)} of {len(tasks)} days have no results.")
     if clock.start is None:
         notes.append("No clock time is known: hours count from the start of the recording.")
+    elif clock.start.year <= 1900 and clock.zone is not None:
+        notes.append("The date is not known, so no summer time is followed.")
     elif clock.zone is None:
         notes.append("Times are those of the recorder's clock at the start; no summer time is followed.")
     else:
