@@ -178,6 +178,20 @@ PEOPLE = "participant_id\tage\tsex\nsub-01\t34\tF\nsub-02\t45\tM\n"
         ("p.tsv", PEOPLE.replace("F\n", "F\t\n").replace("M\n", "M\t\n").encode(), ""),
         ("p.tsv", PEOPLE.replace("sub-01", "sub-1").encode(), "01 was taken for 1"),
     ],
+    ids=[
+        "mark",
+        "utf-16",
+        "commas",
+        "semicolons",
+        "capitals",
+        "id",
+        "gender",
+        "words",
+        "blank",
+        "nameless",
+        "trailing",
+        "zeros",
+    ],
 )
 def test_tables_of_other_laboratories_say_the_same(tmp_path, name, content, note):
     write_summary(tmp_path, "a", tst=400.0, subject="01")
