@@ -121,6 +121,7 @@ def tabulate_cohort(
             "results of nights", got=f"no {SUMMARY} with statistics below {show_path(root)}", fix="decode nights first"
         )
     whole = pd.concat(tables, ignore_index=True).sort_values(["night"], kind="stable", ignore_index=True)
+    whole["subject"] = whole["subject"].replace(UNKNOWN, "")
     failed = [_name_night(root, path) for path in _find_results(root, LOG) if not _find_beside(path).exists()]
     return _join(CohortTable(whole, n_read, damaged, failed), participants)
 
@@ -167,7 +168,6 @@ def _read_rows(path: Path, night: str, stamp: tuple[int, int]) -> list[tuple[Any
         key = str((content.get("hashes") or {}).get("key", ""))
         tail = (*texts, bool(content.get("simulated", False)), str(content.get("start") or ""), key, *stamp)
         subject = str(content.get("subject") or "")
-        subject = "" if subject == UNKNOWN else subject
         return [
             (night, subject, str(row["name"]), *(_number(row.get("value")),), str(row.get("unit") or ""),
              _number(row.get("low")), _number(row.get("high")), *tail)
