@@ -67,34 +67,29 @@ def append_source(store: Path, source: str, options: DecodeOptions, *, time_zone
         raise SharpwaveError("a store whose name ends in .zarr", got=show_path(store), fix="name it STORE.zarr first")
     recording = open_source(source, options)
     if store.exists():
-        append_store(store, follow_clock(recording, open_store(store), time_zone))
+        append_store(store, recording if time_zone is None else follow_clock(recording, open_store(store), time_zone))
     else:
         write_store(recording, store)
 
 
-def follow_clock(recording: Recording, store: Recording, time_zone: str | None) -> Recording:
+def follow_clock(recording: Recording, store: Recording, time_zone: str) -> Recording:
     """The recording with its start on the store's clock, which runs on from the store's start and is never set.
 
     Args:
         recording: What is to be appended.
         store: What is there.
-        time_zone: Zone of both clocks; None changes nothing.
+        time_zone: Zone of both clocks.
 
     Raises:
         SharpwaveError: If there is no such zone.
     """
     from sharpwave.night.days import DayClock
 
-    if time_zone is None or store.start is None or recording.start is None:
-        return recording
     begin = DayClock(store.start, time_zone).read(0.0)
-    passed = [
-        (
-            clock.astimezone(UTC) - begin.astimezone(UTC)
-        ).total_seconds()  # in autumn a time comes twice: the one that fits
-        for fold in (0, 1)
-        if begin is not None
-        and (clock := DayClock(recording.start.replace(fold=fold), time_zone).read(0.0)) is not None
-    ]
+    if begin is None or store.start is None or recording.start is None:
+        return recording
+    clocks = (DayClock(recording.start.replace(fold=fold), time_zone).read(0.0) for fold in (0, 1))
+    # In autumn a time comes twice: the one that fits.
+    passed = [(clock.astimezone(UTC) - begin.astimezone(UTC)).total_seconds() for clock in clocks if clock is not None]
     best = min(passed, key=lambda seconds: abs(seconds - store.duration))
     return replace(recording, start=store.start + timedelta(seconds=best))

@@ -190,7 +190,8 @@ def _join(table: CohortTable, participants: pd.DataFrame | None) -> CohortTable:
     labels = [shorten(label) for label in participants[column]]
     places, notes = match_nights(nights, labels)
     place = rows["night"].map(places).to_numpy()
-    names, taken = {}, {*OWN}
+    names: dict[str, str] = {}
+    taken = {*OWN}
     for name in map(str, participants):
         new = name
         while new in taken:  # ours keep their names

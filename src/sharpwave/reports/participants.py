@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -54,7 +55,13 @@ def read_participants(path: str | Path) -> pd.DataFrame:
         "a table of participants", name=show_path(path), fix="write participant_id and covariates; one row each"
     ):
         text, mark = _read_text(path)
-        how = {"sep": mark, "na_values": EMPTY, "keep_default_na": False, "index_col": False, "skipinitialspace": True}
+        how: dict[str, Any] = {
+            "sep": mark,
+            "na_values": EMPTY,
+            "keep_default_na": False,
+            "index_col": False,
+            "skipinitialspace": True,
+        }
         heads = pd.read_csv(io.StringIO(text), nrows=0, **how).columns
         names = _recognise([str(name) for name in heads], notes)
         labels = {old: str for old, new in names.items() if new in IDENTIFIERS}  # "007" is not 7

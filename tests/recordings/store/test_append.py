@@ -144,7 +144,6 @@ def test_clocks_that_were_set_between_files_are_followed(first: datetime, second
     store = Recording({"EEG": Signal("EEG", np.zeros(round(passed * 3600)), 1.0, MODALITIES["eeg"])}, start=first)
     after = replace(store, start=second)
     assert follow_clock(after, store, "Europe/Berlin").start == first + timedelta(hours=passed)
-    assert follow_clock(after, store, None).start == second
 
 
 def test_small_reads_that_follow_one_another_are_few_large_ones(

@@ -144,8 +144,7 @@ def _compare(old: Signal, new: Signal) -> list[str]:
         "type": (np.dtype(old.samples.dtype), np.asarray(new.samples[:1]).dtype),
     }
     for what in ("scale", "offset"):  # headers in mV and in V differ by a rounding
-        a, b = pairs[what]
-        if abs(a - b) <= 1e-9 * abs(old.scale):
+        if abs(getattr(old, what) - getattr(new, what)) <= 1e-9 * abs(old.scale):
             pairs.pop(what)
     wrong = [f"{what} {b} of {name!r}, not {a}" for what, (a, b) in pairs.items() if a != b]
     return wrong + ([f"{name!r} starting at {new.start:g} s"] if abs(new.start) * new.rate > 0.5 else [])
