@@ -76,12 +76,7 @@ def read_participants(path: str | Path) -> pd.DataFrame:
             got=", ".join(map(str, table.columns[:6])) or "none",
             fix="name the column with the participants' labels participant_id",
         )
-    for name in table.columns[[values.dtype == object for _, values in table.items()]]:
-        table[name] = table[name].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    if nameless := int(table[column].isna().sum()):
-        notes.append(f"{nameless} row{'s' * (nameless != 1)} without {column} left out.")
-        table = table[table[column].notna()]
-    table = table.reset_index(drop=True)
+    table = _tidy(table, column, notes)
     bare = table[column].map(shorten)
     if len(twice := bare[bare.duplicated()].unique()):
         raise SharpwaveError(
@@ -124,6 +119,16 @@ def _recognise(heads: Sequence[str], notes: list[str]) -> dict[str, str]:
             names[found[0]] = wanted
             notes.append(f"The column {found[0].strip()} was read as {wanted}.")
     return names
+
+
+def _tidy(table: pd.DataFrame, column: str, notes: list[str]) -> pd.DataFrame:
+    """Cells without blanks around them, and only rows that say of whom they are."""
+    for name in table.columns[[values.dtype == object for _, values in table.items()]]:
+        table[name] = table[name].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+    if nameless := int(table[column].isna().sum()):
+        notes.append(f"{nameless} row{'s' * (nameless != 1)} without {column} left out.")
+        table = table[table[column].notna()]
+    return table.reset_index(drop=True)
 
 
 def _settle(table: pd.DataFrame, notes: list[str]) -> None:
