@@ -96,7 +96,7 @@ WRONG = [
     ("bids none out participant", "a folder for --bids-dir|a folder for BIDS_DIR"),
     ("bids empty out run", "participant or group; got 'run'"),
     ("cohort none", "a folder for OUT; got none"),
-    ("cohort empty --participants cues.tsv", "participant_id for --participants"),
+    ("cohort empty --participants cues.tsv", "a column participant_id, subject or night for --participants"),
     ("demo --only pictures", "--only night, memory or network; got 'pictures'"),
     ("explain night.zarr --signals-only --stager yasa", "--signals-only or --stager; got both"),
     ("explain night.zarr --horizon 0", "--horizon above 0 s"),

@@ -83,6 +83,17 @@ def test_a_long_recording_becomes_days_and_growing_decodes_new_days_alone(decode
     assert pd.read_parquet(out / "days.parquet")["day"].nunique() == 4
 
 
+def test_one_day_has_its_tables_too(decoded, tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "spans.tsv").write_text("onset\tduration\tlabel\n999999\t60\tlater\n")
+    arguments = ["--by", "day", "--spans", str(tmp_path / "spans.tsv")]
+    result = runner.invoke(app, ["decode", str(write_long(tmp_path / "mouse.zarr", 10)), "-o", str(out), *arguments])
+    assert result.exit_code == 0, result.output
+    table = pd.read_parquet(out / "days.parquet").set_index(["phase", "name"])["value"]
+    assert table["day", "sleep"] == 600, "from 9 to 19 o'clock"
+    assert "holds any of the span later" in (out / "days.html").read_text()
+
+
 def test_an_unchanged_day_is_not_measured_again(decoded, tmp_path, monkeypatch):
     store = write_long(tmp_path / "mouse.zarr", 50)
     tasks = split_days(plan_nights([str(store)], tmp_path / "out"), DecodeOptions(), DayOptions())

@@ -128,6 +128,55 @@ def test_spans_need_their_columns(tmp_path):
         read_spans(tmp_path / "spans.tsv")
 
 
+def test_spans_that_would_be_measured_wrongly_are_refused(tmp_path):
+    path = tmp_path / "spans.tsv"
+    for onset, label, message in (("07:00", "a", "seconds in the column onset"), ("7", "dark", "names of their own")):
+        path.write_text(f"onset\tduration\tlabel\n{onset}\t60\t{label}\n")
+        with pytest.raises(SharpwaveError, match=message):
+            check_zone(DayOptions(spans=path))
+
+
+@pytest.mark.parametrize(
+    ("start", "options", "labels"),
+    [
+        (datetime(2024, 3, 1, 8), {}, ["2024-03-01-0800", "2024-03-01", "2024-03-02"]),
+        (datetime(2024, 12, 31, 22), {}, ["2024-12-31", "2025-01-01", "2025-01-02"]),
+        (datetime(1900, 1, 1, 8), {}, ["day-001-0800", "day-001", "day-002"]),
+        (
+            datetime(2024, 3, 1, 4),
+            {"by": "night", "light_schedule": "7-19"},
+            ["2024-03-01-0400", "2024-03-01", "2024-03-02"],
+        ),
+    ],
+)
+def test_no_two_days_have_one_name(start, options, labels):
+    """A recording that began in the morning lost a day: both of its first date went into one folder."""
+    days = find_days(make_long(50, species="human", start=start), DayOptions(**options))
+    assert [day.label for day in days] == labels
+
+
+def test_an_hour_that_comes_twice_cuts_once():
+    mouse = make_long(72, start=datetime(2024, 10, 26, 2, 30))
+    assert edges(mouse, time_zone="Europe/Berlin") == [0, 24, 49, 72]
+
+
+def test_a_schedule_of_light_needs_a_clock():
+    assert find_days(make_long(20, start=None), DayOptions(light_schedule="7-19")) == []
+    with pytest.raises(SharpwaveError, match="without a clock time"):
+        find_days(make_long(49, start=None), DayOptions(light_schedule="7-19"))
+
+
+def test_hours_are_exact_and_a_day_counts_once():
+    """From 06:38 on, 07:00 was a rounding error before lights on, and no bin of the actogram."""
+    clock = DayClock(datetime(2024, 3, 1, 6, 38))
+    pieces = [(24 * HOURS * k, Hypnogram(np.ones(8640, dtype=np.int8), 10.0, 3)) for k in range(2)]
+    assert compute_actogram(pieces, clock, lights_on=7.0).shape == (3, 144)
+    profile = compute_profile(pieces, clock, lights_on=7.0)
+    counted = profile[profile["stage"] == "W"].set_index("zt")["n"]
+    assert counted.drop(23).eq(2).all(), "each hour on two days, though one lies in two pieces"
+    assert counted[23] == 3, "two hours in part, and one whole"
+
+
 def test_days_without_a_clock_are_numbered():
     first, second = find_days(make_long(49, start=None))
     assert (first.label, second.label) == ("day-001", "day-002")

@@ -15,7 +15,9 @@ from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.reports import cohort_table
 from sharpwave.reports.cohort_page import AGE, NORMS, compare_sexes, draw_groups, find_bands
-from sharpwave.reports.cohort_table import find_outliers, read_participants, tabulate_cohort
+from sharpwave.reports.cohort_table import find_outliers, tabulate_cohort
+from sharpwave.reports.nights_table import NightResult, tabulate_nights, write_nights
+from sharpwave.reports.participants import read_participants
 
 runner = CliRunner()
 
@@ -155,6 +157,122 @@ def test_labels_of_digits_keep_their_zeros(tmp_path):
     (tmp_path / "people.csv").write_text("participant_id,age\n007,40\n0070,50\n")
     table = tabulate_cohort(tmp_path, participants=read_participants(tmp_path / "people.csv"))
     assert (table.rows["age"].tolist(), table.without_night) == ([40, 40], ["0070"])
+
+
+PEOPLE = "participant_id\tage\tsex\nsub-01\t34\tF\nsub-02\t45\tM\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "note"),
+    [
+        ("p.tsv", b"\xef\xbb\xbf" + PEOPLE.replace("\n", "\r\n").encode(), ""),
+        ("p.tsv", PEOPLE.encode("utf-16"), ""),
+        ("p.tsv", PEOPLE.replace("\t", ",").encode(), ""),
+        ("p.csv", PEOPLE.replace("\t", ";").replace("34", "34,0").encode(), ""),
+        ("p.tsv", PEOPLE.replace("participant_id\tage", "Participant_ID \tAGE").encode(), ""),
+        ("p.tsv", PEOPLE.replace("participant_id", "ID").encode(), "The column ID was read as participant_id"),
+        ("p.tsv", PEOPLE.replace("sex", "Gender").encode(), "The column Gender was read as sex"),
+        ("p.tsv", PEOPLE.replace("34", "34 y").encode(), ""),
+        ("p.tsv", (PEOPLE + "\t\t\nsub-03\tabout ten\tF\n").encode(), "such as 'about ten'"),
+        ("p.tsv", (PEOPLE + "n/a\t4\tF\n").encode(), "1 row without participant_id"),
+        ("p.tsv", PEOPLE.replace("F\n", "F\t\n").replace("M\n", "M\t\n").encode(), ""),
+        ("p.tsv", PEOPLE.replace("sub-01", "sub-1").encode(), "01 was taken for 1"),
+    ],
+    ids=[
+        "mark",
+        "utf-16",
+        "commas",
+        "semicolons",
+        "capitals",
+        "id",
+        "gender",
+        "words",
+        "blank",
+        "nameless",
+        "trailing",
+        "zeros",
+    ],
+)
+def test_tables_of_other_laboratories_say_the_same(tmp_path, name, content, note):
+    write_summary(tmp_path, "a", tst=400.0, subject="01")
+    write_summary(tmp_path, "b", tst=500.0, subject="02")
+    (tmp_path / name).write_bytes(content)
+    table = tabulate_cohort(tmp_path, participants=read_participants(tmp_path / name))
+    found = table.rows[table.rows["name"] == "total_sleep_time"]
+    assert found[["subject", "age", "sex"]].values.tolist() == [["01", 34, "F"], ["02", 45, "M"]]
+    assert len(table.notes) == bool(note), table.notes
+    assert note in " ".join(table.notes)
+
+
+def test_spreadsheets_and_words_for_sex_and_for_nothing(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in (["Participant_ID", "Sex", "treatment"], [1, "M", "None"], [2, "female", "NA"], [3, "male ", "drug"]):
+        book.active.append(row)
+    book.save(tmp_path / "people.xlsx")
+    table = read_participants(tmp_path / "people.xlsx")
+    assert table["participant_id"].tolist() == ["1", "2", "3"]
+    assert table["sex"].tolist() == ["M", "F", "M"]
+    assert table["treatment"].fillna("missing").tolist() == ["None", "missing", "drug"]
+    (tmp_path / "codes.tsv").write_text("participant_id\tsex\n1\t1\n2\t2\n")
+    assert "write M and F" in read_participants(tmp_path / "codes.tsv").attrs["notes"][0], "who is 1 is not guessed"
+    (tmp_path / "twice.tsv").write_text("participant_id\tage\n01\t1\nsub-01\t2\n")
+    with pytest.raises(SharpwaveError, match="01 twice"):
+        read_participants(tmp_path / "twice.tsv")
+
+
+def test_nights_of_nobody_known_are_not_one_persons(tmp_path):
+    """Twelve EDF files that do not say whose they are, found by the names of their folders."""
+    ages = np.arange(12) * 5 + 20
+    for number, age in enumerate(ages):
+        write_summary(tmp_path, f"n{number}", tst=480.0 - (age - 20), subject="unknown")
+    assert "12 nights of at most 12 subjects" in _write_page(tmp_path)
+    people = pd.DataFrame({"participant_id": [f"n{number}" for number in range(12)], "age": ages})
+    people.to_csv(tmp_path / "p.csv", index=False)
+    page = _write_page(tmp_path, "--participants", str(tmp_path / "p.csv"))
+    assert "12 nights of 12 subjects" in page
+    assert "−10.00 min" in page, "the planted change per decade, person by person"
+    assert pd.read_parquet(tmp_path / "nights.parquet")["participant_id"].tolist()[::2] == sorted(people.iloc[:, 0])
+
+
+def _write_page(folder: Path, *arguments: str) -> str:
+    result = runner.invoke(app, ["cohort", str(folder), *arguments])
+    assert result.exit_code == 0, result.output
+    return (folder / "cohort.html").read_text().replace("\N{NO-BREAK SPACE}", " ").replace("&nbsp;", " ")
+
+
+def test_no_night_is_lost_in_silence(tmp_path):
+    for site in ("a", "b"):
+        write_summary(tmp_path, f"{site}/x", tst=400.0).rename(tmp_path / site / "sub-1_desc-sharpwave_summary.json")
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "log.txt").write_text("failed: the file is empty")
+    empty = write_summary(tmp_path, "empty", tst=1.0)
+    empty.write_text(json.dumps({**json.loads(empty.read_text()), "statistics": []}))
+    table = tabulate_cohort(tmp_path)
+    assert set(table.rows["night"]) == {"a/sub-1", "b/sub-1"}, "of two data sets"
+    assert table.list_losses() == [
+        "1 night whose summary cannot be read, or holds no statistics: empty",
+        "1 night that failed: failed",
+    ]
+
+
+def test_ages_of_animals_are_no_years_and_codes_no_ages(tmp_path):
+    for number in range(12):
+        path = write_summary(tmp_path, f"m{number}", tst=400.0 + number)
+        path.write_text(path.read_text().replace("human", "mouse"))
+    people = pd.DataFrame({"participant_id": [f"m{number}" for number in range(12)], "age": range(8, 20)})
+    people.to_csv(tmp_path / "p.csv", index=False)
+    assert "decade" not in _write_page(tmp_path, "--participants", str(tmp_path / "p.csv"))
+    assert find_bands(pd.Series([-99, 999, 31])).tolist() == [np.nan, np.nan, "age 31 to 60"]
+
+
+def test_decoding_more_nights_leaves_the_table_of_the_cohort(cohort):
+    runner.invoke(app, ["cohort", str(cohort)])
+    before = (cohort / "nights.parquet").read_bytes()
+    table = tabulate_nights([NightResult("p00", summary=cohort / "p00" / "summary.json")])
+    assert [path.name for path in write_nights(table, cohort)] == ["nights.tsv"]
+    assert (cohort / "nights.parquet").read_bytes() == before
 
 
 def test_what_cannot_be_used_is_said(cohort, tmp_path):

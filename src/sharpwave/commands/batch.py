@@ -366,7 +366,8 @@ def write_group_page(tasks: Sequence[NightTask], path: Path, outcomes: Sequence[
     try:
         check_group_page(path)
         table = tabulate_nights(results, folder=path.parent)
-        write_nights(table, path.parent)
+        if len(write_nights(table, path.parent)) == 1:
+            typer.echo("nights.parquet is that of `sharpwave cohort`: run it again for what is new", err=True)
         return write_nights_page(table, path, actograms=[task.actogram for task in tasks if task.actogram is not None])
     except Exception as error:  # the nights are decoded all the same
         typer.echo(f"The page over all nights was not written: {show_path(error)}", err=True)

@@ -98,6 +98,14 @@ def plan_bids_nights(
             "an output folder beside the data set", got=f"{output}, the data set itself", fix="give another folder"
         )
     files = list_bids_nights(bids, participants=participants, sessions=sessions)
+    first: dict[str, Path] = {}
+    for file in files:
+        if (other := first.setdefault(_entities(file), file)) != file:
+            raise SharpwaveError(
+                f"one EEG file of {_entities(file)}",
+                got=f"{show_path(other.relative_to(bids))} and {show_path(file.relative_to(bids))}",
+                fix="move one of them to sourcedata/, or give --participant-label of the others",
+            )
     return [
         NightTask(str(file), entities, output, entities, hypnogram) for file in files for entities in [_entities(file)]
     ]

@@ -207,6 +207,17 @@ def is_table_of(*columns: str) -> Check:
     return check
 
 
+def is_of_participants(option: str, value: Path) -> None:
+    """The file is a table of participants."""
+    from sharpwave.reports.participants import read_participants
+
+    is_file(option, value)
+    try:
+        read_participants(value)
+    except SharpwaveError as error:
+        raise SharpwaveError(f"{error.expected} for {option}", got=error.got, fix=error.fix) from error
+
+
 def is_scheduler(option: str, value: str) -> None:
     """The place is a scheduler, and the extra that reaches it is installed."""
     if not (value in ("local", "slurm") or "://" in value):

@@ -14,7 +14,7 @@ from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from sharpwave.reports.cohort_table import CohortTable
 
 NIGHTS, PAGE = "nights.parquet", "cohort.html"
 WIDE = {"night", "session", "verdict", "definitions"}
@@ -40,13 +40,15 @@ def cohort(
     """
     say(f"Reading the nights below {show_path(folder)} ...")
     table, page = write_cohort(folder, participants=participants, output=output)
-    nights = table["night"].nunique()
-    typer.echo(f"{nights} night{'s' * (nights != 1)}, {len(table)} rows. Open {show_path(page)}")
+    nights = table.rows["night"].nunique()
+    for sentence in [*table.list_losses(), *table.notes]:
+        typer.echo(show_path(sentence))
+    typer.echo(f"{nights} night{'s' * (nights != 1)}, {len(table.rows)} rows. Open {show_path(page)}")
 
 
 def write_cohort(
     folder: Path, *, participants: Path | None = None, output: Path | None = None
-) -> tuple[pd.DataFrame, Path]:
+) -> tuple[CohortTable, Path]:
     """Write `nights.parquet` and `cohort.html`.
 
     Args:
@@ -55,7 +57,7 @@ def write_cohort(
         output: Folder to write into; `folder` where omitted.
 
     Returns:
-        The rows, and the path of the page.
+        The nights, and the path of the page.
 
     Raises:
         SharpwaveError: If there are no results, the table of participants cannot be used, or something else than
@@ -65,7 +67,8 @@ def write_cohort(
 
     from sharpwave.outputs import replace_file
     from sharpwave.reports.cohort_page import write_cohort_page
-    from sharpwave.reports.cohort_table import OWN, read_participants, tabulate_cohort
+    from sharpwave.reports.cohort_table import OWN, tabulate_cohort
+    from sharpwave.reports.participants import read_participants
 
     output = output or folder
     path, page = output / NIGHTS, output / PAGE
@@ -86,4 +89,4 @@ def write_cohort(
     table = tabulate_cohort(folder, participants=known, earlier=earlier)
     with replace_file(path) as partial:
         table.rows.to_parquet(partial, index=False)
-    return table.rows, write_cohort_page(table, page)
+    return table, write_cohort_page(table, page)

@@ -63,7 +63,7 @@ def _write_recording(source: str, tasks: list[NightTask], options: DecodeOptions
     page = LongRecording(
         name=show_path(Path(source).name),
         simulated=recording.source.startswith("simulated"),
-        notes=_describe(tasks, done, clock, how),
+        notes=[*_describe(tasks, done, clock, how), *_miss_spans(table, how)],
         days=table,
         profile=profile,
         actogram=compute_actogram(hypnograms, clock, lights_on=lights_on),
@@ -73,6 +73,7 @@ def _write_recording(source: str, tasks: list[NightTask], options: DecodeOptions
             if task.night is not None
         },
         schedule=schedule,
+        clock=clock.start is not None,
     )
     return write_days_page(page, folder / PAGE)
 
@@ -124,6 +125,8 @@ def _describe(tasks: Sequence[NightTask], done: Sequence[NightTask], clock: DayC
         notes.append(f"{len(tasks) - len(done)} of {len(tasks)} days have no results.")
     if clock.start is None:
         notes.append("No clock time is known: hours count from the start of the recording.")
+    elif clock.start.year <= 1900 and clock.zone is not None:
+        notes.append("The date is not known, so no summer time is followed.")
     elif clock.zone is None:
         notes.append("Times are those of the recorder's clock at the start; no summer time is followed.")
     else:
@@ -131,3 +134,10 @@ def _describe(tasks: Sequence[NightTask], done: Sequence[NightTask], clock: DayC
     if how.light_schedule is not None:
         notes.append(f"Lights are on {how.light_schedule}, every day.")
     return notes
+
+
+def _miss_spans(days: pd.DataFrame, how: DayOptions) -> list[str]:
+    """A sentence for each named span of which no epoch was decoded."""
+    known = {*days["phase"]}
+    names = dict.fromkeys(str(name) for name in read_spans(how.spans)["label"] if str(name) not in known)
+    return [f"No decoded day holds any of the span {name}: its seconds count from the start." for name in names]

@@ -67,6 +67,7 @@ def decode(
     outcomes = decode_nights(tasks, options, **run.to_arguments())
     if len(tasks) > 1:
         write_group_page(tasks, page, outcomes)
+    if any(task.days is not None for task in tasks):
         from sharpwave.commands.days import write_days
 
         for written in write_days(tasks, options):

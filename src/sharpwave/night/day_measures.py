@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from sharpwave.night.days import DAY, HOUR, DayClock, find_runs, hour_of, is_light
 from sharpwave.night.decoded import DecodedNight
@@ -127,6 +127,18 @@ def _count_events(night: DecodedNight, mask: Bool[np.ndarray, " epoch"], hours: 
     return [(f"events_{label}", _ratio(float(count), hours), "per hour of sleep") for label, count in counts.items()]
 
 
+def _place(
+    seconds: Float[np.ndarray, " time"], clock: DayClock, lights_on: float
+) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
+    """Which day from lights on to lights on, from 0, and how many seconds of it have passed, to the millisecond.
+
+    Without the rounding 06:59:59.9999999 and 07:00 would be a day apart.
+    """
+    since = np.round((clock.compute_hours(seconds) - lights_on) * HOUR, 3) % DAY
+    first = (hour_of(clock.start) - lights_on) % 24 * HOUR
+    return np.round((first + seconds - since) / DAY).astype(int), since
+
+
 def compute_profile(
     hypnograms: Sequence[tuple[float, Hypnogram]], clock: DayClock, *, lights_on: float = 0.0
 ) -> pd.DataFrame:
@@ -146,15 +158,20 @@ def compute_profile(
     >>> profile[profile["stage"] == "W"]["share"].unique().tolist(), len(profile)
     ([1.0], 120)
     """
-    shares: dict[tuple[int, str], list[float]] = {}
+    counts: dict[tuple[int, int], np.ndarray] = {}
     names: tuple[str, ...] = ()
     for onset, hypnogram in hypnograms:
         names = hypnogram.names
-        zt = ((clock.compute_hours(onset + hypnogram.onsets) - lights_on) % 24).astype(int)
-        for hour in np.unique(zt[hypnogram.scored]).tolist():
-            stages = hypnogram.stages[(zt == hour) & hypnogram.scored]
-            for code, name in enumerate(names):
-                shares.setdefault((hour, name), []).append(float((stages == code).mean()))
+        stages = hypnogram.stages[hypnogram.scored]
+        day, seconds = _place(onset + hypnogram.onsets[hypnogram.scored], clock, lights_on)
+        hour = (seconds // HOUR).astype(int)
+        for there in sorted({*zip(day.tolist(), hour.tolist(), strict=True)}):  # an hour may lie in two pieces
+            found = np.bincount(stages[(day == there[0]) & (hour == there[1])], minlength=len(names))
+            counts[there] = counts.get(there, 0) + found
+    shares: dict[tuple[int, str], list[float]] = {}
+    for (_, hour), found in counts.items():
+        for name, share in zip(names, found / found.sum(), strict=True):
+            shares.setdefault((hour, name), []).append(float(share))
     rows = []
     for hour in range(24):
         for name in names:
@@ -182,14 +199,11 @@ def compute_actogram(
     [[1.0, 1.0]]
     """
     n_bins = 24 * 60 // minutes
-    first = hour_of(clock.start) - lights_on
-    rows = 1 + max((int((first % 24 * HOUR + onset + h.end) // DAY) for onset, h in hypnograms), default=0)
+    rows = 2 + max((int((onset + h.end) // DAY) for onset, h in hypnograms), default=0)
     slept, known = np.zeros((rows + 1, n_bins)), np.zeros((rows + 1, n_bins))
     for onset, hypnogram in hypnograms:
-        seconds = onset + hypnogram.onsets[hypnogram.scored]
-        zt = (clock.compute_hours(seconds) - lights_on) % 24
-        row = np.round((first % 24 * HOUR + seconds - zt * HOUR) / DAY).astype(int).clip(0, rows)
-        place = (zt * 60 // minutes).astype(int)
+        row, seconds = _place(onset + hypnogram.onsets[hypnogram.scored], clock, lights_on)
+        row, place = row.clip(0, rows), (seconds // (60 * minutes)).astype(int)
         np.add.at(known, (row, place), 1.0)
         np.add.at(slept, (row, place), (hypnogram.stages[hypnogram.scored] > 0).astype(float))
     kept = np.flatnonzero(known.any(axis=1))

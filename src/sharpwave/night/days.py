@@ -92,11 +92,15 @@ def is_light(hours: Float[np.ndarray, " time"], schedule: tuple[float, float]) -
 def find_days(recording: Recording, options: DayOptions | None = None) -> list[NightSpan]:
     """The days of a long recording, or its dark phases; none where it is decoded as a whole.
 
-    People's days are cut at noon, those of animals at lights on, or, without a schedule, 24 h after their start.
+    People's days are cut at noon, those of animals at lights on, or, without a schedule, 24 h after their start. Each
+    is named by the date on which it begins; of two that begin on one date, the earlier with its clock time, too.
 
     Args:
         recording: A recording; its samples are not read.
         options: How it is cut.
+
+    Raises:
+        SharpwaveError: If there is a schedule of light and the recording has no clock time.
 
     >>> from sharpwave.recordings import MODALITIES, Signal
     >>> lfp = Signal("HIP", np.zeros(71 * 3600), 1.0, MODALITIES["lfp"])
@@ -109,16 +113,25 @@ def find_days(recording: Recording, options: DayOptions | None = None) -> list[N
     long = bool(ELECTRICAL & {*recording.modalities}) and duration >= HOUR * LONGEST_NIGHT
     if options.by == "whole" or (options.by is None and not long):
         return []
+    if schedule is not None and recording.start is None:
+        raise SharpwaveError(
+            "a recording that says at what time of day it began, for --light-schedule",
+            got="one without a clock time",
+            fix="leave --light-schedule out: hours then count from the start of the recording",
+        )
     clock = DayClock(recording.start, options.time_zone)
     if options.by == "night" and schedule is not None:
         dark = find_runs(~is_light(clock.compute_hours(np.arange(0.0, duration, 60.0)), schedule))
         spans = [(60.0 * low, min(60.0 * high, duration)) for low, high in dark]
-        return [_name(clock, low, high, "its dark phase") for low, high in spans if high - low >= HOUR * SHORTEST]
+        named = [_name(clock, low, high, "its dark phase") for low, high in spans if high - low >= HOUR * SHORTEST]
+        return _tell_apart(named, clock)
     cut, how = _choose_cut(recording, schedule)
     hours = (clock.compute_hours(np.arange(0.0, duration, 60.0)) - cut) % 24
-    edges = 60.0 * (np.flatnonzero(np.diff(hours) < -12) + 1)
-    ends = [0.0, *(edge for edge in edges.tolist() if HOUR * SHORTEST <= edge <= duration - HOUR * SHORTEST), duration]
-    return [_name(clock, low, high, how) for low, high in pairwise(ends)]
+    ends = [0.0]
+    for edge in (60.0 * (np.flatnonzero(np.diff(hours) < -12) + 1)).tolist():
+        if ends[-1] + HOUR * SHORTEST <= edge <= duration - HOUR * SHORTEST:  # clocks that go back pass it twice
+            ends.append(edge)
+    return _tell_apart([_name(clock, low, high, how) for low, high in pairwise([*ends, duration])], clock)
 
 
 def _choose_cut(recording: Recording, schedule: tuple[float, float] | None) -> tuple[float, str]:
@@ -149,19 +162,42 @@ def _name(clock: DayClock, low: float, high: float, how: str) -> NightSpan:
     return NightSpan(low, high, label, f"{span} of a longer recording; {how}")
 
 
+def _tell_apart(days: list[NightSpan], clock: DayClock) -> list[NightSpan]:
+    """Days of which no two have the same name: each has a folder of its own."""
+    later = [{day.label for day in days[place + 1 :]} for place in range(len(days))]
+    return [
+        replace(day, label=f"{day.label}-{begin:%H%M}")
+        if day.label in same and (begin := clock.read(day.start)) is not None
+        else day
+        for day, same in zip(days, later, strict=True)
+    ]
+
+
 def read_spans(path: Path | None) -> pd.DataFrame:
     """Named spans of a long recording: onset, duration (s from its start), label.
 
     Raises:
-        SharpwaveError: If the table lacks a column.
+        SharpwaveError: If the table lacks a column, a time is no number of seconds, or a label is that of a phase.
     """
     if path is None:
         return pd.DataFrame({"onset": [], "duration": [], "label": []})
     with explained("a table of spans", name=str(path), fix="write onset, duration, label; one row a span"):
-        table = pd.read_csv(path, sep=None, engine="python")
+        table = pd.read_csv(path, sep=None, engine="python", encoding="utf-8-sig")
     missing = {"onset", "duration", "label"} - {*table.columns}
     if missing:
         raise SharpwaveError("columns onset, duration, label", got=f"no {', '.join(sorted(missing))}", fix="add them")
+    for name in ("onset", "duration"):
+        seconds = pd.to_numeric(table[name], errors="coerce")
+        if len(wrong := table[name][~np.isfinite(seconds) | ((seconds < 0) & (name == "duration"))]):
+            raise SharpwaveError(
+                f"seconds in the column {name} of {show_path(path.name)}",
+                got=repr(wrong.iloc[0]),
+                fix="count seconds from the start of the recording",
+            )
+        table[name] = seconds
+    table["label"] = table["label"].astype(str).str.strip()
+    if taken := sorted({"day", "light", "dark"} & {*table["label"]}):
+        raise SharpwaveError("spans with names of their own", got=taken[0], fix="call it otherwise: it is a phase")
     return table
 
 
@@ -172,10 +208,10 @@ def mark_day(recording: Recording, day: NightSpan, clock: DayClock) -> Recording
 
 
 def check_zone(how: DayOptions) -> None:
-    """Refuse a time zone that does not exist before anything is decoded.
+    """Refuse a time zone that does not exist, and spans that cannot be used, before anything is decoded.
 
     Raises:
-        SharpwaveError: If there is no such zone.
+        SharpwaveError: If there is no such zone, or the table of spans is not there, or none.
 
     >>> check_zone(DayOptions(time_zone="Mars/Olympus"))
     Traceback (most recent call last):
@@ -185,3 +221,4 @@ def check_zone(how: DayOptions) -> None:
         DayClock(datetime(2024, 1, 1), how.time_zone).read(0.0)
     if how.spans is not None and not how.spans.is_file():
         raise SharpwaveError("a table of spans", got=f"{show_path(how.spans)}, no file", fix="check the path")
+    read_spans(how.spans)

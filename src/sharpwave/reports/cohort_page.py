@@ -12,10 +12,12 @@ from markupsafe import Markup
 from sharpwave.disk import show_path
 from sharpwave.evaluation.sleep_statistics import SHARE_PER_DECADE, STATISTICS
 from sharpwave.outputs import write_file
+from sharpwave.recordings.units import OLDEST
 from sharpwave.reports import svg
-from sharpwave.reports.axes import Box
+from sharpwave.reports.axes import Box, choose_step, list_ticks
 from sharpwave.reports.cohort_table import CohortTable, find_outliers
 from sharpwave.reports.formats import show, show_name
+from sharpwave.reports.participants import MEN, WOMEN
 from sharpwave.reports.templates import render
 
 SHOWN = ("total_sleep_time", "sleep_latency", "rem_latency", "wake_after_sleep_onset", "sleep_efficiency", "N1_share",
@@ -23,7 +25,7 @@ SHOWN = ("total_sleep_time", "sleep_latency", "rem_latency", "wake_after_sleep_o
 """Statistics with a chart, where the cohort has them; `nights.parquet` holds all."""
 GROUPS = ("group", "diagnosis", "condition", "treatment", "genotype", "sex")
 """Covariates by which distributions are parted."""
-MOST_GROUPS, LEAST_AGES, LEAST_OF_SEX = 8, 10, 5
+MOST_GROUPS, MOST_LETTERS, LEAST_AGES, LEAST_OF_SEX = 8, 17, 10, 5
 YOUNG, MIDDLE, OLD = "age to 30", "age 31 to 60", "age over 60"
 AGE = "age band"
 """Column that is made of the ages."""
@@ -46,7 +48,6 @@ BY_SEX = {
     "apnea_hypopnea_index": "+0.2 /h for 10 % more men in a study",
 }
 """What is published of men against women (Boulos et al. 2019, 10.1016/S2213-2600(19)30057-8)."""
-MEN, WOMEN = {"m", "male", "man"}, {"f", "female", "woman"}
 
 
 def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
@@ -56,13 +57,16 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
         table: Its nights.
         path: File to write; its folder must exist.
     """
-    usable = table.rows[table.rows["verdict"] != "not usable"]
-    nights = table.rows.drop_duplicates("night")
+    people = table.find_people()
+    usable = table.rows.assign(subject=people)[table.rows["verdict"] != "not usable"]
+    nights = table.rows.assign(person=people).drop_duplicates("night")
+    matched = nights.loc[nights[table.participant].notna(), "night"] if table.participant else []
+    human = not len(usable) or bool((usable["species"] == "human").all())
+    of_age = human and "age" in table.covariates
     groups = [name for name in GROUPS if name in table.covariates and 1 < usable[name].nunique() <= MOST_GROUPS]
     names = [name for name in SHOWN if usable.loc[usable["name"] == name, "value"].notna().any()]
-    if "age" in table.covariates:
+    if of_age:
         usable, groups = usable.assign(**{AGE: find_bands(usable["age"])}), [*groups, AGE]
-    human = not len(usable) or bool((usable["species"] == "human").all())
     charts = [
         (show_name(name), draw_groups(usable[usable["name"] == name], groups, norms=NORMS if human else {}))
         for name in names
@@ -73,24 +77,22 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
     content = render(
         "cohort.html",
         n_nights=len(nights),
-        n_subjects=nights["subject"].nunique(),
+        n_subjects=nights["person"].nunique(),
+        unknown=bool(((nights["subject"] == "") & ~(nights["night"].isin(matched))).any()),
         simulated=int(nights["simulated"].sum()),
         verdicts=nights["verdict"].value_counts().items(),
         charts=charts,
         groups=", ".join("age" if name == AGE else name for name in groups),
         norms=human and AGE in groups and any(name in names for name, _ in NORMS),
-        sexes=compare_sexes(usable, names) if "sex" in table.covariates else [],
-        ages=compute_slopes(usable, names) if "age" in table.covariates else [],
+        sexes=compare_sexes(usable, names) if human and "sex" in table.covariates else [],
+        ages=compute_slopes(usable, names) if of_age else [],
         outliers=[
             (row["night"], show_name(row["name"]), show(row["value"]), show(row["median"]), show(row["distance"]))
             for row in find_outliers(usable).to_dict("records")
         ],
         missing=[(show_name(str(name)), int(part.sum()), len(part)) for name, part in missing if part.any()],
-        lost=[
-            ("night", "whose summary cannot be read", table.damaged),
-            ("participant", "without a night", table.without_night),
-            ("night", "of no participant in the table", table.without_participant),
-        ],
+        lost=table.list_losses(),
+        notes=table.notes,
     )
     return write_file(path, show_path(content))
 
@@ -102,8 +104,14 @@ def find_bands(ages: pd.Series) -> pd.Series:
     ['age to 30', 'age 31 to 60', 'age over 60', nan]
     """
     edges = [0.0, *(high for _, high in BANDS.values())]
-    years = pd.to_numeric(ages, errors="coerce")
+    years = find_years(ages)
     return pd.cut(years, edges, labels=list(BANDS)).astype(object)
+
+
+def find_years(ages: pd.Series) -> pd.Series:
+    """Ages as numbers; missing where they are none, or none of a person (-99)."""
+    years = pd.to_numeric(ages, errors="coerce")
+    return years.where((years >= 0) & (years < OLDEST))
 
 
 def draw_groups(
@@ -132,10 +140,15 @@ def draw_groups(
     low, high = np.percentile(rows["value"].dropna(), [1, 99])
     low, high = min([low, *known]), max([high, *known])
     box = Box.of_rows(len(parts), step=22, left=150, width=300)
-    across = box.across(min(low, 0.0) if low < 0.3 * high else low, max(high, low + 1e-9))
-    ticks = np.linspace(across.low, across.high, 4).tolist()
+    low, high = min(low, 0.0) if low < 0.3 * high else low, max(high, low + 1e-9)
+    step = choose_step(high - low, (digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5)), most=4)
+    across = box.across(low, high)
+    ticks = list_ticks(low, high, step).tolist()
     content = box.draw_columns(across, ticks) + box.draw_numbers(across, ticks, [show(tick) for tick in ticks])
-    content += box.draw_names([f"{name[:18]} ({len(values)})" for name, values in parts], gap=8)
+    names = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name, _ in parts]
+    content += box.draw_names(
+        [f"{name} ({len(values)})" for name, (_, values) in zip(names, parts, strict=True)], gap=8
+    )
     for y, (_, values), norm in zip(box.rows(len(parts)), parts, published, strict=True):
         at = [across.at(float(np.clip(v, across.low, across.high))) for v in np.percentile(values, [5, 25, 50, 75, 95])]
         content.append(svg.line(at[0], y, at[4], y, stroke="#5b6472", stroke_width=1.2))
@@ -188,10 +201,10 @@ def compute_slopes(rows: pd.DataFrame, names: list[str]) -> list[tuple[str, str,
     published |= {f"{stage}_share": change for stage, change in SHARE_PER_DECADE.items()}
     found = []
     for name in names:
-        part = rows[rows["name"] == name].assign(age=pd.to_numeric(rows["age"], errors="coerce"))
+        part = rows[rows["name"] == name].assign(age=find_years(rows["age"]))
         part = part.dropna(subset=["age", "value"])
         people = part.groupby(part["subject"].where(part["subject"] != "", part["night"]))[["age", "value"]].mean()
-        if len(people) < LEAST_AGES or people["age"].std() == 0:
+        if len(people) < LEAST_AGES or people.std().eq(0).any():
             continue
         ages, values = people["age"].to_numpy() / 10, people["value"].to_numpy()
         slope = float(np.polyfit(ages, values, 1)[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
-from sharpwave.untrusted import explained
+from sharpwave.reports.participants import IDENTIFIERS, match_nights, shorten
 
 SUMMARY = "summary.json"
 OWN = ("night", "subject", "name", "value", "unit", "low", "high", "verdict", "stager", "species", "simulated", "start",
@@ -22,8 +23,9 @@ OWN = ("night", "subject", "name", "value", "unit", "low", "high", "verdict", "s
 """Columns of ours; a covariate of the same name is renamed."""
 LARGEST = 64 << 20
 """Bytes of the largest summary that is read."""
-IDENTIFIERS = ("participant_id", "subject", "night")
-"""Columns of a table of participants by which nights are found, best first."""
+LOG = "log.txt"
+UNKNOWN = "unknown"
+"""Subject of a recording that does not say whose it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +36,45 @@ class CohortTable:
         rows: One row a night and statistic: night (folder, relative to the cohort's), subject, name, value, unit, low
             and high (80 % interval), verdict, stager, species, simulated, start, key, and covariates.
         n_read: Summaries that were read now; those of other nights had not changed.
-        damaged: Nights whose summary cannot be read.
+        damaged: Nights whose summary cannot be read, or holds no statistics.
+        failed: Nights of which there is a log and no summary.
         covariates: Names of the columns that came from the table of participants.
+        participant: Name of the column with its labels; empty where there is none.
         without_night: Participants of whom there is no night.
         without_participant: Nights of nobody in the table of participants.
+        notes: Sentences on what of that table was understood otherwise than it stands there.
     """
 
     rows: pd.DataFrame
     n_read: int
     damaged: list[str]
-    covariates: list[str]
-    without_night: list[str]
-    without_participant: list[str]
+    failed: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)
+    participant: str = ""
+    without_night: list[str] = field(default_factory=list)
+    without_participant: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def list_losses(self, *, most: int = 20) -> list[str]:
+        """Sentences on the nights and participants that are in one place only, with the first of their names."""
+        kinds = (
+            ("night", "whose summary cannot be read, or holds no statistics", self.damaged),
+            ("night", "that failed", self.failed),
+            ("participant", "without a night", self.without_night),
+            ("night", "of no participant in the table", self.without_participant),
+        )
+        return [
+            f"{len(names)} {noun}{'s' * (len(names) != 1)} {what}: {', '.join(names[:most])}"
+            + ", …" * (len(names) > most)
+            for noun, what, names in kinds
+            if names
+        ]
+
+    def find_people(self) -> pd.Series:
+        """Whose each row is: the participant's label, or the subject, or, where neither is known, the night."""
+        rows = self.rows
+        people = rows["subject"].where(rows["subject"] != "", rows["night"])
+        return rows[self.participant].fillna(people) if self.participant else people
 
 
 def tabulate_cohort(
@@ -55,7 +84,7 @@ def tabulate_cohort(
 
     Args:
         folder: Results of `sharpwave decode` or `sharpwave bids`; searched at any depth.
-        participants: What is known of the sleepers; see `read_participants`. None where nothing is.
+        participants: What is known of the sleepers; see `sharpwave.reports.participants`. None where nothing is.
         earlier: Rows of an earlier call. A night whose summary has the size and time that it had then is not read.
 
     Raises:
@@ -72,7 +101,7 @@ def tabulate_cohort(
     root = Path(folder)
     known = _group_earlier(earlier)
     kept, fresh, damaged, n_read = [], [], [], 0
-    for path in _find_summaries(root):
+    for path in _find_results(root, SUMMARY):
         night, state = _name_night(root, path), path.stat()
         stamp = (state.st_size, state.st_mtime_ns)
         if known.get(night, (None, None))[0] == stamp:
@@ -92,21 +121,31 @@ def tabulate_cohort(
             "results of nights", got=f"no {SUMMARY} with statistics below {show_path(root)}", fix="decode nights first"
         )
     whole = pd.concat(tables, ignore_index=True).sort_values(["night"], kind="stable", ignore_index=True)
-    return _join(whole, participants, n_read, damaged)
+    whole["subject"] = whole["subject"].replace(UNKNOWN, "")
+    failed = [_name_night(root, path) for path in _find_results(root, LOG) if not _find_beside(path).exists()]
+    return _join(CohortTable(whole, n_read, damaged, failed), participants)
 
 
-def _find_summaries(root: Path) -> Iterator[Path]:
+def _find_results(root: Path, wanted: str) -> Iterator[Path]:
     for here, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name == SUMMARY or name.endswith(f"_{SUMMARY}"):
+            if name == wanted or name.endswith(f"_desc-sharpwave_{wanted}"):
                 yield Path(here, name)
 
 
+def _find_beside(log: Path) -> Path:
+    """The summary that belongs to a log."""
+    return log.with_name(log.name.removesuffix(LOG) + SUMMARY)
+
+
 def _name_night(root: Path, path: Path) -> str:
-    if path.name != SUMMARY:
-        return show_path(path.name.removesuffix(f"_{SUMMARY}").removesuffix("_desc-sharpwave"))
-    return show_path(path.parent.relative_to(root).as_posix())
+    """The folder of a night; of BIDS derivatives the night's entities, after the folder of the data set."""
+    folders = path.parent.relative_to(root)
+    if path.name in (SUMMARY, LOG):
+        return show_path(folders.as_posix())
+    above = [*takewhile(lambda name: not name.startswith("sub-"), folders.parts)]
+    return show_path("/".join([*above, path.name.rpartition("_desc-sharpwave_")[0]]))
 
 
 def _group_earlier(earlier: pd.DataFrame | None) -> dict[str, tuple[tuple[int, int], np.ndarray]]:
@@ -133,7 +172,7 @@ def _read_rows(path: Path, night: str, stamp: tuple[int, int]) -> list[tuple[Any
             (night, subject, str(row["name"]), *(_number(row.get("value")),), str(row.get("unit") or ""),
              _number(row.get("low")), _number(row.get("high")), *tail)
             for row in content["statistics"]
-        ]  # fmt: skip
+        ] or None  # fmt: skip
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -142,71 +181,35 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
 
 
-def read_participants(path: str | Path) -> pd.DataFrame:
-    """A table of participants, such as BIDS's `participants.tsv`; `n/a` is missing.
-
-    Args:
-        path: A TSV or CSV with a column participant_id, subject or night.
-
-    Raises:
-        SharpwaveError: If it cannot be read, has no such column, or one participant is in it twice.
-    """
-    path = Path(path)
-    with explained(
-        "a table of participants", name=show_path(path), fix="write participant_id and covariates; one row each"
-    ):
-        separator = "," if path.suffix.lower() == ".csv" else "\t"
-        labels = dict.fromkeys(IDENTIFIERS, str)  # "007" is not 7
-        table = pd.read_csv(path, sep=separator, na_values=["n/a"], comment=None, dtype=labels)
-    column = next((name for name in IDENTIFIERS if name in table), None)
-    if column is None:
-        raise SharpwaveError(
-            f"a column {', '.join(IDENTIFIERS[:-1])} or {IDENTIFIERS[-1]}",
-            got=", ".join(map(str, table.columns[:6])),
-            fix="name the column with the participants' labels participant_id",
-        )
-    table[column] = table[column].astype(str)
-    twice = table[column][table[column].duplicated()].unique()
-    if len(twice):
-        raise SharpwaveError("each participant once", got=f"{', '.join(twice[:3])} twice", fix="remove one of the rows")
-    return table
-
-
-def _join(rows: pd.DataFrame, participants: pd.DataFrame | None, n_read: int, damaged: list[str]) -> CohortTable:
+def _join(table: CohortTable, participants: pd.DataFrame | None) -> CohortTable:
     if participants is None:
-        return CohortTable(rows, n_read, damaged, [], [], [])
+        return table
+    rows = table.rows
     column = next(name for name in IDENTIFIERS if name in participants)
     nights = rows.drop_duplicates("night")[["night", "subject"]]
-    labels = [_shorten(label) for label in participants[column]]
-    by_label = {label: place for place, label in enumerate(labels)}
-    places = {
-        night: next((by_label[name] for name in _list_names(night, subject) if name in by_label), -1)
-        for night, subject in zip(nights["night"], nights["subject"], strict=True)
-    }
+    labels = [shorten(label) for label in participants[column]]
+    places, notes = match_nights(nights, labels)
     place = rows["night"].map(places).to_numpy()
-    covariates = participants.drop(columns=column).rename(
-        columns=lambda name: f"participant_{name}" if name in OWN else str(name)
-    )
-    taken = covariates.reset_index(drop=True).reindex(place).reset_index(drop=True)  # of -1 nothing is known
+    names: dict[str, str] = {}
+    taken = {*OWN}
+    for name in map(str, participants):
+        new = name
+        while new in taken:  # ours keep their names
+            new = f"participant_{new}"
+        taken.add(new)
+        names[name] = new
+    known = participants.rename(columns=names)
+    of_night = known.reset_index(drop=True).reindex(place).reset_index(drop=True)  # of -1 nothing is known
     used = {*places.values()}
-    return CohortTable(
-        pd.concat([rows, taken], axis=1),
-        n_read,
-        damaged,
-        [str(name) for name in covariates],
-        [label for number, label in enumerate(labels) if number not in used],
-        sorted(night for night, number in places.items() if number < 0),
+    return replace(
+        table,
+        rows=pd.concat([rows, of_night], axis=1),
+        covariates=[names[name] for name in map(str, participants) if name != column],
+        participant=names[column],
+        without_night=[label for number, label in enumerate(labels) if number not in used],
+        without_participant=sorted(night for night, number in places.items() if number < 0),
+        notes=[*participants.attrs.get("notes", []), *notes],
     )
-
-
-def _shorten(label: object) -> str:
-    return str(label).removeprefix("sub-")
-
-
-def _list_names(night: str, subject: str) -> list[str]:
-    """Labels under which a night may stand in a table of participants."""
-    parts = [part for folder in night.split("/") for part in folder.split("_") if part.startswith("sub-")]
-    return [_shorten(name) for name in (subject, *parts, night, night.rpartition("/")[2])]
 
 
 def find_outliers(rows: pd.DataFrame, *, far: float = 3.5, most: int = 100) -> pd.DataFrame:

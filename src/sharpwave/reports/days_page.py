@@ -41,6 +41,7 @@ class LongRecording:
         actogram: Share of sleep, shape (day, bin); NaN where nothing was scored.
         addresses: Address of each day's page, relative to this one.
         schedule: Hours of lights on and off; None where there is no schedule.
+        clock: Whether the time of day is known, by default; otherwise hours count from the start.
     """
 
     name: str
@@ -51,6 +52,12 @@ class LongRecording:
     actogram: Float[np.ndarray, "day bin"]
     addresses: Mapping[str, str]
     schedule: tuple[float, float] | None = None
+    clock: bool = True
+
+    @property
+    def zero(self) -> str:
+        """Where the hours of the actogram and of the profile count from."""
+        return "lights on" if self.schedule is not None else "midnight" if self.clock else "the start"
 
 
 def write_days_page(recording: LongRecording, path: str | Path) -> Path:
@@ -83,10 +90,14 @@ def write_days_page(recording: LongRecording, path: str | Path) -> Path:
         ],
         phases=_summarise_phases(phases),
         actogram=draw_actogram(recording.actogram, recording.schedule),
-        profile=draw_profile(recording.profile, recording.schedule),
-        zeitgeber=recording.schedule is not None,
+        profile=draw_profile(recording.profile, recording.schedule, title=_name_hours(recording.zero)),
+        hours=_name_hours(recording.zero),
     )
     return write_file(path, show_path(content))
+
+
+def _name_hours(zero: str) -> str:
+    return "hour of the day" if zero == "midnight" else f"hours since {zero}"
 
 
 def _summarise_phases(phases: pd.DataFrame) -> list[tuple[str, str, str, str, int]]:
@@ -134,8 +145,8 @@ def draw_actogram(shares: Float[np.ndarray, "day bin"], schedule: tuple[float, f
     return svg.plot(content, height=height + 36, label=label)
 
 
-def draw_profile(profile: pd.DataFrame, schedule: tuple[float, float] | None) -> Markup:
-    """Share of each stage by the hour, with its interval over days."""
+def draw_profile(profile: pd.DataFrame, schedule: tuple[float, float] | None, *, title: str) -> Markup:
+    """Share of each stage by the hour, with its interval over days; `title` says where hours count from."""
     if not len(profile):
         return Markup("")
     box = Box(left=46, top=10, width=520, height=170)
@@ -160,6 +171,5 @@ def draw_profile(profile: pd.DataFrame, schedule: tuple[float, float] | None) ->
     for y, x, name in sorted(ends, reverse=True):  # names from the bottom up, none upon another
         below = min(y + 4, below - 12)
         content.append(svg.text(x + 6, below, name, anchor="start", css="strong"))
-    title = "hours since lights on" if schedule is not None else "hour of the day"
     content.append(svg.text(box.middle, box.bottom + 30, title, css="strong"))
     return svg.chart(content, width=box.right + 50, height=box.bottom + 36, label=f"Share of each stage by {title}")

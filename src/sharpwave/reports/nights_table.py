@@ -31,6 +31,8 @@ LONGEST_SUMMARY = 32 << 20
 """Bytes of a summary that are read at most."""
 TSV, PARQUET = "nights.tsv", "nights.parquet"
 _BEGIN = b"night\tsubject\tsession\t"
+COHORT = ("night", "name", "value", "file_size", "file_time")
+"""Columns that tell the table of `sharpwave cohort`."""
 OUTLYING = 3.5
 """Distance from the median in robust standard deviations from which a value is an outlier (Iglewicz & Hoaglin 1993)."""
 FEWEST = 10
@@ -169,14 +171,15 @@ def write_nights(table: pd.DataFrame, folder: Path) -> list[Path]:
         folder: Where they go; it must exist.
 
     Returns:
-        Both paths.
+        The paths that were written: a `nights.parquet` of `sharpwave cohort` is left, which reads changed nights only.
 
     Raises:
         SharpwaveError: If a file of that name is there that sharpwave did not write.
     """
     tsv, parquet = folder / TSV, folder / PARQUET
+    cohort = _is_cohort(parquet)
     ours = tsv.is_file() and tsv.read_bytes()[: len(_BEGIN)] == _BEGIN
-    for path in (tsv, parquet):
+    for path in (tsv, parquet)[: 1 if cohort else 2]:
         if os.path.lexists(path) and not ours:
             raise SharpwaveError(
                 f"a folder for {TSV} and {PARQUET}",
@@ -186,9 +189,21 @@ def write_nights(table: pd.DataFrame, folder: Path) -> list[Path]:
     kept = table.drop(columns="stages")
     with replace_file(tsv) as partial:
         make_cells_safe(kept).to_csv(partial, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
+    if cohort:
+        return [tsv]
     with replace_file(parquet) as partial:
         kept.map(lambda value: show_path(value) if isinstance(value, str) else value).to_parquet(partial, index=False)
     return [tsv, parquet]
+
+
+def _is_cohort(path: Path) -> bool:
+    """Whether this is the table of `sharpwave cohort`, with a row a night and statistic."""
+    from pyarrow.parquet import read_schema
+
+    try:
+        return {*COHORT} <= {*read_schema(path).names}
+    except (OSError, ValueError):
+        return False
 
 
 def list_statistics(table: pd.DataFrame) -> list[str]:
@@ -269,7 +284,7 @@ def estimate_slope(table: pd.DataFrame, name: str) -> tuple[float, float, float,
     Returns:
         Slope, its 95 % interval, and the number of adults; NaN with fewer than 10, or where ages hardly differ.
     """
-    adults = table[(table["age"] >= 18) & np.isfinite(table[name]) & (table["subject"] != "")]
+    adults = table[(table["age"] >= 18) & np.isfinite(table[name]) & ~table["subject"].isin(["", "unknown"])]
     people = adults.groupby("subject")[["age", name]].mean()
     n = len(people)
     if n < FEWEST or people["age"].std() < 5:

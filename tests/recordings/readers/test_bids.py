@@ -10,6 +10,7 @@ import pytest
 from tests.files import BIDS_EPOCHS, write_small_bids
 from typer.testing import CliRunner
 
+from sharpwave.commands.bids import plan_bids_nights
 from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, apply_options, open_source
@@ -134,6 +135,21 @@ def test_an_age_that_cannot_be_is_left_out_and_declared(tmp_path: Path) -> None:
     recording = read_bids(path)
     assert recording.metadata.get("age") != 999
     assert any("participants.tsv gives an age of 999 years" in repair for repair in recording.repairs)
+
+
+def test_data_sets_as_laboratories_leave_them(tmp_path: Path) -> None:
+    """Nobody wrote the description, columns are capitalised, and the raw files lie there, too."""
+    path = write_small_bids(tmp_path)
+    (tmp_path / "dataset_description.json").unlink()
+    table = tmp_path / "participants.tsv"
+    table.write_text(table.read_text().replace("participant_id", "Participant_ID"))
+    write_small_bids(tmp_path / "sourcedata")
+    write_small_bids(tmp_path / ".trash")
+    assert read_bids(path).metadata["age"] == 34
+    assert list_bids_nights(tmp_path) == [path]
+    path.with_suffix(".set").touch()
+    with pytest.raises(SharpwaveError, match=r"one EEG file of sub-01_ses-1_task-sleep; got .*[.]edf and .*[.]set"):
+        plan_bids_nights(tmp_path, tmp_path / "out")
 
 
 def write_codes(eeg: Path, codes: list[int]) -> Path:

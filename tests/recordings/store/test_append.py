@@ -86,13 +86,64 @@ def test_what_does_not_follow_is_refused_and_nothing_is_changed(tmp_path: Path) 
     scaled = replace(later, signals={**later.signals, "EEG": replace(later["EEG"], scale=1e-6)})
     for wrong, message in (
         (make_part(960, 1200), "60 s later"),
-        (make_part(0, 900), "900 s earlier"),
+        (make_part(0, 900), "900 s earlier.*holds that time already"),
+        (make_part(1500, 1800), "give --time-zone"),
         (other, "no signal 'pulse'"),
         (scaled, "scale 1e-06 of 'EEG', not 1e-07"),
     ):
         with pytest.raises(SharpwaveError, match=message):
             append_store(path, wrong)
     check_same(open_store(path), make_part(0, 900))
+
+
+def test_another_person_or_what_is_there_already_is_not_appended(tmp_path: Path) -> None:
+    def forget(part: Recording, **values) -> Recording:
+        return replace(part, start=None, **values)
+
+    path = write_store(forget(make_part(0, 900), subject="7"), tmp_path / "year.zarr")
+    with pytest.raises(SharpwaveError, match="subject 8, not 7"):
+        append_store(path, forget(make_part(900, 1200), subject="8"))
+    with pytest.raises(SharpwaveError, match="ends already"):
+        append_store(path, forget(make_part(0, 900)))
+    assert open_store(path).duration == 900
+    append_store(path, forget(make_part(900, 1200)))
+    with pytest.raises(SharpwaveError, match="ends already"):
+        append_store(path, forget(make_part(900, 1200)))
+    assert open_store(path).duration == 1200
+
+
+def test_what_would_shift_a_signal_is_not_appended(tmp_path: Path) -> None:
+    part = make_part(0, 900)
+    short = replace(part["pulse"], samples=part["pulse"].samples[:880])
+    path = write_store(replace(part, signals={**part.signals, "pulse": short}), tmp_path / "year.zarr")
+    with pytest.raises(SharpwaveError, match="'pulse' that would be shifted: the store has it to 880 s"):
+        append_store(path, make_part(900, 1200))
+
+
+def test_gains_that_differ_by_a_rounding_are_one(tmp_path: Path) -> None:
+    path = write_store(make_part(0, 900), tmp_path / "year.zarr")
+    later = make_part(900, 1200)
+    near = replace(later["EEG"], scale=1e-7 * (1 + 2e-12))
+    check_same(
+        open_store(append_store(path, replace(later, signals={**later.signals, "EEG": near}))), make_part(0, 1200)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "passed"),
+    [
+        (datetime(2024, 3, 30, 12), datetime(2024, 3, 31, 12), 23),
+        (datetime(2024, 10, 26, 12), datetime(2024, 10, 27, 12), 25),
+        (datetime(2024, 10, 26, 12), datetime(2024, 10, 27, 2, 30), 15.5),
+        (datetime(2024, 6, 1, 12), datetime(2024, 6, 2, 12), 24),
+    ],
+)
+def test_clocks_that_were_set_between_files_are_followed(first: datetime, second: datetime, passed: float) -> None:
+    from sharpwave.commands.append import follow_clock
+
+    store = Recording({"EEG": Signal("EEG", np.zeros(round(passed * 3600)), 1.0, MODALITIES["eeg"])}, start=first)
+    after = replace(store, start=second)
+    assert follow_clock(after, store, "Europe/Berlin").start == first + timedelta(hours=passed)
 
 
 def test_small_reads_that_follow_one_another_are_few_large_ones(

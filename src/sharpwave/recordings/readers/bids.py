@@ -301,6 +301,7 @@ def _read_participant(path: Path, repairs: list[str]) -> dict[str, Any]:
     if table_path is None or not table_path.is_file():
         return {}
     table = _read_table(table_path)
+    table.columns = table.columns.astype(str).str.strip().str.lower()
     if "participant_id" not in table:
         return {}
     rows = table[table["participant_id"].astype(str).str.removeprefix("sub-") == subject]

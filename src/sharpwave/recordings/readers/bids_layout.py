@@ -31,7 +31,7 @@ def list_bids_nights(
     if not root.is_dir():
         raise SharpwaveError("a folder of a BIDS data set", got=str(root), fix="check the path")
     files = [path for path in root.rglob("*_eeg.*") if path.suffix.lower() in EEG_FORMATS]
-    files = sorted(path for path in files if "derivatives" not in path.relative_to(root).parts)
+    files = sorted(path for path in files if not any(map(_is_apart, path.relative_to(root).parts)))
     for entity, wanted in (("sub", participants), ("ses", sessions)):
         if wanted:
             names = {str(name).removeprefix(f"{entity}-") for name in wanted}
@@ -44,6 +44,11 @@ def list_bids_nights(
                 )
             files = [path for path in files if parse_entities(path).get(entity, "") in names]
     return files
+
+
+def _is_apart(folder: str) -> bool:
+    """Whether a folder holds no raw nights of the data set itself."""
+    return folder in ("derivatives", "sourcedata", "code") or folder.startswith(".")
 
 
 def find_sidecar(path: Path, suffix: str) -> Path | None:
@@ -66,8 +71,13 @@ def find_sidecar(path: Path, suffix: str) -> Path | None:
 
 
 def find_root(path: Path) -> Path | None:
-    """The folder of the data set that a file belongs to; None where it belongs to none."""
-    return next((folder for folder in path.parents if (folder / "dataset_description.json").is_file()), None)
+    """The folder of the data set that a file belongs to; None where it belongs to none.
+
+    The one with `dataset_description.json`; where nobody wrote it, the one above the file's `sub-` folder.
+    """
+    described = next((folder for folder in path.parents if (folder / "dataset_description.json").is_file()), None)
+    subject = f"sub-{parse_entities(path).get('sub', '')}"
+    return described or next((folder.parent for folder in path.parents if folder.name == subject), None)
 
 
 def parse_entities(path: Path) -> dict[str, str]:

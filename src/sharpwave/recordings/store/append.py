@@ -86,6 +86,14 @@ def _check_fit(store: Recording, recording: Recording) -> None:
         problems += _compare(store.signals[name], recording.signals[name])
     if store.spikes is not None or recording.spikes is not None:
         problems.append("spikes, which are not appended")
+    if store.subject != recording.subject and "unknown" not in (store.subject, recording.subject):
+        problems.append(f"subject {recording.subject}, not {store.subject}")
+    longest = store.duration
+    problems += [
+        f"{name!r} that would be shifted: the store has it to {signal.end:g} s, others to {longest:g} s"
+        for name, signal in store.signals.items()
+        if longest - signal.end > max(TOLERANCE, 1 / signal.rate)
+    ]
     if problems:
         raise SharpwaveError(
             "a recording with the store's signals, at even rates",
@@ -93,14 +101,32 @@ def _check_fit(store: Recording, recording: Recording) -> None:
             fix="write it as a store of its own",
         )
     if store.start is None or recording.start is None:
+        _check_new(store, recording)
         return
     off = (recording.start - store.start).total_seconds() - store.duration
     if abs(off) > TOLERANCE:
         raise SharpwaveError(
             f"a recording that begins where the store ends, at {store.start + timedelta(seconds=store.duration)}",
             got=f"{recording.start}, {abs(off):.0f} s {'later' if off > 0 else 'earlier'}",
-            fix="append the recordings in order; after a gap, begin a new store",
+            fix="leave it out: the store holds that time already"
+            if off + recording.duration <= TOLERANCE
+            else "append in order; after a gap, begin a new store; where clocks went forward or back, give --time-zone",
         )
+
+
+def _check_new(store: Recording, recording: Recording) -> None:
+    """Without a clock, refuse what the store ends with already."""
+    for name, old in store.signals.items():
+        new = recording.signals[name]
+        n = min(len(new), len(old), round(60 * new.rate))
+        first = np.asarray(new.samples[:n])
+        if len(new) > len(old) or not np.array_equal(first, old.samples[len(old) - len(new) :][:n], equal_nan=True):
+            return
+    raise SharpwaveError(
+        "a recording that follows the store's",
+        got="one with which the store ends already; neither says when it began",
+        fix="leave it out",
+    )
 
 
 def _compare(old: Signal, new: Signal) -> list[str]:
@@ -117,6 +143,9 @@ def _compare(old: Signal, new: Signal) -> list[str]:
         "shape": (tuple(old.samples.shape[1:]), tuple(new.samples.shape[1:])),
         "type": (np.dtype(old.samples.dtype), np.asarray(new.samples[:1]).dtype),
     }
+    for what in ("scale", "offset"):  # headers in mV and in V differ by a rounding
+        if abs(getattr(old, what) - getattr(new, what)) <= 1e-9 * abs(old.scale):
+            pairs.pop(what)
     wrong = [f"{what} {b} of {name!r}, not {a}" for what, (a, b) in pairs.items() if a != b]
     return wrong + ([f"{name!r} starting at {new.start:g} s"] if abs(new.start) * new.rate > 0.5 else [])
 
