@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
 import pytest
 
-from sharpwave.benchmarks.forecast import ahead
+from sharpwave.benchmarks.forecast import ahead, brainmu
 from sharpwave.benchmarks.forecast.ahead import ENSEMBLE, TOLD, score_told, tell
 from sharpwave.benchmarks.forecast.brainmu import score_cohort
 from sharpwave.forecasting import boosting
@@ -48,32 +51,42 @@ def test_later_measures_stand_beside_those_of_now_and_end_with_the_night() -> No
     assert tell(night, 0) is night
 
 
+class Says:
+    """A forecaster that says the same of every epoch."""
+
+    def __init__(self, change: float) -> None:
+        self.change = change
+
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
+        return self
+
+    def predict(self, night: EpochTable) -> Forecast:
+        return Forecast(np.full(len(night), self.change), np.full((len(night), 5), 0.2))
+
+
 @pytest.mark.parametrize("scored_by_several", [True, False])
 def test_the_means_are_of_brainmu_and_of_trees_on_all_cohorts_or_on_votes(
     scored_by_several: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boosting, "CHANGE_ROUNDS", 5)
-    monkeypatch.setattr(boosting, "DESTINATION_ROUNDS", 2)
+    references = {"lightgbm": Says(0.2)} | ({"lightgbm-votes": Says(0.9)} if scored_by_several else {})
+    chosen = {method: lambda said=said: said for method, said in references.items()}
+    monkeypatch.setattr(brainmu, "_choose_references", lambda protocol, night: chosen)
     nights = [make_night(f"p{index}", index) for index in range(4)]
-    if scored_by_several:
-        nights = [EpochTable(n.subject, n.cohort, n.stages, n.features, n.names, np.eye(5)[n.stages]) for n in nights]
     folds = [(nights[2:], nights[:2]), (nights[:2], nights[2:])]
     truth = [(compute_targets(night.stages, 1) != night.stages).astype(float) for night in nights]
-    blind = [Forecast(np.full(len(night), 0.3), np.full((len(night), 5), 0.2)) for night in nights]
-    seer = [Forecast(0.8 * soon + 0.1, said.destination) for soon, said in zip(truth, blind, strict=True)]
+    seer = [
+        Forecast(0.8 * soon + 0.1, Says(0.0).predict(night).destination)
+        for soon, night in zip(truth, nights, strict=True)
+    ]
     forecasts = {("observed", 30.0): {f"made up/{n.subject}": said for n, said in zip(nights, seer, strict=True)}}
-    pooled = {30.0: {id(night): (said, 0.5) for night, said in zip(nights, blind, strict=True)}}
-    rows = {(row.method, row.metric): row.value for row in score_cohort("made up", nights, folds, forecasts, pooled)}
-    assert rows["brainmu+lightgbm", "auprc_change"] == pytest.approx(1.0)
-    change = np.concatenate([0.5 * (0.8 * soon[:-1] + 0.1 + 0.3) for soon in truth])
+    pooled = {30.0: {id(night): (Says(0.3).predict(night), 0.5) for night in nights}}
+    rows = {(row.method, row.metric): row for row in score_cohort("made up", nights, folds, forecasts, pooled)}
+    means = {"brainmu+lightgbm": 0.3} | ({"brainmu+lightgbm-votes": 0.9} if scored_by_several else {})
+    assert {method for method, _ in rows} == {"brainmu-lite", *references, *means}
     soon = np.concatenate([one[:-1] for one in truth])
-    assert rows["brainmu+lightgbm", "brier"] == pytest.approx(np.mean((change - soon) ** 2))
-    gain = rows["brainmu+lightgbm", "auprc_change_gain_over_lightgbm"]
-    assert gain == pytest.approx(1.0 - rows["lightgbm", "auprc_change"])
-    assert (("brainmu+lightgbm-votes", "auprc_change") in rows) == scored_by_several
-    if scored_by_several:
-        assert rows["brainmu+lightgbm-votes", "auprc_change"] == pytest.approx(1.0)
-        assert rows["brainmu+lightgbm-votes", "brier"] not in (
-            rows["brainmu-lite", "brier"],
-            rows["lightgbm-votes", "brier"],
-        )
+    for method, other in means.items():
+        change = (0.8 * soon + 0.1 + other) / 2
+        assert rows[method, "brier"].value == pytest.approx(np.mean((change - soon) ** 2))
+        gain = rows[method, "auprc_change_gain_over_lightgbm"]
+        assert gain.value == pytest.approx(1.0 - rows["lightgbm", "auprc_change"].value)
+        assert gain.low > 0.5
