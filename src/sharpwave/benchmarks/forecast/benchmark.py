@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sharpwave.benchmarks.forecast.accumulator import Accumulator
+from sharpwave.benchmarks.forecast.ahead import HOW, score_told
 from sharpwave.benchmarks.forecast.as_decoded import SETTING, score_as_decoded
 from sharpwave.benchmarks.forecast.brainmu import score_cross_validated
 from sharpwave.benchmarks.forecast.scores import (
@@ -83,6 +84,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         rows += _run_pooled(cohorts, seeds)
         rows += score_cross_validated(cohorts, data)
         rows += score_as_decoded(cohorts, data, seeds=1)
+        rows += score_told(cohorts)
     for name, precursor in SIMULATED.items():
         rng = np.random.default_rng(20)
         nights = list(simulate_nights(N_SIMULATED, rng=rng, hours=SIMULATED_HOURS, precursor=precursor))
@@ -97,7 +99,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
             "+300 s": 1,
             "sharpwave": min(seeds, 2),
             "simulated": 1,
-            SETTING: 1,
+            **dict.fromkeys((SETTING, HOW), 1),
             OURS: "one training: the shipped weights, or one per fold",
             **{name: "1, +30 s only" for name in SLOW},
         },

@@ -1,4 +1,8 @@
-"""Brainµ on the subjects that its shipped weights were trained on: the recipe again, without each fold's subjects."""
+"""Brainµ on the subjects that its shipped weights were trained on: the recipe again, without each fold's subjects.
+
+Beside it stand its means with LightGBM, one half each: with trees that learned from the stages of all cohorts, as
+ships, and, where several scored, with trees that see the votes.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import numpy as np
 
 from sharpwave.benchmarks.forecast.scores import (
     BETTER_REFERENCES,
+    MEAN,
     OURS,
     REFERENCES,
+    VOTED,
     Fold,
     Task,
     accumulate_forecasts,
@@ -19,7 +25,10 @@ from sharpwave.benchmarks.forecast.scores import (
 )
 from sharpwave.benchmarks.rows import Row
 from sharpwave.forecasting import FORECASTERS, Forecaster
+from sharpwave.forecasting.boosting import Boosting
 from sharpwave.forecasting.cohorts import EpochTable
+from sharpwave.forecasting.contract import Forecast
+from sharpwave.forecasting.mean_forecaster import average_forecasts
 from sharpwave.forecasting.protocols import compute_base_rate
 from sharpwave.recipes.cross_validation import (
     OutOfFold,
@@ -48,10 +57,30 @@ def score_cross_validated(cohorts: Mapping[str, list[EpochTable]], data: Path | 
     raw, members = forecast_folds(load_forecasting(data), folds, train_model=train_on_cohorts, seed=seed)
     everyone = [night for nights in cohorts.values() for night in nights]
     forecasts = calibrate_folds(raw, members, everyone)
-    return [row for name, nights in cohorts.items() for row in _score_cohort(name, nights, folds, forecasts)]
+    pooled = {
+        horizon: make_forecasts(Task("all", "observed", horizon, HOW, everyone, lambda rng: iter(folds)), Boosting, 0)
+        for protocol, horizon in forecasts
+        if protocol == "observed"
+    }
+    return [row for name, nights in cohorts.items() for row in score_cohort(name, nights, folds, forecasts, pooled)]
 
 
-def _score_cohort(name: str, nights: list[EpochTable], folds: list[Fold], forecasts: OutOfFold) -> list[Row]:
+def score_cohort(
+    name: str,
+    nights: list[EpochTable],
+    folds: list[Fold],
+    forecasts: OutOfFold,
+    pooled: Mapping[float, Mapping[int, tuple[Forecast, float]]],
+) -> list[Row]:
+    """Rows of Brainµ, of its means with LightGBM, and of what it is compared with, on one cohort.
+
+    Args:
+        name: Name of the cohort.
+        nights: Its nights, each tested in one of the folds.
+        folds: Training and tested nights of all cohorts.
+        forecasts: What Brainµ said of each night without having learned from its subject.
+        pooled: The same of trees that learned from the stages of all cohorts, by horizon, then by the night's identity.
+    """
     rows: list[Row] = []
     for (protocol, horizon), said in forecasts.items():
         if any(name_subject(night) not in said for night in nights):
@@ -64,10 +93,21 @@ def _score_cohort(name: str, nights: list[EpochTable], folds: list[Fold], foreca
         }
         ours = {id(night): (said[name_subject(night)], rates[id(night)]) for night in nights}
         accumulators = {OURS: [accumulate_forecasts(task, nights, ours)]}
-        for method, make in _choose_references(protocol, nights[0]).items():
-            accumulators[method] = [accumulate_forecasts(task, nights, make_forecasts(task, make, 0))]
+        found = {m: make_forecasts(task, make, 0) for m, make in _choose_references(protocol, nights[0]).items()}
+        if protocol == "observed":
+            found[MEAN] = _average(ours, pooled[horizon])
+        if "lightgbm-votes" in found:
+            found[VOTED] = _average(ours, found["lightgbm-votes"])
+        for method, by_night in found.items():
+            accumulators[method] = [accumulate_forecasts(task, nights, by_night)]
         rows += to_rows(name, task.setting, accumulators)
     return rows
+
+
+def _average(
+    ours: Mapping[int, tuple[Forecast, float]], theirs: Mapping[int, tuple[Forecast, float]]
+) -> dict[int, tuple[Forecast, float]]:
+    return {night: (average_forecasts(said, theirs[night][0]), rate) for night, (said, rate) in ours.items()}
 
 
 def _take_folds(cohort: str, folds: list[Fold]) -> Callable[[np.random.Generator], Iterator[Fold]]:

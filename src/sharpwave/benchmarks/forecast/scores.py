@@ -18,9 +18,11 @@ SLOW = ("hmm", "cnn", "lstm")
 """Baselines that run with one seed."""
 OURS = "brainmu-lite"
 ENSEMBLE = "lightgbm-ensemble"
+MEAN, VOTED = "brainmu+lightgbm", "brainmu+lightgbm-votes"
+"""The mean of Brainµ and trees that learned from all cohorts, as ships; of Brainµ and trees that see the votes."""
 REFERENCES = ("persistence", "markov")
 BETTER_REFERENCES = ("lightgbm", "lightgbm-signals", "lightgbm-votes")
-"""What Brainµ, and the ensemble on signals alone, are compared with, person by person."""
+"""What Brainµ, its means and the ensemble on signals alone are compared with, person by person."""
 
 Fold = tuple[list[EpochTable], list[EpochTable]]
 
@@ -94,7 +96,7 @@ def to_rows(data: str, setting: str, accumulators: dict[str, list[Accumulator]])
     for name, table in draws.items():
         if name == "persistence":
             table["auprc_change"], table["auroc_change"] = table["prevalence_change"], np.full(len(weights) + 1, 0.5)
-        references = (*REFERENCES, *BETTER_REFERENCES) if name in (OURS, ENSEMBLE) else REFERENCES
+        references = (*REFERENCES, *BETTER_REFERENCES) if name in (OURS, MEAN, VOTED, ENSEMBLE) else REFERENCES
         for reference in references:
             if reference not in draws or name == reference:
                 continue
