@@ -40,7 +40,7 @@ from sharpwave.forecasting.shipped import (
     train_shipped_forecaster,
 )
 from sharpwave.recipes.signal_forecasters import load_signal_nights, train_signal_forecasters
-from sharpwave.recordings.datasets import data_root
+from sharpwave.recordings.datasets import data_root, list_subjects
 
 N_FOLDS = 3
 FEW = 8
@@ -114,10 +114,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 def _load(data: Path | None, *, required: bool = True) -> dict[str, list[EpochTable]]:
     cohorts = {}
     for name in COHORTS:
-        try:
+        if list_subjects(name, data, required=False):
             cohorts[name] = load_cohort(name, data)
-        except SharpwaveError:
-            continue
     if required and not cohorts:
         raise SharpwaveError(
             f"at least one of the cohorts {', '.join(COHORTS)}",

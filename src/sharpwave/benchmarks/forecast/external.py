@@ -88,11 +88,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 def load_nights(cohort: str, data: Path | None) -> list[Recording]:
     """Nights of a cohort with a hypnogram; none where it is not here."""
-    try:
-        names = list_subjects(cohort, data)
-    except SharpwaveError:
-        return []
-    nights = [load_dataset(f"{cohort}/{name}", data) for name in names]
+    nights = [load_dataset(f"{cohort}/{name}", data) for name in list_subjects(cohort, data, required=False)]
     return [night for night in nights if night.hypnogram is not None and night.hypnogram.scored.any()]
 
 
