@@ -185,9 +185,15 @@ def _write_edf(samples: Int16[np.ndarray, " sample"], path: Path) -> None:
         from edfio import Edf, EdfSignal, Recording
     except ImportError as error:
         raise MissingExtraError("edfio", extra="dev") from error
-    digital = (-32768, 32767)
-    ranges = {"digital_range": digital, "physical_range": tuple(round(STEP_UV * edge, 1) for edge in digital)}
-    signal = EdfSignal.from_digital(samples, RATE, label=f"EEG {CHANNEL}", physical_dimension="uV", **ranges)
+    low, high = -32768, 32767
+    signal = EdfSignal.from_digital(
+        samples,
+        RATE,
+        label=f"EEG {CHANNEL}",
+        physical_dimension="uV",
+        physical_range=(round(STEP_UV * low, 1), round(STEP_UV * high, 1)),
+        digital_range=(low, high),
+    )
     night = Recording(startdate=date(2026, 1, 1))
     Edf([signal], recording=night, starttime=time(22), data_record_duration=1).write(path)
 
