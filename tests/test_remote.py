@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sharpwave.cli import app
 from tests.brainmu.training_nights import make_recording
 from tests.electrophysiology_files import write_edf
 from typer.testing import CliRunner
 
 from sharpwave import remote
+from sharpwave.commands.cli import app
 from sharpwave.commands.inputs import hash_sources, name_sources
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.night.options import open_source

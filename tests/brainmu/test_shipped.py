@@ -12,13 +12,13 @@ from sharpwave.brainmu import shipped as decoding
 from sharpwave.brainmu.shipped import (
     find_refusal,
     forecast_with_brainmu,
-    keep_picked,
     load_weights,
     stage_with_brainmu,
 )
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.forecaster import forecast_night, forecast_with_best
 from sharpwave.night.trust import was_forecaster_trained_on, was_stager_trained_on
+from sharpwave.signals.preparation import keep_picked
 from sharpwave.staging import choose_stager, load_stager
 
 PICKS = {"eeg": "C4-M1"}

@@ -8,13 +8,13 @@ import pytest
 from sharpwave.benchmarks.reactivation.detectors import find_rippled_bursts
 from sharpwave.recipes.difficulty import DECLARED, NULLS, Difficulty, simulate_null_night
 from sharpwave.recipes.replay_nights import ReactivationNight
+from sharpwave.simulation.firing import PLAIN
 from sharpwave.simulation.species import get_species
-from sharpwave.simulation.spikes import REPLAY_GAIN
 
 
 def test_what_is_declared_is_what_is_simulated(declared: ReactivationNight) -> None:
     assert Difficulty() == DECLARED
-    assert DECLARED.replay_gain == REPLAY_GAIN
+    assert DECLARED.replay_gain == PLAIN.gain
     assert get_species(DECLARED.species).ripple_rate[1] == DECLARED.ripple_rate
     assert len(declared.recording.spikes) == DECLARED.n_units
     n_replays, kinds = len(declared.replays), declared.others["kind"].value_counts()

@@ -21,6 +21,7 @@ from sharpwave.recipes.sources import (
     ScorerSubsets,
     combine_sources,
     load_forecasting,
+    load_machine_nights,
     rescore,
     simulate_windowed,
 )
@@ -81,6 +82,14 @@ def test_everything_in_one_mixture(nights: list[EpochedRecording]) -> None:
 def test_no_cohorts_is_said(tmp_path: Path) -> None:
     with pytest.raises(SharpwaveError, match="at least one of the cohorts"):
         load_forecasting(tmp_path)
+
+
+def test_a_damaged_cohort_is_an_error_and_not_left_out(tmp_path: Path) -> None:
+    assert load_machine_nights(tmp_path) == []
+    (tmp_path / "boas-hypnograms").mkdir()
+    (tmp_path / "boas-hypnograms" / "boas.npz").write_bytes(b"no archive")
+    with pytest.raises(SharpwaveError, match=r"boas\.npz"):
+        load_machine_nights(tmp_path)
 
 
 Scored = tuple[EpochTable, tuple[Hypnogram, ...]]

@@ -18,7 +18,7 @@ from sharpwave.brainmu.uncertainty import Calibration, name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
-from sharpwave.signals.preparation import ELECTRICAL, keep_picked, prepare_signals, scale_unknown
+from sharpwave.signals.preparation import prepare_signals
 from sharpwave.signals.stage_smoothing import load_transitions
 
 SHIPPED = WEIGHTS / "lite"
@@ -114,11 +114,3 @@ def forecast_with_brainmu(
     frame["onset"], frame["stage"] = hypnogram.onsets, hypnogram.labels
     frame.attrs.update(method=loaded.name, horizon=float(horizon))
     return frame
-
-
-def rescale_unknown(recording: Recording) -> Recording:
-    """With every EEG as large as a usual night's, where its unit is unknown."""
-    return scale_unknown(recording, recording.of("eeg"))
-
-
-__all__ = ["ELECTRICAL", "keep_picked"]

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from sharpwave import moved
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
+from sharpwave.recordings.hypnogram import NREM_STAGES
 
-NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
 FEWEST_EVENTS = 10
 """Events in slow waves below which no phase locking is given."""
 
@@ -126,7 +126,7 @@ def measure_session(
         n_reactivations and reactivation_rate (1/min) in NREM sleep, and with a coupling in_spindle, in_slow_wave,
         phase_near_up_state (cosine of the mean phase) and locking.
     """
-    codes = [code for code, name in enumerate(hypnogram.names) if name in NREM]
+    codes = [code for code, name in enumerate(hypnogram.names) if name in NREM_STAGES]
     minutes = float(np.isin(hypnogram.stages, codes).sum() * hypnogram.epoch_length / 60)
     n = int(np.isin(hypnogram.at(reactivations["onset"].to_numpy(dtype=float)), codes).sum())
     measures = {"n_reactivations": float(n), "reactivation_rate": n / minutes if minutes else np.nan}

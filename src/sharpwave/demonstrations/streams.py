@@ -86,11 +86,6 @@ class Stream:
     n_classes: int
     shape: tuple[int, ...] = ()
 
-    @property
-    def splits_classes(self) -> bool:
-        """Whether tasks differ in their classes, so that knowing the task helps."""
-        return len({task.classes for task in self.tasks}) > 1
-
 
 def permute_images(
     images: ImageSet, *, n_tasks: int, rng: np.random.Generator, n_train: int | None = None, n_test: int | None = None

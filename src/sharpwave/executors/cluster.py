@@ -24,7 +24,12 @@ class Cluster:
         client: A `distributed.Client`. Its scheduler and workers run the code that is sent to them: connect to none
             but your own.
 
-    See `open_executor`.
+    See `open_executor`, which starts one, or connects to it.
+
+    >>> from distributed import Client
+    >>> with Client(n_workers=1, processes=False, dashboard_address=None, set_as_default=False) as client:
+    ...     sorted(finished.value for finished in Cluster(client).run(abs, [-1, -2]))
+    [1, 2]
     """
 
     def __init__(self, client: Any) -> None:

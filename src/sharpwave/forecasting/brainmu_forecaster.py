@@ -1,9 +1,9 @@
-"""Brainµ as a forecaster beside the baselines: the shipped weights, or a model trained on the nights it is given."""
+"""Brainµ as a forecaster beside the baselines: what a model expects of a night, and the shipped weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -11,17 +11,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu, make_lite
+from sharpwave.brainmu.checkpoints import WEIGHTS, load_brainmu
 from sharpwave.brainmu.epochs import collate
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.training.crops import RandomCrops
-from sharpwave.brainmu.training.objective import TrainingOptions
-from sharpwave.brainmu.training.training import train
 from sharpwave.brainmu.uncertainty import name_calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_night
 from sharpwave.forecasting.cohorts import EpochTable
-from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast, join_targets
+from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
 from sharpwave.forecasting.shipped import calibrate
 
 Calibration = Mapping[str, tuple[float, float]]
@@ -73,39 +70,8 @@ def forecast_horizons(
 
 
 @dataclass
-class BrainMuForecaster:
-    """Brainµ under the contract of the baselines: `fit` trains a copy of the preset on these nights alone.
-
-    Attributes:
-        options: Options of the training.
-        shape: Changes to the preset `lite`.
-        calibration: Calibration of the probability of a change.
-    """
-
-    options: TrainingOptions = field(default_factory=lambda: TrainingOptions(steps=400, batch=8, piece=120))
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    calibration: Calibration = field(default_factory=dict)
-
-    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
-        """Train on whole nights, for all horizons at once."""
-        join_targets(nights, horizon)
-        self.horizon = horizon
-        windowed = [window_night(night) for night in nights]
-        names = dict.fromkeys(name for night in windowed for name in night.epochs)
-        seed = int(rng.integers(2**31 - 1))
-        self.model = make_lite(seed=seed, modalities=tuple(names), **self.shape)
-        train(self.model, RandomCrops(windowed), options=replace(self.options, seed=seed), show=False)
-        self.model.eval()
-        return self
-
-    def predict(self, night: EpochTable) -> Forecast:
-        """Forecast from each epoch of a night."""
-        return forecast_night(self.model, night, horizon=self.horizon, calibration=self.calibration)
-
-
-@dataclass
 class ShippedBrainMu:
-    """The shipped weights under the same contract; `fit` learns nothing.
+    """The shipped weights under the contract of the baselines; `fit` learns nothing.
 
     Attributes:
         folder: Folder of the weights.

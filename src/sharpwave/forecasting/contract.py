@@ -85,3 +85,18 @@ def compose_forecast(
     destination = change[:, None] * elsewhere / elsewhere.sum(axis=1, keepdims=True)
     destination[rows, now] = 1 - change
     return Forecast(change, destination)
+
+
+def average_forecasts(*forecasts: Forecast) -> Forecast:
+    """The mean of the probabilities of several forecasts of the same epochs.
+
+    >>> sure = Forecast(np.array([0.1]), np.array([[0.9, 0.1]]))
+    >>> other = Forecast(np.array([0.3]), np.array([[0.7, 0.3]]))
+    >>> mean = average_forecasts(sure, other)
+    >>> mean.change.round(2).tolist(), mean.destination.round(2).tolist()
+    ([0.2], [[0.8, 0.2]])
+    """
+    return Forecast(
+        np.mean([forecast.change for forecast in forecasts], axis=0),
+        np.mean([forecast.destination for forecast in forecasts], axis=0),
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -173,6 +173,19 @@ def load_shipped_forecaster(horizon: float = 30.0, *, folder: Path = WEIGHTS) ->
         semi_markov=semi_markov,
         subjects=frozenset(card["subjects"]),
     )
+
+
+@dataclass
+class ShippedLightGBM:
+    """The shipped trees on stage history under the contract of the baselines; `fit` learns nothing."""
+
+    def fit(self, nights: Sequence[EpochTable], *, horizon: float, rng: np.random.Generator) -> Self:
+        """Choose the horizon; the nights are not looked at."""
+        self.model: ShippedForecaster = load_shipped_forecaster(horizon)
+        return self
+
+    def predict(self, night: EpochTable) -> Forecast:
+        return self.model.predict(night)
 
 
 def _load_booster(path: Path) -> Any:

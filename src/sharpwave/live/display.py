@@ -146,6 +146,11 @@ class LivePage:
         process: The process that serves the page.
         address: What the operator opens.
         on_stop: Called when STOP is pressed.
+
+    >>> card = NightCard("simulated", "up-state", "9f2c", "simulate", "null", rate=256.0, channel="Fz")
+    >>> with open_live_page(card) as page:
+    ...     page.alive, page.take_commands(now=0.0)
+    (True, ())
     """
 
     def __init__(

@@ -111,6 +111,11 @@ class EdgePredictor:
 
     Raises:
         MissingExtraError: If onnxruntime is not installed.
+
+    >>> _ = export_predictor("phase.onnx")  # doctest: +SKIP
+    >>> ahead, cache = EdgePredictor("phase.onnx").step(np.zeros(127, np.float32), 20e-6)  # doctest: +SKIP
+    >>> ahead.shape, cache.shape  # doctest: +SKIP
+    ((13, 2), (127,))
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -34,6 +34,9 @@ class EstimatesState:
         polarity: Of the measurement of polarity.
         spindle: Of the detector of spindles.
         ripple: Of the detector of ripples.
+
+    >>> EstimatesState().last.amplitude is None
+    True
     """
 
     last: Estimates = field(default_factory=lambda: Estimates(until=-math.inf))

@@ -10,8 +10,7 @@ another NumPy gives the same numbers to the last bit. A section of second order 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from sharpwave.errors import SharpwaveError
@@ -122,16 +121,3 @@ def step_filter(sections: Sections, state: FilterState, samples: Iterable[float]
         states.append((s1, s2))
         values = out
     return values, tuple(states)
-
-
-def compute_dot(weights: Sequence[float], values: Sequence[float]) -> float:
-    """Sum of products, rounded once: the same bits whatever the order, library or machine.
-
-    Args:
-        weights: One factor each.
-        values: As many values.
-
-    >>> compute_dot((0.1, 0.2), (1.0, 2.0))
-    0.5
-    """
-    return math.fsum([weight * value for weight, value in zip(weights, values, strict=True)])

@@ -76,6 +76,10 @@ class LiveState:
         estimates: What the filters said last.
         filters: What the filters carry.
         unheard: Results of the stager that came without samples, for the filters at the next chunk.
+
+    >>> state = init_live(Protocol("mine"), start=0.0)
+    >>> state.operator, state.pending is None
+    ('waiting', True)
     """
 
     start: float

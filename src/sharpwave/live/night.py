@@ -106,6 +106,20 @@ class LiveNight:
         log: Where it is written down.
         stager: Tells stages.
         start: Loop time at which it begins, in seconds.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sharpwave.live import Plan, load_protocol, start_night
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    >>> with TemporaryDirectory() as home:
+    ...     night = start_night(Plan(load_protocol("up-state"), source, Path(home, "night"), stager)).night
+    ...     decision = night.step(1.0)
+    ...     night.close("shown")
+    >>> decision.action.why[:2], night.counts["intended"]
+    (('armed', 'loop running'), 0)
     """
 
     def __init__(

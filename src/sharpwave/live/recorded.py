@@ -43,6 +43,20 @@ class NightRecorder:
     Attributes:
         card: What is said of the night as a whole.
         frames: What the page shows, one every half second of the night, oldest first.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from sharpwave.live import Plan, load_protocol, run_started, start_night
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    >>> with TemporaryDirectory() as home:
+    ...     plan = Plan(load_protocol("up-state"), source, Path(home, "night"), stager, speed=float("inf"))
+    ...     started = start_night(plan)
+    ...     recorder = NightRecorder(started, title="simulated")
+    ...     run_started(started)
+    >>> len(recorder.frames), sorted(recorder.frames[0])
+    (8, ['signal', 'slow', 'view'])
     """
 
     def __init__(self, started: Started, *, title: str, seconds: float = 300.0) -> None:

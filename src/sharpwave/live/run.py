@@ -57,6 +57,14 @@ class Plan:
         hours: After how many hours it ends; None for those of the protocol.
         seed: Seed of the sham, 32 bytes; drawn where None.
         arm: Whether it is armed from the start; only a night that reaches nobody may be.
+
+    >>> import numpy as np
+    >>> from sharpwave.live.protocol import load_protocol
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    >>> Plan(load_protocol("up-state"), source, Path("night"), stager, hours=0.001, speed=60.0).sinks
+    ('null',)
     """
 
     protocol: Protocol
@@ -134,6 +142,18 @@ def start_night(plan: Plan, *, today: datetime.date | None = None) -> Started:
 
     Raises:
         SharpwaveError: If anything is missing: consent, calibration, device, room on the disk, a matching source.
+
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.live.protocol import load_protocol
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    >>> with TemporaryDirectory() as home:
+    ...     started = start_night(Plan(load_protocol("up-state"), source, Path(home, "night"), stager))
+    ...     started.night.close()
+    >>> started.consent is None, started.simulated
+    (True, [0.0])
     """
     check_source(plan.protocol, plan.source)
     consent = _check_consent(plan, today or datetime.date.today())
@@ -203,6 +223,18 @@ def run_started(started: Started) -> None:
 
     Args:
         started: What `start_night` gave.
+
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from sharpwave.live.protocol import load_protocol
+    >>> from sharpwave.live.sources.simulate import SimulatedSource, SimulatedStager
+    >>> source = SimulatedSource(("C4-M1",), rng=np.random.default_rng(0), hours=0.001)
+    >>> stager = SimulatedStager(source, rng=np.random.default_rng(1))
+    >>> with TemporaryDirectory() as home:
+    ...     started = start_night(Plan(load_protocol("up-state"), source, Path(home, "night"), stager, speed=math.inf))
+    ...     run_started(started)
+    >>> started.night.closed
+    True
     """
     why = "ended by the operator"
     try:

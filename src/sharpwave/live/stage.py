@@ -51,6 +51,11 @@ class StagerState:
         heard: Samples so far, those that are missing too.
         next_index: Number of the sample that comes next.
         rows: Features of the last 30 s, at every result so far.
+
+    >>> state = init_stager(Protocol("mine"))
+    >>> _, state = step_stager(state, np.zeros((256, 1), np.float32), index=0, until=1.0)
+    >>> state.heard, state.raw.shape
+    (256, (256, 1))
     """
 
     kinds: tuple[str, ...]

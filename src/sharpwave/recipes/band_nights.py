@@ -10,7 +10,6 @@ import numpy as np
 from sharpwave.brainmu.encoders.electrophysiology import EEG
 from sharpwave.brainmu.epochs import N_STAGES, EpochedRecording, epoch_recording
 from sharpwave.brainmu.training.spectral_transfer import BandNight, Templates
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
 
@@ -37,11 +36,7 @@ def load_band_nights(
     nights: list[BandNight] = []
     for name in sets:
         exact = {night.subject for night in nights}
-        try:
-            names = list_subjects(name, root)
-        except SharpwaveError:
-            continue
-        for one in names:
+        for one in list_subjects(name, root, required=False):
             recording = load_dataset(f"{name}/{one}", root)
             if recording.subject not in (*leave_out, *exact) and (night := take_bands(recording)) is not None:
                 nights.append(night)
@@ -94,9 +89,6 @@ def load_raw_sleep_edf(root: str | Path | None = None, leave_out: Collection[str
         root: Folder of data sets.
         leave_out: People ("SC400") that are kept for testing.
     """
-    try:
-        recordings = [load_dataset(f"{RAW}/{name}", root) for name in list_subjects(RAW, root)]
-    except SharpwaveError:
-        return []
+    recordings = [load_dataset(f"{RAW}/{name}", root) for name in list_subjects(RAW, root, required=False)]
     kept = [recording for recording in recordings if recording.subject not in leave_out]
     return [epoch_recording(recording, modalities=["eeg"], cohort=RAW, every_channel=True) for recording in kept]

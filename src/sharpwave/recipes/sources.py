@@ -1,4 +1,4 @@
-"""Everything that the shipped weights learn from, as one source of pieces: real cohorts and simulated nights."""
+"""Everything that the shipped weights learn from, as one source of crops: real cohorts and simulated nights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEPT = 3
 
 @dataclass(frozen=True, eq=False)
 class Forecasting:
-    """RandomCrops of the cohorts, for training: windows, and the scorers where several scored.
+    """Nights of the cohorts, for training, cut into epochs, and the scorers where several scored.
 
     Attributes:
         nights: Nights by cohort.
@@ -57,7 +57,7 @@ class Forecasting:
         return sorted(people | {f"boas/{night.subject}" for night in self.machines})
 
     def make_source(self, *, whole: float = 0.4) -> Alternation:
-        """Pieces of all cohorts, each update from one of them."""
+        """Crops of all cohorts, each update from one of them."""
         parts: list[tuple[Source, float]] = []
         for cohort, nights in self.nights.items():
             several = cohort == "dod"
@@ -72,14 +72,12 @@ def load_forecasting(data: str | Path | None = None) -> Forecasting:
     """The cohorts under `data`; those that are not there are left out.
 
     Raises:
-        SharpwaveError: If none is there.
+        SharpwaveError: If none is there, or one is damaged.
     """
     nights: dict[str, list[EpochedRecording]] = {}
     for cohort in COHORTS:
-        try:
+        if list_subjects(cohort, data, required=False):
             nights[cohort] = load_windowed_cohort(cohort, data)
-        except SharpwaveError:
-            continue
     if not nights:
         raise SharpwaveError(
             f"at least one of the cohorts {', '.join(COHORTS)}", got="none", fix="set SHARPWAVE_DATA, or pass --data"
@@ -94,22 +92,19 @@ def load_machine_nights(data: str | Path | None = None, *, kept: bool = False) -
         data: Folder of data sets.
         kept: Those of the people who are kept for testing, in place of the others.
     """
-    try:
-        nights = [load_dataset(f"boas/{name}", data) for name in list_subjects("boas", data)]
-    except SharpwaveError:
-        return []
+    nights = [load_dataset(f"boas/{name}", data) for name in list_subjects("boas", data, required=False)]
     return [night for night in nights if (zlib.crc32(night.subject.encode()) % KEPT == 0) == kept]
 
 
 @dataclass(frozen=True, eq=False)
 class FewModalities:
-    """Of recordings with many modalities, a few in each update, and shorter pieces.
+    """Of recordings with many modalities, a few in each update, and shorter crops.
 
     Attributes:
-        source: Source of pieces.
+        source: Source of crops.
         names: Modalities to choose among.
         most: Most modalities in an update.
-        longest: Steps of a piece at most.
+        longest: Steps of a crop at most.
         always: Modality that is taken half of the time whatever the others are.
     """
 
@@ -128,7 +123,7 @@ class FewModalities:
         return _Only(self.source, frozenset(chosen), self.longest)
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
-        """A piece with a few modalities of its own."""
+        """A crop with a few modalities of its own."""
         return pick_source(self, rng).draw(rng, n_steps)
 
 
@@ -139,9 +134,9 @@ class _Only:
     longest: int
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
-        piece = self.source.draw(rng, min(n_steps, self.longest))
-        few = piece.only(self.names)
-        return few if few.epochs else piece
+        crop = self.source.draw(rng, min(n_steps, self.longest))
+        few = crop.only(self.names)
+        return few if few.epochs else crop
 
 
 def load_unlabelled(data: str | Path | None = None) -> Iterator[EpochedRecording]:
@@ -177,7 +172,7 @@ def combine_sources(
         weights: Weight of each kind of night in the updates; `rodent` counts for mouse and rat each.
         staging: EEG with stages.
         unlabelled: Recordings without stages.
-        simulated: RandomCrops; those with more than a polysomnogram serve here.
+        simulated: Simulated nights; those with more than a polysomnogram serve here.
     """
     parts: list[tuple[Source, float]] = [(forecasting.make_source(), weights.forecasting)]
     if staging is not None:
@@ -194,14 +189,14 @@ def combine_sources(
 
 @dataclass(frozen=True, eq=False)
 class ScorerSubsets:
-    """A source of pieces: the consensus of all scorers, or of a random subset, of a random night.
+    """A source of crops: the consensus of all scorers, or of a random subset, of a random night.
 
     A subset's stages and votes are history and target both, so no scorer's opinion leaks into another's.
 
     Attributes:
-        nights: Windowed nights.
+        nights: Nights, cut into epochs.
         scorers: Every scorer's hypnogram of each night.
-        whole: Share of the pieces with all scorers.
+        whole: Share of the crops with all scorers.
     """
 
     nights: Sequence[EpochedRecording]
@@ -209,7 +204,7 @@ class ScorerSubsets:
     whole: float = 0.5
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
-        """A piece of at most `n_steps` steps; the history before it is in its windows."""
+        """A crop of at most `n_steps` steps; the history of stages before it is in its epochs."""
         places = np.array([max(len(night) - n_steps, 0) + 1 for night in self.nights])
         index = int(rng.choice(len(places), p=places / places.sum()))
         night, scorers = self.nights[index], self.scorers[index]
@@ -236,20 +231,20 @@ def load_scorers(nights: Sequence[EpochedRecording], root: str | Path | None = N
 
 @dataclass(frozen=True, eq=False)
 class MachineHistories:
-    """A source of pieces whose history of stages is a machine's or the experts', and whose targets are the experts'.
+    """A source of crops whose history of stages is a machine's or the experts', and whose targets are the experts'.
 
     So forecasts learn from stages as machines make them: a change that a machine sees late, or where there is none.
 
     Attributes:
         nights: Nights of experts with `metadata["machines"]`.
-        experts: Share of the pieces whose history is the experts' own.
+        experts: Share of the crops whose history is the experts' own.
     """
 
     nights: Sequence[Recording]
     experts: float = 0.4
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
-        """A piece of at most `n_steps` steps; the history before it is in its windows."""
+        """A crop of at most `n_steps` steps; the history of stages before it is in its epochs."""
         night = self.nights[int(rng.integers(len(self.nights)))]
         machines = list(night.metadata["machines"].values())
         history = night.hypnogram
@@ -279,7 +274,7 @@ N_UNITS = 12
 def simulate_windowed(
     species: str, n: int, *, rng: np.random.Generator, hours: float, modalities: tuple[str, ...]
 ) -> Iterator[EpochedRecording]:
-    """RandomCrops of simulated subjects, windowed one by one, without any planted effect.
+    """Nights of simulated subjects, cut into epochs one by one, without any planted effect.
 
     Args:
         species: "human", "mouse" or "rat".

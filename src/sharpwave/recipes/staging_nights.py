@@ -25,7 +25,7 @@ FIVE_STAGES = 0.5
 
 
 def load_raw_ucddb(root: str | Path | None = None, *, leave_out: Collection[str] = ()) -> list[EpochedRecording]:
-    """UCDDB's EEG as windows, scaled to the amplitude of a usual night; steps without EEG are unscored.
+    """UCDDB's EEG cut into epochs, scaled to the amplitude of a usual night; steps without EEG are unscored.
 
     Args:
         root: Folder of data sets.
@@ -81,7 +81,7 @@ def simulate_people(
     """Simulated human nights, each slept by `copies` others and recorded elsewhere; stages are never shown as history.
 
     Args:
-        nights: Simulated nights with EEG, as windows.
+        nights: Simulated nights with EEG, cut into epochs.
         contrasts: From `collect_contrasts`.
         rng: Random generator.
         copies: Number of copies of each night.

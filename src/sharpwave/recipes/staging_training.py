@@ -34,11 +34,11 @@ OPTIONS = TrainingOptions(
     objective=Objective(next_step=0.0, stage=1.0, change=0.0, depth=0.0, drop_modality=0.0, drop_channel=0.5),
 )
 WINDOW = 3600.0
-"""Seconds that a token looks back: as long as the pieces, for over longer spans nothing was learned."""
+"""Seconds that a token looks back: as long as the crops, for over longer spans nothing was learned."""
 REAL = 0.3
-"""Share of the recorded and simulated pieces of EEG that are UCDDB's."""
+"""Share of the recorded and simulated crops of EEG that are UCDDB's."""
 TRANSFERRED = 0.35
-"""Share of all pieces of EEG that are nights known by band power, where there are any."""
+"""Share of all crops of EEG that are nights known by band power, where there are any."""
 WEARABLE = ("heart_rate", "activity")
 
 
@@ -52,10 +52,10 @@ def make_staging_source(
     sets: Collection[str] = SETS,
     leave_out_bands: Collection[str] = (),
 ) -> Alternation:
-    """Pieces of simulated people, of UCDDB's EEG and of Sleep-EDF's nights, each update from one; stages not shown.
+    """Crops of simulated people, of UCDDB's EEG and of Sleep-EDF's nights, each update from one; stages not shown.
 
     Args:
-        simulated: Human nights with EEG, as windows; others are left out.
+        simulated: Human nights with EEG, cut into epochs; others are left out.
         rng: Draws the people and their recordings.
         data: Folder of data sets.
         leave_out: Subjects of UCDDB that are kept for testing; 022 alone shows N1, N2 and REM of a real person.

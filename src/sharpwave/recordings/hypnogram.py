@@ -30,6 +30,9 @@ STAGE_SETS: dict[int, tuple[str, ...]] = {
 }
 """Stage names by number of stages, in the order of their codes. Rechtschaffen & Kales S3 and S4 are N3 (AASM)."""
 
+NREM_STAGES = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
+"""Stages of any of these sets that are NREM sleep; S is NREM and REM sleep."""
+
 _YASA_NAMES = {"W": "WAKE", "S": "SLEEP", "R": "REM"}
 
 _MERGES: dict[tuple[int, int], tuple[int, ...]] = {

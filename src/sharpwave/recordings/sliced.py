@@ -7,6 +7,7 @@ sliced along time is here, once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,30 @@ class Sliced(ABC):
         if low < 0 or high >= len(self):
             raise IndexError(f"samples {low} to {high} of {len(self)}")
         return self._take(low, high + 1)[places - low]
+
+
+@dataclass(frozen=True, eq=False)
+class Column(Sliced):
+    """One column of a table that may lie on disk.
+
+    Attributes:
+        table: Array-like of shape (time, column).
+        index: Number of the column, from 0.
+
+    >>> Column(np.arange(6).reshape(3, 2), 1)[1:].tolist()
+    [3, 5]
+    """
+
+    table: Any
+    index: int
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.table.shape[0],)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.table.dtype)
+
+    def _take(self, low: int, high: int) -> np.ndarray:
+        return np.asarray(self.table[low:high, self.index])

@@ -270,6 +270,11 @@ def detect_beats(ecg: Signal) -> Float[np.ndarray, " beat"]:
     A beat is where the energy in 8 to 25 Hz passes three tenths of what it usually reaches in the 10 s round it, and no
     larger peak is within a third of a second; its time is that of the largest deflection.
 
+    MNE's `qrs_detector` has one threshold for a whole piece. On recorded beats planted at the annotated times of 11
+    people of slpdb (15 min each), this finds .999, .980 and .915 of them (quiet; noisy, the gain falling to a third
+    half way; very noisy) and MNE in pieces of 20 s, its best, .995, .942 and .825; precision is 1.000, .948, .911 and
+    1.000, .956, .911. Without pieces MNE finds .994, .801, .775.
+
     Args:
         ecg: One channel of at least 60 Hz.
 

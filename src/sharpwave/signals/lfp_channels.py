@@ -15,9 +15,10 @@ from jaxtyping import Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Recording, Signal
+from sharpwave.recordings.hypnogram import NREM_STAGES
 from sharpwave.signals.high_rates import HIGHEST_RATE, lower_rate
 from sharpwave.signals.pieces import split_channels
-from sharpwave.signals.ripples import BANDS, NREM
+from sharpwave.signals.ripples import BANDS
 
 HIPPOCAMPUS = (
     r"\b(d|v|i|l|r|left|right|dorsal|ventral)?[ _-]?(ca[1-4]|ca)(sp|so|sr|slm|pyr|or|rad|py)?\b|hippoc|\bhpc"
@@ -176,7 +177,7 @@ def _list_windows(signal: Signal, hypnogram: Hypnogram | None, seconds: float) -
     if last <= signal.start:
         return [signal.start]
     if hypnogram is not None:
-        asleep = np.isin(np.array(hypnogram.labels), NREM)
+        asleep = np.isin(np.array(hypnogram.labels), NREM_STAGES)
         onsets = hypnogram.onsets[asleep & (hypnogram.onsets >= signal.start) & (hypnogram.onsets <= last)]
         if len(onsets) >= N_WINDOWS // 3:
             return onsets[np.unique(np.linspace(0, len(onsets) - 1, N_WINDOWS).astype(int))].tolist()

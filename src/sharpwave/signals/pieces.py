@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
-from sharpwave.recordings.sliced import Sliced
+from sharpwave.recordings.sliced import Column
 
 MICROVOLTS = 1e6
 PIECE_SECONDS = 600.0
@@ -64,31 +63,12 @@ def check_one_channel(signal: Signal) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Column(Sliced):
-    """One column of an array that stays on disk."""
-
-    array: Any
-    index: int
-
-    @property
-    def shape(self) -> tuple[int]:
-        return (self.array.shape[0],)
-
-    @property
-    def dtype(self) -> Any:
-        return self.array.dtype
-
-    def _take(self, low: int, high: int) -> np.ndarray:
-        return np.asarray(self.array[low:high])[:, self.index]
-
-
 def split_channels(signal: Signal) -> dict[str, Signal]:
     """Each channel of a frame as a signal of its own, still unread; one channel comes back as it is."""
     if len(signal.samples.shape) == 1:
         return {signal.name: signal}
     return {
-        name: replace(signal, name=name, samples=_Column(signal.samples, index), channels=())
+        name: replace(signal, name=name, samples=Column(signal.samples, index), channels=())
         for index, name in enumerate(signal.channels or [f"{signal.name}-{i}" for i in range(signal.samples.shape[1])])
     }
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
+from sharpwave.recordings.hypnogram import NREM_STAGES
 from sharpwave.signals.filters import PieceSpectrum, design_bandpass
 from sharpwave.signals.pieces import (
     MICROVOLTS,
@@ -29,7 +30,6 @@ BANDS: dict[str, tuple[float, float]] = {"human": (70.0, 110.0), "mouse": (130.0
 150–250 Hz is usual (Kay et al. 2016), with peaks from 110 to 200 Hz (Liu et al. 2022,
 doi:10.1038/s41467-022-33536-x)."""
 
-NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
 MARGIN = 2.0
 GUARD = 0.5
 SMOOTHING = 0.004
@@ -91,7 +91,7 @@ def detect_ripples(
         return join_events([], COLUMNS)
     rows = []
     for piece in iter_pieces(signal, pad=_pad(signal, taps)):
-        searched = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM, guard=GUARD)
+        searched = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM_STAGES, guard=GUARD)
         if searched[piece.pad : piece.pad + piece.length].any():
             analytic = PieceSpectrum.of(piece.samples * MICROVOLTS).analytic(taps)
             z = np.where(searched, (_compute_envelope(analytic, signal.rate) - mean) / deviation, -np.inf)
@@ -170,7 +170,7 @@ def _measure_envelope(signal: Signal, hypnogram: Hypnogram | None, taps: np.ndar
     count, total, squares = 0, 0.0, 0.0
     for piece in iter_pieces(signal, pad=_pad(signal, taps)):
         core = slice(piece.pad, piece.pad + piece.length)
-        searched = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM, guard=GUARD)[core]
+        searched = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM_STAGES, guard=GUARD)[core]
         if searched.any():
             analytic = PieceSpectrum.of(piece.samples * MICROVOLTS).analytic(taps)
             envelope = _compute_envelope(analytic, signal.rate)[core][searched]

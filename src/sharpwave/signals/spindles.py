@@ -17,6 +17,7 @@ from jaxtyping import Bool
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
+from sharpwave.recordings.hypnogram import NREM_STAGES
 from sharpwave.signals.filters import PieceSpectrum, design_bandpass, filter_piece
 from sharpwave.signals.moving import MovingWindow, TrimmedStatistics, compute_moving_correlation, compute_moving_rms
 from sharpwave.signals.pieces import (
@@ -30,7 +31,6 @@ from sharpwave.signals.pieces import (
     stage_names,
 )
 
-NREM = ("N1", "N2", "N3", "LIGHT", "DEEP", "NREM", "S")
 MARGIN = 10.0
 """Seconds of margin: longer than any spindle with its merging, so that each is seen whole by the piece it starts in."""
 
@@ -176,7 +176,7 @@ def _iter_usable(
 ) -> Iterator[tuple[Piece, Bool[np.ndarray, " time"]]]:
     """Pieces with some usable core, and where they are usable: signal present and the stage right."""
     for piece in iter_pieces(signal, pad=bank.margin + bank.reach):
-        usable = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM, guard=GUARD)
+        usable = mark_searchable(piece, signal, hypnogram=hypnogram, stages=NREM_STAGES, guard=GUARD)
         if usable[piece.pad : piece.pad + piece.length].any():
             yield piece, usable
 

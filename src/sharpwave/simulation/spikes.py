@@ -102,9 +102,6 @@ def simulate_run(
 N_BINS = 100
 """Position bins of each place map."""
 
-REPLAY_GAIN = PLAIN.gain
-"""Factor on the rate of a place cell when its field is replayed (a default: it makes some ten cells fire per event)."""
-
 RATE_DECAY = 0.11
 """Fall of the background rates per hour of sleep (Mizuseki & Buzsáki 2013)."""
 

@@ -45,7 +45,7 @@ def test_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert found[f"{stream}, learning", "sleep", "kept_lesion"].n == 2
         assert found[f"{stream}, after lesion", "wake", "half_step"].value <= 4
         assert (f"{stream}, after weight noise, minus wake", "sleep, NREM only", "recovered_fraction") in found
-        assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "recovery_area") in found
+        assert (f"{stream}, after lesion, minus sleep, REM only", "sleep, NREM and REM", "half_step") in found
         for setting in ("learning", "after lesion", "after weight noise", *["wrong labels"] * (stream == "split")):
             control = f"{stream}, {setting}"
             assert any(key[:2] == (control, "plain replay") for key in found), control

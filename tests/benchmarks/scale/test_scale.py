@@ -22,11 +22,11 @@ from sharpwave.benchmarks.scale.deprivation import (
     list_spans,
 )
 from sharpwave.benchmarks.scale.executors import Killer, count_differing
-from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes
+from sharpwave.benchmarks.scale.lengths import SETTING, compare_lengths, read_outcomes, write_participant
 from sharpwave.benchmarks.scale.measures import Cost, run_measured, wait_until, write_night
 from sharpwave.benchmarks.scale.stores import STORES
 from sharpwave.errors import SharpwaveError
-from sharpwave.recordings import open_store
+from sharpwave.recordings import open_store, read_recording
 
 
 def rows_of(name: str, **values: float) -> list[Row]:
@@ -53,6 +53,15 @@ def test_memory_and_cpu_are_those_of_the_whole_family():
     assert cost.code == 0
     assert cost.peak > 140
     assert cost.first < 100
+
+
+def test_a_participant_is_a_stretch_of_the_night_that_the_reader_reads(tmp_path):
+    eeg = np.random.default_rng(0).integers(-3000, 3000, 3600 * 256).astype(np.int16)
+    write_participant(tmp_path, "07", eeg, first=0.25)
+    (path,) = tmp_path.rglob("sub-07_ses-1_task-sleep_eeg.edf")
+    signal = read_recording(path)["C4-M1"]
+    assert (signal.rate, signal.end - signal.start) == (256.0, 120.0)
+    np.testing.assert_allclose(signal.read(dtype=np.float64) * 1e7, eeg[900 * 256 : 1020 * 256], atol=1e-3)
 
 
 def test_a_store_begins_where_it_is_told(tmp_path):

@@ -20,8 +20,8 @@ from sharpwave.brainmu.training.objective import (
     compute_average_decay,
     compute_learning_rate,
     compute_losses,
-    compute_next_step_loss,
     drop_modalities,
+    sum_next_step,
 )
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -104,9 +104,10 @@ def test_next_step_loss_looks_one_step_ahead() -> None:
     target = ENCODERS["oxygen"].summarise(part.values)
     perfect = torch.full_like(target, 99.0)
     perfect[:, :-1] = target[:, 1:]
-    assert float(compute_next_step_loss(perfect, part, "oxygen")) == 0
-    assert float(compute_next_step_loss(target, part, "oxygen", masked=True)) == 0
-    assert float(compute_next_step_loss(target, part, "oxygen")) > 0.01
+    assert float(sum_next_step(perfect, part, "oxygen").total) == 0
+    assert float(sum_next_step(target, part, "oxygen", masked=True).total) == 0
+    now = sum_next_step(target, part, "oxygen")
+    assert float(now.total / now.number) > 0.01
 
 
 def test_next_step_loss_by_hand_and_over_what_is_there() -> None:
@@ -120,9 +121,10 @@ def test_next_step_loss_by_hand_and_over_what_is_there() -> None:
         for b, t, c in np.ndindex(*part.present.shape)
         if t + 1 < part.present.shape[1] and present[b, t + 1, c]
     ]
-    assert float(compute_next_step_loss(predicted, part, "oxygen")) == pytest.approx(np.mean(terms), rel=1e-5)
+    found = sum_next_step(predicted, part, "oxygen")
+    assert float(found.total / found.number) == pytest.approx(np.mean(terms), rel=1e-5)
     nothing = replace(part, present=torch.zeros_like(part.present))
-    assert compute_next_step_loss(predicted, nothing, "oxygen") is None
+    assert int(sum_next_step(predicted, nothing, "oxygen").number) == 0
 
 
 @pytest.mark.parametrize("n_stages", [2, 3, 4, 5])

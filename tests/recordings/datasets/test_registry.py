@@ -70,6 +70,18 @@ def test_what_is_not_there_is_said_with_its_source(tmp_path: Path, monkeypatch: 
         data_root()
 
 
+def test_where_it_is_not_required_absence_is_nobody_but_damage_is_an_error(tmp_path: Path) -> None:
+    assert list_subjects("boas", tmp_path, required=False) == []
+    with pytest.raises(SharpwaveError, match="the data set 'boas'"):
+        list_subjects("boas", tmp_path)
+    with pytest.raises(SharpwaveError, match="a data set among"):
+        list_subjects("nobody-knows-it", tmp_path, required=False)
+    (tmp_path / find_dataset("boas").folder).mkdir()
+    (tmp_path / find_dataset("boas").folder / "boas.npz").write_bytes(b"no archive")
+    with pytest.raises(SharpwaveError, match=r"boas\.npz"):
+        list_subjects("boas", tmp_path, required=False)
+
+
 def test_the_root_is_the_cache_where_nothing_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SHARPWAVE_DATA", raising=False)

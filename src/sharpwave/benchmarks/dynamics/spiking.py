@@ -25,12 +25,8 @@ def compare_spiking(data: Path | None, *, rng: np.random.Generator) -> list[Row]
         data: Folder of data sets; `data_root()` where omitted.
         rng: Random generator of shifts and samples.
     """
-    try:
-        subjects = list_subjects("rat-ca1", data)
-    except SharpwaveError:
-        return []
     rows: list[Row] = []
-    for subject in subjects:
+    for subject in list_subjects("rat-ca1", data, required=False):
         spikes = load_dataset(f"rat-ca1/{subject}", data).spikes
         if spikes is None:
             continue

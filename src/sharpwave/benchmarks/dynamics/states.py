@@ -46,10 +46,7 @@ def load_staged(name: str, data: Path | None) -> list[StagedSignal]:
         name: Name of the data set.
         data: Folder of data sets; `data_root()` where omitted.
     """
-    try:
-        subjects = list_subjects(name, data)
-    except SharpwaveError:
-        return []
+    subjects = list_subjects(name, data, required=False)
     if name == "mouse-fmri":
         return list(_cut_mouse(load_dataset("mouse-fmri/session", data))) if "session" in subjects else []
     chosen = [subject for subject in subjects if subject not in LEFT_OUT.get(name, ())]

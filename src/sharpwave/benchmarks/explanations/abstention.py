@@ -13,7 +13,6 @@ from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.explanation.occlusion import RecordingPass
 from sharpwave.brainmu.explanation.out_of_distribution import OutOfDistribution, fit_out_of_distribution
 from sharpwave.brainmu.uncertainty import Calibration, fit_stage_sets
-from sharpwave.errors import SharpwaveError
 from sharpwave.recipes.files_beside_weights import MODALITIES, MeasuredRecording
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
@@ -101,11 +100,7 @@ def _simulate_mice(n: int, rng: np.random.Generator) -> Iterator[EpochedRecordin
 
 def _load_eeg(cohort: str, data: Path | None) -> Iterator[EpochedRecording]:
     """EEG of real people, in volts or rescaled where the unit is unknown; nobody where the data set is absent."""
-    try:
-        subjects = list_subjects(cohort, data)[:MOST_REAL]
-    except SharpwaveError:
-        return
-    for subject in subjects:
+    for subject in list_subjects(cohort, data, required=False)[:MOST_REAL]:
         recording = load_dataset(f"{cohort}/{subject}", data)
         if recording.of("eeg"):
             yield epoch_recording(recording, modalities=("eeg",), every_channel=True)

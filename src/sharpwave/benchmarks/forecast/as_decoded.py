@@ -22,8 +22,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.forecasting.boosting import Boosting, SignalEnsemble
 from sharpwave.forecasting.cohorts import DELAYS, EpochTable, compute_night, delay, fill_forward, fit_length
-from sharpwave.forecasting.contract import Forecast, carry_stages, compose_forecast
-from sharpwave.forecasting.mean_forecaster import average_forecasts
+from sharpwave.forecasting.contract import Forecast, average_forecasts, carry_stages, compose_forecast
 from sharpwave.forecasting.protocols import compute_base_rate, hide_stages, leave_one_subject_out, split_by_subject
 from sharpwave.forecasting.shipped import ShippedForecaster
 from sharpwave.recordings.datasets import list_subjects, load_dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,9 @@ from sharpwave.forecasting.shipped import (
     load_shipped_forecaster,
     train_shipped_forecaster,
 )
+from sharpwave.forecasting.signal_forecaster import COHORTS as SIGNAL_COHORTS
 from sharpwave.recipes.signal_forecasters import load_signal_nights, train_signal_forecasters
-from sharpwave.recordings.datasets import data_root
+from sharpwave.recordings.datasets import data_root, list_subjects
 
 N_FOLDS = 3
 FEW = 8
@@ -73,7 +73,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
     if train:
         nights = [night for name in TRAINED_ON for night in cohorts.get(name, [])]
         train_shipped_forecaster(nights, rng=np.random.default_rng(0))
-        with suppress(SharpwaveError):  # a cohort of theirs is not there: they stay as they are
+        if all(list_subjects(name, data, required=False) for name in SIGNAL_COHORTS.values()):  # else they stay
             train_signal_forecasters(load_signal_nights(data))
     development = cohorts if data is None else _load(None, required=False)
     rows: list[Row] = []
@@ -116,10 +116,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 def _load(data: Path | None, *, required: bool = True) -> dict[str, list[EpochTable]]:
     cohorts = {}
     for name in COHORTS:
-        try:
+        if list_subjects(name, data, required=False):
             cohorts[name] = load_cohort(name, data)
-        except SharpwaveError:
-            continue
     if required and not cohorts:
         raise SharpwaveError(
             f"at least one of the cohorts {', '.join(COHORTS)}",

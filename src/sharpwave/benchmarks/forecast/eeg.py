@@ -28,7 +28,6 @@ from sharpwave.benchmarks.forecast.as_decoded import (
 )
 from sharpwave.benchmarks.rows import Row, resampled_row
 from sharpwave.benchmarks.second_world.nights import Plan, draw_night
-from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.forecasting.boosting import MANY_PEOPLE, Boosting, SignalEnsemble
 from sharpwave.forecasting.cohorts import SLEEP_EDF, EpochTable, compute_night, load_eeg_nights, take_turns
@@ -191,12 +190,9 @@ def list_worlds(data: Path | None) -> dict[str, list[Recording]]:
     """Nights with EEG that no forecaster here has learned a measure from; a data set that is not there is left out."""
     worlds: dict[str, list[Recording]] = {}
     for title, cohort, chosen in (("UCDDB 022", "ucddb", ("022",)), ("DREAMS", "dreams", None)):
-        try:
-            names = [name for name in list_subjects(cohort, data) if chosen is None or name in chosen]
-        except SharpwaveError:
-            continue
-        recordings = [load_dataset(f"{cohort}/{name}", data) for name in names]
-        worlds[title] = [one for one in recordings if is_usable(one)]
+        if names := list_subjects(cohort, data, required=False):
+            recordings = [load_dataset(f"{cohort}/{name}", data) for name in names if chosen is None or name in chosen]
+            worlds[title] = [one for one in recordings if is_usable(one)]
     rng = np.random.default_rng(31)
     cohort = simulate_cohort(N_SIMULATED, rng=rng, hours=HOURS, modalities=("eeg",))
     worlds["simulated"] = [recording for recording, _ in cohort]

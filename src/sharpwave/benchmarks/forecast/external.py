@@ -20,9 +20,8 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.forecasting.brainmu_forecaster import ShippedBrainMu
 from sharpwave.forecasting.cohorts import EpochTable
-from sharpwave.forecasting.contract import Forecast, Forecaster
-from sharpwave.forecasting.mean_forecaster import NAME, ShippedLightGBM, average_forecasts
-from sharpwave.forecasting.shipped import load_shipped_forecaster
+from sharpwave.forecasting.contract import Forecast, Forecaster, average_forecasts
+from sharpwave.forecasting.shipped import ShippedLightGBM, load_shipped_forecaster
 from sharpwave.recordings.datasets import data_root, list_subjects, load_dataset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording
@@ -30,7 +29,9 @@ from sharpwave.recordings.recording import Recording
 HORIZON = 30.0
 COHORTS = {"boas": "BOAS", "hmc-bands": "HMC"}
 METHODS: dict[str, Callable[[], Forecaster]] = {"lightgbm": ShippedLightGBM, "brainmu-lite": ShippedBrainMu}
-"""Forecasters that ship; their mean is the third."""
+"""Forecasters that ship."""
+MEAN = "brainmu+lightgbm"
+"""Their mean, which is what `sharpwave decode` forecasts with where stages are given."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 def load_nights(cohort: str, data: Path | None) -> list[Recording]:
     """Nights of a cohort with a hypnogram; none where it is not here."""
-    try:
-        names = list_subjects(cohort, data)
-    except SharpwaveError:
-        return []
-    nights = [load_dataset(f"{cohort}/{name}", data) for name in names]
+    nights = [load_dataset(f"{cohort}/{name}", data) for name in list_subjects(cohort, data, required=False)]
     return [night for night in nights if night.hypnogram is not None and night.hypnogram.scored.any()]
 
 
@@ -137,7 +134,7 @@ def score_histories(told: Sequence[History], *, data: str, setting: str) -> list
     for name, make in METHODS.items():
         model = make().fit([], horizon=HORIZON, rng=np.random.default_rng(0))
         said[name] = [model.predict(history.seen) for history in told]
-    said[NAME] = [average_forecasts(*both) for both in zip(*said.values(), strict=True)]
+    said[MEAN] = [average_forecasts(*both) for both in zip(*said.values(), strict=True)]
     draws: dict[str, dict[str, np.ndarray]] = {}
     for name, forecasts in said.items():
         counted = Accumulator.of(nights, forecasts, horizon=HORIZON, thresholds=rates, observed=False)
@@ -147,7 +144,7 @@ def score_histories(told: Sequence[History], *, data: str, setting: str) -> list
     n = len({night.subject for night in nights})
     for name, table in draws.items():
         for other in draws:
-            if name not in (other, "lightgbm") and other != NAME:
+            if name not in (other, "lightgbm") and other != MEAN:
                 gain = table["auprc_change"] - draws[other]["auprc_change"]
                 table[f"auprc_change_gain_over_{other}"] = gain
                 table[f"log_loss_gain_over_{other}"] = draws[other]["log_loss"] - table["log_loss"]

@@ -15,7 +15,6 @@ from numba import njit
 from sharpwave.live.conditions import NAMES
 from sharpwave.live.protocol import Protocol
 
-N_ESTIMATES = 16
 (UNTIL, AMPLITUDE, RATIO, CROSSING, AROUSAL, MOVEMENT, FLAT, SATURATED, MAINS, POLARITY, SPINDLE, RIPPLE) = range(12)
 FAULT, GAP, FAULT_AT, GAP_AT, RATE = 12, 13, 14, 15, 16
 N_INPUTS = 17

@@ -150,12 +150,8 @@ def load_patients(data: Path | None) -> list[Night]:
     from sharpwave.recipes.band_nights import take_bands
     from sharpwave.recordings.datasets import list_subjects, load_dataset
 
-    try:
-        names = list_subjects("hmc-bands", data)
-    except SharpwaveError:
-        return []
     nights: list[Night] = []
-    for name in names:
+    for name in list_subjects("hmc-bands", data, required=False):
         recording = load_dataset(f"hmc-bands/{name}", data)
         night = take_bands(recording) if recording.signals else None
         if night is not None and len(nights) < N_HMC:

@@ -11,9 +11,9 @@ import numpy as np
 
 from sharpwave.benchmarks.multimodal.nights import PairedViews, simulate_paired_nights
 from sharpwave.brainmu.epochs import EpochedRecording, ModalityEpochs
-from sharpwave.errors import SharpwaveError
 from sharpwave.forecasting.brainmu_nights import window_features, window_night
 from sharpwave.forecasting.cohorts import EpochTable, load_cohort
+from sharpwave.recordings.datasets import list_subjects
 
 REAL = ("walch", "ucddb", "pd-lfp")
 """Cohorts with stages and signals; DOD's public part has stages alone."""
@@ -46,10 +46,9 @@ def load_splits(data: Path | None, *, simulated: bool = True, rng: np.random.Gen
     """The simulated nights, and the real cohorts that are under `data`."""
     splits = [split_subjects("simulated, precursor on", simulate_once(1.0), rng=rng)] if simulated else []
     for name in REAL:
-        try:
-            nights = [pair_night(night) for night in load_cohort(name, data)]
-        except SharpwaveError:
+        if not list_subjects(name, data, required=False):
             continue
+        nights = [pair_night(night) for night in load_cohort(name, data)]
         if len({paired.night.subject for paired in nights}) > 2:
             splits.append(split_subjects(name, nights, rng=rng))
     return splits

@@ -26,6 +26,8 @@ PAIRS = {
     PLAIN: ("wake",),
 }
 """Remedies, and those that each is compared with, paired by seed."""
+DIFFERENCES = ("recovered_fraction", "recovered_without_twin", "half_step", "final_accuracy")
+"""Metrics whose differences after a shock are kept; others follow from the values of both, given seed by seed."""
 PARTS_SHOCKS = ("weight_noise", "lesion")
 """Shocks for the parts of sleep."""
 N_RESAMPLES = 300
@@ -115,7 +117,24 @@ def compare_shocks(
                     )
                     for metric, mine in found.items()
                 ]
-    return rows
+    return leave_out_differences(rows)
+
+
+def leave_out_differences(rows: Sequence[Row]) -> list[Row]:
+    """The rows without differences after a shock in other metrics than `DIFFERENCES`.
+
+    Args:
+        rows: Rows of the benchmark.
+
+    >>> rows = [Row("digits", "split, after lesion, minus wake", "sleep", name, 0.0) for name in ("half_step", "shock")]
+    >>> [row.metric for row in leave_out_differences(rows)]
+    ['half_step']
+    """
+
+    def is_left_out(row: Row) -> bool:
+        return ", after " in row.setting and ", minus " in row.setting and row.metric not in DIFFERENCES
+
+    return [row for row in rows if not is_left_out(row)]
 
 
 def _describe(back: Recovery) -> dict[str, float]:

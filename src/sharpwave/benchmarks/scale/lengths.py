@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from sharpwave.benchmarks.scale.measures import (
     simulate_eeg,
     write_night,
 )
-from sharpwave.errors import SharpwaveError
+from sharpwave.errors import MissingExtraError, SharpwaveError
 
 LENGTHS = {"24h": 24.0, "72h": 72.0, "7d": 168.0, "30d": 720.0, "60d": 1440.0}
 """Hours by the name of the length."""
@@ -174,18 +175,27 @@ def write_participant(bids: Path, label: str, eeg: np.ndarray, *, first: float) 
     path.parent.mkdir(parents=True)
     begin = round(first * 3600 * RATE) % len(eeg)
     night = np.take(eeg, np.arange(begin, begin + round(PARTICIPANT_MINUTES * 60 * RATE)), mode="wrap")
-    path.write_bytes(_make_edf(night))
+    _write_edf(night, path)
     (bids / "dataset_description.json").write_text('{"Name": "simulated", "BIDSVersion": "1.9.0"}')
 
 
-def _make_edf(samples: Int16[np.ndarray, " sample"]) -> bytes:
-    """A channel as EDF with records of one second (Kemp et al. 1992, 10.1016/0013-4694(92)90009-7)."""
-    fields = [("0", 8), ("X X X X", 80), ("", 80), ("01.01.26", 8), ("22.00.00", 8), ("512", 8), ("", 44)]
-    fields += [(str(len(samples) // RATE), 8), ("1", 8), ("1", 4), (f"EEG {CHANNEL}", 16), ("", 80), ("uV", 8)]
-    fields += [(f"{STEP_UV * edge:.1f}", 8) for edge in (-32768, 32767)] + [("-32768", 8), ("32767", 8)]
-    fields += [("", 80), (str(RATE), 8), ("", 32)]
-    header = "".join(text.ljust(width) for text, width in fields)
-    return header.encode("ascii") + np.asarray(samples, dtype="<i2").tobytes()
+def _write_edf(samples: Int16[np.ndarray, " sample"], path: Path) -> None:
+    """A channel as EDF with records of one second."""
+    try:
+        from edfio import Edf, EdfSignal, Recording
+    except ImportError as error:
+        raise MissingExtraError("edfio", extra="dev") from error
+    low, high = -32768, 32767
+    signal = EdfSignal.from_digital(
+        samples,
+        RATE,
+        label=f"EEG {CHANNEL}",
+        physical_dimension="uV",
+        physical_range=(round(STEP_UV * low, 1), round(STEP_UV * high, 1)),
+        digital_range=(low, high),
+    )
+    night = Recording(startdate=date(2026, 1, 1))
+    Edf([signal], recording=night, starttime=time(22), data_record_duration=1).write(path)
 
 
 def compare_lengths(rows: Mapping[str, Sequence[Row]]) -> list[Row]:

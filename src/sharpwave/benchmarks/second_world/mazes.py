@@ -25,8 +25,6 @@ ARM, CROSSING = 0.8, 0.4
 LENGTH = 3 * ARM + 2 * CROSSING
 
 MIDDLE = ((CROSSING, 0.0), (CROSSING, ARM))
-OUTER = {-1: ((0.0, ARM), (0.0, 0.0)), 1: ((2 * CROSSING, ARM), (2 * CROSSING, 0.0))}
-"""Corner and foot of the left and of the right arm."""
 
 OUT_OF_TURN = 0.2
 """Chance to run into the arm where it came from; and, at its foot, to cross to the other outer arm."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from sharpwave.benchmarks.staging.baselines import StagedFeatures
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import pick_channels
 from sharpwave.recordings.datasets import list_subjects, load_dataset
 from sharpwave.recordings.recording import Recording
@@ -34,10 +33,7 @@ def load_recordings(cohort: str, data: Path | None) -> list[Recording]:
     Raises:
         SharpwaveError: If one of them is damaged.
     """
-    try:
-        subjects = list_subjects(cohort, data)
-    except SharpwaveError:
-        return []
+    subjects = list_subjects(cohort, data, required=False)
     recordings = [load_dataset(f"{cohort}/{subject}", data) for subject in subjects]
     return [
         recording

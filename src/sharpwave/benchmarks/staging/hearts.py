@@ -303,7 +303,4 @@ def collect_validation(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _load(name: str, data: Path | None) -> list[Recording]:
-    try:
-        return [load_dataset(f"{name}/{one}", data) for one in list_subjects(name, data)]
-    except SharpwaveError:
-        return []
+    return [load_dataset(f"{name}/{one}", data) for one in list_subjects(name, data, required=False)]

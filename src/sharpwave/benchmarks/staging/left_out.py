@@ -230,7 +230,7 @@ def ask_hmc(data: Path | None) -> Question | None:
 
     learned = [to_night(night, 0, 1) for night in load_band_nights(data)]
     tested = []
-    for name in _list("hmc-bands", data):
+    for name in list_subjects("hmc-bands", data, required=False):
         recording = load_dataset(f"hmc-bands/{name}", data)
         night = take_bands(recording) if recording.signals else None
         if night is not None:
@@ -280,7 +280,7 @@ def ask_beats(data: Path | None) -> Question | None:
     from sharpwave.brainmu.epochs import epoch_recording
 
     nights = []
-    for name in _list("slpdb-beats", data):
+    for name in list_subjects("slpdb-beats", data, required=False):
         recording = load_dataset(f"slpdb-beats/{name}", data)
         night = epoch_recording(recording, modalities=("heart_rate",))
         part = night.epochs["heart_rate"]
@@ -298,10 +298,3 @@ def ask_beats(data: Path | None) -> Question | None:
     return Question(
         "slpdb", "wake, NREM and REM from heart beats, cross-validated by subject", folds, 3, STEPS["beats"]
     )
-
-
-def _list(name: str, data: Path | None) -> list[str]:
-    try:
-        return list_subjects(name, data)
-    except SharpwaveError:
-        return []

@@ -52,7 +52,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         SharpwaveError: If `data` is given and holds no `mouse-bands`.
     """
     folder = None if data is None else data / "mouse-bands"
-    sessions = _list_sessions(folder)
+    sessions = list_subjects("mouse-bands", folder, required=False)
     if not sessions and data is not None:
         raise SharpwaveError("mouse-bands", got=f"none under {data}", fix="pass the folder of data sets")
     rng = np.random.default_rng(0)
@@ -73,13 +73,6 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "chosen_on": "features on mouse-bands, first guess on it and on simulated animals of other seeds",
     }
     return config, rows
-
-
-def _list_sessions(folder: Path | None) -> list[str]:
-    try:
-        return list_subjects("mouse-bands", folder) if folder is not None else list_subjects("mouse-bands")
-    except SharpwaveError:
-        return []
 
 
 def score_hours(recording: Recording, *, setting: str, rng: np.random.Generator) -> list[Row]:

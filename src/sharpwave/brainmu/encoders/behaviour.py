@@ -6,7 +6,7 @@ only as features per epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,23 @@ def summarise_steps(
             samples = np.log1p(np.maximum(samples, 0)) if logarithmic else samples
             out[first:last], present[first:last] = _summarise(samples, part, last - first)
     return out, present
+
+
+def summarise_signals(
+    signals: Mapping[str, Signal], grid: EpochGrid, *, logarithmic: bool = False
+) -> ModalityEpochs | None:
+    """`MEASURES` of the channels of all these signals, shape (step, channel, measure); None where there is no signal.
+
+    Args:
+        signals: Signals by name.
+        grid: Steps to summarise.
+        logarithmic: As for `summarise_steps`.
+    """
+    if not signals:
+        return None
+    parts = [summarise_steps(signal, grid, logarithmic=logarithmic) for signal in signals.values()]
+    values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    return ModalityEpochs(values, present, sum(name_channels(signals).values(), ()))
 
 
 def _read(signal: Signal, grid: EpochGrid) -> tuple[Float[np.ndarray, "time channel"], np.ndarray]:
@@ -180,11 +197,7 @@ class Behaviour(ModalitySpecification):
     def measure(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
         """`MEASURES`, shape (step, channel, measure)."""
         signals = {name: s for name, s in recording.of(self.modality).items() if len(s.samples.shape) <= 2}
-        if not signals:
-            return None
-        parts = [summarise_steps(signal, grid, logarithmic=self.logarithmic) for signal in signals.values()]
-        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
-        return ModalityEpochs(values, present, sum(name_channels(signals).values(), ()))
+        return summarise_signals(signals, grid, logarithmic=self.logarithmic)
 
     def normalise(self, epochs: ModalityEpochs, past: Sums | None = None) -> tuple[ModalityEpochs, Sums]:
         """Against the recording so far."""
@@ -227,12 +240,7 @@ class Calcium(ModalitySpecification):
 
     def measure(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
         """`MEASURES`, shape (step, cell, measure)."""
-        signals = recording.of("calcium")
-        if not signals:
-            return None
-        parts = [summarise_steps(signal, grid) for signal in signals.values()]
-        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
-        return ModalityEpochs(values, present, sum(name_channels(signals).values(), ()))
+        return summarise_signals(recording.of("calcium"), grid)
 
     def normalise(self, epochs: ModalityEpochs, past: Sums | None = None) -> tuple[ModalityEpochs, Sums]:
         """Against the recording so far: how bright a cell is depends on its dye."""

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sharpwave.brainmu.encoders.behaviour import LAST, MEAN, MEASURES, Sums, normalise_to_past, summarise_steps
-from sharpwave.brainmu.encoders.contract import ModalitySpecification, name_channels
+from sharpwave.brainmu.encoders.behaviour import LAST, MEAN, MEASURES, Sums, normalise_to_past, summarise_signals
+from sharpwave.brainmu.encoders.contract import ModalitySpecification
 from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording, Signal
@@ -32,11 +32,7 @@ class Bold(ModalitySpecification):
     def measure(self, recording: Recording, grid: EpochGrid) -> ModalityEpochs | None:
         """`MEASURES`, shape (step, patch, measure)."""
         signals = {name: as_patches(name, signal) for name, signal in recording.of("bold").items()}
-        if not signals:
-            return None
-        parts = [summarise_steps(signal, grid) for signal in signals.values()]
-        values, present = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
-        return ModalityEpochs(values, present, sum(name_channels(signals).values(), ()))
+        return summarise_signals(signals, grid)
 
     def normalise(self, epochs: ModalityEpochs, past: Sums | None = None) -> tuple[ModalityEpochs, Sums]:
         """Against the recording so far: scanner units mean nothing."""

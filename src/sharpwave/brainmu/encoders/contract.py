@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochGrid, ModalityEpochs
 from sharpwave.recordings.recording import Recording, Signal
-from sharpwave.recordings.sliced import Sliced
+from sharpwave.recordings.sliced import Column
 
 
 class ModalitySpecification(Protocol):
@@ -97,25 +96,6 @@ def split_channels(signals: Mapping[str, Signal]) -> dict[str, Signal]:
         for index, name in enumerate(names):
             out[name] = replace(signal, name=name, samples=Column(signal.samples, index), channels=())
     return out
-
-
-@dataclass(frozen=True)
-class Column(Sliced):
-    """One column of a table that may lie on disk."""
-
-    table: Any
-    index: int
-
-    @property
-    def shape(self) -> tuple[int]:
-        return (self.table.shape[0],)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(self.table.dtype)
-
-    def _take(self, low: int, high: int) -> np.ndarray:
-        return np.asarray(self.table[low:high, self.index])
 
 
 def _list_names(key: str, signal: Signal) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Crops to train on: a few hours from a random place of a random night, in memory or on disk.
 
-A night is anything with a length and `restrict`: a `EpochedRecording` in memory, or a `StoredEpochs` on disk, of which
+A night is anything with a length and `restrict`: an `EpochedRecording` in memory, or a `StoredEpochs` on disk, of which
 only the crop is read. A source hands out crops; a `WeightedSources` is a source of several sources.
 """
 
@@ -128,8 +128,11 @@ class WeightedSources:
 
     def draw(self, rng: np.random.Generator, n_steps: int) -> EpochedRecording:
         """A crop of one of the sources."""
+        return self._choose(rng).draw(rng, n_steps)
+
+    def _choose(self, rng: np.random.Generator) -> Source:
         which = int(np.searchsorted(np.cumsum(self.sampling_weights[:-1]), rng.random(), side="right"))
-        return self.sources[which].draw(rng, n_steps)
+        return self.sources[which]
 
 
 class Alternation(WeightedSources):
@@ -140,8 +143,7 @@ class Alternation(WeightedSources):
 
     def pick(self, rng: np.random.Generator) -> Source:
         """The source of one update."""
-        which = int(np.searchsorted(np.cumsum(self.sampling_weights[:-1]), rng.random(), side="right"))
-        return pick_source(self.sources[which], rng)
+        return pick_source(self._choose(rng), rng)
 
 
 def pick_source(source: Source, rng: np.random.Generator) -> Source:

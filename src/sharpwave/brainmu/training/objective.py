@@ -181,14 +181,6 @@ def sum_next_step(
     return Sum.over(functional.huber_loss(predicted.float(), target.float(), reduction="none"), present)
 
 
-def compute_next_step_loss(
-    predicted: Float[Tensor, "batch step channel target"], part: ModalityBatch, name: str, *, masked: bool = False
-) -> Tensor | None:
-    """Mean of the Huber loss over what is present in the next step (or, masked, in this one); None if nothing is."""
-    found = sum_next_step(predicted, part, name, masked=masked)
-    return found.total / found.number if int(found.number) else None
-
-
 def _sum_changes(
     change: Float[Tensor, "batch step"],
     destination: Float[Tensor, "batch step stage"],

@@ -54,6 +54,16 @@ class Split:
         upper: Function of params and what `lower` gave that gives the logits.
         top: Beginnings of the paths of the top's parameters, such as ("dense3",); paths have their parts joined by "/".
         share: Share of the top in the operations of a pass, for a budget; that of its kernels where omitted.
+
+    Example:
+        >>> split = Split(
+        ...     lambda params, batch: batch["x"] @ params["lower"]["kernel"],
+        ...     lambda params, hidden: hidden @ params["upper"]["kernel"],
+        ...     top=("upper",),
+        ... )
+        >>> params = {"lower": {"kernel": np.ones((4, 3))}, "upper": {"kernel": np.ones((3, 2))}}
+        >>> split.upper(params, split.lower(params, {"x": np.ones((5, 4))})).shape
+        (5, 2)
     """
 
     lower: Callable[..., Any]

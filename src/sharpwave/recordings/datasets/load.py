@@ -100,15 +100,16 @@ def find_folder(name: str, root: str | Path | None = None) -> Path:
     )
 
 
-def list_subjects(name: str, root: str | Path | None = None) -> list[str]:
+def list_subjects(name: str, root: str | Path | None = None, *, required: bool = True) -> list[str]:
     """Subjects of a data set, in order.
 
     Args:
         name: Short name or folder name.
         root: Folder that holds the data sets, or the folder of this one; `data_root()` where omitted.
+        required: Whether it is an error that it is not on this machine; else there is nobody. Yes by default.
 
     Raises:
-        SharpwaveError: If it is unknown, not on this machine, or holds no recordings.
+        SharpwaveError: If it is unknown, damaged, or required and not on this machine.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +117,14 @@ def list_subjects(name: str, root: str | Path | None = None) -> list[str]:
     ...     list_subjects("openspindlenet", folder)
     ['eeg']
     """
-    return _loader(find_dataset(name)).subjects(find_folder(name, root))
+    loader = _loader(find_dataset(name))
+    try:
+        folder = find_folder(name, root)
+    except SharpwaveError:
+        if required:
+            raise
+        return []
+    return loader.subjects(folder)
 
 
 def load_dataset(name: str, root: str | Path | None = None) -> Recording:
