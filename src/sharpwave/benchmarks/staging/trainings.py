@@ -37,8 +37,7 @@ LEFT_OUT = tuple(f"ucddb/{name}" for name in WHOLE)
 SCALE = 1.0
 """Updates as a share of the recipe's."""
 METHODS = ("yasa", "brainmu-lite", "yasa+brainmu")
-LAB = LABS[0]
-LAB_SEED = 21
+LAB, LAB_HOURS, LAB_SEED = LABS[0], 3.0, 21
 
 
 def run(
@@ -103,7 +102,7 @@ def load_nights(data: Path | None) -> dict[Setting, list[Recording]]:
         )
     n, hours = SIMULATED
     rng = np.random.default_rng(LAB_SEED)
-    sleepers = simulate_sleepers(LAB.n_nights, seed=LAB_SEED)
+    sleepers = simulate_sleepers(LAB.n_nights, seed=LAB_SEED, hours=LAB_HOURS)
     nights = {
         ("DREAMS", "30 min excerpts"): [n for n in dreams if n[pick_channels(n)["eeg"]].rate > LEAST_RATE],
         ("UCDDB", "whole nights"): ucddb,
