@@ -65,6 +65,7 @@ SCRIPTS = {
     "language-qa5": "src/sharpwave/benchmarks/language/benchmark.py",
     "language-patches": "src/sharpwave/benchmarks/language/benchmark.py",
     "private-text": "src/sharpwave/benchmarks/private/texts.py",
+    "staging-seeds": "src/sharpwave/benchmarks/staging/trainings.py",
 }
 """What makes the files that are no `sharpwave benchmark`, or one that needs a model (`docs/language-benchmark.md`)."""
 

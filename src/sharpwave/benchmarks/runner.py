@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, str] = {
     "external": "sharpwave.benchmarks.forecast.external",
     "staging": "sharpwave.benchmarks.staging.benchmark",
     "staging-use": "sharpwave.benchmarks.staging.use",
+    "staging-seeds": "sharpwave.benchmarks.staging.trainings",
     "finetune": "sharpwave.benchmarks.staging.finetune",
     "rodent": "sharpwave.benchmarks.staging.rodent",
     "cohorts": "sharpwave.benchmarks.staging.left_out",
@@ -222,14 +223,15 @@ def _choose_parts(
     name: str, run: Callable[..., Any], output: Path | None, methods: Sequence[str] | None
 ) -> dict[str, Any]:
     """Arguments of a benchmark that keeps its runs one by one: which methods to run now, and where parts lie."""
-    if "parts" not in inspect.signature(run).parameters:
+    taken = inspect.signature(run).parameters
+    if "methods" not in taken:
         if methods:
             raise SharpwaveError(
                 "a benchmark that runs some methods alone: continual, continual-cifar10, language or scale",
                 got=f"--methods with {name}",
                 fix="leave --methods out",
             )
-        return {}
+        return {} if "parts" not in taken else {"parts": None if output is None else output.with_suffix(".parts")}
     if methods and output is None:
         raise SharpwaveError(
             "--output with --methods, beside which the other methods' runs are kept",
