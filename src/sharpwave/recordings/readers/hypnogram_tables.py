@@ -22,6 +22,7 @@ from sharpwave.recordings.clock import ClockColumn, parse_times, read_clock_colu
 from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.clock_words import find_strange_word
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+from sharpwave.recordings.readers.hypnogram_gaps import add_unknown_stages
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
 from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
 from sharpwave.recordings.recording import empty_events
@@ -61,7 +62,11 @@ def read_table(
         SharpwaveError: If no row names a stage, or times cannot be read.
     """
     header, rows, columns, said = _read_rows(text, scorer)
-    names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
+    labels = [_cell(row, columns["label"]) for row in rows]
+    names, kept = _stage_names(labels, convention, path)
+    times = parse_times([_when(row, columns) for row in rows])[0]
+    names, kept, unknown = add_unknown_stages(labels, names, kept, times)
+    said += unknown
     written = [_when(rows[index], columns) for index in kept]
     unit = find_unit(header[columns["onset"]])
     read = read_clock_column(written, start=start, length=duration, unit=unit)
