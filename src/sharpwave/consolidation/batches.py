@@ -293,9 +293,10 @@ class Objective:
         if not known or len(losses) != n_items or (losses.shape == (n_items, n_items) and output.ndim < 3):
             if known and losses.ndim == 2 and output.shape == losses.shape:
                 return losses.mean(dim=1)
+            got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise SharpwaveError(
                 f"a loss of each item, shape ({n_items},)",
-                got=f"{_describe(losses)} from outputs {_describe(output)} and {label!r} {_describe(batch.get(label))}",
+                got=f"{got} from outputs {_describe(output)} and {label!r} {_describe(batch.get(label))}",
                 fix="compute it with reduction='none', of outputs and labels in the same shape",
             )
         return _mean_of_items(losses)
@@ -361,7 +362,7 @@ def _describe(value: Any) -> str:
     if not isinstance(value, Tensor):
         return type(value).__name__
     kind = "" if value.layout is torch.strided else f"{str(value.layout).removeprefix('torch.')} "
-    return f"{kind}shape {tuple(value.shape)} of {value.dtype}"
+    return f"{kind}{tuple(value.shape)} of {value.dtype}"
 
 
 def _forward_by_name(names: tuple[str, ...], model: nn.Module, batch: Batch) -> Tensor:

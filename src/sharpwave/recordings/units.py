@@ -58,7 +58,7 @@ _VOLT = re.compile(
 """The whole unit in lower case: a number, a prefix, "V" or "volt", and words that leave the numbers as they are."""
 
 _METRE = re.compile(
-    r"(?P<number>\d+(?:[.,]\d*)?)?[ *x×·]*(?P<prefix>[a-zµμ分厘毫微千]*?)[ -]?(?:met(?:er|re|ro)s?|ms?|米|м)\.?"
+    r"(?P<number>\d+(?:[.,]\d*)?)?[ *x×·]*(?P<prefix>[a-zµμ分厘毫微千]*?)[ -]?(?:met(?:er|re|ro)s?|m|(?<=c)ms|米|м)\.?"
 )
 """As `_VOLT`, of lengths in several languages, without accents."""
 _LENGTHS = _PREFIXES | {

@@ -35,7 +35,7 @@ OBSERVED = "obs_intervals"
 """Column of units: start and end of each stretch in which a unit was observed."""
 PART = 0.98
 """Share of the session below which a unit was observed in a part of it."""
-LEAST_INSIDE = 0.9
+LEAST_INSIDE = 0.5
 """Share of the spikes that lie in the stretches in which their units were observed."""
 MOST_ROWS = 10**8
 
