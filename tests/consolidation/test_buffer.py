@@ -364,5 +364,5 @@ def test_labels_by_other_names_are_padded_with_what_no_loss_counts(name: str, fi
 def test_complex_numbers_do_not_lose_their_imaginary_part() -> None:
     buffer = ReplayBuffer(4)
     buffer.add({"x": torch.ones(2, 3)})
-    with pytest.raises(SharpwaveError, match="complex64 where it was torch.float32"):
+    with pytest.raises(SharpwaveError, match="complex64 where it was"):
         buffer.add({"x": torch.ones(2, 3, dtype=torch.complex64)})
