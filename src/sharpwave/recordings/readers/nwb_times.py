@@ -197,7 +197,8 @@ def _put_in_order(times: np.ndarray, kept: np.ndarray, where: str) -> tuple[np.n
         return order, f"its samples lie in {len(parts)} stretches out of order; put in the order of their times"
     order = np.argsort(values, kind="stable")
     steps = np.diff(values[order])
-    if np.mean(steps < 0.5 * float(np.median(steps))) <= MOST_DROPPED:  # stretches that overlap would halve the steps
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.inf
+    if np.mean(steps < 0.5 * usual) <= MOST_DROPPED:  # stretches that overlap would halve the steps
         return kept[order], "its samples lie out of order; put in the order of their times"
     steps = np.diff(values)
     raise SharpwaveError(

@@ -200,6 +200,18 @@ class Scoring:
         )
 
 
+def make_scoring(
+    names: Sequence[str], probabilities: np.ndarray | None, epoch_length: float, repairs: Sequence[str]
+) -> Scoring:
+    """The scoring of a list of stage names, one an epoch, from the start of the recording."""
+    codes, n_stages = codes_of_names(names)
+    if probabilities is not None and probabilities.shape[1] != n_stages:
+        n_stages = probabilities.shape[1]
+        index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
+        codes = np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
+    return Scoring(Hypnogram(codes, epoch_length, n_stages, 0.0, probabilities), repairs=tuple(repairs))
+
+
 MAX_EPOCHS = 3_000_000
 """A month of seconds, or nearly three years of 30 s."""
 
