@@ -350,3 +350,19 @@ def test_rows_that_wait_are_those_that_were_written_at_once(
     for name, value in stored[0].items():
         assert torch.equal(value, stored[1][name])
     assert stored[0]["x"][:, 0].unique().numel() == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "fill"), [("tags", -100), ("gt", -100), ("answer_ids", -100), ("labels2", -100), ("ids", 0)]
+)
+def test_labels_by_other_names_are_padded_with_what_no_loss_counts(name: str, fill: int) -> None:
+    buffer = ReplayBuffer(2)
+    buffer.add({name: [torch.tensor([5, 6]), torch.tensor([5, 6, 7])]})
+    assert buffer.read(torch.arange(2))[name].tolist() == [[5, 6, fill], [5, 6, 7]]
+
+
+def test_complex_numbers_do_not_lose_their_imaginary_part() -> None:
+    buffer = ReplayBuffer(4)
+    buffer.add({"x": torch.ones(2, 3)})
+    with pytest.raises(SharpwaveError, match="complex64 where it was"):
+        buffer.add({"x": torch.ones(2, 3, dtype=torch.complex64)})

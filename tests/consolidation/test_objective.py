@@ -7,7 +7,7 @@ import torch
 from tests.consolidation.planted import make_network, make_points
 from torch import Tensor, nn
 
-from sharpwave.consolidation import NREM, Objective, Protection, ReplayBuffer, Sleep, Wake
+from sharpwave.consolidation import NREM, Objective, Probe, Protection, ReplayBuffer, Sleep, Wake
 from sharpwave.consolidation.batches import compute_cross_entropy
 from sharpwave.consolidation.wake import compute_distillation, mask_unseen
 from sharpwave.errors import SharpwaveError
@@ -264,3 +264,53 @@ def test_new_items_are_transformed_and_stored_as_they_were() -> None:
     loss = sleep.wake({"x": POINTS, "y": LABELS})
     torch.testing.assert_close(loss, nn.functional.cross_entropy(model(POINTS * 0), LABELS))
     assert torch.equal(buffer.read(torch.arange(240))["x"], POINTS)
+
+
+def test_labels_that_only_the_loss_can_read_claim_no_accuracy() -> None:
+    table = torch.tensor([3, 2, 1, 0])
+
+    def from_one(output: Tensor, batch: dict) -> Tensor:
+        return nn.functional.cross_entropy(output, batch["y"] - 1, reduction="none")
+
+    def by_a_table(output: Tensor, batch: dict) -> Tensor:
+        return nn.functional.cross_entropy(output, table[batch["y"]], reduction="none")
+
+    def focal(output: Tensor, batch: dict) -> Tensor:
+        loss = nn.functional.cross_entropy(output, batch["y"], reduction="none", label_smoothing=0.1)
+        return (1 - (-loss).exp()) ** 2 * loss
+
+    labels = LABELS.clamp(max=2)
+    outputs = nn.functional.one_hot(labels, 4).float() * 9
+    for loss, added, is_class in ((from_one, 1, False), (by_a_table, 0, False), (focal, 0, True)):
+        objective, batch = Objective(loss=loss), {"x": POINTS, "y": labels + added}
+        with torch.inference_mode():
+            assert objective.scores_share(outputs, batch) is is_class
+    assert Objective(loss=from_one, has_classes=True).scores_share(outputs, {"x": POINTS, "y": labels + 1})
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"x": POINTS.numpy(), "y": LABELS}, {"x": POINTS.tolist(), "y": LABELS}, {"x": {"a": POINTS}, "y": LABELS},
+        {"x": POINTS.double(), "y": LABELS}, {"x": POINTS.to_sparse(), "y": LABELS},
+        {"x": torch.tensor(1.0), "y": LABELS},
+    ],
+)  # fmt: skip
+def test_batches_that_no_layer_takes_are_named(batch: dict) -> None:
+    with pytest.raises(SharpwaveError, match=r"takes; got x|dense tensor"):
+        Sleep(make_network(), ReplayBuffer(5)).wake(batch)
+
+
+def test_what_cannot_learn_and_odd_arguments_are_said() -> None:
+    sleep = Sleep(make_network().requires_grad_(False), ReplayBuffer(5))
+    sleep.wake({"x": POINTS, "y": LABELS.to(torch.uint16)})  # a type that torch cannot index
+    with pytest.raises(SharpwaveError, match="parameters that learn"):
+        sleep.night(1)
+    assert not sleep.is_asleep
+    for steps in ("10", 2.5, -1):
+        with pytest.raises(SharpwaveError, match="a whole number of steps"):
+            sleep.night(steps)
+    with pytest.raises(SharpwaveError, match=r"loss of each item.*got float"):
+        Sleep(make_network(), ReplayBuffer(5), objective=Objective(loss=lambda o, b: 1.0)).wake((POINTS, LABELS))
+    with pytest.raises(SharpwaveError, match=r"Probe\(tolerance="):
+        Probe(0.5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -351,3 +352,29 @@ def test_no_step_is_longer_than_the_clip_in_lengths_of_the_weights() -> None:
     )
     assert sleep.night(2).losses.shape == (2,)
     assert lengths[2:] == pytest.approx([0.01] * 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)])
+def test_a_head_that_grows_under_an_optimiser_with_moments(make: Callable) -> None:
+    network, (points, labels) = make_network(), make_points(40, seed=1)
+    optimiser = make(network.parameters(), lr=0.01)
+    sleep = Sleep(network, ReplayBuffer(50), optimiser)
+    for wider in (0, 2):
+        if wider:  # as users do: a new last layer, and the list of parameters written anew
+            network[-1] = nn.Linear(network[-1].in_features, network[-1].out_features + wider)
+            optimiser.param_groups[0]["params"] = list(network.parameters())
+        for _ in range(3):
+            optimiser.zero_grad()
+            sleep.wake({"x": points, "y": labels}).backward()
+            optimiser.step()
+        assert len(sleep.night(2).losses) == 2
+
+
+def test_a_probe_that_never_gives_a_number_keeps_no_night() -> None:
+    network, (points, labels) = make_network(), make_points(40, seed=1)
+    sleep = Sleep(
+        network, ReplayBuffer(50), torch.optim.SGD(network.parameters(), 0.1), probe=Probe(lambda m: math.nan)
+    )
+    sleep.wake({"x": points, "y": labels}).backward()
+    report = sleep.night(2)
+    assert (report.committed, report.reason) == (False, "the score is not finite")

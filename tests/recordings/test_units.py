@@ -136,3 +136,15 @@ def test_rate_against_length() -> None:
         check_length(n_samples=12_800, rate=100.0, duration=100.0, name="C4")
     with pytest.raises(SharpwaveError, match="a positive rate"):
         check_length(n_samples=1, rate=0.0, duration=100.0, name="C4")
+
+
+@pytest.mark.parametrize(
+    ("unit", "metres"),
+    [("Zentimeter", 0.01), ("centimètres", 0.01), ("centímetros", 0.01), ("厘米", 0.01), ("cm.", 0.01), ("10 mm", 0.01),
+     ("centi-meters", 0.01), ("cm (centimeters)", 0.01), ("0,01 m", 0.01), ("metros", 1.0), ("米", 1.0),
+     ("meter(s)", 1.0), ("µm", 1e-6), ("micrometers", 1e-6), ("pixels", None), ("a.u.", None), ("bins", None),
+     ("ms", None)],
+)  # fmt: skip
+def test_lengths_in_many_words(unit: str, metres: float | None) -> None:
+    read = convert_unit(unit, MODALITIES["position"])
+    assert read == (None if metres is None else (pytest.approx(metres), 0.0))

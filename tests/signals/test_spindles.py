@@ -10,6 +10,7 @@ import pytest
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
 from sharpwave.signals import detect_spindles, pieces
+from sharpwave.signals.moving import TrimmedStatistics
 from sharpwave.signals.spindles import SpindleSettings
 
 from .conftest import RATE, make_eeg, make_noise
@@ -98,3 +99,11 @@ def test_errors(sleep_uv):
         detect_spindles(replace(signal, rate=30.0))
     with pytest.raises(SharpwaveError, match="in volts"):
         detect_spindles(replace(signal, scale=1.0), settings=SpindleSettings())
+
+
+@pytest.mark.parametrize("absurd", [1e300, np.inf, np.nan])
+def test_values_that_no_integer_holds_are_counted_as_the_largest(absurd: float) -> None:
+    statistics = TrimmedStatistics(cut=0.1, width=0.002, n_bins=10)
+    with np.errstate(over="ignore"):
+        statistics.add(np.array([0.001, absurd]))
+    assert statistics.count == 2

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave import moved
+from sharpwave.consolidation.column import IGNORED, LABELS, find_padding
+from sharpwave.consolidation.gradients import are_places
 from sharpwave.errors import SharpwaveError
 
 Batch = dict[str, Any]
@@ -25,35 +27,8 @@ Batch = dict[str, Any]
 LENGTH = "_length"
 """Ending of the entry that holds how long each item of a padded entry is: `tokens` and `tokens_length`."""
 
-IGNORED = -100
-"""Label that no loss counts, as in `torch.nn.functional.cross_entropy`."""
-
-LABELS = ("y", "label", "labels", "target", "targets")
-"""Usual names of the entry that holds what is to be learned."""
-
-
-def find_padding(path: str, dtype: torch.dtype, padding: Mapping[str, float] | None = None) -> float:
-    """What an entry is padded with: what was asked for, else -100 for labels that can hold it, and 0 for the rest.
-
-    Args:
-        path: Path of the entry.
-        dtype: Its type.
-        padding: Value by path, where the user gave one.
-
-    Raises:
-        SharpwaveError: If labels cannot hold -100 and no other value is given.
-    """
-    if padding and path in padding:
-        return padding[path]
-    if path.rpartition("/")[2].lower() not in LABELS or dtype.is_floating_point:
-        return 0
-    if not dtype.is_signed:
-        raise SharpwaveError(
-            f"labels in {path!r} of a signed type, since they differ in length and are padded with {IGNORED}",
-            got=str(dtype),
-            fix=f"give {path!r} as int64, or say what pads it: ReplayBuffer(padding={{{path!r}: 0}})",
-        )
-    return IGNORED
+_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+"""Types that torch cannot pick items from, and what takes their place."""
 
 
 def find_ragged(paths: Iterable[str]) -> set[str]:
@@ -77,7 +52,8 @@ def flatten(
     """
     for name, value in batch.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and value.layout is torch.strided:
+            value = value.to(_WIDER[value.dtype]) if value.dtype in _WIDER else value
             yield path, value.detach() if value.requires_grad else value
         elif isinstance(value, Mapping):
             yield from flatten(value, f"{path}/", padding=padding)
@@ -90,8 +66,8 @@ def flatten(
         else:
             raise SharpwaveError(
                 "a tensor, a list of tensors, or a dictionary of them for each entry of a batch",
-                got=f"{type(value).__name__} in {path!r}",
-                fix="turn it into a tensor with one leading batch axis, or leave it out",
+                got=f"{_describe(value)} in {path!r}",
+                fix="turn it into a dense tensor with one leading batch axis, or leave it out",
             )
 
 
@@ -313,13 +289,14 @@ class Objective:
                 fix=f"check the entry {label!r} and the last layer, or give objective=Objective(loss=...)",
             ) from error
         n_items = len(output)
-        if losses.ndim == 0 or len(losses) != n_items or (losses.shape == (n_items, n_items) and output.ndim < 3):
-            if losses.ndim == 2 and output.shape == losses.shape:
+        known = isinstance(losses, Tensor) and losses.ndim > 0
+        if not known or len(losses) != n_items or (losses.shape == (n_items, n_items) and output.ndim < 3):
+            if known and losses.ndim == 2 and output.shape == losses.shape:
                 return losses.mean(dim=1)
+            got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise SharpwaveError(
                 f"a loss of each item, shape ({n_items},)",
-                got=f"shape {tuple(losses.shape)} from outputs {_describe(output)} and {label!r} "
-                f"{_describe(batch.get(label))}",
+                got=f"{got} from outputs {_describe(output)} and {label!r} {_describe(batch.get(label))}",
                 fix="compute it with reduction='none', of outputs and labels in the same shape",
             )
         return _mean_of_items(losses)
@@ -340,6 +317,15 @@ class Objective:
                 got=f"the entries {', '.join(map(str, batch))}",
                 fix="name yours, as in objective=Objective.classification(input='image', label='label')",
             ) from error
+        except (RuntimeError, TypeError) as error:
+            if type(error) not in (RuntimeError, TypeError, NotImplementedError):  # memory and processes: as they are
+                raise
+            raise SharpwaveError(
+                "a batch of tensors, new or stored, that the model takes",
+                got=f"{', '.join(f'{name} {_describe(value)}' for name, value in batch.items())}: {error!r}",
+                fix="check the shapes and types of its entries; where the model takes other inputs than before, begin "
+                "a new ReplayBuffer",
+            ) from error
         if not isinstance(output, Tensor) or output.ndim == 0:
             raise SharpwaveError(
                 "a tensor of outputs with a row per item",
@@ -355,7 +341,9 @@ class Objective:
             return False
         if self.has_classes is False or logits.ndim != 2 or logits.shape[1] < 2:
             return False
-        return bool((labels < logits.shape[1]).all())
+        ours = getattr(self.loss, "func", self.loss) in (compute_cross_entropy, _compute_fitting_loss)
+        counted = bool((labels < logits.shape[1]).all())
+        return counted and (ours or self.has_classes is True or are_places(self.loss, logits, batch, labels))
 
     def scores_share(self, logits: Tensor, batch: Batch) -> bool:
         """Whether scores go from 0 to 1."""
@@ -371,7 +359,10 @@ class Objective:
 
 
 def _describe(value: Any) -> str:
-    return f"{tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    kind = "" if value.layout is torch.strided else f"{str(value.layout).removeprefix('torch.')} "
+    return f"{kind}{tuple(value.shape)} of {value.dtype}"
 
 
 def _forward_by_name(names: tuple[str, ...], model: nn.Module, batch: Batch) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -142,3 +143,39 @@ def compute_annealing(position: int, n_steps: int, *, warm: float = 0.0) -> floa
     """
     rise = min(1.0, (position + 1) / (warm * n_steps + 1))
     return rise * (1 + math.cos(math.pi * position / n_steps)) / 2
+
+
+def are_places(
+    loss: Callable[[Tensor, Any], Tensor], outputs: Tensor, batch: Mapping[str, Any], labels: Tensor
+) -> bool:
+    """Whether labels say which output is right: whether a loss falls fastest where the output of the label rises.
+
+    Labels may count from 1, or stand for classes by a table that the loss alone knows; then right and wrong cannot be
+    told from them. True where the loss does not tell.
+
+    Args:
+        loss: Function of outputs and a batch that gives the loss of each item.
+        outputs: Outputs, shape (item, class).
+        batch: The batch.
+        labels: Integers, shape (item); negative ones are not looked at.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        even = torch.zeros(outputs.shape, dtype=torch.float32, device=outputs.device, requires_grad=True)
+        try:
+            (slopes,) = torch.autograd.grad(loss(even, batch).sum(), even)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError, AttributeError):
+            return True
+    told = (labels >= 0) & slopes.isfinite().all(dim=1) & slopes.any(dim=1)
+    right = slopes.argmin(dim=1) == labels
+    return not bool(told.any()) or float(right[told].float().mean()) > 0.9
+
+
+def copy_moments(optimiser: Any) -> dict[str, Any]:
+    """A copy of an optimiser's state; what it has of parameters that are no longer in it, as of a head that was
+    replaced, is forgotten: torch cannot list the state of such an optimiser (a `KeyError`).
+    """
+    for part in getattr(optimiser, "parts", [optimiser]):
+        known = {id(parameter) for group in part.param_groups for parameter in group["params"]}
+        for parameter in [each for each in getattr(part, "state", {}) if id(each) not in known]:
+            del part.state[parameter]
+    return deepcopy(optimiser.state_dict())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sharpwave import moved
 from sharpwave.consolidation.batches import Batch, Objective, move
-from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
+from sharpwave.consolidation.gradients import centre_gradients, copy_moments, tame_gradients
 from sharpwave.consolidation.modules import average, list_state, reshard, unwrap
 from sharpwave.consolidation.schedule import Day
 from sharpwave.consolidation.texts import count_places, count_tokens
@@ -260,6 +260,12 @@ class Learner:
         with around or nullcontext():
             for _ in range(self.accumulate):
                 loss = compute_loss() / self.accumulate
+                if not loss.requires_grad:
+                    raise SharpwaveError(
+                        "parameters that learn, and a loss that depends on them",
+                        got="a loss without gradients",
+                        fix="let some parameters require gradients, and keep detach() and no_grad() out of the loss",
+                    )
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
                 total += float(loss.detach())
         (total,) = average([total], self.device)
@@ -319,7 +325,7 @@ class Snapshot:
         learner.clear_gradients()
         return cls(
             weights,
-            deepcopy(learner.optimiser.state_dict()),
+            copy_moments(learner.optimiser),
             None if learner.scaler is None else deepcopy(learner.scaler.state_dict()),
             gradients,
             {name: p._version for name, p in module.named_parameters() if not p.requires_grad},

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, count_items, flatten, move, nest
-from sharpwave.consolidation.gradients import centre_gradients, tame_gradients
+from sharpwave.consolidation.gradients import centre_gradients, copy_moments, tame_gradients
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import average, count_idle, evaluating, is_shared, list_state
 from sharpwave.consolidation.wake import compute_distillation
@@ -67,6 +67,14 @@ class Probe:
     tolerance: float = 0.02
     group_tolerance: float | None = None
     n_items: int = 256
+
+    def __post_init__(self) -> None:
+        if not (self.held_out is None or callable(self.held_out) or isinstance(self.held_out, Mapping)):
+            raise SharpwaveError(
+                "a batch, or a function of the network, that scores a night",
+                got=type(self.held_out).__name__,
+                fix="write Probe(lambda network: ...), or Probe(tolerance=...) for how far the score may fall",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +147,7 @@ def _ask(function: Callable[[nn.Module], float], model: nn.Module) -> float:
 
 def judge(before: Scores, after: Scores, probe: Probe) -> str:
     """Why a night is not kept; empty if it is."""
-    if not math.isfinite(after.score) and math.isfinite(before.score):
+    if not math.isfinite(after.score) and (math.isfinite(before.score) or callable(probe.held_out)):
         return "the score is not finite"
     label = before.label
     error = 0.0 if callable(probe.held_out) or not len(before.items) else _find_error(before.items, after.items, label)
@@ -373,7 +381,7 @@ class Stability:
         optimiser = self.learner.optimiser
         weights = {name: value.detach().clone() for name, value in list_state(self.learner.module).items()}
         sizes = [len(group["params"]) for group in optimiser.param_groups]
-        return Copy(weights, deepcopy(optimiser.state_dict()), sizes)
+        return Copy(weights, copy_moments(optimiser), sizes)
 
     @torch.no_grad()
     def _put_back(self, copy: Copy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -213,6 +214,8 @@ def make_night(sleep: Sleeper, steps: int | None, *, start: int, n_awake: int) -
         start: Step of the run at which the night begins.
         n_awake: Number of steps of wake since the last night.
     """
+    if steps is not None and not (isinstance(steps, Integral) and steps >= 0):
+        raise SharpwaveError("a whole number of steps for a night", got=repr(steps), fix="write sleep.night(20)")
     learner, budget, schedule = sleep.learner, sleep.budget, sleep.schedule
     fixed = getattr(sleep.phases.get(NREM_STAGE), "n_steps", None)
     planned = schedule.plan(n_awake) if fixed is None else fixed

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from sharpwave.consolidation.batches import LENGTH, find_padding, find_ragged
-from sharpwave.consolidation.column import Column
+from sharpwave.consolidation.batches import LENGTH, find_ragged
+from sharpwave.consolidation.column import Column, find_padding
 from sharpwave.disk import own_folder
 from sharpwave.errors import SharpwaveError
 

@@ -32,15 +32,8 @@ _SPELLINGS: dict[str, dict[str, tuple[float, float]]] = {
     },
     "%": dict.fromkeys(("%", "percent", "pct"), (1.0, 0.0)),
     "m": {
-        **dict.fromkeys(("m", "meter", "meters", "metre", "metres", "si"), (1.0, 0.0)),
-        **dict.fromkeys(("dm", "decimeter", "decimeters", "decimetre", "decimetres"), (1e-1, 0.0)),
-        **dict.fromkeys(("cm", "cms", "centimeter", "centimeters", "centimetre", "centimetres"), (1e-2, 0.0)),
-        **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), (1e-3, 0.0)),
-        **dict.fromkeys(
-            ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"),
-            (1e-6, 0.0),
-        ),
-        **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), (1e3, 0.0)),
+        "si": (1.0, 0.0),
+        **dict.fromkeys(("micron", "microns"), (1e-6, 0.0)),
         **dict.fromkeys(("in", "inch", "inches", '"'), (0.0254, 0.0)),
         **dict.fromkeys(("ft", "foot", "feet"), (0.3048, 0.0)),
     },
@@ -50,19 +43,31 @@ _SPELLINGS: dict[str, dict[str, tuple[float, float]]] = {
 _PREFIXES = {
     "": 1.0,
     **dict.fromkeys(("k", "kilo"), 1e3),
-    **dict.fromkeys(("m", "milli"), 1e-3),
-    **dict.fromkeys(("u", "µ", "μ", "micro", "mc", "mic"), 1e-6),
+    **dict.fromkeys(("m", "milli", "mili"), 1e-3),
+    **dict.fromkeys(("u", "µ", "μ", "micro", "mikro", "mc", "mic"), 1e-6),
     **dict.fromkeys(("n", "nano"), 1e-9),
     **dict.fromkeys(("p", "pico"), 1e-12),
 }
 _VOLT = re.compile(
     r"(?P<number>\d+(?:[.,]\d*)?(?:e[+-]?\d+)?)?[ *x×·]*"
     rf"(?P<prefix>{'|'.join(sorted(filter(None, _PREFIXES), key=len, reverse=True))}|)[ -]?"
-    r"(?:volts?|v)"
+    r"(?:volt(?:s|ios?)?|v|в)\.?"
     r"(?P<rest>[ _/(.-]*(?:bits?|lsb|counts?|digits?|samples?|units?|rms|eff|dc|ac"
     r"|p(?:ea)?k?[ -]?(?:to[ -]?)?p(?:ea)?k?|peak|pk)\)?)?"
 )
 """The whole unit in lower case: a number, a prefix, "V" or "volt", and words that leave the numbers as they are."""
+
+_METRE = re.compile(
+    r"(?P<number>\d+(?:[.,]\d*)?)?[ *x×·]*(?P<prefix>[a-zµμ分厘毫微千]*?)[ -]?(?:met(?:er|re|ro)s?|m|(?<=c)ms|米|м)\.?"
+)
+"""As `_VOLT`, of lengths in several languages, without accents."""
+_LENGTHS = _PREFIXES | {
+    **dict.fromkeys(("d", "deci", "dezi", "分"), 1e-1),
+    **dict.fromkeys(("c", "centi", "zenti", "厘"), 1e-2),
+    **dict.fromkeys(("mili", "毫"), 1e-3),
+    **dict.fromkeys(("mikro", "微"), 1e-6),
+    **dict.fromkeys(("quilo", "千"), 1e3),
+}
 
 OLDEST = 120
 """Years; a greater age is a mistake."""
@@ -109,6 +114,8 @@ def interpret_unit(unit: str, modality: Modality) -> tuple[float, float, str] | 
     for candidate in (text, _unscrambled(text)):
         if candidate.lower() in spellings:
             return *spellings[candidate.lower()], ""
+        if modality.unit == "m" and (scale := _read_length(candidate)):
+            return scale, 0.0, ""
         volts = _VOLT.fullmatch(candidate.lower()) if modality.unit == "V" else None
         if volts:
             number = float((volts["number"] or "1").replace(",", "."))
@@ -118,6 +125,15 @@ def interpret_unit(unit: str, modality: Modality) -> tuple[float, float, str] | 
     if modality.unit == "V" and re.fullmatch(r"[^\x00-\x7f]{1,4}[vV]", text):
         return 1e-6, 0.0, ""
     return None
+
+
+def _read_length(unit: str) -> float:
+    """Metres in a unit of length; 0 where it is none."""
+    apart = unicodedata.normalize("NFKD", re.sub(r"\(.*", "", unit).lower())
+    found = _METRE.fullmatch("".join(letter for letter in apart if not unicodedata.combining(letter)).strip())
+    if found is None:
+        return 0.0
+    return float((found["number"] or "1").replace(",", ".")) * _LENGTHS.get(found["prefix"], 0.0)
 
 
 def read_age(age: object, *, source: str = "the file") -> tuple[float | None, str | None]:

@@ -88,7 +88,7 @@ class TrimmedStatistics:
 
     def add(self, values: Float[np.ndarray, " value"]) -> None:
         """Take in values that are not negative."""
-        bins = np.minimum((values / self.width).astype(np.int64), self.n_bins - 1)
+        bins = np.fmin(values / self.width, self.n_bins - 1).astype(np.int64)  # first, since no integer holds 1e300
         for power, weights in enumerate((None, values, values * values)):
             self._sums[power] += np.bincount(bins, weights=weights, minlength=self.n_bins)
 

@@ -253,3 +253,16 @@ def test_tsv_round_trip(
         assert read.labels == written.labels
         return
     assert read == written
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_stage_in_unknown_words_is_unscored_and_said_and_no_longer_the_stage_before(
+    tmp_path: Path, lasting: bool
+) -> None:
+    words = ["W", "W", "Dormizione", "Dormizione", "N2", "Dormizione", "Dormizione", "R", "W"]
+    rows = [f"{30 * i}\t{30 if lasting else ''}\t{word}" for i, word in enumerate(words)]
+    rows[4:4] = ["100\t2\tSnoring", "130\t2\tSnoring"]  # within epochs: an event
+    (tmp_path / "a.tsv").write_text("onset\tduration\tstage\n" + "\n".join(rows))
+    scoring = read_scoring(tmp_path / "a.tsv")
+    assert scoring.hypnogram.labels == ["W", "W", "?", "?", "N2", "?", "?", "R", "W"]
+    assert any("4 rows name no stage that is known (Dormizione)" in said for said in scoring.repairs)

@@ -40,9 +40,13 @@ def test_seconds_stay_as_they_are(tmp_path: Path) -> None:
     assert recording.repairs == ()
 
 
-@pytest.mark.parametrize(("factor", "word"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")])
+@pytest.mark.parametrize(
+    ("factor", "word"), [(1e3, "milliseconds"), (1e4, "tenths of"), (1e6, "microseconds"), (1e9, "nanoseconds")]
+)
 def test_spikes_or_position_or_both_in_a_smaller_unit(tmp_path: Path, factor: float, word: str) -> None:
     for name, spikes, position in (("a", factor, 1.0), ("b", 1.0, factor), ("c", factor, factor)):
+        if name == "c" and factor == 1e4:  # nothing tells them from samples of an amplifier
+            continue
         recording = read_nwb(write(tmp_path / f"{name}.nwb", spikes=spikes, position=position))
         check(recording)
         assert any(word in said and f"divided by {factor:,.0f}" in said for said in recording.repairs)
@@ -117,3 +121,33 @@ def test_observed_intervals_go_with_the_units(tmp_path: Path) -> None:
     spans = [[(0.0, 900.0 if unit % 2 else 500.0)] for unit in range(6)]
     recording = read_nwb(write(tmp_path / "a.nwb", observed=spans))
     assert [row for row in recording.spikes.get_info("obs_intervals")] == [[[0.0, s[0][1]]] for s in spans]
+
+
+@pytest.mark.parametrize(("factor", "word"), [(60.0, "minutes"), (3600.0, "hours"), (86_400.0, "days")])
+def test_times_in_a_longer_unit(tmp_path: Path, factor: float, word: str) -> None:
+    recording = read_nwb(write(tmp_path / "a.nwb", position=1 / factor))
+    check(recording)
+    assert any(word in said for said in recording.repairs)
+    late = 739_000 * 86_400.0
+    recording = read_nwb(write(tmp_path / "b.nwb", spikes=1 / 86_400, position=1 / 86_400, shift=(late, late)))
+    np.testing.assert_allclose(np.diff(recording.spikes[0].t), np.diff(TRAINS[0]), atol=1e-4)
+    assert not any("1970" in said for said in recording.repairs)  # and no start in the year 3993
+    assert recording.start is not None
+    assert recording.start.year == 2024
+
+
+def test_a_position_in_samples_is_no_offset(tmp_path: Path) -> None:
+    whole = np.round(TIMES * 30_000) / TIMES
+    path = write(tmp_path / "a.nwb", position=whole)
+    with pytest.raises(SharpwaveError, match=r"times of the position 'track' in seconds.*divide them by the sampling"):
+        read_nwb(path)
+    path.unlink()  # what could not be read is not left open
+    check(read_nwb(write(path, position=whole, resolution=1 / 30_000)))
+
+
+def test_stretches_of_another_clock_do_not_silence_units(tmp_path: Path) -> None:
+    spans = [[(1.6e9, 1.6e9 + 900.0)]] * len(TRAINS)
+    recording = read_nwb(write(tmp_path / "a.nwb", observed=spans))
+    check(recording)
+    assert "obs_intervals" not in recording.spikes.metadata_columns
+    assert any("0 % of the spikes lie in the stretches" in said for said in recording.repairs)

@@ -71,14 +71,14 @@ def test_stamps_in_single_precision_since_1970_are_refused(tmp_path: Path) -> No
         read_track(tmp_path / "a.nwb", (1.6e9 + np.arange(40_000) / 40).astype("f4"))
 
 
-def test_stamps_that_are_no_numbers_are_left_out_up_to_a_hundredth(tmp_path: Path) -> None:
+def test_stamps_that_are_no_numbers_are_left_out_up_to_a_half(tmp_path: Path) -> None:
     times = np.arange(1000) / 40
     times[[3, 900]] = np.nan
     track, repairs = read_track(tmp_path / "a.nwb", times)
     assert len(track) == 998
     assert any("2 of 1000 samples have no time" in said for said in repairs)
-    times[:30] = np.nan
-    with pytest.raises(SharpwaveError, match="31 of 1000 are no numbers"):
+    times[:510] = np.nan
+    with pytest.raises(SharpwaveError, match="511 of 1000 are no numbers"):
         mend_times(times, "a.nwb")
 
 
@@ -113,3 +113,19 @@ def test_a_conversion_that_is_no_number_is_said(tmp_path: Path) -> None:
     recording = read_nwb(tmp_path / "a.nwb")
     assert recording["track"].scale == 1.0
     assert any("its conversion is no number; taken as 1" in said for said in recording.repairs)
+
+
+@pytest.mark.parametrize("kind", ["reversed", "shuffled", "jitter"])
+def test_stamps_out_of_order_throughout_keep_their_times(tmp_path: Path, kind: str) -> None:
+    rng, times = np.random.default_rng(0), np.arange(2000) / 40
+    values = times / 50
+    order = {"reversed": np.arange(2000)[::-1], "shuffled": rng.permutation(2000)}.get(kind, np.arange(2000))
+    stamps = times[order].copy()
+    if kind == "jitter":  # here and there a frame's stamp is that of a busy computer, 60 ms early
+        stamps[rng.choice(2000, 80, replace=False)] -= 0.06
+    track, repairs = read_track(tmp_path / "a.nwb", stamps, values[order])
+    found = np.asarray(track.samples[:]).ravel()
+    assert len(found) > 1850
+    assert (np.diff(times_of(track)) > 0).all()
+    np.testing.assert_allclose(found, times_of(track) / 50, atol=0.0013)  # a stray that stays in order is 60 ms off
+    assert any("out of order" in said for said in repairs)

@@ -11,7 +11,11 @@ WORDS = {
     "Sleep stage W": "W", "Sleep stage 4": "N3", "Sleep stage R": "R", "Sleep stage ?": "?", "Stage 2": "N2",
     "stade 1": "N1", "Éveil": "W", "Wake": "W", "NREM 2": "N2", "S4": "N3", "N4": "N3", "REM": "R",
     "Movement time": "?", "n/a": "?", "NREM": "NREM", "Light": "LIGHT", "Deep sleep": "DEEP", "SLEEP-S2": "N2",
-    "Rapide": None, "Hypopnée": None, "3": None,
+    "Rapide": None, "Hypopnée": None, "3": None, "REM-Schlaf": "R", "Wachzustand": "W", "Sommeil léger": "LIGHT",
+    "Fase 2": "N2", "Stage III": "N3", "Stadio 1": "N1", "Sueño MOR": "R", "S3/S4": "N3", "Wake (W)": "W",
+    "清醒期": "W", "N1期": "N1", "快速眼动": "R", "深睡眠": "DEEP", "ノンレム睡眠": "NREM",
+    "Бодрствование": "W", "Стадия 2": "N2", "N2 - 2": "N2", "-": "?", "呼吸暂停": None, "Храп": None, "W/N1": None,
+    "slow wave": None, "REM onset": None,
 }  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from torch.nn.functional import kl_div, log_softmax
 from sharpwave.benchmarks.language.networks import FrozenBelow, Network, cut
 from sharpwave.benchmarks.language.streams import Task
 from sharpwave.consolidation import ReplayBuffer, Sleep, Wake
-from sharpwave.consolidation.batches import IGNORED, Batch, move
+from sharpwave.consolidation.batches import Batch, move
+from sharpwave.consolidation.column import IGNORED
 from sharpwave.consolidation.significance import compute_fisher
 
 BUDGET = 0.15

@@ -26,7 +26,8 @@ from sharpwave.benchmarks.language.texts import (
     load_glue5,
     load_qa5,
 )
-from sharpwave.consolidation.batches import IGNORED, Batch, Objective
+from sharpwave.consolidation.batches import Batch, Objective
+from sharpwave.consolidation.column import IGNORED
 from sharpwave.demonstrations.streams import load_digits, permute_images, split_classes
 from sharpwave.errors import SharpwaveError
 

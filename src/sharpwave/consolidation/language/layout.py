@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from sharpwave.consolidation.batches import IGNORED, LABELS, LENGTH, find_padding
+from sharpwave.consolidation.batches import LENGTH
+from sharpwave.consolidation.column import IGNORED, LABELS, find_padding
 from sharpwave.consolidation.language.store import TOKENS
 
 MASK = "attention_mask"

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpwave.consolidation.batches import IGNORED, LABELS, Batch, Objective
+from sharpwave.consolidation.batches import Batch, Objective
+from sharpwave.consolidation.column import IGNORED, LABELS
 from sharpwave.errors import SharpwaveError
 
 KINDS = {

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpwave.consolidation.batches import IGNORED, LENGTH
+from sharpwave.consolidation.batches import LENGTH
+from sharpwave.consolidation.column import IGNORED
 from sharpwave.consolidation.language.records import encode, encode_top_k
 from sharpwave.consolidation.language.store import OUTPUTS, count_tokens
 from sharpwave.consolidation.texts import take_top_k

@@ -328,7 +328,8 @@ def attach_hypnogram(
     events = recording.events
     if hypnogram is None:
         how: dict[str, Any] = {"epoch_length": epoch_length, "duration": duration or None, "scorer": scorer}
-        found = hypnogram_from_events(events, **how) if len(events) else None
+        sought = not len(events) or recording.metadata.get("states_sought", False)  # NWB: by what its tables are
+        found = None if sought else hypnogram_from_events(events, **how)
         if recording.hypnogram is not None or found is None:
             return recording
         (stages, repairs), placed = found, True

@@ -24,10 +24,10 @@ from sharpwave.recordings.readers.hypnogram_shapes import (
     find_table,
     stage_column,
 )
-from sharpwave.recordings.readers.hypnogram_tables import make_scoring, read_epochs, read_table
+from sharpwave.recordings.readers.hypnogram_tables import read_epochs, read_table
 from sharpwave.recordings.readers.hypnogram_texts import guess_length, read_json, read_lines, tabulate_json
 from sharpwave.recordings.readers.hypnogram_xml import read_xml
-from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage
+from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, make_scoring, name_stage
 
 
 def read_hypnogram(

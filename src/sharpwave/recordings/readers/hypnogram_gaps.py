@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int64
 
+from sharpwave.recordings.annotations import is_lights, name_event
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 
 Gaps = Sequence[tuple[float, float]]
@@ -19,6 +20,9 @@ Gaps = Sequence[tuple[float, float]]
 NEAR = 0.5
 """Epochs by which a number of epochs may differ from what was recorded."""
 
+
+SHORTEST_EPOCH = 4.0
+"""Seconds; rows that lie closer are no epochs."""
 
 PARTS = 30
 """Parts of an epoch that are looked at where epochs lie off the grid."""
@@ -143,3 +147,50 @@ def leave_gaps_unscored(hypnogram: Hypnogram, gaps: Gaps) -> tuple[Hypnogram, li
     stages = np.where(scored, UNSCORED, hypnogram.stages).astype(hypnogram.stages.dtype)
     emptied = replace(hypnogram, stages=stages)
     return emptied, [f"{scored.sum()} scored epochs lie in gaps of the recording and are unscored"]
+
+
+def find_unknown_stages(labels: Sequence[str], kept: Sequence[int], seconds: Sequence[float]) -> list[int]:
+    """Rows that stand in the list where an epoch should, under a label that is neither a stage nor an event.
+
+    A label that is met twice or more, always an epoch or more from the stages before and after it, is a stage in words
+    that are not known here: left out, the stage before it would seem to last.
+
+    Args:
+        labels: What each row says.
+        kept: Rows that name a stage.
+        seconds: Time of each row; NaN where there is none.
+
+    >>> find_unknown_stages(["W", "dozing", "dozing", "N1", "N2"], [0, 3, 4], [0, 30, 60, 90, 120])
+    [1, 2]
+    """
+    times = np.asarray(seconds, dtype=float)
+    staged = np.unique(times[list(kept)])
+    staged = staged[np.isfinite(staged)]
+    steps = np.diff(staged)
+    if not steps.size or steps.min() < SHORTEST_EPOCH:
+        return []
+    groups: dict[str, list[int]] = {}
+    for row in sorted(set(range(len(labels))) - set(kept)):
+        if labels[row] and np.isfinite(times[row]) and times[row] > staged[0]:
+            groups.setdefault(labels[row], []).append(row)
+    found: list[int] = []
+    for label, rows in groups.items():
+        place = np.searchsorted(staged, times[rows])
+        after = np.append(staged, np.inf)[place] - times[rows]
+        apart = min((times[rows] - staged[place - 1]).min(), after.min()) >= 0.99 * steps.min()
+        if len(rows) > 1 and apart and not (name_event(label) or is_lights(label)):
+            found += rows
+    return sorted(found)
+
+
+def add_unknown_stages(
+    labels: Sequence[str], names: Sequence[str], kept: Sequence[int], seconds: Sequence[float]
+) -> tuple[list[str], list[int], list[str]]:
+    """Stage names and their rows, with those of `find_unknown_stages` as unscored, and a sentence on these."""
+    unknown = find_unknown_stages(labels, kept, seconds)
+    if not unknown:
+        return list(names), list(kept), []
+    strange = ", ".join(dict.fromkeys(labels[row] for row in unknown))
+    staged = dict(zip(kept, names, strict=True)) | dict.fromkeys(unknown, "?")
+    said = f"{len(unknown)} rows name no stage that is known ({strange[:80]}); unscored"
+    return [staged[row] for row in sorted(staged)], sorted(staged), [said]

@@ -21,9 +21,10 @@ from sharpwave.recordings.annotations import choose_scorer, is_lights, name_even
 from sharpwave.recordings.clock import ClockColumn, parse_times, read_clock_column
 from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.clock_words import find_strange_word
-from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
+from sharpwave.recordings.hypnogram import STAGE_SETS
+from sharpwave.recordings.readers.hypnogram_gaps import add_unknown_stages
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
-from sharpwave.recordings.readers.scoring import Scoring, codes_of_names, fill_epochs, name_stage, names_of_codes
+from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage, names_of_codes
 from sharpwave.recordings.recording import empty_events
 
 _PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
@@ -61,7 +62,8 @@ def read_table(
         SharpwaveError: If no row names a stage, or times cannot be read.
     """
     header, rows, columns, said = _read_rows(text, scorer)
-    names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
+    names, kept, unknown = _stage_rows(rows, columns, convention, path)
+    said += unknown
     written = [_when(rows[index], columns) for index in kept]
     unit = find_unit(header[columns["onset"]])
     read = read_clock_column(written, start=start, length=duration, unit=unit)
@@ -95,6 +97,15 @@ def read_table(
     passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
     events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, face, units)
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
+
+
+def _stage_rows(
+    rows: Rows, columns: dict[str, int], convention: str | Mapping[int, str] | None, path: Path
+) -> tuple[list[str], list[int], list[str]]:
+    """Stage names, their rows, and a sentence where some are in words that are not known."""
+    labels = [_cell(row, columns["label"]) for row in rows]
+    names, kept = _stage_names(labels, convention, path)
+    return add_unknown_stages(labels, names, kept, parse_times([_when(row, columns) for row in rows])[0])
 
 
 def _find_clock(read: ClockColumn, start: datetime | None, duration: float | None) -> tuple[datetime | None, list[str]]:
@@ -161,18 +172,6 @@ def read_epochs(
                 probabilities = soft
             names = spread
     return names, probabilities, said, epoch_length
-
-
-def make_scoring(
-    names: Sequence[str], probabilities: np.ndarray | None, epoch_length: float, repairs: Sequence[str]
-) -> Scoring:
-    """The scoring of a list of stage names, one an epoch, from the start of the recording."""
-    codes, n_stages = codes_of_names(names)
-    if probabilities is not None and probabilities.shape[1] != n_stages:
-        n_stages = probabilities.shape[1]
-        index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
-        codes = np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
-    return Scoring(Hypnogram(codes, epoch_length, n_stages, 0.0, probabilities), repairs=tuple(repairs))
 
 
 def _read_rows(text: str, scorer: str | None) -> tuple[list[str], Rows, dict[str, int], list[str]]:

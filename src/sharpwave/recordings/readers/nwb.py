@@ -19,7 +19,7 @@ from sharpwave.recordings.readers.files import check_file, guarded
 from sharpwave.recordings.readers.nwb_alignment import align_parts
 from sharpwave.recordings.readers.nwb_inside import InsideGroup, open_inside, read_text_value
 from sharpwave.recordings.readers.nwb_series import Series, read_series
-from sharpwave.recordings.readers.nwb_states import choose_hypnogram
+from sharpwave.recordings.readers.nwb_states import choose_hypnogram, name_state_series
 from sharpwave.recordings.readers.nwb_tables import Units, read_interval_series, read_intervals, read_units
 from sharpwave.recordings.readers.nwb_zarr import is_nwb_folder, open_zarr_inside
 from sharpwave.recordings.recording import Recording, Signal, empty_events
@@ -62,11 +62,15 @@ def read_nwb(path: str | Path, *, unit: str | None = None) -> Recording:
         import h5py
 
         file = h5py.File(path.open("rb") if is_address(path) else path, "r")
-        if "nwb_version" not in file.attrs and "session_start_time" not in file:
-            raise SharpwaveError(
-                f"an NWB file in {path.name}", got="HDF5 of another kind", fix="convert it to NWB or EDF"
-            )
-        return _read(open_inside(file, where=path.name, size=path.stat().st_size), path, unit)
+        try:
+            if "nwb_version" not in file.attrs and "session_start_time" not in file:
+                raise SharpwaveError(
+                    f"an NWB file in {path.name}", got="HDF5 of another kind", fix="convert it to NWB or EDF"
+                )
+            return _read(open_inside(file, where=path.name, size=path.stat().st_size), path, unit)
+        except BaseException:
+            file.close()  # what was read stays open; what was not must not lock the file
+            raise
 
 
 def open_zarr(path: str | Path) -> Recording:
@@ -129,7 +133,8 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
     aligned = align_parts(parts.signals, parts.units, parts.tables, start=_read_start(file), file=path.name)
     signals, repairs, metadata = aligned.signals, [*parts.repairs, *aligned.repairs], parts.metadata
     metadata["units"] = parts.written
-    repairs += [] if aligned.units is None else aligned.units.describe_observed()
+    spiking, said = (None, list[str]()) if aligned.units is None else aligned.units.fit_observed()
+    repairs += said
     if aligned.offset:
         metadata["clock_offset_s"] = aligned.offset
     if unit is None:
@@ -137,6 +142,8 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
         repairs += notes
         metadata["doubtful"] = doubtful
     hypnogram, events, notes = choose_hypnogram(aligned.tables)
+    notes += name_state_series(signals)
+    metadata["states_sought"] = True
     if not signals and aligned.units is None and hypnogram is None and not len(events):
         raise SharpwaveError(
             f"series, units or intervals in {path.name}",
@@ -147,7 +154,7 @@ def _read(file: InsideGroup, path: Path, unit: str | None) -> Recording:
     absent += [said for said in file.allowance.outside if said.removesuffix("/data (in another file)") not in absent]
     return Recording(
         signals=signals,
-        spikes=None if aligned.units is None else aligned.units.to_spikes(),
+        spikes=None if spiking is None else spiking.to_spikes(),
         hypnogram=hypnogram,
         events=events if len(events) else empty_events(),
         subject=subject.pop("subject_id", "unknown"),

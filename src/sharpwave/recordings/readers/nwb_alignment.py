@@ -24,7 +24,13 @@ UNIX = 1e8
 """Seconds: a clock beyond this counts from 1970."""
 LATE = 86_400.0
 """Seconds: a session whose parts all begin later than this has its zero elsewhere, such as when a machine started."""
-UNITS_OF_TIME = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+TENTHS = "tenths of a millisecond"
+UNITS_OF_TIME = {"milliseconds": 1e-3, TENTHS: 1e-4, "microseconds": 1e-6, "nanoseconds": 1e-9}
+NEAR_ENDS = (0.6, 1.5)
+"""Tenths of a millisecond are told from samples of an amplifier only where all parts end within this ratio."""
+USUAL_CAMERA = 40.0
+"""Frames a second."""
+LONGER_UNITS = {"minutes": 60.0, "hours": 3600.0, "days": 86_400.0}
 RATES = {"position": (5.0, 1000.0), "V": (100.0, 200_000.0)}
 """Sampling rates in Hz that tracking and electrodes have."""
 USUAL_SPIKING = (0.01, 200.0)
@@ -112,9 +118,14 @@ def _scale_signals(signals: dict[str, Signal], units: Units | None) -> tuple[dic
     slow_spikes = units is not None and span is not None and 0 < units.median_rate < 2 * USUAL_SPIKING[0]
     for name, signal in signals.items():
         low, high = RATES.get(_kind(signal), (0.0, math.inf))
-        if signal.rate >= low / 5 or len(signal) < 10:
+        if len(signal) < 10:
             continue
-        for unit, factor in UNITS_OF_TIME.items():
+        if _kind(signal) == "position" and signal.rate > high:
+            signals[name], said = _lengthen(signal, units, low, high)
+            repairs += said
+        if signal.rate >= low / 5:
+            continue
+        for unit, factor in _by_fit(signal, span).items():
             if not low <= signal.rate / factor <= high:
                 continue
             begin, end = signal.start * factor, signal.end * factor
@@ -127,7 +138,74 @@ def _scale_signals(signals: dict[str, Signal], units: Units | None) -> tuple[dic
                     f"{signal.rate / factor:.5g} so); divided by {1 / factor:,.0f}"
                 )
                 break
+        else:
+            if _kind(signal) == "position" and span is not None and not slow_spikes:
+                signals[name], said = _from_samples(signal, signals, units, span)
+                repairs += said
     return signals, repairs
+
+
+def _by_fit(signal: Signal, span: tuple[float, float] | None) -> dict[str, float]:
+    """Units of time, that in which the series ends nearest to the spikes first; those in order where all are alike."""
+    if span is None or span[1] <= 0 or signal.end <= FAR * span[1]:
+        return {unit: factor for unit, factor in UNITS_OF_TIME.items() if unit != TENTHS}
+    ends = {unit: abs(math.log(signal.end * factor / span[1])) for unit, factor in UNITS_OF_TIME.items()}
+    known = [unit for unit in sorted(ends, key=lambda unit: ends[unit]) if _are_near(unit, signal.end, span[1])]
+    return {unit: UNITS_OF_TIME[unit] for unit in known}
+
+
+def _are_near(unit: str, end: float, other: float) -> bool:
+    return unit != TENTHS or NEAR_ENDS[0] * other <= end * UNITS_OF_TIME[unit] <= NEAR_ENDS[1] * other
+
+
+def _lengthen(signal: Signal, units: Units | None, low: float, high: float) -> tuple[Signal, list[str]]:
+    """A position with more frames a second than any camera has, whose times are in minutes, hours or days."""
+    span = None if units is None else units.span
+    for unit, factor in sorted(
+        LONGER_UNITS.items(), key=lambda each: abs(math.log(signal.rate / each[1] / USUAL_CAMERA))
+    ):
+        if span is None or units is None or not low <= signal.rate / factor <= high:
+            continue
+        alike = units.median_rate > USUAL_SPIKING[1] and signal.start < span[1] and signal.end > span[0]
+        inside = span[1] > FAR * signal.end and signal.start * factor < span[1]
+        if alike or (inside and signal.end * factor > span[0]):
+            return move_signal(signal, factor=factor), [
+                f"{signal.name}: its time stamps are in {unit} ({signal.rate:.3g} samples a second otherwise, "
+                f"{signal.rate / factor:.5g} so); multiplied by {factor:,.0f}"
+            ]
+    return signal, []
+
+
+def _from_samples(
+    signal: Signal, signals: Mapping[str, Signal], units: Units | None, span: tuple[float, float]
+) -> tuple[Signal, list[str]]:
+    """A position whose times are whole numbers that are samples of the amplifier.
+
+    Raises:
+        SharpwaveError: If they are, and the file does not state the sampling rate.
+    """
+    stamps = [signal.start, 1 / signal.rate] if signal.times is None else signal.times[:1000].tolist()
+    if any(abs(stamp - round(stamp)) > 1e-6 * max(1.0, abs(stamp)) for stamp in stamps):
+        return signal, []
+    low, high = RATES["position"]
+
+    def fits(rate: float) -> bool:
+        return low <= signal.rate * rate <= high and span[0] < signal.end / rate < 5 * span[1]
+
+    stated = [1 / units.resolution] if units is not None and units.resolution > 0 else []
+    stated += [other.rate for other in signals.values() if other.modality.unit == "V" and other.rate > 5000]
+    known = next((rate for rate in stated if fits(rate)), None)
+    if known is not None:
+        said = f"{signal.name}: its time stamps are samples; divided by the sampling rate that the file states"
+        return move_signal(signal, factor=1 / known), [f"{said}, {known:,.6g} Hz"]
+    likely = next((rate for rate in SAMPLING_RATES if fits(rate)), None)
+    if likely is None:
+        return signal, []
+    raise SharpwaveError(
+        f"times of the position {signal.name!r} in seconds",
+        got=f"whole numbers up to {signal.end:.6g} where spikes end at {span[1]:.6g} s, probably samples",
+        fix=f"divide them by the sampling rate (at {likely:,.0f} Hz they would end at {signal.end / likely:.6g} s)",
+    )
 
 
 def _scale_units(
@@ -146,9 +224,17 @@ def _scale_units(
     told = [(signal.start, signal.end) for signal in signals.values() if _kind(signal) in RATES]
     told = told or [(signal.start, signal.end) for signal in signals.values()] or _spans_of(tables)
     end = max((high for _, high in told), default=0.0)
+    if told and units.median_rate > USUAL_SPIKING[1]:
+        longer = [name for name, factor in LONGER_UNITS.items() if _fits(span, factor, told, units.median_rate)]
+        if longer:
+            return units.moved(factor=LONGER_UNITS[longer[0]]), [f"spike times are in {longer[0]}; taken as such"]
     if not told or end <= 0 or span[1] <= FAR * end:
         return _check_length(units, file), []
-    fitting = {name: factor for name, factor in UNITS_OF_TIME.items() if _fits(span, factor, told, units.median_rate)}
+    fitting = {
+        name: factor
+        for name, factor in UNITS_OF_TIME.items()
+        if _are_near(name, span[1], end) and _fits(span, factor, told, units.median_rate)
+    }
     if fitting:
         name, factor = next(iter(fitting.items()))
         return units.moved(factor=factor), [
@@ -250,17 +336,17 @@ def _find_shifts(
         return {}, start, 0.0, []
     first = min(low for low, _ in parts.values())
     since_1970 = [key for key, (low, _) in parts.items() if low > UNIX]
-    if len(since_1970) == len(parts):
+    if len(since_1970) == len(parts) and first < datetime.now(UTC).timestamp() + LATE:
         offset = math.floor(first)
         zone = UTC if start is None else start.tzinfo
         said = f"all times count from 1970 (Unix time); {offset} s were taken off, so that they begin at 0"
         return dict.fromkeys(parts, -float(offset)), datetime.fromtimestamp(offset, zone), float(offset), [said]
-    if since_1970:
+    if since_1970 and len(since_1970) < len(parts):
         return _join_origins(parts, since_1970, start)
     if first > LATE:
         offset = math.floor(first)
         said = f"no part of the session begins before {first:.6g} s; {offset} s were taken off all times"
-        later = None if start is None else start + timedelta(seconds=offset)
+        later = None if start is None else start + timedelta(seconds=offset if first < UNIX else 0)
         return dict.fromkeys(parts, -float(offset)), later, float(offset), [said]
     return {}, start, 0.0, []
 

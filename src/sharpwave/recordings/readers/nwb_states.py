@@ -6,6 +6,8 @@ What looks like sleep states and is not understood is named, so that nobody take
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ import pandas as pd
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.readers.scoring import fill_epochs, name_stage
-from sharpwave.recordings.recording import empty_events
+from sharpwave.recordings.recording import Signal, empty_events
 
 MOSTLY = 0.6
 """Share of a table's labels that must be sleep stages for it to be a hypnogram."""
@@ -29,10 +31,12 @@ _RODENT: dict[str, str] = {
     "?": "is, intermediate, intermediate sleep, transition, transitional, drowsy, drowsiness",
 }
 _WORDS = {word: stage for stage, words in _RODENT.items() for word in words.split(", ")}
-_TRIMMINGS = r"\b(states?|epochs?|periods?|bouts?|episodes?|intervals?|stages?|times?|ints?|sleep)\b"
+_TRIMMINGS = (
+    r"\b(states?|epochs?|periods?|bouts?|episodes?|intervals?|stages?|times?|ints?|packets?|theta|sleep)\b|\(.*?\)"
+)
 STATE_LIKE = (
     r"(sleep|brain|vigilance|arousal|behaviou?r(al)?)[ _]?(state|stage|mode)|sleep|hypnogram|vigilance"
-    r"|^states?$|^stages?$|scor(e|ing)"
+    r"|(^|_)(states?|stages?)($|_)|scor(e|ing)"
 )
 """Names of tables and columns that hold sleep states."""
 CODES = (
@@ -49,8 +53,12 @@ CODES = (
     "id_state",
 )
 """Columns in which integers may stand for states."""
-_LEGEND = re.compile(r"(-?\d+)\s*(?:[:=]|->|[-–—])+\s*[\"']?([A-Za-z][A-Za-z _-]*[A-Za-z])")
-_LEGEND_BACK = re.compile(r"([A-Za-z][A-Za-z _-]*[A-Za-z])[\"']?\s*(?:[:=(]|->|[-–—])+\s*(-?\d+)")
+_LETTERS = ({"W": "W", "A": "W"}, {"N": "NREM", "S": "NREM"}, {"R": "R", "P": "R"})
+"""Letters of wake, NREM and REM sleep, which mean that beside one each of the others alone."""
+_FILLERS = re.compile(
+    r"[^\w/ -]|\b(is|are|and|or|for|as|und|et|y|means?|codes?)\b|(?<!\w)[-_/]|[-_/](?!\w)", re.IGNORECASE
+)
+"""What stands between codes and words in a legend."""
 
 
 def name_state(label: str) -> str | None:
@@ -135,6 +143,9 @@ def _find_table_per_state(tables: dict[str, pd.DataFrame], named: dict[str, list
 def _name_stages(table: pd.DataFrame, repairs: list[str], name: str) -> list[str | None]:
     """The stage of each interval, from its label or from a code with a legend."""
     stages = [name_state(label) if isinstance(label, str) else None for label in table["label"]]
+    letters = _read_letters(table["label"])
+    if letters:
+        return [letters.get(str(label).strip().upper(), "?") for label in table["label"]]
     if len(stages) and sum(stage is not None for stage in stages) < MOSTLY * len(stages):
         stages = [None] * len(stages)
     if len(stages) and not any(stages):
@@ -157,7 +168,8 @@ def _rodent_names(stages: list[str | None], labels: list) -> list[str | None]:
 
 
 def _is_slow(label: object) -> bool:
-    return isinstance(label, str) and re.sub(r"[^A-Z]", "", label.upper()) in ("SWS", "SLOWWAVE", "SLOWWAVESLEEP")
+    known = isinstance(label, str) and (name_stage(label) == "N3" or re.search(r"slow.?wave|sws", label, re.IGNORECASE))
+    return bool(known) and not re.search(r"[34]", str(label))
 
 
 def _find_codes(table: pd.DataFrame) -> tuple[str, list[int]] | None:
@@ -179,13 +191,54 @@ def _read_codes(table: pd.DataFrame) -> tuple[str, dict[int, str], list[str | No
         return None
     column, codes = found
     for text in table.attrs.get("descriptions", []):
-        pairs = [(int(code), word) for code, word in _LEGEND.findall(text)]
-        back = [(int(code), word) for word, code in _LEGEND_BACK.findall(text)]
-        for candidate in (pairs, back):
-            legend = {code: stage for code, word in candidate if (stage := name_state(word.strip())) is not None}
-            if len({*legend} & {*codes}) >= 2:
-                return column, legend, [legend.get(code) for code in codes]
+        legend = _read_legend(text)
+        if len({*legend} & {*codes}) >= 2:
+            return column, legend, [legend.get(code) for code in codes]
     return None
+
+
+def _read_letters(labels: pd.Series) -> dict[str, str]:
+    """What single letters mean, where one stands for each of wake, NREM and REM sleep; empty where they do not."""
+    used = {str(label).strip().upper() for label in labels} - {"", "?", "U", "X"}
+    found = [{letter: stage for letter, stage in of.items() if letter in used} for of in _LETTERS]
+    fits = len(used) == 3 and all(len(each) == 1 for each in found)
+    return {letter: stage for each in found for letter, stage in each.items()} if fits else {}
+
+
+def _read_legend(text: str) -> dict[int, str]:
+    """Codes and their stages, as a description gives them: in turn, either first, or all codes and then all words.
+
+    >>> _read_legend("0 = wake, 1 = NREM; 2: REM"), _read_legend("(wake, nrem) = (0, 1)")
+    ({0: 'W', 1: 'NREM', 2: 'R'}, {0: 'W', 1: 'NREM'})
+    """
+    pieces: list[int | str] = []
+    for number, words in re.findall(
+        r"(?<![\w.])([-+]?\d+)(?![\w.])|((?:(?!(?<![\w.])[-+]?\d+(?![\w.]))[^,;\n|])+)", text
+    ):
+        word = name_state(" ".join(_FILLERS.sub(" ", words).split())) if words else None
+        if number or word not in (None, "?"):
+            pieces.append(int(number) if number else str(word))
+    kinds = [isinstance(piece, int) for piece in pieces]
+    half = len(pieces) // 2
+    if len(pieces) < 4 or len(pieces) % 2 or sum(kinds) != half:
+        return {}
+    if all(first != second for first, second in pairwise(kinds)):
+        pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
+    elif len(set(kinds[:half])) == 1:
+        pairs = list(zip(pieces[:half], pieces[half:], strict=True))
+    else:
+        return {}
+    return {int(a) if isinstance(a, int) else int(b): str(b) if isinstance(a, int) else str(a) for a, b in pairs}
+
+
+def name_state_series(signals: Mapping[str, Signal]) -> list[str]:
+    """A sentence on each series that looks like sleep states, which are read from tables of intervals alone."""
+    return [
+        f"the series {name!r} may hold sleep states and is kept as a signal; write them as a table of intervals with "
+        f"words, or give the scoring with --stages"
+        for name, signal in signals.items()
+        if signal.modality.name == "other" and re.search(STATE_LIKE, name.lower())
+    ]
 
 
 def _name_misunderstood(
@@ -194,7 +247,14 @@ def _name_misunderstood(
     """A sentence on each table that looks like sleep states and gave none."""
     said = []
     for name, table in tables.items():
-        if name in used or not len(table) or any(named[name]):
+        if name in used or not len(table):
+            continue
+        if any(named[name]) and None not in named[name]:
+            if re.search(STATE_LIKE, name.lower()):
+                only = ", ".join(sorted({str(stage) for stage in named[name]}))
+                said.append(
+                    f"the table {name!r} holds one state alone ({only}), and is no hypnogram; its rows are events"
+                )
             continue
         coded = _find_codes(table)
         if coded is not None and (len(set(coded[1])) > 1 or re.search(STATE_LIKE, name.lower())):
@@ -204,6 +264,7 @@ def _name_misunderstood(
                 f"are no sleep states; give them as words, or the scoring with --stages and --stage-convention"
             )
         elif re.search(STATE_LIKE, name.lower()):
-            words = ", ".join(map(str, list(dict.fromkeys(table["label"]))[:5]))
+            strange = [label for label, stage in zip(table["label"], named[name], strict=True) if stage is None]
+            words = ", ".join(map(str, list(dict.fromkeys(strange))[:5]))
             said.append(f"the table {name!r} was not understood as sleep states: {words}; its rows are events")
     return said

@@ -35,6 +35,8 @@ OBSERVED = "obs_intervals"
 """Column of units: start and end of each stretch in which a unit was observed."""
 PART = 0.98
 """Share of the session below which a unit was observed in a part of it."""
+LEAST_INSIDE = 0.5
+"""Share of the spikes that lie in the stretches in which their units were observed."""
 MOST_ROWS = 10**8
 
 
@@ -82,6 +84,21 @@ class Units:
         trains = {unit: train * factor + shift for unit, train in self.trains.items()}
         observed = {unit: spans * factor + shift for unit, spans in self.observed.items()}
         return replace(self, trains=trains, observed=observed)
+
+    def fit_observed(self) -> tuple[Units, list[str]]:
+        """The units, without stretches that do not hold their spikes and so are on another clock; and what was said."""
+        n_inside, n_spikes = 0, 0
+        for unit, spans in self.observed.items():
+            train = self.trains[unit]
+            place = np.searchsorted(spans[:, 0], train, side="right") - 1
+            n_inside += int((train <= np.r_[spans[:, 1], -np.inf][place]).sum())
+            n_spikes += len(train)
+        if n_inside >= LEAST_INSIDE * n_spikes:
+            return self, self.describe_observed()
+        said = (
+            f"{100 * n_inside / n_spikes:.3g} % of the spikes lie in the stretches in which their units were observed"
+        )
+        return replace(self, observed={}), [f"{said} ({OBSERVED}), which do not fit; taken as observed throughout"]
 
     def describe_observed(self) -> list[str]:
         """A sentence where some units were observed in a part of the session only; none where all were throughout."""

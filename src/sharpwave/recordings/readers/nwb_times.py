@@ -23,7 +23,11 @@ from sharpwave.recordings.readers.nwb_inside import InsideArray, InsideGroup
 BLOCK = 2**20
 MOST_TIMES = 5 * 10**7
 MOST_DROPPED = 0.01
-"""Share of time stamps that may be left out because they are no numbers, or out of order."""
+"""Share of time stamps that may be left out because they are out of order."""
+MOST_JITTER = 0.1
+"""As `MOST_DROPPED`, where they are a few frames here and there, and no clock that was set back."""
+MOST_MISSING = 0.5
+"""Share of samples that may have no time."""
 MOST_PARTS = 1000
 """Stretches, each in order, into which time stamps may fall that are put in order."""
 COARSEST = 0.5
@@ -153,7 +157,7 @@ def mend_times(
     times, repairs = stamps.astype(np.float64), []
     kept = np.flatnonzero(np.isfinite(times))
     missing = len(times) - len(kept)
-    if missing > MOST_DROPPED * len(times) or not len(kept):
+    if missing > MOST_MISSING * len(times) or not len(kept):
         raise SharpwaveError(f"times in {where}", got=f"{missing} of {len(times)} are no numbers", fix="write them")
     if missing:
         repairs.append(f"{missing} of {len(times)} samples have no time and were left out")
@@ -177,7 +181,9 @@ def _put_in_order(times: np.ndarray, kept: np.ndarray, where: str) -> tuple[np.n
     values = times[kept]
     single = _mark_strays(values)
     n_strays = int(single.sum())
-    if n_strays <= max(3, MOST_DROPPED * len(values)):
+    edges = np.flatnonzero(np.diff(np.r_[0, single.view(np.int8), 0]))
+    scattered = int((edges[1::2] - edges[::2]).max(initial=0)) <= 3
+    if n_strays <= max(3, (MOST_JITTER if scattered else MOST_DROPPED) * len(values)):
         one = n_strays == 1
         said = f"{n_strays} of {len(times)} time stamps {'is' if one else 'are'} out of order; "
         return kept[~single], said + f"the sample{'' if one else 's'} {'was' if one else 'were'} left out"
@@ -189,6 +195,11 @@ def _put_in_order(times: np.ndarray, kept: np.ndarray, where: str) -> tuple[np.n
     if len(parts) <= MOST_PARTS and (starts[1:] >= ends[:-1]).all():
         order = np.concatenate([kept[low:high] for low, high in parts])
         return order, f"its samples lie in {len(parts)} stretches out of order; put in the order of their times"
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order])
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.inf
+    if np.mean(steps < 0.5 * usual) <= MOST_DROPPED:  # stretches that overlap would halve the steps
+        return kept[order], "its samples lie out of order; put in the order of their times"
     steps = np.diff(values)
     raise SharpwaveError(
         f"times that go forward in {where}",

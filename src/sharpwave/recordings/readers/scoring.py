@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -21,19 +22,41 @@ from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
 from sharpwave.recordings.recording import empty_events
 
 _SPELLINGS: dict[str, str] = {
-    "W": "W WAKE AWAKE WK WAKEFULNESS EVEIL EVEILLE WACH VEGLIA VIGILIA WAAK S0",
+    "W": "W WAKE AWAKE WK WAKING WAKEFULNESS EVEIL EVEILLE VEILLE WACH WACHZUSTAND WACHHEIT WACHPHASE WACHSEIN VEGLIA"
+    " SVEGLIO VIGILIA DESPIERTO DESPIERTA DESPERTO ACORDADO WAAK WAKKER VAKEN VAGEN HEREILLA CZUWANIE BDENI UYANIK"
+    " UYANIKLIK БОДРСТВОВАНИЕ 清醒 觉醒期 覚醒 각성 S0",
     "N1": "N1 S1 NREM1 NONREM1 ST1",
     "N2": "N2 S2 NREM2 NONREM2 ST2",
-    "N3": "N3 S3 S4 N4 NREM3 NREM4 NONREM3 NONREM4 ST3 ST4 SWS",
-    "R": "R REM SP PARADOXAL PARADOXICAL REMSLEEP SREM",
-    "NREM": "NREM NR NONREM NREMSLEEP",
-    "LIGHT": "LIGHT LIGHTSLEEP",
-    "DEEP": "DEEP DEEPSLEEP",
-    "S": "S SLEEP ASLEEP",
+    "N3": "N3 S3 S4 N4 NREM3 NREM4 NONREM3 NONREM4 ST3 ST4 SWS SLOWWAVESLEEP S3/S4 S3/4 S3+S4 N3/N4 NREM3/4 3/4"
+    " DELTASCHLAF DELTASLEEP DEONDASLENTAS 慢波睡眠 徐波睡眠",
+    "R": "R REM SP PARADOXAL PARADOXICAL PARADOXALE PARADOXES SREM MOR TRAUMSCHLAF RAPIDEYEMOVEMENT RAPIDEYEMOVEMENTS"
+    " PHASICREM TONICREM 快速眼动 快动眼 快速眼球运动 异相 レム 렘 БДГ БЫСТРЫЙ",
+    "NREM": "NREM NR NONREM NONRAPIDEYEMOVEMENT SOMMEILLENT 非快速眼动 ノンレム 비렘 МЕДЛЕННЫЙ",
+    "LIGHT": "LIGHT LEICHT LEGER LIGERO LEVE LEGGERO LENTLEGER SUPERFICIAL LICHTE LATT LETT 浅 얕은 ПОВЕРХНОСТНЫЙ",
+    "DEEP": "DEEP TIEF PROFOND PROFUNDO PROFONDO LENTPROFOND DIEPE DJUP DYP 深 깊은 ГЛУБОКИЙ",
+    "S": "S SLEEP ASLEEP SCHLAF SCHLAFEND SOMMEIL DORMIDO SONNO SLAAP 睡眠 入睡",
     "?": "? U NA UNS UNSCORED UNSTAGED UNKNOWN UNDEFINED NOTSCORED NONE NOSTAGE MT M MVT MOVEMENT MOVEMENTTIME ART"
-    " ARTEFACT ARTIFACT",
+    " ARTEFACT ARTIFACT ARTEFAKT ARTEFACTO BEWEGUNGSZEIT UNBESTIMMT NICHTBEWERTET"
+    " NONSCORE INDETERMINE INDETERMINADO 体动 未评分 未知 不明",
 }
-_WORDS = {word: stage for stage, words in _SPELLINGS.items() for word in words.split()}
+
+
+def _plain(text: str) -> str:
+    """In capitals, without accents; letters of other scripts stay."""
+    apart = unicodedata.normalize("NFKD", text.replace("ı", "i"))
+    return unicodedata.normalize("NFKC", "".join(each for each in apart if not unicodedata.combining(each))).upper()
+
+
+_WORDS = {word: stage for stage, words in _SPELLINGS.items() for word in _plain(words).split()}
+_SLEEP = re.compile(r"SLEEP|SCHLAF|SLAAP|SOMMEIL|SUENO|SONO|SONNO|SOMN|SPANEK|СОН|睡眠|수면|睡|STATE|STAGE")
+"""Words for sleep that stand beside the name of a stage and leave it as it is: "REM-Schlaf", "sueño profundo"."""
+_PREFIX = re.compile(
+    r"(SLEEP[ _-]*STAGE|STAGE|STG|STADE|STADIU?M|STADIO|ESTADIO|ESTAGIO|ETAPA|СТАДИЯ|SCHLAFSTADIUM|SCHLAFPHASE"
+    r"|FASE|FAZA|SLEEP[ _-](?=S\d|N\d|REM|MT|W))[ _:.-]*"
+)
+_JOINED = re.compile(r"[()\[\]|:,;=/]|\s[-–]\s")
+"""What stands between two names of one stage, or a name and its code: "Wake (W)", "W - Wake", "N2 (2)"."""
+_ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _DIGITS = {"0": "W", "1": "N1", "2": "N2", "3": "N3", "4": "N3", "5": "R"}
 
 _AASM = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
@@ -50,6 +73,7 @@ Negative is unscored.
 """
 
 
+@lru_cache(maxsize=4096)
 def name_stage(label: str, *, digits: bool = False) -> str | None:
     """The stage a label names: a name in `STAGE_SETS`, "?" where unscored, None where it is no stage at all.
 
@@ -57,13 +81,24 @@ def name_stage(label: str, *, digits: bool = False) -> str | None:
         label: Label as the scorer wrote it: "Sleep stage W", "Éveil", "N2", "S4", "REM" ...
         digits: Whether bare digits are Rechtschaffen & Kales stages; after "Stage" they always are.
     """
-    text = unicodedata.normalize("NFKD", str(label)).encode("ascii", "ignore").decode().upper().strip()
-    bare = re.sub(r"^(SLEEP[ _-]*STAGE|STAGE|STADE|STADIUM|SLEEP[ _-](?=S\d|N\d|REM|MT|W))[ _:-]*", "", text)
+    text = _plain(str(label)).strip()
+    bare = _PREFIX.sub("", text, count=1) if _PREFIX.match(text) else text
+    bare = bare.removesuffix("期").strip() if not bare.isascii() else bare
+    if len(bare) > 1 or bare != text:
+        bare = re.sub(r"(?<![A-Z])(I{1,3}|IV)$", lambda found: _ROMAN[found[0]], bare)
     if bare in _DIGITS and (digits or bare != text):
         return _DIGITS[bare]
     if text in ("", "N/A"):
         return "?"
-    return _WORDS.get(re.sub(r"[ _.-]", "", bare))
+    joined = re.sub(r"[\s_.-]", "", bare)
+    if joined in _WORDS or not joined:
+        return _WORDS.get(joined, "?")
+    rest = _SLEEP.sub("", joined)
+    if rest in _WORDS and (len(rest) > 1 or not rest.isascii()):
+        return _WORDS[rest]
+    parts = _JOINED.split(text)
+    names = {name_stage(part) for part in parts if part.strip(" 0123456789")} if len(parts) > 1 else set()
+    return names.pop() if len(names) == 1 else None
 
 
 def codes_of_names(names: Sequence[str | None]) -> tuple[Int8[np.ndarray, " epoch"], int]:
@@ -163,6 +198,18 @@ class Scoring:
         return replace(
             self, hypnogram=moved, events=self.events.assign(onset=self.events["onset"] + seconds), placed=True
         )
+
+
+def make_scoring(
+    names: Sequence[str], probabilities: np.ndarray | None, epoch_length: float, repairs: Sequence[str]
+) -> Scoring:
+    """The scoring of a list of stage names, one an epoch, from the start of the recording."""
+    codes, n_stages = codes_of_names(names)
+    if probabilities is not None and probabilities.shape[1] != n_stages:
+        n_stages = probabilities.shape[1]
+        index = {name: code for code, name in enumerate(STAGE_SETS[n_stages])}
+        codes = np.array([index.get(name, UNSCORED) for name in names], dtype=np.int8)
+    return Scoring(Hypnogram(codes, epoch_length, n_stages, 0.0, probabilities), repairs=tuple(repairs))
 
 
 MAX_EPOCHS = 3_000_000
