@@ -158,7 +158,9 @@ def find_artefacts(signal: Signal, labels: Collection[str] = LABELS) -> Spans:
     scan, spectra = _Scan(), None
     if kind in ("eeg", "eog", "lfp") and signal.rate >= LEAST_RATE and {*labels} & {"floating", "hum", "muscle"}:
         sums = partial(_choose_bands, rate=signal.rate)
-        spectra = Spectra(signal, window=EPOCH, segment=2.0, edges=(BRAIN_BAND[0], HIGHEST), dtype=np.float32, sums=sums)
+        spectra = Spectra(
+            signal, window=EPOCH, segment=2.0, edges=(BRAIN_BAND[0], HIGHEST), dtype=np.float32, sums=sums
+        )
     for piece in iter_pieces(signal, pad=0, seconds=PIECE_SECONDS * second / signal.rate, dtype=np.float32):
         scan.add(piece, second)
         if spectra is not None:

@@ -236,7 +236,9 @@ class _Welch:
             self.parts: np.ndarray = np.empty((*segments.shape[:-1], 2 * self.scale.size), self.dtype)
         np.multiply(segments, self.taper, out=self.tapered)
         spectrum = self._transform(self.tapered)
-        if self.kept.start < 2:  # the mean is taken off its spectrum: a Hann taper carries it no further than two places
+        if (
+            self.kept.start < 2
+        ):  # the mean is taken off its spectrum: a Hann taper carries it no further than two places
             spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
         parts: np.ndarray = spectrum[..., self.kept].view(self.dtype)  # real and imaginary parts in turn
         total = np.add.reduce(np.square(parts, out=self.parts), axis=-2)
