@@ -164,6 +164,8 @@ def compute_frames(
         rate: Sampling rate in Hz.
         frames: Bands and frames.
     """
+    from scipy.fft import rfft
+
     length = min(round(frames.window * rate), samples.shape[1])
     hop = max(1, round(frames.hop * rate))
     window = np.hanning(length)
@@ -172,19 +174,12 @@ def compute_frames(
     taper = (window * frames.unit).astype(np.float32)
     cut = np.lib.stride_tricks.sliding_window_view(samples, length, axis=1)[:, ::hop]
     density = np.empty((*cut.shape[:2], frames.n_bands), dtype=np.float32)
-    # Arrays are kept from turn to turn: to ask the system for new ones takes longer than the transforms.
-    together = min(STEPS_TOGETHER, len(cut))
-    tapered = np.empty((together, *cut.shape[1:]), dtype=np.float32)
-    spectrum = torch.empty((together, cut.shape[1], length // 2 + 1), dtype=torch.complex64)
-    power = np.empty((together, cut.shape[1], len(weights)), dtype=np.float32)
-    for first in range(0, len(cut), together):
-        part = cut[first : first + together]
-        rows = slice(len(part))
-        np.subtract(part, part.mean(axis=2, keepdims=True), out=tapered[rows])
-        tapered[rows] *= taper
-        torch.fft.rfft(torch.from_numpy(tapered[rows]), out=spectrum[rows])
-        parts = spectrum[rows].numpy()[..., : len(weights) // 2].view(np.float32)  # real and imaginary in turn
-        np.matmul(np.square(parts, out=power[rows]), weights, out=density[first : first + together])
+    for first in range(0, len(cut), STEPS_TOGETHER):
+        part = cut[first : first + STEPS_TOGETHER]
+        tapered = part - part.mean(axis=2, keepdims=True)
+        tapered *= taper
+        parts = rfft(tapered, axis=2, overwrite_x=True)[..., : len(weights) // 2].view(np.float32)
+        np.matmul(np.square(parts), weights, out=density[first : first + STEPS_TOGETHER])  # real and imaginary in turn
     density += np.float32(1e-8)
     return np.log10(density, out=density) * carried.astype(np.float32)
 
