@@ -11,7 +11,7 @@ import pytest
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.decoded import DecodedNight
 from sharpwave.night.options import DecodeOptions
-from sharpwave.night.oscillations import add_channels, describe_coupling, measure_oscillations
+from sharpwave.night.oscillations import add_channels, couple_channel, describe_coupling, measure_oscillations
 from sharpwave.night.prepare import PreparedNight, Staging
 from sharpwave.recordings import MODALITIES, Hypnogram, Recording, Signal
 from sharpwave.recordings.recording import empty_events
@@ -74,6 +74,17 @@ def test_what_cannot_be_searched_is_refused(prepared: PreparedNight) -> None:
     assert told.refusals == ["Spindles and slow waves were not looked for in F4-M1: the unit is unknown."]
     assert len(told.events) == len(night.events)
     assert add_channels(replace(prepared, options=DecodeOptions()), night) is night
+
+
+def test_coupling_takes_the_spindles_that_were_looked_for_in_the_same_epochs(prepared: PreparedNight) -> None:
+    night, rng = make_decoded(prepared), np.random.default_rng(0)
+    alone = replace(prepared, options=DecodeOptions())
+    n_found = couple_channel(alone, night, "C4-M1", rng=rng)[0].spindles
+    assert n_found > 20
+    fewer = {"C4-M1": prepared.events.iloc[:7]}
+    assert couple_channel(replace(alone, coupled=fewer), night, "C4-M1", rng=rng)[0].spindles == 7
+    everywhere = replace(prepared, coupled=fewer)  # the user asked for this channel in all epochs
+    assert couple_channel(everywhere, night, "C4-M1", rng=rng)[0].spindles == n_found
 
 
 def test_words_say_phase_polarity_and_doubt() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram
 from sharpwave.signals import detect_spindles, pieces
 from sharpwave.signals.moving import TrimmedStatistics
-from sharpwave.signals.spindles import SpindleSettings
+from sharpwave.signals.spindles import SpindleSettings, detect_spindles_each
 
 from .conftest import RATE, make_eeg, make_noise
 
@@ -51,6 +52,20 @@ def test_pieces_find_what_the_whole_finds(sleep_uv, monkeypatch):
     short = detect_spindles(signal)
     np.testing.assert_array_equal(whole["onset"], short["onset"])
     np.testing.assert_array_equal(whole["duration"], short["duration"])
+
+
+def test_several_settings_at_once_find_what_each_finds_alone(sleep_uv):
+    each = [SpindleSettings(), SpindleSettings(broad=(4.5, 30.0))]
+    broken = sleep_uv.copy()
+    broken[: int(30 * RATE)] = broken[int(700 * RATE) : int(720 * RATE)] = np.nan
+    signal, hypnogram = make_eeg(broken), Hypnogram.from_labels(LABELS)
+    together = detect_spindles_each(signal, each, hypnogram=hypnogram)
+    assert len(together[0]) != len(together[1])
+    for found, settings in zip(together, each, strict=True):
+        assert len(found) > 10
+        pd.testing.assert_frame_equal(found, detect_spindles(signal, hypnogram=hypnogram, settings=settings))
+    with pytest.raises(SharpwaveError, match="one sigma band"):
+        detect_spindles_each(signal, [SpindleSettings(), SpindleSettings(rms=2.0)])
 
 
 @pytest.mark.parametrize("preset", ["default", "tuned"])

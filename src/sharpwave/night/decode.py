@@ -93,7 +93,7 @@ def decode_recording(
     """
     rng = np.random.default_rng((options or DecodeOptions()).seed)
     step = _Stepper(progress)
-    prepared = prepare_night(recording, options, announce=step)
+    prepared = prepare_night(recording, options, coupling=True, announce=step)
     step("forecast")
     forecast = forecast_stages(prepared, rng=rng)
     step("reactivations")

@@ -157,7 +157,9 @@ def couple_channel(
     else:
         events = night.events
         waves = events[(events["channel"] == channel) & (events["label"] == "slow_wave")]
-    spindles = detect_spindles(signal, hypnogram=where, settings=COUPLED_SPINDLES)
+    spindles = prepared.coupled.get(channel)
+    if spindles is None or channel in prepared.options.event_channels or polarity == "inverted":
+        spindles = detect_spindles(signal, hypnogram=where, settings=COUPLED_SPINDLES)
     coupling, histogram = measure_coupling(spindles, waves, where, rng=rng, channel=channel)
     coupling = replace(coupling, polarity=polarity, turned=polarity == "inverted")
     return coupling, histogram, describe_coupling(coupling, skewness=skewness, blocks=blocks)

@@ -19,7 +19,7 @@ from sharpwave.night.methods import GIVEN
 from sharpwave.night.options import DecodeOptions, apply_options
 from sharpwave.night.origin import begin_at_zero
 from sharpwave.night.several_nights import warn_of_days
-from sharpwave.recordings import Hypnogram, Recording
+from sharpwave.recordings import Hypnogram, Recording, Signal
 from sharpwave.recordings.hypnogram import UNSCORED
 from sharpwave.recordings.recording import empty_events
 from sharpwave.reprs import short_repr
@@ -28,12 +28,13 @@ from sharpwave.signals import (
     detect_eye_movements,
     detect_ripples,
     detect_slow_waves,
-    detect_spindles,
 )
+from sharpwave.signals.coupling import COUPLED_SPINDLES
 from sharpwave.signals.electrodes import Choice, choose_electrodes, list_eyes
 from sharpwave.signals.epoch_values import describe_sparse_signals
 from sharpwave.signals.lfp_channels import choose_lfp
 from sharpwave.signals.preparation import show_chosen
+from sharpwave.signals.spindles import SpindleSettings, detect_spindles_each
 from sharpwave.staging import choose_stager
 from sharpwave.staging.yasa_stager import LEAST_RATE, TARGET_RATE
 
@@ -91,6 +92,7 @@ class PreparedNight:
         staging: The stages and where they come from.
         events: Detected events, sorted by onset: onset, duration (s), label, channel, and what each detector measures.
         undetected: Kinds of events that could not be looked for, and why; one sentence each.
+        coupled: Spindles by the criteria of coupling (`COUPLED_SPINDLES`), by channel, looked for beside the others.
 
     >>> from sharpwave.recordings import Hypnogram, Recording
     >>> prepared = prepare_night(Recording(hypnogram=Hypnogram.from_labels(["W", "N2"])))
@@ -107,6 +109,7 @@ class PreparedNight:
     staging: Staging
     events: pd.DataFrame
     undetected: list[str]
+    coupled: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def picks(self) -> Mapping[str, str]:
@@ -158,6 +161,7 @@ def prepare_night(
     *,
     prefer_given: bool = False,
     events: Collection[str] = EVENTS,
+    coupling: bool = False,
     announce: Callable[[str], None] = lambda step: None,
 ) -> PreparedNight:
     """Prepare one night: apply the options, pick channels, scale, find artefacts, stage, and detect events.
@@ -167,6 +171,7 @@ def prepare_night(
         options: What is known of the night beside the recording.
         prefer_given: Use the stages that the recording came with, where it has any, and stage nothing.
         events: Labels of the events to look for, among `EVENTS`.
+        coupling: Look for the spindles whose coupling is measured too, in the same pass.
         announce: Called with the name of each step before it starts: "quality", "stages", "events".
 
     Raises:
@@ -192,9 +197,10 @@ def prepare_night(
         staging = stage(choice, options)
     recording = replace(choice.recording, repairs=(*choice.recording.repairs, *staging.repairs))
     announce("events")
-    found, undetected = detect_events(recording, choice.picks, staging, labels=events)
+    coupled: dict[str, pd.DataFrame] | None = {} if coupling and recording.species not in ("mouse", "rat") else None
+    found, undetected = detect_events(recording, choice.picks, staging, labels=events, coupled=coupled)
     found = mark_microvolts(found, recording)
-    return PreparedNight(options, recording, choice, artefacts, staging, found, undetected)
+    return PreparedNight(options, recording, choice, artefacts, staging, found, undetected, coupled or {})
 
 
 def apply_known(recording: Recording, options: DecodeOptions) -> Recording:
@@ -255,17 +261,29 @@ def describe_low_rate(stager: str, recording: Recording, picks: Mapping[str, str
 
 
 def detect_events(
-    recording: Recording, picks: Mapping[str, str], staging: Staging, *, labels: Collection[str] = EVENTS
+    recording: Recording,
+    picks: Mapping[str, str],
+    staging: Staging,
+    *,
+    labels: Collection[str] = EVENTS,
+    coupled: dict[str, pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Spindles, slow waves, rapid eye movements and ripples, where their channels are; and why others are missing.
 
     Each EEG channel is searched in the epochs that were staged from it.
+
+    Args:
+        recording: The recording.
+        picks: Name of the signal used for each role.
+        staging: The stages and where they come from.
+        labels: Labels of the events to look for.
+        coupled: Takes the spindles by the criteria of coupling, by channel; not looked for where omitted.
     """
     jobs: list[tuple[str, str, Callable[[], pd.DataFrame]]] = []
     hypnogram = staging.hypnogram
     for name in dict.fromkeys([*([picks["eeg"]] if "eeg" in picks else []), *staging.channels]):
         eeg, where = recording[name], staging.restrict_to(name)
-        jobs.append(("spindle", "spindles", partial(detect_spindles, eeg, hypnogram=where)))
+        jobs.append(("spindle", "spindles", partial(_search_spindles, eeg, where, coupled)))
         jobs.append(("slow_wave", "slow waves", partial(detect_slow_waves, eeg, hypnogram=where)))
     eyes = list_eyes(recording)
     if len(eyes) >= 2:
@@ -285,6 +303,15 @@ def detect_events(
     found = [table for table in tables if len(table)]
     events = pd.concat(found, ignore_index=True) if found else empty_events().assign(channel="")
     return events.sort_values("onset", kind="stable", ignore_index=True), refusals
+
+
+def _search_spindles(eeg: Signal, where: Hypnogram, coupled: dict[str, pd.DataFrame] | None) -> pd.DataFrame:
+    """Spindles of one channel, and in `coupled` those by the criteria of coupling."""
+    settings = [SpindleSettings()] if coupled is None else [SpindleSettings(), COUPLED_SPINDLES]
+    found, *others = detect_spindles_each(eeg, settings, hypnogram=where)
+    if coupled is not None:
+        coupled[eeg.name] = others[0]
+    return found
 
 
 MICROVOLT_CRITERIA = ("slow_wave", "rapid_eye_movement", "spindle")

@@ -113,11 +113,11 @@ class _Scan:
             self.mean.append(np.divide(np.nansum(rows, axis=1), count, out=np.full(len(rows), np.nan), where=count > 0))
         if gaps:
             self.missing.append(runs(piece.missing) + piece.first)
-        for limit in (np.fmin.reduce(self.low[-1]), np.fmax.reduce(self.high[-1])):
-            at_limit = piece.samples == limit
-            if gaps:
-                at_limit &= ~piece.missing
-            spans = join_indices(np.flatnonzero(at_limit))
+        for ends, find in ((self.low[-1], np.fmin), (self.high[-1], np.fmax)):
+            limit = find.reduce(ends)
+            seconds = np.flatnonzero(ends == limit)  # few: no other second can hold it
+            row, column = np.nonzero(rows[seconds] == limit)
+            spans = join_indices(seconds[row] * second + column)
             spans = spans[spans[:, 1] - spans[:, 0] >= CLIPPED_SAMPLES] + piece.first
             level = np.nan if len(spans) >= CLIPPED_RUNS else float(limit)  # NaN: a level of its own
             self.clipped += [(level, int(begin), int(end)) for begin, end in spans]
@@ -158,7 +158,9 @@ def find_artefacts(signal: Signal, labels: Collection[str] = LABELS) -> Spans:
     scan, spectra = _Scan(), None
     if kind in ("eeg", "eog", "lfp") and signal.rate >= LEAST_RATE and {*labels} & {"floating", "hum", "muscle"}:
         sums = partial(_choose_bands, rate=signal.rate)
-        spectra = Spectra(signal, window=EPOCH, segment=2.0, edges=(0.0, HIGHEST), dtype=np.float32, sums=sums)
+        spectra = Spectra(
+            signal, window=EPOCH, segment=2.0, edges=(BRAIN_BAND[0], HIGHEST), dtype=np.float32, sums=sums
+        )
     for piece in iter_pieces(signal, pad=0, seconds=PIECE_SECONDS * second / signal.rate, dtype=np.float32):
         scan.add(piece, second)
         if spectra is not None:
@@ -230,9 +232,10 @@ def _choose_bands(frequencies: Float[np.ndarray, " frequency"], *, rate: float) 
     brain = (frequencies >= BRAIN_BAND[0]) & (frequencies <= BRAIN_BAND[1]) & ~np.any(lines, axis=0)
     slow, fast = (brain & (frequencies >= low) & (frequencies <= high) for low, high in ((1, 8), (18, 30)))
     muscle = (frequencies >= MUSCLE_BAND[0] - 1e-9) & (frequencies <= MUSCLE_BAND[1] + 1e-9)
-    masks = np.column_stack([frequencies >= BRAIN_BAND[0], *lines, brain, slow, fast, muscle]).astype(np.float64)
+    every = np.ones(frequencies.size, dtype=bool)
+    masks = np.column_stack([every, *lines, brain, slow, fast, muscle]).astype(np.float64)
     masks[:, [BANDS.index("slow"), BANDS.index("fast")]] /= np.maximum([slow.sum(), fast.sum()], 1)
-    return masks * frequencies[1]
+    return masks * (frequencies[1] - frequencies[0])
 
 
 def _find_without_brain(

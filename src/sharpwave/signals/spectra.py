@@ -178,9 +178,10 @@ class Spectra:
         together = max(1, int(WINDOWS_SECONDS // self.window))
         for low in range(self._done, ready, together):
             begins = self._starts[low : min(low + together, ready)] - begin
-            rows: slice | np.ndarray = begins[:, None] + np.arange(self.size)
-            if np.all(np.diff(begins) == self.size):  # windows that touch are views
-                rows = slice(int(begins[0]), int(begins[-1]) + self.size)
+            touching = bool(np.all(np.diff(begins) == self.size))  # such windows are views
+            rows: slice | np.ndarray = slice(int(begins[0]), int(begins[-1]) + self.size)
+            if not touching:
+                rows = begins[:, None] + np.arange(self.size)
             power = self._measure(*(values[rows].reshape(-1, self.size) for values in (samples, missing)))
             self._rows.append(power if self._sums is None else power @ self._sums)
         self._done = ready
@@ -192,6 +193,7 @@ class Spectra:
     ) -> Float[np.ndarray, "window frequency"]:
         """Density of each window; segments that touch a gap are left out."""
         size = self.segment
+        samples = samples - samples[:, :1]  # an offset would leave little of the seven digits of single precision
         if not missing.any():
             return self._density(_cut_segments(samples, size)).astype(np.float32, copy=False)
         power = np.full((len(samples), self.frequencies.size), np.nan, dtype=np.float32)
@@ -232,25 +234,23 @@ class _Welch:
             self.shape = segments.shape
             self.tapered: np.ndarray = np.empty(segments.shape, self.dtype)
             self.parts: np.ndarray = np.empty((*segments.shape[:-1], 2 * self.scale.size), self.dtype)
-        spectrum = self._transform_double(segments) if self.dtype is np.float64 else self._transform_single(segments)
+        np.multiply(segments, self.taper, out=self.tapered)
+        spectrum = self._transform(self.tapered)
+        if (
+            self.kept.start < 2
+        ):  # the mean is taken off its spectrum: a Hann taper carries it no further than two places
+            spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
         parts: np.ndarray = spectrum[..., self.kept].view(self.dtype)  # real and imaginary parts in turn
-        total = np.square(parts, out=self.parts).mean(axis=-2)
+        total = np.add.reduce(np.square(parts, out=self.parts), axis=-2)
+        total *= self.dtype(1 / segments.shape[-2])
         return np.asarray((total[..., ::2] + total[..., 1::2]) * self.scale)
 
-    def _transform_double(self, segments: np.ndarray) -> np.ndarray:
-        """The mean is taken off its spectrum: a Hann taper carries it no further than two places."""
-        np.multiply(segments, self.taper, out=self.tapered)
-        spectrum = np.fft.rfft(self.tapered, axis=-1)
-        spectrum[..., :2] -= segments.mean(axis=-1, keepdims=True) * self.of_mean
-        return spectrum
+    def _transform(self, tapered: np.ndarray) -> np.ndarray:
+        if self.dtype is np.float64:
+            return np.fft.rfft(tapered, axis=-1)
+        from scipy.fft import rfft  # NumPy's takes three times as long in single precision
 
-    def _transform_single(self, segments: np.ndarray) -> np.ndarray:
-        """The mean is taken off first, for an offset would leave little of seven digits."""
-        from scipy.fft import rfft
-
-        np.subtract(segments, segments.mean(axis=-1, keepdims=True), out=self.tapered)
-        self.tapered *= self.taper
-        return np.asarray(rfft(self.tapered, axis=-1))
+        return np.asarray(rfft(tapered, axis=-1))
 
 
 BANDS: dict[str, tuple[float, float]] = {

@@ -7,13 +7,13 @@ events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import scipy.fft
-from jaxtyping import Bool
+from jaxtyping import Bool, Complex, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import Hypnogram, Signal
@@ -127,18 +127,58 @@ def detect_spindles(
         if preset not in PRESETS:
             raise SharpwaveError(f"a preset among {', '.join(PRESETS)}", got=repr(preset), fix="or pass settings")
         settings = PRESETS[preset]
-    settings = _fit_band(settings, signal)
-    bank = _FilterBank.design(signal, settings)
-    threshold = _find_rms_threshold(signal, hypnogram, settings, bank)
-    if threshold is None:
-        return join_events([], COLUMNS)
-    found = [
-        _detect_in_piece(piece, usable, signal=signal, settings=settings, bank=bank, rms_threshold=threshold)
-        for piece, usable in _iter_usable(signal, hypnogram, bank)
-    ]
-    events = join_events(found, COLUMNS)
-    events["stage"] = stage_names(hypnogram, events["onset"].to_numpy())
-    return events
+    return detect_spindles_each(signal, [settings], hypnogram=hypnogram)[0]
+
+
+def detect_spindles_each(
+    signal: Signal, settings: Sequence[SpindleSettings], *, hypnogram: Hypnogram | None = None
+) -> list[pd.DataFrame]:
+    """The spindles of `detect_spindles` by several settings at once; what does not depend on them is computed once.
+
+    Args:
+        signal: One channel, in V.
+        settings: Settings of one sigma band and one threshold of the RMS.
+        hypnogram: Stages on the same clock, or None.
+
+    Returns:
+        Events by each of the settings.
+
+    Raises:
+        SharpwaveError: If the sigma band or the threshold differs, or the rate is below twice the broad band.
+
+    >>> from sharpwave.recordings import MODALITIES
+    >>> flat = Signal("EEG", np.zeros(3000), 100.0, MODALITIES["eeg"])
+    >>> stages = Hypnogram.from_labels(["W"])
+    >>> each = [SpindleSettings(), SpindleSettings(broad=(4.5, 30.0))]
+    >>> [len(found) for found in detect_spindles_each(flat, each, hypnogram=stages)]
+    [0, 0]
+    """
+    first = settings[0]
+    if any((each.sigma, each.rms) != (first.sigma, first.rms) for each in settings):
+        raise SharpwaveError(
+            "settings of one sigma band and one threshold of the RMS",
+            got=", ".join(f"{each.sigma} Hz and {each.rms:g}" for each in settings),
+            fix="search by each of them alone",
+        )
+    settings = [_fit_band(each, signal) for each in settings]
+    banks = [_FilterBank.design(signal, each) for each in settings]
+    widest = max(banks, key=lambda bank: bank.reach)
+    threshold = _find_rms_threshold(signal, hypnogram, first, widest)
+    found: list[list[pd.DataFrame]] = [[] for _ in settings]
+    for piece, usable in _iter_usable(signal, hypnogram, widest) if threshold is not None else ():
+        spectrum = PieceSpectrum.of(piece.samples * MICROVOLTS)
+        analytic = spectrum.analytic(widest.sigma)
+        for events, each, bank in zip(found, settings, banks, strict=True):
+            broad = spectrum.filtered(bank.broad)
+            events.append(
+                _detect_in_piece(
+                    piece, usable, broad, analytic, signal=signal, settings=each, bank=bank, rms_threshold=threshold
+                )
+            )
+    tables = [join_events(events, COLUMNS) for events in found]
+    for table in tables:
+        table["stage"] = stage_names(hypnogram, table["onset"].to_numpy())
+    return tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,17 +255,17 @@ def _windows(piece: Piece, bank: _FilterBank) -> tuple[np.ndarray, np.ndarray]:
 def _detect_in_piece(
     piece: Piece,
     usable: Bool[np.ndarray, " time"],
+    broad: Float[np.ndarray, " time"],
+    analytic: Complex[np.ndarray, " time"],
     *,
     signal: Signal,
     settings: SpindleSettings,
     bank: _FilterBank,
     rms_threshold: float,
 ) -> pd.DataFrame:
-    """Spindles that start in the core of this piece."""
+    """Spindles that start in the core of this piece, from its broad band and the analytic signal of its sigma band."""
     rate = signal.rate
     offset = piece.first - piece.pad
-    spectrum = PieceSpectrum.of(piece.samples * MICROVOLTS)
-    broad, analytic = spectrum.filtered(bank.broad), spectrum.analytic(bank.sigma)
     sigma = np.ascontiguousarray(analytic.real)
     width = int(0.1 * rate)
     agreeing = _count_amplitude_criteria(piece, sigma, broad, settings=settings, bank=bank, rms_threshold=rms_threshold)
