@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from sharpwave import __version__
 from sharpwave.commands.batch import NightOutcome, attempt, quieten, run_apart
+from sharpwave.disk import hash_once
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
+from sharpwave.remote import is_address
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.crops import Source, StoredEpochs
@@ -189,14 +191,17 @@ def list_nights(
 def _cut_recording(
     source: str, name: str, *, folder: Path, modalities: Sequence[str] | None, scorings: Path | None
 ) -> StoredEpochs:
-    from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
-    from sharpwave.commands.inputs import hash_sources
+    from sharpwave.brainmu.training.crops import NOTES, StoredEpochs, sign_epochs, store_epochs
+    from sharpwave.commands.inputs import hash_sources, list_inputs
     from sharpwave.commands.scorings import find_scoring, name_person
     from sharpwave.night.options import open_source
     from sharpwave.recordings.readers import attach_hypnogram
 
     scoring = None if scorings is None else find_scoring(name, scorings)
-    content = hash_sources([source, *([] if scoring is None else [str(scoring)])])
+    read = [source, *([] if scoring is None else [str(scoring)])]
+    inputs = [path for name in read for path in list_inputs(name)]
+    compute = partial(hash_sources, read)
+    content = compute() if any(map(is_address, inputs)) else hash_once(inputs, folder / NOTES, compute)
     target = folder / f"{name}-{sign_epochs(content, modalities)}"
     if (target / "night.json").is_file():
         return StoredEpochs(target)
