@@ -53,7 +53,7 @@ docs: $(VENV)/.dev
 BENCH := forecast:5 staging:5 rodent:6 cohorts:1 spindles:5 coupling:60 multimodal:1 subsets:1 labels:1 transfer:1 ablations:1 explanations:5 \
   decode-speed:3 decode-memory:1 scale:2 training-cost:1 reactivation:4 reactivation-worlds:2 run-decoding:5 replay-speed:5 replay-null:5 causality:5 causality-worlds:2 continual:5 \
   continual-cifar10:5 continual-step-sizes:2 sleep-cost:5 sleep-budget:2 resilience:5 dynamics:5 criticality:5 \
-  live-proof:5 live-latency:3 live-page:1 live-phase:1 live-gate:3 distributed:5 external:1 staging-use:1 jax:3 private-audit:20 private:3 agents:5 off-peak:1 finetune:1 hearts:1 pretraining:3 pretraining-nights:3 forecast-eeg:1
+  live-proof:5 live-latency:3 live-page:1 live-phase:1 live-gate:3 distributed:5 external:1 staging-use:1 jax:3 private-audit:20 private:3 agents:5 off-peak:1 finetune:1 hearts:1 pretraining:3 pretraining-nights:3 forecast-eeg:1 rodent-recovery:1
 bench: $(VENV)/.dev
 	for one in $(BENCH); do \
 	  $(BIN)/sharpwave benchmark $${one%:*} --seeds $${one#*:} --output benchmarks/results/$${one%:*}.json || exit 1; done

@@ -161,7 +161,7 @@ def test_a_recording_behind_an_address_is_appended_to_a_store_on_a_disk(
     )
     done = CliRunner().invoke(app, ["append", f"{address}/watch.zarr", str(home / "watch.zarr")])
     assert isinstance(done.exception, SystemExit | SharpwaveError)
-    assert "a store on a disk to append to" in done.output + str(done.exception)
+    assert "an address to append to (s3://, gs://)" in done.output + str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -26,6 +28,8 @@ except ImportError:  # Windows
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 BLOCK = 1 << 20
+SETTLED = 2.0
+"""Seconds after a change from which a file's times tell it from its next version."""
 OWNER = "replay-buffer.lock"
 """File that says that a folder holds a buffer's values."""
 
@@ -55,6 +59,46 @@ def hash_path(path: str | Path) -> str:
     for name, part in sorted(_list_files(path)):
         digest.update(name + b"\0" + hash_path(part).encode() + b"\0")
     return digest.hexdigest()
+
+
+def hash_once(paths: Iterable[Path], notes: Path, compute: Callable[[], str]) -> str:
+    """A hash that was computed of the same files before, or now; so that of several processes one reads them.
+
+    Files are the same where their names, sizes, places on the disk and times of change are. Of what changed a moment
+    ago nothing is noted, since the clock of a disk has ticks.
+
+    Args:
+        paths: Files, or folders with all files in them, on this machine.
+        notes: Folder in which hashes are noted; may be one that cannot be written.
+        compute: Gives the hash, as `hash_path` does.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "night.edf").write_bytes(b"one")
+    ...     hash_once([Path(folder)], Path(folder, "notes"), lambda: "0123")
+    '0123'
+    """
+    digest, times = hashlib.sha256(), list[float]()
+    for path in paths:
+        for name, part in sorted(_list_files(path)) if path.is_dir() else [(os.fsencode(path.name), path)]:
+            found = part.stat()
+            digest.update(name + repr((str(part.absolute()), found.st_size, found.st_ino)).encode("utf-8", "replace"))
+            digest.update(repr((found.st_mtime_ns, found.st_ctime_ns)).encode())
+            times += [found.st_mtime, found.st_ctime]
+    settled = time.time() - max(times, default=math.inf) > SETTLED
+    note = notes / f"{digest.hexdigest()[:32]}.sha256"
+    with contextlib.suppress(OSError):
+        noted = note.read_text(encoding="ascii")
+        if re.fullmatch("[0-9a-f]{64}", noted):
+            return noted
+    value = compute()
+    if settled:
+        partial = note.with_name(f"{note.name}.{os.getpid()}-{time.monotonic_ns()}")
+        with contextlib.suppress(OSError):
+            notes.mkdir(parents=True, exist_ok=True)
+            partial.write_text(value, encoding="ascii")
+            partial.replace(note)
+    return value
 
 
 def _list_files(folder: Path) -> Iterator[tuple[bytes, Path]]:

@@ -29,9 +29,13 @@ from sharpwave.errors import MissingExtraError, SharpwaveError
 
 SCHEMES = ("https", "s3", "gs", "http")
 """`http` for this machine alone."""
+WRITABLE = ("s3", "gs")
+"""Where stores are appended to; elsewhere is only read."""
 HERE = ("127.0.0.1", "localhost", "::1")
 SECONDS = 30
 """Seconds in which a request must be answered; it is asked again within twice as long."""
+SECONDS_TO_WRITE = 600
+"""The same where a piece of a store, 32 MiB, is sent."""
 FRESH = 60.0
 """Seconds for which what a server said of a file's size is believed."""
 BLOCK = 1 << 20
@@ -303,46 +307,77 @@ class _Blocks:
         return data
 
 
-_KEPT: dict[tuple[str, int, float], _Blocks] = {}
+_KEPT: dict[tuple[str, int, float, str], _Blocks] = {}
 _LOCK = threading.Lock()
 
 
 def _keep_blocks(path: RemotePath, size: int) -> _Blocks:
     """The blocks of a file, those that were fetched before where it has not changed since."""
-    key = str(path), size, float(path.stat().st_mtime)
+    mark = str((path._find() or {}).get("e_tag"))  # dates have whole seconds
+    key = str(path), size, float(path.stat().st_mtime), mark
     with _LOCK:
         for old in [other for other in _KEPT if other[0] == key[0] and other != key]:
             del _KEPT[old]
         return _KEPT.setdefault(key, _Blocks(path, size)) if key not in _KEPT else _KEPT[key]
 
 
-_BUCKETS: dict[str, Any] = {}
+def check_writable(path: RemotePath) -> None:
+    """Raise unless an address is that of a store that can be appended to.
+
+    >>> check_writable(RemotePath("https://example.org/year.zarr"))
+    Traceback (most recent call last):
+    sharpwave.errors.SharpwaveError: expected an address to append to (s3://, gs://), ending in .zarr; got https://...
+    """
+    if path.scheme not in WRITABLE or path.suffix != ".zarr":
+        raise SharpwaveError(
+            "an address to append to (s3://, gs://), ending in .zarr",
+            got=str(path),
+            fix="give the store's address in its bucket, or append to a copy on a disk and upload that",
+        )
 
 
-def open_bucket(address: str) -> Any:
+def forget(folder: RemotePath) -> None:
+    """Ask anew for what lies in a folder: it was written to."""
+    inside = f"{folder}/"
+    with _LOCK:
+        for name in [name for name in _HEADS if name.startswith(inside)]:
+            del _HEADS[name]
+        for key in [key for key in _KEPT if key[0].startswith(inside)]:
+            del _KEPT[key]
+
+
+_BUCKETS: dict[tuple[str, float], Any] = {}
+
+
+def open_bucket(address: str, seconds: float | None = None) -> Any:
     """The obstore store of a server, a bucket, or a folder of a server; opened once.
 
     Args:
         address: Such as `s3://bucket`.
+        seconds: Seconds in which a request must be answered; `SECONDS` where omitted.
 
     Raises:
         MissingExtraError: If obstore is not installed.
     """
-    if address not in _BUCKETS:
+    seconds = SECONDS if seconds is None else seconds
+    if (address, seconds) not in _BUCKETS:
         try:
             from obstore.store import from_url
         except ImportError as error:
             raise MissingExtraError("obstore", extra="objects") from error
-        seconds = timedelta(seconds=SECONDS)
-        client: Any = {"timeout": seconds, "connect_timeout": seconds, "allow_http": address.startswith("http://")}
-        retry: Any = {"max_retries": 3, "retry_timeout": 2 * seconds}
+        client: Any = {
+            "timeout": timedelta(seconds=seconds),
+            "connect_timeout": timedelta(seconds=SECONDS),
+            "allow_http": address.startswith("http://"),
+        }
+        retry: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=2 * seconds)}
         with explaining(address):
-            _BUCKETS[address] = from_url(address, client_options=client, retry_config=retry)
-    return _BUCKETS[address]
+            _BUCKETS[address, seconds] = from_url(address, client_options=client, retry_config=retry)
+    return _BUCKETS[address, seconds]
 
 
 @contextmanager
-def explaining(address: str | Path) -> Iterator[None]:
+def explaining(address: str | Path, verb: str = "read") -> Iterator[None]:
     """What a server or obstore says of an address, in words; a file that is not there stays `FileNotFoundError`."""
     from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
@@ -351,7 +386,7 @@ def explaining(address: str | Path) -> Iterator[None]:
         yield
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise SharpwaveError(
-            f"permission to read {address}",
+            f"permission to {verb} {address}",
             got=_shorten(error),
             fix=CREDENTIALS.get(scheme, "ask who keeps the server, or download the file yourself"),
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -27,7 +28,7 @@ from sharpwave.commands.replay import FILES, ReplayOptions, replay_sessions
 from sharpwave.commands.scorings import Scorings
 from sharpwave.commands.windows import Data, cut_windows, open_nights
 from sharpwave.errors import SharpwaveError
-from sharpwave.executors import Processes, Serial
+from sharpwave.executors import Processes, Serial, open_executor
 from sharpwave.night.decoded import DecodedNight, Provenance
 from sharpwave.night.planted import simulate_night_series
 from sharpwave.recordings import Hypnogram
@@ -61,7 +62,16 @@ def test_sessions_at_once_have_the_files_of_one_after_another(tmp_path: Path) ->
     assert not (tmp_path / "jobs" / "one").exists()
 
 
-def test_nights_opened_at_once_give_the_effects_of_one_after_another(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a dask scheduler with two workers, threads of this process that are spoken to as others are."""
+    distributed = pytest.importorskip("distributed")
+    workers = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "protocol": "tcp://"}
+    with distributed.LocalCluster(**workers, dashboard_address=None) as local:
+        yield local.scheduler_address
+
+
+def test_nights_opened_at_once_give_the_effects_of_one_after_another(tmp_path: Path, scheduler: str) -> None:
     for seed in range(3):
         course, _ = simulate_night_series(
             "mouse", 2.0, rng=np.random.default_rng(seed), effects=Effects.planted(hazard_ratio=4.0, depth=4.0)
@@ -75,11 +85,13 @@ def test_nights_opened_at_once_give_the_effects_of_one_after_another(tmp_path: P
     assert found.words == serial.words
     tables = [f"{name}.tsv" for name in TABLES if (tmp_path / "serial" / f"{name}.tsv").exists()]
     assert len(tables) >= 3
+    estimate_to_folder(others, output=tmp_path / "cluster", scheduler=scheduler)
     for name in tables:
         assert (tmp_path / "serial" / name).read_bytes() == (tmp_path / "jobs" / name).read_bytes(), name
+        assert (tmp_path / "serial" / name).read_bytes() == (tmp_path / "cluster" / name).read_bytes(), name
 
 
-def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path) -> None:
+def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path, scheduler: str) -> None:
     scored = tmp_path / "scored"
     scored.mkdir()
     paths = [str(write_edf(tmp_path / f"n{seed}.edf", seed=seed)) for seed in range(3)]
@@ -92,6 +104,8 @@ def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path) -> No
     open_nights(paths[1:], tmp_path / "serial", scorings=Scorings(scored))
     different, files = count_differing(tmp_path / "serial", tmp_path / "jobs")
     assert (different, files > 4) == (0, True)
+    cut_windows(Data(paths[1:]), tmp_path / "cluster", scorings=scored, scheduler=scheduler)
+    assert count_differing(tmp_path / "serial", tmp_path / "cluster") == (0, files)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
     open_nights(paths[1:], tmp_path / "jobs", scorings=Scorings(scored))
     assert {path: path.stat().st_mtime_ns for path in times} == times, "what was cut is not cut again"
@@ -110,8 +124,10 @@ def draw(seed: int, times: float = 1.0) -> float:
     return times * float(np.random.default_rng(seed).normal())
 
 
-def test_seeds_at_once_are_those_of_one_after_another() -> None:
+def test_seeds_at_once_are_those_of_one_after_another(scheduler: str) -> None:
     function = partial(draw, times=3.0)
+    with open_executor(scheduler=scheduler) as cluster:
+        assert run_seeds(function, 4, cluster) == run_seeds(function, 4)
     assert run_seeds(function, 4, Processes(2)) == run_seeds(function, 4) == [function(seed) for seed in range(4)]
     with pytest.raises(SharpwaveError, match=f"got seed 5: {DIED}"):
         run_seeds(draw, 6, Processes(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -92,6 +93,30 @@ def test_a_scoring_is_recognised(tmp_path: Path, name: str, text: str) -> None:
     assert is_scoring(tmp_path / name)
     with pytest.raises(SharpwaveError, match="--stages"):
         open_source(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("a.txt", lambda i: f"{i // 50 % 5}"),
+        ("a.csv", lambda i: f"{30 * i},30,{i // 50 % 3}" if i else "onset,duration,stage"),
+        ("a.txt", lambda i: f"{i + 1}\t{i // 50 % 5}"),
+        ("a.txt", lambda i: "W" if i % 20 else "N2"),
+    ],
+)
+def test_scorings_of_weeks_are_recognised(tmp_path: Path, name: str, row: Callable[[int], str]) -> None:
+    (tmp_path / name).write_text("\n".join(map(row, range(9000))))
+    assert is_scoring(tmp_path / name)
+
+
+def test_a_long_signal_as_text_is_no_scoring_at_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of one was tried for a stage: 15 s for an hour at 100 Hz."""
+    monkeypatch.setattr("sharpwave.recordings.readers.read_scoring", lambda *_, **__: pytest.fail("read whole"))
+    counts = np.random.default_rng(0).normal(0, 30, 9000)
+    (tmp_path / "a.txt").write_text("EEG C4-M1\n" + "\n".join(f"{v:.1f}" for v in counts))
+    (tmp_path / "b.txt").write_text("\n".join(f"{i / 256:.4f}\t{v:.0f}" for i, v in enumerate(counts)))
+    assert not is_scoring(tmp_path / "a.txt")
+    assert not is_scoring(tmp_path / "b.txt")
 
 
 def test_a_recording_is_no_scoring(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ BENCHMARKS: dict[str, str] = {
     "decode-speed": "sharpwave.benchmarks.decode.speed",
     "decode-memory": "sharpwave.benchmarks.decode.memory",
     "scale": "sharpwave.benchmarks.scale.benchmark",
+    "rodent-recovery": "sharpwave.benchmarks.scale.recovery",
     "training-cost": "sharpwave.benchmarks.training_cost",
     "dynamics": "sharpwave.benchmarks.dynamics.benchmark",
     "criticality": "sharpwave.benchmarks.dynamics.networks",

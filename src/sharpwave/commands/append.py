@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from sharpwave.commands.options import with_options
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions, open_source
+from sharpwave.remote import RemotePath, check_writable, locate
 
 if TYPE_CHECKING:
     from sharpwave.recordings import Recording
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @with_options
 def append(
     store: Annotated[
-        Path, typer.Argument(help="Store to append to; made from the first recording where there is none.")
+        str,
+        typer.Argument(
+            help="Store to append to, or its address (s3://, gs://); made from the first recording if not there.",
+        ),
     ],
     files: Annotated[list[str], typer.Argument(help="What follows, in order.", metavar="FILE...")],
     *,
@@ -39,7 +42,7 @@ def append(
     Each must begin where the store ends. A run that is stopped leaves the store as it was.
     """
     for file in files:
-        append_source(store, file, options, time_zone=time_zone)
+        append_source(locate(store), file, options, time_zone=time_zone)
         typer.echo(f"{show_path(file)} → {show_path(store)}")
 
 
@@ -57,17 +60,15 @@ def append_source(store: Path, source: str, options: DecodeOptions, *, time_zone
     """
     from sharpwave.recordings.store import append_store, open_store, write_store
 
-    if re.match(r"[a-z0-9]+:/", show_path(store)):
-        raise SharpwaveError(
-            "a store on a disk to append to",
-            got=f"{show_path(store)}, an address, which is only read from",
-            fix="append to a copy on a disk, and upload that; recordings to append may lie behind an address",
-        )
-    if store.suffix != ".zarr":
+    if isinstance(store, RemotePath):
+        check_writable(store)
+    elif store.suffix != ".zarr":
         raise SharpwaveError("a store whose name ends in .zarr", got=show_path(store), fix="name it STORE.zarr first")
     recording = open_source(source, options)
-    if store.exists():
-        append_store(store, recording if time_zone is None else follow_clock(recording, open_store(store), time_zone))
+    if time_zone is not None and store.exists():
+        recording = follow_clock(recording, open_store(store), time_zone)
+    if isinstance(store, RemotePath) or store.exists():
+        append_store(store, recording)
     else:
         write_store(recording, store)
 

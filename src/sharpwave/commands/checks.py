@@ -15,6 +15,7 @@ from typing import Any
 
 from sharpwave.disk import show_path
 from sharpwave.errors import MissingExtraError, SharpwaveError
+from sharpwave.remote import RemotePath, check_writable, locate
 
 Check = Callable[[str, Any], None]
 """Takes an option as it is typed (`--stages`) and its value, and raises `SharpwaveError`."""
@@ -136,6 +137,15 @@ def ends_in(*endings: str) -> Check:
         can_be_made(option, value)
 
     return check
+
+
+def can_be_appended_to(option: str, value: str) -> None:
+    """A store on a disk, or an address where one may be written."""
+    path = locate(value)
+    if isinstance(path, RemotePath):
+        check_writable(path)
+    else:
+        ends_in(".zarr")(option, path)
 
 
 def is_stager(option: str, value: str) -> None:

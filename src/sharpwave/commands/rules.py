@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from sharpwave.commands.checks import (
     Check,
     between,
+    can_be_appended_to,
     can_be_made,
     ends_in,
     holds_weights,
@@ -68,7 +69,7 @@ CHECKS: dict[str, Check] = {
     "example": is_there,
     "cohort folder": is_folder,
     "participants": is_of_participants,
-    "append store": ends_in(".zarr"),
+    "append store": can_be_appended_to,
     "simulate target": ends_in(".zarr", ".nwb"),
     "simulate output": ends_in(".zarr", ".nwb"),
     "fetch name": is_data_set,

@@ -13,8 +13,10 @@ from sharpwave import __version__
 from sharpwave.commands.batch import NightOutcome, attempt, quieten, run_apart
 from sharpwave.commands.progress import say
 from sharpwave.commands.scorings import Scorings
+from sharpwave.disk import hash_once
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import option
+from sharpwave.remote import is_address
 
 if TYPE_CHECKING:
     from sharpwave.brainmu.training.crops import Source, StoredEpochs
@@ -263,8 +265,8 @@ def list_nights(
 def _cut_recording(
     source: str, name: str, *, folder: Path, modalities: Sequence[str] | None, scorings: Scorings | None
 ) -> StoredEpochs:
-    from sharpwave.brainmu.training.crops import StoredEpochs, sign_epochs, store_epochs
-    from sharpwave.commands.inputs import hash_sources, name_source
+    from sharpwave.brainmu.training.crops import NOTES, StoredEpochs, sign_epochs, store_epochs
+    from sharpwave.commands.inputs import hash_sources, list_inputs, name_source
     from sharpwave.commands.scorings import find_scoring, name_person
     from sharpwave.night.lights import mark_lights
     from sharpwave.night.options import open_source
@@ -275,7 +277,10 @@ def _cut_recording(
     if scorings.folder is not None:
         where, scorer = Path(source).parent, scorings.scorer
         scoring, said = find_scoring(name_source(source), scorings.folder, beside=where, scorer=scorer)
-    content = hash_sources([source, *([] if scoring is None else [str(scoring)])])
+    read = [source, *([] if scoring is None else [str(scoring)])]
+    inputs = [path for name in read for path in list_inputs(name)]
+    compute = partial(hash_sources, read)
+    content = compute() if any(map(is_address, inputs)) else hash_once(inputs, folder / NOTES, compute)
     target = folder / f"{name}-{sign_epochs(content, modalities, *scorings.sign)}"
     if (target / "night.json").is_file():
         return StoredEpochs(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sharpwave.brainmu.training.crops import (
     store_epochs,
     stream_stores,
 )
+from sharpwave.disk import hash_once, hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.recording import Recording
 
@@ -142,6 +144,33 @@ def test_epochs_are_made_once_and_again_when_the_store_changes(tmp_path: Path) -
     (other,) = stream_stores([tmp_path / "night.zarr"])
     assert other.folder != first.folder
     assert other.subject == "s1"
+
+
+def test_one_of_several_processes_reads_a_store_for_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharpwave import disk
+    from sharpwave.recordings.store import write_store
+
+    monkeypatch.setattr(disk, "SETTLED", -1.0)
+    read: list[str] = []
+    monkeypatch.setattr(crops, "hash_path", lambda path: read.append(path.name) or hash_path(path))
+    for index in range(3):
+        write_store(make_recording(index, n_steps=8), tmp_path / f"{index}.zarr")
+    found = [stream_stores([tmp_path], rank=rank, world=3) for rank in (2, 0, 1)]
+    assert sorted(read) == ["0.zarr", "1.zarr", "2.zarr"]
+    assert len({tuple(night.folder for night in nights) for nights in found}) == 1
+    piece = tmp_path / "1.zarr/signals/0/c/0"
+    seconds, content = piece.stat().st_mtime, bytearray(piece.read_bytes())
+    content[20] ^= 1
+    piece.write_bytes(content)
+    os.utime(piece, (seconds, seconds))  # as long, and as old: it is read again all the same
+    again = hash_once([tmp_path / "1.zarr"], tmp_path / ".sharpwave-windows/hashes", lambda: "f" * 64)
+    assert again == "f" * 64
+
+
+def test_what_changed_a_moment_ago_is_hashed_by_everyone(tmp_path: Path) -> None:
+    (tmp_path / "night.edf").write_bytes(b"one")
+    for value in ("a" * 64, "b" * 64):
+        assert hash_once([tmp_path / "night.edf"], tmp_path / "notes", lambda value=value: value) == value
 
 
 def test_a_folder_without_stores_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sharpwave import moved
 from sharpwave.brainmu.encoders import ENCODERS
 from sharpwave.brainmu.epochs import STEP, EpochedRecording, EpochGrid, ModalityEpochs, align_stages, make_epoch_grid
 from sharpwave.brainmu.training.devices import share_work
-from sharpwave.disk import hash_path
+from sharpwave.disk import hash_once, hash_path
 from sharpwave.errors import SharpwaveError
 from sharpwave.outputs import replace_folder
 from sharpwave.recordings.hypnogram import STAGE_SETS
@@ -156,6 +156,8 @@ STRETCH = 240
 """Steps cut at a time."""
 CACHE = ".sharpwave-windows"
 """Folder beside the stores, where no other is given."""
+NOTES = "hashes"
+"""Folder in it for hashes of what was cut, so that each is read by one process, once."""
 
 
 class StoredEpochs:
@@ -364,7 +366,8 @@ def cut_store(path: Path, *, cache: str | Path | None = None, modalities: Sequen
     from sharpwave.recordings.store import open_store
 
     home = path.parent / CACHE if cache is None else Path(cache)
-    folder = home / f"{path.stem}-{sign_epochs(path.parent.name, hash_path(path), modalities)}"
+    content = hash_once([path], home / NOTES, partial(hash_path, path))
+    folder = home / f"{path.stem}-{sign_epochs(path.parent.name, content, modalities)}"
     if (folder / "night.json").is_file():
         return StoredEpochs(folder)
     return store_epochs(open_store(path), folder, modalities=modalities, cohort=path.parent.name)

@@ -22,7 +22,7 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.modality import MODALITIES
-from sharpwave.recordings.readers.files import check_file, guarded
+from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.hypnogram_files import (
     fit_hypnogram,
     hypnogram_from_events,
@@ -30,6 +30,7 @@ from sharpwave.recordings.readers.hypnogram_files import (
     read_scoring,
 )
 from sharpwave.recordings.readers.hypnogram_gaps import find_recorded_epochs, lay_over_gaps, leave_gaps_unscored
+from sharpwave.recordings.readers.hypnogram_shapes import may_hold_stages
 from sharpwave.recordings.readers.scoring import Scoring
 from sharpwave.recordings.recording import Recording
 from sharpwave.recordings.units import convert_unit
@@ -182,6 +183,12 @@ def is_scoring(path: Path) -> bool:
         except SharpwaveError:
             return False
         return not recording.signals and hypnogram_from_events(recording.events) is not None
+    try:
+        with guarded(path, "a hypnogram"):
+            if not may_hold_stages(read_text(path)):
+                return False
+    except SharpwaveError:
+        return False
     for convention in (None, "rk"):
         try:
             scoring = read_scoring(path, convention=convention, epoch_length=None if convention is None else 30.0)

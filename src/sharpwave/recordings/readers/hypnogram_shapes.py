@@ -34,12 +34,38 @@ HEADERS: dict[str, str] = {
 }
 """Role → headers, without accents, units and underscores; the first one present is taken."""
 
+MOST_STAGES = 30
+"""Different names or codes of stages in one scoring."""
+_LOOKED_AT = 1000
+_CELLS = re.compile(r"[\s,;]+")
+_FIGURES = re.compile(r"[-+.:/\d]*([eE][-+]?\d+)?")
 _PREAMBLE = 50
 _TIMED = re.compile(r"\s*((?:[\d/.\-]{6,10}[ T])?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s*[;,\t ]\s*([^;,\t]+?)\s*")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
 _HEAD = re.compile(r"\s*([#*]|duration_sec|datafile)", re.IGNORECASE)
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
+def may_hold_stages(text: str) -> bool:
+    """False where a text is surely no scoring: long rows of numbers, none of whose columns holds few different ones.
+
+    A look at some lines, so that a long signal as text is known at once.
+
+    >>> may_hold_stages("\\n".join(str(sample * 0.7) for sample in range(9000)))
+    False
+    >>> may_hold_stages("\\n".join(str(sample % 5) for sample in range(9000)))
+    True
+    """
+    lines = text.split("\n")[_PREAMBLE:]
+    if len(lines) < _LOOKED_AT or text.lstrip()[:1] in tuple("<{["):
+        return True
+    looked_at = [line for line in lines[:: len(lines) // _LOOKED_AT] if line.strip() and not line.startswith("#")]
+    columns: dict[int, set[str]] = {}
+    for line in looked_at:
+        for index, cell in enumerate(_CELLS.split(line.strip())):
+            columns.setdefault(index, set()).add(cell)
+    return any(len(cells) <= MOST_STAGES or not all(map(_FIGURES.fullmatch, cells)) for cells in columns.values())
 
 
 def drop_separator_line(text: str) -> str:

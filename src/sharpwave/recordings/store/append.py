@@ -2,29 +2,35 @@
 
 New samples are written behind the old ones; the last shard, where it was not full, is replaced by one that begins with
 the same samples. The store's head says how many samples count, and it is replaced last, in one step: whoever opens the
-store before sees what was there, however far the writing went when it was stopped.
+store before sees what was there, however far the writing went when it was stopped. Behind an address the same is done
+through `bucket.py`.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from sharpwave import remote
 from sharpwave.disk import explaining, lock_folder, show_path, sync, sync_names
 from sharpwave.errors import MissingExtraError, SharpwaveError
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.recording import Recording, Signal
+from sharpwave.recordings.store import bucket
 from sharpwave.recordings.store.layout import encode_json, open_to_write
 from sharpwave.recordings.store.open import open_store
 from sharpwave.recordings.store.write import Progress, describe_recording, write_array, write_table
+from sharpwave.remote import RemotePath, locate
 
 TOLERANCE = 1.0
 """Seconds by which a recording may begin earlier or later than the store ends: clocks of files have whole seconds."""
@@ -34,7 +40,7 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
     """Append a recording to the end of a store, as if both had been written at once.
 
     Args:
-        path: Folder of the store.
+        path: Folder of the store, or its address (`s3://`, `gs://`), where the store is made if there is none.
         recording: What follows: the same signals, from the store's end on.
         progress: Function that is called after each piece; None calls nothing.
 
@@ -43,7 +49,7 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
 
     Raises:
         SharpwaveError: If the recording does not fit, does not begin where the store ends, or another process appends.
-        MissingExtraError: If zarr is not installed.
+        MissingExtraError: If zarr is not installed, or obstore for an address.
 
     >>> from tempfile import TemporaryDirectory
     >>> from sharpwave.recordings import MODALITIES, write_store
@@ -53,11 +59,13 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
     ...     open_store(append_store(path, day))["eeg"].read().tolist()
     [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]
     """
-    path = Path(path)
+    path = locate(path)
     try:
         import zarr
     except ImportError as error:
         raise MissingExtraError("zarr", extra="brain") from error
+    if isinstance(path, RemotePath):
+        return _append_to_address(path, recording, progress)
     store = open_store(path)
     lock = lock_folder(path)
     if lock is None and os.name == "posix":
@@ -67,18 +75,96 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
     try:
         with explaining(path):
             store = open_store(path)  # again: it is ours only now
-            _check_fit(store, recording)
-            group = zarr.open_group(str(path), mode="r+", zarr_format=3)
-            _append_signals(group, store, recording, progress)
-            whole = _join(store, recording)
-            _commit(group, path, whole, dict(group.attrs["sharpwave"]))  # type: ignore[arg-type]
+            append_parts(
+                zarr.open_group(str(path), mode="r+", zarr_format=3), _Folder(path), store, recording, progress
+            )
     finally:
         if lock is not None:
             os.close(lock)
     return path
 
 
-def _check_fit(store: Recording, recording: Recording) -> None:
+def _append_to_address(path: RemotePath, recording: Recording, progress: Progress | None) -> RemotePath:
+    """Append a recording to a store in a bucket, or begin the store with it."""
+    remote.check_writable(path)
+    path.open_bucket()  # says so where obstore is missing
+    remote.forget(path)
+    with bucket.explaining(path):
+        found = bucket.Objects(path)
+        head = found.read_head()
+        if head is not None and "sharpwave" in head["attributes"]:
+            check_fit(open_store(path), recording)  # before anything is changed
+        elif found.versions if head is None else set(head["attributes"]) != {bucket.CLAIM}:
+            raise SharpwaveError(
+                "a store of a recording, or an address with nothing behind it",
+                got=f"{path}, where something else lies",
+                fix="give another address",
+            )
+        objects = found.claim(head)
+        if head is None or "sharpwave" not in head["attributes"]:
+            bucket.begin_store(objects, path, recording, progress)
+        else:
+            import zarr
+
+            remote.forget(path)
+            group = zarr.open_group(objects.open_to_write(), mode="r+", zarr_format=3)
+            append_parts(group, objects, open_store(path), recording, progress)
+        objects.tidy()
+    remote.forget(path)
+    return path
+
+
+class Place(Protocol):
+    """Where a store lies, and what Zarr's group of it does not do."""
+
+    def list_names(self) -> Collection[str]:
+        """Names of what lies in the store."""
+
+    def settle(self) -> None:
+        """Bring what was written to where it stays; the head is replaced after that."""
+
+    def remove(self, name: str) -> None:
+        """Remove a table that no head names any more."""
+
+
+class _Folder:
+    """A store on a disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def list_names(self) -> Collection[str]:
+        return os.listdir(self.path)
+
+    def settle(self) -> None:
+        sync(self.path)
+
+    def remove(self, name: str) -> None:
+        sync_names(self.path)  # first the head that does not name it
+        shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def append_parts(
+    group: Any, place: Place, store: Recording, recording: Recording, progress: Progress | None = None
+) -> None:
+    """Write samples, then tables, then the head, of a store that is this process's alone.
+
+    Args:
+        group: The Zarr group of the store, to write to.
+        place: Where it lies.
+        store: What the store holds.
+        recording: What follows.
+        progress: Function that is called after each piece; None calls nothing.
+
+    Raises:
+        SharpwaveError: If the recording does not fit.
+    """
+    check_fit(store, recording)
+    _append_signals(group, store, recording, progress)
+    _commit(group, place, _join(store, recording), dict(group.attrs["sharpwave"]))
+
+
+def check_fit(store: Recording, recording: Recording) -> None:
     """Raise unless the recording can follow."""
     problems = [f"no signal {name!r}" for name in store.signals if name not in recording.signals]
     problems += [f"a signal {name!r} that the store lacks" for name in recording.signals if name not in store.signals]
@@ -209,13 +295,12 @@ def _join_hypnograms(old: Hypnogram | None, new: Hypnogram | None, begin: float)
     return replace(old, stages=np.concatenate([old.stages, gap, new.stages]), probabilities=probabilities)
 
 
-def _commit(group: Any, path: Path, whole: Recording, earlier: dict) -> None:
+def _commit(group: Any, place: Place, whole: Recording, earlier: dict) -> None:
     """Write the tables under new names, then the head that names them, then remove the old ones."""
     before = earlier.get("places", {})
-    number = 1 + max((int(str(name).rpartition("-")[2]) for name in before.values()), default=0)
+    old = [name for name in place.list_names() if re.fullmatch(r"(events|hypnogram)(-\d{1,9})?", name)]
+    number = 1 + max((int(name.rpartition("-")[2]) for name in [*old, *before.values()] if "-" in name), default=0)
     places = {"events": f"events-{number}", "hypnogram": f"hypnogram-{number}"}
-    for stale in (path / name for name in places.values()):
-        shutil.rmtree(stale, ignore_errors=True)  # of a process that died
     write_table(group, places["events"], whole.events)
     if whole.hypnogram is not None:
         write_array(group, f"{places['hypnogram']}/stages", whole.hypnogram.stages)
@@ -225,9 +310,9 @@ def _commit(group: Any, path: Path, whole: Recording, earlier: dict) -> None:
     header = describe_recording(whole) | {"places": places}
     for entry, length in zip(header["signals"], lengths, strict=True):
         entry["shape"][0] = length
-    sync(path)
-    attributes = {name: value for name, value in dict(group.attrs).items() if name != "sharpwave_content"}
+    place.settle()
+    passing = ("sharpwave_content", bucket.CLAIM)
+    attributes = {name: value for name, value in dict(group.attrs).items() if name not in passing}
     group.attrs.put({**attributes, "sharpwave": encode_json(header)})
-    sync_names(path)
-    for name in ("events", "hypnogram"):
-        shutil.rmtree(path / before.get(name, name), ignore_errors=True)
+    for name in old:  # also those of a process that died
+        place.remove(name)
