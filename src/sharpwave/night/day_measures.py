@@ -163,10 +163,10 @@ def compute_profile(
     for onset, hypnogram in hypnograms:
         names = hypnogram.names
         stages = hypnogram.stages[hypnogram.scored]
-        day, seconds = _place(onset + hypnogram.onsets[hypnogram.scored], clock, lights_on)
-        hour = (seconds // HOUR).astype(int)
-        for there in sorted({*zip(day.tolist(), hour.tolist(), strict=True)}):  # an hour may lie in two pieces
-            found = np.bincount(stages[(day == there[0]) & (hour == there[1])], minlength=len(names))
+        days, seconds = _place(onset + hypnogram.onsets[hypnogram.scored], clock, lights_on)
+        hours = (seconds // HOUR).astype(int)
+        for there in sorted({*zip(days.tolist(), hours.tolist(), strict=True)}):  # an hour may lie in two pieces
+            found = np.bincount(stages[(days == there[0]) & (hours == there[1])], minlength=len(names))
             counts[there] = counts.get(there, 0) + found
     shares: dict[tuple[int, str], list[float]] = {}
     for (_, hour), found in counts.items():

@@ -60,7 +60,7 @@ def write_cohort_page(table: CohortTable, path: str | Path) -> Path:
     people = table.find_people()
     usable = table.rows.assign(subject=people)[table.rows["verdict"] != "not usable"]
     nights = table.rows.assign(person=people).drop_duplicates("night")
-    matched = nights.loc[nights[table.participant].notna(), "night"] if table.participant else []
+    matched = nights.loc[nights[table.participant].notna(), "night"].tolist() if table.participant else []
     human = not len(usable) or bool((usable["species"] == "human").all())
     of_age = human and "age" in table.covariates
     groups = [name for name in GROUPS if name in table.covariates and 1 < usable[name].nunique() <= MOST_GROUPS]

@@ -165,7 +165,7 @@ def detect_spindles_each(
     widest = max(banks, key=lambda bank: bank.reach)
     threshold = _find_rms_threshold(signal, hypnogram, first, widest)
     found: list[list[pd.DataFrame]] = [[] for _ in settings]
-    for piece, usable in _iter_usable(signal, hypnogram, widest) if threshold is not None else ():
+    for piece, usable in _iter_usable(signal, hypnogram, widest):
         spectrum = PieceSpectrum.of(piece.samples * MICROVOLTS)
         analytic = spectrum.analytic(widest.sigma)
         for events, each, bank in zip(found, settings, banks, strict=True):
@@ -223,8 +223,8 @@ def _iter_usable(
 
 def _find_rms_threshold(
     signal: Signal, hypnogram: Hypnogram | None, settings: SpindleSettings, bank: _FilterBank
-) -> float | None:
-    """Threshold of the moving RMS in µV from all usable samples; None where there are none."""
+) -> float:
+    """Threshold of the moving RMS in µV from all usable samples; infinite where there are none."""
     statistics = TrimmedStatistics(cut=0.1, width=0.002, n_bins=100_000)
     for piece, usable in _iter_usable(signal, hypnogram, bank):
         sigma = filter_piece(piece.samples * MICROVOLTS, bank.sigma)
@@ -235,7 +235,7 @@ def _find_rms_threshold(
         values = np.interp(core, (begin + end) / 2, rms, left=0, right=0)
         statistics.add(values[usable[piece.pad : piece.pad + piece.length]])
     if statistics.count < 2:
-        return None
+        return np.inf
     if not 0.01 < statistics.mean < 100:
         raise SharpwaveError(
             f"an EEG in volts, with some microvolts of sigma activity, in {signal.name!r}",

@@ -7,13 +7,14 @@ forecast has this: it is a bound on what these measures and these trees reach wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from sharpwave.benchmarks.forecast.accumulator import Accumulator
-from sharpwave.benchmarks.forecast.scores import ENSEMBLE, Task, accumulate_forecasts, make_forecasts
+from sharpwave.benchmarks.forecast.scores import ENSEMBLE, Fold, Task, accumulate_forecasts, make_forecasts
 from sharpwave.benchmarks.rows import Row, resampled_row
 from sharpwave.evaluation.intervals import bootstrap_metrics, draw_weights
 from sharpwave.forecasting.boosting import SignalEnsemble
@@ -42,18 +43,20 @@ def score_told(cohorts: Mapping[str, Sequence[EpochTable]], *, seed: int = 0) ->
     ]
 
 
+def _repeat(folds: Sequence[Fold], rng: np.random.Generator) -> Iterator[Fold]:
+    """The same folds, whatever the generator."""
+    return iter(folds)
+
+
 def score_cohort_told(name: str, nights: Sequence[EpochTable], *, seed: int) -> list[Row]:
     """Rows of the ensemble with and without what follows, on the same folds, and what that gains by subject."""
     few = len({night.subject for night in nights}) <= FEW
     found: dict[str, Accumulator] = {}
     for method, epochs in TOLD.items():
         told = [tell(night, epochs) for night in nights]
-        folds = list(
-            leave_one_subject_out(told)
-            if few
-            else split_by_subject(told, n_folds=N_FOLDS, rng=np.random.default_rng(seed))
-        )
-        task = Task(name, "signal-only", HORIZON, HOW, told, lambda rng, folds=folds: iter(folds))
+        rng = np.random.default_rng(seed)
+        folds = [*(leave_one_subject_out(told) if few else split_by_subject(told, n_folds=N_FOLDS, rng=rng))]
+        task = Task(name, "signal-only", HORIZON, HOW, told, partial(_repeat, folds))
         found[method] = accumulate_forecasts(task, told, make_forecasts(task, SignalEnsemble, seed))
     n = len(found[ENSEMBLE].subjects)
     weights = draw_weights(n, rng=np.random.default_rng(0))

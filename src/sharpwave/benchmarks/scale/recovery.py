@@ -135,8 +135,8 @@ def collect(method: str, table: pd.DataFrame, plan: MouseDays) -> dict[tuple[str
     found: dict[tuple[str, str], float] = {}
     values = table[table["name"].isin(MEASURES)]
     usual = values[values["day"] < plan.kept_awake]
-    for (phase, name), value in usual.groupby(["phase", "name"])["value"].mean().items():  # type: ignore[misc]
-        if phase in ("light", "dark"):
+    for phase in ("light", "dark"):
+        for name, value in usual[usual["phase"] == phase].groupby("name")["value"].mean().items():
             found[method, f"{phase}: {name}"] = float(value)
     of_span = {(row["phase"], row["name"]): float(row["value"]) for row in values.to_dict("records")}
     for label in list_spans(plan)["label"]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -117,7 +118,7 @@ def _draw_signals(stages: np.ndarray, debt: np.ndarray, rng: np.random.Generator
     n = len(stages) * EPOCH * RATE
     moving = np.exp(0.6 * rng.standard_normal(len(stages)))
 
-    def follow(wake: object, nrem: object, rem: object) -> np.ndarray:
+    def follow(wake: Any, nrem: Any, rem: Any) -> np.ndarray:
         """A size by the sample, which changes within a second or two."""
         by_epoch = np.select([stages == WAKE, stages == NREM], [wake, nrem], rem).astype(np.float32)
         places = (np.arange(n, dtype=np.float32) / (EPOCH * RATE)) - 0.5

@@ -280,10 +280,8 @@ def _fill_folder(
     stages, votes, n_stages = align_stages(recording.hypnogram, grid)
     np.save(partial / "stages.npy", stages)
     np.save(partial / "votes.npy", votes)
-    about = {
-        **{"n_stages": n_stages, "scorable": scorable, "cohort": cohort, "subject": recording.subject},
-        **{"repairs": recording.repairs, "lights_off": find_lights_off(recording)},
-    }
+    about: dict[str, Any] = {"n_stages": n_stages, "scorable": scorable, "cohort": cohort, "subject": recording.subject}
+    about |= {"repairs": recording.repairs, "lights_off": find_lights_off(recording)}
     content = {
         "grid": {"start": grid.start, "step": grid.step, "n_steps": grid.n_steps},
         "channels": channels,

@@ -105,7 +105,7 @@ def _stage_rows(
     """Stage names, their rows, and a sentence where some are in words that are not known."""
     labels = [_cell(row, columns["label"]) for row in rows]
     names, kept = _stage_names(labels, convention, path)
-    return add_unknown_stages(labels, names, kept, parse_times([_when(row, columns) for row in rows])[0])
+    return add_unknown_stages(labels, names, kept, parse_times([_when(row, columns) for row in rows])[0].tolist())
 
 
 def _find_clock(read: ClockColumn, start: datetime | None, duration: float | None) -> tuple[datetime | None, list[str]]:
