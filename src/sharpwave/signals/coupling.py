@@ -9,7 +9,7 @@ everything is computed again; the ups and downs of both over the night stay. In 
 m = Σ exp(iφ) / n of the coupled spindles, the test statistic is |m − m̄| with m̄ the mean over all moved nights: what
 slow waves and detectors favour by their shape is in m̄ as well, and does not count.
 
-**Spindles** are looked for anew, against a broad band that begins at 4.5 Hz (`COUPLED_SPINDLES`). Against 1–30 Hz, as
+**Spindles** are looked for against a broad band that begins at 4.5 Hz (`COUPLED_SPINDLES`). Against 1–30 Hz, as
 YASA has it, a spindle on a large slow wave is lost, because the wave is most of the broad band's power: in simulated
 nights without coupling 3 % of the spindles found lay on slow waves where chance is 18 %.
 
