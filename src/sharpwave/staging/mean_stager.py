@@ -59,13 +59,13 @@ def _choose_yasa(recording: Recording, picks: Picks) -> Stager:
     return YasaResampledStager(from_file_start=False) if slow else YasaStager(from_file_start=False)
 
 
-def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:
-    """Stages by the mean of the probabilities of two hypnograms, on the epochs of the first.
+def average_hypnograms(first: Hypnogram, *others: Hypnogram) -> Hypnogram:
+    """Stages by the mean of the probabilities of several hypnograms, on the epochs of the first.
 
     Args:
         first: Its epochs are kept; where it is unscored, so is the result.
-        second: With as many stages; an epoch has the probabilities of the one at its middle. Where there are none,
-            those of the first stand alone.
+        others: With as many stages; an epoch has the probabilities of theirs at its middle. Where one has none, those
+            of the rest stand alone.
 
     >>> sure = Hypnogram(np.array([0]), 30.0, 2, probabilities=np.array([[0.9, 0.1]]), scorer="one")
     >>> other = Hypnogram(np.array([1]), 30.0, 2, probabilities=np.array([[0.3, 0.7]]), scorer="another")
@@ -73,11 +73,14 @@ def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:
     >>> mean.labels, mean.probabilities.round(2).tolist(), mean.scorer
     (['W'], [[0.6, 0.4]], 'mean of one and another')
     """
-    ours, theirs = _get_probabilities(first), _get_probabilities(second)
-    place = np.floor((first.onsets + first.epoch_length / 2 - second.start) / second.epoch_length).astype(int)
-    inside = (place >= 0) & (place < len(second))
-    beside = np.where(inside[:, None], theirs[np.clip(place, 0, len(second) - 1)], np.nan)
-    mean = np.where(np.isfinite(beside).all(axis=1, keepdims=True), (ours + beside) / 2, ours)
+    total, n = _get_probabilities(first), np.ones((len(first), 1))
+    for other in others:
+        place = np.floor((first.onsets + first.epoch_length / 2 - other.start) / other.epoch_length).astype(int)
+        inside = (place >= 0) & (place < len(other))
+        beside = np.where(inside[:, None], _get_probabilities(other)[np.clip(place, 0, len(other) - 1)], np.nan)
+        known = np.isfinite(beside).all(axis=1, keepdims=True)
+        total, n = total + np.where(known, beside, 0), n + known
+    mean = total / n
     known = first.scored & np.isfinite(mean).all(axis=1)
     stages = np.where(known, np.nan_to_num(mean).argmax(axis=1), UNSCORED).astype(np.int8)
     return Hypnogram(
@@ -86,7 +89,7 @@ def average_hypnograms(first: Hypnogram, second: Hypnogram) -> Hypnogram:
         first.n_stages,
         first.start,
         np.where(known[:, None], mean, np.nan),
-        scorer=f"mean of {first.scorer} and {second.scorer}",
+        scorer="mean of " + " and ".join(dict.fromkeys(str(one.scorer) for one in (first, *others))),
     )
 
 

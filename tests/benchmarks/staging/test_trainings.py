@@ -60,6 +60,9 @@ def test_kappa_is_the_mean_over_seeds_with_the_worst_and_best_of_them(staged: No
     assert rows["brainmu-lite", "kappa"].n == 2
     assert rows["brainmu-lite", "kappa_gain_over_yasa"].value == pytest.approx(0.0)
     assert rows["yasa+brainmu", "kappa_gain_over_yasa"].value == pytest.approx(0.25)
+    together = rows["brainmu-lite, mean of seeds", "kappa"]  # two of three are wrong for a fifth
+    assert (together.value, together.n) == (pytest.approx(0.75), 2)
+    assert ("brainmu-lite, mean of seeds", "kappa_by_seed") not in rows
 
 
 def test_a_training_is_not_judged_on_whom_it_learned_from(staged: None) -> None:

@@ -28,7 +28,9 @@ from sharpwave.errors import SharpwaveError
 from sharpwave.recipes.continued import train_twice
 from sharpwave.recipes.staging_nights import WHOLE
 from sharpwave.recordings.channels import pick_channels
+from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
+from sharpwave.staging.mean_stager import average_hypnograms
 from sharpwave.staging.yasa_stager import LEAST_RATE
 
 Setting = tuple[str, str]
@@ -37,6 +39,8 @@ LEFT_OUT = tuple(f"ucddb/{name}" for name in WHOLE)
 SCALE = 1.0
 """Updates as a share of the recipe's."""
 METHODS = ("yasa", "brainmu-lite", "yasa+brainmu")
+TOGETHER = ", mean of seeds"
+"""Behind the name of a method: the probabilities of all trainings are averaged, night by night."""
 LAB, LAB_HOURS, LAB_SEED = LABS[0], 3.0, 21
 
 
@@ -117,7 +121,7 @@ def load_nights(data: Path | None) -> dict[Setting, list[Recording]]:
 def score_trainings(
     people: Sequence[Recording], trained: Sequence[Weights], setting: Setting, *, rng: np.random.Generator
 ) -> Iterator[Row]:
-    """Rows of each method on the same people, over seeds and by seed, and what it gains over YASA by person.
+    """Rows of each method on the same people, over seeds, by seed and by all seeds together, and the gain over YASA.
 
     Raises:
         SharpwaveError: If one of the trainings has learned from one of the people.
@@ -125,12 +129,19 @@ def score_trainings(
     data, question = setting
     refuse_seen(people, trained, data=data)
     pairs = [(night, theirs) for night in people if (theirs := stage_by_yasa(night)) is not None]
-    found: dict[str, list[list[Scored]]] = {
+    staged: dict[str, list[list[Hypnogram]]] = {
         method: [
-            [compare(night, WAYS[method](night, theirs, weights)) for night, theirs in pairs]
+            [WAYS[method](night, theirs, weights) for night, theirs in pairs]
             for weights in (trained[:1] if method == "yasa" else trained)
         ]
         for method in METHODS
+    }
+    if len(trained) > 1:
+        for method in METHODS[1:]:
+            staged[method + TOGETHER] = [[average_hypnograms(*seeds) for seeds in zip(*staged[method], strict=True)]]
+    found: dict[str, list[list[Scored]]] = {
+        method: [[compare(night, one) for (night, _), one in zip(pairs, seed, strict=True)] for seed in seeds]
+        for method, seeds in staged.items()
     }
     kappas = {method: np.array([[_kappa(one) for one in seed] for seed in seeds]) for method, seeds in found.items()}
     for method, seeds in found.items():
@@ -138,7 +149,8 @@ def score_trainings(
         yield from summarise(scored, n_stages=5, data=data, setting=question, method=method, rng=rng)
         if method != "yasa" and len(pairs):
             gain = (kappas[method] - kappas["yasa"]).mean(axis=0).tolist()
-            yield range_row(data, question, method, "kappa_by_seed", kappas[method].mean(axis=1).tolist())
+            if len(seeds) > 1:
+                yield range_row(data, question, method, "kappa_by_seed", kappas[method].mean(axis=1).tolist())
             yield estimate_row(data, question, method, "kappa_gain_over_yasa", gain, rng=rng)
 
 
