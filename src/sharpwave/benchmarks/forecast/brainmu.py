@@ -27,8 +27,7 @@ from sharpwave.benchmarks.rows import Row
 from sharpwave.forecasting import FORECASTERS, Forecaster
 from sharpwave.forecasting.boosting import Boosting
 from sharpwave.forecasting.cohorts import EpochTable
-from sharpwave.forecasting.contract import Forecast
-from sharpwave.forecasting.mean_forecaster import average_forecasts
+from sharpwave.forecasting.contract import Forecast, average_forecasts
 from sharpwave.forecasting.protocols import compute_base_rate
 from sharpwave.recipes.cross_validation import (
     OutOfFold,
