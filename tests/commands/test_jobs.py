@@ -104,7 +104,7 @@ def test_windows_cut_at_once_are_those_that_training_finds(tmp_path: Path, sched
     open_nights(paths[1:], tmp_path / "serial", scorings=Scorings(scored))
     different, files = count_differing(tmp_path / "serial", tmp_path / "jobs")
     assert (different, files > 4) == (0, True)
-    cut_windows(Data(paths[1:]), tmp_path / "cluster", scorings=scored, scheduler=scheduler)
+    cut_windows(Data(paths[1:]), tmp_path / "cluster", scorings=Scorings(scored), scheduler=scheduler)
     assert count_differing(tmp_path / "serial", tmp_path / "cluster") == (0, files)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
     open_nights(paths[1:], tmp_path / "jobs", scorings=Scorings(scored))

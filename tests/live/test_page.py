@@ -308,7 +308,7 @@ def test_it_fits_and_stop_stays_in_sight_in_daylight_and_in_the_dark(page: Any, 
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     see(page, f"html[data-theme={scheme}]")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # drawings take a frame to follow
     for place in (0, 100_000):
         page.evaluate(f"scrollTo(0, {place})")
         box = page.locator("#stop").bounding_box()

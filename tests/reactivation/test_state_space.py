@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,3 +200,24 @@ def test_diagonals_hold_the_whole_matrix(rng):
             if 0 <= row + offset < 7:
                 rebuilt[row, row + offset] = diagonal[row]
     assert rebuilt == pytest.approx(matrix)
+
+
+SMOOTH = """
+import numpy as np
+from sharpwave.reactivation._kernels import smooth
+rng = np.random.default_rng(0)
+likelihood, weights = rng.random((60, 50), dtype=np.float32), rng.random((9, 50), dtype=np.float32)
+posterior = np.empty((60, 3, 50), np.float32)
+smooth(likelihood, np.full((3, 3), 1 / 3, np.float32), np.arange(-4, 5), weights, posterior)
+print(posterior.tobytes().hex())
+"""
+
+
+def test_machine_code_from_the_cache_sums_as_it_did_when_it_was_compiled(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = [
+        subprocess.run([sys.executable, "-c", SMOOTH], env=environment, capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert any(tmp_path.rglob("*.nbc"))
+    assert found[0] == found[1] != b""

@@ -32,12 +32,23 @@ TINY = np.float32(1e-25)
 """Probabilities below are 0: denormal numbers are slow, and change nothing."""
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], *, inline: str = "never") -> Callable[..., Any]:
     """The function as machine code, also where a type checker was put around it."""
-    return numba.njit(inspect.unwrap(function), cache=True, nogil=True, error_model="numpy", fastmath=REORDER)
+    plain = inspect.unwrap(function)
+    return numba.njit(plain, cache=True, nogil=True, error_model="numpy", fastmath=REORDER, inline=inline)
 
 
-@compiled
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of compiled functions, which is compiled within each of them.
+
+    Called as a function of its own it has two machine codes, its own and the one that was optimised once more within
+    the caller. Which of them runs depends on whether the caller was compiled now or read from the cache, and sums taken
+    in another order differ in the last digits.
+    """
+    return compiled(function, inline="always")
+
+
+@inlined
 def walk_forward(source: np.ndarray, offsets: np.ndarray, weights: np.ndarray, target: np.ndarray) -> None:
     """target = source · W, where W[p, p + offsets[k]] = weights[k, p]."""
     n = source.shape[0]
@@ -48,7 +59,7 @@ def walk_forward(source: np.ndarray, offsets: np.ndarray, weights: np.ndarray, t
             target[p + shift] += weights[k, p] * source[p]
 
 
-@compiled
+@inlined
 def walk_backward(source: np.ndarray, offsets: np.ndarray, weights: np.ndarray, target: np.ndarray) -> None:
     """target = W · source, with W as in `walk_forward`."""
     n = source.shape[0]
@@ -59,7 +70,7 @@ def walk_backward(source: np.ndarray, offsets: np.ndarray, weights: np.ndarray, 
             target[p] += weights[k, p] * source[p + shift]
 
 
-@compiled
+@inlined
 def run_forward(
     likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
 ) -> float:
@@ -99,7 +110,7 @@ def run_forward(
     return evidence
 
 
-@compiled
+@inlined
 def run_backward(
     likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
 ) -> None:
@@ -136,7 +147,7 @@ def run_backward(
                 later[s, p] *= scale
 
 
-@compiled
+@inlined
 def smooth(
     likelihood: np.ndarray, switch: np.ndarray, offsets: np.ndarray, weights: np.ndarray, posterior: np.ndarray
 ) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpwave.reactivation._kernels import compiled
+from sharpwave.reactivation._kernels import compiled, inlined
 from sharpwave.reactivation._sequence_kernels import _correlate, _observe, _walk
 
 SWAPS = 12
@@ -23,7 +23,7 @@ AT_ONCE = 5
 """Spikes in a bin after which a likelihood is scaled back before four more, so that float32 does not underflow."""
 
 
-@compiled
+@inlined
 def _draw(state: np.ndarray) -> np.int64:
     """Next 31 bits of Marsaglia's xorshift64."""
     value = state[0]
@@ -34,7 +34,7 @@ def _draw(state: np.ndarray) -> np.int64:
     return np.int64(value >> np.uint64(33))
 
 
-@compiled
+@inlined
 def _fits(packet: int, slots: np.ndarray, cells: np.ndarray, spans: np.ndarray, n_fine: int, gap: int) -> bool:
     """Whether a burst ends within the event, and more than `gap` away from the other bursts of its cell."""
     onset, end = slots[packet], slots[packet] + spans[packet]
@@ -49,7 +49,7 @@ def _fits(packet: int, slots: np.ndarray, cells: np.ndarray, spans: np.ndarray, 
     return True
 
 
-@compiled
+@inlined
 def _exchange_onsets(
     slots: np.ndarray,
     cells: np.ndarray,
@@ -74,7 +74,7 @@ def _exchange_onsets(
             slots[one], slots[two] = slots[two], slots[one]
 
 
-@compiled
+@inlined
 def _measure_density(onsets: np.ndarray, n_fine: int, width: float) -> np.ndarray:
     """How dense bursts are at each fine bin of an event, as a share of where they are densest."""
     density = np.zeros(n_fine)
@@ -145,7 +145,7 @@ def arrange(
             edges[n_bins] = first_spike[event + 1]
 
 
-@compiled
+@inlined
 def _fill(likelihood: np.ndarray, rates: np.ndarray, base: np.ndarray, units: np.ndarray, top: np.ndarray) -> None:
     """Likelihood of one bin at each place in each lane, up to a factor per lane.
 
@@ -182,7 +182,7 @@ def _fill(likelihood: np.ndarray, rates: np.ndarray, base: np.ndarray, units: np
         since += 4
 
 
-@compiled
+@inlined
 def _rescale(likelihood: np.ndarray, top: np.ndarray) -> None:
     """Divide each lane by its largest value."""
     top[:] = np.float32(1e-37)
@@ -196,7 +196,7 @@ def _rescale(likelihood: np.ndarray, top: np.ndarray) -> None:
             likelihood[first + lane] = max(likelihood[first + lane] * top[lane], np.float32(1e-15))
 
 
-@compiled
+@inlined
 def _sum_map(likelihood: np.ndarray, along: np.ndarray, begin: int, end: int, part: np.ndarray) -> None:
     """Mass, first and second moment of place in one map, four places at a time."""
     mass, first, second = part[0], part[1], part[2]
@@ -222,7 +222,7 @@ def _sum_map(likelihood: np.ndarray, along: np.ndarray, begin: int, end: int, pa
             second[lane] += share * along[place] * along[place]
 
 
-@compiled
+@inlined
 def _sum_bin(
     likelihood: np.ndarray,
     map_first: np.ndarray,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpwave.reactivation._kernels import compiled
+from sharpwave.reactivation._kernels import compiled, inlined
 
 LANES = 32
 """Surrogates scored together."""
@@ -25,7 +25,7 @@ RESCALE_EVERY = 8
 """Spikes in a bin after which a likelihood is scaled back, so that float32 does not underflow."""
 
 
-@compiled
+@inlined
 def _fill_likelihood(
     row: np.ndarray, rates: np.ndarray, base: np.ndarray, units: np.ndarray, low: int, high: int
 ) -> None:
@@ -43,7 +43,7 @@ def _fill_likelihood(
                 row[place] = max(row[place] * factor, np.float32(1e-15))
 
 
-@compiled
+@inlined
 def _fill_lanes(
     likelihood: np.ndarray,
     row: np.ndarray,
@@ -63,7 +63,7 @@ def _fill_lanes(
             likelihood[place, lane] = row[place]
 
 
-@compiled
+@inlined
 def _walk(
     state: np.ndarray,
     moved: np.ndarray,
@@ -101,7 +101,7 @@ def _walk(
                 ahead[:] = 0.0
 
 
-@compiled
+@inlined
 def _observe(
     state: np.ndarray,
     likelihood: np.ndarray,
@@ -131,7 +131,7 @@ def _observe(
         ratio[lane] += np.log(total[lane] * n_places / flat[lane])
 
 
-@compiled
+@inlined
 def _sum_lanes(likelihood: np.ndarray, flat: np.ndarray) -> None:
     """Sum over places in each lane."""
     flat[:] = 0.0
@@ -141,7 +141,7 @@ def _sum_lanes(likelihood: np.ndarray, flat: np.ndarray) -> None:
             flat[lane] += chance[lane]
 
 
-@compiled
+@inlined
 def _sum_places(
     likelihood: np.ndarray,
     flat: np.ndarray,
@@ -175,7 +175,7 @@ def _sum_places(
             sums[which, 5, lane] += mass_here * time * time
 
 
-@compiled
+@inlined
 def _correlate(sums: np.ndarray, lane: int, n_bins: int) -> float:
     """Largest weighted correlation over maps, times the map's share of the posterior."""
     best = 0.0

@@ -53,11 +53,13 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
 
     >>> from tempfile import TemporaryDirectory
     >>> from sharpwave.recordings import MODALITIES, write_store
-    >>> day = Recording({"eeg": Signal("eeg", np.arange(3.0), 1.0, MODALITIES["eeg"])})
+    >>> first, next_day = (
+    ...     Recording({"eeg": Signal("eeg", np.arange(n, n + 3.0), 1.0, MODALITIES["eeg"])}) for n in (0, 3)
+    ... )
     >>> with TemporaryDirectory() as folder:
-    ...     path = write_store(day, Path(folder) / "year.zarr")
-    ...     open_store(append_store(path, day))["eeg"].read().tolist()
-    [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]
+    ...     path = write_store(first, Path(folder) / "year.zarr")
+    ...     open_store(append_store(path, next_day))["eeg"].read().tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     """
     path = locate(path)
     try:
