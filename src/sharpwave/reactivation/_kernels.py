@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -32,7 +32,7 @@ TINY = np.float32(1e-25)
 """Probabilities below are 0: denormal numbers are slow, and change nothing."""
 
 
-def compiled(function: Callable[..., Any], *, inline: str = "never") -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], *, inline: Literal["never", "always"] = "never") -> Callable[..., Any]:
     """The function as machine code, also where a type checker was put around it."""
     plain = inspect.unwrap(function)
     return numba.njit(plain, cache=True, nogil=True, error_model="numpy", fastmath=REORDER, inline=inline)
