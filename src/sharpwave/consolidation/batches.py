@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave import moved
-from sharpwave.consolidation.column import IGNORED, LABELS, find_padding
 from sharpwave.consolidation.gradients import are_places
+from sharpwave.consolidation.texts import IGNORED, LABELS, find_padding
 from sharpwave.errors import SharpwaveError
 
 Batch = dict[str, Any]

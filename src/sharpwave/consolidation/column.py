@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -13,16 +11,6 @@ from torch import Tensor
 from sharpwave.errors import SharpwaveError
 
 QUANTISED = {"uint8": torch.uint8, "int8": torch.int8}
-
-IGNORED = -100
-"""Label that no loss counts, as in `torch.nn.functional.cross_entropy`."""
-
-LABELS = ("y", "label", "labels", "target", "targets")
-"""Usual names of the entry that holds what is to be learned."""
-_PADDED = re.compile(
-    r"(.*_)?(y|labels?|targets?|tags?|gt|(ground_?)?truths?|answers?|class(es)?|annotations?)\d*(_ids?|_tokens?)?", re.I
-)
-"""Names of entries that are learned, and so are padded with what no loss counts."""
 
 
 class Column:
@@ -147,27 +135,3 @@ def kind_of(dtype: torch.dtype) -> str:
     if dtype.is_complex:
         return "complex"
     return "number" if dtype.is_floating_point else "integer"
-
-
-def find_padding(path: str, dtype: torch.dtype, padding: Mapping[str, float] | None = None) -> float:
-    """What an entry is padded with: what was asked for, else -100 for labels that can hold it, and 0 for the rest.
-
-    Args:
-        path: Path of the entry.
-        dtype: Its type.
-        padding: Value by path, where the user gave one.
-
-    Raises:
-        SharpwaveError: If labels cannot hold -100 and no other value is given.
-    """
-    if padding and path in padding:
-        return padding[path]
-    if dtype.is_floating_point or not _PADDED.fullmatch(path.rpartition("/")[2]):
-        return 0
-    if not dtype.is_signed:
-        raise SharpwaveError(
-            f"labels in {path!r} of a signed type, since they differ in length and are padded with {IGNORED}",
-            got=str(dtype),
-            fix=f"give {path!r} as int64, or say what pads it: ReplayBuffer(padding={{{path!r}: 0}})",
-        )
-    return IGNORED

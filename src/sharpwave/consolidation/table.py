@@ -19,7 +19,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from sharpwave.consolidation.batches import LENGTH, find_ragged
-from sharpwave.consolidation.column import Column, find_padding
+from sharpwave.consolidation.column import Column
+from sharpwave.consolidation.texts import find_padding
 from sharpwave.disk import own_folder
 from sharpwave.errors import SharpwaveError
 

@@ -1,7 +1,8 @@
-"""Texts in batches: their tokens, what pads them to one length, and the most likely tokens of an answer."""
+"""Texts in batches: their tokens, what pads entries to one length, and the most likely tokens of an answer."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,22 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sharpwave.errors import SharpwaveError
+
 TOKENS, MASK = "input_ids", "attention_mask"
 TOKENWISE = (TOKENS, MASK, "token_type_ids", "position_ids", "labels")
 """Entries (item, token) that end where the longest of the items does."""
 TINY = 1e-6
+
+IGNORED = -100
+"""Label that no loss counts, as in `torch.nn.functional.cross_entropy`."""
+
+LABELS = ("y", "label", "labels", "target", "targets")
+"""Usual names of the entry that holds what is to be learned."""
+_PADDED = re.compile(
+    r"(.*_)?(y|labels?|targets?|tags?|gt|(ground_?)?truths?|answers?|class(es)?|annotations?)\d*(_ids?|_tokens?)?", re.I
+)
+"""Names of entries that are learned, and so are padded with what no loss counts."""
 
 
 def count_tokens(batch: Mapping[str, Any]) -> int:
@@ -132,3 +145,27 @@ def _add_rest(values: Float[Tensor, "position k"]) -> Float[Tensor, "position k+
     """The same and the logarithm of what the probabilities leave to all other tokens."""
     rest = (1 - values.exp().sum(dim=1, keepdim=True)).clamp(min=TINY)
     return torch.cat([values, rest.log()], dim=1)
+
+
+def find_padding(path: str, dtype: torch.dtype, padding: Mapping[str, float] | None = None) -> float:
+    """What an entry is padded with: what was asked for, else -100 for labels that can hold it, and 0 for the rest.
+
+    Args:
+        path: Path of the entry.
+        dtype: Its type.
+        padding: Value by path, where the user gave one.
+
+    Raises:
+        SharpwaveError: If labels cannot hold -100 and no other value is given.
+    """
+    if padding and path in padding:
+        return padding[path]
+    if dtype.is_floating_point or not _PADDED.fullmatch(path.rpartition("/")[2]):
+        return 0
+    if not dtype.is_signed:
+        raise SharpwaveError(
+            f"labels in {path!r} of a signed type, since they differ in length and are padded with {IGNORED}",
+            got=str(dtype),
+            fix=f"give {path!r} as int64, or say what pads it: ReplayBuffer(padding={{{path!r}: 0}})",
+        )
+    return IGNORED

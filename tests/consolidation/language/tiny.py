@@ -6,7 +6,7 @@ import torch
 from tests.consolidation.language.models import make_model
 from torch import nn
 
-from sharpwave.consolidation.column import IGNORED
+from sharpwave.consolidation.texts import IGNORED
 
 N_CLASSES, SEP = 6, 3
 MODELS = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel", "bert": "BertForSequenceClassification"}

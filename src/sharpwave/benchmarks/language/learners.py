@@ -21,8 +21,8 @@ from sharpwave.benchmarks.language.networks import FrozenBelow, Network, cut
 from sharpwave.benchmarks.language.streams import Task
 from sharpwave.consolidation import ReplayBuffer, Sleep, Wake
 from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.column import IGNORED
 from sharpwave.consolidation.significance import compute_fisher
+from sharpwave.consolidation.texts import IGNORED
 
 BUDGET = 0.15
 WARM_UP = 0.1

@@ -27,7 +27,7 @@ from sharpwave.benchmarks.language.texts import (
     load_qa5,
 )
 from sharpwave.consolidation.batches import Batch, Objective
-from sharpwave.consolidation.column import IGNORED
+from sharpwave.consolidation.texts import IGNORED
 from sharpwave.demonstrations.streams import load_digits, permute_images, split_classes
 from sharpwave.errors import SharpwaveError
 

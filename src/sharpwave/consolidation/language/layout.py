@@ -11,8 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sharpwave.consolidation.batches import LENGTH
-from sharpwave.consolidation.column import IGNORED, LABELS, find_padding
 from sharpwave.consolidation.language.store import TOKENS
+from sharpwave.consolidation.texts import IGNORED, LABELS, find_padding
 
 MASK = "attention_mask"
 PLACES = ("start_positions", "end_positions")

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import Batch, Objective
-from sharpwave.consolidation.column import IGNORED, LABELS
+from sharpwave.consolidation.texts import IGNORED, LABELS
 from sharpwave.errors import SharpwaveError
 
 KINDS = {

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from sharpwave.consolidation.batches import LENGTH
-from sharpwave.consolidation.column import IGNORED
 from sharpwave.consolidation.language.records import encode, encode_top_k
 from sharpwave.consolidation.language.store import OUTPUTS, count_tokens
-from sharpwave.consolidation.texts import take_top_k
+from sharpwave.consolidation.texts import IGNORED, take_top_k
 
 FEW = 256
 """Classes of an output for an item that is stored whole, at most."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpwave.consolidation.column import IGNORED
+from sharpwave.consolidation.texts import IGNORED
 from sharpwave.errors import SharpwaveError
 
 HEAD = struct.Struct("<BBI")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpwave.consolidation.column import IGNORED, LABELS
+from sharpwave.consolidation.texts import IGNORED, LABELS
 from sharpwave.errors import MissingExtraError, SharpwaveError
 
 try:
