@@ -163,18 +163,8 @@ class BrainMu(nn.Module):
         if mask_weights is not None and not trace:
             raise SharpwaveError("mask weights in a traced pass", got="trace=False", fix="set trace=True")
 
-        # Encode
         tokens = self.encode(batch, seeds)
-
-        # Align
-        latents, caches, attention = self.align(
-            tokens, caches, n_queries=None if trace else tokens.n_states, mask_weights=mask_weights, trace=trace
-        )
-
-        # Predict
-        states = self.norm(latents[:, -tokens.n_states :])
-        mine = None if tokens.seeds is None else tokens.seeds[:, -tokens.n_states :]
-        return Output(states, self.heads(states, mine), caches, attention)
+        return self.predict(tokens, caches, mask_weights=mask_weights, trace=trace)
 
     def encode(self, batch: Batch, seeds: Int[Tensor, " batch"] | None = None) -> Tokens:
         """One token per step of each modality; the state tokens of the steps come last."""
@@ -194,6 +184,32 @@ class BrainMu(nn.Module):
         if seeds is not None:
             seeded = torch.cat([seed_tokens(seeds, n_steps, kind=kind) for kind in (*kinds, 0)], dim=1)
         return Tokens(latents, times, present, n_states=n_steps, seeds=seeded)
+
+    def predict(
+        self,
+        tokens: Tokens,
+        caches: tuple[LayerCache, ...] | None = None,
+        *,
+        mask_weights: Float[Tensor, "variant token"] | None = None,
+        trace: bool = False,
+    ) -> Output:
+        """What `forward` gives, from tokens that are encoded already: as in another thread, while earlier ones pass.
+
+        Args:
+            tokens: Tokens from `encode`.
+            caches: Keys and values from the pass over earlier steps; None at the start of a recording.
+            mask_weights: How far each token counts, as in `forward`.
+            trace: Whether to keep the weights, as in `forward`.
+        """
+        # Align
+        latents, caches, attention = self.align(
+            tokens, caches, n_queries=None if trace else tokens.n_states, mask_weights=mask_weights, trace=trace
+        )
+
+        # Read out
+        states = self.norm(latents[:, -tokens.n_states :])
+        mine = None if tokens.seeds is None else tokens.seeds[:, -tokens.n_states :]
+        return Output(states, self.heads(states, mine), caches, attention)
 
     def align(
         self,

@@ -131,11 +131,12 @@ class Signal:
         return self._scaled(*self._bounds(start, end), dtype)
 
     def _scaled(self, low: int, high: int, dtype: type) -> np.ndarray:
-        values: np.ndarray = np.asarray(self.samples[low:high], dtype=dtype)
-        if self.scale != 1.0:
-            values = values * dtype(self.scale)
+        raw = np.asarray(self.samples[low:high])
+        if self.scale == 1.0 and self.offset == 0.0:
+            return raw.astype(dtype, copy=False)
+        values: np.ndarray = np.multiply(raw, dtype(self.scale), dtype=dtype, casting="same_kind")
         if self.offset != 0.0:
-            values = values + dtype(self.offset)
+            values += dtype(self.offset)  # in place: another array of this size takes longer than all the rest
         return values
 
     def chunks(self, seconds: float) -> Iterator[tuple[float, np.ndarray]]:

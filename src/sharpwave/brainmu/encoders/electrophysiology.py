@@ -164,24 +164,21 @@ def compute_frames(
         rate: Sampling rate in Hz.
         frames: Bands and frames.
     """
-    from scipy.fft import rfft
-
     length = min(round(frames.window * rate), samples.shape[1])
     hop = max(1, round(frames.hop * rate))
     window = np.hanning(length)
     weights, carried = _make_bands(frames, length, rate)
-    weights = (weights * (2 / (rate * (window**2).sum()))).astype(np.float32).repeat(2, axis=0)
-    taper = (window * frames.unit).astype(np.float32)
-    cut = np.lib.stride_tricks.sliding_window_view(samples, length, axis=1)[:, ::hop]
-    density = np.empty((*cut.shape[:2], frames.n_bands), dtype=np.float32)
+    scaled = (weights * (2 / (rate * (window**2).sum()))).astype(np.float32).repeat(2, axis=0)
+    summed, taper = torch.from_numpy(scaled), torch.from_numpy((window * frames.unit).astype(np.float32))
+    cut = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)).unfold(1, length, hop)
+    density = torch.empty((*cut.shape[:2], frames.n_bands))
     for first in range(0, len(cut), STEPS_TOGETHER):
         part = cut[first : first + STEPS_TOGETHER]
-        tapered = part - part.mean(axis=2, keepdims=True)
-        tapered *= taper
-        parts = rfft(tapered, axis=2, overwrite_x=True)[..., : len(weights) // 2].view(np.float32)
-        np.matmul(np.square(parts), weights, out=density[first : first + STEPS_TOGETHER])  # real and imaginary in turn
-    density += np.float32(1e-8)
-    return np.log10(density, out=density) * carried.astype(np.float32)
+        tapered = (part - part.mean(dim=2, keepdim=True)).mul_(taper)
+        parts = torch.view_as_real(torch.fft.rfft(tapered)[..., : len(weights)]).flatten(2)  # real, imaginary in turn
+        torch.matmul(parts.square(), summed, out=density[first : first + STEPS_TOGETHER])
+    density += 1e-8
+    return (density.log10_() * torch.from_numpy(carried.astype(np.float32))).numpy()
 
 
 def cut_signal(signal: Signal, grid: EpochGrid, frames: Frames) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ night.hypnogram, night.forecast(30.0)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from sharpwave.brainmu.epochs import (
     make_epoch_grid,
 )
 from sharpwave.brainmu.heads import Readout
-from sharpwave.brainmu.model import BrainMu
+from sharpwave.brainmu.model import BrainMu, Tokens
 from sharpwave.brainmu.uncertainty import Calibration
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import STAGE_SETS, UNSCORED, Hypnogram
@@ -36,6 +36,7 @@ from sharpwave.recordings.recording import Recording
 from sharpwave.signals.preparation import find_lights_off, prepare_signals
 from sharpwave.signals.stage_smoothing import smooth_probabilities
 
+T = TypeVar("T")
 NAME = "Brainµ"
 SMOOTHING = 0.4
 """Weight of each step's evidence against the transitions: neighbouring steps share what the model has seen."""
@@ -236,9 +237,9 @@ def pass_recording(
     grid = make_epoch_grid(recording, step=model.config.step)
     readouts: list[Readout] = []
     caches, seen, known = None, dict.fromkeys(wanted, 0), []
-    for part in read_ahead(iter_epochs(recording, grid, wanted, chunk=chunk)):
+    for part, tokens in read_ahead(encode_parts(model, iter_epochs(recording, grid, wanted, chunk=chunk))):
         with torch.inference_mode():
-            output = model(collate([part]), caches)
+            output = model.predict(tokens, caches)
         caches = output.caches
         readouts.append(output.readout)
         there = {name: epochs.present.any(axis=1) for name, epochs in part.epochs.items()}
@@ -275,7 +276,15 @@ def iter_epochs(
         yield EpochedRecording(part, epochs, *unknown, subject=recording.subject, lights_off=find_lights_off(recording))
 
 
-def read_ahead(parts: Iterator[EpochedRecording]) -> Iterator[EpochedRecording]:
+def encode_parts(model: BrainMu, parts: Iterable[EpochedRecording]) -> Iterator[tuple[EpochedRecording, Tokens]]:
+    """Each part with its tokens, which need none of the parts before it."""
+    for part in parts:
+        with torch.inference_mode():
+            tokens = model.encode(collate([part]))
+        yield part, tokens
+
+
+def read_ahead(parts: Iterator[T]) -> Iterator[T]:
     """The same parts; while one is used, the next is made in another thread."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(next, parts, None)
