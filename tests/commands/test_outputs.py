@@ -14,6 +14,7 @@ import pytest
 from tests.brainmu.training_nights import make_model, make_recording
 from tests.electrophysiology_files import LABELS, write_edf
 from tests.files import write_small_bids, write_small_store, write_small_wearable
+from tests.kills_grown import make_group
 from typer.testing import CliRunner
 
 from sharpwave.brainmu import save_brainmu
@@ -234,3 +235,24 @@ def test_being_stopped_is_said_with_how_to_go_on(number: int, code: int, tmp_pat
     assert done.returncode == code, done.stderr
     assert "--skip-existing to go on" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["group", "cohort"])
+def test_what_a_killed_participant_had_written_whole_is_read_by_the_group_level_and_cohort(
+    command: str, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "in", tmp_path / "out"
+    make_group(data).write("old", out)
+    wanted = (out / "nights.tsv").read_text()
+    (summary,) = out.rglob("sub-02_*_summary.json")
+    waiting = out / ".sharpwave-ready-sub-02_ses-1_task-sleep" / summary.relative_to(out)
+    waiting.parent.mkdir(parents=True)
+    summary.rename(waiting)  # killed before it moved the last of its files
+    given = ["bids", str(data / "old"), str(out), "group"] if command == "group" else ["cohort", str(out)]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert summary.is_file()
+    if command == "group":
+        assert (out / "nights.tsv").read_text() == wanted
+    else:
+        assert "2 nights, 2 rows" in result.output

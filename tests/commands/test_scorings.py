@@ -101,6 +101,26 @@ def test_a_folder_of_sleep_edf_is_learned_from_as_it_comes(tmp_path: Path) -> No
     assert nights[0].restrict(1, 2).lights_off == 3.5, "the scoring's mark is the clock, not the start of the file"
 
 
+def test_a_night_is_hashed_once_and_again_when_its_scoring_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sharpwave import disk
+    from sharpwave.commands import inputs
+
+    hashed: list[list[str]] = []
+    hash_sources = inputs.hash_sources
+    monkeypatch.setattr(disk, "SETTLED", -1.0)
+    monkeypatch.setattr(inputs, "hash_sources", lambda names: hashed.append(names) or hash_sources(names))
+    night, scored = write_edf(tmp_path / "n1.edf"), tmp_path / "scored"
+    scored.mkdir()
+    for code, stage in (("2", "N2"), ("3", "N3")):
+        (scored / "n1.txt").write_text(f"W\n{code}\n{code}\n")
+        first, again = (open_nights([str(night)], tmp_path / "windows", scorings=Scorings(scored))[0] for _ in range(2))
+        assert first.folder == again.folder
+        assert set(first.count_stages()) == {"W", stage}
+    assert len(hashed) == 2
+
+
 def open_edf(folder: Path, codes: str, **how: str) -> list[StoredEpochs]:
     """One night whose scoring holds these integers, one a line."""
     night = write_edf(folder / "n1.edf")

@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpwave.benchmarks.rows import Row, estimate_row
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import MODALITIES, Hypnogram, Signal, load_dataset
 from sharpwave.recordings.datasets import list_subjects
 from sharpwave.signals.coupling import COUPLED_SPINDLES, Coupling, measure_coupling, measure_polarity
@@ -232,12 +231,8 @@ def measure_people(data: Path | None) -> list[tuple[str, Coupling]]:
     Args:
         data: Folder of data sets; `data_root()` where omitted.
     """
-    try:
-        subjects = list_subjects("ucddb", data)
-    except SharpwaveError:
-        return []
     people = []
-    for subject in subjects:
+    for subject in list_subjects("ucddb", data, required=False):
         recording = load_dataset(f"ucddb/{subject}", data)
         signal = next(one for one in recording.signals.values() if one.modality.name == "eeg")
         if recording.hypnogram is None:

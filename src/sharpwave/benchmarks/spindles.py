@@ -108,12 +108,8 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
 
 def load_excerpts(data: Path | None) -> list[Excerpt]:
     """Every DREAMS excerpt with expert marks; none where the data set is absent."""
-    try:
-        subjects = list_subjects("dreams", data)
-    except SharpwaveError:
-        return []
     excerpts = []
-    for subject in subjects:
+    for subject in list_subjects("dreams", data, required=False):
         recording = load_dataset(f"dreams/{subject}", data)
         if len(recording.events):
             experts = tuple(marks for _, marks in recording.events.groupby("scorer"))

@@ -59,13 +59,14 @@ def append_source(store: Path, source: str, options: DecodeOptions, *, time_zone
         SharpwaveError: If it does not fit, or the store is none of ours.
     """
     from sharpwave.recordings.store import append_store, open_store, write_store
+    from sharpwave.recordings.store.write import is_store
 
     if isinstance(store, RemotePath):
         check_writable(store)
     elif store.suffix != ".zarr":
         raise SharpwaveError("a store whose name ends in .zarr", got=show_path(store), fix="name it STORE.zarr first")
     recording = open_source(source, options)
-    if time_zone is not None and store.exists():
+    if time_zone is not None and is_store(store):  # not where a beginning was stopped: that is begun again
         recording = follow_clock(recording, open_store(store), time_zone)
     if isinstance(store, RemotePath) or store.exists():
         append_store(store, recording)

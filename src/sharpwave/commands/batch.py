@@ -349,6 +349,7 @@ def write_group_page(tasks: Sequence[NightTask], path: Path, outcomes: Sequence[
     reasons = {outcome.identifier: outcome.message for outcome in outcomes if outcome.status == "failed"}
     results = []
     for task in tasks:
+        task.settle()
         labels = dict(part.split("-", 1) for part in (task.entities or "").split("_") if "-" in part)
         there = task.summary.is_file()
         results.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from sharpwave.commands.progress import say
 from sharpwave.commands.tasks import check_group_page
 from sharpwave.disk import show_path
 from sharpwave.errors import SharpwaveError
+from sharpwave.outputs import READY, settle_files
 
 if TYPE_CHECKING:
     from sharpwave.reports.cohort_table import CohortTable
@@ -86,7 +88,17 @@ def write_cohort(
                 fix="move it elsewhere, or give another --output",
             )
     known = None if participants is None else read_participants(participants)
+    settle_nights(folder)
     table = tabulate_cohort(folder, participants=known, earlier=earlier)
     with replace_file(path) as partial:
         table.rows.to_parquet(partial, index=False)
     return table, write_cohort_page(table, page)
+
+
+def settle_nights(folder: Path) -> None:
+    """Finish what processes that died had written whole, but not yet moved into place, where we may."""
+    for here, folders, _ in os.walk(folder):
+        for ready in (name for name in folders if name.startswith(READY)):
+            with suppress(SharpwaveError, OSError):  # of someone else's: its older results count
+                settle_files(here, ready=ready)
+        folders[:] = [name for name in folders if not name.startswith(".")]

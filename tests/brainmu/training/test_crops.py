@@ -159,10 +159,10 @@ def test_one_of_several_processes_reads_a_store_for_its_hash(tmp_path: Path, mon
     assert sorted(read) == ["0.zarr", "1.zarr", "2.zarr"]
     assert len({tuple(night.folder for night in nights) for nights in found}) == 1
     piece = tmp_path / "1.zarr/signals/0/c/0"
-    seconds, content = piece.stat().st_mtime, bytearray(piece.read_bytes())
+    before, content = piece.stat(), bytearray(piece.read_bytes())
     content[20] ^= 1
     piece.write_bytes(content)
-    os.utime(piece, (seconds, seconds))  # as long, and as old: it is read again all the same
+    os.utime(piece, ns=(before.st_atime_ns, before.st_mtime_ns))  # as long, and as old: it is read again all the same
     again = hash_once([tmp_path / "1.zarr"], tmp_path / ".sharpwave-windows/hashes", lambda: "f" * 64)
     assert again == "f" * 64
 
@@ -171,6 +171,21 @@ def test_what_changed_a_moment_ago_is_hashed_by_everyone(tmp_path: Path) -> None
     (tmp_path / "night.edf").write_bytes(b"one")
     for value in ("a" * 64, "b" * 64):
         assert hash_once([tmp_path / "night.edf"], tmp_path / "notes", lambda value=value: value) == value
+
+
+def test_a_note_that_is_damaged_or_cannot_be_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharpwave import disk
+
+    monkeypatch.setattr(disk, "SETTLED", -1.0)
+    night, notes = tmp_path / "night.edf", tmp_path / "notes"
+    night.write_bytes(b"one")
+    assert hash_once([night], notes, lambda: "a" * 64) == "a" * 64
+    (note,) = notes.iterdir()
+    for damaged in ("a" * 63, "b" * 64 + "\n\n", ""):
+        note.write_text(damaged)
+        assert hash_once([night], notes, lambda: "c" * 64) == "c" * 64
+    assert hash_once([night], night, lambda: "d" * 64) == "d" * 64, "notes that cannot lie in a file"
+    assert list(notes.iterdir()) == [note], "nothing half written is left"
 
 
 def test_a_folder_without_stores_is_refused(tmp_path: Path) -> None:

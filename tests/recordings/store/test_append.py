@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,6 +78,21 @@ def test_what_is_stopped_in_the_middle_leaves_what_was_there(
     check_same(open_store(path), make_part(0, 900))
     append_store(path, make_part(900, 3000))
     check_same(open_store(path), make_part(0, 3000))
+
+
+def test_what_a_killed_process_left_goes_with_the_next_append(tmp_path: Path, small_shards: None) -> None:
+    path = write_store(make_part(0, 900), tmp_path / "year.zarr")
+    append_store(path, make_part(900, 1200))
+    before = {item.relative_to(path) for item in path.rglob("*")}
+    shutil.copytree(path / "events-1", path / "events-7")  # tables before the head that would name them
+    shutil.copytree(path / "hypnogram-1", path / "hypnogram")  # old tables after the head that named them
+    for name in ("signals/0/c/2.0a1b.partial", "zarr.0a1b.partial"):
+        (path / name).write_bytes(b"half a file")
+    with pytest.raises(SharpwaveError, match="holds that time already"):  # the append had ended, all but the tidying
+        append_store(path, make_part(900, 1200))
+    assert {item.relative_to(path) for item in path.rglob("*")} == before
+    check_same(open_store(append_store(path, make_part(1200, 3000))), make_part(0, 3000))
+    assert (path / "events-2").is_dir()
 
 
 def test_what_does_not_follow_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from tests.recordings.store.test_append import SECONDS, check_same, make_part
 from typer.testing import CliRunner
 
 from sharpwave import remote
+from sharpwave.commands.append import append_source
 from sharpwave.errors import SharpwaveError
+from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings import open_store, write_store
 from sharpwave.recordings.store import append_store, layout
 
@@ -166,7 +168,7 @@ def test_what_is_stopped_before_any_put_leaves_what_was_there(bucket: type[Bucke
     assert {key.split("/")[2] for key in bucket.objects} == {"zarr.json", "signals", "events-2", "hypnogram-2"}
 
 
-def test_a_store_whose_beginning_was_stopped_is_begun_again(bucket: type[Bucket]) -> None:
+def test_a_store_whose_beginning_was_stopped_is_begun_again(bucket: type[Bucket], tmp_path: Path) -> None:
     def stop(key: str) -> None:
         if "signals/1" in key:
             raise InterruptedError
@@ -175,9 +177,11 @@ def test_a_store_whose_beginning_was_stopped_is_begun_again(bucket: type[Bucket]
     with pytest.raises(SharpwaveError, match="an answer from s3://lab"):
         append_store(YEAR, make_part(0, 2400))
     bucket.before_put = staticmethod(lambda key: None)
-    append_store(YEAR, make_part(0, 900))
-    check_same(open_store(YEAR), make_part(0, 900))
-    assert "mice/year.zarr/signals/0/c/2" not in bucket.objects
+    for first, last, time_zone in ((0, 900, "Europe/Berlin"), (900, 1500, None)):
+        source = write_store(make_part(first, last), tmp_path / f"{first}.zarr")
+        append_source(remote.locate(YEAR), str(source), DecodeOptions(), time_zone=time_zone)
+        check_same(open_store(YEAR), make_part(0, last))
+        assert "mice/year.zarr/signals/0/c/3" not in bucket.objects
 
 
 @pytest.mark.parametrize("at", [1, 3, 9])

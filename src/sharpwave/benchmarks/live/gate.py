@@ -10,6 +10,7 @@ Also what the night's filters say: polarity, spindles and ripples (`live.events`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ import numpy as np
 from sharpwave.benchmarks.live.events import measure_polarity, measure_ripples, measure_spindles
 from sharpwave.benchmarks.live.phase_runs import DREAMS
 from sharpwave.benchmarks.rows import Row, estimate_row
-from sharpwave.errors import SharpwaveError
 from sharpwave.live.decision import StageResult
 from sharpwave.live.protocol import Protocol, SignalPart
 from sharpwave.live.stage import init_stager, step_stager
 from sharpwave.recordings import Recording, Signal, load_dataset
+from sharpwave.recordings.datasets import list_subjects
 from sharpwave.signals.staging import compute_epoch_amplitude, stage_night
 
 OURS = "YASA's classifier on the past alone"
@@ -226,6 +227,15 @@ def hold_open(is_open: np.ndarray, n: int) -> np.ndarray:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, n + 1).all(axis=1))
 
 
+PARTS: dict[Callable[..., list[Row]], tuple[str, ...]] = {
+    stage_whole_night: ("ucddb",),
+    stage_second_world: ("dreams",),
+    measure_polarity: ("ucddb", "dreams"),
+    measure_spindles: ("dreams",),
+}
+"""What is measured on recorded people, and the data sets it needs."""
+
+
 def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str, Any], list[Row]]:
     """Score the gate's stager, its causality, polarity, spindles and ripples.
 
@@ -238,22 +248,22 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         Configuration and rows.
 
     Raises:
-        SharpwaveError: If none of the data sets is there.
+        SharpwaveError: If a data set is damaged, or not there though `data` is given.
     """
     rng = np.random.default_rng(0)
-    rows: list[Row] = []
-    for part in (stage_whole_night, stage_second_world, measure_polarity, measure_spindles):
-        try:
+    rows, notes = list[Row](), list[str]()
+    for part, needed in PARTS.items():
+        absent = [name for name in needed if not list_subjects(name, data, required=False)]
+        if absent and data is None:
+            notes.append(f"{part.__name__} left out: {' and '.join(absent)} not here")
+        else:
             rows += part(data, rng=rng)
-        except SharpwaveError:
-            if data is not None:
-                raise
     rows += measure_ripples(seeds, rng=rng)
     config = {
         "thresholds": list(THRESHOLDS),
         "cuts": list(CUTS),
         "interval": "95 %, bootstrap over people; none for one person, whose n counts results",
         "simulated": f"{seeds} rats of half an hour, for ripples",
-        "notes": ["One whole night of raw EEG exists: what the gate does in other people's REM is not known."],
+        "notes": ["One whole night of raw EEG exists: what the gate does in other people's REM is not known.", *notes],
     }
     return config, rows

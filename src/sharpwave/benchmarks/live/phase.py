@@ -337,6 +337,9 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "delay_after_trough": {f"{target:g}": delay for target, delay in delays.items()},
         "truths": list(TRUTHS),
         "interval": "95 %, bootstrap over people",
-        "notes": ["UCDDB is turned upright: as stored, its slow waves are inverted in all of its people."],
+        "notes": [
+            "UCDDB is turned upright: as stored, its slow waves are inverted in all of its people.",
+            *(f"{name} left out: not here" for name, group in (("ucddb", people), ("dreams", others)) if not group),
+        ],
     }
     return config, rows

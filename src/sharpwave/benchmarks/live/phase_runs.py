@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpwave.errors import SharpwaveError
 from sharpwave.live.phase import GRID, LASTING, MEMORY, TAPS, GridState, Predictor, load_predictor, mix, step_grid
 from sharpwave.recipes.phase_predictor import compute_truth, load_deep_sleep
-from sharpwave.recordings.datasets import load_dataset
+from sharpwave.recordings.datasets import list_subjects, load_dataset
 
 MOST_MINUTES = 30.0
 """Of a person, from the beginning of the night."""
@@ -83,25 +82,17 @@ def mix_all(predictor: Predictor, components: np.ndarray, lead: float) -> np.nda
 
 
 def load_people(data: Path | None, subjects: Sequence[str], *, most: float = MOST_MINUTES) -> dict[str, list[Run]]:
-    """Runs of people of UCDDB; those who are not there are left out."""
-    people: dict[str, list[Run]] = {}
-    for subject in subjects:
-        try:
-            runs = load_deep_sleep(subject, data)
-        except SharpwaveError:
-            continue
-        people[subject] = _prepare(runs, 128.0, most)
-    return people
+    """Runs of people of UCDDB; those who are not there are left out, and a damaged night is an error."""
+    there = list_subjects("ucddb", data, required=False)
+    return {one: _prepare(load_deep_sleep(one, data), 128.0, most) for one in subjects if one in there}
 
 
 def load_second_world(data: Path | None) -> dict[str, list[Run]]:
     """Runs of N3 of four people of DREAMS, never inverted; none where the data set is absent."""
     people: dict[str, list[Run]] = {}
-    for subject in DREAMS:
-        try:
-            recording = load_dataset(f"dreams/{subject}", data)
-        except SharpwaveError:
-            continue
+    there = list_subjects("dreams", data, required=False)
+    for subject in (one for one in DREAMS if one in there):
+        recording = load_dataset(f"dreams/{subject}", data)
         signal, hypnogram = next(iter(recording.signals.values())), recording.hypnogram
         assert hypnogram is not None
         samples = signal.read(dtype=np.float64) * 1e6

@@ -68,11 +68,13 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         train: No meaning here.
     """
     sleepers = simulate_sleepers(max(lab.n_nights for lab in LABS), seed=SEED)
-    rows: list[Row] = []
+    rows, notes = list[Row](), list[str]()
     for index, lab in enumerate(LABS):
         rows += judge_lab(lab.name, open_lab(lab, sleepers, seed=SEED + index))
     for name in SETS:
-        rows += judge_lab(f"{name}, bands", load_banded(name, data, [night for night, _ in sleepers]))
+        nights = load_banded(name, data, [night for night, _ in sleepers])
+        notes += [] if nights else [f"{name} left out: {SETS[name]!r} or 'ucddb' is not here"]
+        rows += judge_lab(f"{name}, bands", nights)
     config = {
         "unit": "mean over people of κ, 95 % bootstrap interval over people",
         "fine-tuning": OPTIONS.to_dict(),
@@ -83,6 +85,7 @@ def run(data: Path | None, *, seeds: int, train: bool = False) -> tuple[dict[str
         "labs": [vars(lab) for lab in LABS],
         "chosen_on": "another simulated laboratory",
         "seen": "the shipped weights have learned from the people of Sleep-EDF, not from those of HMC",
+        "notes": notes,
     }
     return config, rows
 

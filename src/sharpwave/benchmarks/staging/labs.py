@@ -17,7 +17,6 @@ from sharpwave.benchmarks.staging.baselines import StagedFeatures
 from sharpwave.benchmarks.staging.left_out import BANDS, SHARED, make_night
 from sharpwave.brainmu.epochs import EpochedRecording, epoch_recording
 from sharpwave.brainmu.training.spectral_transfer import BandNight, Templates, transfer
-from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.recording import Recording
 from sharpwave.signals.staging import compute_staging_features, smooth_features
@@ -175,7 +174,7 @@ MOST_PEOPLE = 12
 
 
 def load_banded(name: str, data: Path | None, simulated: Sequence[Recording]) -> list[LabNight]:
-    """Real people by spectral transfer; none where their data or the recorded epochs that are moved are not there.
+    """Real people by spectral transfer; none where their data set, or UCDDB whose epochs are moved, is absent.
 
     What happens within 30 s comes from other recordings of the same stage. Nights to learn from take it from UCDDB's
     022 and half of the simulated sleepers, nights to be tested from the other people of UCDDB and the other half: what
@@ -185,23 +184,23 @@ def load_banded(name: str, data: Path | None, simulated: Sequence[Recording]) ->
         name: Key of `SETS`.
         data: Folder of data sets.
         simulated: Simulated sleepers.
+
+    Raises:
+        SharpwaveError: If one of the data sets is damaged.
     """
     from sharpwave.recipes.band_nights import collect_templates, load_band_nights, take_bands
     from sharpwave.recipes.staging_nights import WHOLE, load_raw_ucddb
     from sharpwave.recordings.datasets import list_subjects, load_dataset
 
-    try:
-        if name == "HMC":
-            recordings = (load_dataset(f"{SETS[name]}/{one}", data) for one in list_subjects(SETS[name], data))
-            found = [night for r in recordings if r.signals and (night := take_bands(r)) is not None]
-            nights = [without_wake(night) for night in found][:MOST_PEOPLE]
-        else:
-            nights = load_band_nights(data, sets=(SETS[name],))
-        recorded = load_raw_ucddb(data)
-    except SharpwaveError:
+    if not all(list_subjects(one, data, required=False) for one in (SETS[name], "ucddb")):
         return []
-    if not nights:
-        return []
+    if name == "HMC":
+        recordings = (load_dataset(f"{SETS[name]}/{one}", data) for one in list_subjects(SETS[name], data))
+        found = [night for r in recordings if r.signals and (night := take_bands(r)) is not None]
+        nights = [without_wake(night) for night in found][:MOST_PEOPLE]
+    else:
+        nights = load_band_nights(data, sets=(SETS[name],))
+    recorded = load_raw_ucddb(data)
     own = [epoch_recording(r, modalities=("eeg",), cohort="simulated human", every_channel=True) for r in simulated]
     known = [night for night in recorded if night.subject in WHOLE]
     others = [night for night in recorded if night.subject not in WHOLE]

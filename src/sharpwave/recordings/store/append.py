@@ -32,6 +32,7 @@ from sharpwave.recordings.store.open import open_store
 from sharpwave.recordings.store.write import Progress, describe_recording, write_array, write_table
 from sharpwave.remote import RemotePath, locate
 
+TABLES = r"(events|hypnogram)(-\d{1,9})?"
 TOLERANCE = 1.0
 """Seconds by which a recording may begin earlier or later than the store ends: clocks of files have whole seconds."""
 
@@ -77,9 +78,10 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
     try:
         with explaining(path):
             store = open_store(path)  # again: it is ours only now
-            append_parts(
-                zarr.open_group(str(path), mode="r+", zarr_format=3), _Folder(path), store, recording, progress
-            )
+            group, place = zarr.open_group(str(path), mode="r+", zarr_format=3), _Folder(path)
+            if lock is not None:
+                place.tidy(dict(group.attrs["sharpwave"]))
+            append_parts(group, place, store, recording, progress)
     finally:
         if lock is not None:
             os.close(lock)
@@ -140,6 +142,15 @@ class _Folder:
 
     def settle(self) -> None:
         sync(self.path)
+
+    def tidy(self, header: dict) -> None:
+        """Remove what processes that died have left: files half written, and tables that the head does not name."""
+        places = {name: header.get("places", {}).get(name, name) for name in ("events", "hypnogram")}
+        for name in self.list_names():
+            if re.fullmatch(TABLES, name) and name not in places.values():
+                self.remove(name)
+        for file in self.path.rglob("*.partial"):
+            file.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         sync_names(self.path)  # first the head that does not name it
@@ -300,7 +311,7 @@ def _join_hypnograms(old: Hypnogram | None, new: Hypnogram | None, begin: float)
 def _commit(group: Any, place: Place, whole: Recording, earlier: dict) -> None:
     """Write the tables under new names, then the head that names them, then remove the old ones."""
     before = earlier.get("places", {})
-    old = [name for name in place.list_names() if re.fullmatch(r"(events|hypnogram)(-\d{1,9})?", name)]
+    old = [name for name in place.list_names() if re.fullmatch(TABLES, name)]
     number = 1 + max((int(name.rpartition("-")[2]) for name in [*old, *before.values()] if "-" in name), default=0)
     places = {"events": f"events-{number}", "hypnogram": f"hypnogram-{number}"}
     write_table(group, places["events"], whole.events)
