@@ -85,6 +85,19 @@ def test_what_is_unusable_damaged_or_missing_lends_no_numbers(summary: dict, tmp
     assert 'href="good/report.html"' in text
 
 
+@pytest.mark.parametrize(("ages", "said", "unsaid"), [
+    ((34, 34, 34), "Bars count nights", "A dot is a night"), ((24, 34, 44), "A dot is a night", "Bars count nights")
+])  # fmt: skip
+def test_the_words_below_charts_are_of_what_is_drawn(
+    ages: tuple[int, ...], said: str, unsaid: str, summary: dict, tmp_path: Path
+) -> None:
+    nights = {f"n{night}": summary | {"age": age} for night, age in enumerate(ages)}
+    table = tabulate_nights(write_results(tmp_path, nights), folder=tmp_path)
+    text = write_nights_page(table, tmp_path / "index.html").read_text(encoding="utf-8")
+    assert said in text
+    assert unsaid not in text
+
+
 def test_the_page_is_safe_sortable_and_needs_no_network(summary: dict, tmp_path: Path) -> None:
     hostile = summary | {"identifier": HOSTILE, "subject": HOSTILE, "sex": HOSTILE, "reasons": [HOSTILE]}
     table = tabulate_nights(write_results(tmp_path, {"a": summary, "b": hostile}), folder=tmp_path)
