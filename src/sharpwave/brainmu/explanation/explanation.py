@@ -165,8 +165,9 @@ def _read_directions(directions: Directions | None, night: RecordingPass, record
     latents = directions.read(night.latents)
     latents = latents[[name for name in latents if is_measurable(str(name), _list_recorded(recording))]]
     for name in latents:
-        there = [recording.epochs[one].present.any(axis=1) for one in SENSORS.get(name, ()) if one in recording.epochs]
-        latents[name] = latents[name].where(np.any(there, axis=0)) if there else latents[name]
+        sensors = [recording.epochs[one] for one in SENSORS.get(str(name), ()) if one in recording.epochs]
+        if sensors:
+            latents[name] = latents[name].where(np.any([one.present.any(axis=1) for one in sensors], axis=0))
     latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
     return latents
 

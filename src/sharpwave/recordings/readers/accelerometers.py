@@ -312,18 +312,16 @@ def _read_geneactiv_table(path: Path, head: list[str]) -> Recording:
     begin = next((index for index, m in enumerate(matches) if m), None)
     rate = next((m for line in head if (m := re.match(r"Measurement Frequency[,:]\s*([\d.]+)", line))), None)
     if begin is None or rate is None:
-        raise SharpwaveError(
-            f"a Measurement Frequency, and rows that begin with a time, in {path.name}",
-            got="a head without them",
-            fix="export it again with the GENEActiv software",
-        )
-    clock, hertz = [datetime.fromisoformat(f"{m[1]}.{m[2]}") for m in matches if m], float(rate[1])
-    epoch = float(np.median(np.diff(clock)) / timedelta(seconds=1)) if clock[1:] else 0.0
-    if epoch >= 1 > 2 / hertz:
-        return _read_geneactiv_epochs(path, begin, epoch=epoch, rate=hertz, start=clock[0])
+        wanted = f"a Measurement Frequency, and rows that begin with a time, in {path.name}"
+        raise SharpwaveError(wanted, got="a head without them", fix="export it again with the GENEActiv software")
+    clock = np.array([f"{m[1]}.{m[2]}" for m in matches if m], dtype="datetime64[ms]")
+    start, hertz = clock[0].item(), float(rate[1])
+    epoch = float(np.median(np.diff(clock).astype(float))) / 1e3 if len(clock) > 1 else 0.0
+    if epoch >= 1:
+        return _read_geneactiv_epochs(path, begin, epoch=epoch, rate=hertz, start=start)
     frames = pd.read_csv(path, skiprows=begin, header=None, usecols=[1, 2, 3], chunksize=ROWS, encoding="latin-1")
-    values = _add_all((frame.to_numpy(dtype=float) for frame in frames), hertz)
-    return _to_recording(path, values, start=clock[0], said=[SAID])
+    enmo = _add_all((frame.to_numpy(dtype=float) for frame in frames), hertz)
+    return _to_recording(path, enmo, start=start, said=[SAID])
 
 
 def _read_geneactiv_epochs(path: Path, begin: int, *, epoch: float, rate: float, start: datetime) -> Recording:
