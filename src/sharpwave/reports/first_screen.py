@@ -67,8 +67,19 @@ def _fill(row: dict[Any, Any]) -> Tile:
 
 
 def describe_reasons(night: DecodedNight, *, most: int = 3) -> list[str]:
-    """Why the verdict is what it is, and the first of what is known of the stages; at most `most` sentences."""
-    return list(dict.fromkeys([*night.reasons, *night.trust]))[: max(most, len(night.reasons))]
+    """Why the verdict is what it is, and the first of what is known of the stages; at most `most` sentences.
+
+    >>> from sharpwave.recordings import Hypnogram
+    >>> nap = dict(identifier="nap", source="nap.edf", duration=600.0, stager="hand", verdict="usable with care")
+    >>> said = dict(reasons=["In 30% it is unclear."], trust=["In 30% it is unclear; see the figure.", "κ is 0.4."])
+    >>> describe_reasons(DecodedNight(**nap, **said, hypnogram=Hypnogram(np.zeros(20, dtype=np.int8))))
+    ['In 30% it is unclear.', 'κ is 0.4.']
+    """
+    said: list[str] = []
+    for sentence in [*night.reasons, *night.trust]:
+        if not any(sentence.startswith(before.removesuffix(".")) for before in said):
+            said.append(sentence)
+    return said[: max(most, len(night.reasons))]
 
 
 def begins_asleep(hypnogram: Hypnogram) -> bool:
