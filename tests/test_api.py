@@ -137,6 +137,7 @@ def test_reprs_are_short() -> None:
 
 MISTAKES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "an array without a rate": ({"C4-M1": EEG}, {"unit": "uV"}, "rate= in Hz"),
+    "intervals of heart beats": ({"rr_ms": np.full(9, 800.0)}, {}, "one a line, and decode 'beats.txt'"),
     "an array without a unit": ({"C4-M1": EEG}, {"rate": RATE}, "unit='uV'"),
     "an array without names": (EEG, {"rate": RATE, "unit": "uV"}, r"channels=\['C4-M1'"),
     "a rate that is no number": ({"C4-M1": EEG}, {"rate": "fast", "unit": "uV"}, "give a number"),

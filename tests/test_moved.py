@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from importlib import import_module
 
@@ -26,6 +27,12 @@ def test_an_old_name_leads_to_the_new_one() -> None:
     assert night.__name__ == "DecodedNight"
     with pytest.raises(AttributeError, match="Nonsense"):
         sharpwave.reports.Nonsense  # noqa: B018
+
+
+def test_an_old_address_that_is_run_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sharpwave.cli", raising=False)
+    with pytest.raises(ImportError, match=r"sharpwave\.cli has moved; run `sharpwave`"):
+        runpy.run_module("sharpwave.cli", run_name="__main__")
 
 
 def test_unknown_addresses_stay_unknown() -> None:

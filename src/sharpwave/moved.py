@@ -311,6 +311,10 @@ class _MovedModule(MetaPathFinder, Loader):
         package, _, old = fullname.partition(".")
         return ModuleSpec(fullname, self) if package == "sharpwave" and old in MODULES else None
 
+    def get_code(self, fullname: str) -> None:
+        """Asked by `python -m` alone: what moved can be imported, and is not run."""
+        raise ImportError(f"{fullname} has moved; run `sharpwave`, or `python -m sharpwave`, in its place")
+
     def create_module(self, spec: ModuleSpec) -> None:
         return None
 

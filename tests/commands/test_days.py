@@ -7,6 +7,7 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 import pytest
+from tests.commands.test_sources import write_watch
 from typer.testing import CliRunner
 
 from sharpwave.benchmarks.scale.lengths import SOME_DAYS
@@ -92,6 +93,13 @@ def test_one_day_has_its_tables_too(decoded, tmp_path):
     table = pd.read_parquet(out / "days.parquet").set_index(["phase", "name"])["value"]
     assert table["day", "sleep"] == 600, "from 9 to 19 o'clock"
     assert "holds any of the span later" in (out / "days.html").read_text()
+
+
+def test_days_of_a_watch_are_its_nights_and_it_is_said(tmp_path):
+    week = write_watch(tmp_path / "week.csv", days=3)
+    result = runner.invoke(app, ["decode", str(week), "--by", "day", "--dry-run"])
+    assert "--by day cuts EEG and LFP; of a watch" in result.output
+    assert "of a watch" not in runner.invoke(app, ["decode", str(week), "--dry-run"]).output
 
 
 def test_an_unchanged_day_is_not_measured_again(decoded, tmp_path, monkeypatch):

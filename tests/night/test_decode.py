@@ -72,6 +72,9 @@ def test_noise_is_not_called_usable_sleep():
 def test_nothing_to_decode_says_what_is_needed():
     with pytest.raises(SharpwaveError, match="signals that some stager can use"):
         decode_recording(Recording())
+    short = Recording({"activity": Signal("activity", np.ones(4), 1 / 30, MODALITIES["activity"])})
+    with pytest.raises(SharpwaveError, match="got 2 min of activity"):
+        decode_recording(short)
     with pytest.raises(SharpwaveError, match="neither a file here nor one of"):
         open_source("no/such/night.edf")
 

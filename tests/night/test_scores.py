@@ -56,6 +56,15 @@ def test_a_forecast_that_knows_gains_and_one_that_guesses_does_not(rng):
     assert "No better than persistence" in describe_forecast(guess, judged_by="an expert")
 
 
+def test_a_forecast_that_is_the_markov_chain_has_one_row(rng):
+    night = make_night(rng)
+    forecast = make_forecast(night, rng.uniform(0.01, 0.5, len(night)))
+    forecast["markov_p_change"] = forecast["p_change"]
+    forecast.attrs["method"] = "Markov chain, learned from the night so far"
+    skill, _ = score_forecast(forecast, night, rng=rng)
+    assert skill["method"].tolist() == ["Markov chain", "persistence"]
+
+
 def test_a_night_without_changes_cannot_be_judged(rng):
     night = Hypnogram(np.zeros(100, dtype=np.int8))
     skill, reliability = score_forecast(make_forecast(night, np.full(100, 0.1)), night, rng=rng)

@@ -91,7 +91,11 @@ def test_a_wearable_is_judged_by_the_stages_that_it_can_tell():
     probabilities[:, 1:4] = 0.32  # clearly NREM sleep, but which stage?
     vague = Hypnogram(np.full(len(night), 2, dtype=np.int8), probabilities=probabilities)
     assert judge(vague).verdict == "usable with care"
-    assert judge(vague, quality=CLEAN.iloc[:0]).verdict == "usable"
+    judgement = judge(vague, quality=CLEAN.iloc[:0])
+    assert judgement.verdict == "usable"
+    assert judgement.trust[1].startswith(
+        "In 0% of epochs none of wake, NREM and REM sleep reached 60% probability; the 100% that are so by five stages "
+    )
 
 
 def test_too_little_signal_is_refused():
@@ -101,8 +105,12 @@ def test_too_little_signal_is_refused():
     assert judge(unscored, quality=CLEAN.iloc[:0]).verdict == "not usable"
 
 
-def test_a_wearable_without_electrical_channels_can_be_used():
-    assert judge(quality=CLEAN.iloc[:0]).verdict == "usable"
+def test_a_wearable_without_electrical_channels_can_be_used_but_clear_is_not_right():
+    judgement = judge(quality=CLEAN.iloc[:0])
+    assert judgement.verdict == "usable"
+    assert "does not say how right" in judgement.reasons[0]
+    assert "κ 0.75" in judgement.reasons[1]
+    assert judge().reasons == ["The signal is like that of other nights, and the stages are clear."]
 
 
 def test_real_evidence_speaks_before_simulated_evidence():

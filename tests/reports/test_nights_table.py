@@ -46,7 +46,9 @@ def write_results(folder: Path, summaries: dict[str, object], **more: str) -> li
 
 
 def test_a_row_holds_every_number_of_a_night(summary: dict, tmp_path: Path) -> None:
-    results = write_results(tmp_path, {"a": summary | {"sleep_cycles": [{"complete": True}, {"complete": False}]}})
+    cycles = {"sleep_cycles": [{"complete": True}, {"complete": False}]}
+    coarse = [each for each in summary["statistics"] if each["name"] not in ("R", "R_share")]
+    results = write_results(tmp_path, {"a": summary | cycles, "z": summary | cycles | {"statistics": coarse}})
     table = tabulate_nights(results, folder=tmp_path)
     row = table.iloc[0]
     assert (row["night"], row["subject"], row["age"], row["sex"]) == ("night-022", "P022", 34.0, "female")
@@ -57,6 +59,7 @@ def test_a_row_holds_every_number_of_a_night(summary: dict, tmp_path: Path) -> N
             np.testing.assert_equal(row[each["name"] + ours], expected)
     assert row["kappa"] == 0.82
     assert row["cycles"] == 1.0
+    assert np.isnan(table.iloc[1]["cycles"])  # wake and sleep alone have no cycles that could be counted
     assert row["definitions"] == summary["statistics_definitions"]
     tsv, parquet = write_nights(table, tmp_path)
     back = pd.read_csv(tsv, sep="\t", na_values="n/a")
@@ -80,6 +83,19 @@ def test_what_is_unusable_damaged_or_missing_lends_no_numbers(summary: dict, tmp
     text = write_nights_page(table, tmp_path / "index.html").read_text(encoding="utf-8")
     assert "EDF header is damaged" in text
     assert 'href="good/report.html"' in text
+
+
+@pytest.mark.parametrize(("ages", "said", "unsaid"), [
+    ((34, 34, 34), "Bars count nights", "A dot is a night"), ((24, 34, 44), "A dot is a night", "Bars count nights")
+])  # fmt: skip
+def test_the_words_below_charts_are_of_what_is_drawn(
+    ages: tuple[int, ...], said: str, unsaid: str, summary: dict, tmp_path: Path
+) -> None:
+    nights = {f"n{night}": summary | {"age": age} for night, age in enumerate(ages)}
+    table = tabulate_nights(write_results(tmp_path, nights), folder=tmp_path)
+    text = write_nights_page(table, tmp_path / "index.html").read_text(encoding="utf-8")
+    assert said in text
+    assert unsaid not in text
 
 
 def test_the_page_is_safe_sortable_and_needs_no_network(summary: dict, tmp_path: Path) -> None:

@@ -69,12 +69,13 @@ def _root(
     pass
 
 
+FROM_CHECKPOINT = "run the same command again to go on from the last checkpoint; before the first one, from the start"
 AGAIN = "nothing half written counts: run the same command again"
 GOING_ON = {
     **dict.fromkeys(
         ("decode", "bids"), "run the same command with --skip-existing to go on after the last whole night"
     ),
-    **dict.fromkeys(("train", "distil", "finetune"), "run the same command again to go on from the last checkpoint"),
+    **dict.fromkeys(("train", "distil", "finetune"), FROM_CHECKPOINT),
     "live": "sharpwave live --finish FOLDER writes the tables of a night that was cut off",
     "append": "the store is as it was: run the same command again, without the recordings that were named as appended",
     "convert": "stores that are there are whole; name the recordings that have none yet",

@@ -57,6 +57,8 @@ def decode(
 
     check_zone(days)
     tasks = split_nights(plan_nights(expand_sources(files), output), options)
+    if days.by is not None and any(task.night is not None for task in tasks):
+        say(f"--by {days.by} cuts EEG and LFP; of a watch the longest rest of each day is decoded, as a night.")
     tasks = split_days(tasks, options, days)
     check_headers(tasks, options)
     if dry_run:

@@ -99,6 +99,8 @@ def score_forecast(
     ours = str(forecast.attrs.get("method", "forecast")).partition(" on ")[0].partition(",")[0]
     columns = {ours: "p_change", "markov": "markov_p_change", "persistence": "persistence_p_change"}
     columns = {method: column for method, column in columns.items() if column in forecast}
+    if "markov" in columns and forecast["p_change"].equals(forecast["markov_p_change"]):
+        del columns["markov"]
     scores = {method: forecast[column].to_numpy()[known] for method, column in columns.items()}
     if not changed.any() or changed.all():
         return pd.DataFrame(), pd.DataFrame()

@@ -41,6 +41,10 @@ LEAST_AGREEMENT = 0.5
 POOR_KAPPA = 0.4
 """Agreement with the expert of this very night below which the page says so, beside the verdict."""
 
+CLEAR = "The signal is like that of other nights, and the stages are clear."
+FAULTLESS = "No fault was found in the recording. Without EEG, how clear stages are does not say how right they are."
+"""Why a night is usable: with electrical channels; without, where clarity tells nothing (Walch, `docs/report.md`)."""
+
 SEEN_BY_STAGER = "The stager was trained on this very person: its agreement with the expert here proves nothing."
 SEEN_BY_FORECASTER = "The forecast was trained on this very person's stages, so its skill here proves nothing."
 
@@ -129,10 +133,11 @@ def judge_night(
     usable = float(quality["usable_fraction"].max()) if len(quality) else scored
     usable_minutes = min(staged_minutes, usable * duration / 60)
     told = hypnogram if len(quality) else merge_probabilities(hypnogram)
+    stages = "no stage" if told is hypnogram else "none of wake, NREM and REM sleep"
     blocking: list[str] = [] if check.objection is None else [check.objection]
     if usable_minutes < MINIMUM_MINUTES:
         blocking.append(f"Only {usable_minutes:.0f} minutes could be used; {MINIMUM_MINUTES:.0f} are needed.")
-    care = [*(concerns or []), *check.doubts, *_list_doubts(usable, told, check.unlike, given=given)]
+    care = [*(concerns or []), *check.doubts, *_list_doubts(usable, told, check.unlike, stages, given=given)]
     if species == "human" and age is not None and age < ADULT and not simulated:
         care.append(_describe_child(age, given))
     if staged_minutes < 120 and not blocking:
@@ -144,11 +149,11 @@ def judge_night(
     )
     return Judgement(
         "not usable" if blocking else "usable with care" if care else "usable",
-        blocking + care or ["The signal is like that of other nights, and the stages are clear."],
+        blocking + care or ([CLEAR] if len(quality) else [FAULTLESS, record]),
         [
             f"{staged_minutes:.0f} of {duration / 60:.0f} minutes could be staged; the best channel was usable in "
             f"{usable:.0%} of the recording.",
-            _clarity_sentence(compute_unclear_share(told), told),
+            _clarity_sentence(told, stages, compute_unclear_share(hypnogram)),
             " ".join(part for part in (record, beside, SEEN_BY_STAGER if seen else "") if part),
             _range_sentence(species, age, simulated),
             "This is not a diagnosis.",
@@ -165,7 +170,7 @@ def merge_probabilities(hypnogram: Hypnogram) -> Hypnogram:
     return replace(hypnogram.merge(3), probabilities=three)
 
 
-def _list_doubts(usable: float, hypnogram: Hypnogram, unlike: float, *, given: bool) -> list[str]:
+def _list_doubts(usable: float, hypnogram: Hypnogram, unlike: float, stages: str, *, given: bool) -> list[str]:
     """Reasons for care in the quality of the signals, in the clarity of the stages, and in how unusual the night is."""
     doubts = []
     if usable < 0.8:
@@ -174,7 +179,7 @@ def _list_doubts(usable: float, hypnogram: Hypnogram, unlike: float, *, given: b
         return [*doubts, "The stages came with the recording; nothing in it could be staged here."]
     unclear, mean = compute_unclear_share(hypnogram), compute_mean_probability(hypnogram)
     if unclear > MOST_UNCLEAR:
-        doubts.append(f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability.")
+        doubts.append(f"In {unclear:.0%} of epochs {stages} reached {UNCLEAR_BELOW:.0%} probability.")
     elif mean < LEAST_MEAN:
         doubts.append(f"The likeliest stage has a probability of {mean:.0%} on average; in clear nights it has more.")
     if unlike > MOST_UNLIKE:
@@ -202,11 +207,14 @@ def _pick_evidence(evidence: pd.DataFrame) -> pd.Series | None:
     return rows.iloc[int(n.to_numpy().argmax())]
 
 
-def _clarity_sentence(unclear: float, hypnogram: Hypnogram) -> str:
+def _clarity_sentence(told: Hypnogram, stages: str, hatched: float) -> str:
+    """How many epochs are unclear by what could be told, and how many are hatched where the page shows more stages."""
+    unclear = compute_unclear_share(told)
     if np.isnan(unclear):
         return "The stager gives no probabilities, so unclear epochs cannot be shown."
+    they = "they" if round(100 * unclear) == round(100 * hatched) else f"the {hatched:.0%} that are so by five stages"
     return (
-        f"In {unclear:.0%} of epochs no stage reached {UNCLEAR_BELOW:.0%} probability; they are hatched, and the "
+        f"In {unclear:.0%} of epochs {stages} reached {UNCLEAR_BELOW:.0%} probability; {they} are hatched, and the "
         "intervals below carry that uncertainty."
     )
 

@@ -19,6 +19,7 @@ from sharpwave.recordings.channels import recognise_channel
 from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.recordings.modality import MODALITIES
 from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
+from sharpwave.recordings.readers.wearable_columns import INTERVAL_NAMES
 from sharpwave.recordings.recording import Recording, Signal, empty_events
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def from_arrays(
     <Recording 'arrays': 0.02 h; human; 1 eeg>
     """
     if rate is None:
-        raise SharpwaveError("a sampling rate for the arrays", got="none", fix="give rate= in Hz, such as rate=256.0")
+        raise _explain_rate(signals)
     arrays = _name_channels(signals, channels)
     for name, array in arrays.items():
         _check_samples(name, array)
@@ -88,6 +89,13 @@ def from_arrays(
         source="arrays",
         metadata=dict(metadata or {}),
     )
+
+
+def _explain_rate(signals: Mapping[str, np.ndarray] | np.ndarray) -> SharpwaveError:
+    fix = "give rate= in Hz, such as rate=256.0"
+    if isinstance(signals, Mapping) and any(INTERVAL_NAMES.search(str(name).lower()) for name in signals):
+        fix = "write the intervals between heart beats into a file, one a line, and decode 'beats.txt'; else " + fix
+    return SharpwaveError("a sampling rate for the arrays", got="none", fix=fix)
 
 
 def from_mne(raw: mne.io.BaseRaw, *, hypnogram: Hypnogram | None = None, **known: Any) -> Recording:

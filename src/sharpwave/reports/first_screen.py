@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sharpwave.night.decoded import DecodedNight
+from sharpwave.recordings.hypnogram import Hypnogram
 from sharpwave.reports.formats import is_number, show, show_duration, show_interval, show_name
 from sharpwave.reports.tables import compute_share_agreed
 from sharpwave.reports.tracks import find_unclear
@@ -66,8 +67,29 @@ def _fill(row: dict[Any, Any]) -> Tile:
 
 
 def describe_reasons(night: DecodedNight, *, most: int = 3) -> list[str]:
-    """Why the verdict is what it is, and the first of what is known of the stages; at most `most` sentences."""
-    return list(dict.fromkeys([*night.reasons, *night.trust]))[: max(most, len(night.reasons))]
+    """Why the verdict is what it is, and the first of what is known of the stages; at most `most` sentences.
+
+    >>> from sharpwave.recordings import Hypnogram
+    >>> nap = dict(identifier="nap", source="nap.edf", duration=600.0, stager="hand", verdict="usable with care")
+    >>> said = dict(reasons=["In 30% it is unclear."], trust=["In 30% it is unclear; see the figure.", "κ is 0.4."])
+    >>> describe_reasons(DecodedNight(**nap, **said, hypnogram=Hypnogram(np.zeros(20, dtype=np.int8))))
+    ['In 30% it is unclear.', 'κ is 0.4.']
+    """
+    said: list[str] = []
+    for sentence in [*night.reasons, *night.trust]:
+        if not any(sentence.startswith(before.removesuffix(".")) for before in said):
+            said.append(sentence)
+    return said[: max(most, len(night.reasons))]
+
+
+def begins_asleep(hypnogram: Hypnogram) -> bool:
+    """Whether the first epoch that is scored is one of sleep, as in a recording that was begun or cut late.
+
+    >>> begins_asleep(Hypnogram.from_labels(["?", "N2", "W"])), begins_asleep(Hypnogram.from_labels(["W", "N2"]))
+    (True, False)
+    """
+    scored = np.flatnonzero(hypnogram.scored)
+    return len(scored) > 0 and hypnogram.names[hypnogram.stages[scored[0]]] != "W"
 
 
 def describe_next_steps(night: DecodedNight) -> list[str]:
@@ -78,6 +100,8 @@ def describe_next_steps(night: DecodedNight) -> list[str]:
     >>> hypnogram = Hypnogram(np.zeros(20, dtype=np.int8))
     >>> describe_next_steps(DecodedNight(**nap, hypnogram=hypnogram, verdict="not usable"))[0]
     'Do not read stages or numbers off this night.'
+    >>> describe_next_steps(DecodedNight(**nap, hypnogram=Hypnogram.from_labels(["N2"] * 20), verdict="usable"))[0]
+    'The recording begins in sleep: when that set in is not known, nor any latency counted from it.'
     """
     if night.verdict == "not usable":
         steps = ["Do not read stages or numbers off this night.", "See below, under Quality, which channel failed."]
@@ -97,6 +121,8 @@ def describe_next_steps(night: DecodedNight) -> list[str]:
             steps.append(
                 f"The expert says otherwise in {100 * (1 - agreed):.0f} % of epochs: see where, in the lane below."
             )
+    if night.night_start is None and night.species not in ("mouse", "rat") and begins_asleep(hypnogram):
+        steps.append("The recording begins in sleep: when that set in is not known, nor any latency counted from it.")
     if night.night_start is None or night.night_end is None:
         steps.append("Give the times of lights off and on: latency and efficiency need them.")
     steps.append("Read each number with its interval: a smaller difference between nights is no difference.")

@@ -162,6 +162,7 @@ def compose_nights(table: pd.DataFrame) -> dict[str, Any]:
         "numeric": [name != "sex" for name in people] + [True] * (1 + len(shown)),
         "verdicts": Counter(table["verdict"]),
         "charts": [draw_values(known, name) for name in shown if known[name].notna().sum() >= 3],
+        "by_age": any(_spans_ages(known, name) for name in shown),
         "norms": tabulate_norms(known, [name for name in shown if name in PUBLISHED]),
         "sexes": tabulate_sexes(known, [name for name in shown if name != "kappa"]),
         "outliers": tabulate_outliers(outliers),
@@ -236,7 +237,7 @@ def draw_values(table: pd.DataFrame, name: str) -> Markup:
     values, ages = table[name].to_numpy(dtype=float), table["age"].to_numpy(dtype=float)
     known = np.isfinite(values)
     title = _head(name)
-    if (known & np.isfinite(ages)).sum() < 3 or np.ptp(ages[known & np.isfinite(ages)]) < 5:
+    if not _spans_ages(table, name):
         return _draw_histogram(values[known], title)
     known &= np.isfinite(ages)
     x, y = ages[known], values[known]
@@ -257,6 +258,12 @@ def draw_values(table: pd.DataFrame, name: str) -> Markup:
         content.append(svg.path(svg.line_path(across.along(ends), up.along(line)), css="control-line"))
     content += box.draw_ends(f"{x.min():.0f}", f"{x.max():.0f} years")
     return svg.chart(content, width=box.right + 10, height=box.bottom + 20, label=f"{title} by age, {len(x)} nights")
+
+
+def _spans_ages(table: pd.DataFrame, name: str) -> bool:
+    ages = table.loc[np.isfinite(table[name].to_numpy(dtype=float)), "age"].to_numpy(dtype=float)
+    ages = ages[np.isfinite(ages)]
+    return len(ages) >= 3 and bool(np.ptp(ages) >= 5)
 
 
 def _draw_histogram(values: np.ndarray, title: str) -> Markup:

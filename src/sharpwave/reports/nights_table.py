@@ -132,7 +132,8 @@ def _describe(content: Mapping[str, Any], result: NightResult) -> dict[str, Any]
     for name, each in statistics.items():
         row |= {name: _number(each["value"]), f"{name}_low": _number(each.get("low")),
                 f"{name}_high": _number(each.get("high"))}  # fmt: skip
-    if "sleep_cycles" in content and content.get("species") not in ("mouse", "rat"):
+    parted = "R" in statistics or "R_share" in statistics  # else undefined, not none
+    if parted and "sleep_cycles" in content and content.get("species") not in ("mouse", "rat"):
         row["cycles"] = float(sum(bool(cycle["complete"]) for cycle in content["sleep_cycles"]))
     for each in content.get("agreement") or []:
         name = str(each["metric"])

@@ -183,7 +183,8 @@ def _compose_forecast(night: DecodedNight, line: Timeline) -> dict[str, Any]:
         "row": tracks.draw_p_change(night.forecast, changes, line, summary=summary) if len(night.forecast) else None,
         "axis": tracks.draw_axis(line, marks={}),
         "summary": summary,
-        "markov": "markov_p_change" in night.forecast,
+        "markov": "markov_p_change" in night.forecast
+        and not night.forecast["markov_p_change"].equals(night.forecast["p_change"]),
         "skill": tables.arrange(_join_gain(skill), {"auprc": "AUPRC", "brier": "Brier"}),
         "skill_chart": skill_chart,
         "reference": metric is not None and "reference" in skill and skill["reference"].notna().any(),
@@ -240,6 +241,7 @@ def _compose_truth(night: DecodedNight, line: Timeline) -> dict[str, Any] | None
 def _compose_stages(night: DecodedNight, line: Timeline) -> dict[str, Any]:
     return {
         "agreement": tables.arrange(_name_metrics(night.agreement)),
+        "commonest": tables.describe_commonest(night.hypnogram, night.expert) if night.expert else "",
         "confusion": tables.tabulate_confusion(night.hypnogram, night.expert) if night.expert else None,
         "evidence": tables.arrange(_name_metrics(night.stager_evidence)),
         "explanation": explanations.EXPLANATIONS["stages"],

@@ -143,6 +143,22 @@ def compute_share_agreed(hypnogram: Hypnogram, expert: Hypnogram) -> float:
     return float((codes[both] == ours.stages[both]).mean()) if both.any() else float("nan")
 
 
+def describe_commonest(hypnogram: Hypnogram, expert: Hypnogram) -> str:
+    """What is reached by calling every epoch what the expert calls most: the accuracy that ours stands beside.
+
+    >>> describe_commonest(Hypnogram(np.array([0, 2, 2, 2])), Hypnogram(np.array([0, 0, 2, 2])))
+    'Wake in every epoch, the commonest stage by the expert: accuracy 0.50, κ 0.'
+    """
+    ours, theirs = _aligned(hypnogram, expert)
+    codes = theirs.at(ours.onsets + ours.epoch_length / 2)
+    counts = np.bincount(codes[(codes >= 0) & ours.scored], minlength=ours.n_stages)
+    if not counts.any():
+        return ""
+    name, share = ours.names[int(counts.argmax())], counts.max() / counts.sum()
+    word = STAGE_WORDS.get(name, name)
+    return f"{word} in every epoch, the commonest stage by the expert: accuracy {share:.2f}, κ 0."
+
+
 def _aligned(hypnogram: Hypnogram, expert: Hypnogram) -> tuple[Hypnogram, Hypnogram]:
     fewest = min(hypnogram.n_stages, expert.n_stages)
     return hypnogram.merge(fewest), expert.merge(fewest)

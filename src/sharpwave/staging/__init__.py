@@ -126,8 +126,9 @@ def choose_stager(
     if recording.of("other") and not {"eeg", "lfp"} & {*recording.modalities}:
         listed, fix = describe_unknown(recording)
         raise SharpwaveError("signals that some stager can use", got=f"the channels {listed}", fix=fix)
+    modalities = ", ".join(recording.modalities)
     raise SharpwaveError(
         "signals that some stager can use",
-        got=", ".join(recording.modalities) or "no signal at all",
+        got=f"{recording.duration / 60:.0f} min of {modalities}" if modalities else "no signal at all",
         fix="give ten minutes or more of EEG, LFP, heart beats, heart rate or activity, or stages with --stages",
     )

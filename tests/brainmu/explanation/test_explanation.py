@@ -80,7 +80,13 @@ def test_no_direction_is_drawn_that_no_sensor_of_the_night_measures():
     alone = explain_night(model, piece.only(("activity",)), directions=directions)
     assert list(alone.latents) == ["onset", "movement", "time of night"]
     assert alone.directions["name"].tolist() == ["movement", "time of night"]
-    assert "heart rate" in list(explain_night(model, piece, directions=directions).latents)
+    heart = piece.epochs["heart_rate"]
+    absent = heart.present.copy()
+    absent[20:30] = False  # the strap was off: what the model would expect then is no reading
+    gap = replace(piece, epochs={**piece.epochs, "heart_rate": replace(heart, present=absent)})
+    drawn = explain_night(model, gap, directions=directions).latents
+    assert np.flatnonzero(drawn["heart rate"].isna()).tolist() == list(range(20, 30))
+    assert drawn[["movement", "time of night"]].notna().all(axis=None)
 
 
 def test_calibration_reaches_the_probabilities():

@@ -83,6 +83,19 @@ def test_geneactivs_table_is_its_pages(tmp_path: Path) -> None:
     np.testing.assert_allclose(recording["activity"].read(), _compute_enmo(g, 50), atol=0.1)
 
 
+def test_geneactivs_table_of_epochs_is_no_raw_table(tmp_path: Path) -> None:
+    head = ["Device Type,GENEActiv", "Measurement Frequency,50 Hz"] + [""] * 98
+    sums = [30.0, 0.0, 300.0]
+    rows = [f"2023-10-23 22:0{i}:00:000,0,0,1,12,0,33.1,{one},.1,.1,.1,30" for i, one in enumerate(sums)]
+    (tmp_path / "a.csv").write_text("\n".join([*head, *rows]) + "\n")
+    recording = read_recording(tmp_path / "a.csv")
+    assert (recording.start, recording.duration) == (BEGIN, 180.0)
+    np.testing.assert_allclose(recording["activity"].read(), [10.0, 0.0, 100.0])
+    (tmp_path / "a.csv").write_text("\n".join([*head, *(row[:30] for row in rows)]) + "\n")
+    with pytest.raises(SharpwaveError, match="an export of an accelerometer"):
+        read_recording(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize(("pattern", "date"), [("M/d/yyyy", "10/3/2023"), ("dd/MM/yyyy", "03/10/2023")])
 def test_actigraphs_counts_keep_their_clock(pattern: str, date: str, tmp_path: Path) -> None:
     first = (

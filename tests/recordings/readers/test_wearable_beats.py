@@ -40,6 +40,19 @@ def test_intervals_without_a_clock_are_their_own_clock(
     assert any("sums of" in sentence for sentence in recording.repairs)
 
 
+@pytest.mark.parametrize("head", ["rr_ms", "Phone timestamp;RR-interval [ms]"])
+def test_a_text_file_with_a_header_is_the_table_that_it_is(head: str, tmp_path: Path, gaps: np.ndarray) -> None:
+    clock = pd.Timestamp("2024-03-01 23:04:06") + pd.to_timedelta(np.cumsum(gaps), unit="s")
+    times = [f"{time.isoformat(timespec='milliseconds')};" if ";" in head else "" for time in clock]
+    rows = [f"{time}{1000 * gap:.0f}" for time, gap in zip(times, gaps, strict=True)]
+    for name in ("beats.txt", "beats.csv"):
+        (tmp_path / name).write_text("\n".join([head, *rows]) + "\n")
+    text, table = read_recording(tmp_path / "beats.txt"), read_recording(tmp_path / "beats.csv")
+    assert text.start == table.start
+    assert [*text.modalities] == ["heart_rate"]
+    np.testing.assert_array_equal(*(next(iter(one.of("heart_rate").values())).read() for one in (text, table)))
+
+
 @pytest.mark.parametrize(("name", "scale"), [("beats", 1.0), ("r_peak_ms", 1000.0), ("time", 1.0)])
 def test_times_of_beats_alone_are_a_heart_rate(name: str, scale: float, tmp_path: Path, gaps: np.ndarray) -> None:
     times = np.cumsum(gaps)

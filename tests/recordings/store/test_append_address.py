@@ -12,12 +12,12 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
-from sharpwave.cli import app
 from tests.recordings.store.test_append import SECONDS, check_same, make_part
 from typer.testing import CliRunner
 
 from sharpwave import remote
 from sharpwave.commands.append import append_source
+from sharpwave.commands.cli import app
 from sharpwave.errors import SharpwaveError
 from sharpwave.night.options import DecodeOptions
 from sharpwave.recordings import open_store, write_store

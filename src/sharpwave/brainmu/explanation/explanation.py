@@ -13,7 +13,7 @@ from sharpwave import moved
 from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.explanation.attribution import get_attribution, measure_spans, spread_spans
 from sharpwave.brainmu.explanation.latents import Directions
-from sharpwave.brainmu.explanation.measures import is_measurable
+from sharpwave.brainmu.explanation.measures import SENSORS, is_measurable
 from sharpwave.brainmu.explanation.occlusion import (
     RecordingPass,
     forecast_without_channels,
@@ -56,7 +56,7 @@ class Explanation:
         modalities: modality, effect (mean absolute change of the log-odds over the night without its last ten
             minutes), share, n (moments), present (share of the night).
         latents: Named directions of the latent over the night, in standard deviations, and onset: those alone that are
-            named after something that the night's own sensors measure.
+            named after something that the night's own sensors measure, and NaN where these recorded nothing.
         directions: How well each direction tracks what it is named after; see `Directions.table`.
         out_of_distribution: onset, novelty, modality, channel, abstain; see `OutOfDistribution.score`.
 
@@ -159,11 +159,15 @@ def _keep_measurable(directions: Directions | None, recording: EpochedRecording)
 
 
 def _read_directions(directions: Directions | None, night: RecordingPass, recording: EpochedRecording) -> pd.DataFrame:
-    """Named directions over the night, and onset; nothing where there are no directions."""
+    """Named directions over the night and onset, NaN where their sensors recorded nothing; empty without directions."""
     if directions is None:
         return _empty()
     latents = directions.read(night.latents)
     latents = latents[[name for name in latents if is_measurable(str(name), _list_recorded(recording))]]
+    for name in latents:
+        sensors = [recording.epochs[one] for one in SENSORS.get(str(name), ()) if one in recording.epochs]
+        if sensors:
+            latents[name] = latents[name].where(np.any([one.present.any(axis=1) for one in sensors], axis=0))
     latents.insert(0, "onset", recording.grid.ends - recording.grid.step)
     return latents
 

@@ -1,8 +1,7 @@
 """Accelerometers of the wrist and hip: ActiGraph (.gt3x, .csv), GENEActiv (.bin, .csv), Actiware exports (.csv).
 
-Read by their published layouts, in pieces: of raw acceleration the activity of every 30 s is kept, as the Euclidean
-norm minus one, negative values as zero (ENMO, van Hees et al. 2013, 10.1371/journal.pone.0061691), in mg. Counts stay
-counts.
+By their published layouts, in pieces: of raw acceleration the activity of every 30 s is kept, the Euclidean norm minus
+one, negative values as zero (ENMO, van Hees et al. 2013, 10.1371/journal.pone.0061691), in mg. Counts stay counts.
 """
 
 from __future__ import annotations
@@ -309,21 +308,27 @@ def _read_actigraph(path: Path, head: list[str]) -> Recording:
 
 def _read_geneactiv_table(path: Path, head: list[str]) -> Recording:
     pattern = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d):(\d{3}),"
-    begin = next((index for index, line in enumerate(head) if re.match(pattern, line)), None)
+    matches = [re.match(pattern, line) for line in head]
+    begin = next((index for index, m in enumerate(matches) if m), None)
     rate = next((m for line in head if (m := re.match(r"Measurement Frequency[,:]\s*([\d.]+)", line))), None)
     if begin is None or rate is None:
-        raise SharpwaveError(
-            f"a Measurement Frequency, and rows that begin with a time, in {path.name}",
-            got="a head without them",
-            fix="export it again with the GENEActiv software",
-        )
-    first = re.match(pattern, head[begin])
-    assert first is not None
-    start = datetime.fromisoformat(first[1]) + timedelta(milliseconds=int(first[2]))
+        wanted = f"a Measurement Frequency, and rows that begin with a time, in {path.name}"
+        raise SharpwaveError(wanted, got="a head without them", fix="export it again with the GENEActiv software")
+    clock = np.array([f"{m[1]}.{m[2]}" for m in matches if m], dtype="datetime64[ms]")
+    start, hertz = clock[0].item(), float(rate[1])
+    epoch = float(np.median(np.diff(clock).astype(float))) / 1e3 if len(clock) > 1 else 0.0
+    if epoch >= 1:
+        return _read_geneactiv_epochs(path, begin, epoch=epoch, rate=hertz, start=start)
     frames = pd.read_csv(path, skiprows=begin, header=None, usecols=[1, 2, 3], chunksize=ROWS, encoding="latin-1")
-    return _to_recording(
-        path, _add_all((f.to_numpy(dtype=float) for f in frames), float(rate[1])), start=start, said=[SAID]
-    )
+    enmo = _add_all((frame.to_numpy(dtype=float) for frame in frames), hertz)
+    return _to_recording(path, enmo, start=start, said=[SAID])
+
+
+def _read_geneactiv_epochs(path: Path, begin: int, *, epoch: float, rate: float, start: datetime) -> Recording:
+    """Rows of an epoch each: activity from SVMgs, the sum of the norms minus 1 g over its samples."""
+    sums = pd.read_csv(path, skiprows=begin, header=None, usecols=[7], encoding="latin-1")[7].to_numpy(dtype=float)
+    said = f"activity is SVMgs by sample, in mg, as a mean over {epoch:g} s"
+    return _to_recording(path, 1e3 * sums / (rate * epoch), start=start, epoch=epoch, said=[said])
 
 
 def _add_all(pieces: Iterator[np.ndarray], rate: float) -> Float[np.ndarray, " epoch"]:

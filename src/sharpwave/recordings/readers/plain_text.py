@@ -15,6 +15,7 @@ from sharpwave.recordings.readers.assembly import RawChannel, assemble_signals
 from sharpwave.recordings.readers.files import read_text
 from sharpwave.recordings.readers.wearable import read_wearable
 from sharpwave.recordings.readers.wearable_beats import name_lone_intervals
+from sharpwave.recordings.readers.wearable_columns import INTERVAL_NAMES, is_time_column
 from sharpwave.recordings.recording import Recording
 
 _HEADER = re.compile(r"\[\s*([^\[\]]{1,40}?)\s*\]")
@@ -29,7 +30,7 @@ def read_plain_text(
     unit: str | None = None,
 ) -> Recording:
     """Read one channel of numbers; a first line `[C3-A1]` names it. Numbers that are intervals between heart beats,
-    with neither name nor `rate`, become a heart rate.
+    with neither name nor `rate`, become a heart rate; a table, by its header, is read as one of a watch.
 
     Args:
         path: The file.
@@ -44,6 +45,8 @@ def read_plain_text(
     path = Path(path)
     first, _, rest = (text := read_text(path)).partition("\n")
     header = _HEADER.fullmatch(first.strip())
+    if rate is None and header is None and _heads_a_table(first):
+        return read_wearable(path)
     if rate is None and header is None and name_lone_intervals([line for line in text.split("\n") if line.strip()]):
         return read_wearable(path)
     label = header.group(1) if header else "EEG"
@@ -64,6 +67,14 @@ def read_plain_text(
         source=path.name,
         repairs=assembled.repairs,
         metadata={"doubtful": assembled.doubtful, "labels": assembled.labels},
+    )
+
+
+def _heads_a_table(line: str) -> bool:
+    """Whether a line names a column of times beside others, or of intervals between beats, as apps write them."""
+    cells = [cell.strip().strip('"') for cell in re.split(r"[;,\t]", line)]
+    return any(INTERVAL_NAMES.search(cell.lower().replace("-", "_")) for cell in cells) or (
+        len(cells) > 1 and any(is_time_column(cell) for cell in cells)
     )
 
 
