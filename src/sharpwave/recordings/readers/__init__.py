@@ -189,9 +189,9 @@ def is_scoring(path: Path) -> bool:
                 return False
     except SharpwaveError:
         return False
-    for convention in (None, "rk"):
+    for convention, length in ((None, None), ("rk", None), ("rk", 30.0)):
         try:
-            scoring = read_scoring(path, convention=convention, epoch_length=None if convention is None else 30.0)
+            scoring = read_scoring(path, convention=convention, epoch_length=length)
         except SharpwaveError:
             continue
         return int(scoring.hypnogram.scored.sum()) >= FEWEST_EPOCHS
