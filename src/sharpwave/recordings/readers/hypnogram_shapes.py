@@ -22,8 +22,9 @@ HEADERS: dict[str, str] = {
     "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
     "|startzeit|beginn|inicio|inizio|zeit|uhrzeit|heure|hora|ora|tijd|clock|clock time|datetime|date time|real time"
     "|onset s|onset sec|onset ms|start ms|time ms|time min|onset min|start s|start sec|start seconds|time s|time sec",
-    "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|offset",
-    "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec",
+    "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|end ms"
+    "|offset",
+    "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec|duration ms|duration min",
     "event": "event|evenement|ereignis|evento|events",
     "epoch": "epoch|epochs|epoche|epoque|epoca|epoch number|epoch no|epoch nr|epoch index|number|index|n|nr|no|id|",
     "date": "date|datum|fecha|data|jour",
