@@ -22,13 +22,21 @@ def make_samples(*, seed: int = 0, seconds: int = SECONDS) -> list[np.ndarray]:
     return [rng.normal(0, 20, size=int(rate * seconds)) for rate in RATES]
 
 
-def write_edf(path: Path, *, seed: int = 0, stages: Sequence[str] = (), unit: str = "uV", factor: float = 1.0) -> Path:
+def write_edf(
+    path: Path,
+    *,
+    seed: int = 0,
+    stages: Sequence[str] = (),
+    unit: str = "uV",
+    factor: float = 1.0,
+    seconds: int = SECONDS,
+) -> Path:
     """An EDF (EDF+ with stages among its annotations, if given) with two rates."""
     signals = [
         EdfSignal(
             samples * factor, rate, label=label, physical_dimension=unit, physical_range=(-200 * factor, 200 * factor)
         )
-        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed), strict=True)
+        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed, seconds=seconds), strict=True)
     ]
     marks = [EdfAnnotation(10 * i, 10, f"Sleep stage {stage}") for i, stage in enumerate(stages)]
     patient = Patient(code="S7", sex="F", birthdate=date(1980, 5, 1))
