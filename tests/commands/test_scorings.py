@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.electrophysiology_files import write_edf
+from tests.electrophysiology_files import write_edf, write_wfdb
 
 from sharpwave.brainmu.training.crops import StoredEpochs
 from sharpwave.commands import windows
@@ -144,6 +144,15 @@ def test_wake_of_the_day_is_said_and_left_out_on_demand(tmp_path: Path, monkeypa
     assert kept.restrict(0, 4).lights_off == whole.restrict(0, 4).lights_off - 600
     values = [one.restrict(first, first + 8).epochs["eeg"].values for one, first in ((whole, 24), (kept, 4))]
     np.testing.assert_allclose(values[0][4:], values[1][4:], atol=0.05)
+
+
+def test_a_folder_of_physionet_is_learned_from_as_it_comes(tmp_path: Path) -> None:
+    for name in ("slp01a", "slp01b", "tr03-0005"):
+        (tmp_path / name).mkdir()
+        write_wfdb(tmp_path / name / f"{name}.hea", storage=16 if name[0] == "t" else 212)
+    nights = open_nights([str(tmp_path)], tmp_path / "windows")
+    assert [night.subject for night in nights] == ["slp01", "slp01", "tr03-0005"]
+    assert nights[2].count_stages() == {"W": 2, "N1": 1, "N2": 1, "N3": 1, "R": 1}
 
 
 def test_a_day_of_wake_before_sleep_is_told() -> None:

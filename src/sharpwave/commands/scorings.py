@@ -22,6 +22,7 @@ SLEEP_EDF = re.compile(r"(?<![A-Z0-9])(S[CT]\d)(\d{2})(\d)[A-Z]\w-PSG", re.IGNOR
 PERSON = (
     SLEEP_EDF,
     re.compile(r"(?<![A-Z0-9])(shhs)[12]-(\d{6})", re.IGNORECASE),
+    re.compile(r"^(slp)(\d{2})[a-z]?$"),
     re.compile(r"(?<![A-Z0-9])(mesa-sleep|mros|cfs)(?:-visit\d)?(?:-aa)?-?(\d{4,6})", re.IGNORECASE),
 )
 """Names that say whose night it is: the first two groups are the person."""
