@@ -265,11 +265,11 @@ def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
         SharpwaveError: If there is no channel or series of this name, or no such unit.
     """
     from sharpwave.reactivation.tracking import choose_position
-    from sharpwave.reactivation.unit_choice import choose_units
+    from sharpwave.reactivation.unit_choice import choose_units, drop_repeated_units
     from sharpwave.signals.lfp_channels import choose_lfp
 
     words = {"area": options.area, "cell_type": options.cell_type, "quality": options.quality}
-    recording = choose_units(recording, **{name: chosen or () for name, chosen in words.items()})
+    recording = choose_units(drop_repeated_units(recording), **{name: chosen or () for name, chosen in words.items()})
     if options.position is not None:
         recording = choose_position(recording, options.position)
     ripples = options.events is None and options.candidates != "bursts"
