@@ -22,13 +22,21 @@ def make_samples(*, seed: int = 0, seconds: int = SECONDS) -> list[np.ndarray]:
     return [rng.normal(0, 20, size=int(rate * seconds)) for rate in RATES]
 
 
-def write_edf(path: Path, *, seed: int = 0, stages: Sequence[str] = (), unit: str = "uV", factor: float = 1.0) -> Path:
+def write_edf(
+    path: Path,
+    *,
+    seed: int = 0,
+    stages: Sequence[str] = (),
+    unit: str = "uV",
+    factor: float = 1.0,
+    seconds: int = SECONDS,
+) -> Path:
     """An EDF (EDF+ with stages among its annotations, if given) with two rates."""
     signals = [
         EdfSignal(
             samples * factor, rate, label=label, physical_dimension=unit, physical_range=(-200 * factor, 200 * factor)
         )
-        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed), strict=True)
+        for label, rate, samples in zip(LABELS, RATES, make_samples(seed=seed, seconds=seconds), strict=True)
     ]
     marks = [EdfAnnotation(10 * i, 10, f"Sleep stage {stage}") for i, stage in enumerate(stages)]
     patient = Patient(code="S7", sex="F", birthdate=date(1980, 5, 1))
@@ -179,6 +187,50 @@ def write_text_channel(path: Path, *, seed: int = 0) -> Path:
     values = make_samples(seed=seed, seconds=20)[0]
     path.write_text("[C3-A1]\n" + "\n".join(f"{value:10.4f}" for value in values) + "\n")
     return path
+
+
+def write_wfdb(path: Path, counts: np.ndarray | None = None, *, storage: int = 16, stages: bool = True) -> Path:
+    """A record of PhysioNet: EEG and ECG at 128 Hz, stages beside; storage 16 as the `.mat` of the Challenge 2018."""
+    if counts is None:
+        counts = np.stack([10 * make_samples(seed=seed, seconds=180)[0] for seed in (0, 1)]).astype("i2")
+    stem, n_samples = path.stem, counts.shape[1]
+    if storage == 16:
+        from scipy.io import savemat
+
+        savemat(path.with_suffix(".mat"), {"val": counts.astype("i2")}, format="4")
+        file, form = f"{stem}.mat", "16+24"
+    else:
+        low, high = np.pad(counts.T.ravel(), (0, counts.size % 2)).reshape(-1, 2).T & 0xFFF
+        packed = np.stack([low & 0xFF, low >> 8 | (high >> 8) << 4, high & 0xFF], axis=1)
+        path.with_suffix(".dat").write_bytes(packed.astype(np.uint8).tobytes())
+        file, form = f"{stem}.dat", "212"
+    lines = [
+        f"{stem} 2 128 {n_samples}",
+        f"{file} {form} 10/uV 16 0 0 0 0 F3-M2",
+        f"{file} {form} 100(10)/mV 16 0 0 0 0 ECG",
+        "#Age: 59 Sex: M",
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    if stages:
+        texts = [(0, "W"), (30, "N1"), (60, "N2"), (70, "(resp_hypopnea"), (84, "resp_hypopnea)")]
+        texts += [(90, "N3"), (120, "R"), (150, "W")]
+        path.with_suffix(".arousal").write_bytes(make_wfdb_annotations(texts, rate=128))
+    return path
+
+
+def make_wfdb_annotations(texts: list[tuple[float, str]], *, rate: int) -> bytes:
+    """Texts at times in seconds, in MIT's format."""
+    parts, last = [], 0
+    for second, text in texts:
+        step = int(second * rate) - last
+        last += step
+        if step > 1023:
+            parts.append((59 << 10).to_bytes(2, "little") + (step >> 16).to_bytes(2, "little"))
+            parts.append((step & 0xFFFF).to_bytes(2, "little"))
+            step = 0
+        parts.append((22 << 10 | step).to_bytes(2, "little") + (63 << 10 | len(text)).to_bytes(2, "little"))
+        parts.append(text.encode() + b"\x00" * (len(text) % 2))
+    return b"".join(parts) + b"\x00\x00"
 
 
 def write_export(path: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sharpwave.commands.cli import app
-from sharpwave.commands.replay import COLUMNS, FILES, ReplayOptions, read_events, replay_to_folder
+from sharpwave.commands.replay import COLUMNS, FILES, ReplayOptions, replay_to_folder
 from sharpwave.commands.sources import open_session
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings import read_recording
@@ -105,15 +105,6 @@ def test_folder_of_any_name_is_read(data_root: Path, tmp_path: Path) -> None:
     assert open_session(str(folder)).spikes is not None
     with pytest.raises(SharpwaveError, match="without any"):
         open_session(str(tmp_path))
-
-
-def test_tables_of_events_are_checked(tmp_path: Path) -> None:
-    path = tmp_path / "events.csv"
-    path.write_text("onset,duration,label\n1.5,0.1,a\n2.5,0,b\n")
-    assert read_events(path)["onset"].tolist() == [1.5]
-    path.write_text("start,stop\n1,2\n")
-    with pytest.raises(SharpwaveError, match="columns onset and duration"):
-        read_events(path)
 
 
 def test_a_null_is_said_plainly() -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.electrophysiology_files import write_edf
+from tests.electrophysiology_files import write_edf, write_wfdb
 
 from sharpwave.brainmu.training.crops import StoredEpochs
-from sharpwave.commands.scorings import Scorings, find_scoring, name_person
+from sharpwave.commands import windows
+from sharpwave.commands.scorings import Scorings, find_scoring, name_person, trim_wake
 from sharpwave.commands.windows import describe_nights, need_stages, open_nights
 from sharpwave.errors import SharpwaveError
+from sharpwave.recordings import MODALITIES, Hypnogram, Signal
 from sharpwave.recordings.readers import read_hypnogram
 from sharpwave.recordings.recording import Recording
 
@@ -143,3 +145,43 @@ def test_nights_without_stages_are_said_before_anything_is_learned(tmp_path: Pat
     assert "n1: no stages are known" in describe_nights({"n1": nights[0]})
     with pytest.raises(SharpwaveError, match=r"nights with their sleep stages; got one without.*--scorings"):
         need_stages(nights)
+
+
+def test_wake_of_the_day_is_said_and_left_out_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 minutes of EEG: 12 of wake, 4 of sleep from 22:42:15 on, 4 of wake; 2 minutes are kept."""
+    (tmp_path / "n1.txt").write_text("\n".join("W" * 24 + "2" * 8 + "W" * 8) + "\n")
+    night = str(write_edf(tmp_path / "n1.edf", seconds=1200))
+    (whole,) = open_nights([night], tmp_path / "windows", scorings=Scorings(tmp_path))
+    (kept,) = open_nights([night], tmp_path / "windows", scorings=Scorings(tmp_path, wake_margin=2))
+    assert whole.count_stages() == {"W": 32, "N2": 8}
+    assert kept.count_stages() == {"W": 8, "N2": 8}
+    monkeypatch.setattr(windows, "FAR_WAKE", 2.0)
+    said = "Wake more than 2 min before the first or after the last sleep: 24 of these steps. --wake-margin 2 leaves"
+    assert describe_nights({"n1": whole})[2].startswith(said)
+    assert len(describe_nights({"n1": kept})) == len(describe_nights({"n1": whole}))
+    assert "0.2 h of 0.333 h are left out" in kept.about["repairs"][-1]
+    np.testing.assert_array_equal(kept.restrict(4, 12).stages, 2)
+    assert kept.restrict(0, 4).lights_off == whole.restrict(0, 4).lights_off - 600
+    values = [one.restrict(first, first + 8).epochs["eeg"].values for one, first in ((whole, 24), (kept, 4))]
+    np.testing.assert_allclose(values[0][4:], values[1][4:], atol=0.05)
+
+
+def test_a_folder_of_physionet_is_learned_from_as_it_comes(tmp_path: Path) -> None:
+    for name in ("slp01a", "slp01b", "tr03-0005"):
+        (tmp_path / name).mkdir()
+        write_wfdb(tmp_path / name / f"{name}.hea", storage=16 if name[0] == "t" else 212)
+    nights = open_nights([str(tmp_path)], tmp_path / "windows")
+    assert [night.subject for night in nights] == ["slp01", "slp01", "tr03-0005"]
+    assert nights[2].count_stages() == {"W": 2, "N1": 1, "N2": 1, "N3": 1, "R": 1}
+
+
+def test_a_day_of_wake_before_sleep_is_told() -> None:
+    day = Recording(
+        signals={"EEG": Signal("EEG", np.zeros(7200 * 2, np.float32), 2.0, MODALITIES["eeg"])},
+        hypnogram=Hypnogram.from_labels(["W"] * 200 + ["N2"] * 40),
+        metadata={"lights_off": 5000.0},
+    )
+    kept = trim_wake(day, 30)
+    assert (kept.duration, len(kept["EEG"]), kept.metadata["lights_off"]) == (3000, 6000, 800)
+    assert trim_wake(day, None) is day
+    assert trim_wake(day, 200) is day

@@ -84,6 +84,7 @@ FORMATS: dict[str, tuple[Write, Read]] = {
         lambda folder: neo_files.write_cellexplorer(folder) / "rat.spikes.cellinfo.mat",
         read_recording,
     ),
+    "wfdb": (lambda folder: lab.write_wfdb(folder / "a.hea"), read_recording),
     "zarr": (lambda folder: files.write_small_store(folder / "night.zarr"), read_recording),
     "hypnogram profusion xml": (lambda folder: lab.write_profusion_xml(folder / "profusion.xml"), read_hypnogram),
     "hypnogram nsrr xml": (lambda folder: lab.write_nsrr_xml(folder / "nsrr.xml"), read_hypnogram),

@@ -71,3 +71,12 @@ def test_epochs_are_tested_apart(rng: np.random.Generator) -> None:
     assert tests.loc["after", "p"] == pytest.approx(1 / 200)
     assert tests.loc["after less before", "p"] == pytest.approx(1 / 200)
     assert tests.loc["before", "p"] > 0.5
+
+
+def test_epochs_too_small_to_be_tested_are_said(rng: np.random.Generator) -> None:
+    found = make_evidence(rng, n_events=39, n_surrogates=100, n_further=0, n_top=1)
+    lines = describe_resolution(pd.Series(["after"] * 9 + ["before"] * 30), found)
+    assert "The epoch 'after' is not tested as a whole: 9 events, and 10 are needed." in lines
+    about = {name: next(line for line in lines if f"epoch '{name}': of its" in line) for name in ("before", "after")}
+    assert "The test of the whole epoch is not affected" in about["before"]
+    assert "The test of the whole epoch is not affected" not in about["after"]

@@ -12,7 +12,7 @@ from tests import neo_files as files
 from sharpwave.commands.replay import choose_signals
 from sharpwave.commands.replay_options import ReplayOptions
 from sharpwave.errors import SharpwaveError
-from sharpwave.reactivation.unit_choice import choose_units
+from sharpwave.reactivation.unit_choice import choose_units, drop_repeated_units
 from sharpwave.recordings import Recording
 from sharpwave.recordings.readers import read_recording
 
@@ -91,3 +91,15 @@ def test_the_area_of_an_nwb_unit_is_that_of_its_electrode(tmp_path: Path) -> Non
         out.write(file)
     options = ReplayOptions(area=["CA1"], cell_type=["pyramidal"], candidates="bursts")
     assert _units(choose_signals(read_recording(tmp_path / "a.nwb"), options)) == [1]
+
+
+def test_a_unit_that_stands_twice_counts_once() -> None:
+    rng = np.random.default_rng(0)
+    trains = [np.sort(rng.uniform(0, 100, 50)) for _ in range(3)]
+    few = np.array([1.0, 2.0])
+    units = {0: trains[0], 1: trains[1], 2: trains[0], 3: trains[2], 4: few, 5: few}
+    session = Recording(spikes=nap.TsGroup({unit: nap.Ts(times) for unit, times in units.items()}))
+    kept = choose_signals(session, ReplayOptions())
+    assert _units(kept) == [0, 1, 3, 4, 5]
+    assert kept.repairs == ("1 of 6 units has the spikes of another, one by one; left out: 2 (as 0)",)
+    assert drop_repeated_units(kept) is kept

@@ -214,6 +214,7 @@ def _analyse(
     """The session as the user chose it, and whether its run was decoded; None where it has none."""
     import numpy as np
 
+    from sharpwave.reactivation.given_events import read_events
     from sharpwave.reactivation.run_check import check_run
     from sharpwave.reactivation.session import analyse_session
     from sharpwave.reactivation.tracks import read_track_graph
@@ -264,34 +265,15 @@ def choose_signals(recording: Recording, options: ReplayOptions) -> Recording:
         SharpwaveError: If there is no channel or series of this name, or no such unit.
     """
     from sharpwave.reactivation.tracking import choose_position
-    from sharpwave.reactivation.unit_choice import choose_units
+    from sharpwave.reactivation.unit_choice import choose_units, drop_repeated_units
     from sharpwave.signals.lfp_channels import choose_lfp
 
     words = {"area": options.area, "cell_type": options.cell_type, "quality": options.quality}
-    recording = choose_units(recording, **{name: chosen or () for name, chosen in words.items()})
+    recording = choose_units(drop_repeated_units(recording), **{name: chosen or () for name, chosen in words.items()})
     if options.position is not None:
         recording = choose_position(recording, options.position)
     ripples = options.events is None and options.candidates != "bursts"
     return choose_lfp(recording, options.lfp, single=True) if ripples or options.lfp is not None else recording
-
-
-def read_events(path: Path) -> pd.DataFrame:
-    """The user's candidate events, from a table with columns onset and duration in seconds.
-
-    Raises:
-        SharpwaveError: If the file is no such table.
-    """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, sep=None, engine="python")[["onset", "duration"]].astype(float)
-    except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
-        raise SharpwaveError(
-            "a table of events with columns onset and duration in seconds",
-            got=f"{path.name}: {type(error).__name__}: {error}",
-            fix="write one row an event, tab- or comma-separated",
-        ) from error
-    return table[table["duration"] > 0].reset_index(drop=True)
 
 
 def write_session(

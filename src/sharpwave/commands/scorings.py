@@ -22,6 +22,7 @@ SLEEP_EDF = re.compile(r"(?<![A-Z0-9])(S[CT]\d)(\d{2})(\d)[A-Z]\w-PSG", re.IGNOR
 PERSON = (
     SLEEP_EDF,
     re.compile(r"(?<![A-Z0-9])(shhs)[12]-(\d{6})", re.IGNORECASE),
+    re.compile(r"^(slp)(\d{2})[a-z]?$"),
     re.compile(r"(?<![A-Z0-9])(mesa-sleep|mros|cfs)(?:-visit\d)?(?:-aa)?-?(\d{4,6})", re.IGNORECASE),
 )
 """Names that say whose night it is: the first two groups are the person."""
@@ -37,6 +38,7 @@ class Scorings:
         folder: Folder of hypnograms named as the nights; None where the nights hold their stages.
         stage_convention: Meaning of integers in them: a name in `STAGE_CONVENTIONS`; None where they name stages.
         scorer: Whose scoring to take, where several scored; a person's, else the first, if None.
+        wake_margin: Minutes before the first and after the last sleep of a night that are kept; all where None.
     """
 
     folder: Path | None = option(
@@ -50,6 +52,12 @@ class Scorings:
     scorer: str | None = option(
         None, "Whose scoring to take, where several scored a night [default: a person's, else the first]."
     )
+    wake_margin: float | None = option(
+        None,
+        "Minutes that are kept before the first and after the last sleep of a night, such as 30 where recordings "
+        "hold the day as well, as Sleep-EDF's do [default: all].",
+        min=0,
+    )
 
     @property
     def how(self) -> DecodeOptions:
@@ -59,7 +67,51 @@ class Scorings:
     @property
     def sign(self) -> list[str]:
         """What is read from the same files depends on these, too."""
-        return [f"{name}={value}" for name in ("stage_convention", "scorer") if (value := getattr(self, name))]
+        return [
+            f"{name}={value}"
+            for name in ("stage_convention", "scorer", "wake_margin")
+            if (value := getattr(self, name)) is not None
+        ]
+
+
+def trim_wake(recording: Recording, minutes: float | None) -> Recording:
+    """The recording from so many minutes before its first sleep to as many after its last; and a sentence on it.
+
+    A recording without sleep stays as it is.
+
+    Args:
+        recording: A recording with its stages.
+        minutes: Minutes that are kept on either side; all where None.
+
+    >>> from sharpwave.recordings import Hypnogram, Recording
+    >>> day = Recording(hypnogram=Hypnogram.from_labels(["W"] * 400 + ["N2"] * 10 + ["W"] * 200))
+    >>> kept = trim_wake(day, 30.0)
+    >>> kept.hypnogram.start, len(kept.hypnogram), kept.repairs[0]
+    (0.0, 130, '4 h of 5.08 h are left out: what is more than 30 min before the first or after the last sleep')
+    """
+    from sharpwave.night.several_nights import NightSpan, take_night
+
+    hypnogram = recording.hypnogram
+    asleep = [] if hypnogram is None else [k for k, code in enumerate(hypnogram.stages) if code > 0]
+    if minutes is None or hypnogram is None or not asleep:
+        return recording
+    epoch, length = hypnogram.epoch_length, recording.duration
+    margin = epoch * int(60 * minutes / epoch + 1e-6)
+    start = max(hypnogram.start + asleep[0] * epoch - margin, 0.0)
+    end = min(hypnogram.start + (asleep[-1] + 1) * epoch + margin, length)
+    if start <= 0 and end >= length - epoch:
+        return recording
+    said = (
+        f"{(length - end + start) / 3600:.3g} h of {length / 3600:.3g} h are left out: "
+        f"what is more than {minutes:g} min before the first or after the last sleep"
+    )
+    metadata = dict(recording.metadata)
+    metadata |= {name: metadata[name] - start for name in ("lights_off", "lights_on") if _is_number(metadata.get(name))}
+    return take_night(replace(recording, metadata=metadata), NightSpan(start, end, "", said))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def find_scoring(

@@ -126,6 +126,8 @@ def open_nights(
     return opened
 
 
+FAR_WAKE, MOST_FAR_WAKE = 30.0, 0.2
+"""Minutes from sleep within which wake is usually learned from, and the share of steps beyond from which it is said."""
 MOST_LINES = 8
 """Sentences on repaired nights that are printed; `night.json` of each night has all of its own."""
 
@@ -148,6 +150,11 @@ def describe_nights(nights: Mapping[str, StoredEpochs]) -> list[str]:
         + (", ".join(f"{name} in {count}" for name, count in having.items()) or "no signals"),
         f"Stages, in steps of 30 s: {scored or 'none'}" + (f"; unscored {counts['?']:,}" if counts["?"] else ""),
     ]
+    if (beyond := sum(map(_count_far_wake, nights.values()))) > MOST_FAR_WAKE * sum(counts.values()):
+        lines.append(
+            f"Wake more than {FAR_WAKE:g} min before the first or after the last sleep: {beyond:,} of these steps. "
+            f"--wake-margin {FAR_WAKE:g} leaves them out, as is usual for Sleep-EDF"
+        )
     said: dict[str, list[str]] = {}
     for name, night in nights.items():
         for repair in [*night.about["repairs"], *([] if is_scored(night) else ["no stages are known"])]:
@@ -155,6 +162,17 @@ def describe_nights(nights: Mapping[str, StoredEpochs]) -> list[str]:
     most = sorted(said, key=lambda repair: -len(said[repair]))[:MOST_LINES]
     lines += [f"{_name_some(said[repair])}: {repair}" for repair in most]
     return lines + ([f"{len(said) - len(most)} more in night.json of the windows"] if len(said) > len(most) else [])
+
+
+def _count_far_wake(night: StoredEpochs) -> int:
+    """Steps of wake that lie further from sleep than is usually learned from."""
+    import numpy as np
+
+    stages = np.load(night.folder / "stages.npy", allow_pickle=False)
+    asleep = np.flatnonzero(stages > 0)
+    margin = int(60 * FAR_WAKE / night.grid.step)
+    first, last = (asleep[0] - margin, asleep[-1] + margin + 1) if len(asleep) else (0, len(stages))
+    return int((stages[: max(first, 0)] == 0).sum() + (stages[last:] == 0).sum())
 
 
 def _name_some(names: Sequence[str]) -> str:
@@ -250,7 +268,7 @@ def list_nights(
 
     list_scorings.cache_clear()
     inside, others = list_sources(sources)
-    if scorings is not None and scorings.folder is not None:
+    if scorings is not None and (scorings.folder is not None or scorings.wake_margin is not None):
         inside, others = [], [*map(str, inside), *others]
     cuts = [
         NightToCut(name, partial(cut_store, path, modalities=modalities))
@@ -267,7 +285,7 @@ def _cut_recording(
 ) -> StoredEpochs:
     from sharpwave.brainmu.training.crops import NOTES, StoredEpochs, sign_epochs, store_epochs
     from sharpwave.commands.inputs import hash_sources, list_inputs, name_source
-    from sharpwave.commands.scorings import find_scoring, name_person
+    from sharpwave.commands.scorings import find_scoring, name_person, trim_wake
     from sharpwave.night.lights import mark_lights
     from sharpwave.night.options import open_source
     from sharpwave.recordings.readers import attach_hypnogram
@@ -290,7 +308,7 @@ def _cut_recording(
         scorer = None if said else how.scorer
         recording = attach_hypnogram(recording, scoring, convention=how.stage_convention, scorer=scorer)
         recording = replace(recording, repairs=(*recording.repairs, *([said] if said else [])))
-    recording = replace(mark_lights(recording), repairs=recording.repairs)
+    recording = trim_wake(replace(mark_lights(recording), repairs=recording.repairs), scorings.wake_margin)
     return store_epochs(recording, target, modalities=modalities, cohort=recording.source)
 
 

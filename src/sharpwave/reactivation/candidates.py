@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.reactivation.counts import flatten_spikes
+from sharpwave.reactivation.given_events import fit_events
 from sharpwave.reactivation.place_fields import mark_within
 from sharpwave.reactivation.position import GAP, Position, mark_running
 from sharpwave.recordings import Recording, Signal
@@ -34,6 +35,9 @@ LEAST_GAIN = 1.2
 
 FEWEST_SPIKES = 30
 """Spikes beside the ripples of a stretch that are needed to say so."""
+
+LEAST_MISSING = 0.1
+"""Share of a session without LFP from which it is said."""
 
 CHUNK = 3600.0
 MARGIN = 2.0
@@ -131,12 +135,9 @@ def find_candidates(
         )
     found, notes = None, list[str]()
     if given is not None:
-        missing = [name for name in ("onset", "duration") if name not in given]
-        if missing:
-            raise SharpwaveError(
-                "events with columns onset and duration in s", got=f"no {', '.join(missing)}", fix="name them so"
-            )
-        found = given.assign(source="given", onset=_take_offset(given["onset"], recording))
+        found, notes = fit_events(given, recording)
+        found = found.assign(source="given")
+        notes += describe_uncoupled(recording.spikes, found.sort_values("onset"), kind="given events")
     elif choose_source(recording, source) == "ripples":
         found, notes = _find_ripples(recording, strict=source == "ripples")
     if found is None:
@@ -162,13 +163,30 @@ def _find_ripples(recording: Recording, *, strict: bool) -> tuple[pd.DataFrame |
     tables = [detect_ripples(signal, species=_band(recording)) for signal in fast]
     found = merge_events(pd.concat(tables, ignore_index=True)).assign(source="ripple")
     notes = list(chosen.repairs[len(recording.repairs) :])
+    if not len(found) and not strict:
+        return None, [*notes, "No ripple was found in the LFP. Bursts of the units are the candidates instead."]
     apart = describe_uncoupled(recording.spikes, found)
+    notes += _describe_cover(recording, fast)
     if apart and not strict:
         return None, [*notes, f"{apart[0]} Bursts of the units are the candidates instead."]
     return found, [*notes, *apart]
 
 
-def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
+def _describe_cover(recording: Recording, signals: Sequence[Signal]) -> list[str]:
+    """A sentence where the LFP leaves out a tenth of the session or more: no event can be found there."""
+    begin, end = min(signal.start for signal in signals), max(signal.end for signal in signals)
+    support = recording.spikes.time_support
+    first, last = float(support.start[0]), float(support.end[-1])
+    missing = max(begin - first, 0.0) + max(last - end, 0.0)
+    if missing < LEAST_MISSING * (last - first):
+        return []
+    return [
+        f"The LFP is of {begin:.0f} to {end:.0f} s of a session of {first:.0f} to {last:.0f} s: outside it no ripple "
+        "can be found, and epochs there have no events. --candidates bursts takes bursts of the units instead."
+    ]
+
+
+def describe_uncoupled(spikes: Any, ripples: pd.DataFrame, *, kind: str = "ripples") -> list[str]:
     """A sentence where the units do not fire in ripples, in all of the session or in a stretch of it; else none.
 
     In the hippocampus units fire several times as fast in ripples as around them. Where they do not, LFP and spikes
@@ -177,6 +195,7 @@ def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
     Args:
         spikes: Trains by unit (pynapple `TsGroup`, or a mapping to arrays of times in s).
         ripples: onset and duration in s, in order of time.
+        kind: What they are, in the sentence.
 
     >>> ripples = pd.DataFrame({"onset": np.arange(100.0), "duration": 0.1})
     >>> there = {0: np.sort(np.concatenate([np.arange(100) + 0.01 * k for k in range(10)]))}
@@ -185,6 +204,7 @@ def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
     """
     if len(ripples) < RIPPLES_A_STRETCH:
         return []
+    other = "LFP" if kind == "ripples" else "events"
     times, _ = flatten_spikes(spikes)
     onset, length = ripples["onset"].to_numpy(float), ripples["duration"].to_numpy(float)
     inside = np.searchsorted(times, onset + length) - np.searchsorted(times, onset)
@@ -194,9 +214,8 @@ def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
     ]
     beside = np.mean(around, axis=0)
     if not inside.sum() + beside.sum():
-        return [
-            f"No unit fires in or beside ripples, from {onset[0]:.0f} to {onset[-1]:.0f} s: LFP and spikes do not meet."
-        ]
+        where = f"from {onset[0]:.0f} to {onset[-1]:.0f} s"
+        return [f"No unit fires in or beside {kind}, {where}: {other} and spikes do not meet."]
     stretches = np.array_split(np.arange(len(onset)), min(10, len(onset) // RIPPLES_A_STRETCH))
     silent = [part for part in stretches if beside[part].sum() >= FEWEST_SPIKES]
     silent = [part for part in silent if inside[part].sum() < LEAST_GAIN * beside[part].sum()]
@@ -205,15 +224,9 @@ def describe_uncoupled(spikes: Any, ripples: pd.DataFrame) -> list[str]:
     rows = np.concatenate(silent)
     gain = float(inside[rows].sum() / beside[rows].sum())
     return [
-        f"In ripples from {onset[rows[0]]:.0f} to {onset[rows[-1]]:.0f} s units fire {gain:.1f} times as fast as "
-        f"beside them: LFP and spikes are not on one clock there."
+        f"In {kind} from {onset[rows[0]]:.0f} to {onset[rows[-1]]:.0f} s units fire {gain:.1f} times as fast as "
+        f"beside them: {other} and spikes are not on one clock there."
     ]
-
-
-def _take_offset(onset: pd.Series, recording: Recording) -> pd.Series:
-    """The user's times without what was taken off all times of the file, where they still have it."""
-    offset = float(recording.metadata.get("clock_offset_s", 0.0))
-    return onset - offset if offset > 0 and len(onset) and float(onset.min()) >= offset else onset
 
 
 def choose_source(recording: Recording, source: str) -> str:

@@ -206,7 +206,10 @@ def describe_resolution(epoch: pd.Series, evidence: Evidence) -> list[str]:
             lines.append(
                 f"Too few surrogates for single events of the epoch '{name}': of its {len(own)} events {needed} would "
                 f"have to reach the smallest p, {floor:.2g}, before one can remain after false-discovery control; "
-                f"{lowest} {'does' if lowest == 1 else 'do'}. The test of the whole epoch is not affected. "
-                f"More surrogates: --n-surrogates {10 * least}."
+                f"{lowest} {'does' if lowest == 1 else 'do'}. "
+                + ("The test of the whole epoch is not affected. " if len(own) >= FEWEST else "")
+                + f"More surrogates: --n-surrogates {10 * least}."
             )
+        if len(own) < FEWEST:
+            lines.append(f"The epoch '{name}' is not tested as a whole: {len(own)} events, and {FEWEST} are needed.")
     return lines

@@ -27,6 +27,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """What a unit is chosen by → columns that may say it, in lower case, the first that is there."""
+FEWEST_SPIKES = 20
+"""Spikes of a unit from which another with the same ones is no chance."""
 FEWEST_LETTERS = 3
 """Letters of a value that may stand for a longer word: "pyr" for "pyramidal"."""
 
@@ -80,6 +82,40 @@ def choose_units(
         raise SharpwaveError(f"units of {'; '.join(said)}", got="none that is all of it", fix="ask for less")
     sentence = f"{len(units)} of {len(spikes)} units were kept: {'; '.join(said)}"
     return replace(recording, spikes=spikes[units], repairs=(*recording.repairs, sentence))
+
+
+def drop_repeated_units(recording: Recording) -> Recording:
+    """The session without units whose spikes are, one by one, those of a unit before; which they are is a repair.
+
+    A unit that a file holds twice would count as two cells that agree.
+
+    Args:
+        recording: Session with or without units.
+
+    >>> import pynapple as nap
+    >>> times = np.arange(30.0)
+    >>> session = Recording(spikes=nap.TsGroup({0: nap.Ts(times), 1: nap.Ts(times + 0.5), 7: nap.Ts(times)}))
+    >>> drop_repeated_units(session).repairs
+    ('1 of 3 units has the spikes of another, one by one; left out: 7 (as 0)',)
+    """
+    spikes = recording.spikes
+    if spikes is None:
+        return recording
+    first: dict[bytes, Any] = {}
+    repeated = {}
+    for unit in spikes:
+        times = np.asarray(spikes[unit].t, dtype=np.float64)
+        owner = first.setdefault(times.tobytes(), unit)
+        if owner != unit and len(times) >= FEWEST_SPIKES:
+            repeated[unit] = owner
+    if not repeated:
+        return recording
+    pairs = [f"{unit} (as {owner})" for unit, owner in repeated.items()]
+    listed = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    verb = "has" if len(pairs) == 1 else "have"
+    said = f"{len(pairs)} of {len(spikes)} units {verb} the spikes of another, one by one; left out: {listed}"
+    kept = spikes[[unit for unit in spikes if unit not in repeated]]
+    return replace(recording, spikes=kept, repairs=(*recording.repairs, said))
 
 
 def _read_values(spikes: Any, what: str) -> list[str]:

@@ -16,6 +16,7 @@ from sharpwave.recordings.clock_steps import describe_moment, follow_reset, foll
 from sharpwave.recordings.clock_texts import (
     DAY,
     HOUR,
+    NO_DATE,
     ZONES,
     is_day_first,
     is_written_out,
@@ -95,7 +96,8 @@ def read_clock_column(
         seconds, moment, taken_for = read_numbers(numbers, unit)
         if moment is not None and moment.tzinfo is not None and beside is not None:
             moment = moment.astimezone(_zone(beside[np.flatnonzero(np.isfinite(seconds))[0]]))
-        return ClockColumn(seconds, moment, moment is not None, () if taken_for is None else (taken_for,))
+        dated = moment is not None and moment.year > NO_DATE.year
+        return ClockColumn(seconds, moment, dated, () if taken_for is None else (taken_for,))
     texts = join_dates(values, dates)
     local, shifts = read_local(texts)
     known = np.flatnonzero(local.notna().to_numpy())

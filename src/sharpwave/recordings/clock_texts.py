@@ -69,6 +69,8 @@ def read_numbers(
         unit: Seconds per unit of times from the start.
     """
     known = numbers[np.isfinite(numbers)]
+    if unit == 1.0 and (day := _read_fractions(numbers, known)) is not None:
+        return day
     typical, zero = abs(float(np.median(known))), float(known[0])
     if zero < 0.5 * typical:  # from the start, however large
         return numbers * unit, None, None
@@ -89,6 +91,25 @@ def read_numbers(
             moment = datetime(1970, 1, 1) + timedelta(seconds=round((zero - days) * DAY, 2))
             return np.round((numbers - zero) * DAY, 3), moment, f"times are taken as {name}"
     return numbers * unit, None, None
+
+
+def _read_fractions(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, datetime, str] | None:
+    """Times of day as spreadsheets keep them, in parts of a day (.5 is noon); None where they are no such times.
+
+    Their steps are whole seconds of at most five minutes, which as seconds would be too short for any row.
+    """
+    if len(known) < 3 or known.min() < 0 or known.max() >= 2:
+        return None
+    steps = np.diff(known) * DAY
+    steps = np.where(steps < -DAY / 2, steps + DAY, steps)  # over midnight
+    usual = float(np.median(steps))
+    if not 0.99 <= usual <= 300 or (np.abs(steps - np.rint(steps)) > 0.02).mean() > 0.1:
+        return None
+    days = np.cumsum(np.r_[0.0, np.diff(known) < -0.5])
+    seconds = np.full(len(numbers), np.nan)
+    seconds[np.isfinite(numbers)] = np.round((known - known[0] + days) * DAY, 3)
+    first = NO_DATE + timedelta(seconds=round(float(known[0]) * DAY, 2) % DAY)
+    return seconds, first, "times are taken as parts of a day"
 
 
 def join_dates(values: Sequence[Any] | pd.Series, dates: Sequence[Any] | pd.Series | None) -> pd.Series:

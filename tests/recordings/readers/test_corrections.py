@@ -63,6 +63,7 @@ FORMATS = {
     "fif": Written(lambda folder: lab.write_fif(folder / "a_raw.fif"), "C4-M1"),
     "brainvision": Written(lambda folder: lab.write_brainvision(folder / "a.vhdr"), "C4"),
     "eeglab": Written(lambda folder: lab.write_eeglab(folder / "a.set"), "C4"),
+    "wfdb": Written(lambda folder: lab.write_wfdb(folder / "a.hea"), "F3-M2"),
     "text": Written(lambda folder: lab.write_text_channel(folder / "a.txt"), "C3-A1", (("rate", 128.0),)),
     "nwb": Written(lambda folder: files.write_small_nwb(folder / "a.nwb"), ""),
     "csv": Written(lambda folder: write_table(folder / "a.csv"), "TP9", refused="V"),

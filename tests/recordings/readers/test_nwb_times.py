@@ -107,6 +107,24 @@ def test_a_gap_of_field_potentials_becomes_missing_samples_on_a_regular_grid(tmp
     assert recording.metadata["electrodes"]["lfp"]["locations"] == ["CA1", "PFC"]
 
 
+def test_stamps_of_field_potentials_that_jitter_have_no_gaps(tmp_path: Path) -> None:
+    times, rng = np.arange(20_000) / 1250, np.random.default_rng(0)
+    stamps = np.sort(times + 1e-4 * rng.standard_normal(len(times)))
+    with open_nwb(tmp_path / "a.nwb") as file:
+        values = rng.integers(-2000, 2000, len(times)).astype("i2")
+        add_series(
+            file, "processing/ecephys/LFP/lfp", values, times=stamps, kind="ElectricalSeries", conversion=1e-7, unit="V"
+        )
+    recording = read_nwb(tmp_path / "a.nwb")
+    lfp = recording["lfp"]
+    assert len(lfp) == len(times)
+    assert lfp.times is None
+    assert lfp.rate == pytest.approx(1250, rel=1e-4)
+    assert np.isfinite(lfp.read()).all()
+    assert any("jitter by up to" in said for said in recording.repairs)
+    assert not any("gap" in said for said in recording.repairs)
+
+
 def test_a_conversion_that_is_no_number_is_said(tmp_path: Path) -> None:
     with open_nwb(tmp_path / "a.nwb") as file:
         add_series(file, TRACK, np.arange(100) / 50, rate=40.0, unit="m", conversion=np.nan)

@@ -68,6 +68,7 @@ _WEARABLE = Reader("readers.wearable", "read_wearable", "a table of a wearable")
 _NEO = Reader("readers.neo_reader", "read_neo", "a recording that neo reads")
 _FOLDER = Reader("readers.session_folders", "read_session_folder", "a folder that is one session")
 
+_WFDB = Reader("readers.wfdb", "read_wfdb", "a WFDB record of PhysioNet")
 _ACCELEROMETER = Reader(
     "readers.accelerometers", "read_accelerometer_table", "an export of ActiGraph, GENEActiv or Actiware"
 )
@@ -96,6 +97,7 @@ READERS: dict[str, Reader] = {
     "oura*.json": Reader("readers.watch_exports", "read_oura", "an export of Oura"),
     "*.awd": Reader("readers.watch_exports", "read_actiwatch", "an AWD file of an Actiwatch"),
     "*.txt": Reader("readers.plain_text", "read_plain_text", "a text file of one channel"),
+    "*.hea": _WFDB,
     "*.zarr": Reader("readers.nwb", "open_zarr", "a store, or an NWB session as Zarr"),
     "*.gt3x": Reader("readers.accelerometers", "read_gt3x", "an ActiGraph archive"),
     **dict.fromkeys(("*.h5", "*.hdf5"), Reader("readers.headbands", "read_dreem", "an HDF5 file of Dreem")),
@@ -189,9 +191,9 @@ def is_scoring(path: Path) -> bool:
                 return False
     except SharpwaveError:
         return False
-    for convention in (None, "rk"):
+    for convention, length in ((None, None), ("rk", None), ("rk", 30.0)):
         try:
-            scoring = read_scoring(path, convention=convention, epoch_length=None if convention is None else 30.0)
+            scoring = read_scoring(path, convention=convention, epoch_length=length)
         except SharpwaveError:
             continue
         return int(scoring.hypnogram.scored.sum()) >= FEWEST_EPOCHS
@@ -227,9 +229,16 @@ def _reader_of(path: Path) -> Reader:
         folders = import_module(f"sharpwave.recordings.{_FOLDER.module}")
         if folders.recognise_folder(path) is not None:
             return _FOLDER
+    if path.suffix.lower() in (".mat", ".dat") and not is_address(path) and path.with_suffix(".hea").is_file():
+        return _WFDB
     if pattern is None:
+        more = "; a .mat of PhysioNet's Challenge 2018 is read with its .hea beside it" * (
+            path.suffix.lower() == ".mat"
+        )
         raise SharpwaveError(
-            f"a file named {', '.join(READERS)}", got=path.name, fix="rename it by its format, or convert it to EDF"
+            f"a file named {', '.join(READERS)}",
+            got=path.name,
+            fix="rename it by its format, or convert it to EDF" + more,
         )
     reader = READERS[pattern]
     if not (path.is_dir() and pattern in _FOLDERS):

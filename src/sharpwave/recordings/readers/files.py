@@ -106,6 +106,7 @@ def read_text(path: Path) -> str:
         raise SharpwaveError(
             f"text in {path.name}", got="a binary file", fix="check the file's name: its ending decides how it is read"
         )
+    text = text.replace("\ufeff", "").removesuffix("\x1a")  # marks of encodings within joined files; the end, in DOS
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -17,11 +17,13 @@ from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.hypnogram import UNSCORED, Hypnogram
 from sharpwave.recordings.readers.files import check_file, guarded, read_text
 from sharpwave.recordings.readers.hypnogram_shapes import (
+    add_onsets,
     drop_separator_line,
     find_epochs,
     find_headless,
     find_luna,
     find_table,
+    split_line,
     stage_column,
 )
 from sharpwave.recordings.readers.hypnogram_tables import read_epochs, read_table
@@ -132,14 +134,16 @@ def _from_text(path: Path, *, start: datetime | None, scorer: str | None, **opti
             return read_json(text, path, **options)
     if ending in (".xml", ".rml") or text.lstrip().startswith(("<?xml", "<annotations", "<CMPStudyConfig")):
         return read_xml(text, path, scorer=scorer, **options)
+    text = split_line(text)
     table = find_luna(text, named=ending == ".annot") or find_table(text) or find_headless(text)
-    if table is not None:
+    listed = find_epochs(text) if table is None else None
+    table = table or (listed and add_onsets(listed))
+    if table:
         return read_table(table, path, start=start, scorer=scorer, **options)
-    listed = find_epochs(text)
     if listed is not None:
         wanted, duration = options["epoch_length"], options["duration"]
         names, probabilities, said, length = read_epochs(
-            listed, path, epoch_length=wanted, convention=options["convention"], scorer=scorer
+            listed, path, epoch_length=wanted, convention=options["convention"], scorer=scorer, duration=duration
         )
         length, guessed = (length, []) if length else guess_length(len(names), duration, path)
         return make_scoring(names, probabilities, length, [*said, *guessed])

@@ -9,21 +9,22 @@ import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from sharpwave.recordings.annotations import SCORER_COLUMNS
-from sharpwave.recordings.readers.scoring import name_stage
+from sharpwave.recordings.readers.scoring import are_codes, name_stage
 
 _STAGE = (
-    "stage|sleep stage|sleepstage|stages|hypnogram|hypno|stade|schlafstadium|stadium|sleep state|estadio|fase"
-    "|fase del sonno|slaapstadium|aasm stage|stage label|stage name"
+    "stage|sleep stage|sleepstage|stages|sleep stages|hypnogram|hypno|stade|schlafstadium|stadium|sleep state|estadio"
+    "|fase|fase del sonno|slaapstadium|aasm stage|stage label|stage name"
 )
 HEADERS: dict[str, str] = {
     "onset": "onset|start|start time|starttime|begin|time|time stamp|timestamp|epoch start|heure de debut|debut"
     "|startzeit|beginn|inicio|inizio|zeit|uhrzeit|heure|hora|ora|tijd|clock|clock time|datetime|date time|real time"
     "|onset s|onset sec|onset ms|start ms|time ms|time min|onset min|start s|start sec|start seconds|time s|time sec",
-    "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|offset",
-    "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec",
+    "end": "end|end time|endtime|stop|stop time|heure de fin|fin|endzeit|ende|fine|epoch end|end s|end sec|end ms"
+    "|offset",
+    "duration": "duration|length|duree|dauer|duracion|durata|duration s|duration sec|duration ms|duration min",
     "event": "event|evenement|ereignis|evento|events",
     "epoch": "epoch|epochs|epoche|epoque|epoca|epoch number|epoch no|epoch nr|epoch index|number|index|n|nr|no|id|",
     "date": "date|datum|fecha|data|jour",
@@ -41,7 +42,8 @@ _CELLS = re.compile(r"[\s,;]+")
 _FIGURES = re.compile(r"[-+.:/\d]*([eE][-+]?\d+)?")
 _PREAMBLE = 50
 _TIMED = re.compile(r"\s*((?:[\d/.\-]{6,10}[ T])?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)\s*[;,\t ]\s*([^;,\t]+?)\s*")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,2})?")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
 _HEAD = re.compile(r"\s*([#*]|duration_sec|datafile)", re.IGNORECASE)
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -78,6 +80,22 @@ def drop_separator_line(text: str) -> str:
     return rest if _SEPARATOR.fullmatch(first.strip()) else text
 
 
+def split_line(text: str) -> str:
+    """A list of stages in one line, or in brackets, as one label a line; any other text as it is.
+
+    >>> split_line("[0 0 1\\n 2 5]").split("\\n"), split_line("W, W, N1, N2").split("\\n")
+    (['0', '0', '1', '2', '5'], ['W', 'W', 'N1', 'N2'])
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    body = " ".join(lines).strip()
+    if len(lines) != 1 and not (body.startswith(("[", "(")) and body.endswith(("]", ")"))):
+        return text
+    cells = [cell.strip("\"'") for cell in _CELLS.split(body.strip("[]() ")) if cell]
+    if len(cells) < 4 or not (are_codes(cells) or _are_stages(cells)):
+        return text
+    return "\n".join([*(line for line in text.split("\n") if line.startswith("#")), *cells])
+
+
 def find_table(text: str) -> str | None:
     """The text from its header row on, where it is a table of stages and times; None where it is not.
 
@@ -107,29 +125,66 @@ def find_epochs(text: str) -> str | None:
     for number, line in enumerate(lines[:_PREAMBLE]):
         cells = split_row(line)
         columns = find_columns(cells)
-        if len(cells) > 1 and "onset" not in columns and ("stage" in columns or ("epoch" in columns and cells[0])):
+        if len(cells) > 1 and "onset" not in columns and ("stage" in columns or _numbers_epochs(cells, columns)):
             rows = [split_row(row, find_delimiter(line)) for row in lines[number + 1 :]]
             if rows and ("stage" in columns or find_stage_columns(cells, rows)):
                 return "\n".join(lines[number:])
+    _, numbered = _split_numbered(text)
+    numbers = [int(float(row[0])) for row in numbered]
+    if len(set(numbers)) == len(numbers) > 2 and sum(abs(b - a) == 1 for a, b in pairwise(numbers)) > 0.5 * len(
+        numbers
+    ):
+        return _table(("epoch", "stage"), numbered)
     return None
+
+
+def add_onsets(text: str) -> str | None:
+    """A table of stages and how long each lasts, in a row, with their onsets; None where all last as long.
+
+    >>> add_onsets("stage,duration (min)\\nW,5\\nN1,0.5\\nN2,1\\n").split("\\n")
+    ['onset_s\\tstage\\tduration (min)', '0\\tW\\t5', '300\\tN1\\t0.5', '330\\tN2\\t1']
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    header, *rows = [split_row(line, find_delimiter(lines[0])) for line in lines]
+    column = find_columns(header).get("duration")
+    if column is None or any(len(row) <= column or not _NUMBER.fullmatch(row[column].strip()) for row in rows):
+        return None
+    lasting = [float(row[column]) * find_unit(header[column]) for row in rows]
+    if len(set(lasting[:-1])) < 2 or min(lasting) <= 0:
+        return None
+    onsets = accumulate([0.0, *lasting[:-1]])
+    return _table(("onset_s", *header), [(f"{onset:.10g}", *row) for onset, row in zip(onsets, rows, strict=True)])
+
+
+def _numbers_epochs(cells: Sequence[str], columns: dict[str, int]) -> bool:
+    """Whether a header names a column of numbers of epochs; without a name it is the first, not a row's empty end."""
+    return "epoch" in columns and bool(cells[0]) and bool(plain_name(cells[columns["epoch"]]))
 
 
 def stage_column(text: str) -> str | None:
     """The stages of a two-column list (epoch number, stage), one a line, with its comments; None if it is not one."""
+    comments, rows = _split_numbered(text)
+    numbers = [float(row[0]) for row in rows]
+    if not rows or numbers[0] > 1 or any(later - earlier != 1 for earlier, later in pairwise(numbers)):
+        return None
+    return "\n".join([*comments, *(row[1] for row in rows)])
+
+
+def _split_numbered(text: str) -> tuple[list[str], list[list[str]]]:
+    """Comments, and rows of a number of an epoch and a stage (its name or code); no rows where there are others."""
     lines = [line for line in text.split("\n") if line.strip()]
     comments = [line for line in lines if line.startswith("#")]
     rows = [
-        [cell.strip() for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
+        [cell.strip("\"' ") for cell in re.split(r"[\t,;]|\s+", line.strip(), maxsplit=1)]
         for line in lines
         if not line.startswith("#")
     ]
-    if rows and len(rows[0]) == 2 and plain_name(rows[0][0]) in ("epoch", "epochs", "number", "index", "n"):
+    if rows and len(rows[0]) == 2 and plain_name(rows[0][0]) in HEADERS["epoch"].split("|"):
         rows = rows[1:]
-    if not rows or any(len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[0]) for row in rows):
-        return None
-    if any(int(later[0]) - int(earlier[0]) != 1 for earlier, later in pairwise(rows)):
-        return None
-    return "\n".join([*comments, *(row[1] for row in rows)])
+    if any(len(row) != 2 or not _NUMBER.fullmatch(row[0]) or float(row[0]) % 1 for row in rows):
+        return comments, []
+    stages = [row[1] for row in rows]
+    return comments, rows if rows and (are_codes(stages) or _are_stages(stages)) else []
 
 
 def find_headless(text: str) -> str | None:
@@ -146,23 +201,30 @@ def find_headless(text: str) -> str | None:
         return None
     mark = next((mark for mark in "\t;," if mark in lines[0]), None)
     rows = [[cell.strip() for cell in (line.split(mark) if mark else line.split())] for line in lines]
-    if len({len(row) for row in rows}) != 1 or len(rows[0]) not in (2, 3):
+    if len({len(row) for row in rows}) != 1 or not 2 <= len(rows[0]) <= 5:
         return None
+    rows = _drop_count(rows)
     columns = list(zip(*rows, strict=True))
+    if len(columns) == 3 and all(map(_DATE.fullmatch, columns[0])) and all(map(_CLOCK.fullmatch, columns[1])):
+        return _table(("date", "onset", "stage"), rows) if are_codes(columns[2]) or _are_stages(columns[2]) else None
     named = [k for k, column in enumerate(columns) if not any(map(_NUMBER.fullmatch, column)) and _are_stages(column)]
     numeric = [k for k, column in enumerate(columns) if all(map(_NUMBER.fullmatch, column))]
     timed = [k for k, column in enumerate(columns) if all(map(_CLOCK.fullmatch, column))]
-    if len(numeric) == 3 and all(map(re.compile(r"-?\d{1,2}").fullmatch, columns[2])):
-        named, numeric = [2], [0, 1]  # onset, duration or end, and an integer
+    if not named and numeric[-1:] == [len(columns) - 1] and are_codes(columns[-1]):
+        named, numeric = numeric[-1:], numeric[:-1]  # onset, duration or end, and an integer
     if len(named) != 1 or len(numeric) + len(timed) != len(columns) - 1:
         return None
     stages = columns[named[0]]
+    if len(columns) > 3 and not timed:
+        return None
     if timed:
         roles = {k: ("onset", "end")[number] for number, k in enumerate(timed)} | dict.fromkeys(numeric, "duration")
         return _table([roles.get(k, "stage") for k in range(len(columns))], rows)
     first = [float(cell) for cell in columns[numeric[0]]]
     if any(later <= earlier for earlier, later in pairwise(first)):
         return None
+    if len(columns) == 2 and all(later - earlier == 1 for earlier, later in pairwise(first[:3])):
+        return None  # numbers of epochs, see `stage_column`
     if len(numeric) == 2:
         second = [float(cell) for cell in columns[numeric[1]]]
         follows = [abs(end - start) < 1e-6 for end, start in zip(second[:-1], first[1:], strict=True)]
@@ -172,6 +234,20 @@ def find_headless(text: str) -> str | None:
         starts = ["0", *columns[1][:-1]]
         return _table(("onset", "end", "stage"), zip(starts, columns[1], stages, strict=True))
     return _table(("onset", "stage"), zip(columns[numeric[0]], stages, strict=True))
+
+
+def _drop_count(rows: list[list[str]]) -> list[list[str]]:
+    """Rows without a first column that only numbers them, where a time stands beside it."""
+    if len(rows[0]) < 3 or not all(_NUMBER.fullmatch(row[0]) for row in rows):
+        return rows
+    first = [float(row[0]) for row in rows]
+    second = [row[1] for row in rows]
+    if any(later - earlier != 1 for earlier, later in pairwise(first)):
+        return rows
+    timed = all(_CLOCK.fullmatch(cell) or _DATE.match(cell) for cell in second)
+    times = [float(cell) for cell in second] if not timed and all(map(_NUMBER.fullmatch, second)) else []
+    rising = bool(times) and all(later > earlier for earlier, later in pairwise(times))
+    return [row[1:] for row in rows] if timed or (rising and times[1] - times[0] != 1) else rows
 
 
 def _are_stages(cells: Iterable[str]) -> bool:

@@ -10,7 +10,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +17,38 @@ import pandas as pd
 
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.annotations import choose_scorer, is_lights, name_event
-from sharpwave.recordings.clock import ClockColumn, parse_times, read_clock_column
+from sharpwave.recordings.clock import parse_times, read_clock_column
 from sharpwave.recordings.clock_steps import compute_offset
 from sharpwave.recordings.clock_words import find_strange_word
 from sharpwave.recordings.hypnogram import STAGE_SETS
 from sharpwave.recordings.readers.hypnogram_gaps import add_unknown_stages
 from sharpwave.recordings.readers.hypnogram_shapes import find_columns, find_delimiter, find_stage_columns, find_unit
-from sharpwave.recordings.readers.scoring import Scoring, fill_epochs, name_stage, names_of_codes
+from sharpwave.recordings.readers.hypnogram_texts import fitting_numbers
+from sharpwave.recordings.readers.hypnogram_times import (
+    add_hours,
+    add_seconds,
+    fill_dates,
+    find_clock,
+    find_factor,
+    find_shifts,
+    place_epochs,
+    read_duration,
+    take_for_begins,
+    within_a_day,
+    write_hours,
+)
+from sharpwave.recordings.readers.scoring import (
+    Scoring,
+    are_codes,
+    fill_epochs,
+    name_stage,
+    names_of_codes,
+    read_codes,
+)
 from sharpwave.recordings.recording import empty_events
 
 _PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
 Rows = list[list[str]]
-BESIDE = 120.0
-"""Seconds by the clock within which an event belongs to the stage in a row beside its own."""
-QUARTER = 900.0
-"""Seconds; zones lie a whole number of quarters of an hour apart."""
-ANEW = 4000.0
-"""Seconds back by which a list of events begins anew, with those of another kind; a clock is set back by 3,600."""
 
 
 def read_table(
@@ -64,39 +78,61 @@ def read_table(
     header, rows, columns, said = _read_rows(text, scorer)
     names, kept, unknown = _stage_rows(rows, columns, convention, path)
     said += unknown
-    written = [_when(rows[index], columns) for index in kept]
+    rows, written, rewritten = _write_times(rows, kept, columns, duration)
     unit = find_unit(header[columns["onset"]])
     read = read_clock_column(written, start=start, length=duration, unit=unit)
     face = None if read.start is None else read.start.replace(tzinfo=None)
-    clock, zoned = _find_clock(read, start, duration)
+    clock, zoned = find_clock(read, start, duration)
     times, dated = read.seconds, read.dated
     readable = np.isfinite(times)
     if not readable.any():
-        word = next((word for text in written if (word := find_strange_word(text))), None)
-        raise SharpwaveError(
-            f"times in the column {header[columns['onset']]!r} of {path.name}",
-            got="none that can be read" + (f": {word!r} is not known" if word else ""),
-            fix="use seconds, hh:mm:ss, or dates",
-        )
+        raise _no_times(written, header[columns["onset"]], path)
     if not readable.all():
         said.append(f"{int((~readable).sum())} scored rows have no readable time and were left out")
     scored = [rows[index] for index, good in zip(kept, readable, strict=True) if good]
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
-    said += [*read.repairs, *zoned]
-    units: dict[str, float] = {
-        role: find_unit(header[columns[role]]) for role in ("onset", "end", "duration") if role in columns
-    }
+    said += [*rewritten, *read.repairs, *zoned]
+    units = {role: find_unit(header[columns[role]]) for role in ("onset", "end", "duration") if role in columns}
     lasting = _durations(scored, columns, times, units)
-    end = duration
-    if clock is not None and duration is not None:
-        end = None if start is None else duration - compute_offset(clock, start, dated=dated)
+    if clock is None and set(units.values()) == {1.0}:
+        factor, scaled = find_factor(times, lasting, duration)
+        units = dict.fromkeys(units, factor)
+        times, lasting, said = times * factor, lasting * factor, [*said, *scaled]
+    offset = 0.0 if clock is None else None if start is None else compute_offset(clock, start, dated=dated)
+    if not np.isfinite(lasting).any():
+        times, ends = take_for_begins(times, offset, duration, whole=len(kept) == len(rows))
+        said += ends
+    end = None if duration is None or offset is None else duration - offset
     hypnogram, filled = fill_epochs(
         times, lasting, names, epoch_length=epoch_length, probabilities=_probabilities(header, scored), end=end
     )
     passed = read.seconds - parse_times(written)[0]  # by how much the clock was set back or forward so far
     events = _read_events(rows, dict(zip(kept, passed, strict=True)), columns, face, units)
     return Scoring(hypnogram, clock, dated, placed=clock is None, repairs=(*said, *filled), events=events)
+
+
+def _no_times(written: Sequence[str], head: str, path: Path) -> SharpwaveError:
+    word = next((word for text in written if (word := find_strange_word(text))), None)
+    return SharpwaveError(
+        f"times in the column {head!r} of {path.name}",
+        got="none that can be read" + (f": {word!r} is not known" if word else ""),
+        fix="use seconds, hh:mm:ss, or dates",
+    )
+
+
+def _write_times(
+    rows: Rows, kept: Sequence[int], columns: dict[str, int], duration: float | None
+) -> tuple[Rows, list[str], list[str]]:
+    """Rows and the times of those that name a stage, with the hours or seconds that they lack; and what was added."""
+    written = [_when(rows[index], columns) for index in kept]
+    if (hours := write_hours(written, duration)) is not None:
+        timed = [columns[role] for role in ("onset", "end") if role in columns]
+        return [add_hours(row, timed) for row in rows], hours, ["times are read as minutes and seconds"]
+    seconds, said = add_seconds(written)
+    if said:
+        columns.pop("end", None)
+    return rows, seconds, said
 
 
 def _stage_rows(
@@ -108,26 +144,6 @@ def _stage_rows(
     return add_unknown_stages(labels, names, kept, parse_times([_when(row, columns) for row in rows])[0].tolist())
 
 
-def _find_clock(read: ClockColumn, start: datetime | None, duration: float | None) -> tuple[datetime | None, list[str]]:
-    """The first time of a scoring on its recording's clock; and a sentence where only one of the two knows its zone."""
-    if read.start is None:
-        return None, []
-    face = read.start.replace(tzinfo=None)
-    if start is None or not read.dated or (read.start.tzinfo is None and start.tzinfo is None):
-        return face, []
-    if read.start.tzinfo is not None and start.tzinfo is not None:
-        return read.start.astimezone(start.tzinfo).replace(tzinfo=None), []
-    offset = compute_offset(face, start, dated=read.dated)
-    known = read.seconds[np.isfinite(read.seconds)]
-    usual = float(np.median(np.diff(known))) if known.size > 1 else 30.0
-    quarters = abs(offset - QUARTER * round(offset / QUARTER)) <= 0.5 * usual and QUARTER <= abs(offset) <= 14 * 3600
-    fits = duration is not None and known.size > 1 and abs(np.ptp(known) + usual - duration) <= 2 * usual
-    if not (quarters and fits):
-        return face, []
-    said = f"its times are of another zone, {offset / 3600:+g} h from the recording's clock; taken to begin together"
-    return start.replace(tzinfo=None), [said]
-
-
 def read_epochs(
     text: str,
     path: Path,
@@ -135,6 +151,7 @@ def read_epochs(
     epoch_length: float | None = None,
     convention: str | Mapping[int, str] | None = None,
     scorer: str | None = None,
+    duration: float | None = None,
 ) -> tuple[list[str], np.ndarray | None, list[str], float | None]:
     """Read a table of one row an epoch: stage names, probabilities where there are any, what was said, epoch length.
 
@@ -144,6 +161,7 @@ def read_epochs(
         epoch_length: Seconds, where the user says so.
         convention: Meaning of integer stages, see `read_hypnogram`.
         scorer: Whose column or rows to take, where several scored.
+        duration: Length of the recording, s, where known.
     """
     header, rows, columns, said = _read_rows(text, scorer)
     names, kept = _stage_names([_cell(row, columns["label"]) for row in rows], convention, path)
@@ -157,20 +175,17 @@ def read_epochs(
         epoch_length = usual if usual > 0 else None
     probabilities = _probabilities(header, rows)
     numbers = [_cell(row, columns["epoch"]) for row in rows] if "epoch" in columns else []
-    if numbers and all(re.fullmatch(r"\d{1,7}(\.0*)?", number) for number in numbers):
-        places = np.array([int(float(number)) for number in numbers])
-        places -= places[0] if places[0] <= 1 else 1
-        steps = np.diff(places)
-        if (steps > 0).all() and (steps != 1).any() and places[-1] < 4 * len(places):
-            spread = ["?"] * int(places[-1] + 1)
-            for place, name in zip(places, names, strict=True):
-                spread[place] = name
-            said.append(f"{len(spread) - len(names)} epochs are missing in the list and are unscored")
-            if probabilities is not None:
-                soft = np.full((len(spread), probabilities.shape[1]), np.nan)
-                soft[places] = probabilities
-                probabilities = soft
-            names = spread
+    placed = place_epochs(numbers, fitting_numbers(duration, epoch_length))
+    if placed is not None:
+        spread = ["?"] * int(placed.place[-1] + 1)
+        for place, row in zip(placed.place, placed.order, strict=True):
+            spread[place] = names[row]
+        said += placed.said
+        if probabilities is not None:
+            soft = np.full((len(spread), probabilities.shape[1]), np.nan)
+            soft[placed.place] = probabilities[placed.order]
+            probabilities = soft
+        names = spread
     return names, probabilities, said, epoch_length
 
 
@@ -179,6 +194,8 @@ def _read_rows(text: str, scorer: str | None) -> tuple[list[str], Rows, dict[str
     rows = list(csv.reader(io.StringIO(text), delimiter=find_delimiter(text.partition("\n")[0])))
     header, rows = rows[0], [row for row in rows[1:] if row and not _is_units(row)]
     columns = find_columns(header)
+    if "date" in columns:
+        rows = fill_dates(rows, columns["date"])
     said: list[str] = []
     if "scorer" in columns:
         who = [_cell(row, columns["scorer"]) for row in rows]
@@ -255,62 +272,15 @@ def _read_events(
         onset = onset * (units["onset"] if first is None else 1.0)
     if clock is not None and first is not None:
         onset = onset + (first - clock).total_seconds()
-        onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else _within_a_day(onset)
+        onset = np.where(onset < -6 * 3600, onset + 86_400, onset) if dated else within_a_day(onset)
         scored = [index for index, shift in stages.items() if np.isfinite(shift)]
         by_clock, begin, _ = parse_times([_when(rows[index], columns) for index in scored])
         if begin is not None and any(abs(stages[index]) > 1 for index in scored):
-            by_clock = _within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
+            by_clock = within_a_day(by_clock + (begin - clock).total_seconds()) if not dated else by_clock
             shifts = np.array([stages[index] for index in scored])
-            onset = onset + _find_shifts(onset, labels, np.array(places), by_clock, np.array(scored), shifts)
+            onset = onset + find_shifts(onset, labels, np.array(places), by_clock, np.array(scored), shifts)
     table = pd.DataFrame({"onset": onset, "duration": np.clip(lasting, 0, None), "label": labels})
     return table[np.isfinite(table["onset"])].reset_index(drop=True)
-
-
-def _find_shifts(
-    onset: np.ndarray,
-    labels: Sequence[str],
-    places: np.ndarray,
-    by_clock: np.ndarray,
-    scored: np.ndarray,
-    shifts: np.ndarray,
-) -> np.ndarray:
-    """By how much the clock was set at each event: as at the stage beside it, of those in the rows round it.
-
-    In the hour that comes twice the time alone does not tell. Events in a list of their own tell by their order: one
-    earlier than the one before is of the second hour.
-
-    Args:
-        onset: Seconds of the events by the clock.
-        labels: What they are; a list may hold one kind after the other.
-        places: Their rows.
-        by_clock: Seconds of the stages by the clock.
-        scored: Rows of the stages.
-        shifts: By how much the clock was set at each stage.
-    """
-    found = np.zeros(len(onset))
-    turned, latest = False, -np.inf
-    changes = [first != second for first, second in pairwise(labels)]
-    by_kind = sum(changes) == len(set(labels)) - 1
-    for k, (seconds, row) in enumerate(zip(onset, places, strict=True)):
-        if k and ((by_kind and changes[k - 1]) or seconds < onset[k - 1] - ANEW):
-            turned, latest = False, -np.inf
-        after = int(np.searchsorted(scored, row, side="right"))
-        round_it = np.arange(max(after - 1, 0), min(after + 1, len(scored)))
-        beside = np.abs(by_clock[round_it] - seconds)
-        if beside.size and beside.min() <= BESIDE:
-            found[k] = shifts[round_it[beside.argmin()]]
-            continue
-        far = np.abs(by_clock - seconds)
-        near = np.unique(shifts[far <= far.min() + BESIDE])
-        turned |= bool(seconds < latest)
-        latest = max(latest, seconds)
-        found[k] = (near.max() if turned else near.min()) if near.size > 1 else shifts[far.argmin()]
-    return found
-
-
-def _within_a_day(seconds: np.ndarray) -> np.ndarray:
-    """Clock times without dates, from six hours before the first stage to eighteen after it."""
-    return np.asarray(np.mod(seconds + 6 * 3600, 86_400) - 6 * 3600)
 
 
 def _without_length(row: list[str], columns: Mapping[str, int]) -> list[str]:
@@ -330,8 +300,8 @@ def _cell(row: Sequence[str], column: int) -> str:
 def _stage_names(
     labels: Sequence[str], convention: str | Mapping[int, str] | None, path: Path
 ) -> tuple[list[str], list[int]]:
-    if labels and all(re.fullmatch(r"-?\d{1,3}(\.0*)?|n/a|", label) for label in labels) and any(labels):
-        codes = [-1 if label in ("n/a", "") else int(float(label)) for label in labels]
+    if are_codes(labels):
+        codes = read_codes(labels)
         if any(code >= 0 for code in codes):
             return names_of_codes(codes, convention=convention, where=path.name), list(range(len(codes)))
     named = [(index, name_stage(label)) for index, label in enumerate(labels)]
@@ -362,23 +332,9 @@ def _durations(
         gaps = np.diff(times, append=np.nan)
         lasting = np.where(np.abs(lasting - 3600 - gaps) < 1, lasting - 3600, lasting)  # the clock goes forward
     if "duration" in columns:
-        stated = np.array([_seconds(_cell(row, columns["duration"])) for row in rows])
+        stated = np.array([read_duration(_cell(row, columns["duration"])) for row in rows])
         lasting = np.where(np.isfinite(stated), stated * units["duration"], lasting)
     return lasting
-
-
-def _seconds(text: str) -> float:
-    """A duration: seconds, with or without a unit, or h:mm:ss."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if match := re.fullmatch(r"(\d+(?:[.,]\d*)?)\s*(?:s|sec|seconds?)?", text.strip(), re.IGNORECASE):
-        return float(match.group(1).replace(",", "."))
-    if match := re.fullmatch(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)", text.strip()):
-        hours, minutes, seconds = match.groups()
-        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
-    return float("nan")
 
 
 def _probabilities(header: Sequence[str], rows: Sequence[Sequence[str]]) -> np.ndarray | None:

@@ -9,20 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
+from sharpwave.recordings.readers.hypnogram_shapes import HEADERS, plain_name
 from sharpwave.recordings.readers.scoring import (
+    INTEGER,
     MAX_EPOCHS,
     Scoring,
+    are_codes,
     codes_of_names,
     name_stage,
     names_of_codes,
+    read_codes,
 )
 
 _LEGEND = re.compile(r"(-?\d+)\s*[:=]\s*([A-Za-z]\w*(?: (?!-?\d+\s*[:=])\w+)*)")
 _EPOCH = re.compile(r"(\d+(?:\.\d+)?)\s*-?\s*(?:s|sec|seconds?)\b", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?\d{1,3}(\.0*)?")
-_USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.0, 1.0)
+_USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.0, 1.0, 2.5, 15.0, 60.0)
+"""Lengths of epochs in seconds, the usual ones first."""
 _LONGEST_NIGHT = 6000
 """Epochs: 50 h of 30 s; a longer list without an epoch length is probably scored per second."""
 
@@ -46,15 +52,18 @@ def read_lines(
     """
     lines = [line.strip() for line in text.split("\n")]
     comments = " ".join(line[1:] for line in lines if line.startswith("#"))
-    labels = [line.strip("\"' ") for line in lines if line and not line.startswith("#")]
-    repairs: list[str] = []
+    labels, repairs = _fill_blank([line for line in lines if not line.startswith("#")], duration)
     if head := _find_head(labels):
         epoch_length = epoch_length or head[1]
         labels = labels[head[0] :]
-        convention, repairs = convention or _guess_convention(labels), _say_convention(labels, convention)
+        repairs += _say_convention(labels, convention)
+        convention = convention or _guess_convention(labels)
     elif labels and re.fullmatch(r"\[hypnogram.{0,4}\]", labels[0].lower()):
         labels, convention, epoch_length = labels[1:], convention or "dreams", epoch_length or 5.0
-    elif labels and labels[0].lower() in ("stage", "stages", "hypnogram", "sleep stage", "sleep_stage", "label"):
+    elif labels and plain_name(labels[0]) in HEADERS["label"].split("|"):
+        labels = labels[1:]
+    elif _begins_with_heading(labels, duration):
+        repairs.append(f"the first line, {labels[0][:40]!r}, is no stage and is taken as a heading")
         labels = labels[1:]
     legend = {int(code): name for code, name in _LEGEND.findall(comments) if name_stage(name) is not None}
     stated = _EPOCH.search(comments)
@@ -68,6 +77,40 @@ def read_lines(
     return replace(scoring, repairs=(*scoring.repairs, *repairs))
 
 
+def _fill_blank(lines: Sequence[str], duration: float | None) -> tuple[list[str], list[str]]:
+    """Labels without quotes and separators at their ends; empty lines are epochs where only so their number fits."""
+    labels = [line.strip("\"' ").rstrip(",;\t ").strip("\"' ") for line in lines]
+    filled = [number for number, label in enumerate(labels) if label]
+    labels = labels[filled[0] : filled[-1] + 1] if filled else []
+    there = [label for label in labels if label]
+    n_blank = len(labels) - len(there)
+    if not n_blank or n_blank >= 0.5 * len(there):
+        return there, []
+    if _fits(len(labels), duration) and not _fits(len(there), duration):
+        return [label or "?" for label in labels], [f"{n_blank} empty lines between stages are unscored epochs"]
+    return there, [f"{n_blank} empty lines between stages were left out"]
+
+
+def fitting_numbers(duration: float | None, epoch_length: float | None = None) -> list[int]:
+    """Numbers of epochs of usual lengths that last as long as a recording, within half an epoch.
+
+    >>> fitting_numbers(3600.0)[:3], fitting_numbers(3600.0, 4.0), fitting_numbers(None)
+    ([120, 180, 360], [900], [])
+    """
+    lengths = _USUAL if epoch_length is None else (epoch_length,)
+    return [] if duration is None else [round(duration / length) for length in lengths]
+
+
+def _fits(n_epochs: int, duration: float | None) -> bool:
+    return n_epochs in fitting_numbers(duration)
+
+
+def _begins_with_heading(labels: Sequence[str], duration: float | None) -> bool:
+    """Whether the first line is no stage, all others are, and the recording is not as long as all together."""
+    known = [name_stage(label, digits=True) is not None or bool(INTEGER.fullmatch(label)) for label in labels]
+    return len(labels) > 4 and not known[0] and all(known[1:]) and not _fits(len(labels), duration)
+
+
 _HEAD = re.compile(r"(?:time(?:_?base)?|epoch(?:_?length)?)\s*[:=]?\s*(\d+(?:\.\d*)?)\s*s?", re.IGNORECASE)
 _MOST_HEAD = 12
 
@@ -75,10 +118,10 @@ _MOST_HEAD = 12
 def _find_head(labels: Sequence[str]) -> tuple[int, float | None] | None:
     """Number of lines of a head as Elan and Visbrain write it ("time 30.0", "numstage"), and the epoch length in it."""
     first = next((match for match in map(_HEAD.fullmatch, labels[:_MOST_HEAD]) if match), None)
-    if first is None or name_stage(labels[0]) is not None or _INTEGER.fullmatch(labels[0]):
+    if first is None or name_stage(labels[0]) is not None or INTEGER.fullmatch(labels[0]):
         return None
     for number, label in enumerate(labels[: _MOST_HEAD + 1]):
-        if _INTEGER.fullmatch(label) or name_stage(label) is not None:
+        if INTEGER.fullmatch(label) or name_stage(label) is not None:
             return number, float(first.group(1)) or None
     return None
 
@@ -89,7 +132,7 @@ def _guess_convention(labels: Sequence[str]) -> str:
 
 
 def _say_convention(labels: Sequence[str], convention: object) -> list[str]:
-    if convention or not all(map(_INTEGER.fullmatch, labels)) or not any(label[0] in "45" for label in labels):
+    if convention or not all(map(INTEGER.fullmatch, labels)) or not any(label[0] in "45" for label in labels):
         return []
     return [f"integers of the .hyp file are read as {_guess_convention(labels)!r} (--stage-convention says otherwise)"]
 
@@ -190,8 +233,8 @@ def read_labels(
 
 
 def _names(labels: Sequence[str], path: Path, convention: str | Mapping[int, str] | None) -> list[str]:
-    if all(_INTEGER.fullmatch(label) for label in labels):
-        return names_of_codes([int(float(label)) for label in labels], convention=convention, where=path.name)
+    if are_codes(labels):
+        return names_of_codes(read_codes(labels), convention=convention, where=path.name)
     names = [name_stage(label, digits=True) for label in labels]
     strange = [
         (number, label) for number, (label, name) in enumerate(zip(labels, names, strict=True), 1) if name is None
@@ -224,10 +267,15 @@ def guess_length(n_epochs: int, duration: float | None, path: Path) -> tuple[flo
         fits = [length for length in _USUAL if abs(n_epochs * length - duration) <= max(length, 0.01 * duration)]
         if fits:
             return fits[0], []
+        near = min(_USUAL, key=lambda length: abs(n_epochs * length - duration))
+        off = n_epochs * near - duration
+        more = f"; if it begins with the recording and is {abs(off):g} s too {'long' if off > 0 else 'short'}, "
+        more += f"--stage-epoch {near:g} --stage-tolerance {np.ceil(abs(off)):g}"
+        more = more if abs(off) <= 0.1 * duration else ""
         raise SharpwaveError(
             f"a scoring that lasts as long as the recording, {duration:g} s",
             got=f"{n_epochs} labels in {path.name}, {duration / n_epochs:.3g} s each",
-            fix="give --stage-epoch in seconds, or check that the files belong together (or the sampling rate)",
+            fix="give --stage-epoch in seconds, or check that the files belong together (or the sampling rate)" + more,
         )
     if n_epochs > _LONGEST_NIGHT:
         raise SharpwaveError(

@@ -34,6 +34,8 @@ COARSEST = 0.5
 """Seconds: stamps that repeat because they are stored more coarsely than this do not say when a sample was taken."""
 MOST_BREAKS = 0.05
 """Share of samples after which sampling may pause; where it is more, sampling is irregular throughout."""
+JITTER_STRETCH, MOST_STRAY = 100, 5.0
+"""Stamps whose median place is on a regular clock where they jitter, and how many samples one may stray from it."""
 LONGEST_GAP = 31 * 86_400.0
 """Seconds; a longer gap is a broken clock, not a pause."""
 
@@ -297,6 +299,11 @@ def plan_grid(clock: Clock, where: str, *, gridded: bool) -> tuple[Callable[[Any
         return plain
     times = clock.times
     kept = np.arange(len(times)) if clock.kept is None else clock.kept
+    if (np.diff(np.sort(kept)) == 1).all() and (jitter := _find_jitter(times)) is not None:
+        rate = (len(times) - 1) / float(times[-1] - times[0])
+        said = [said for said in clock.repairs if "gaps between its samples" not in said]
+        said.append(f"its time stamps jitter by up to {1e3 * jitter:.3g} ms about {rate:.6g} Hz; taken as regular")
+        return plain[0], Clock(rate, float(times[0]), None, clock.kept, tuple(said))
     steps = np.diff(times)
     close = steps < 1.5 * float(np.median(steps))
     rate = 1 / float(steps[close].mean()) if close.any() else clock.rate
@@ -330,6 +337,20 @@ def plan_grid(clock: Clock, where: str, *, gridded: bool) -> tuple[Callable[[Any
         return GriddedSamples(samples, first, source, lengths, tuple(samples.shape[1:]))
 
     return place, Clock(rate, float(times[0]), repairs=tuple(said))
+
+
+def _find_jitter(times: Float[np.ndarray, " time"]) -> float | None:
+    """Largest distance in seconds from a regular clock of which stamps stray one by one; None where there are pauses.
+
+    A pause moves all that follow, so that stretches of stamps lie off the clock, and not single ones.
+    """
+    step = float(times[-1] - times[0]) / (len(times) - 1)
+    strays = (times - times[0]) / step - np.arange(len(times))
+    whole = len(strays) // JITTER_STRETCH * JITTER_STRETCH
+    if not whole or np.abs(strays).max() > MOST_STRAY:
+        return None
+    stretches = np.median(strays[:whole].reshape(-1, JITTER_STRETCH), axis=1)
+    return float(np.abs(strays).max()) * step if np.abs(stretches).max() < 0.5 else None
 
 
 def _keep_all(samples: Any) -> Any:

@@ -37,7 +37,7 @@ _SPELLINGS: dict[str, str] = {
     "S": "S SLEEP ASLEEP SCHLAF SCHLAFEND SOMMEIL DORMIDO SONNO SLAAP 睡眠 入睡",
     "?": "? U NA UNS UNSCORED UNSTAGED UNKNOWN UNDEFINED NOTSCORED NONE NOSTAGE MT M MVT MOVEMENT MOVEMENTTIME ART"
     " ARTEFACT ARTIFACT ARTEFAKT ARTEFACTO BEWEGUNGSZEIT UNBESTIMMT NICHTBEWERTET"
-    " NONSCORE INDETERMINE INDETERMINADO 体动 未评分 未知 不明",
+    " NONSCORE INDETERMINE INDETERMINADO NAN NULL 体动 未评分 未知 不明",
 }
 
 
@@ -58,6 +58,9 @@ _JOINED = re.compile(r"[()\[\]|:,;=/]|\s[-–]\s")
 """What stands between two names of one stage, or a name and its code: "Wake (W)", "W - Wake", "N2 (2)"."""
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _DIGITS = {"0": "W", "1": "N1", "2": "N2", "3": "N3", "4": "N3", "5": "R"}
+
+INTEGER = re.compile(r"[+-]?\d{1,3}(\.0*|,0+)?([eE][+-]?0+)?")
+"""An integer of a scoring as programs write it: "2", "2.0", "2,0", "2.000000000000000000e+00" (`numpy.savetxt`)."""
 
 _AASM = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
 CONVENTIONS: dict[str, dict[int, str]] = {
@@ -99,6 +102,21 @@ def name_stage(label: str, *, digits: bool = False) -> str | None:
     parts = _JOINED.split(text)
     names = {name_stage(part) for part in parts if part.strip(" 0123456789")} if len(parts) > 1 else set()
     return names.pop() if len(names) == 1 else None
+
+
+def are_codes(labels: Sequence[str]) -> bool:
+    """Whether labels are integers, with or without words for what was not scored among them.
+
+    >>> are_codes(["0", "2.0", "NaN"]), are_codes(["W", "2"]), are_codes(["?", "?"])
+    (True, False, False)
+    """
+    written = [bool(INTEGER.fullmatch(label)) for label in labels]
+    return any(written) and all(code or name_stage(label) == "?" for label, code in zip(labels, written, strict=True))
+
+
+def read_codes(labels: Sequence[str]) -> list[int]:
+    """The integers of labels for which `are_codes` holds; -1 where a word says that nothing was scored."""
+    return [int(float(label.replace(",", "."))) if INTEGER.fullmatch(label) else -1 for label in labels]
 
 
 def codes_of_names(names: Sequence[str | None]) -> tuple[Int8[np.ndarray, " epoch"], int]:
@@ -215,6 +233,8 @@ def make_scoring(
 MAX_EPOCHS = 3_000_000
 """A month of seconds, or nearly three years of 30 s."""
 
+SHORTEST = 0.1
+"""Seconds; shorter epochs are times in another unit."""
 _USUAL = (30.0, 20.0, 10.0, 5.0, 4.0, 2.5, 2.0, 1.0)
 
 
@@ -340,8 +360,12 @@ def _epoch_length(onset: np.ndarray, duration: np.ndarray, *, skip_last: bool = 
 
 
 def _count(span: float, length: float) -> int:
-    if not (np.isfinite(length) and length > 0):
-        raise SharpwaveError("a positive epoch length", got=f"{length} s", fix="give --stage-epoch in seconds")
+    if not (np.isfinite(length) and length >= SHORTEST):
+        raise SharpwaveError(
+            f"epochs of {SHORTEST:g} s at least",
+            got=f"{length:.3g} s",
+            fix="check the unit of the times in the file, or give --stage-epoch in seconds",
+        )
     n_epochs = span / length
     if not n_epochs <= MAX_EPOCHS:
         raise SharpwaveError(
