@@ -1,10 +1,13 @@
-"""The state of a `Sleep`: what is kept of it, in which layout, and how another `Sleep` takes it up."""
+"""The state of a `Sleep`: what is kept of it, in which layout, how another takes it up, and which of them is asleep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, WeakKeyDictionary
+
+from torch import nn
 
 from sharpwave.consolidation.learner import N_SAMPLED
 from sharpwave.consolidation.night import Night
@@ -12,6 +15,20 @@ from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.sleep import Sleep
+
+
+SLEEPERS: WeakKeyDictionary[nn.Module, ReferenceType[Sleep]] = WeakKeyDictionary()
+"""The `Sleep` that last put a network to sleep, so that two do not at once."""
+
+
+def refuse_asleep(sleep: Sleep) -> None:
+    """Raise where the network of a `Sleep` is asleep, in a night of its own or of another."""
+    last = SLEEPERS[sleep.learner.module]() if sleep.learner.module in SLEEPERS else None
+    if sleep.is_asleep or (last is not None and last.is_asleep):
+        by = "" if sleep.is_asleep else ", in the night of another Sleep"
+        raise SharpwaveError(
+            "a network that is awake", got=f"one that is asleep{by}", fix="end the night with wake_up() or abandon()"
+        )
 
 
 def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
