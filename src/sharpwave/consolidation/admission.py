@@ -346,4 +346,23 @@ POLICIES: dict[str, type[Reservoir] | type[BalancedReservoir]] = {
     "group-balanced": BalancedReservoir,
 }
 
+
+def check_state(state: Any, policy: str) -> None:
+    """Raise where something is not the state of a buffer of this policy.
+
+    Args:
+        state: What `ReplayBuffer.state_dict` gave.
+        policy: Key of `POLICIES`.
+
+    Raises:
+        SharpwaveError: If it is another.
+    """
+    has = set(state) if isinstance(state, Mapping) else set[str]()
+    counters = state["admission"] if {"capacity", "admission", "table"} <= has else {}
+    if counters.keys() != POLICIES[policy](1).state_dict().keys():
+        got = f"one of policy {'balanced' if 'full' in counters else 'reservoir'!r}" if counters else "none of a buffer"
+        fix = "load it into a buffer that is made with the same options"
+        raise SharpwaveError(f"the state of a ReplayBuffer with policy={policy!r}", got=got, fix=fix)
+
+
 __getattr__ = moved.rename(__name__, {"Strata": "ClassIndex"})

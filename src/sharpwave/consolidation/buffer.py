@@ -17,6 +17,7 @@ from sharpwave import moved
 from sharpwave.consolidation.admission import (
     POLICIES,
     ClassIndex,
+    check_state,
     draw_places,
     find_finite,
     find_keys,
@@ -326,10 +327,11 @@ class ReplayBuffer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a buffer made with the same options."""
+        check_state(state, self.policy)
+        self._table.load_state_dict(state["table"], capacity=state["capacity"])
         self.capacity = self._admission.capacity = state["capacity"]
         self._index.load_state_dict(state.get("class_index") or state["strata"])  # "strata": version 0.1.0
         self._admission.load_state_dict(state["admission"])
-        self._table.load_state_dict(state["table"], capacity=self.capacity)
         self._new, self.n_refused = set(state["new"]), state.get("n_refused", 0)
         self._n_lost = state.get("n_lost", 0)
         self.rights.recheck()

@@ -147,10 +147,8 @@ def _ask(function: Callable[[nn.Module], float], model: nn.Module) -> float:
     try:
         return float(score)
     except (TypeError, ValueError, RuntimeError) as error:
-        got = type(score).__name__
-        raise SharpwaveError(
-            "a probe that gives one number, higher for better", got=got, fix="return a float"
-        ) from error
+        expected = "a probe that gives one number, higher for better"
+        raise SharpwaveError(expected, got=type(score).__name__, fix="return a float") from error
 
 
 def judge(before: Scores, after: Scores, probe: Probe) -> str:

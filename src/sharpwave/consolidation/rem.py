@@ -177,6 +177,12 @@ def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor |
     partners = torch.randperm(len(logits), generator=learner.generator).to(learner.device)
     name = _find_mixed(items, learner.objective.find_label(items))
     if not _asks_for_class(logits, items, labels, learner.objective):
+        if not items[name].is_floating_point() and any(value.ndim > 1 for value in _list_labels(items, learner)):
+            raise SharpwaveError(
+                "sequences with a label each, or a class of each token in 'y', for dreams that splice them",
+                got=f"the entries {', '.join(items)}",
+                fix="dream of texts by rem=language.Dreams(), or leave rem out",
+            )
         mixed, shares = _mix(items[name], rem, partners, learner.generator)
         others = nest({path: value[partners] for path, value in flatten(items)})
         return items | {name: mixed}, (shares, others | {name: mixed})
@@ -202,6 +208,11 @@ def _find_labels(items: Batch, learner: Learner) -> Any:
     """The labels, where they are classes of items or, by the name `y`, of tokens or pixels; else None."""
     labels = items.get(learner.objective.find_label(items))
     return labels if "y" in items or getattr(labels, "ndim", 0) == 1 else None
+
+
+def _list_labels(items: Batch, learner: Learner) -> list[Tensor]:
+    value = items.get(learner.objective.find_label(items))
+    return [value] if isinstance(value, Tensor) else []
 
 
 def _asks_for_class(logits: Tensor, items: Batch, labels: Any, objective: Objective) -> bool:

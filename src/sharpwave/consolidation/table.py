@@ -279,11 +279,18 @@ class Table:
 
     def load_state_dict(self, state: Mapping[str, Any], *, capacity: int) -> None:
         """Take up what `state_dict` gave."""
-        self._waiting = []
-        self._columns = {
+        columns = {
             path: Column(tuple(part["shape"]), getattr(torch, part["dtype"]), storage=self.storage.get(path))
             for path, part in state.items()
         }
+        for path, column in columns.items():
+            if state[path]["values"].dtype != column.stored_dtype:
+                raise SharpwaveError(
+                    f"values of {path!r} stored as {column.stored_dtype}",
+                    got=f"a state with {state[path]['values'].dtype}",
+                    fix="make the buffer with the storage= of the one that was saved",
+                )
+        self._columns, self._waiting = columns, []
         self._ragged = find_ragged(self._columns)
         self.allocate(capacity)
         for path, part in state.items():
