@@ -69,19 +69,19 @@ def test_no_item_is_half_stored(policy: str, n_full: int) -> None:
         assert len(buffer) > 8
 
 
-def test_stopped_between_two_steps_the_network_is_awake_and_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_before_its_first_step_the_network_is_awake_and_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     points, labels = make_points(8, seed=1)
     sleep = make_sleeper()
     sleep.wake({"x": points, "y": labels}).backward()
     model = sleep.learner.module.eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    step = Sleep.step
+    fall_asleep = Sleep.fall_asleep
 
-    def stop(mine: Sleep) -> bool:
-        step(mine)
+    def stop(mine: Sleep, steps: int) -> None:
+        fall_asleep(mine, steps)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Sleep, "step", stop)
+    monkeypatch.setattr(Sleep, "fall_asleep", stop)
     with pytest.raises(KeyboardInterrupt):
         sleep.night(3)
     assert (sleep.is_asleep, model.training) == (False, False)

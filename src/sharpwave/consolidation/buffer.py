@@ -305,7 +305,7 @@ class ReplayBuffer:
             yield
         except BaseException:
             self._new = new
-            if column is not None and kept is not None:
+            if kept is not None and (column := self._table.columns.get(name)) is not None:  # what waits comes first
                 column.values[:n_items], column.scales[:n_items] = kept
             raise
 

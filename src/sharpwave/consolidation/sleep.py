@@ -303,13 +303,14 @@ class Sleep(StepWatcher):
                     report = night.end(pressure=self.schedule.pressure)
                     if report.committed and self.guard is not None:
                         self.guard.gather(self.learner)
+                    self._night = None
             except BaseException:
                 if self.guard is not None and guarded is not None:
                     self.guard.load_state_dict(guarded)
                 raise
         if self.budget is not None:
             self.budget.slept += self.learner.n_passes
-        self._night, self._n_since_night, self._woken = None, 0, math.nan
+        self._n_since_night, self._woken = 0, math.nan
         self.learner.day = Day()
         self.stability.forget()
         return report
