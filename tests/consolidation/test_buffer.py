@@ -366,3 +366,16 @@ def test_complex_numbers_do_not_lose_their_imaginary_part() -> None:
     buffer.add({"x": torch.ones(2, 3)})
     with pytest.raises(SharpwaveError, match="complex64 where it was"):
         buffer.add({"x": torch.ones(2, 3, dtype=torch.complex64)})
+
+
+def test_slots_that_hold_nothing_and_odd_numbers_of_items() -> None:
+    buffer = ReplayBuffer(torch.tensor([8]).numpy()[0])
+    buffer.add(make_items([0, 1]), keep=[True, True])
+    assert [len(buffer.sample(0, balanced=balanced)["x"]) for balanced in (False, True)] == [0, 0]
+    for slots in ([2], [-1]):
+        with pytest.raises(SharpwaveError, match="slots of the 2 items"):
+            buffer.read(torch.tensor(slots))
+    with pytest.raises(SharpwaveError, match="-1 to draw"):
+        buffer.sample(-1)
+    with pytest.raises(SharpwaveError, match="a dictionary; got tuple"):
+        buffer.add((torch.ones(2, 3), torch.ones(2)))

@@ -314,3 +314,53 @@ def test_what_cannot_learn_and_odd_arguments_are_said() -> None:
         Sleep(make_network(), ReplayBuffer(5), objective=Objective(loss=lambda o, b: 1.0)).wake((POINTS, LABELS))
     with pytest.raises(SharpwaveError, match=r"Probe\(tolerance="):
         Probe(0.5)
+
+
+def test_the_axis_of_the_classes() -> None:
+    pixels, tokens = torch.randn(2, 3, 4, 5), torch.randn(2, 4, 4)
+    labels = torch.tensor([0, 1, -100]).repeat(14)[:40].view(2, 4, 5)
+    shut = mask_unseen(pixels, labels)
+    assert torch.equal(shut[:, :2], pixels[:, :2])
+    assert float(shut[:, 2].max()) < -1e30
+    assert float(mask_unseen(tokens, torch.zeros(2, 4))[..., 1:].max()) < -1e30
+    shares = torch.softmax(tokens, dim=2)  # (item, token, class), of as many tokens as classes
+    each = -(shares * tokens.log_softmax(2)).sum(2).mean(1)
+    torch.testing.assert_close(compute_cross_entropy(tokens, {"y": shares}), each)
+    places = tokens.argmax(dim=2)
+    each = nn.functional.cross_entropy(tokens.flatten(0, 1), places.flatten(), reduction="none").view(2, 4).mean(1)
+    torch.testing.assert_close(compute_cross_entropy(tokens, {"y": places}), each)
+    by_axis = [compute_distillation(pixels, pixels.roll(1, 1), temperature=2.0)]
+    by_axis += [
+        compute_distillation(
+            *(each.movedim(1, -1).flatten(0, 2) for each in (pixels, pixels.roll(1, 1))), temperature=2.0
+        )
+    ]
+    torch.testing.assert_close(*by_axis)
+
+
+@pytest.mark.parametrize("targets", [POINTS, POINTS.abs(), (POINTS > 0).float(), POINTS[:, :1]])
+def test_numbers_that_are_no_shares_are_not_taken_for_them(targets: Tensor) -> None:
+    with pytest.raises(SharpwaveError, match=r"Objective.regression\(\)"):
+        Sleep(make_network(n_out=targets.shape[1]), ReplayBuffer(5)).wake({"x": POINTS, "y": targets})
+
+
+def test_what_layers_refuse_in_other_ways_is_said() -> None:
+    norm = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4))
+    table = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.LazyLinear(2))
+    for network, x, words in ((norm, POINTS[:1], "BatchNorm needs two"), (table, torch.full((4, 2), 9), "IndexError")):
+        network(torch.zeros_like(x).repeat(2, 1))
+        with pytest.raises(SharpwaveError, match=words):
+            Sleep(network, ReplayBuffer(5)).wake({"x": x, "y": LABELS[: len(x)]})
+    sleep = Sleep(make_network(), ReplayBuffer(5))
+    with pytest.raises(SharpwaveError, match="at least one item; got an empty one"):
+        sleep.wake({"x": POINTS[:0], "y": LABELS[:0]})
+    sleep.learner.objective = Objective(loss=lambda output, batch: output.argmax(1) != batch["y"])
+    with pytest.raises(SharpwaveError, match=r"got torch\.bool of shape"):
+        sleep.wake({"x": POINTS, "y": LABELS})
+    with pytest.raises(SharpwaveError, match=r"nn.ModuleList"):
+        Sleep(nn.Flatten(), ReplayBuffer(5))
+    with pytest.raises(SharpwaveError, match="an empty one"):
+        Probe({"x": POINTS[:0], "y": LABELS[:0]})
+    for make in (Wake, NREM):
+        with pytest.raises(SharpwaveError, match="at least one item"):
+            make(**{"n_replay" if make is Wake else "batch_size": 2.5})

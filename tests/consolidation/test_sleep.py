@@ -410,3 +410,38 @@ def test_names_of_version_0_1_0_still_work() -> None:
         assert len(sleep.learner.buffer.settle()) == 0
     with pytest.warns(DeprecationWarning, match="measure_strain is now"):
         assert learner.measure_strain is present.measure_drift_and_forgetting
+
+
+def test_a_state_of_another_kind_is_named() -> None:
+    points, labels = make_points(8, seed=1)
+
+    def live(*, n_hidden: int = 6, **options) -> Sleep:
+        model = nn.Sequential(nn.Linear(8, n_hidden), nn.Linear(n_hidden, 6))
+        sleep = Sleep(model, ReplayBuffer(20), options.pop("make", torch.optim.SGD)(model.parameters(), 0.1), **options)
+        sleep.wake({"x": points, "y": labels}).backward()
+        return sleep
+
+    asleep = live(rem=REM(share=0.5))
+    asleep.fall_asleep(4)
+    state = asleep.state_dict()
+    for other, words in (
+        (live(n_hidden=5, rem=REM()), r"0.weight: \(6, 8\), here \(5, 8\)"),
+        (live(), "steps of stage 2"),
+        (live(rem=REM(), make=torch.optim.Adam), "moments of another optimiser"),
+    ):
+        with pytest.raises(SharpwaveError, match=words):
+            other.load_state_dict(state)
+        assert not other.is_asleep
+        other.night(1)
+    for wrong in ({}, [], None, "state", {"runs": []}, asleep.learner.module.state_dict()):
+        with pytest.raises(SharpwaveError, match="what Sleep"):
+            asleep.load_state_dict(wrong)
+    for buffer, words in (
+        (ReplayBuffer(20, policy="balanced"), "got one of policy 'reservoir'"),
+        (ReplayBuffer(20, storage={"x": "uint8"}), "storage= of the one that was saved"),
+    ):
+        with pytest.raises(SharpwaveError, match=words):
+            buffer.load_state_dict(state["buffer"])
+        assert len(buffer) == 0
+        with pytest.raises(SharpwaveError, match="none of a buffer"):
+            buffer.load_state_dict({})

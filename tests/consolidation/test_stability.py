@@ -184,3 +184,17 @@ def test_a_layer_that_takes_the_place_of_another_is_centred_too() -> None:
         network[0].weight.grad = torch.tensor([[1.0, 1.0, 1.0, 5.0]])
         centre_gradients(network)
         assert torch.allclose(network[0].weight.grad, torch.tensor([[0.5, 0.5, 0.5, 4.5]]))
+
+
+def test_a_batch_that_is_at_fault_may_yet_go_backward_and_gradients_before_it_stay() -> None:
+    network, sleep = make_sleeper(0.01)
+    learn(sleep, make_batches(5))
+    for (x, y), odd in zip(make_batches(2, seed=1), (torch.nan, 1e6), strict=True):
+        sleep.wake({"x": x, "y": y}).backward()
+        before = [parameter.grad.clone() for parameter in network.parameters()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is not stored is said
+            loss = sleep.wake({"x": x * odd, "y": 1 - y})
+        assert all(torch.equal(p.grad, kept) for p, kept in zip(network.parameters(), before, strict=True))
+        loss.backward()  # not the weights' change beneath it
+        sleep.learner.clear_gradients()

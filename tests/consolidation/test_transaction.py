@@ -378,3 +378,25 @@ def test_a_probe_that_never_gives_a_number_keeps_no_night() -> None:
     sleep.wake({"x": points, "y": labels}).backward()
     report = sleep.night(2)
     assert (report.committed, report.reason) == (False, "the score is not finite")
+
+
+def test_a_probe_may_freeze_what_it_looks_at() -> None:
+    def look(network: nn.Module) -> float:
+        return float(network.requires_grad_(False)(points).mean())
+
+    network, (points, labels) = make_network(), make_points(40, seed=1)
+    sleep = Sleep(network, ReplayBuffer(50), torch.optim.SGD(network.parameters(), 0.1), probe=Probe(look, tolerance=9))
+    sleep.wake({"x": points, "y": labels}).backward()
+    report = sleep.night(2)
+    assert (report.committed, len(report.losses)) == (True, 2)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert "plain training" not in str(report)  # no step was taken, so what one takes is not known
+
+
+def test_the_generator_of_the_user_is_left_alone() -> None:
+    sleep = make_sleeper(nrem=NREM(noise=0.1, reconstruction=1.0))
+    points, labels = make_points(8, seed=1)
+    before = torch.get_rng_state()
+    sleep.wake({"x": points, "y": labels}).backward()
+    sleep.night(2)
+    assert torch.equal(torch.get_rng_state(), before)

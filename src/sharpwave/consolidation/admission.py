@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sharpwave import moved
+from sharpwave.errors import SharpwaveError
 
 Key = tuple[int, ...]
 """A class, or a class and a group."""
@@ -33,9 +34,11 @@ class ClassIndex:
     Attributes:
         members: Slots of each key, keys in the order in which they came.
         order: The keys, for drawing.
+        touched: Slots that were placed since this was last emptied.
     """
 
     def __init__(self) -> None:
+        self.touched: set[int] = set()
         self.members: dict[Key, list[int]] = {}
         self.keys: dict[int, Key] = {}
         self.seen: Counter[Key] = Counter()
@@ -53,6 +56,7 @@ class ClassIndex:
 
     def place(self, slot: int, key: Key) -> None:
         """Say that a slot now holds an item of this key."""
+        self.touched.add(slot)
         if slot in self.keys:
             self.remove(slot)
         if key not in self.members:
@@ -174,7 +178,7 @@ def draw_places(n_open: int, n_items: int, generator: torch.Generator | None) ->
 
 def find_finite(entries: Mapping[str, Tensor], keep: Tensor | None = None) -> Tensor | None:
     """Which rows of a batch hold finite numbers only, of those to keep; None where all do."""
-    finite = None if keep is None else keep.cpu()
+    finite = None if keep is None else torch.as_tensor(keep).cpu()
     floating = [value for value in entries.values() if value.is_floating_point()]
     for value in floating if not _is_sum_finite(floating) else ():
         rows = torch.isfinite(value).flatten(1).all(dim=1).cpu() if value.ndim > 1 else torch.isfinite(value).cpu()
@@ -188,6 +192,25 @@ def _is_sum_finite(values: list[Tensor]) -> bool:
     if len({each.device for each in sums}) > 1:
         sums = [each.cpu() for each in sums]
     return math.isfinite(sum(sums))
+
+
+def find_keys(entries: Mapping[str, Tensor], names: tuple[str, ...], n_items: int) -> list[Key]:
+    """The key of each item: its class, or its class and group.
+
+    Args:
+        entries: A batch.
+        names: Entry of the class, and that of the group where it counts.
+        n_items: Number of items.
+
+    Raises:
+        SharpwaveError: If there is no group.
+    """
+    if names[1:] and names[1] not in entries:
+        got = ", ".join(entries)
+        raise SharpwaveError(f"an entry {names[1]!r} with the group of each item", got=got, fix="add it to the items")
+    values = [entries[name] for name in names if name in entries]
+    lists = [value.tolist() for value in values if value.ndim == 1 and not value.is_floating_point()]
+    return list(zip(*lists, strict=True)) if lists else [()] * n_items
 
 
 def find_seed() -> int:
@@ -219,6 +242,16 @@ class Reservoir:
             index: Class index of the buffer; it is changed.
             generator: Random generator; torch's own where it is None.
         """
+        kept = self.n_seen, self._next, self._weight
+        try:
+            return self._offer(n_items, find_keys, index, generator)
+        except BaseException:
+            self.n_seen, self._next, self._weight = kept
+            raise
+
+    def _offer(
+        self, n_items: int, find_keys: Callable[[], list[Key]], index: ClassIndex, generator: torch.Generator | None
+    ) -> list[Placement]:
         first = self.n_seen
         self.n_seen += n_items
         if first >= self.capacity and self._next >= self.n_seen:
@@ -312,5 +345,24 @@ POLICIES: dict[str, type[Reservoir] | type[BalancedReservoir]] = {
     "balanced": BalancedReservoir,
     "group-balanced": BalancedReservoir,
 }
+
+
+def check_state(state: Any, policy: str) -> None:
+    """Raise where something is not the state of a buffer of this policy.
+
+    Args:
+        state: What `ReplayBuffer.state_dict` gave.
+        policy: Key of `POLICIES`.
+
+    Raises:
+        SharpwaveError: If it is another.
+    """
+    has = set(state) if isinstance(state, Mapping) else set[str]()
+    counters = state["admission"] if {"capacity", "admission", "table"} <= has else {}
+    if counters.keys() != POLICIES[policy](1).state_dict().keys():
+        got = f"one of policy {'balanced' if 'full' in counters else 'reservoir'!r}" if counters else "none of a buffer"
+        fix = "load it into a buffer that is made with the same options"
+        raise SharpwaveError(f"the state of a ReplayBuffer with policy={policy!r}", got=got, fix=fix)
+
 
 __getattr__ = moved.rename(__name__, {"Strata": "ClassIndex"})

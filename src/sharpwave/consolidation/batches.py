@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave import moved
-from sharpwave.consolidation.gradients import are_places
+from sharpwave.consolidation.gradients import add_up, are_places, find_class_axis
 from sharpwave.consolidation.texts import IGNORED, LABELS, find_padding
 from sharpwave.errors import SharpwaveError
 
@@ -26,6 +26,9 @@ Batch = dict[str, Any]
 
 LENGTH = "_length"
 """Ending of the entry that holds how long each item of a padded entry is: `tokens` and `tokens_length`."""
+
+REFUSALS = (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError, AssertionError)
+"""Errors by which layers refuse a batch."""
 
 _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 """Types that torch cannot pick items from, and what takes their place."""
@@ -50,9 +53,11 @@ def flatten(
     Raises:
         SharpwaveError: If an entry is neither a tensor, a list of tensors nor a dictionary of them.
     """
+    if not isinstance(batch, Mapping):
+        raise SharpwaveError("a batch that is a dictionary", got=type(batch).__name__, fix='write {"x": x, "y": y}')
     for name, value in batch.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Tensor) and value.layout is torch.strided:
+        if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested:
             value = value.to(_WIDER[value.dtype]) if value.dtype in _WIDER else value
             yield path, value.detach() if value.requires_grad else value
         elif isinstance(value, Mapping):
@@ -128,19 +133,23 @@ def compute_cross_entropy(
         label: Name of the labels' entry; default "y".
     """
     labels = batch[label]
-    if labels.is_floating_point():
-        return _mean_of_items(nn.functional.cross_entropy(logits, labels, reduction="none"))
-    if logits.ndim > 1 and logits.shape[1 if logits.ndim > 2 and labels.shape[1:] == logits.shape[2:] else -1] == 1:
+    axis = find_class_axis(logits, labels)
+    soft = labels.is_floating_point() and labels.shape == logits.shape
+    if (logits.ndim > 1 and logits.shape[axis] == 1) or (soft and not add_up(labels, axis)):
         raise SharpwaveError(
-            f"an output with a logit for each class, for labels {label!r} that are classes",
-            got=f"one logit, outputs of shape {tuple(logits.shape)}",
-            fix="use Objective.multilabel() for a yes or no, Objective.regression() for a number",
+            f"an output with a logit for each class, for labels {label!r} that are classes or a share of each class",
+            got=f"labels {_describe(labels)} that are below 0 or add up to more than 1"
+            if soft and logits.shape[axis] > 1
+            else f"one logit, outputs of shape {tuple(logits.shape)}",
+            fix="use Objective.multilabel() for yes or no, Objective.regression() for numbers",
         )
+    if labels.is_floating_point():
+        logits, labels = (part.movedim(axis, 1) if soft and logits.ndim > 2 else part for part in (logits, labels))
+        return _mean_of_items(nn.functional.cross_entropy(logits, labels, reduction="none"))
     labels = labels.long()
     if labels.ndim == 1:
         return nn.functional.cross_entropy(logits, labels, reduction="none")
-    if labels.shape[1:] == logits.shape[2:]:
-        logits = logits.movedim(1, -1)
+    logits = logits.movedim(axis, -1)
     each = nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
     counted = (labels != IGNORED).flatten(1).sum(dim=1).clamp(min=1)
     return each.view(labels.shape).flatten(1).sum(dim=1) / counted
@@ -289,11 +298,12 @@ class Objective:
                 fix=f"check the entry {label!r} and the last layer, or give objective=Objective(loss=...)",
             ) from error
         n_items = len(output)
-        known = isinstance(losses, Tensor) and losses.ndim > 0
+        known = isinstance(losses, Tensor) and losses.ndim > 0 and losses.is_floating_point()
         if not known or len(losses) != n_items or (losses.shape == (n_items, n_items) and output.ndim < 3):
             if known and losses.ndim == 2 and output.shape == losses.shape:
                 return losses.mean(dim=1)
-            got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+            kind = f"{losses.dtype} of " if isinstance(losses, Tensor) and not losses.is_floating_point() else ""
+            got = f"{kind}shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise SharpwaveError(
                 f"a loss of each item, shape ({n_items},)",
                 got=f"{got} from outputs {_describe(output)} and {label!r} {_describe(batch.get(label))}",
@@ -317,14 +327,14 @@ class Objective:
                 got=f"the entries {', '.join(map(str, batch))}",
                 fix="name yours, as in objective=Objective.classification(input='image', label='label')",
             ) from error
-        except (RuntimeError, TypeError) as error:
-            if type(error) not in (RuntimeError, TypeError, NotImplementedError):  # memory and processes: as they are
+        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+            if type(error) not in REFUSALS:  # memory and processes: as they are
                 raise
             raise SharpwaveError(
                 "a batch of tensors, new or stored, that the model takes",
                 got=f"{', '.join(f'{name} {_describe(value)}' for name, value in batch.items())}: {error!r}",
-                fix="check the shapes and types of its entries; where the model takes other inputs than before, begin "
-                "a new ReplayBuffer",
+                fix="check the shapes and types of its entries (BatchNorm needs two items); where the model takes "
+                "other inputs than before, begin a new ReplayBuffer",
             ) from error
         if not isinstance(output, Tensor) or output.ndim == 0:
             raise SharpwaveError(
@@ -361,6 +371,8 @@ class Objective:
 def _describe(value: Any) -> str:
     if not isinstance(value, Tensor):
         return type(value).__name__
+    if value.is_nested:
+        return f"nested tensor of {value.dtype}"
     kind = "" if value.layout is torch.strided else f"{str(value.layout).removeprefix('torch.')} "
     return f"{kind}{tuple(value.shape)} of {value.dtype}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from sharpwave import moved
 from sharpwave.consolidation.admission import (
     POLICIES,
     ClassIndex,
-    Key,
+    check_state,
     draw_places,
     find_finite,
+    find_keys,
     find_seed,
     make_random,
 )
@@ -81,7 +83,7 @@ class ReplayBuffer:
         transform: Callable[[Batch], Batch] | None = None,
         keep_for: float | None = None,
     ) -> None:
-        if not isinstance(capacity, int | None):
+        if not isinstance(capacity, Integral | None) or isinstance(capacity, bool):
             raise SharpwaveError(
                 "a capacity as a whole number of items", got=repr(capacity), fix="write ReplayBuffer(500)"
             )
@@ -96,7 +98,7 @@ class ReplayBuffer:
         if not 0 <= held_out < 1:
             raise SharpwaveError("a share held out from 0 to below 1", got=f"{held_out}", fix="0.1 keeps a tenth")
         self.policy, self.label, self.group, self.held_out = policy, label, group, held_out
-        self.capacity, self._budget = capacity or 0, n_bytes
+        self.capacity, self._budget = int(capacity or 0), n_bytes
         self.generator = generator or torch.Generator().manual_seed(find_seed())
         self.transform, self.n_refused, self._n_lost = transform, 0, 0
         self.rights = Rights(keep_for)
@@ -153,9 +155,9 @@ class ReplayBuffer:
         entries = self._list_entries(items, task)
         n_items = count_items(entries)
         if not self._table.paths:
-            self._table.describe(entries)
-            self._open()
-        if self._has_grown(entries):
+            with self._table.beginning(entries):
+                self._open()
+        if self._table.has_grown(entries):
             self._table.grow(entries, len(self), capacity=self.capacity)
         if f"logits{LENGTH}" in self._table.paths and f"logits{LENGTH}" not in entries and "logits" in entries:
             entries[f"logits{LENGTH}"] = torch.full((n_items,), entries["logits"].shape[1])
@@ -165,16 +167,23 @@ class ReplayBuffer:
             entries = {path: value[finite.to(value.device)] for path, value in entries.items()}
             n_items = int(finite.sum())
         self._table.check(entries)
-        placements = self._admission.offer(
-            n_items, lambda: self._find_keys(entries, n_items), self._index, generator=self.generator
-        )
-        if placements:
-            last = {slot: row for row, slot in placements}
-            slots, rows = torch.tensor([list(last), list(last.values())])
-            self._table.write(
-                slots, {path: value.index_select(0, rows.to(value.device)) for path, value in entries.items()}
+        n_before, self._index.touched, placements = len(self), set(), None
+        names = (self.label, self.group) if self.policy == "group-balanced" else (self.label,)
+        try:
+            placements = self._admission.offer(
+                n_items, lambda: find_keys(entries, names, n_items), self._index, generator=self.generator
             )
-            self._new.update(last)
+            if placements:
+                last = {slot: row for row, slot in placements}
+                slots, rows = torch.tensor([list(last), list(last.values())])
+                self._table.write(
+                    slots, {path: value.index_select(0, rows.to(value.device)) for path, value in entries.items()}
+                )
+                self._new.update(last)
+        except BaseException:  # as by Ctrl-C: no slot stays that is half written, and none of these was seen
+            self._admission.n_seen -= 0 if placements is None else n_items
+            self._give_up(self._index.touched, n_before)
+            raise
 
     def follow(self, objective: Objective, batch: Mapping[str, Any]) -> None:
         """Take the labels' entry from an objective, where that of the buffer's own is in no batch."""
@@ -208,10 +217,11 @@ class ReplayBuffer:
         generator = generator or self.generator
         first = self.n_held_out
         n_open = len(self) - first
-        if n_open <= 0:
-            raise SharpwaveError("a buffer that holds items", got="none", fix="add items before sampling")
+        if n_open <= 0 or n_items < 0:
+            got = f"{n_items} to draw" if n_items < 0 else "none"
+            raise SharpwaveError("a buffer that holds items", got=got, fix="add items before sampling")
         if balanced:
-            slots = torch.tensor(self._open_index.draw(n_items, make_random(generator)))
+            slots = torch.tensor(self._open_index.draw(n_items, make_random(generator)), dtype=torch.int64)
         else:
             slots = first + draw_places(n_open, n_items, generator)
         items = self.read(slots)
@@ -229,7 +239,14 @@ class ReplayBuffer:
         return torch.tensor(sorted(self._index.stratify(n_items, make_random(generator or self.generator))))
 
     def read(self, slots: Int[Tensor, " item"]) -> Batch:
-        """The items in some slots."""
+        """The items in some slots.
+
+        Raises:
+            SharpwaveError: If one holds nothing.
+        """
+        slots = torch.as_tensor(slots)
+        if slots.numel() and not 0 <= int(slots.min()) <= int(slots.max()) < len(self):
+            raise SharpwaveError(f"slots of the {len(self)} items", got=f"{slots.tolist()[:9]}", fix="see len(buffer)")
         return nest(self._table.read(slots) | {"index": slots})
 
     def forget(self, where: Mapping[str, Any] | Callable[[Batch], Tensor]) -> Removal:
@@ -238,21 +255,24 @@ class ReplayBuffer:
 
     def discard(self, slots: Int[Tensor, " item"], *, anew: bool = False) -> None:
         """Give up some items, in mapped files too; others take the room one by one, or at once (`anew`)."""
-        gone, first = set(slots.tolist()), self.n_held_out
-        kept = [slot for slot in range(len(self)) if slot not in gone]
+        self._give_up(set(slots.tolist()), len(self))
+        if anew:
+            self._admission = POLICIES[self.policy](self.capacity)
+            self._admission.n_seen = len(self)
+
+    def _give_up(self, gone: set[int], n_full: int) -> None:
+        """Let some slots go; those from `n_full` on held nothing."""
+        keys, seen, first = self._index.keys, self._index.seen, min(n_full, self._n_first)
+        kept = [slot for slot in sorted(keys) if slot not in gone]
         moved = {slot: place for place, slot in enumerate(kept)}
         self._table.keep_rows(torch.tensor(kept, dtype=torch.int64))
         self._n_lost += sum(slot < first for slot in gone)
-        keys, seen = self._index.keys, self._index.seen
         self._index = self._open_index = ClassIndex()
         self._index.seen = seen
         self._index.fill({place: keys[slot] for slot, place in moved.items()})
         self._new = {moved[slot] for slot in self._new if slot in moved}
         self._watch_open()
         self._fill_open()
-        if anew:
-            self._admission = POLICIES[self.policy](self.capacity)
-            self._admission.n_seen = len(self)
 
     def read_held_out(self) -> Batch:
         """The items that `sample` never gives."""
@@ -285,7 +305,7 @@ class ReplayBuffer:
             yield
         except BaseException:
             self._new = new
-            if column is not None and kept is not None:
+            if kept is not None and (column := self._table.columns.get(name)) is not None:  # what waits comes first
                 column.values[:n_items], column.scales[:n_items] = kept
             raise
 
@@ -307,10 +327,11 @@ class ReplayBuffer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, in a buffer made with the same options."""
+        check_state(state, self.policy)
+        self._table.load_state_dict(state["table"], capacity=state["capacity"])
         self.capacity = self._admission.capacity = state["capacity"]
         self._index.load_state_dict(state.get("class_index") or state["strata"])  # "strata": version 0.1.0
         self._admission.load_state_dict(state["admission"])
-        self._table.load_state_dict(state["table"], capacity=self.capacity)
         self._new, self.n_refused = set(state["new"]), state.get("n_refused", 0)
         self._n_lost = state.get("n_lost", 0)
         self.rights.recheck()
@@ -364,13 +385,6 @@ class ReplayBuffer:
             entries[f"{path}{LENGTH}"] = torch.full((len(value),), value.shape[1])
         return entries
 
-    def _has_grown(self, entries: Mapping[str, Tensor]) -> bool:
-        """Whether the logits are of more classes than those that are stored."""
-        column, logits = self._table.paths.get("logits"), entries.get("logits")
-        if column is None or logits is None or logits.ndim != 2 or len(column.shape) != 1:
-            return False
-        return logits.shape[1] > column.shape[0]
-
     def _refuse(self, n_items: int) -> None:
         self.n_refused += n_items
         warnings.warn(
@@ -384,15 +398,3 @@ class ReplayBuffer:
         for row, slot in enumerate(slots.tolist()):
             index.place(row, self._index.keys[slot])
         return lambda n_items, generator: index.draw(n_items, make_random(generator))
-
-    def _find_keys(self, entries: Mapping[str, Tensor], n_items: int) -> list[Key]:
-        grouped = self.policy == "group-balanced"
-        if grouped and self.group not in entries:
-            raise SharpwaveError(
-                f"an entry {self.group!r} with the group of each item",
-                got=", ".join(entries),
-                fix="add it to the items",
-            )
-        values = [entries[name] for name in ((self.label, self.group) if grouped else (self.label,)) if name in entries]
-        lists = [value.tolist() for value in values if value.ndim == 1 and not value.is_floating_point()]
-        return list(zip(*lists, strict=True)) if lists else [()] * n_items

@@ -112,11 +112,12 @@ class Column:
             path: File that values are mapped from; None for memory.
         """
         rows = self.read(torch.arange(n_items))
-        self.shape = shape
-        self.allocate(capacity, path=path)
         fitted = rows.new_zeros(n_items, *shape)
         fitted[tuple(slice(size) for size in rows.shape)] = rows
-        self.write(torch.arange(n_items), fitted)
+        wider = Column(shape, self.dtype, storage=self.quantised or self.stored_dtype)
+        wider.allocate(capacity, path=path)
+        wider.write(torch.arange(n_items), fitted)
+        self.shape, self.values, self.scales = wider.shape, wider.values, wider.scales
 
     def read(self, slots: Tensor) -> Tensor:
         """Rows (item, ...) of some slots, in the type in which they were given."""

@@ -170,6 +170,32 @@ def are_places(
     return not bool(told.any()) or float(right[told].float().mean()) > 0.9
 
 
+def find_class_axis(logits: Tensor, labels: Any) -> int:
+    """Axis of the classes in logits: 1 for pixels, (item, class, height, width), else the last, (item, token, class).
+
+    Args:
+        logits: Logits of each class.
+        labels: Labels, classes or a share of each class, by whose shape (or shares, which add up to 1) the axis is told
+            where it is another; anything else tells nothing.
+    """
+    axis = 1 if logits.ndim > 3 else -1
+    if logits.ndim < 3 or not isinstance(labels, Tensor):
+        return axis
+    if labels.shape == logits.shape and labels.is_floating_point():
+        other = 1 if axis == -1 else -1
+        return other if add_up(labels, other) and not add_up(labels, axis) else axis
+    fits = {1: labels.shape[1:] == logits.shape[2:], -1: labels.shape[1:] == logits.shape[1:-1]}
+    return axis if fits[axis] or not fits[-axis] else -axis
+
+
+def add_up(shares: Tensor, axis: int) -> bool:
+    """Whether values are shares along an axis: none below 0, and no more than 1 together; unknown ones are."""
+    try:
+        return not bool((shares < 0).any()) and not bool((shares.sum(dim=axis) > 1.01).any())
+    except RuntimeError:  # within vmap, which lets nobody look
+        return True
+
+
 def copy_moments(optimiser: Any) -> dict[str, Any]:
     """A copy of an optimiser's state; what it has of parameters that are no longer in it, as of a head that was
     replaced, is forgotten: torch cannot list the state of such an optimiser (a `KeyError`).

@@ -154,9 +154,11 @@ class Learner:
             SharpwaveError: If there is none, or nothing in it to replay.
         """
         if self.buffer is None or len(self.buffer) <= self.buffer.n_held_out:
+            n_refused = getattr(self.buffer, "n_refused", 0)
+            refused = f"an empty one: all {n_refused} items hold NaN or infinite values, or gave such outputs"
             raise SharpwaveError(
                 "a buffer with something to replay",
-                got="no buffer" if self.buffer is None else "an empty one",
+                got="no buffer" if self.buffer is None else refused if n_refused else "an empty one",
                 fix="give Sleep a ReplayBuffer and call Sleep.wake on the batches it learns from, before it sleeps",
             )
         return self.buffer
@@ -316,20 +318,16 @@ class Snapshot:
 
     @classmethod
     def take(cls, learner: Learner) -> Snapshot:
-        """Copy what a night may change, and take the gradients aside."""
+        """Copy what a night may change; the gradients stay where they are until `Learner.clear_gradients`."""
         module = learner.module
         weights = {name: value.detach().clone() for name, value in list_state(module).items()}
         gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
         if learner.model is not module:  # what DistributedDataParallel lends may be written over
             gradients = {name: value.clone() for name, value in gradients.items()}
-        learner.clear_gradients()
-        return cls(
-            weights,
-            copy_moments(learner.optimiser),
-            None if learner.scaler is None else deepcopy(learner.scaler.state_dict()),
-            gradients,
-            {name: p._version for name, p in module.named_parameters() if not p.requires_grad},
-        )
+        moments = copy_moments(learner.optimiser)
+        scaler = None if learner.scaler is None else deepcopy(learner.scaler.state_dict())
+        frozen = {name: p._version for name, p in module.named_parameters() if not p.requires_grad}
+        return cls(weights, moments, scaler, gradients, frozen)
 
     def give_back_gradients(self, learner: Learner) -> None:
         """Put the gradients back where they were; parameters without one have none."""

@@ -30,7 +30,11 @@ def list_state(model: nn.Module) -> dict[str, Tensor]:
     """What training may change, by name: parameters that ask for gradients, and all buffers; tied ones once."""
     reshard(model)
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {**trained, **dict(model.named_buffers())}
+    state = {**trained, **dict(model.named_buffers())}
+    lazy = next((name for name, value in state.items() if nn.parameter.is_lazy(value)), "")
+    if lazy:
+        raise SharpwaveError("layers that know their shapes", got=f"{lazy} of a lazy one", fix="pass a batch first")
+    return state
 
 
 def reshard(model: nn.Module) -> None:
@@ -60,14 +64,20 @@ def check_parts(model: nn.Module, buffer: object) -> None:
         buffer: Replay buffer, or None.
 
     Raises:
-        SharpwaveError: If the buffer is none, Fabric's mixed precision is around the network, or a module defines
-            `get_extra_state`: a state that is neither parameter nor buffer could not be put back.
+        SharpwaveError: If the buffer is none, the network has no parameters, Fabric's mixed precision is around it, or
+            a module defines `get_extra_state`: a state that is neither parameter nor buffer could not be put back.
     """
     if not isinstance(model, nn.Module) or (buffer is not None and not hasattr(buffer, "sample")):
         raise SharpwaveError(
             "Sleep(model, buffer, optimiser): a torch module, and a ReplayBuffer or None",
             got=f"{type(model).__name__} and {type(buffer).__name__}",
             fix="give a ReplayBuffer second and the optimiser third",
+        )
+    if next(model.parameters(), None) is None:
+        raise SharpwaveError(
+            "a network with parameters, which can learn",
+            got=f"{type(model).__name__} with none",
+            fix="keep weights as nn.Parameter, and modules in an nn.ModuleList: in a plain list they are not found",
         )
     precision = str(getattr(getattr(model.__dict__.get("_strategy"), "precision", None), "precision", ""))
     if precision.endswith("-mixed"):

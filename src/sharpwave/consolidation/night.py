@@ -172,6 +172,7 @@ class Night:
         began = time.perf_counter()
         self.modes = get_modes(self.learner.model)
         self.snapshot = Snapshot.take(self.learner)
+        self.learner.clear_gradients()
         deepen(self.shallow, self.learner, self.position)
         self.probed = draw_items(self.learner, self.probe)
         self.before = measure_scores(self.learner, self.probe, self.probed)
@@ -284,7 +285,8 @@ class Night:
         """Put the network, its optimiser, modes and gradients back as they were."""
         self.learner.memories = None
         try:
-            self.snapshot.restore(self.learner)
+            if self.snapshot.moments:  # else it could not be copied, and nothing was changed
+                self.snapshot.restore(self.learner)
         finally:
             set_modes(self.learner.model, self.modes)
             self._wake_phases()

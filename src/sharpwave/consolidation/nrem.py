@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -90,17 +91,14 @@ class NREM:
     check: bool = False
 
     def __post_init__(self) -> None:
-        weights = (self.labels, self.distillation, self.noise, self.reconstruction, self.oscillation)
-        if self.batch_size == 0 or min(weights) < 0:
-            raise SharpwaveError(
-                "a batch of at least one item, and weights and noise that are not negative",
-                got=f"batch_size={self.batch_size}, weights {weights}",
-                fix="set what is not wanted to 0",
-            )
+        weights = (self.labels, self.distillation, self.noise, self.reconstruction, self.oscillation, self.rate or 0)
+        is_count = self.batch_size is None or (isinstance(self.batch_size, Integral) and self.batch_size > 0)
+        if not is_count or self.temperature == 0 or not min(weights) >= 0:
+            expected = "a batch of at least one item, a temperature above 0, and weights, noise and rate not negative"
+            raise SharpwaveError(expected, got=f"{self}", fix="set what is not wanted to 0, a temperature to None")
         if self.refresh not in REFRESHED:
-            raise SharpwaveError(
-                f"logits to refresh among {', '.join(REFRESHED)}", got=repr(self.refresh), fix="choose one of them"
-            )
+            names = ", ".join(REFRESHED)
+            raise SharpwaveError(f"logits to refresh among {names}", got=repr(self.refresh), fix="choose one of them")
 
     def find_up(self, step: int) -> float:
         """How much of the up state a step is in: 1 without an oscillation."""
@@ -297,7 +295,7 @@ class Decoder:
     def __init__(self, hidden: Tensor, inputs: Tensor, *, rate: float = 1e-3) -> None:
         n_hidden, n_inputs = hidden[0].numel(), inputs[0].numel()
         self.dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-        self.layer = nn.Linear(n_hidden, n_inputs, device=hidden.device, dtype=self.dtype)
+        self.layer = nn.utils.skip_init(nn.Linear, n_hidden, n_inputs, device=hidden.device, dtype=self.dtype)
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
         self.optimiser = torch.optim.Adam(self.layer.parameters(), lr=rate)

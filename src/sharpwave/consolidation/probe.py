@@ -75,6 +75,8 @@ class Probe:
                 got=type(self.held_out).__name__,
                 fix="write Probe(lambda network: ...), or Probe(tolerance=...) for how far the score may fall",
             )
+        if isinstance(self.held_out, Mapping) and not count_items(self.held_out):
+            raise SharpwaveError("a batch with items that scores a night", got="an empty one", fix="leave it out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +138,17 @@ def measure_scores(learner: Learner, probe: Probe, slots: Sequence[int] = ()) ->
 
 
 def _ask(function: Callable[[nn.Module], float], model: nn.Module) -> float:
-    score = function(model)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        score = function(model)
+    finally:
+        for parameter in trained:  # a probe may freeze what it looks at
+            parameter.requires_grad_(True)
     try:
         return float(score)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise SharpwaveError(
-            "a probe that gives one number, higher for better", got=type(score).__name__, fix="return a float"
-        ) from error
+        expected = "a probe that gives one number, higher for better"
+        raise SharpwaveError(expected, got=type(score).__name__, fix="return a float") from error
 
 
 def judge(before: Scores, after: Scores, probe: Probe) -> str:
@@ -365,6 +371,7 @@ class Stability:
 
     def _lower(self, loss: float, better: float) -> None:
         learner, self._n_calm = self.learner, 0
+        learner.clear_gradients()
         learner.n_undone += 1
         learner.caution = max(learner.caution / 2, LOWEST_FACTOR)
         if not self._said:
@@ -386,9 +393,8 @@ class Stability:
     @torch.no_grad()
     def _put_back(self, copy: Copy) -> None:
         for name, value in list_state(self.learner.module).items():
-            value.copy_(copy.weights[name])
+            value.data.copy_(copy.weights[name])  # past autograd's notice: the pass before may yet go backward
         own = [group["lr"] for group in self.learner.optimiser.param_groups]
         self.learner.optimiser.load_state_dict(deepcopy(copy.moments))
         for group, rate in zip(self.learner.optimiser.param_groups, own, strict=True):
             group["lr"] = rate
-        self.learner.clear_gradients()

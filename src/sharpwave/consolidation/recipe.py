@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakMethod
 
 import torch
 
@@ -43,6 +45,20 @@ PARTS: dict[str, tuple[tuple[str, ...], str]] = {
     "schedule": (("is_due", "plan"), "FixedRatio(0.1)"),
 }
 """What each part of a recipe must have, and an example of it."""
+
+OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "recipe": (lambda value: isinstance(value, Recipe), "Recipe(...)"),
+    "objective": (lambda value: hasattr(value, "compute_losses"), "Objective(loss=...)"),
+    "accumulate": (lambda value: isinstance(value, Integral) and value >= 1, "4, a whole number of batches"),
+    "autocast": (lambda value: isinstance(value, torch.dtype), "torch.bfloat16"),
+    "scaler": (lambda value: hasattr(value, "unscale_"), "torch.amp.GradScaler()"),
+    "generator": (lambda value: isinstance(value, torch.Generator), "torch.Generator().manual_seed(0)"),
+    "budget": (
+        lambda value: hasattr(value, "plan_replay") or (isinstance(value, Real) and not isinstance(value, bool)),
+        "0.15, or a Budget",
+    ),
+}
+"""What says whether an option of `Sleep` is of its kind, and an example of it."""
 
 
 class Optimisers:
@@ -103,6 +119,58 @@ def join_optimisers(optimiser: Any) -> Any:
                 fix="train with SGD, Adam or another optimiser whose step() needs no function",
             )
     return parts[0] if len(parts) == 1 else Optimisers(parts)
+
+
+class StepWatcher:
+    """What is told of each step of its optimisers for as long as it is there; a copy is told of those of its own.
+
+    It has a `learner` with the optimisers, and the methods `_before_step` and `_after_step`.
+    """
+
+    learner: Learner
+    _handles: Sequence[Any] = ()
+
+    def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
+        raise NotImplementedError
+
+    def _after_step(self, optimiser: torch.optim.Optimizer) -> None:
+        raise NotImplementedError
+
+    def _watch_steps(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+        def tell(there: WeakMethod[Callable[[Any], None]], stepped: Any, *_: Any) -> None:
+            method = there()
+            if method is not None:
+                method(stepped)
+
+        first, last = (partial(tell, WeakMethod(method)) for method in (self._before_step, self._after_step))
+        hooks = [(each.register_step_pre_hook, first) for each in self.learner.optimisers]
+        hooks += [(each.register_step_post_hook, last) for each in self.learner.optimisers]
+        self._handles = [register(hook) for register, hook in hooks]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_handles"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._watch_steps()
+
+
+def check_options(**options: Any) -> None:
+    """Raise where options of `Sleep` are of another kind.
+
+    Args:
+        options: Options by name; None is as if left out.
+
+    Raises:
+        SharpwaveError: If one is of another kind.
+    """
+    for name, value in options.items():
+        has, example = OPTIONS[name]
+        if value is not None and (isinstance(value, type) or not has(value)):
+            raise SharpwaveError(f"{name}={example}", got=repr(value), fix="give that kind, or leave it out")
 
 
 class PhaseOptions(Protocol):

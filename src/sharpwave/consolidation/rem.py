@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpwave.consolidation.batches import Batch, move
-from sharpwave.consolidation.gradients import compute_annealing
+from sharpwave.consolidation.batches import LENGTH, Batch, Objective, compute_cross_entropy, flatten, move, nest
+from sharpwave.consolidation.gradients import compute_annealing, find_class_axis
 from sharpwave.consolidation.learner import Learner
 from sharpwave.consolidation.modules import evaluating, freeze, perturb_weights
 from sharpwave.consolidation.night import Phase
@@ -68,10 +69,12 @@ class REM:
     centre: bool = True
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share <= 1 and 0 <= self.boundary <= 1 and 0 <= self.labels <= 1 and self.cycles >= 1):
+        is_share = all(0 <= value <= 1 for value in (self.share, self.boundary, self.labels))
+        is_count = self.batch_size is None or (isinstance(self.batch_size, Integral) and self.batch_size > 0)
+        if not is_share or not is_count or not (self.cycles >= 1 and self.mixing > 0 and self.temperature > 0):
             raise SharpwaveError(
-                "share, boundary and labels from 0 to 1, and at least one cycle",
-                got=f"share={self.share}, boundary={self.boundary}, labels={self.labels}, cycles={self.cycles}",
+                "share, boundary and labels from 0 to 1, mixing and temperature above 0, at least one cycle and item",
+                got=f"{self}",
                 fix="give rem=None for a night without dreams",
             )
 
@@ -129,7 +132,7 @@ class REMPhase(Phase):
 def compute_rem_loss(
     learner: Learner, rem: REM, n_items: int, *, teacher: Callable[[Batch], Tensor] | None = None
 ) -> Tensor:
-    """Loss of one batch of dreams: cross-entropy with soft targets.
+    """Loss of one batch of dreams: cross-entropy with soft targets, or, where the answer is no class, the objective's.
 
     Args:
         learner: Network.
@@ -140,16 +143,29 @@ def compute_rem_loss(
     if rem.generator is not None:
         dreams = move(rem.generator(n_items, learner.generator), learner.device)
         with torch.no_grad():
-            target = torch.softmax(_widen((teacher or learner.forward)(dreams)) / rem.temperature, dim=-1)
-    else:
-        dreams, target = recombine(learner, rem, n_items)
-    log_probabilities = torch.log_softmax(_widen(learner.forward(dreams)), dim=-1)
-    return -(target * log_probabilities).sum(dim=-1).mean()
+            taught = _widen((teacher or learner.forward)(dreams))
+        output = _widen(learner.forward(dreams))
+        if learner.objective.has_classes is False:
+            return torch.nn.functional.mse_loss(output, taught)
+        axis = find_class_axis(taught, None)
+        target = torch.softmax(taught.movedim(axis, -1) / rem.temperature, dim=-1)
+        return -(target * torch.log_softmax(output.movedim(axis, -1), dim=-1)).sum(dim=-1).mean()
+    dreams, target = recombine(learner, rem, n_items)
+    output = _widen(learner.forward(dreams))
+    if isinstance(target, Tensor):
+        axis = find_class_axis(output, _find_labels(dreams, learner))
+        return -(target * torch.log_softmax(output.movedim(axis, -1), dim=-1)).sum(dim=-1).mean()
+    shares, partners = target
+    losses = learner.objective.compute_losses(output, dreams), learner.objective.compute_losses(output, partners)
+    return (shares * losses[0] + (1 - shares) * losses[1]).mean()
 
 
 @torch.no_grad()
-def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
+def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor | tuple[Tensor, Batch]]:
     """Dreams from pairs of stored items, and their soft targets (item, ..., class).
+
+    Where the answer is no class, as of numbers or many labels: the share (item) of the first of each pair instead, and
+    the dreams with the labels of the second, so that both labels count by their share (Zhang et al. 2018, mixup).
 
     Args:
         learner: Network with a buffer.
@@ -157,24 +173,84 @@ def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor]:
         n_items: Number of dreams.
     """
     items = learner.sample(n_items)
-    logits = _widen(learner.forward(items))
+    logits, labels = _widen(learner.forward(items)), _find_labels(items, learner)
+    partners = torch.randperm(len(logits), generator=learner.generator).to(learner.device)
+    name = _find_mixed(items, learner.objective.find_label(items))
+    if not _asks_for_class(logits, items, labels, learner.objective):
+        if not items[name].is_floating_point() and any(value.ndim > 1 for value in _list_labels(items, learner)):
+            raise SharpwaveError(
+                "sequences with a label each, or a class of each token in 'y', for dreams that splice them",
+                got=f"the entries {', '.join(items)}",
+                fix="dream of texts by rem=language.Dreams(), or leave rem out",
+            )
+        mixed, shares = _mix(items[name], rem, partners, learner.generator)
+        others = nest({path: value[partners] for path, value in flatten(items)})
+        return items | {name: mixed}, (shares, others | {name: mixed})
+    logits = logits.movedim(find_class_axis(logits, labels), -1)
     soft = torch.softmax(logits / rem.temperature, dim=-1)
-    labels: Any = items.get("y")
     is_class = isinstance(labels, Tensor) and labels.shape == soft.shape[:-1] and not labels.is_floating_point()
     if is_class:
-        hard = torch.nn.functional.one_hot(labels.clamp(min=0), soft.shape[-1]).to(soft.dtype)
+        hard = torch.nn.functional.one_hot(labels.long().clamp(min=0), soft.shape[-1]).to(soft.dtype)
         soft = torch.where((labels >= 0)[..., None], rem.labels * hard + (1 - rem.labels) * soft, soft)
-    partners = torch.randperm(len(soft), generator=learner.generator).to(learner.device)
     if is_class and labels.ndim == 1 and rem.boundary:
-        partners = _find_rivals(logits, labels, partners, rem.boundary, learner.generator)
-    x = items["x"]
+        partners = _find_rivals(logits, labels.long().clamp(min=0), partners, rem.boundary, learner.generator)
+    x = items[name]
+    if not x.is_floating_point() and soft.ndim == 3 and soft.shape[1] == x.shape[1]:
+        own = _cut(x, learner.generator)
+        mixed = torch.where(_pad(own, x), x, x[partners])
+        return items | {name: mixed}, torch.where(own[..., None], soft, soft[partners])
+    mixed, shares = _mix(x, rem, partners, learner.generator)
+    shares = _along(shares, soft).to(soft.dtype)
+    return items | {name: mixed}, shares * soft + (1 - shares) * soft[partners]
+
+
+def _find_labels(items: Batch, learner: Learner) -> Any:
+    """The labels, where they are classes of items or, by the name `y`, of tokens or pixels; else None."""
+    labels = items.get(learner.objective.find_label(items))
+    return labels if "y" in items or getattr(labels, "ndim", 0) == 1 else None
+
+
+def _list_labels(items: Batch, learner: Learner) -> list[Tensor]:
+    value = items.get(learner.objective.find_label(items))
+    return [value] if isinstance(value, Tensor) else []
+
+
+def _asks_for_class(logits: Tensor, items: Batch, labels: Any, objective: Objective) -> bool:
+    """Whether outputs are logits of classes, as dreams that soften them take them to be."""
+    if objective.has_classes is not None:
+        return objective.has_classes
+    if not isinstance(labels, Tensor):
+        return objective.loss is compute_cross_entropy
+    if labels.ndim == 1 and not labels.is_floating_point():
+        return objective.picks_class(logits, items)
+    return getattr(objective.loss, "func", objective.loss) is compute_cross_entropy or not labels.is_floating_point()
+
+
+def _find_mixed(items: Batch, label: str) -> str:
+    """Name of the entry that dreams mix: `x`, or the only one beside the labels.
+
+    Raises:
+        SharpwaveError: If there is none.
+    """
+    known = {label, "logits", "task", "group", "index"}
+    others = [name for name in items if name not in known and not name.endswith(LENGTH)]
+    name = "x" if "x" in items else others[0] if len(others) == 1 else ""
+    if isinstance(items.get(name), Tensor):
+        return name
+    raise SharpwaveError(
+        "an entry 'x', a tensor, that dreams can mix",
+        got=f"the entries {', '.join(items)}",
+        fix="name the input x, give REM(generator=...), or leave rem out",
+    )
+
+
+def _mix(x: Tensor, rem: REM, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Each item and its partner in one, and the share (item) that the item has in it; whole numbers are spliced."""
     if x.is_floating_point():
-        shares = _draw_beta(rem.mixing, len(x), learner.generator).to(x)
-        mixed = _along(shares, x) * x + (1 - _along(shares, x)) * x[partners]
-        target = _along(shares, soft) * soft + (1 - _along(shares, soft)) * soft[partners]
-    else:
-        mixed, target = _splice(x, soft, partners, learner.generator)
-    return items | {"x": mixed}, target
+        shares = _draw_beta(rem.mixing, len(x), generator).to(x)
+        return _along(shares, x) * x + (1 - _along(shares, x)) * x[partners], shares
+    own = _cut(x, generator)
+    return torch.where(_pad(own, x), x, x[partners]), own.double().mean(dim=1)
 
 
 def _find_rivals(logits: Tensor, labels: Tensor, partners: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -192,16 +268,11 @@ def _draw_beta(concentration: float, n_draws: int, generator: torch.Generator) -
     return torch.from_numpy(rng.beta(concentration, concentration, n_draws))
 
 
-def _splice(x: Tensor, soft: Tensor, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The first part of each sequence followed by the rest of its partner's; targets per token, or by share."""
-    length = x.shape[1]
+def _cut(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Which places (item, place) of each sequence come before a cut at random; of single numbers, all or none."""
+    length = x.shape[1] if x.ndim > 1 else 1
     cuts = torch.randint(length + 1, (len(x),), generator=generator).to(x.device)
-    own = torch.arange(length, device=x.device)[None] < cuts[:, None]
-    mixed = torch.where(_pad(own, x), x, x[partners])
-    if soft.ndim == 3 and soft.shape[1] == length:
-        return mixed, torch.where(own[..., None], soft, soft[partners])
-    shares = _along(cuts / length, soft).to(soft.dtype)
-    return mixed, shares * soft + (1 - shares) * soft[partners]
+    return torch.arange(length, device=x.device)[None] < cuts[:, None]
 
 
 def _widen(logits: Tensor) -> Tensor:
@@ -214,4 +285,4 @@ def _along(shares: Tensor, like: Tensor) -> Tensor:
 
 
 def _pad(mask: Tensor, like: Tensor) -> Tensor:
-    return mask.view(*mask.shape, *(1,) * (like.ndim - 2))
+    return mask.view(*mask.shape, *(1,) * (like.ndim - 2)) if like.ndim > 1 else mask[:, 0]

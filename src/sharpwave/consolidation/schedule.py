@@ -101,7 +101,7 @@ class Day:
             "scored": scored,
             "awake_seconds": self.seconds,
             "asleep_seconds": asleep_seconds,
-            "plain_seconds": share * (self.seconds - self.kept_seconds),
+            "plain_seconds": share * max(self.seconds - self.kept_seconds, 0.0),
             "kept_seconds": self.kept_seconds,
             "added_passes": self.n_replayed + n_passes,
         } | ({"tokens": self.n_tokens} if self.n_tokens else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -21,10 +22,19 @@ from sharpwave.consolidation.modules import agree_any, agree_first, check_parts,
 from sharpwave.consolidation.night import Night
 from sharpwave.consolidation.present import measure_drift_and_forgetting
 from sharpwave.consolidation.probe import Stability
-from sharpwave.consolidation.recipe import Recipe, join_optimisers, make_night, make_oscillatory, make_src, make_ssr
+from sharpwave.consolidation.recipe import (
+    Recipe,
+    StepWatcher,
+    check_options,
+    join_optimisers,
+    make_night,
+    make_oscillatory,
+    make_src,
+    make_ssr,
+)
 from sharpwave.consolidation.schedule import Day, FixedRatio, add_stage, expand_stages
 from sharpwave.consolidation.sleep_report import WAKE, SleepReport, make_hypnogram
-from sharpwave.consolidation.sleep_state import list_sleep_state, take_up_sleep_state
+from sharpwave.consolidation.sleep_state import SLEEPERS, list_sleep_state, refuse_asleep, take_up_sleep_state
 from sharpwave.consolidation.wake import WakeStep, as_batch, count_rows, store_new, take_wake_step
 from sharpwave.errors import SharpwaveError
 from sharpwave.recordings.hypnogram import Hypnogram
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
     from sharpwave.consolidation.private import Private
 
 
-class Sleep:
+class Sleep(StepWatcher):
     """Wake and sleep of one network.
 
     `wake` gives the loss of a batch and stores its items; `night` sleeps, as at the end of a task, `rest` only if the
@@ -86,6 +96,8 @@ class Sleep:
         **changes: Any,
     ) -> None:
         check_parts(model, buffer)
+        kinds = {"recipe": recipe, "objective": objective, "accumulate": accumulate, "autocast": autocast}
+        check_options(**kinds, scaler=scaler, generator=generator, budget=budget)
         self.recipe = replace(recipe or Recipe(), **changes)
         kept = buffer
         if private is not None:
@@ -116,7 +128,6 @@ class Sleep:
         self._n_calls = self._n_since_night = self._n_since_measured = 0
         self._stages: list[list[int]] = []
         self._woken, self._is_plain, self._stops = math.nan, False, False
-        self._handles: list[Any] = []
         self._watch_steps()
         if kept is not None and hasattr(kept, "rights"):
             kept.rights.watch(self)
@@ -199,7 +210,7 @@ class Sleep:
         Returns:
             The loss, for `backward`.
         """
-        self._refuse_asleep()
+        refuse_asleep(self)
         self._woken = time.perf_counter() if math.isnan(self._woken) else self._woken
         learner, batch = self.learner, as_batch(batch)
         with ExitStack() as watching:
@@ -250,13 +261,13 @@ class Sleep:
         Returns:
             What the night did.
         """
-        if not self.is_asleep:
-            self.fall_asleep(steps)
         with self._undoing():
+            if not self.is_asleep:
+                self.fall_asleep(steps)
             while self.step():
                 if until is not None and agree_any(until(), self.learner.device):
                     break
-        return self.wake_up()
+            return self.wake_up()
 
     def fall_asleep(self, steps: int | None = None) -> None:
         """Begin a night; `step` and `wake_up` then go through it one step at a time.
@@ -264,10 +275,11 @@ class Sleep:
         Args:
             steps: Number of steps; the schedule's plan where omitted.
         """
-        self._refuse_asleep()
+        refuse_asleep(self)
         start = sum(n_steps for _, n_steps in self._stages)
-        self._night, self._stops = make_night(self, steps, start=start, n_awake=self._n_since_night), False
         with self._undoing():
+            self._night, self._stops = make_night(self, steps, start=start, n_awake=self._n_since_night), False
+            SLEEPERS[self.learner.module] = weakref.ref(self)
             self._night.begin()
 
     def step(self) -> bool:
@@ -291,13 +303,14 @@ class Sleep:
                     report = night.end(pressure=self.schedule.pressure)
                     if report.committed and self.guard is not None:
                         self.guard.gather(self.learner)
+                    self._night = None
             except BaseException:
                 if self.guard is not None and guarded is not None:
                     self.guard.load_state_dict(guarded)
                 raise
         if self.budget is not None:
             self.budget.slept += self.learner.n_passes
-        self._night, self._n_since_night, self._woken = None, 0, math.nan
+        self._n_since_night, self._woken = 0, math.nan
         self.learner.day = Day()
         self.stability.forget()
         return report
@@ -313,7 +326,7 @@ class Sleep:
         Args:
             optimisers: All that train the model from now on.
         """
-        self._refuse_asleep()
+        refuse_asleep(self)
         self.learner.optimiser, self._owns_optimiser = join_optimisers(list(optimisers)), False
         self._watch_steps()
 
@@ -349,13 +362,6 @@ class Sleep:
         )
         return self.stability.check(take(), take)
 
-    def _watch_steps(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
-        for each in self.learner.optimisers:
-            self._handles.append(each.register_step_pre_hook(lambda stepped, *_: self._before_step(stepped)))
-            self._handles.append(each.register_step_post_hook(lambda *_: self._after_step()))
-
     def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
         if self.is_asleep or (self._is_plain and self.guard is None):  # plain: the user's own step, of a finite loss
             return
@@ -366,7 +372,7 @@ class Sleep:
             self.guard.shrink_gradients(self.learner.module, mine)
         self.stability.before_step(optimiser)
 
-    def _after_step(self) -> None:
+    def _after_step(self, _: torch.optim.Optimizer) -> None:
         """Count the seconds of a step of wake, from the first `wake` to the optimiser's step."""
         self.stability.after_step()
         if not self.is_asleep and not math.isnan(self._woken):
@@ -392,9 +398,3 @@ class Sleep:
         if self._night is None:
             raise SharpwaveError("a network that is asleep", got="one that is awake", fix="call fall_asleep() first")
         return self._night
-
-    def _refuse_asleep(self) -> None:
-        if self._night is not None:
-            raise SharpwaveError(
-                "a network that is awake", got="one that is asleep", fix="end the night with wake_up() or abandon()"
-            )

@@ -1,17 +1,35 @@
-"""The state of a `Sleep`: what is kept of it, in which layout, and how another `Sleep` takes it up."""
+"""The state of a `Sleep`: what is kept of it, in which layout, how another takes it up, and which of them is asleep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, WeakKeyDictionary
+
+from torch import nn
 
 from sharpwave.consolidation.learner import N_SAMPLED
+from sharpwave.consolidation.modules import list_state
 from sharpwave.consolidation.night import Night
 from sharpwave.errors import SharpwaveError
 
 if TYPE_CHECKING:
     from sharpwave.consolidation.sleep import Sleep
+
+
+SLEEPERS: WeakKeyDictionary[nn.Module, ReferenceType[Sleep]] = WeakKeyDictionary()
+"""The `Sleep` that last put a network to sleep, so that two do not at once."""
+
+
+def refuse_asleep(sleep: Sleep) -> None:
+    """Raise where the network of a `Sleep` is asleep, in a night of its own or of another."""
+    last = SLEEPERS[sleep.learner.module]() if sleep.learner.module in SLEEPERS else None
+    if sleep.is_asleep or (last is not None and last.is_asleep):
+        by = "" if sleep.is_asleep else ", in the night of another Sleep"
+        raise SharpwaveError(
+            "a network that is awake", got=f"one that is asleep{by}", fix="end the night with wake_up() or abandon()"
+        )
 
 
 def list_sleep_state(sleep: Sleep) -> dict[str, Any]:
@@ -42,11 +60,15 @@ def take_up_sleep_state(sleep: Sleep, state: Mapping[str, Any]) -> None:
         state: What `list_sleep_state` gave, now or in version 0.1.0.
 
     Raises:
-        SharpwaveError: If the state holds what this `Sleep` has no place for, lacks what it cannot go on without, or
-            protects weights of another network.
+        SharpwaveError: If it is none, holds what this `Sleep` has no place for, lacks what it cannot go on without,
+            protects weights of another network, or is in the middle of a night of another.
     """
+    if not isinstance(state, Mapping) or "counts" not in state or not {"runs", "stages"} & state.keys():
+        got = f"entries {', '.join(map(str, state))[:80]}" if isinstance(state, Mapping) else type(state).__name__
+        raise SharpwaveError("what Sleep.state_dict() gave", got=got, fix="give that part of what was saved")
     state, learner = _update_layout(state), sleep.learner
     _check_options(sleep, state)
+    _check_night(sleep, state.get("night"))
     if sleep.guard is not None:
         sleep.guard.check(state["guard"], learner.module)
     if learner.buffer is not None:
@@ -106,6 +128,34 @@ def _check_options(sleep: Sleep, state: Mapping[str, Any]) -> None:
         else:
             continue
         raise SharpwaveError("a state of a Sleep that was made with the same options", got=got, fix=fix)
+
+
+def _check_night(sleep: Sleep, night: Mapping[str, Any] | None) -> None:
+    """Refuse a night under way that could neither be gone on with nor be undone in this network."""
+    if night is None:
+        return
+    learner = sleep.learner
+    kept = {name: tuple(value.shape) for name, value in night["weights"].items()}
+    mine = {name: tuple(value.shape) for name, value in list_state(learner.module).items()}
+    stages = sorted({int(stage) for stage in night["plan"]} - set(sleep.phases))
+    changed = [name for name in {**kept, **mine} if kept.get(name) != mine.get(name)]
+    if changed:
+        got = f"{changed[0]}: {kept.get(changed[0], 'missing')}, here {mine.get(changed[0], 'missing')}"
+        fix = "load it beside the network that slept, wrapped or compiled in the same way"
+    elif stages:
+        got, fix = f"steps of stage {stages[0]} (REM is 2), and a Sleep without", "make it with the same phases"
+    elif _list_settings(night["moments"]) != _list_settings(learner.optimiser.state_dict()):
+        got, fix = "the moments of another optimiser", "give the kind of optimiser that it was saved with"
+    else:
+        return
+    raise SharpwaveError("a night under way of the same network, phases and optimiser", got=got, fix=fix)
+
+
+def _list_settings(moments: Mapping[str, Any]) -> list[tuple[int, list[str]]]:
+    """Number of parameters in each group of one or several optimisers, and what tells their kind."""
+    groups = [group for part in moments.get("parts", [moments]) for group in part["param_groups"]]
+    known = ("momentum", "betas", "alpha", "etas", "rho", "lambd", "lr_decay")
+    return [(len(group["params"]), [name for name in known if name in group]) for group in groups]
 
 
 def _update_layout(state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -140,6 +140,8 @@ def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
     """As JSON: a tensor by its name, a dictionary as pairs, since JSON's keys are strings only."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
+        if value.layout is not torch.strided:
+            raise SharpwaveError("dense tensors", got=f"one of {value.layout}", fix="save to_dense() of it")
         tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,31 @@ class Table:
                     got=repr(unknown[0]),
                     fix=f"name an entry, or leave it out of {name}",
                 )
+        columns = {}
         for path, value in entries.items():
             shape = tuple(value.shape[1:])
             if f"{path}{LENGTH}" in entries:
                 shape = (self.max_length.get(path, shape[0]), *shape[1:])
-            self.columns[path] = Column(shape, value.dtype, storage=self.storage.get(path))
+            columns[path] = Column(shape, value.dtype, storage=self.storage.get(path))
+        self._columns = columns
         self._ragged = find_ragged(self._columns)
+
+    @contextmanager
+    def beginning(self, entries: Mapping[str, Tensor]) -> Iterator[None]:
+        """Describe a first batch; where what follows is refused or stopped, the next batch may be another."""
+        try:
+            self.describe(entries)
+            yield
+        except BaseException:
+            self._columns = {}
+            raise
+
+    def has_grown(self, entries: Mapping[str, Tensor]) -> bool:
+        """Whether the logits of a batch are of more classes than those that are stored."""
+        column, logits = self._columns.get("logits"), entries.get("logits")
+        if column is None or logits is None or logits.ndim != 2 or len(column.shape) != 1:
+            return False
+        return logits.shape[1] > column.shape[0]
 
     def allocate(self, capacity: int) -> None:
         """Make room for a number of items.
@@ -128,9 +148,10 @@ class Table:
         column, logits = self.columns["logits"], entries["logits"]
         counts = f"logits{LENGTH}"
         if counts not in self.columns:
-            self.columns[counts] = Column((), torch.int64)
-            self.columns[counts].allocate(capacity, path=self._find_file(counts))
-            self.columns[counts].values[:n_items] = column.shape[0]
+            known = Column((), torch.int64)
+            known.allocate(capacity, path=self._find_file(counts))
+            known.values[:n_items] = column.shape[0]
+            self.columns[counts] = known
         self._ragged = find_ragged(self._columns)
         column.widen(tuple(logits.shape[1:]), n_items, capacity=capacity, path=self._find_file("logits"))
 
@@ -189,10 +210,10 @@ class Table:
             self._flush()
 
     def _flush(self) -> None:
-        """Write the rows that wait: of a slot that was given twice, the last."""
-        if not self._waiting:
+        """Write the rows that wait: of a slot that was given twice, the last. They wait until all are written."""
+        waiting = self._waiting
+        if not waiting:
             return
-        waiting, self._waiting = self._waiting, []
         slots = torch.cat([slots for slots, _ in waiting])
         last = {slot: row for row, slot in enumerate(slots.tolist())}
         chosen = None if len(last) == len(slots) else torch.tensor(list(last.values()))
@@ -201,6 +222,7 @@ class Table:
             fill = find_padding(path, parts[0].dtype, self.padding) if path in self._ragged else 0
             rows = torch.cat([_fit(part, column.shape, fill=fill) for part in parts])
             column.write(*((slots, rows) if chosen is None else (slots[chosen], rows[chosen])))
+        self._waiting = []
 
     def read(self, slots: Int[Tensor, " item"]) -> dict[str, Tensor]:
         """Rows of some slots by path; entries that vary in length are cut to the longest of them."""
@@ -257,11 +279,18 @@ class Table:
 
     def load_state_dict(self, state: Mapping[str, Any], *, capacity: int) -> None:
         """Take up what `state_dict` gave."""
-        self._waiting = []
-        self._columns = {
+        columns = {
             path: Column(tuple(part["shape"]), getattr(torch, part["dtype"]), storage=self.storage.get(path))
             for path, part in state.items()
         }
+        for path, column in columns.items():
+            if state[path]["values"].dtype != column.stored_dtype:
+                raise SharpwaveError(
+                    f"values of {path!r} stored as {column.stored_dtype}",
+                    got=f"a state with {state[path]['values'].dtype}",
+                    fix="make the buffer with the storage= of the one that was saved",
+                )
+        self._columns, self._waiting = columns, []
         self._ragged = find_ragged(self._columns)
         self.allocate(capacity)
         for path, part in state.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpwave.consolidation.batches import LENGTH, Batch, Objective, move
+from sharpwave.consolidation.gradients import find_class_axis
 from sharpwave.consolidation.modules import is_shared, takes_statistics
 from sharpwave.consolidation.texts import compute_top_k_divergence, count_places
 from sharpwave.errors import SharpwaveError
@@ -65,9 +67,10 @@ class Wake:
         if self.method not in METHODS:
             raise SharpwaveError(f"a method among {', '.join(METHODS)}", got=repr(self.method), fix="choose one")
         least = min(self.distillation, self.replay or 0, self.clip or 0, self.rescue or 0)
-        if self.draws not in (1, 2) or self.n_replay == 0 or least < 0:
+        is_count = self.n_replay is None or (isinstance(self.n_replay, Integral) and self.n_replay > 0)
+        if self.draws not in (1, 2) or not is_count or not least >= 0:
             raise SharpwaveError(
-                "one or two draws of at least one item, and weights, a clip and a rescue that are not negative",
+                "one or two draws of at least one item, and whole ones, weights, clip and rescue that are not negative",
                 got=f"{self}",
                 fix="use Wake('none') to replay nothing",
             )
@@ -116,10 +119,8 @@ def as_batch(batch: Any, *, entries: tuple[str, str] = ("x", "y")) -> Batch:
     Raises:
         SharpwaveError: If it is neither.
     """
-    if isinstance(batch, Mapping):
-        return dict(batch)
-    if hasattr(batch, "_asdict"):
-        return dict(batch._asdict())
+    if isinstance(batch, Mapping) or hasattr(batch, "_asdict"):
+        return dict(batch if isinstance(batch, Mapping) else batch._asdict())
     if isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(p, Tensor | Mapping) for p in batch):
         return dict(zip(entries, batch, strict=True))
     many = f" of {len(batch)} parts" if isinstance(batch, list | tuple) else ""
@@ -145,13 +146,8 @@ def join(first: Mapping[str, Any], second: Mapping[str, Any]) -> Batch | None:
             if inner is None:
                 return None
             joined[name] = inner
-        elif (
-            isinstance(value, Tensor)
-            and isinstance(other, Tensor)
-            and value.ndim
-            and value.shape[1:] == other.shape[1:]
-        ):
-            if value.dtype != other.dtype:
+        elif isinstance(value, Tensor) and isinstance(other, Tensor) and value.ndim and value.dtype == other.dtype:
+            if value.shape[1:] != other.shape[1:]:
                 return None
             joined[name] = torch.cat([value, other])
         else:
@@ -234,6 +230,8 @@ def take_wake_step(
     if replays and wake.method == "er-ace":
         new = mask_unseen(logits, find_labels(batch, objective))
     losses = objective.compute_losses(new, batch)
+    if not len(losses):
+        raise SharpwaveError("a batch with at least one item", got="an empty one", fix="leave it out")
     loss = losses.mean()
     if old:
         loss = loss * min(1.0, losses.shape[0] / max(n_typical, 1))
@@ -288,12 +286,13 @@ def find_labels(batch: Batch, objective: Objective) -> Tensor:
     return labels
 
 
-def mask_unseen(logits: Float[Tensor, "item ... class"], labels: Tensor) -> Float[Tensor, "item ... class"]:
+def mask_unseen(logits: Float[Tensor, "item ..."], labels: Tensor) -> Float[Tensor, "item ..."]:
     """Logits with classes that are not among the labels at their lowest value; a label that is no class opens none."""
+    axis = find_class_axis(logits, labels)
     labels = labels.flatten().long()
-    present = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    present = torch.zeros(logits.shape[axis], dtype=torch.bool, device=logits.device)
     present[labels[(labels >= 0) & (labels < len(present))]] = True
-    return logits.masked_fill(~present, torch.finfo(logits.dtype).min)
+    return logits.movedim(axis, -1).masked_fill(~present, torch.finfo(logits.dtype).min).movedim(-1, axis)
 
 
 def _check_logits(wake: Wake, buffer: ReplayBuffer) -> None:
@@ -374,6 +373,8 @@ def compute_distillation(
         return each.mean() if counted is None else each[counted].sum() / counted.sum().clamp(min=1)
     if counted is not None and logits.ndim == 2:
         logits, taught = (part.masked_fill(~counted, torch.finfo(part.dtype).min / 4) for part in (logits, taught))
+    if logits.ndim > 3:
+        logits, taught = logits.movedim(1, -1), taught.movedim(1, -1)
     ours, theirs = (torch.log_softmax(part.flatten(0, -2) / temperature, dim=-1) for part in (logits, taught))
     if counted is not None and taught.ndim > 2:
         rows = counted.flatten(0, -2)[:, 0]

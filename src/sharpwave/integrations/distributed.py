@@ -23,7 +23,7 @@ from jaxtyping import Int
 from torch import Tensor, distributed
 
 from sharpwave.consolidation import ReplayBuffer
-from sharpwave.consolidation.admission import ClassIndex, Key, find_finite, make_random
+from sharpwave.consolidation.admission import ClassIndex, Key, find_finite, find_keys, make_random
 from sharpwave.consolidation.batches import Batch, count_items, nest
 from sharpwave.consolidation.modules import is_shared
 from sharpwave.errors import SharpwaveError
@@ -106,9 +106,9 @@ class SharedReplayBuffer(ReplayBuffer):
             )
         entries = self._list_entries(items, task)
         if not self._table.paths:
-            self._table.describe(entries)
-            self._open()
-        if self._has_grown(entries):
+            with self._table.beginning(entries):
+                self._open()
+        if self._table.has_grown(entries):
             self._table.grow(entries, len(self), capacity=self.capacity)
         finite = find_finite(entries, keep)
         if finite is not None:
@@ -116,7 +116,8 @@ class SharedReplayBuffer(ReplayBuffer):
             entries = {path: value[finite.to(value.device)] for path, value in entries.items()}
         n_items = count_items(entries) if finite is None or bool(finite.any()) else 0
         self._table.check(entries)
-        return entries, self._find_keys(entries, n_items) if n_items else []
+        names = (self.label, self.group) if self.policy == "group-balanced" else (self.label,)
+        return entries, find_keys(entries, names, n_items) if n_items else []
 
     def sample(self, n_items: int, *, generator: torch.Generator | None = None, balanced: bool = False) -> Batch:
         """Items drawn at random; if `balanced`, as many of each class over all processes.

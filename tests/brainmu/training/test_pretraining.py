@@ -6,7 +6,7 @@ import torch
 from tests.brainmu.training_nights import make_model, make_night, make_recording
 
 from sharpwave.brainmu import BrainMu, collate, epoch_recording
-from sharpwave.brainmu.training.crops import RandomCrops
+from sharpwave.brainmu.training.crops import Alternation, RandomCrops, pick_source
 from sharpwave.brainmu.training.objective import Objective, TrainingOptions, compute_losses
 from sharpwave.brainmu.training.pretraining import Unlabelled, pretrain
 from sharpwave.errors import SharpwaveError
@@ -46,3 +46,20 @@ def test_a_night_of_stages_alone_is_refused() -> None:
     night = epoch_recording(make_recording(0), modalities=["stages"])
     with pytest.raises(SharpwaveError, match=r"signals to learn from without labels; got a night of s0"):
         Unlabelled(RandomCrops([night])).draw(np.random.default_rng(0), 10)
+
+
+def test_every_update_takes_one_of_the_sources_that_alternate() -> None:
+    nights = [epoch_recording(make_recording(seed)) for seed in range(2)]
+    parts = [RandomCrops([night]) for night in nights]
+    source = Unlabelled(Alternation((part, 1.0) for part in parts))
+    met = set()
+    for step in range(12):
+        picked = pick_source(source, np.random.default_rng(step))
+        crops = [picked.draw(np.random.default_rng([step, item]), 10) for item in range(4)]
+        assert len({crop.subject for crop in crops}) == 1
+        assert all("stages" not in crop.epochs for crop in crops)
+        met.add(crops[0].subject)
+    assert met == {night.subject for night in nights}
+    one = Unlabelled(parts[0])  # without a choice to make, the crops are those they were
+    for each in (one, pick_source(one, np.random.default_rng(0))):
+        assert each.draw(np.random.default_rng(3), 10).grid == parts[0].draw(np.random.default_rng(3), 10).grid

@@ -10,7 +10,7 @@ import numpy as np
 
 from sharpwave.brainmu.epochs import EpochedRecording
 from sharpwave.brainmu.model import BrainMu
-from sharpwave.brainmu.training.crops import Source
+from sharpwave.brainmu.training.crops import Source, pick_source
 from sharpwave.brainmu.training.masked_latents import MaskedLatents
 from sharpwave.brainmu.training.objective import TrainingOptions, sum_losses
 from sharpwave.brainmu.training.training import Losses, train
@@ -47,6 +47,10 @@ class Unlabelled:
                 fix="leave such nights out, or train with labels",
             )
         return replace(crop, epochs=epochs, stages=np.full_like(crop.stages, -1), votes=np.zeros_like(crop.votes))
+
+    def pick(self, rng: np.random.Generator) -> Unlabelled:
+        """What one update draws from: what the source picks, as an `Alternation` does, without its stages."""
+        return Unlabelled(pick_source(self.source, rng))
 
 
 def pretrain(

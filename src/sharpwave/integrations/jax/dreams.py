@@ -16,6 +16,7 @@ from torch import Tensor
 from sharpwave.consolidation.gradients import compute_annealing
 from sharpwave.consolidation.night import Phase
 from sharpwave.consolidation.rem import REM, recombine
+from sharpwave.errors import SharpwaveError
 from sharpwave.integrations.jax.carrier import evaluate_in_pieces, prepare_batch
 from sharpwave.integrations.jax.memory import Memory, find_night_rate
 from sharpwave.integrations.jax.network import Network, pack, to_array, to_tensor, unpack
@@ -111,7 +112,12 @@ class JaxDreams(Phase):
         """A batch, and what the network is to say of each."""
         rem, learner = self.rem, self.learner
         if rem.generator is None:
-            return recombine(learner, rem, n_items)
+            mixed, target = recombine(learner, rem, n_items)
+            if not isinstance(target, Tensor):
+                raise SharpwaveError(
+                    "outputs that are classes, for dreams in JAX", got="numbers, or many labels", fix="leave rem out"
+                )
+            return mixed, target
         dreams = rem.generator(n_items, learner.generator)
         assert self.carrier.network is not None
         said = to_tensor(evaluate_in_pieces(self._before, prepare_batch(dreams), network=self.carrier.network))
