@@ -49,7 +49,7 @@ PARTS: dict[str, tuple[tuple[str, ...], str]] = {
 OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "recipe": (lambda value: isinstance(value, Recipe), "Recipe(...)"),
     "objective": (lambda value: hasattr(value, "compute_losses"), "Objective(loss=...)"),
-    "accumulate": (lambda value: isinstance(value, Integral) and value >= 1, "4, a whole number of batches"),
+    "accumulate": (lambda value: isinstance(value, Integral) and int(value) >= 1, "4, a whole number of batches"),
     "autocast": (lambda value: isinstance(value, torch.dtype), "torch.bfloat16"),
     "scaler": (lambda value: hasattr(value, "unscale_"), "torch.amp.GradScaler()"),
     "generator": (lambda value: isinstance(value, torch.Generator), "torch.Generator().manual_seed(0)"),
@@ -146,9 +146,8 @@ class StepWatcher:
                 method(stepped)
 
         first, last = (partial(tell, WeakMethod(method)) for method in (self._before_step, self._after_step))
-        hooks = [(each.register_step_pre_hook, first) for each in self.learner.optimisers]
-        hooks += [(each.register_step_post_hook, last) for each in self.learner.optimisers]
-        self._handles = [register(hook) for register, hook in hooks]
+        self._handles = [each.register_step_pre_hook(first) for each in self.learner.optimisers]
+        self._handles += [each.register_step_post_hook(last) for each in self.learner.optimisers]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_handles"}

@@ -150,12 +150,12 @@ def compute_rem_loss(
         axis = find_class_axis(taught, None)
         target = torch.softmax(taught.movedim(axis, -1) / rem.temperature, dim=-1)
         return -(target * torch.log_softmax(output.movedim(axis, -1), dim=-1)).sum(dim=-1).mean()
-    dreams, target = recombine(learner, rem, n_items)
+    dreams, answer = recombine(learner, rem, n_items)
     output = _widen(learner.forward(dreams))
-    if isinstance(target, Tensor):
+    if isinstance(answer, Tensor):
         axis = find_class_axis(output, _find_labels(dreams, learner))
-        return -(target * torch.log_softmax(output.movedim(axis, -1), dim=-1)).sum(dim=-1).mean()
-    shares, partners = target
+        return -(answer * torch.log_softmax(output.movedim(axis, -1), dim=-1)).sum(dim=-1).mean()
+    shares, partners = answer
     losses = learner.objective.compute_losses(output, dreams), learner.objective.compute_losses(output, partners)
     return (shares * losses[0] + (1 - shares) * losses[1]).mean()
 

@@ -49,6 +49,8 @@ from sharpwave.recordings.recording import empty_events
 
 _PROBABILITY = re.compile(r"p(?:roba)?[ _](.+)", re.IGNORECASE)
 Rows = list[list[str]]
+TIMES = ("onset", "end", "duration")
+"""Columns that hold times."""
 
 
 def read_table(
@@ -93,7 +95,7 @@ def read_table(
     names = [name for name, good in zip(names, readable, strict=True) if good]
     times = times[readable]
     said += [*rewritten, *read.repairs, *zoned]
-    units = {role: find_unit(header[columns[role]]) for role in ("onset", "end", "duration") if role in columns}
+    units: dict[str, float] = {role: find_unit(header[columns[role]]) for role in TIMES if role in columns}
     lasting = _durations(scored, columns, times, units)
     if clock is None and set(units.values()) == {1.0}:
         factor, scaled = find_factor(times, lasting, duration)

@@ -151,7 +151,8 @@ def _read_channels(
     groups: dict[str, list[list[str]]] = {}
     for line in lines:
         groups.setdefault(line[0], []).append(line)
-    found, said = [], []
+    found: list[RawChannel] = []
+    said: list[str] = []
     for name, group in groups.items():
         match = _SIGNAL.fullmatch(group[0][1]) if len(group[0]) > 1 else None
         storage = int(match.group(1)) if match else 0

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def append_store(path: str | Path, recording: Recording, *, progress: Progress |
             store = open_store(path)  # again: it is ours only now
             group, place = zarr.open_group(str(path), mode="r+", zarr_format=3), _Folder(path)
             if lock is not None:
-                place.tidy(dict(group.attrs["sharpwave"]))
+                place.tidy(cast(dict, group.attrs["sharpwave"]))
             append_parts(group, place, store, recording, progress)
     finally:
         if lock is not None:
