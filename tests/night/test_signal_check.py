@@ -14,7 +14,9 @@ from sharpwave.night.options import open_source
 from sharpwave.night.prepare import prepare_night
 from sharpwave.night.signal_check import check_signals
 from sharpwave.night.trust import Judgement
-from sharpwave.recordings import MODALITIES, Recording, Signal
+from sharpwave.recordings import MODALITIES, Recording, Signal, load_dataset
+from sharpwave.recordings.datasets import list_subjects
+from sharpwave.signals.pieces import split_channels
 from sharpwave.signals.plausibility import measure_plausibility
 from sharpwave.simulation import simulate_night
 
@@ -84,6 +86,28 @@ def test_what_is_no_eeg_is_named(name: str) -> None:
     objection = found.find_objection()
     assert objection is not None, found
     assert word in objection
+
+
+@pytest.mark.parametrize("name", ["white noise", "pink noise", "brown noise", "hum", "muscle", "ECG", "pulse"])
+def test_a_short_impostor_is_refused_or_doubted(name: str) -> None:
+    samples = IMPOSTORS[name][0](np.random.default_rng(4))
+    for piece in np.split(samples, 5):  # 12 min each
+        found = measure_plausibility(to_recording(piece)["C4-M1"])
+        assert found is not None
+        assert found.find_objection() or (name == "brown noise" and found.find_doubt())
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["ucddb/022", "sleep-edf-sc4001-raw/SC4001"])
+def test_a_short_piece_of_a_night_is_no_noise(name: str) -> None:
+    if name.split("/")[1] not in list_subjects(name.split("/")[0], required=False):
+        pytest.skip(f"no {name} here")
+    eeg = next(iter(split_channels(next(iter(load_dataset(name).of("eeg").values()))).values()))
+    for minutes in (12, 20):
+        starts = np.arange(eeg.start, eeg.end - 60 * minutes, 30 * 60)
+        found = [measure_plausibility(eeg.restrict(start, start + 60 * minutes)) for start in starts]
+        assert len(found) > 3
+        assert [each.find_objection(unit_known=False) for each in found if each is not None] == [None] * len(found)
 
 
 @pytest.mark.parametrize("name", ["white noise", "hum", "flat", "ECG"])
