@@ -89,6 +89,9 @@ def sleep_once(
             milliseconds.append(1e3 * (time.perf_counter() - begun))
     told = {"milliseconds": milliseconds, "moved": getattr(buffer, "n_moved", 0)}
     (Path(folder) / f"{rank}.json").write_text(json.dumps(told), encoding="utf-8")
+    if isinstance(buffer, SharedReplayBuffer):
+        buffer.settle()
+    distributed.barrier()  # whoever leaves first would leave the others waiting
     distributed.destroy_process_group()
 
 

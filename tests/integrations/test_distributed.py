@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def begin(rank: int, work, port: int, folder: str, *arguments: object) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     save_state(work(rank, *arguments), Path(folder) / str(rank))
-    distributed.destroy_process_group()
+    os._exit(0)  # forked from a process with threads, torch may wait for ever for the end of a group
 
 
 def fill(rank: int) -> dict:

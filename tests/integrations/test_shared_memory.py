@@ -74,7 +74,10 @@ def live(rank: int, world: int, policy: str) -> dict:
     buffer = SharedReplayBuffer(12, policy=policy, held_out=0.17, generator=torch.Generator().manual_seed(5))
     for step in range(30):
         buffer.add(make_items(share_out(step, rank, world)))
-    plans = [buffer.sample(6, balanced=True) for _ in range(4)]
+    plans = [buffer.sample(6, balanced=True) for _ in range(2)]
+    buffer.settle()
+    is_settled = buffer._ahead is None
+    plans += [buffer.sample(6, balanced=True) for _ in range(2)]
     kept = buffer.read(torch.arange(len(buffer)))
     drawn = [sorted(batch["row"].tolist()) for batch in plans]
     good = all(torch.equal(batch["text"], make_items(batch["row"])["text"][:, : batch["text"].shape[1]]) or
@@ -98,7 +101,7 @@ def live(rank: int, world: int, policy: str) -> dict:
         "kept": kept["row"].tolist(), "drawn": drawn, "good": good and own, "left": left, "after": after,
         "state": state, "held": buffer.read_held_out()["row"].tolist(), "resumed": resumed,
         "next": [sorted(buffer.sample(6, balanced=True)["row"].tolist())], "n_moved": buffer.n_moved,
-        "n_seen": buffer.n_seen,
+        "n_seen": buffer.n_seen, "is_settled": is_settled,
     }  # fmt: skip
 
 
@@ -122,6 +125,8 @@ def test_two_processes_keep_and_draw_what_one_with_the_whole_stream_does(tmp_pat
     assert all(row % 5 for each in found for batch in each["after"] for row in batch)
     assert first["n_moved"] > 0
     assert first["n_seen"] == 400
+    assert first["is_settled"]
+    assert second["is_settled"]
 
 
 def go_on(rank: int, world: int, folder: str) -> dict:

@@ -180,7 +180,10 @@ def _sleep_in_turns(rank: int, world: int, port: int, folder: str, n_blocks: int
             found[:, place, block] = (after - before) / BLOCK
     for sleep in sleeps:
         sleep.abandon()
+        if isinstance(sleep.learner.buffer, SharedReplayBuffer):
+            sleep.learner.buffer.settle()
     np.save(Path(folder) / f"{rank}.npy", found[:, :, 1:])
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

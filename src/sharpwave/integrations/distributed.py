@@ -145,6 +145,10 @@ class SharedReplayBuffer(ReplayBuffer):
             self._ahead = (n_items, self._plans.get_state(), self._thread.submit(self._draw_together, n_items))
         return items if self.transform is None else {**self.transform(items), "index": items["index"]}
 
+    def settle(self) -> None:
+        """Wait for the draw that is under way, so that the process group can be destroyed; no draw changes by it."""
+        self._drop_ahead()
+
     def take_new(self, among: Tensor | None = None) -> Int[Tensor, " item"]:
         """As in `ReplayBuffer`; a draw ahead is dropped, since stored logits are about to change.
 
