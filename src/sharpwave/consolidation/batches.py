@@ -327,7 +327,7 @@ class Objective:
                 got=f"the entries {', '.join(map(str, batch))}",
                 fix="name yours, as in objective=Objective.classification(input='image', label='label')",
             ) from error
-        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+        except REFUSALS as error:
             if type(error) not in REFUSALS:  # memory and processes: as they are
                 raise
             raise SharpwaveError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -121,20 +122,20 @@ def join_optimisers(optimiser: Any) -> Any:
     return parts[0] if len(parts) == 1 else Optimisers(parts)
 
 
-class StepWatcher:
+class StepWatcher(ABC):
     """What is told of each step of its optimisers for as long as it is there; a copy is told of those of its own.
 
-    It has a `learner` with the optimisers, and the methods `_before_step` and `_after_step`.
+    It has a `learner` with the optimisers.
     """
 
     learner: Learner
     _handles: Sequence[Any] = ()
 
-    def _before_step(self, optimiser: torch.optim.Optimizer) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _before_step(self, optimiser: torch.optim.Optimizer) -> None: ...
 
-    def _after_step(self, optimiser: torch.optim.Optimizer) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _after_step(self, optimiser: torch.optim.Optimizer) -> None: ...
 
     def _watch_steps(self) -> None:
         for handle in self._handles:

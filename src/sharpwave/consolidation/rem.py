@@ -177,7 +177,8 @@ def recombine(learner: Learner, rem: REM, n_items: int) -> tuple[Batch, Tensor |
     partners = torch.randperm(len(logits), generator=learner.generator).to(learner.device)
     name = _find_mixed(items, learner.objective.find_label(items))
     if not _asks_for_class(logits, items, labels, learner.objective):
-        if not items[name].is_floating_point() and any(value.ndim > 1 for value in _list_labels(items, learner)):
+        given = items.get(learner.objective.find_label(items))
+        if not items[name].is_floating_point() and isinstance(given, Tensor) and given.ndim > 1:
             raise SharpwaveError(
                 "sequences with a label each, or a class of each token in 'y', for dreams that splice them",
                 got=f"the entries {', '.join(items)}",
@@ -208,11 +209,6 @@ def _find_labels(items: Batch, learner: Learner) -> Any:
     """The labels, where they are classes of items or, by the name `y`, of tokens or pixels; else None."""
     labels = items.get(learner.objective.find_label(items))
     return labels if "y" in items or getattr(labels, "ndim", 0) == 1 else None
-
-
-def _list_labels(items: Batch, learner: Learner) -> list[Tensor]:
-    value = items.get(learner.objective.find_label(items))
-    return [value] if isinstance(value, Tensor) else []
 
 
 def _asks_for_class(logits: Tensor, items: Batch, labels: Any, objective: Objective) -> bool:

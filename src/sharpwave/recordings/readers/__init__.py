@@ -232,14 +232,9 @@ def _reader_of(path: Path) -> Reader:
     if path.suffix.lower() in (".mat", ".dat") and not is_address(path) and path.with_suffix(".hea").is_file():
         return _WFDB
     if pattern is None:
-        more = "; a .mat of PhysioNet's Challenge 2018 is read with its .hea beside it" * (
-            path.suffix.lower() == ".mat"
-        )
-        raise SharpwaveError(
-            f"a file named {', '.join(READERS)}",
-            got=path.name,
-            fix="rename it by its format, or convert it to EDF" + more,
-        )
+        more = "; one of PhysioNet is read with its .hea beside it" if path.suffix.lower() == ".mat" else ""
+        fix = f"rename it by its format, or convert it to EDF{more}"
+        raise SharpwaveError(f"a file named {', '.join(READERS)}", got=path.name, fix=fix)
     reader = READERS[pattern]
     if not (path.is_dir() and pattern in _FOLDERS):
         check_file(path, reader.kind)
